@@ -1,0 +1,121 @@
+//! Leases: one partition of one round given to one device, and what comes back.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::codec::Codec;
+use crate::fingerprint::Fingerprint;
+use crate::metrics::TrainMetrics;
+use crate::model::ModelSpec;
+use crate::plan::Plan;
+use crate::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
+
+/// A granted lease: everything a device needs to do the work, and nothing it could execute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Lease {
+    pub id: LeaseId,
+    pub job_id: JobId,
+    pub job_name: String,
+    pub dataset: String,
+    pub device_id: DeviceId,
+    /// From 1.
+    pub round: u32,
+    pub total_rounds: u32,
+    /// From 0.
+    pub partition: u32,
+    /// The job's seed; every draw is keyed by it, the round, the partition and the step.
+    pub seed: u64,
+    pub spec: ModelSpec,
+    pub plan: Plan,
+    /// The round's base model, [`Codec::F32Le`].
+    pub base: BlobHash,
+    /// The partition's rows, in order.
+    pub shards: Vec<BlobHash>,
+    /// Rows in the shards together.
+    pub rows: u64,
+    pub granted_at: Timestamp,
+    /// After this the seat may go to another device; progress moves it.
+    pub deadline: Timestamp,
+}
+
+/// Body of `POST /leases/{id}/progress`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Steps done so far.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// The latest step's training loss.
+    pub loss: f64,
+    pub examples_per_second: f64,
+}
+
+/// Whether a lease still counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseStanding {
+    /// Go on.
+    Held,
+    /// Stop: the seat has gone elsewhere, or the job was paused, cancelled or closed.
+    Lost,
+}
+
+/// Answer to progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProgressAnswer {
+    pub standing: LeaseStanding,
+    pub deadline: Timestamp,
+}
+
+/// Why a device gives a lease back. Coarse on purpose (DESIGN §11.22).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnReason {
+    InUse,
+    OnBattery,
+    TooWarm,
+    Scheduled,
+    Paused,
+    ShuttingDown,
+    /// The work does not fit the device's memory limit.
+    Memory,
+    /// The trainer failed; counts against the seat.
+    Failed,
+}
+
+/// Body of `POST /leases/{id}/return`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LeaseReturn {
+    pub reason: ReturnReason,
+    /// What went wrong, for the admin; only with `failed` and `memory`.
+    #[serde(default)]
+    pub detail: Option<String>,
+}
+
+/// Body of `PUT /leases/{id}/update`, sent after the blob is up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Update {
+    /// The delta on the round's base model.
+    pub blob: BlobHash,
+    pub codec: Codec,
+    pub metrics: TrainMetrics,
+    pub fingerprint: Fingerprint,
+}
+
+/// What became of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateOutcome {
+    /// It takes the seat.
+    Accepted,
+    /// The same update was accepted before.
+    Duplicate,
+    /// Another update took the seat, or the round is closed: this one isn't needed.
+    Superseded,
+}
+
+/// Answer to an update; durable before it is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UpdateAnswer {
+    pub outcome: UpdateOutcome,
+}

@@ -1,0 +1,32 @@
+//! The words both sides of the network speak: identifiers, job and model specs, plans, leases,
+//! messages and the tensor codec. Nothing here performs I/O, reads a clock or draws from ambient
+//! randomness.
+
+pub mod api;
+pub mod blob;
+pub mod chance;
+pub mod codec;
+pub mod dataset;
+pub mod device;
+pub mod fingerprint;
+pub mod ids;
+pub mod job;
+pub mod lease;
+pub mod metrics;
+pub mod model;
+pub mod model_file;
+pub mod plan;
+pub mod problem;
+pub mod time;
+pub mod trainer;
+
+pub use blob::BlobHash;
+pub use chance::{Chance, Purpose};
+pub use ids::{DeviceId, JobId, LeaseId, ModelId};
+pub use problem::Problem;
+pub use time::Timestamp;
+
+/// The version of the wire protocol, sent in every message as `Constellation-Protocol`.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// The header that carries [`PROTOCOL_VERSION`].
+pub const PROTOCOL_HEADER: &str = "Constellation-Protocol";

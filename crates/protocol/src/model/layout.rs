@@ -1,0 +1,101 @@
+//! Where each parameter lies in the flat vector: PyTorch's names, shapes and row-major order.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::shape::{Shape, SpecError};
+use super::spec::{LayerSpec, ModelSpec};
+
+/// One parameter tensor in the flat vector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TensorLayout {
+    /// As PyTorch's `state_dict` would call it, e.g. `layers.0.weight`.
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// Index of its first value in the flat vector.
+    pub offset: usize,
+}
+
+impl TensorLayout {
+    /// Values in the tensor.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// All parameters of a spec, in order of layers, then as PyTorch registers them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParameterLayout {
+    pub tensors: Vec<TensorLayout>,
+    /// Values in the flat vector.
+    pub parameters: usize,
+}
+
+impl ModelSpec {
+    /// Where each parameter lies.
+    ///
+    /// # Errors
+    /// Where the spec can't be built.
+    pub fn layout(&self) -> Result<ParameterLayout, SpecError> {
+        let shapes = self.shapes()?;
+        let mut input = self.input_shape()?;
+        let mut layout = ParameterLayout { tensors: Vec::new(), parameters: 0 };
+        for (index, (layer, output)) in self.layers.iter().zip(shapes).enumerate() {
+            for (name, dimensions) in tensors(layer, input, output) {
+                let shape: Vec<usize> = dimensions.iter().map(|d| *d as usize).collect();
+                let offset = layout.parameters;
+                layout.parameters += shape.iter().product::<usize>();
+                layout.tensors.push(TensorLayout {
+                    name: format!("layers.{index}.{name}"),
+                    shape,
+                    offset,
+                });
+            }
+            input = output;
+        }
+        Ok(layout)
+    }
+}
+
+/// The parameter tensors of a layer between these shapes, by name.
+pub(super) fn tensors(layer: &LayerSpec, input: Shape, output: Shape) -> Vec<(String, Vec<u32>)> {
+    let named = |name: &str, shape: Vec<u32>| (name.to_owned(), shape);
+    let channels = match input {
+        Shape::Words { buckets, .. } => buckets,
+        Shape::Sequence { channels, .. } | Shape::Image { channels, .. } => channels,
+        Shape::Flat(size) => size,
+    };
+    match layer {
+        LayerSpec::EmbeddingBag { dimension } | LayerSpec::Embedding { dimension } => {
+            vec![named("weight", vec![channels, *dimension])]
+        }
+        LayerSpec::ConvMaxPool { channels: outputs, widths } => widths
+            .iter()
+            .enumerate()
+            .flat_map(|(branch, width)| {
+                [
+                    (format!("{branch}.weight"), vec![*outputs, channels, *width]),
+                    (format!("{branch}.bias"), vec![*outputs]),
+                ]
+            })
+            .collect(),
+        LayerSpec::Conv2d { channels: outputs, kernel, .. } => vec![
+            named("weight", vec![*outputs, channels, *kernel, *kernel]),
+            named("bias", vec![*outputs]),
+        ],
+        LayerSpec::Linear { outputs } => {
+            vec![named("weight", vec![*outputs, channels]), named("bias", vec![*outputs])]
+        }
+        LayerSpec::LayerNorm => match output {
+            Shape::Flat(size) => vec![named("weight", vec![size]), named("bias", vec![size])],
+            Shape::Words { .. } | Shape::Sequence { .. } | Shape::Image { .. } => Vec::new(),
+        },
+        LayerSpec::MaxPool2d { .. }
+        | LayerSpec::GlobalAveragePool
+        | LayerSpec::Flatten
+        | LayerSpec::Relu
+        | LayerSpec::Tanh
+        | LayerSpec::Gelu
+        | LayerSpec::Dropout { .. } => Vec::new(),
+    }
+}

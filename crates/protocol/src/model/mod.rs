@@ -1,0 +1,11 @@
+//! Declarative models: what the layers are, which shapes they give, and where each parameter lies.
+
+mod layout;
+mod preset;
+mod shape;
+mod spec;
+
+pub use layout::{ParameterLayout, TensorLayout};
+pub use preset::Preset;
+pub use shape::{Shape, SpecError, SpecProblem};
+pub use spec::{InputSpec, LayerSpec, ModelSpec};

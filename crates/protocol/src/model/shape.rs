@@ -1,0 +1,343 @@
+//! Shape inference: whether the layers of a spec meet, and what each gives.
+
+use std::fmt;
+
+use super::spec::{InputSpec, LayerSpec, ModelSpec};
+use crate::dataset::SampleShape;
+
+/// The most layers a spec may have.
+const MAXIMUM_LAYERS: usize = 64;
+/// The most parameters a spec may have: 400 MB of f32.
+const MAXIMUM_PARAMETERS: u64 = 100_000_000;
+/// The most values a layer may give for one row.
+const MAXIMUM_ACTIVATIONS: u64 = 1 << 24;
+/// The largest size that any one field may state.
+const MAXIMUM_SIZE: u32 = 1 << 24;
+
+/// The shape of one row between two layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Ids of words and n-grams.
+    Words { buckets: u32, max_words: u32, ngrams: u32 },
+    /// `channels × length`.
+    Sequence { channels: u32, length: u32 },
+    /// `channels × height × width`.
+    Image { channels: u32, height: u32, width: u32 },
+    Flat(u32),
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words { max_words, .. } => write!(f, "up to {max_words} words"),
+            Self::Sequence { channels, length } => write!(f, "a sequence {channels}×{length}"),
+            Self::Image { channels, height, width } => {
+                write!(f, "an image {channels}×{height}×{width}")
+            }
+            Self::Flat(size) => write!(f, "a vector of {size}"),
+        }
+    }
+}
+
+/// A spec that can't be built: where and why.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{place}: {problem}", place = place(*layer, kind))]
+pub struct SpecError {
+    /// The layer at fault, from 0; none for the input or the whole.
+    pub layer: Option<usize>,
+    pub kind: &'static str,
+    pub problem: SpecProblem,
+}
+
+fn place(layer: Option<usize>, kind: &str) -> String {
+    layer.map_or_else(|| kind.to_owned(), |index| format!("layer {index} ({kind})"))
+}
+
+/// What is wrong with a spec.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SpecProblem {
+    #[error("has no layers; add at least one that gives the classes")]
+    Empty,
+    #[error("has {0} layers; at most {MAXIMUM_LAYERS} are allowed")]
+    TooManyLayers(usize),
+    #[error("{field} is {value}; it must be from {minimum} to {maximum}")]
+    Size { field: &'static str, value: u32, minimum: u32, maximum: u32 },
+    #[error("{field} is {value}, which is not {expected}")]
+    Value { field: &'static str, value: f64, expected: &'static str },
+    #[error("takes {expected}, but gets {actual}")]
+    Mismatch { expected: &'static str, actual: Shape },
+    #[error("a window of {window} does not fit {actual}")]
+    Window { window: u32, actual: Shape },
+    #[error("would give {0} values a row; at most {MAXIMUM_ACTIVATIONS} are allowed")]
+    Activations(u64),
+    #[error("has {0} parameters up to here; at most {MAXIMUM_PARAMETERS} are allowed")]
+    Parameters(u64),
+    #[error("gives {actual}, but the dataset has {classes} classes")]
+    Classes { classes: u32, actual: Shape },
+    #[error("the data is {data}, but the spec reads {spec}")]
+    Input { data: String, spec: String },
+}
+
+impl ModelSpec {
+    /// The shape after each layer, in order.
+    ///
+    /// # Errors
+    /// The first layer that doesn't meet its input, has an impossible size, or makes the model
+    /// absurdly large.
+    pub fn shapes(&self) -> Result<Vec<Shape>, SpecError> {
+        let whole = |problem| SpecError { layer: None, kind: "model", problem };
+        if self.layers.is_empty() {
+            return Err(whole(SpecProblem::Empty));
+        }
+        if self.layers.len() > MAXIMUM_LAYERS {
+            return Err(whole(SpecProblem::TooManyLayers(self.layers.len())));
+        }
+        let mut shape = input_shape(&self.input)
+            .map_err(|problem| SpecError { layer: None, kind: "input", problem })?;
+        let mut shapes = Vec::with_capacity(self.layers.len());
+        let mut parameters = 0_u64;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let at = |problem| SpecError { layer: Some(index), kind: layer.kind(), problem };
+            let next = layer_shape(layer, shape).map_err(at)?;
+            let activations = next.values();
+            if activations > MAXIMUM_ACTIVATIONS {
+                return Err(at(SpecProblem::Activations(activations)));
+            }
+            let tensors = super::layout::tensors(layer, shape, next);
+            for (_, dimensions) in &tensors {
+                let count = dimensions
+                    .iter()
+                    .try_fold(1_u64, |product, d| product.checked_mul(u64::from(*d)))
+                    .unwrap_or(u64::MAX);
+                parameters = parameters.saturating_add(count);
+            }
+            if parameters > MAXIMUM_PARAMETERS {
+                return Err(at(SpecProblem::Parameters(parameters)));
+            }
+            shapes.push(next);
+            shape = next;
+        }
+        Ok(shapes)
+    }
+
+    /// Whether the spec builds and gives one logit for each of `classes`.
+    pub fn check(&self, classes: u32) -> Result<(), SpecError> {
+        let shapes = self.shapes()?;
+        match shapes.last() {
+            Some(Shape::Flat(outputs)) if *outputs == classes => Ok(()),
+            Some(&actual) => Err(SpecError {
+                layer: Some(self.layers.len() - 1),
+                kind: self.layers.last().map_or("model", LayerSpec::kind),
+                problem: SpecProblem::Classes { classes, actual },
+            }),
+            None => Err(SpecError { layer: None, kind: "model", problem: SpecProblem::Empty }),
+        }
+    }
+
+    /// Whether the input reads rows of this shape.
+    pub fn check_input(&self, sample: SampleShape) -> Result<(), SpecError> {
+        let meets = match (&self.input, sample) {
+            (InputSpec::Text { .. }, SampleShape::Text) => true,
+            (
+                InputSpec::Image { channels, height, width, .. },
+                SampleShape::Image { channels: c, height: h, width: w },
+            ) => (*channels, *height, *width) == (c, h, w),
+            (InputSpec::Text { .. }, SampleShape::Image { .. })
+            | (InputSpec::Image { .. }, SampleShape::Text) => false,
+        };
+        if meets {
+            return Ok(());
+        }
+        let data = match sample {
+            SampleShape::Text => "text".to_owned(),
+            SampleShape::Image { channels, height, width } => {
+                format!("images {channels}×{height}×{width}")
+            }
+        };
+        let spec = match &self.input {
+            InputSpec::Text { .. } => "text".to_owned(),
+            InputSpec::Image { channels, height, width, .. } => {
+                format!("images {channels}×{height}×{width}")
+            }
+        };
+        let problem = SpecProblem::Input { data, spec };
+        Err(SpecError { layer: None, kind: "input", problem })
+    }
+
+    /// The shape of a row as the first layer gets it, where the input's sizes are possible.
+    pub fn input_shape(&self) -> Result<Shape, SpecError> {
+        input_shape(&self.input)
+            .map_err(|problem| SpecError { layer: None, kind: "input", problem })
+    }
+}
+
+impl Shape {
+    /// Values of one row.
+    fn values(self) -> u64 {
+        match self {
+            Self::Words { max_words, ngrams, .. } => u64::from(max_words) * u64::from(ngrams),
+            Self::Sequence { channels, length } => u64::from(channels) * u64::from(length),
+            Self::Image { channels, height, width } => {
+                u64::from(channels).saturating_mul(u64::from(height) * u64::from(width))
+            }
+            Self::Flat(size) => u64::from(size),
+        }
+    }
+}
+
+fn size(field: &'static str, value: u32, minimum: u32, maximum: u32) -> Result<u32, SpecProblem> {
+    if (minimum..=maximum).contains(&value) {
+        Ok(value)
+    } else {
+        Err(SpecProblem::Size { field, value, minimum, maximum })
+    }
+}
+
+fn input_shape(input: &InputSpec) -> Result<Shape, SpecProblem> {
+    match *input {
+        InputSpec::Text { buckets, ngrams, max_words } => {
+            size("buckets", buckets, 2, MAXIMUM_SIZE)?;
+            size("ngrams", ngrams, 1, 5)?;
+            size("max_words", max_words, 1, 65_536)?;
+            Ok(Shape::Words { buckets, max_words, ngrams })
+        }
+        InputSpec::Image { channels, height, width, mean, deviation } => {
+            size("channels", channels, 1, 16)?;
+            size("height", height, 1, 4_096)?;
+            size("width", width, 1, 4_096)?;
+            if !mean.is_finite() {
+                let value = f64::from(mean);
+                return Err(SpecProblem::Value { field: "mean", value, expected: "finite" });
+            }
+            if !deviation.is_finite() || deviation <= 0.0 {
+                let value = f64::from(deviation);
+                let expected = "finite and above 0";
+                return Err(SpecProblem::Value { field: "deviation", value, expected });
+            }
+            Ok(Shape::Image { channels, height, width })
+        }
+    }
+}
+
+fn layer_shape(layer: &LayerSpec, input: Shape) -> Result<Shape, SpecProblem> {
+    let mismatch = |expected| Err(SpecProblem::Mismatch { expected, actual: input });
+    match layer {
+        LayerSpec::EmbeddingBag { dimension } => {
+            let dimension = size("dimension", *dimension, 1, MAXIMUM_SIZE)?;
+            match input {
+                Shape::Words { .. } => Ok(Shape::Flat(dimension)),
+                Shape::Sequence { .. } | Shape::Image { .. } | Shape::Flat(_) => {
+                    mismatch("words (a text input)")
+                }
+            }
+        }
+        LayerSpec::Embedding { dimension } => {
+            let channels = size("dimension", *dimension, 1, MAXIMUM_SIZE)?;
+            match input {
+                Shape::Words { max_words, ngrams: 1, .. } => {
+                    Ok(Shape::Sequence { channels, length: max_words })
+                }
+                Shape::Words { .. } => mismatch("words in order (a text input with ngrams = 1)"),
+                Shape::Sequence { .. } | Shape::Image { .. } | Shape::Flat(_) => {
+                    mismatch("words (a text input)")
+                }
+            }
+        }
+        LayerSpec::ConvMaxPool { channels, widths } => {
+            size("channels", *channels, 1, MAXIMUM_SIZE)?;
+            let count = u32::try_from(widths.len()).unwrap_or(u32::MAX);
+            size("widths", count, 1, 16)?;
+            let Shape::Sequence { length, .. } = input else {
+                return mismatch("a sequence (after an embedding)");
+            };
+            for width in widths {
+                size("widths", *width, 1, MAXIMUM_SIZE)?;
+                if *width > length {
+                    return Err(SpecProblem::Window { window: *width, actual: input });
+                }
+            }
+            Ok(Shape::Flat(channels.saturating_mul(count)))
+        }
+        LayerSpec::Conv2d { channels, kernel, stride, padding } => {
+            let channels = size("channels", *channels, 1, MAXIMUM_SIZE)?;
+            let slide = |length| slide(length, *kernel, *stride, *padding, input);
+            match input {
+                Shape::Image { height, width, .. } => {
+                    Ok(Shape::Image { channels, height: slide(height)?, width: slide(width)? })
+                }
+                Shape::Words { .. } | Shape::Sequence { .. } | Shape::Flat(_) => {
+                    mismatch("an image")
+                }
+            }
+        }
+        LayerSpec::MaxPool2d { kernel, stride } => {
+            let slide = |length| slide(length, *kernel, *stride, 0, input);
+            match input {
+                Shape::Image { channels, height, width } => {
+                    Ok(Shape::Image { channels, height: slide(height)?, width: slide(width)? })
+                }
+                Shape::Words { .. } | Shape::Sequence { .. } | Shape::Flat(_) => {
+                    mismatch("an image")
+                }
+            }
+        }
+        LayerSpec::GlobalAveragePool => match input {
+            Shape::Image { channels, .. } => Ok(Shape::Flat(channels)),
+            Shape::Words { .. } | Shape::Sequence { .. } | Shape::Flat(_) => mismatch("an image"),
+        },
+        LayerSpec::Flatten => match input {
+            Shape::Image { .. } | Shape::Sequence { .. } => {
+                Ok(Shape::Flat(u32::try_from(input.values()).unwrap_or(u32::MAX)))
+            }
+            Shape::Words { .. } | Shape::Flat(_) => mismatch("an image or a sequence"),
+        },
+        LayerSpec::Linear { outputs } => {
+            let outputs = size("outputs", *outputs, 1, MAXIMUM_SIZE)?;
+            match input {
+                Shape::Flat(_) => Ok(Shape::Flat(outputs)),
+                Shape::Words { .. } | Shape::Sequence { .. } | Shape::Image { .. } => {
+                    mismatch("a vector (add a flatten layer before it)")
+                }
+            }
+        }
+        LayerSpec::LayerNorm => match input {
+            Shape::Flat(_) => Ok(input),
+            Shape::Words { .. } | Shape::Sequence { .. } | Shape::Image { .. } => {
+                mismatch("a vector (add a flatten layer before it)")
+            }
+        },
+        LayerSpec::Relu | LayerSpec::Tanh | LayerSpec::Gelu => match input {
+            Shape::Words { .. } => mismatch("numbers (add an embedding before it)"),
+            Shape::Sequence { .. } | Shape::Image { .. } | Shape::Flat(_) => Ok(input),
+        },
+        LayerSpec::Dropout { probability } => {
+            if !(0.0..1.0).contains(probability) {
+                let expected = "at least 0 and below 1";
+                let value = *probability;
+                return Err(SpecProblem::Value { field: "probability", value, expected });
+            }
+            match input {
+                Shape::Words { .. } => mismatch("numbers (add an embedding before it)"),
+                Shape::Sequence { .. } | Shape::Image { .. } | Shape::Flat(_) => Ok(input),
+            }
+        }
+    }
+}
+
+/// Positions of a window that slides over `length`: ⌊(length + 2·padding − kernel) / stride⌋ + 1.
+fn slide(
+    length: u32,
+    kernel: u32,
+    stride: u32,
+    padding: u32,
+    input: Shape,
+) -> Result<u32, SpecProblem> {
+    size("kernel", kernel, 1, 4_096)?;
+    size("stride", stride, 1, 4_096)?;
+    size("padding", padding, 0, kernel - 1)?;
+    let padded = length + 2 * padding;
+    if kernel > padded {
+        return Err(SpecProblem::Window { window: kernel, actual: input });
+    }
+    Ok((padded - kernel) / stride + 1)
+}

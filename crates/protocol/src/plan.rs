@@ -1,0 +1,66 @@
+//! What to do in one lease.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The client's optimizer. State starts fresh in every lease.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Optimizer {
+    Sgd {
+        learning_rate: f64,
+        #[serde(default)]
+        momentum: f64,
+        #[serde(default)]
+        weight_decay: f64,
+    },
+    /// Kingma & Ba 2015; betas 0.9 and 0.999, epsilon 1e-8.
+    Adam { learning_rate: f64 },
+    /// Loshchilov & Hutter 2019; betas 0.9 and 0.999, epsilon 1e-8.
+    #[serde(rename = "adamw")]
+    AdamW {
+        learning_rate: f64,
+        #[serde(default = "default_decoupled_decay")]
+        weight_decay: f64,
+    },
+}
+
+fn default_decoupled_decay() -> f64 {
+    0.01
+}
+
+/// How long a lease trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LocalWork {
+    /// Whole passes over the partition.
+    Epochs(u32),
+    /// Optimizer steps, passing over the partition as often as that takes.
+    Steps(u32),
+}
+
+/// The work of one lease, the same for every lease of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    pub local_work: LocalWork,
+    /// Rows a step; the last step of an epoch takes what is left.
+    pub batch_size: u32,
+    pub optimizer: Optimizer,
+    /// Threads a CPU trainer computes with.
+    pub threads: u32,
+}
+
+impl Plan {
+    /// Optimizer steps for a partition of `rows` rows; 0 for an empty one.
+    pub fn steps(&self, rows: u64) -> u64 {
+        if rows == 0 {
+            return 0;
+        }
+        match self.local_work {
+            LocalWork::Epochs(epochs) => {
+                u64::from(epochs) * rows.div_ceil(u64::from(self.batch_size.max(1)))
+            }
+            LocalWork::Steps(steps) => u64::from(steps),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Gets what the build needs and this machine lacks, says what it installs, and fails with the mend where it can't.
+# Usage: setup.sh PART…, with the parts build, test, darwin, wgpu, deny. A part that is there already costs nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+main() {
+  for part in "${@:-build}"; do
+    case "$part" in
+      build) rust && c_compiler ;;
+      test) rust && c_compiler && nextest ;;
+      darwin) rust && darwin_target && zig ;;
+      wgpu) vulkan ;;
+      deny) cargo_tool cargo-deny ;;
+      *) fail "setup: there is no part called '$part'; there are build, test, darwin, wgpu and deny" ;;
+    esac
+  done
+}
+
+# Cargo itself refuses a compiler older than `rust-version` and says so; only its absence needs words.
+rust() {
+  command -v cargo >/dev/null || fail "setup: Rust is missing: install it with rustup, then open a new terminal"
+  cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
+  say "rustfmt and clippy, for the toolchain in use"
+  rustup component add rustfmt clippy || fail "setup: rustfmt and clippy are missing and rustup could not add them"
+}
+
+# SQLite and two compressors are built from C.
+c_compiler() {
+  if [ "$(uname -s)" = Darwin ]; then
+    xcode-select -p >/dev/null 2>&1 ||
+      fail "setup: the Xcode command-line tools are missing: run 'xcode-select --install', wait for it, and try again"
+  elif ! command -v cc >/dev/null; then
+    debian build-essential "a C compiler"
+  fi
+}
+
+# Without nextest the Makefile falls back to cargo's own runner, so a failed install is said and no failure.
+nextest() {
+  cargo_tool cargo-nextest || echo "setup: cargo-nextest could not be installed; cargo's own test runner will do" >&2
+}
+
+darwin_target() {
+  local libraries
+  libraries=$(rustc --print target-libdir --target aarch64-apple-darwin)
+  ls "$libraries"/libstd-*.rlib >/dev/null 2>&1 && return
+  say "Rust's standard library for aarch64-apple-darwin"
+  rustup target add aarch64-apple-darwin ||
+    fail "setup: Rust's library for aarch64-apple-darwin is missing and 'rustup target add aarch64-apple-darwin' failed"
+}
+
+# Zig's compiler comes as a Python package; the pin keeps the C that is type-checked the same everywhere.
+zig() {
+  local tools version=0.16.0
+  tools="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/darwin"
+  [ "$("$tools/zig/bin/python" -m ziglang version 2>/dev/null)" = "$version" ] && return
+  command -v python3 >/dev/null || debian python3 "Python"
+  python3 -c 'import ensurepip' 2>/dev/null || debian python3-venv "Python's environments"
+  say "Zig $version (a C compiler for macOS), into $tools/zig"
+  rm -rf "$tools/zig"
+  mkdir -p "$tools"
+  python3 -m venv "$tools/zig" && "$tools/zig/bin/pip" install --quiet "ziglang==$version" ||
+    fail "setup: the Python package ziglang==$version could not be installed into $tools/zig"
+}
+
+# A Mac has Metal; on Linux a machine without a GPU gets Mesa's software Vulkan.
+vulkan() {
+  [ "$(uname -s)" = Darwin ] && return
+  ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json 2>/dev/null | grep -q . ||
+    debian mesa-vulkan-drivers "a Vulkan driver"
+  ldconfig -p | grep -q libvulkan.so.1 || debian libvulkan1 "the Vulkan loader"
+}
+
+cargo_tool() {
+  command -v "$1" >/dev/null && return
+  say "$1 (built from source: some minutes)"
+  cargo install --locked "$1"
+}
+
+debian() {
+  local package=$1 what=$2 root=()
+  command -v apt-get >/dev/null ||
+    fail "setup: $what is missing; on Debian it is the package $package, install this system's equivalent"
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "setup: $what is missing: as root, run 'apt-get install $package'"
+    root=(sudo)
+  fi
+  say "$what (Debian package $package)"
+  "${root[@]+"${root[@]}"}" apt-get -o DPkg::Lock::Timeout=300 -qq update
+  "${root[@]+"${root[@]}"}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -o DPkg::Lock::Timeout=300 -qq install --no-install-recommends "$package" ||
+    fail "setup: $what is missing and apt-get could not install $package"
+}
+
+say() { echo "setup: installing $*" >&2; }
+
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
+main "$@"
