@@ -1,0 +1,53 @@
+# Every way in. `make` lists them; CARGO_TARGET_DIR, DATASET and ARGS are taken from the environment or the command line.
+DATASET ?= synthetic
+ARGS ?=
+
+# The real corpora lie beside the checkout on the machines that have them; elsewhere tests say what they skip.
+ifndef CONSTELLATION_DATA_DIR
+  ifneq ($(wildcard ../shared/datasets/.),)
+    export CONSTELLATION_DATA_DIR := $(abspath ../shared/datasets)
+  endif
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-wgpu lint check-macos bench fmt
+
+help: ## list what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	  printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+setup: ## install what the build and the tests need and this machine lacks
+	@scripts/setup.sh build test
+
+demo: ## train on this machine with 3 workers: DATASET=synthetic|ag_news|…, ARGS="--rounds 5 --chaos"
+	@scripts/setup.sh build
+	cargo build --release --locked -p cli
+	@cargo run --quiet --release --locked -p cli --bin constellation -- demo --dataset $(DATASET) $(ARGS)
+
+test: ## run every test; ARGS go to the runner
+	@scripts/setup.sh test
+	@echo "datasets: $(or $(CONSTELLATION_DATA_DIR),none (CONSTELLATION_DATA_DIR is not set): tests of real corpora say that they skip)"
+	cargo test --quiet --locked --workspace --doc
+	@scripts/run_tests.sh --workspace $(ARGS)
+
+test-wgpu: ## run the GPU backend's tests, on a software GPU where there is no other (the first run builds 25 minutes)
+	@scripts/setup.sh test wgpu
+	@scripts/run_tests.sh -p engine --features engine/wgpu wgpu $(ARGS)
+
+lint: ## formatting, clippy, dependency arrows, house rules
+	@scripts/setup.sh build
+	cargo fmt --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	PYTHONDONTWRITEBYTECODE=1 python3 -m unittest --quiet scripts/test_checks.py
+	scripts/check_layers.py
+	scripts/check_house.py
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; fi
+
+check-macos: ## type-check every crate for macOS, from any system
+	scripts/check_macos.sh
+
+bench: ## run the benchmarks (criterion); ARGS go to them
+	cargo bench --locked --workspace --bench '*' -- $(ARGS)
+
+fmt: ## format the code
+	cargo fmt

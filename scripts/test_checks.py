@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Tests of check_house.py and check_layers.py: each rule catches what it is for, and lets pass what it should."""
+
+import unittest
+
+import check_house
+import check_layers
+
+DENY = """
+deny = [
+    { crate = "burn", wrappers = ["engine"], reason = "one crate knows burn" },
+    { crate = "engine", wrappers = ["cli"] },
+    # { crate = "tokio", wrappers = ["nobody"] },
+    { crate = "data", wrappers = ["engine", "cli"] },
+]
+"""
+
+
+class House(unittest.TestCase):
+    def reasons(self, path, text):
+        return [problem.split(": ", 1)[1] for problem in check_house.problems(path, text)]
+
+    def test_a_file_ends_before_line_400(self):
+        self.assertEqual(self.reasons("a.rs", "//! A.\n" + "\n" * 398), [])
+        self.assertIn("ends after line 399", self.reasons("a.rs", "//! A.\n" + "\n" * 399)[0])
+        self.assertEqual(self.reasons("ui/src/schema.ts", "\n" * 900), [])
+        self.assertIn("ends after line 199", self.reasons("ARCHITECTURE.md", "\n" * 200)[0])
+
+    def test_a_rust_file_says_what_it_is(self):
+        self.assertIn("opens without", self.reasons("a.rs", "use b;\n")[0])
+
+    def test_a_script_says_what_it_is(self):
+        self.assertIn("opens without", self.reasons("scripts/a.sh", "#!/bin/sh\necho\n")[0])
+        self.assertEqual(self.reasons("scripts/a.sh", "#!/bin/sh\n# Does it.\n"), [])
+
+    def test_target_os_has_two_homes(self):
+        text = '//! A.\n#[cfg(target_os = "macos")]\n// target_os is spoken of here\n'
+        self.assertEqual(len(self.reasons("crates/worker/src/a.rs", text)), 1)
+        self.assertEqual(self.reasons("crates/platform/src/a.rs", text), [])
+        self.assertEqual(self.reasons("src-tauri/src/macos.rs", text), [])
+
+    def test_every_crate_takes_the_lints(self):
+        self.assertIn("lints", self.reasons("crates/a/Cargo.toml", '[package]\nname = "a"\n')[0])
+        self.assertEqual(self.reasons("crates/a/Cargo.toml", "[lints]\nworkspace = true\n"), [])
+
+    def test_no_word_of_one_machine(self):
+        for line in ["see /" + "work/main/x", "'/" + "root/.cargo'", "https://pypi" + ".org/simple"]:
+            self.assertEqual(len(self.reasons("a.md", line)), 1, line)
+        for line in ["/home/me/work/x", "frame/work/", "~/work/", "https://huggingface.co"]:
+            self.assertEqual(self.reasons("a.md", line), [], line)
+
+
+class Layers(unittest.TestCase):
+    def problems(self, **workspace):
+        return check_layers.problems(check_layers.read_wrappers(DENY), workspace)
+
+    def test_the_entries_are_read(self):
+        wrappers = {"burn": {"engine"}, "engine": {"cli"}, "data": {"engine", "cli"}}
+        self.assertEqual(check_layers.read_wrappers(DENY), wrappers)
+
+    def test_arrows_down_are_fine(self):
+        layers = {"protocol": {"serde"}, "data": {"protocol", "data-encoding"}, "engine": {"data", "burn"}}
+        self.assertEqual(self.problems(cli={"engine", "data"}, **layers), [])
+
+    def test_an_arrow_up_or_across_is_caught(self):
+        self.assertIn("data uses engine", self.problems(engine=set(), data={"engine"})[0])
+        self.assertIn("data uses cli", self.problems(cli=set(), data={"cli"})[0])
+        self.assertIn("bottom layer", self.problems(data=set(), protocol={"data"})[-1])
+
+    def test_a_family_is_owned_with_its_head(self):
+        self.assertIn("cli uses burn-core", self.problems(cli={"burn-core"})[0])
+
+    def test_a_new_crate_must_take_its_place(self):
+        self.assertIn("does not know", self.problems(fresh=set())[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
