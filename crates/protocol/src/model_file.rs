@@ -23,7 +23,8 @@ pub fn header(spec: &ModelSpec) -> Result<Vec<u8>, SpecError> {
         entry.insert("dtype".into(), Value::from("F32"));
         entry.insert("shape".into(), json!(tensor.shape));
         entry.insert("data_offsets".into(), json!(range));
-        text.push_str(&format!(",{}:{}", Value::from(tensor.name.as_str()), Value::Object(entry)));
+        let name = Value::from(tensor.name.as_str());
+        text = format!("{text},{name}:{}", Value::Object(entry));
     }
     text.push('}');
     while text.len() % 8 != 0 {
@@ -32,4 +33,37 @@ pub fn header(spec: &ModelSpec) -> Result<Vec<u8>, SpecError> {
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(text.as_bytes());
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::SafeTensors;
+
+    use super::*;
+    use crate::codec;
+    use crate::dataset::SampleShape;
+    use crate::model::Preset;
+
+    #[test]
+    fn a_well_kept_reader_finds_every_tensor_where_the_layout_says() {
+        let sample = SampleShape::Image { channels: 1, height: 8, width: 8 };
+        let spec = Preset::Cnn.spec(sample, 3).unwrap();
+        let layout = spec.layout().unwrap();
+        let parameters: Vec<f32> = (0..layout.parameters).map(|i| i as f32).collect();
+        let mut file = header(&spec).unwrap();
+        assert_eq!(file.len() % 8, 0);
+        file.extend(codec::encode(&parameters));
+
+        let read = SafeTensors::deserialize(&file).unwrap();
+        assert_eq!(read.len(), layout.tensors.len());
+        for tensor in &layout.tensors {
+            let view = read.tensor(&tensor.name).unwrap();
+            assert_eq!(view.shape(), tensor.shape);
+            let values = &parameters[tensor.offset..tensor.offset + tensor.count()];
+            assert_eq!(view.data(), codec::encode(values));
+        }
+        let (_, metadata) = SafeTensors::read_metadata(&file).unwrap();
+        let text = metadata.metadata().as_ref().unwrap()["spec"].clone();
+        assert_eq!(serde_json::from_str::<ModelSpec>(&text).unwrap(), spec);
+    }
 }

@@ -74,15 +74,32 @@ pub struct EvaluateRequest {
 pub enum TrainerReply {
     Ready(Ready),
     /// At most ten a second; `step` is what is done. Also sent in evaluation.
-    Progress { step: u64, steps: u64, loss: f64, examples_per_second: f64 },
-    Initialized { model: BlobHash },
-    Trained { update: BlobHash, metrics: TrainMetrics },
-    Evaluated { metrics: EvalMetrics },
+    Progress {
+        step: u64,
+        steps: u64,
+        loss: f64,
+        examples_per_second: f64,
+    },
+    Initialized {
+        model: BlobHash,
+    },
+    Trained {
+        update: BlobHash,
+        metrics: TrainMetrics,
+    },
+    Evaluated {
+        metrics: EvalMetrics,
+    },
     /// The answer to `stop`, and to a request that it ended.
-    Stopped { step: u64 },
+    Stopped {
+        step: u64,
+    },
     /// The running request failed, or the trainer can't start. It stays alive unless it says
     /// nothing more.
-    Failed { failure: TrainerFailure, message: String },
+    Failed {
+        failure: TrainerFailure,
+        message: String,
+    },
 }
 
 /// A trainer that can work.

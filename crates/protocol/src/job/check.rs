@@ -214,12 +214,16 @@ mod tests {
     fn impossible_jobs_name_their_field() {
         for (text, field) in [
             (r#"{"data": {"partitions": 0}}"#, "data.partitions"),
-            (r#"{"data": {"partitioner": {"kind": "dirichlet", "alpha": -1.0}}}"#,
-                "data.partitioner.alpha"),
+            (
+                r#"{"data": {"partitioner": {"kind": "dirichlet", "alpha": -1.0}}}"#,
+                "data.partitioner.alpha",
+            ),
             (r#"{"plan": {"batch_size": 0}}"#, "plan.batch_size"),
             (r#"{"plan": {"local_epochs": 1, "local_steps": 1}}"#, "plan"),
-            (r#"{"plan": {"optimizer": {"kind": "sgd", "learning_rate": 0.0}}}"#,
-                "plan.optimizer.learning_rate"),
+            (
+                r#"{"plan": {"optimizer": {"kind": "sgd", "learning_rate": 0.0}}}"#,
+                "plan.optimizer.learning_rate",
+            ),
             (r#"{"strategy": {"fraction": 1.5}}"#, "strategy.fraction"),
             (r#"{"run": {"rounds": 0}}"#, "run.rounds"),
             (r#"{"run": {"round_deadline": "soon"}}"#, "run.round_deadline"),

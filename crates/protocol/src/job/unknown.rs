@@ -43,11 +43,16 @@ fn search(written: &Value, read: &Value, path: &str) -> Option<UnknownField> {
             .zip(read)
             .enumerate()
             .find_map(|(index, (a, b))| search(a, b, &format!("{path}[{index}]"))),
+        // Values of one kind are compared no further; of two kinds, parsing has the last word.
         (
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_)
+            | Value::Array(_),
             _,
-        )
-        | (Value::Object(_) | Value::Array(_), _) => None,
+        ) => None,
     }
 }
 
@@ -56,9 +61,9 @@ mod tests {
     use super::super::JobSpec;
     use super::*;
 
-    fn unknown(written: Value) -> Option<String> {
+    fn unknown(written: &Value) -> Option<String> {
         let job: JobSpec = serde_json::from_value(written.clone()).unwrap();
-        unknown_field(&written, &serde_json::to_value(&job).unwrap()).map(|u| u.to_string())
+        unknown_field(written, &serde_json::to_value(&job).unwrap()).map(|u| u.to_string())
     }
 
     #[test]
@@ -67,7 +72,7 @@ mod tests {
             "name": "n", "model_type": "nlp", "dataset": "d", "plan": {"batchsize": 3}
         });
         assert_eq!(
-            unknown(written).unwrap(),
+            unknown(&written).unwrap(),
             "unknown field 'plan.batchsize'; did you mean 'batch_size'?"
         );
     }
@@ -78,7 +83,7 @@ mod tests {
             "name": "n", "model_type": "nlp", "dataset": "d",
             "plan": {"optimizer": {"kind": "sgd", "learning_rate": 0.1, "momentun": 0.9}}
         });
-        assert!(unknown(written).unwrap().contains("did you mean 'momentum'?"));
+        assert!(unknown(&written).unwrap().contains("did you mean 'momentum'?"));
     }
 
     #[test]
@@ -86,6 +91,6 @@ mod tests {
         let written = serde_json::json!({
             "name": "n", "model_type": "nlp", "dataset": "d", "run": {"rounds": 3}
         });
-        assert_eq!(unknown(written), None);
+        assert_eq!(unknown(&written), None);
     }
 }

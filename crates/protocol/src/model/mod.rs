@@ -3,6 +3,8 @@
 mod layout;
 mod preset;
 mod shape;
+#[cfg(test)]
+mod shape_tests;
 mod spec;
 
 pub use layout::{ParameterLayout, TensorLayout};

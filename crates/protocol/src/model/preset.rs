@@ -55,10 +55,9 @@ impl Preset {
                 InputSpec::Text { buckets: 1 << 17, ngrams: 2, max_words: 256 },
                 vec![LayerSpec::EmbeddingBag { dimension: 16 }],
             ),
-            (Self::TextCnn, SampleShape::Text) => (
-                InputSpec::Text { buckets: 1 << 15, ngrams: 1, max_words: 96 },
-                text_cnn(),
-            ),
+            (Self::TextCnn, SampleShape::Text) => {
+                (InputSpec::Text { buckets: 1 << 15, ngrams: 1, max_words: 96 }, text_cnn())
+            }
             (Self::Mlp | Self::Cnn, SampleShape::Text)
             | (Self::TextBag | Self::TextCnn, SampleShape::Image { .. }) => return None,
         };

@@ -18,11 +18,22 @@ const MAXIMUM_SIZE: u32 = 1 << 24;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Ids of words and n-grams.
-    Words { buckets: u32, max_words: u32, ngrams: u32 },
+    Words {
+        buckets: u32,
+        max_words: u32,
+        ngrams: u32,
+    },
     /// `channels × length`.
-    Sequence { channels: u32, length: u32 },
+    Sequence {
+        channels: u32,
+        length: u32,
+    },
     /// `channels × height × width`.
-    Image { channels: u32, height: u32, width: u32 },
+    Image {
+        channels: u32,
+        height: u32,
+        width: u32,
+    },
     Flat(u32),
 }
 
@@ -92,8 +103,11 @@ impl ModelSpec {
         if self.layers.len() > MAXIMUM_LAYERS {
             return Err(whole(SpecProblem::TooManyLayers(self.layers.len())));
         }
-        let mut shape = input_shape(&self.input)
-            .map_err(|problem| SpecError { layer: None, kind: "input", problem })?;
+        let mut shape = input_shape(&self.input).map_err(|problem| SpecError {
+            layer: None,
+            kind: "input",
+            problem,
+        })?;
         let mut shapes = Vec::with_capacity(self.layers.len());
         let mut parameters = 0_u64;
         for (index, layer) in self.layers.iter().enumerate() {
@@ -166,8 +180,11 @@ impl ModelSpec {
 
     /// The shape of a row as the first layer gets it, where the input's sizes are possible.
     pub fn input_shape(&self) -> Result<Shape, SpecError> {
-        input_shape(&self.input)
-            .map_err(|problem| SpecError { layer: None, kind: "input", problem })
+        input_shape(&self.input).map_err(|problem| SpecError {
+            layer: None,
+            kind: "input",
+            problem,
+        })
     }
 }
 
@@ -243,21 +260,7 @@ fn layer_shape(layer: &LayerSpec, input: Shape) -> Result<Shape, SpecProblem> {
                 }
             }
         }
-        LayerSpec::ConvMaxPool { channels, widths } => {
-            size("channels", *channels, 1, MAXIMUM_SIZE)?;
-            let count = u32::try_from(widths.len()).unwrap_or(u32::MAX);
-            size("widths", count, 1, 16)?;
-            let Shape::Sequence { length, .. } = input else {
-                return mismatch("a sequence (after an embedding)");
-            };
-            for width in widths {
-                size("widths", *width, 1, MAXIMUM_SIZE)?;
-                if *width > length {
-                    return Err(SpecProblem::Window { window: *width, actual: input });
-                }
-            }
-            Ok(Shape::Flat(channels.saturating_mul(count)))
-        }
+        LayerSpec::ConvMaxPool { channels, widths } => conv_max_pool(*channels, widths, input),
         LayerSpec::Conv2d { channels, kernel, stride, padding } => {
             let channels = size("channels", *channels, 1, MAXIMUM_SIZE)?;
             let slide = |length| slide(length, *kernel, *stride, *padding, input);
@@ -322,6 +325,22 @@ fn layer_shape(layer: &LayerSpec, input: Shape) -> Result<Shape, SpecProblem> {
             }
         }
     }
+}
+
+fn conv_max_pool(channels: u32, widths: &[u32], input: Shape) -> Result<Shape, SpecProblem> {
+    size("channels", channels, 1, MAXIMUM_SIZE)?;
+    let count = size("widths", u32::try_from(widths.len()).unwrap_or(u32::MAX), 1, 16)?;
+    let Shape::Sequence { length, .. } = input else {
+        let expected = "a sequence (after an embedding)";
+        return Err(SpecProblem::Mismatch { expected, actual: input });
+    };
+    for width in widths {
+        size("widths", *width, 1, MAXIMUM_SIZE)?;
+        if *width > length {
+            return Err(SpecProblem::Window { window: *width, actual: input });
+        }
+    }
+    Ok(Shape::Flat(channels.saturating_mul(count)))
 }
 
 /// Positions of a window that slides over `length`: ⌊(length + 2·padding − kernel) / stride⌋ + 1.

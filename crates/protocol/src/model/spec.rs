@@ -24,13 +24,20 @@ pub enum InputSpec {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LayerSpec {
     /// Words and n-grams → the mean of their vectors. Weight `[buckets, dimension]`.
-    EmbeddingBag { dimension: u32 },
+    EmbeddingBag {
+        dimension: u32,
+    },
     /// Words in order → `dimension × max_words`; padding gives zeros. Weight
     /// `[buckets, dimension]`.
-    Embedding { dimension: u32 },
-    /// Parallel 1-d convolutions of these widths over the words, each through ReLU and a maximum
-    /// over time, side by side (Kim 2014, §2). Weights `[channels, in, width]` and `[channels]`.
-    ConvMaxPool { channels: u32, widths: Vec<u32> },
+    Embedding {
+        dimension: u32,
+    },
+    /// Parallel 1-d convolutions of these widths over the words, each through a `ReLU` and a
+    /// maximum over time, side by side (Kim 2014, §2). Weights `[channels, in, width]` and `[channels]`.
+    ConvMaxPool {
+        channels: u32,
+        widths: Vec<u32>,
+    },
     /// Weight `[channels, in, kernel, kernel]`, bias `[channels]`; zero padding.
     Conv2d {
         channels: u32,
@@ -40,19 +47,26 @@ pub enum LayerSpec {
         #[serde(default)]
         padding: u32,
     },
-    MaxPool2d { kernel: u32, stride: u32 },
+    MaxPool2d {
+        kernel: u32,
+        stride: u32,
+    },
     /// The mean over height and width.
     GlobalAveragePool,
     Flatten,
     /// Weight `[outputs, inputs]`, bias `[outputs]`.
-    Linear { outputs: u32 },
+    Linear {
+        outputs: u32,
+    },
     /// Over the last dimension of a flat input; weight and bias `[inputs]`, epsilon 1e-5.
     LayerNorm,
     Relu,
     Tanh,
     Gelu,
     /// Sets a share of the inputs to 0 in training and scales the rest by `1 / (1 − probability)`.
-    Dropout { probability: f64 },
+    Dropout {
+        probability: f64,
+    },
 }
 
 fn one() -> u32 {
