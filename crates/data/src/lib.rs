@@ -1,1 +1,40 @@
-//! placeholder
+//! Datasets: what there is, where it comes from, and how its rows are read, split and packed into
+//! shards. Rows stay raw (texts and pixels); a model's spec says how they become numbers.
+
+pub mod shard;
+pub mod synthetic;
+pub mod text;
+
+use protocol::dataset::DatasetInfo;
+
+/// One example: a label (an index into the dataset's classes) and what is to be classified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub label: u32,
+    pub sample: Sample,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sample {
+    Text(String),
+    /// `channels × height × width` bytes, row-major, 0 dark to 255 bright.
+    Image(Vec<u8>),
+}
+
+impl Sample {
+    /// The canonical bytes: UTF-8, or the pixels.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Image(pixels) => pixels,
+        }
+    }
+}
+
+/// A dataset in memory, with its published or derived test split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    pub info: DatasetInfo,
+    pub train: Vec<Row>,
+    pub test: Vec<Row>,
+}
