@@ -58,6 +58,11 @@ pub enum Event {
         device: DeviceId,
         progress: Progress,
     },
+    /// The device says that it still holds the lease (its heartbeat): the deadline moves.
+    Renewed {
+        lease: LeaseId,
+        device: DeviceId,
+    },
     Returned {
         lease: LeaseId,
         device: DeviceId,

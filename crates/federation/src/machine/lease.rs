@@ -1,0 +1,394 @@
+//! What devices do: ask for a lease, keep it, give it back, report its update.
+
+use std::time::Duration;
+
+use protocol::fingerprint::Fingerprint;
+use protocol::lease::{Lease, ReturnReason, UpdateOutcome};
+use protocol::{DeviceId, LeaseId, Timestamp};
+
+use super::phase::{Ending, Phase, Run, Stage};
+use super::seat::{Failure, LeaseRecord, Occupancy, Report, Seat, Standing};
+use super::{Effect, Machine, MachineSettings, Receipt, Rejection, unknown};
+
+/// A device that failed a seat is kept from it while another that was heard of within this many
+/// lease durations may try it.
+const PATIENCE: u32 = 5;
+
+impl MachineSettings {
+    pub(super) fn lease_duration(&self) -> Duration {
+        Duration::from_secs(u64::from(self.lease_seconds.max(1)))
+    }
+}
+
+impl Machine {
+    pub(super) fn requested(
+        &mut self,
+        now: Timestamp,
+        lease: LeaseId,
+        device: DeviceId,
+        fingerprint: &Fingerprint,
+    ) -> Result<Vec<Effect>, Rejection> {
+        match &mut self.phase {
+            Phase::Running(run) if self.paused.is_none() => {
+                run.requested(&self.settings, now, lease, device, fingerprint)
+            }
+            Phase::Running(_) | Phase::Pending | Phase::Preparing | Phase::Finished { .. } => {
+                Err(Rejection::NothingToDo)
+            }
+        }
+    }
+
+    pub(super) fn renewed(
+        &mut self,
+        now: Timestamp,
+        lease: LeaseId,
+        device: DeviceId,
+        stepped: bool,
+    ) -> Result<Vec<Effect>, Rejection> {
+        let paused = self.paused.is_some();
+        match &mut self.phase {
+            Phase::Running(run) => {
+                run.locate(lease, device)?;
+                run.renewed(&self.settings, now, lease, stepped, paused);
+                Ok(Vec::new())
+            }
+            Phase::Finished { run: Some(run), .. } => run.locate(lease, device).map(|_| Vec::new()),
+            Phase::Pending | Phase::Preparing | Phase::Finished { run: None, .. } => {
+                Err(unknown(lease))
+            }
+        }
+    }
+
+    pub(super) fn returned(
+        &mut self,
+        now: Timestamp,
+        lease: LeaseId,
+        device: DeviceId,
+        reason: ReturnReason,
+        detail: Option<String>,
+    ) -> Result<Vec<Effect>, Rejection> {
+        let verdict = match &mut self.phase {
+            Phase::Running(run) => match run.locate(lease, device)? {
+                Located::Open { seat } => {
+                    run.returned(now, lease, seat, reason, detail);
+                    run.verdict()
+                }
+                Located::Earlier => None,
+            },
+            Phase::Finished { run: Some(run), .. } => run.locate(lease, device).map(|_| None)?,
+            Phase::Pending | Phase::Preparing | Phase::Finished { run: None, .. } => {
+                return Err(unknown(lease));
+            }
+        };
+        Ok(verdict.map_or_else(Vec::new, |reason| self.finish(now, Ending::Failed { reason })))
+    }
+
+    pub(super) fn updated(
+        &mut self,
+        now: Timestamp,
+        lease: LeaseId,
+        device: DeviceId,
+        receipt: Receipt,
+    ) -> Result<Vec<Effect>, Rejection> {
+        let paused = self.paused.is_some();
+        let over = match &self.phase {
+            Phase::Running(_) => false,
+            Phase::Pending | Phase::Preparing | Phase::Finished { .. } => true,
+        };
+        let run = self.phase.run_mut().ok_or_else(|| unknown(lease))?;
+        let seat = match run.locate(lease, device)? {
+            Located::Open { seat } => seat,
+            Located::Earlier => return Ok(vec![run.late(lease, &receipt)]),
+        };
+        if let Some(effects) = run.settled(seat, &receipt, over) {
+            return Ok(effects);
+        }
+        run.accept(now, lease, seat, receipt).map(|mut effects| {
+            effects.extend(run.close_if_due(&self.settings, now, paused));
+            effects
+        })
+    }
+}
+
+/// Where a lease was found.
+pub(super) enum Located {
+    Open { seat: usize },
+    Earlier,
+}
+
+impl Run {
+    pub(super) fn locate(&self, lease: LeaseId, device: DeviceId) -> Result<Located, Rejection> {
+        let (owner, located) = match (self.round.leases.get(&lease), self.earlier.get(&lease)) {
+            (Some(record), _) => (record.device, Located::Open { seat: record.seat }),
+            (None, Some(earlier)) => (earlier.device, Located::Earlier),
+            (None, None) => return Err(unknown(lease)),
+        };
+        if owner == device { Ok(located) } else { Err(Rejection::OtherDevice { lease }) }
+    }
+
+    fn requested(
+        &mut self,
+        settings: &MachineSettings,
+        now: Timestamp,
+        lease: LeaseId,
+        device: DeviceId,
+        fingerprint: &Fingerprint,
+    ) -> Result<Vec<Effect>, Rejection> {
+        let seat = self.seat_for(settings, device, fingerprint, now);
+        let seat = seat.ok_or(Rejection::NothingToDo)?;
+        if let Some((held, _)) = self.round.held_by(device) {
+            // Asked again: its answer was lost, or its process started anew.
+            self.renewed(settings, now, held, false, false);
+            return self.grant(settings, held);
+        }
+        if self.round.leases.contains_key(&lease) || self.earlier.contains_key(&lease) {
+            return Err(Rejection::NothingToDo);
+        }
+        self.binding = self.binding.decided(settings.spec.run.reproducible, fingerprint);
+        self.count_base(device);
+        let record = LeaseRecord {
+            device,
+            seat,
+            granted_at: now,
+            deadline: now.after(settings.lease_duration()),
+            stepped: false,
+            standing: Standing::Held,
+        };
+        self.round.leases.insert(lease, record);
+        self.round.seats[seat].occupancy = Occupancy::Leased { lease };
+        self.seen.insert(device, now);
+        self.grant(settings, lease)
+    }
+
+    fn grant(&self, settings: &MachineSettings, id: LeaseId) -> Result<Vec<Effect>, Rejection> {
+        let lease = self.lease(settings, id).ok_or(Rejection::NothingToDo)?;
+        Ok(vec![Effect::Grant(Box::new(lease))])
+    }
+
+    /// The seat that the device would get now: the one it holds, else an open one, first the
+    /// partition whose rows it has from the last round.
+    pub(super) fn seat_for(
+        &self,
+        settings: &MachineSettings,
+        device: DeviceId,
+        fingerprint: &Fingerprint,
+        now: Timestamp,
+    ) -> Option<usize> {
+        let collecting = self.stage == Stage::Collecting;
+        if !collecting
+            || !self.binding.takes(fingerprint)
+            || self.round.short_of_memory.contains(&device)
+        {
+            return None;
+        }
+        if let Some((_, record)) = self.round.held_by(device) {
+            return Some(record.seat);
+        }
+        let last_round = self.round.number.saturating_sub(1);
+        let had = |seat: &Seat| {
+            self.earlier.values().any(|earlier| {
+                earlier.device == device
+                    && earlier.round == last_round
+                    && earlier.partition == seat.partition
+            })
+        };
+        let open = self.round.seats.iter().enumerate().filter(|(_, seat)| {
+            seat.occupancy == Occupancy::Open && self.may_try(settings, seat, device, now)
+        });
+        open.min_by_key(|(index, seat)| (!had(seat), *index)).map(|(index, _)| index)
+    }
+
+    fn may_try(
+        &self,
+        settings: &MachineSettings,
+        seat: &Seat,
+        device: DeviceId,
+        now: Timestamp,
+    ) -> bool {
+        let patience = settings.lease_duration().saturating_mul(PATIENCE);
+        let another = |(other, at): (&DeviceId, &Timestamp)| {
+            *other != device
+                && !seat.failed_on(*other)
+                && !self.round.short_of_memory.contains(other)
+                && now.since(*at) <= patience
+        };
+        !seat.failed_on(device) || !self.seen.iter().any(another)
+    }
+
+    /// A sign of life: the deadline moves; a lapsed lease whose seat is still open is taken up.
+    fn renewed(
+        &mut self,
+        settings: &MachineSettings,
+        now: Timestamp,
+        lease: LeaseId,
+        stepped: bool,
+        paused: bool,
+    ) {
+        let collecting = self.stage == Stage::Collecting;
+        let Some(record) = self.round.leases.get(&lease) else { return };
+        let (device, standing) = (record.device, record.standing);
+        self.seen.insert(device, now);
+        let free = self.round.seats[record.seat].occupancy == Occupancy::Open
+            && self.round.held_by(device).is_none();
+        let lost = match standing {
+            Standing::Held => false,
+            Standing::Lapsed { lost } if free && collecting && !paused => lost,
+            Standing::Lapsed { .. } | Standing::Returned | Standing::Accepted => return,
+        };
+        self.leases_lost -= u64::from(lost);
+        if let Some(record) = self.round.leases.get_mut(&lease) {
+            record.standing = Standing::Held;
+            record.stepped |= stepped;
+            record.deadline = record.deadline.max(now.after(settings.lease_duration()));
+            self.round.seats[record.seat].occupancy = Occupancy::Leased { lease };
+        }
+    }
+
+    fn returned(
+        &mut self,
+        now: Timestamp,
+        lease: LeaseId,
+        seat: usize,
+        reason: ReturnReason,
+        detail: Option<String>,
+    ) {
+        let Some(record) = self.round.leases.get_mut(&lease) else { return };
+        let held = match record.standing {
+            Standing::Held => true,
+            Standing::Lapsed { .. } => false,
+            Standing::Returned | Standing::Accepted => return,
+        };
+        record.standing = Standing::Returned;
+        let (device, stepped) = (record.device, record.stepped);
+        self.seen.insert(device, now);
+        if held {
+            self.round.seats[seat].occupancy = Occupancy::Open;
+        }
+        match reason {
+            ReturnReason::Failed => {
+                self.leases_lost += u64::from(held && stepped);
+                self.round.seats[seat].failures.push(Failure { device, detail });
+            }
+            ReturnReason::Memory => {
+                self.round.short_of_memory.insert(device);
+            }
+            ReturnReason::InUse
+            | ReturnReason::OnBattery
+            | ReturnReason::TooWarm
+            | ReturnReason::Scheduled
+            | ReturnReason::Paused
+            | ReturnReason::ShuttingDown => {}
+        }
+    }
+
+    fn verdict(&self) -> Option<String> {
+        let open = self.round.seats.iter().filter(|seat| seat.report().is_none());
+        open.into_iter().find_map(|seat| seat.verdict(self.round.number))
+    }
+
+    /// What becomes of an update of an earlier round.
+    fn late(&self, lease: LeaseId, receipt: &Receipt) -> Effect {
+        let accepted = self.earlier.get(&lease).and_then(|earlier| earlier.accepted);
+        let same = accepted == Some(receipt.blob);
+        Effect::Outcome(if same { UpdateOutcome::Duplicate } else { UpdateOutcome::Superseded })
+    }
+
+    /// What becomes of an update whose seat needs none; none where the seat still does.
+    fn settled(&self, seat: usize, receipt: &Receipt, over: bool) -> Option<Vec<Effect>> {
+        let seat = &self.round.seats[seat];
+        let superseded = Effect::Outcome(UpdateOutcome::Superseded);
+        match &seat.occupancy {
+            Occupancy::Reported(report) if report.blob == receipt.blob => {
+                Some(vec![Effect::Outcome(UpdateOutcome::Duplicate)])
+            }
+            Occupancy::Reported(report) => {
+                let promised = self.binding.is_bound() && report.fingerprint == receipt.fingerprint;
+                let differs = promised.then_some(Effect::Nondeterminism {
+                    round: self.round.number,
+                    partition: seat.partition,
+                    first: report.blob,
+                    second: receipt.blob,
+                });
+                Some(std::iter::once(superseded).chain(differs).collect())
+            }
+            Occupancy::Lost => Some(vec![superseded]),
+            Occupancy::Open | Occupancy::Leased { .. } => over.then(|| vec![superseded]),
+        }
+    }
+
+    /// Gives the seat to the update; another device that works on it is told.
+    fn accept(
+        &mut self,
+        now: Timestamp,
+        lease: LeaseId,
+        seat: usize,
+        receipt: Receipt,
+    ) -> Result<Vec<Effect>, Rejection> {
+        self.binding.check(&receipt.fingerprint)?;
+        let mut effects = vec![Effect::Outcome(UpdateOutcome::Accepted)];
+        if let Some(record) = self.round.leases.get_mut(&lease) {
+            let lost = record.standing == (Standing::Lapsed { lost: true });
+            record.standing = Standing::Accepted;
+            self.leases_lost -= u64::from(lost);
+            self.seen.insert(record.device, now);
+        }
+        let place = &mut self.round.seats[seat];
+        let was =
+            std::mem::replace(&mut place.occupancy, Occupancy::Reported(Report::from(receipt)));
+        let update = place.update();
+        if let Occupancy::Leased { lease: other } = was
+            && other != lease
+        {
+            effects.extend(self.lapse(other, true));
+        }
+        let round = self.round.number;
+        effects.extend(update.map(|update| Effect::Accumulate { round, update }));
+        Ok(effects)
+    }
+
+    /// Ends a held lease without its device's doing; `counts` where that is a loss.
+    pub(super) fn lapse(&mut self, lease: LeaseId, counts: bool) -> Option<Effect> {
+        let record = self.round.leases.get_mut(&lease)?;
+        match record.standing {
+            Standing::Held => {}
+            Standing::Lapsed { .. } | Standing::Returned | Standing::Accepted => return None,
+        }
+        let lost = counts && record.stepped;
+        record.standing = Standing::Lapsed { lost };
+        self.leases_lost += u64::from(lost);
+        let place = &mut self.round.seats[record.seat];
+        if place.occupancy == (Occupancy::Leased { lease }) {
+            place.occupancy = Occupancy::Open;
+        }
+        let (device, after_first_step) = (record.device, record.stepped);
+        Some(Effect::LeaseEnded { lease, device, after_first_step })
+    }
+
+    /// A lease of the open round, as its device knows it; none where it isn't held.
+    pub(super) fn lease(&self, settings: &MachineSettings, id: LeaseId) -> Option<Lease> {
+        let record = self.round.leases.get(&id)?;
+        if record.standing != Standing::Held {
+            return None;
+        }
+        let seat = self.round.seats.get(record.seat)?;
+        let partition = self.preparation.partitions.get(usize::try_from(seat.partition).ok()?)?;
+        Some(Lease {
+            id,
+            job_id: settings.job,
+            job_name: settings.spec.name.clone(),
+            dataset: settings.spec.dataset.clone(),
+            device_id: record.device,
+            round: self.round.number,
+            total_rounds: settings.spec.rounds(),
+            partition: seat.partition,
+            seed: settings.spec.seed,
+            spec: self.preparation.spec.clone(),
+            plan: settings.spec.plan(),
+            base: self.round.base,
+            shards: partition.shards.clone(),
+            rows: seat.rows,
+            granted_at: record.granted_at,
+            deadline: record.deadline,
+        })
+    }
+}

@@ -1,0 +1,285 @@
+//! The round machine: every decision about one job. Events go in with the time they happened at,
+//! effects come out; nothing is done here.
+//!
+//! ```text
+//! pending ─Start─> preparing ─Prepared─> collecting ─all seats reported─> aggregating
+//!                                           ^                                  │ Aggregated
+//!                                           └── next round ── evaluating <─────┘
+//!                                                                 │ Evaluated, last round
+//!                                              completed <── registering
+//! any of these ─Cancel─> cancelled          any of these ─a step fails─> failed
+//! ```
+//!
+//! A pause lies over whatever goes on: leases end and none is granted, but updates that were on
+//! their way are still taken, and the coordinator's own steps go on. The round's deadline waits.
+//!
+//! A rejected event leaves the machine as it was.
+
+mod event;
+mod lease;
+mod phase;
+mod round;
+mod seat;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use protocol::job::JobSpec;
+use protocol::metrics::EvalMetrics;
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use event::{Effect, Event, Partition, Preparation, Receipt, Rejection, WeightedUpdate};
+use phase::{Ending, Phase, Run, Stage};
+
+/// What a machine is made for; it never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MachineSettings {
+    pub job: JobId,
+    /// Checked ([`JobSpec::check`]).
+    pub spec: JobSpec,
+    /// How long a lease lasts without a sign of its device; 0 counts as 1.
+    pub lease_seconds: u32,
+}
+
+/// One job, from its creation to its end. What is stored is all there is: a machine read back from
+/// its JSON goes on as if nothing had happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    settings: MachineSettings,
+    phase: Phase,
+    /// Since when the job is paused.
+    paused: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    completed_at: Option<Timestamp>,
+}
+
+impl Machine {
+    pub fn new(settings: MachineSettings) -> Self {
+        Self { settings, phase: Phase::Pending, paused: None, started_at: None, completed_at: None }
+    }
+
+    /// Takes an event and says what is to be done about it, in this order.
+    ///
+    /// # Errors
+    /// Where the event can't be taken now; the machine is then as before.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Result<Vec<Effect>, Rejection> {
+        let effects = match event {
+            Event::Start => self.start(now),
+            Event::Prepared(preparation) => self.prepared(now, *preparation),
+            Event::PreparationFailed { reason } => self.preparation_failed(now, reason),
+            Event::Requested { lease, device, fingerprint } => {
+                self.requested(now, lease, device, &fingerprint)
+            }
+            Event::Progressed { lease, device, progress } => {
+                self.renewed(now, lease, device, progress.step >= 1)
+            }
+            Event::Renewed { lease, device } => self.renewed(now, lease, device, false),
+            Event::Returned { lease, device, reason, detail } => {
+                self.returned(now, lease, device, reason, detail)
+            }
+            Event::Updated { lease, device, receipt } => self.updated(now, lease, device, receipt),
+            Event::DeviceGone { device } => Ok(self.device_gone(device)),
+            Event::Aggregated { round, model } => self.aggregated(round, model),
+            Event::Evaluated { round, test, validation } => {
+                self.evaluated(now, round, test, validation.as_ref())
+            }
+            Event::Registered { model, file } => self.registered(now, model, file),
+            Event::StepFailed { reason } => self.step_failed(now, reason),
+            Event::Pause => self.pause(now),
+            Event::Resume => self.resume(now),
+            Event::Cancel => self.cancel(now),
+            Event::Complete => self.complete(),
+            Event::Tick => Ok(self.tick(now)),
+        }?;
+        if let Some(run) = self.phase.run_mut() {
+            run.sync();
+        }
+        Ok(effects)
+    }
+
+    fn start(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
+        match &self.phase {
+            Phase::Pending => {
+                self.phase = Phase::Preparing;
+                self.started_at = Some(now);
+                Ok(vec![Effect::Prepare])
+            }
+            Phase::Preparing | Phase::Running(_) | Phase::Finished { .. } => {
+                Err(self.wrong_status("starting", "pending"))
+            }
+        }
+    }
+
+    fn prepared(
+        &mut self,
+        now: Timestamp,
+        preparation: Preparation,
+    ) -> Result<Vec<Effect>, Rejection> {
+        match &self.phase {
+            Phase::Preparing => {}
+            Phase::Pending | Phase::Running(_) | Phase::Finished { .. } => {
+                return Err(Rejection::Stale { round: 0 });
+            }
+        }
+        match Run::open(&self.settings, preparation, now) {
+            Ok(run) => {
+                self.phase = Phase::Running(Box::new(run));
+                Ok(Vec::new())
+            }
+            Err(reason) => Ok(self.finish(now, Ending::Failed { reason })),
+        }
+    }
+
+    fn preparation_failed(
+        &mut self,
+        now: Timestamp,
+        reason: String,
+    ) -> Result<Vec<Effect>, Rejection> {
+        match &self.phase {
+            Phase::Preparing => Ok(self.finish(now, Ending::Failed { reason })),
+            Phase::Pending | Phase::Running(_) | Phase::Finished { .. } => {
+                Err(Rejection::Stale { round: 0 })
+            }
+        }
+    }
+
+    fn aggregated(&mut self, round: u32, model: BlobHash) -> Result<Vec<Effect>, Rejection> {
+        self.phase.running(round)?.aggregated(round, model)
+    }
+
+    fn evaluated(
+        &mut self,
+        now: Timestamp,
+        round: u32,
+        test: EvalMetrics,
+        validation: Option<&EvalMetrics>,
+    ) -> Result<Vec<Effect>, Rejection> {
+        let run = self.phase.running(round)?;
+        let model = run.evaluating(round)?;
+        let diverged = [Some(&test), validation]
+            .into_iter()
+            .flatten()
+            .any(|metrics| !metrics.loss.is_finite() || !metrics.accuracy.is_finite());
+        if diverged {
+            // JSON has no word for it either: a stored machine couldn't be read back.
+            let reason = format!(
+                "the model of round {round} diverged: its loss is not a number; lower the \
+                 learning rate"
+            );
+            return Ok(self.finish(now, Ending::Failed { reason }));
+        }
+        Ok(run.evaluated(&self.settings, now, model, test, validation))
+    }
+
+    fn registered(
+        &mut self,
+        now: Timestamp,
+        model: ModelId,
+        file: BlobHash,
+    ) -> Result<Vec<Effect>, Rejection> {
+        let round = self.round();
+        match self.phase.running(round)?.stage() {
+            Stage::Registering { .. } => Ok(self.finish(now, Ending::Completed { model, file })),
+            Stage::Collecting | Stage::Aggregating | Stage::Evaluating { .. } => {
+                Err(Rejection::Stale { round })
+            }
+        }
+    }
+
+    fn step_failed(&mut self, now: Timestamp, reason: String) -> Result<Vec<Effect>, Rejection> {
+        let awaits = match &self.phase {
+            Phase::Preparing => true,
+            Phase::Running(run) => match run.stage() {
+                Stage::Aggregating | Stage::Evaluating { .. } | Stage::Registering { .. } => true,
+                Stage::Collecting => false,
+            },
+            Phase::Pending | Phase::Finished { .. } => false,
+        };
+        if awaits {
+            return Ok(self.finish(now, Ending::Failed { reason }));
+        }
+        Err(Rejection::Stale { round: self.round() })
+    }
+
+    fn pause(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
+        if self.paused.is_some() {
+            return Err(self.wrong_status("pausing", "running"));
+        }
+        let effects = match &mut self.phase {
+            Phase::Preparing => Vec::new(),
+            Phase::Running(run) => run.end_leases(),
+            Phase::Pending | Phase::Finished { .. } => {
+                return Err(self.wrong_status("pausing", "running"));
+            }
+        };
+        self.paused = Some(now);
+        Ok(effects)
+    }
+
+    fn resume(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
+        let Some(since) = self.paused.take() else {
+            return Err(self.wrong_status("resuming", "paused"));
+        };
+        match &mut self.phase {
+            Phase::Running(run) => Ok(run.resumed(&self.settings, since, now)),
+            Phase::Pending | Phase::Preparing | Phase::Finished { .. } => Ok(Vec::new()),
+        }
+    }
+
+    fn cancel(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
+        if self.status().is_final() {
+            return Err(self.wrong_status("cancelling", "not at its end"));
+        }
+        Ok(self.finish(now, Ending::Cancelled))
+    }
+
+    fn complete(&mut self) -> Result<Vec<Effect>, Rejection> {
+        let effects = match &mut self.phase {
+            Phase::Running(run) => run.complete(),
+            Phase::Pending | Phase::Preparing | Phase::Finished { .. } => None,
+        };
+        let effects = effects
+            .ok_or_else(|| self.wrong_status("completing", "running and past its first round"))?;
+        self.paused = None;
+        Ok(effects)
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+        let paused = self.paused.is_some();
+        match &mut self.phase {
+            Phase::Running(run) => run.tick(&self.settings, now, paused),
+            Phase::Pending | Phase::Preparing | Phase::Finished { .. } => Vec::new(),
+        }
+    }
+
+    fn device_gone(&mut self, device: DeviceId) -> Vec<Effect> {
+        match &mut self.phase {
+            Phase::Running(run) => run.device_gone(device),
+            Phase::Pending | Phase::Preparing | Phase::Finished { .. } => Vec::new(),
+        }
+    }
+
+    /// Ends the job; leases that are still held end with it.
+    fn finish(&mut self, now: Timestamp, ending: Ending) -> Vec<Effect> {
+        let mut run = match std::mem::replace(&mut self.phase, Phase::Pending) {
+            Phase::Running(run) => Some(run),
+            Phase::Finished { run, .. } => run,
+            Phase::Pending | Phase::Preparing => None,
+        };
+        let effects = run.as_mut().map_or_else(Vec::new, |run| run.end_leases());
+        self.phase = Phase::Finished { ending, run };
+        self.paused = None;
+        self.completed_at = Some(now);
+        effects
+    }
+
+    fn wrong_status(&self, action: &'static str, needed: &'static str) -> Rejection {
+        Rejection::Status { status: self.status_word(), action, needed }
+    }
+}
+
+/// Where a lease that is not known is looked for.
+fn unknown(lease: LeaseId) -> Rejection {
+    Rejection::UnknownLease { lease }
+}
