@@ -38,7 +38,7 @@ lint: ## formatting, clippy, dependency arrows, house rules
 	@scripts/setup.sh build
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	PYTHONDONTWRITEBYTECODE=1 python3 -m unittest --quiet scripts/test_checks.py
+	python3 -B scripts/test_checks.py --quiet
 	scripts/check_layers.py
 	scripts/check_house.py
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check -A unused-wrapper -A license-not-encountered bans licenses sources; fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""House rules that no other linter holds: length and opening of files, where `target_os` may stand, and words that
-belong to one machine.
+"""House rules that no other linter holds: length and opening of files, where `target_os` may stand, who takes which lints,
+and words that belong to one machine.
 
 It reads what git tracks and what it would track, so a new file counts before it is added.
 """
@@ -42,6 +42,7 @@ def main():
         except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
             continue  # a picture, or deleted and not yet committed
         found += problems(path, text)
+        found += clippy_settings(path, text, (ROOT / "clippy.toml").read_text())
     for problem in found:
         print(f"house: {problem}", file=sys.stderr)
     return 1 if found else 0
@@ -78,6 +79,13 @@ def lints(path, text):
         return
     if not re.search(r"^\[lints\]\s*\nworkspace = true$", text, re.MULTILINE):
         yield f"{path}:1: does not take the workspace's lints ([lints] workspace = true)"
+
+
+def clippy_settings(path, text, root):
+    """Clippy reads one clippy.toml, the nearest: a crate's own must repeat what the root's says."""
+    settings = root.split("\n", 1)[1]
+    if re.match(r"crates/[^/]+/clippy\.toml$", path) and settings not in text:
+        yield f"{path}:1: does not repeat the root's clippy.toml, which it replaces"
 
 
 def local_words(path, text):

@@ -43,6 +43,11 @@ class House(unittest.TestCase):
         self.assertIn("lints", self.reasons("crates/a/Cargo.toml", '[package]\nname = "a"\n')[0])
         self.assertEqual(self.reasons("crates/a/Cargo.toml", "[lints]\nworkspace = true\n"), [])
 
+    def test_a_crates_clippy_settings_repeat_the_roots(self):
+        problems = lambda path, text: list(check_house.clippy_settings(path, text, "# Root.\nlimit = 1\n"))
+        self.assertEqual(problems("crates/a/clippy.toml", "# A.\nlimit = 1\nmore = 2\n"), [])
+        self.assertEqual(len(problems("crates/a/clippy.toml", "# A.\nmore = 2\n")), 1)
+
     def test_no_word_of_one_machine(self):
         for line in ["see /" + "work/main/x", "'/" + "root/.cargo'", "https://pypi" + ".org/simple"]:
             self.assertEqual(len(self.reasons("a.md", line)), 1, line)
