@@ -174,20 +174,22 @@ impl JobSpec {
     pub fn rounds(&self) -> u32 {
         self.run.rounds.unwrap_or(match self.model_type {
             ModelType::Vision => 10,
-            ModelType::Nlp => 10,
+            ModelType::Nlp => 8,
         })
     }
 
     /// A lease's work, with the family's defaults where the file says none.
     pub fn plan(&self) -> Plan {
-        let (epochs, batch_size, optimizer) = match self.model_type {
-            ModelType::Vision => (1, 32, Optimizer::Adam { learning_rate: 0.001 }),
-            ModelType::Nlp => (1, 32, Optimizer::Adam { learning_rate: 0.005 }),
+        let (family_work, batch_size, optimizer) = match self.model_type {
+            ModelType::Vision => {
+                (LocalWork::Epochs(1), 64, Optimizer::Adam { learning_rate: 0.001 })
+            }
+            ModelType::Nlp => (LocalWork::Steps(50), 64, Optimizer::Adam { learning_rate: 0.01 }),
         };
         let local_work = match (self.plan.local_steps, self.plan.local_epochs) {
             (Some(steps), _) => LocalWork::Steps(steps),
             (None, Some(epochs)) => LocalWork::Epochs(epochs),
-            (None, None) => LocalWork::Epochs(epochs),
+            (None, None) => family_work,
         };
         Plan {
             local_work,

@@ -66,7 +66,7 @@ pub(super) fn tensors(layer: &LayerSpec, input: Shape, output: Shape) -> Vec<(St
         Shape::Flat(size) => size,
     };
     match layer {
-        LayerSpec::EmbeddingBag { dimension } | LayerSpec::Embedding { dimension } => {
+        LayerSpec::EmbeddingBag { dimension, .. } | LayerSpec::Embedding { dimension } => {
             vec![named("weight", vec![channels, *dimension])]
         }
         LayerSpec::ConvMaxPool { channels: outputs, widths } => widths

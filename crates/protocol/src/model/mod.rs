@@ -10,4 +10,4 @@ mod spec;
 pub use layout::{ParameterLayout, TensorLayout};
 pub use preset::Preset;
 pub use shape::{Shape, SpecError, SpecProblem};
-pub use spec::{InputSpec, LayerSpec, ModelSpec};
+pub use spec::{Combine, InputSpec, LayerSpec, ModelSpec};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::spec::{InputSpec, LayerSpec, ModelSpec};
+use super::spec::{Combine, InputSpec, LayerSpec, ModelSpec};
 use crate::dataset::SampleShape;
 
 /// A named spec. What it reads and how many classes it gives come from the dataset.
@@ -52,12 +52,13 @@ impl Preset {
                 (image(channels, height, width), cnn())
             }
             (Self::TextBag, SampleShape::Text) => (
-                InputSpec::Text { buckets: 1 << 17, ngrams: 2, max_words: 256 },
-                vec![LayerSpec::EmbeddingBag { dimension: 16 }],
+                InputSpec::Text { buckets: 1 << 17, ngrams: 2, max_words: 512, unique: true },
+                vec![LayerSpec::EmbeddingBag { dimension: 8, combine: Combine::Sqrtn }],
             ),
-            (Self::TextCnn, SampleShape::Text) => {
-                (InputSpec::Text { buckets: 1 << 15, ngrams: 1, max_words: 96 }, text_cnn())
-            }
+            (Self::TextCnn, SampleShape::Text) => (
+                InputSpec::Text { buckets: 1 << 15, ngrams: 1, max_words: 96, unique: false },
+                text_cnn(),
+            ),
             (Self::Mlp | Self::Cnn, SampleShape::Text)
             | (Self::TextBag | Self::TextCnn, SampleShape::Image { .. }) => return None,
         };

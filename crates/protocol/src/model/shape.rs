@@ -212,7 +212,7 @@ fn size(field: &'static str, value: u32, minimum: u32, maximum: u32) -> Result<u
 
 fn input_shape(input: &InputSpec) -> Result<Shape, SpecProblem> {
     match *input {
-        InputSpec::Text { buckets, ngrams, max_words } => {
+        InputSpec::Text { buckets, ngrams, max_words, unique: _ } => {
             size("buckets", buckets, 2, MAXIMUM_SIZE)?;
             size("ngrams", ngrams, 1, 5)?;
             size("max_words", max_words, 1, 65_536)?;
@@ -239,7 +239,7 @@ fn input_shape(input: &InputSpec) -> Result<Shape, SpecProblem> {
 fn layer_shape(layer: &LayerSpec, input: Shape) -> Result<Shape, SpecProblem> {
     let mismatch = |expected| Err(SpecProblem::Mismatch { expected, actual: input });
     match layer {
-        LayerSpec::EmbeddingBag { dimension } => {
+        LayerSpec::EmbeddingBag { dimension, combine: _ } => {
             let dimension = size("dimension", *dimension, 1, MAXIMUM_SIZE)?;
             match input {
                 Shape::Words { .. } => Ok(Shape::Flat(dimension)),

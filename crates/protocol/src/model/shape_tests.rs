@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{InputSpec, LayerSpec, ModelSpec, Shape};
+use super::{Combine, InputSpec, LayerSpec, ModelSpec, Shape};
 
 fn image(layers: Vec<LayerSpec>) -> ModelSpec {
     let input = InputSpec::Image { channels: 1, height: 28, width: 28, mean: 0.5, deviation: 0.5 };
@@ -42,7 +42,7 @@ fn impossible_specs_are_refused_with_the_layer_and_the_reason() {
             "layer 0 (dropout): probability is 1, which is not at least 0 and below 1",
         ),
         (
-            vec![LayerSpec::EmbeddingBag { dimension: 8 }],
+            vec![LayerSpec::EmbeddingBag { dimension: 8, combine: Combine::Mean }],
             "layer 0 (embedding_bag): takes words (a text input), but gets an image 1×28×28",
         ),
     ];
@@ -64,7 +64,9 @@ fn sizes_at_the_edge_of_u32_do_not_overflow() {
 fn layer() -> impl Strategy<Value = LayerSpec> {
     let number = prop_oneof![0_u32..40, any::<u32>()];
     prop_oneof![
-        number.clone().prop_map(|dimension| LayerSpec::EmbeddingBag { dimension }),
+        number
+            .clone()
+            .prop_map(|dimension| LayerSpec::EmbeddingBag { dimension, combine: Combine::Mean }),
         number.clone().prop_map(|dimension| LayerSpec::Embedding { dimension }),
         (number.clone(), proptest::collection::vec(number.clone(), 0..4))
             .prop_map(|(channels, widths)| LayerSpec::ConvMaxPool { channels, widths }),
@@ -95,7 +97,7 @@ proptest! {
         layers in proptest::collection::vec(layer(), 0..6),
     ) {
         let input = if text {
-            InputSpec::Text { buckets: 64, ngrams: 1, max_words: 16 }
+            InputSpec::Text { buckets: 64, ngrams: 1, max_words: 16, unique: false }
         } else {
             InputSpec::Image { channels: 3, height: 9, width: 7, mean: 0.0, deviation: 1.0 }
         };

@@ -14,9 +14,24 @@ pub enum InputSpec {
         ngrams: u32,
         /// Words read of a text; the rest is dropped.
         max_words: u32,
+        /// Each id at most once a row: what is there, not how often. Order is kept otherwise.
+        #[serde(default)]
+        unique: bool,
     },
     /// Pixels as `(byte / 255 − mean) / deviation`.
     Image { channels: u32, height: u32, width: u32, mean: f32, deviation: f32 },
+}
+
+/// How a bag's vectors become one. An empty bag gives zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Combine {
+    /// Their sum over their number.
+    #[default]
+    Mean,
+    /// Their sum over the square root of their number: one learning rate then suits short and long
+    /// rows alike.
+    Sqrtn,
 }
 
 /// One layer. Parameter shapes are PyTorch's.
@@ -108,7 +123,7 @@ mod tests {
     #[test]
     fn kind_is_the_name_in_json() {
         let layers = [
-            LayerSpec::EmbeddingBag { dimension: 1 },
+            LayerSpec::EmbeddingBag { dimension: 1, combine: Combine::Sqrtn },
             LayerSpec::Embedding { dimension: 1 },
             LayerSpec::ConvMaxPool { channels: 1, widths: vec![1] },
             LayerSpec::Conv2d { channels: 1, kernel: 1, stride: 1, padding: 0 },
