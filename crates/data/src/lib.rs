@@ -1,9 +1,25 @@
 //! Datasets: what there is, where it comes from, and how its rows are read, split and packed into
 //! shards. Rows stay raw (texts and pixels); a model's spec says how they become numbers.
 
+pub mod catalogue;
+mod columns;
+mod error;
+pub mod files;
+pub mod hub;
+mod layout;
+mod picture;
+mod published;
 pub mod shard;
+mod sources;
 pub mod synthetic;
 pub mod text;
+mod uploads;
+
+pub use catalogue::{CatalogueEntry, Origin};
+pub use error::DataError;
+pub use files::AddReport;
+pub use hub::HubSettings;
+pub use sources::Sources;
 
 use protocol::dataset::DatasetInfo;
 
@@ -37,4 +53,11 @@ pub struct Dataset {
     pub info: DatasetInfo,
     pub train: Vec<Row>,
     pub test: Vec<Row>,
+}
+
+/// How far a load is; reported often enough for a progress bar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadProgress {
+    Downloading { file: String, done: u64, total: Option<u64> },
+    Reading { rows: u64 },
 }

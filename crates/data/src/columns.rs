@@ -1,0 +1,139 @@
+//! Columns of a Parquet file, read one at a time without building rows.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::DataType;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use crate::DataError;
+
+const BATCH: usize = 4096;
+
+/// One value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Real(f64),
+    Bytes(&'a [u8]),
+}
+
+/// An open file with flat or struct columns; lists are left out.
+pub struct Columns {
+    path: PathBuf,
+    reader: SerializedFileReader<File>,
+    /// Dotted paths of the columns and their place among the file's leaves.
+    names: Vec<(String, usize)>,
+}
+
+impl Columns {
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::io(path))?;
+        let reader = SerializedFileReader::new(file).map_err(|error| not_parquet(path, &error))?;
+        let schema = reader.metadata().file_metadata().schema_descr();
+        let leaves = schema.columns().iter().enumerate();
+        let names = leaves
+            .filter(|(_, column)| column.max_rep_level() == 0)
+            .map(|(leaf, column)| (column.path().string(), leaf))
+            .collect();
+        Ok(Self { path: path.to_owned(), reader, names })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub fn rows(&self) -> u64 {
+        u64::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// The names of a class column's classes, as the schema's `huggingface` metadata gives them.
+    pub fn class_names(&self, column: &str) -> Option<Vec<String>> {
+        let metadata = self.reader.metadata().file_metadata().key_value_metadata()?;
+        let text = metadata.iter().find(|pair| pair.key == "huggingface")?.value.as_ref()?;
+        let json: serde_json::Value = serde_json::from_str(text).ok()?;
+        let names = json["info"]["features"][column]["names"].as_array()?;
+        names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+    }
+
+    /// Gives every value of a column in order.
+    pub fn read(
+        &self,
+        name: &str,
+        mut give: impl FnMut(Cell<'_>) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let leaf = self.names.iter().find(|(known, _)| known == name).ok_or_else(|| {
+            let known: Vec<&str> = self.names().collect();
+            let reason = format!("has no column `{name}`, only {}", known.join(", "));
+            DataError::file(&self.path, reason)
+        })?;
+        for group in 0..self.reader.num_row_groups() {
+            let reader =
+                self.reader.get_row_group(group).and_then(|group| group.get_column_reader(leaf.1));
+            let reader = reader.map_err(|error| not_parquet(&self.path, &error))?;
+            let unknown =
+                || DataError::file(&self.path, format!("column `{name}` is of a type not read"));
+            match reader {
+                ColumnReader::BoolColumnReader(reader) => self
+                    .drain(reader, |value| give(value.map_or(Cell::Null, |v| Cell::Boolean(*v)))),
+                ColumnReader::Int32ColumnReader(reader) => self.drain(reader, |value| {
+                    give(value.map_or(Cell::Null, |v| Cell::Integer(i64::from(*v))))
+                }),
+                ColumnReader::Int64ColumnReader(reader) => self
+                    .drain(reader, |value| give(value.map_or(Cell::Null, |v| Cell::Integer(*v)))),
+                ColumnReader::FloatColumnReader(reader) => self.drain(reader, |value| {
+                    give(value.map_or(Cell::Null, |v| Cell::Real(f64::from(*v))))
+                }),
+                ColumnReader::DoubleColumnReader(reader) => {
+                    self.drain(reader, |value| give(value.map_or(Cell::Null, |v| Cell::Real(*v))))
+                }
+                ColumnReader::ByteArrayColumnReader(reader) => self.drain(reader, |value| {
+                    give(value.map_or(Cell::Null, |v| Cell::Bytes(v.data())))
+                }),
+                ColumnReader::FixedLenByteArrayColumnReader(reader) => self
+                    .drain(reader, |value| {
+                        give(value.map_or(Cell::Null, |v| Cell::Bytes(v.data())))
+                    }),
+                ColumnReader::Int96ColumnReader(_) => Err(unknown()),
+            }?;
+        }
+        Ok(())
+    }
+
+    fn drain<T: DataType>(
+        &self,
+        mut reader: ColumnReaderImpl<T>,
+        mut give: impl FnMut(Option<&T::T>) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let (mut levels, mut values) = (Vec::new(), Vec::new());
+        loop {
+            levels.clear();
+            values.clear();
+            let (records, _, _) = reader
+                .read_records(BATCH, Some(&mut levels), None, &mut values)
+                .map_err(|error| not_parquet(&self.path, &error))?;
+            if records == 0 {
+                return Ok(());
+            }
+            if levels.is_empty() {
+                values.iter().try_for_each(|value| give(Some(value)))?;
+                continue;
+            }
+            let present = levels.iter().max().copied().unwrap_or(0);
+            let mut next = values.iter();
+            // Without repetition a value stands exactly where its level is the highest there is.
+            let all_null = values.is_empty();
+            for level in &levels {
+                give(if all_null || *level < present { None } else { next.next() })?;
+            }
+        }
+    }
+}
+
+fn not_parquet(path: &Path, error: &ParquetError) -> DataError {
+    DataError::file(path, format!("is not a Parquet file that can be read: {error}"))
+}

@@ -1,0 +1,76 @@
+//! What can go wrong on the way to a dataset; each message says what to change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::shard::ShardError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("there is no dataset `{name}`{}; known are {}", did_you_mean(.nearest.as_deref()), .known.join(", "))]
+    Unknown { name: String, nearest: Option<String>, known: Vec<String> },
+    #[error(
+        "dataset `{name}` ({repository}) is not on this machine and the hub did not answer \
+         ({reason}): connect it, or set CONSTELLATION_DATA_DIR to a folder that holds \
+         {repository}/…, HF_HOME to a cache that holds it, or HF_ENDPOINT to a mirror within reach"
+    )]
+    Offline { name: String, repository: String, reason: String },
+    #[error(
+        "the hub refuses {what} (status {status}): set HF_TOKEN to the token of an account that \
+         may read {repository}"
+    )]
+    Denied { repository: String, what: String, status: u16 },
+    #[error(
+        "the hub has no {what} in {repository}: check HF_ENDPOINT, or set CONSTELLATION_DATA_DIR \
+         to a folder that holds {repository}/…"
+    )]
+    Missing { repository: String, what: String },
+    #[error("the hub answered with status {status} for {what} of {repository}; try again later")]
+    Refused { repository: String, what: String, status: u16 },
+    #[error(
+        "{file} of {repository} arrived damaged ({reason}) and was thrown away; try again, and if \
+         it stays so check HF_ENDPOINT"
+    )]
+    Damaged { repository: String, file: String, reason: String },
+    #[error(
+        "the connection broke while {file} of {repository} was at byte {done} ({reason}); load it \
+         again and it goes on from there"
+    )]
+    Interrupted { repository: String, file: String, done: u64, reason: String },
+    #[error("{}: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{file} row {line}: {reason}")]
+    Row { file: String, line: u64, reason: String },
+    #[error("{file}: {reason}")]
+    File { file: String, reason: String },
+    #[error("{}: {source}", .path.display())]
+    Shard { path: PathBuf, source: ShardError },
+    #[error("`{0}` cannot be a dataset's name: use 1 to 64 of a–z, 0–9, _ and -")]
+    BadName(String),
+    #[error("there is a dataset `{0}` already: choose another name")]
+    NameTaken(String),
+    #[error(
+        "{bad} of {rows} rows of {file} cannot be used, more than one in ten; the first: {first}"
+    )]
+    TooManyBadRows { file: String, bad: u64, rows: u64, first: String },
+    #[error(
+        "class `{class}` has {rows} row(s); give it at least 2, one to train on and one to test"
+    )]
+    ClassTooSmall { class: String, rows: u64 },
+    #[error("there are rows of {0} class(es); a dataset needs at least 2")]
+    TooFewClasses(usize),
+}
+
+impl DataError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn file(path: &Path, reason: impl ToString) -> Self {
+        Self::File { file: path.display().to_string(), reason: reason.to_string() }
+    }
+}
+
+fn did_you_mean(name: Option<&str>) -> String {
+    name.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+}

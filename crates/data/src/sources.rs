@@ -1,0 +1,124 @@
+//! Where datasets come from on this machine: made here, a local folder, what people added, or the
+//! hub.
+
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::{CatalogueEntry, Origin, PUBLISHED, Published};
+use crate::files::AddReport;
+use crate::hub::{self, HubSettings};
+use crate::published::Files;
+use crate::synthetic::Synthetic;
+use crate::{DataError, Dataset, LoadProgress, layout, uploads};
+
+/// Where to look, in this order: embedded, `data_dir`, the hub's cache, the hub; and `uploads` for
+/// what people added.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// A folder laid out as the hub's repositories are: `CONSTELLATION_DATA_DIR`.
+    pub data_dir: Option<PathBuf>,
+    /// The folder of the datasets that people added.
+    pub uploads: PathBuf,
+    pub hub: HubSettings,
+}
+
+impl Sources {
+    /// Takes `CONSTELLATION_DATA_DIR` and the hub's variables from the environment.
+    pub fn from_environment(uploads: PathBuf) -> Self {
+        let data_dir = std::env::var_os("CONSTELLATION_DATA_DIR").filter(|dir| !dir.is_empty());
+        let hub = HubSettings::from_environment();
+        Self { data_dir: data_dir.map(PathBuf::from), uploads, hub }
+    }
+
+    /// Every dataset that a load knows, without touching the network.
+    pub fn list(&self) -> Vec<CatalogueEntry> {
+        let embedded = Synthetic::ALL.into_iter().map(|synthetic| {
+            let info = synthetic.info();
+            entry(Origin::Embedded, info)
+        });
+        let published = PUBLISHED.iter().map(|published| self.published_entry(published));
+        let uploaded =
+            uploads::list(&self.uploads).into_iter().map(|info| entry(Origin::Uploaded, info));
+        embedded.chain(published).chain(uploaded).collect()
+    }
+
+    /// Reads a whole dataset, downloading it first where it must. Blocks.
+    pub fn load(
+        &self,
+        name: &str,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Dataset, DataError> {
+        if let Some(synthetic) = Synthetic::named(name) {
+            return Ok(synthetic.generate());
+        }
+        if let Some(published) = Published::named(name) {
+            let files = match self.local(published) {
+                Some(files) => files,
+                None => hub::fetch(&self.hub, published, progress)?,
+            };
+            return published.read(&files, progress);
+        }
+        match uploads::load(&self.uploads, name, progress)? {
+            Some(dataset) => Ok(dataset),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    /// Adds a dataset from a person's file or folder. Blocks; leaves nothing behind where it fails.
+    pub fn add(
+        &self,
+        name: &str,
+        file: &Path,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<AddReport, DataError> {
+        uploads::check_name(name)?;
+        if Synthetic::named(name).is_some() || Published::named(name).is_some() {
+            return Err(DataError::NameTaken(name.to_owned()));
+        }
+        uploads::add(&self.uploads, name, file, progress)
+    }
+
+    fn published_entry(&self, published: &Published) -> CatalogueEntry {
+        let (origin, files) = match self.local(published) {
+            Some(files) => (Origin::Local, Some(files)),
+            None => match hub::cached(&self.hub, published) {
+                Some(files) => (Origin::Cached, Some(files)),
+                None => (Origin::Hub, None),
+            },
+        };
+        CatalogueEntry {
+            name: published.name.to_owned(),
+            sample: published.sample,
+            source: published.repository.to_owned(),
+            licence: published.licence.to_owned(),
+            origin,
+            info: files.and_then(|files| published.info(&files).ok()),
+        }
+    }
+
+    fn local(&self, published: &Published) -> Option<Files> {
+        let repository = self.data_dir.as_ref()?.join(published.repository);
+        layout::on_disk(&repository)
+    }
+
+    fn unknown(&self, name: &str) -> DataError {
+        let known: Vec<String> = self.list().into_iter().map(|entry| entry.name).collect();
+        let nearest = known
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
+            .min()
+            .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
+            .map(|(_, known)| known.clone());
+        DataError::Unknown { name: name.to_owned(), nearest, known }
+    }
+}
+
+fn entry(origin: Origin, info: protocol::dataset::DatasetInfo) -> CatalogueEntry {
+    CatalogueEntry {
+        name: info.name.clone(),
+        sample: info.sample,
+        source: info.source.clone(),
+        licence: info.licence.clone(),
+        origin,
+        info: Some(info),
+    }
+}
