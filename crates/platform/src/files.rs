@@ -1,0 +1,93 @@
+//! Files that one process owns or that nobody else may read.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A folder in use by this process, until dropped or until the process ends however it ends.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+/// Why a folder can't be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error(
+        "{} is in use by another Constellation: stop that one, or give another --data-dir",
+        folder.display()
+    )]
+    Taken { folder: PathBuf },
+    #[error("can't lock {}: {source}; is the folder writable?", folder.display())]
+    Io { folder: PathBuf, source: io::Error },
+}
+
+impl FolderLock {
+    /// Takes `folder` for this process; makes it where it isn't there.
+    pub fn take(folder: &Path) -> Result<Self, LockError> {
+        let io = |source| LockError::Io { folder: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(io)?;
+        // The file stays when the lock goes: removing it would let two processes lock two files.
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join("lock"))
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::Taken { folder: folder.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+}
+
+/// Replaces `path` by `bytes`, readable by its owner alone: a reader sees the old file or the new
+/// one, also after a power cut. One writer at a time.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    // A leftover may be readable by others: the mode counts only for a file that is made.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_taken_once_and_free_again_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(folder.path()).unwrap();
+        assert!(matches!(FolderLock::take(folder.path()), Err(LockError::Taken { .. })));
+        drop(lock);
+        FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_private_file_is_replaced_and_only_the_owner_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        write_private(&path, b"old").unwrap();
+        fs::write(folder.path().join("token.new"), b"a leftover").unwrap();
+        write_private(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

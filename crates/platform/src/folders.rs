@@ -1,0 +1,53 @@
+//! The standard folders of the operating system (DESIGN §11.20).
+
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+
+/// macOS names folders after the bundle, Linux after the program.
+#[cfg(target_os = "macos")]
+const OWN: &str = "com.constellation.app";
+#[cfg(not(target_os = "macos"))]
+const OWN: &str = "constellation";
+
+/// There is no home folder to put anything in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this account has no home folder: set HOME, or give --data-dir")]
+pub struct NoHome;
+
+/// What must survive: `~/Library/Application Support/…` on macOS, `$XDG_DATA_HOME/…` on Linux.
+pub fn data() -> Result<PathBuf, NoHome> {
+    Ok(strategy()?.data_dir().join(OWN))
+}
+
+/// What can be made again: `~/Library/Caches/…` on macOS, `$XDG_CACHE_HOME/…` on Linux.
+pub fn cache() -> Result<PathBuf, NoHome> {
+    Ok(strategy()?.cache_dir().join(OWN))
+}
+
+/// The user's settings: `~/Library/Preferences/…` on macOS, `$XDG_CONFIG_HOME/…` on Linux.
+pub fn settings() -> Result<PathBuf, NoHome> {
+    Ok(strategy()?.config_dir().join(OWN))
+}
+
+/// What an administrator forces; none where the system keeps managed settings elsewhere (on macOS
+/// in the preferences domain of the bundle).
+pub fn managed_settings() -> Option<PathBuf> {
+    cfg!(not(target_os = "macos")).then(|| PathBuf::from("/etc/constellation/managed.toml"))
+}
+
+fn strategy() -> Result<impl BaseStrategy, NoHome> {
+    etcetera::base_strategy::choose_native_strategy().map_err(|_| NoHome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folders_are_our_own_and_differ() {
+        let (data, cache) = (data().unwrap(), cache().unwrap());
+        assert!(data.ends_with(OWN) && cache.ends_with(OWN));
+        assert_ne!(data, cache);
+    }
+}

@@ -1,0 +1,183 @@
+//! Child processes that work in the background and don't outlive their parent, and signals.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
+
+use rustix::process::{Pid, Signal};
+
+/// Gives way to everything a person does; 0 is the usual priority, 19 the lowest.
+const BACKGROUND_PRIORITY: i32 = 10;
+
+/// Prepares a command whose process computes for its parent: at background priority where `nice`,
+/// and on Linux killed by the kernel when the thread that spawns it ends (spawn it within
+/// [`on_lasting_thread`]). Elsewhere the child watches its standard input for the end of its parent.
+#[expect(unsafe_code, reason = "pre_exec runs between fork and exec, where only system calls may")]
+pub fn in_background(command: &mut Command, nice: bool) {
+    let parent = rustix::process::getpid();
+    let prepare = move || {
+        if nice {
+            rustix::process::setpriority_process(None, BACKGROUND_PRIORITY)?;
+        }
+        die_with(parent)
+    };
+    // SAFETY: `prepare` makes system calls only: it takes no lock and does not allocate.
+    unsafe {
+        command.pre_exec(prepare);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn die_with(parent: Pid) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have died between fork and the line above.
+    if rustix::process::getppid() == Some(parent) {
+        Ok(())
+    } else {
+        Err(rustix::io::Errno::SRCH.into())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "Linux can refuse")]
+fn die_with(_parent: Pid) -> io::Result<()> {
+    Ok(())
+}
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// Runs `task` on a thread that lasts as long as this process and gives its result: Linux sends a
+/// child its parent-death signal when the thread that made it ends, and an async runtime's threads
+/// come and go.
+///
+/// # Errors
+/// Where the system has no thread left, or `task` panicked.
+pub fn on_lasting_thread<T: Send + 'static>(
+    task: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    static TASKS: OnceLock<Option<Sender<Task>>> = OnceLock::new();
+    let tasks = TASKS.get_or_init(|| {
+        let (tasks, waiting) = channel::<Task>();
+        let run = move || {
+            for task in waiting {
+                // A panic has been printed by its hook, and its caller gets an error below.
+                drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(task)));
+            }
+        };
+        std::thread::Builder::new().name("spawner".into()).spawn(run).ok().map(|_| tasks)
+    });
+    let (result, answer) = channel();
+    let tasks = tasks.as_ref().ok_or(io::ErrorKind::WouldBlock)?;
+    let send = move || drop(result.send(task()));
+    tasks.send(Box::new(send)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+    answer.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
+}
+
+/// SIGKILL: the process ends now and can't refuse.
+///
+/// # Errors
+/// Where there is no such process (any more) or it isn't ours.
+pub fn kill(pid: u32) -> io::Result<()> {
+    signal(pid, Signal::KILL)
+}
+
+/// SIGTERM: the process is asked to end.
+///
+/// # Errors
+/// Where there is no such process (any more) or it isn't ours.
+pub fn terminate(pid: u32) -> io::Result<()> {
+    signal(pid, Signal::TERM)
+}
+
+/// Whether there is such a process; a zombie counts.
+pub fn is_alive(pid: u32) -> bool {
+    match process_id(pid).map(rustix::process::test_kill_process) {
+        Ok(Ok(()) | Err(rustix::io::Errno::PERM)) => true,
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
+fn signal(pid: u32, signal: Signal) -> io::Result<()> {
+    Ok(rustix::process::kill_process(process_id(pid)?, signal)?)
+}
+
+fn process_id(pid: u32) -> io::Result<Pid> {
+    // 0 would be our own group.
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no process {pid}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn a_background_child_is_nice_and_can_be_killed() {
+        let mut child = on_lasting_thread(|| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "nice; read line"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            in_background(&mut command, true);
+            command.spawn()
+        })
+        .unwrap()
+        .unwrap();
+        let mut priority = [0; 2];
+        child.stdout.take().unwrap().read_exact(&mut priority).unwrap();
+        assert_eq!(&priority, b"10");
+        assert!(is_alive(child.id()));
+        kill(child.id()).unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert!(!is_alive(child.id()));
+        assert!(kill(child.id()).is_err());
+    }
+
+    #[test]
+    fn a_panic_is_an_error_for_its_caller_alone() {
+        assert!(on_lasting_thread(|| panic!("on purpose")).is_err());
+        assert_eq!(on_lasting_thread(|| 7).unwrap(), 7);
+    }
+
+    #[test]
+    fn nobody_signals_their_own_group_by_accident() {
+        assert!(kill(0).is_err());
+        assert!(kill(u32::MAX).is_err());
+    }
+
+    /// The test is its own parent and child: it starts itself again, that one starts a sleeper.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_child_ends_with_a_killed_parent() {
+        if std::env::var_os("PLATFORM_TEST_PARENT").is_some() {
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo child; exec sleep 600"]);
+            in_background(&mut command, false);
+            drop(on_lasting_thread(move || command.spawn()?.wait()));
+            return;
+        }
+        let mut parent = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::tests::a_child_ends_with_a_killed_parent", "--nocapture"])
+            .env("PLATFORM_TEST_PARENT", "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = parent.stdout.take().unwrap();
+        let mut said = Vec::new();
+        while !String::from_utf8_lossy(&said).contains("child") {
+            let mut piece = [0; 256];
+            let length = output.read(&mut piece).unwrap();
+            assert_ne!(length, 0, "the parent ended early");
+            said.extend_from_slice(&piece[..length]);
+        }
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        // The sleeper holds the pipe open: its end is the end of the sleeper.
+        output.read_to_end(&mut said).unwrap();
+    }
+}
