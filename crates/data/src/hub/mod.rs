@@ -1,13 +1,21 @@
-//! Datasets from the Hugging Face hub.
+//! Datasets from the Hugging Face hub, kept in the hub's own cache on this machine, where other
+//! programs find them too. What is in the cache is used as it is: a job that ran yesterday runs on
+//! the same rows today, and without a network.
+
+mod store;
+mod wire;
 
 use std::path::PathBuf;
 
 use crate::catalogue::Published;
 use crate::published::Files;
-use crate::{DataError, LoadProgress};
+use crate::{DataError, LoadProgress, layout};
+
+use store::Store;
+use wire::Wire;
 
 /// Where the hub is and how to speak to it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct HubSettings {
     /// `HF_ENDPOINT`; none = the hub itself.
     pub endpoint: Option<String>,
@@ -22,30 +30,76 @@ pub struct HubSettings {
 impl HubSettings {
     pub fn from_environment() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let no =
+            |value: String| ["0", "false", "no", "off"].contains(&value.to_lowercase().as_str());
         Self {
-            endpoint: variable("HF_ENDPOINT"),
+            endpoint: variable("HF_ENDPOINT").map(|url| url.trim_end_matches('/').to_owned()),
             home: variable("HF_HOME").map(PathBuf::from),
-            token: variable("HF_TOKEN"),
-            offline: variable("HF_HUB_OFFLINE")
-                .is_some_and(|value| !["0", "false", "no", "off"].contains(&value.as_str())),
+            token: variable("HF_TOKEN").map(|token| token.trim().to_owned()),
+            offline: variable("HF_HUB_OFFLINE").is_some_and(|value| !no(value)),
         }
     }
 }
 
-/// The files of a dataset that the cache holds whole.
-pub fn cached(_settings: &HubSettings, _published: &Published) -> Option<Files> {
-    None
+// By hand, so that no log shows the token.
+impl std::fmt::Debug for HubSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("HubSettings")
+            .field("endpoint", &self.endpoint)
+            .field("home", &self.home)
+            .field("token", &self.token.as_ref().map(|_| "…"))
+            .field("offline", &self.offline)
+            .finish()
+    }
 }
 
-/// The files of a dataset from the cache, downloaded where they are not there yet.
-pub fn fetch(
-    _settings: &HubSettings,
+/// The files of a dataset that the cache holds whole, by their names alone.
+pub(crate) fn cached(settings: &HubSettings, published: &Published) -> Option<Files> {
+    Store::open(settings, published.repository)?.files()
+}
+
+/// The files of a dataset from the cache, downloaded where they are not there yet. Every file is
+/// checked against its digest, also one that was in the cache.
+pub(crate) fn fetch(
+    settings: &HubSettings,
     published: &Published,
-    _progress: &mut dyn FnMut(LoadProgress),
+    progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Files, DataError> {
-    Err(DataError::Offline {
+    let offline = |reason: String| DataError::Offline {
         name: published.name.to_owned(),
         repository: published.repository.to_owned(),
-        reason: "not built yet".to_owned(),
-    })
+        reason,
+    };
+    let Some(store) = Store::open(settings, published.repository) else {
+        return Err(offline("there is no home folder to keep downloads in".to_owned()));
+    };
+    if let Some(files) = store.files() {
+        let mut whole = true;
+        for file in files.train.iter().chain(&files.test) {
+            whole &= store.check_cached(file)?;
+        }
+        if whole {
+            return Ok(files);
+        }
+    }
+    if settings.offline {
+        return Err(offline("HF_HUB_OFFLINE is set".to_owned()));
+    }
+    let wire = Wire::open(settings, published, &store);
+    let listing = wire.listing()?;
+    let splits = layout::splits(listing.files.iter().map(String::as_str));
+    let splits = splits.ok_or_else(|| DataError::Missing {
+        repository: published.repository.to_owned(),
+        what: "train and test split in Parquet".to_owned(),
+    })?;
+    for file in splits.train.iter().chain(&splits.test) {
+        store.place(&wire, &listing.commit, file, progress)?;
+    }
+    store.remember(&listing.commit)?;
+    let missing = || DataError::Missing {
+        repository: published.repository.to_owned(),
+        what: "whole snapshot".to_owned(),
+    };
+    store.files().ok_or_else(missing)
 }

@@ -1,0 +1,190 @@
+//! The hub's cache folder: `blobs/ETAG`, and `snapshots/COMMIT/…` linking into it. A blob gets its
+//! name only when it is whole and checked; until then it is `ETAG.incomplete`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use hf_hub::{Cache, Repo};
+use sha2::{Digest, Sha256};
+
+use super::HubSettings;
+use super::wire::{Head, Wire};
+use crate::published::Files;
+use crate::{DataError, LoadProgress, layout};
+
+/// One repository in the cache.
+pub struct Store {
+    pub cache: Cache,
+    pub repo: Repo,
+    repository: String,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// `None` where neither `HF_HOME` nor a home folder is known.
+    pub fn open(settings: &HubSettings, repository: &str) -> Option<Self> {
+        let cache = match &settings.home {
+            Some(home) => Cache::new(home.join("hub")),
+            // `Cache::default` would panic without one.
+            None => std::env::home_dir().map(|_| Cache::default())?,
+        };
+        let repo = Repo::dataset(repository.to_owned());
+        let folder = cache.path().join(repo.folder_name());
+        Some(Self { cache, repo, repository: repository.to_owned(), folder })
+    }
+
+    /// The files of the snapshot that the main branch was at when it was last fetched.
+    pub fn files(&self) -> Option<Files> {
+        let commit =
+            fs::read_to_string(self.folder.join("refs").join(self.repo.revision())).ok()?;
+        layout::on_disk(&self.folder.join("snapshots").join(commit.trim()))
+    }
+
+    /// Whether a cached file is what its blob's name says; one that is not is deleted.
+    pub fn check_cached(&self, file: &Path) -> Result<bool, DataError> {
+        let blob = fs::canonicalize(file).map_err(DataError::io(file))?;
+        let name = blob.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some(digest) = name.filter(|name| is_sha256(name)) else { return Ok(true) };
+        if sha256(&blob).map_err(DataError::io(&blob))? == digest {
+            return Ok(true);
+        }
+        remove(&blob)?;
+        remove(file)?;
+        Ok(false)
+    }
+
+    /// Brings one file into the snapshot of a commit.
+    pub fn place(
+        &self,
+        wire: &Wire<'_>,
+        commit: &str,
+        file: &str,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<(), DataError> {
+        let link = self.folder.join("snapshots").join(commit).join(file);
+        if link.is_file() {
+            return Ok(());
+        }
+        let head = wire.head(commit, file)?;
+        let blob = self.folder.join("blobs").join(&head.etag);
+        let blobs = self.folder.join("blobs");
+        fs::create_dir_all(&blobs).map_err(DataError::io(&blobs))?;
+        let lock_path = blobs.join(format!("{}.lock", head.etag));
+        let lock = File::create(&lock_path).map_err(DataError::io(&lock_path))?;
+        // Whoever holds it downloads the same file: when it is free the file is likely there.
+        lock.lock().map_err(DataError::io(&lock_path))?;
+        if !blob.is_file() {
+            let part = blobs.join(format!("{}.incomplete", head.etag));
+            self.download(wire, &head, file, &part, progress)?;
+            self.check_arrived(&head, file, &part)?;
+            fs::rename(&part, &blob).map_err(DataError::io(&blob))?;
+        }
+        drop(lock);
+        link_to(&blob, &link, file)
+    }
+
+    /// Says that the main branch is at this commit.
+    pub fn remember(&self, commit: &str) -> Result<(), DataError> {
+        let cache = self.cache.repo(self.repo.clone());
+        cache.create_ref(commit).map_err(DataError::io(&self.folder))
+    }
+
+    /// Fills the part file, going on from what is there, and again after each break that came with
+    /// at least one byte.
+    fn download(
+        &self,
+        wire: &Wire<'_>,
+        head: &Head,
+        file: &str,
+        part: &Path,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<(), DataError> {
+        const MOST_BREAKS: u32 = 20;
+        let mut out =
+            OpenOptions::new().create(true).append(true).open(part).map_err(DataError::io(part))?;
+        let length = |out: &File| out.metadata().map(|metadata| metadata.len());
+        if head.size.is_some_and(|size| length(&out).is_ok_and(|done| done > size)) {
+            out.set_len(0).map_err(DataError::io(part))?;
+        }
+        let mut breaks = 0;
+        loop {
+            let before = length(&out).map_err(DataError::io(part))?;
+            if before > 0 && Some(before) == head.size {
+                return Ok(());
+            }
+            let result = wire.get(head, file, before, &mut out, progress);
+            let after = length(&out).map_err(DataError::io(part))?;
+            match result {
+                Ok(()) => return Ok(()),
+                Err(DataError::Interrupted { .. }) if after > before && breaks < MOST_BREAKS => {
+                    breaks += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn check_arrived(&self, head: &Head, file: &str, part: &Path) -> Result<(), DataError> {
+        let size = fs::metadata(part).map_err(DataError::io(part))?.len();
+        let wrong_size = head.size.filter(|expected| *expected != size);
+        let reason = if let Some(expected) = wrong_size {
+            format!("{size} bytes instead of {expected}")
+        } else if is_sha256(&head.etag) && sha256(part).map_err(DataError::io(part))? != head.etag {
+            "its SHA-256 is not the one the hub gives".to_owned()
+        } else {
+            return Ok(());
+        };
+        remove(part)?;
+        let (repository, file) = (self.repository.clone(), file.to_owned());
+        Err(DataError::Damaged { repository, file, reason })
+    }
+}
+
+/// Large files are named by their SHA-256; small ones by git's digest, which says less.
+fn is_sha256(etag: &str) -> bool {
+    etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn sha256(path: &Path) -> io::Result<String> {
+    let (mut file, mut hasher) = (File::open(path)?, Sha256::new());
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+    let digest = hasher.finalize();
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn remove(path: &Path) -> Result<(), DataError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DataError::io(path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A relative link, as the hub's other clients make, so that the cache may be moved.
+fn link_to(blob: &Path, link: &Path, file: &str) -> Result<(), DataError> {
+    let folder = link.parent().unwrap_or(link);
+    fs::create_dir_all(folder).map_err(DataError::io(folder))?;
+    let mut target: PathBuf = file.split('/').map(|_| "..").collect();
+    target.push("..");
+    target.push("blobs");
+    target.push(blob.file_name().unwrap_or_default());
+    match std::os::unix::fs::symlink(&target, link) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && link.is_file() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // A link whose blob was deleted and came back under another name.
+            remove(link)?;
+            std::os::unix::fs::symlink(&target, link)
+                .map_err(|_| error)
+                .map_err(DataError::io(link))
+        }
+        // Some file systems have no links.
+        Err(_) => fs::copy(blob, link).map(|_| ()).map_err(DataError::io(link)),
+    }
+}

@@ -1,0 +1,238 @@
+//! What is asked of the hub over HTTP. The addresses are hf-hub's; the requests are our own, because
+//! its client trusts a part file blindly, never checks a digest and has no time limits.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use hf_hub::api::RepoInfo;
+use hf_hub::api::sync::ApiBuilder;
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::Response;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use super::HubSettings;
+use super::store::Store;
+use crate::catalogue::Published;
+use crate::{DataError, LoadProgress};
+
+/// Bytes between two reports of progress.
+const REPORT: u64 = 1 << 20;
+
+/// One repository on the hub.
+pub struct Wire<'a> {
+    agent: Agent,
+    endpoint: String,
+    token: Option<String>,
+    published: &'a Published,
+    store: &'a Store,
+}
+
+/// What a commit holds.
+pub struct Listing {
+    pub commit: String,
+    pub files: Vec<String>,
+}
+
+/// What is known of a file before it comes.
+pub struct Head {
+    pub etag: String,
+    pub size: Option<u64>,
+    url: String,
+}
+
+impl<'a> Wire<'a> {
+    pub fn open(settings: &HubSettings, published: &'a Published, store: &'a Store) -> Self {
+        let endpoint = settings.endpoint.clone().unwrap_or_else(|| default_endpoint(store));
+        // The system's certificates: a company's proxy signs with its own.
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .user_agent(concat!("constellation/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .timeout_resolve(Some(Duration::from_secs(15)))
+            .timeout_connect(Some(Duration::from_secs(15)))
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_per_read(Some(Duration::from_secs(60)))
+            .build()
+            .new_agent();
+        let token = settings.token.clone().or_else(|| store.cache.token());
+        Self { agent, endpoint, token, published, store }
+    }
+
+    /// The files of the main branch.
+    pub fn listing(&self) -> Result<Listing, DataError> {
+        let url = format!("{}/api/{}", self.endpoint, self.store.repo.api_url());
+        let mut request = self.agent.get(&url);
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let response = request.call().map_err(|error| self.offline(&error))?;
+        let mut response = self.accepted(response, "list of files")?;
+        let text = response.body_mut().read_to_string().map_err(|error| self.offline(&error))?;
+        let what = "list of files that can be read";
+        let info: RepoInfo = serde_json::from_str(&text).map_err(|_| self.missing(what))?;
+        if !is_name(&info.sha) {
+            return Err(self.missing(what));
+        }
+        let paths = info.siblings.into_iter().map(|sibling| sibling.rfilename);
+        Ok(Listing { commit: info.sha, files: paths.filter(|path| is_path(path)).collect() })
+    }
+
+    /// Digest and size of a file, from the hub itself and not from where it redirects to.
+    pub fn head(&self, commit: &str, file: &str) -> Result<Head, DataError> {
+        const MOST_REDIRECTS: usize = 5;
+        let mut url =
+            format!("{}/{}/resolve/{commit}/{file}", self.endpoint, self.store.repo.url());
+        for _ in 0..MOST_REDIRECTS {
+            let mut request = self.agent.head(&url).config().max_redirects(0).build();
+            if let Some(token) = &self.token {
+                request = request.header("Authorization", format!("Bearer {token}"));
+            }
+            let response = request.call().map_err(|error| self.offline(&error))?;
+            let response = self.accepted(response, file)?;
+            let moved = response.status().is_redirection();
+            // A renamed repository redirects within the hub; elsewhere lie only the bytes.
+            match header(&response, "location").filter(|to| moved && to.starts_with('/')) {
+                Some(to) => url = format!("{}{to}", self.endpoint),
+                None => return self.read_head(&response, file, url),
+            }
+        }
+        Err(self.missing(file))
+    }
+
+    /// Appends what the file has from byte `done` on. Where the connection breaks, what came stays
+    /// written.
+    pub fn get(
+        &self,
+        head: &Head,
+        file: &str,
+        done: u64,
+        out: &mut File,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<(), DataError> {
+        let mut request = self.agent.get(&head.url);
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        if done > 0 {
+            request = request.header("Range", format!("bytes={done}-"));
+        }
+        let interrupted = |done: u64, reason: String| DataError::Interrupted {
+            repository: self.published.repository.to_owned(),
+            file: file.to_owned(),
+            done,
+            reason,
+        };
+        let response = request.call().map_err(|error| match done {
+            0 => self.offline(&error),
+            _ => interrupted(done, error.to_string()),
+        })?;
+        let response = self.accepted(response, file)?;
+        let mut done = done;
+        let resumes = format!("bytes {done}-");
+        if done > 0
+            && !header(&response, "content-range").is_some_and(|it| it.starts_with(&resumes))
+        {
+            // It sends the whole file after all.
+            out.set_len(0).map_err(|error| interrupted(0, error.to_string()))?;
+            done = 0;
+        }
+        let mut body = response.into_body().into_reader();
+        let mut buffer = vec![0; 1 << 17];
+        let mut reported = None;
+        loop {
+            if reported.is_none_or(|reported| done >= reported + REPORT) {
+                reported = Some(done);
+                let (file, total) = (file.to_owned(), head.size);
+                progress(LoadProgress::Downloading { file, done, total });
+            }
+            let read = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) => return Err(interrupted(done, error.to_string())),
+            };
+            out.write_all(&buffer[..read]).map_err(|error| interrupted(done, error.to_string()))?;
+            done += read as u64;
+            if head.size.is_some_and(|size| done > size) {
+                break;
+            }
+        }
+        if head.size.is_some_and(|size| done < size) {
+            return Err(interrupted(done, "it ended early".to_owned()));
+        }
+        out.sync_all().map_err(|error| interrupted(done, error.to_string()))?;
+        progress(LoadProgress::Downloading { file: file.to_owned(), done, total: head.size });
+        Ok(())
+    }
+
+    fn read_head<T>(
+        &self,
+        response: &Response<T>,
+        file: &str,
+        url: String,
+    ) -> Result<Head, DataError> {
+        let own_length = || {
+            let here = !response.status().is_redirection();
+            header(response, "content-length").filter(|_| here)
+        };
+        let size = header(response, "x-linked-size").or_else(own_length);
+        let etag = header(response, "x-linked-etag").or_else(|| header(response, "etag"));
+        let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
+        let etag = etag.filter(|etag| is_name(etag)).ok_or_else(|| self.missing(file))?;
+        Ok(Head { etag, size: size.and_then(|size| size.parse().ok()), url })
+    }
+
+    fn accepted(&self, response: Response<Body>, what: &str) -> Result<Response<Body>, DataError> {
+        let (repository, what) = (self.published.repository.to_owned(), what.to_owned());
+        match response.status().as_u16() {
+            200..=399 => Ok(response),
+            status @ (401 | 403) => Err(DataError::Denied { repository, what, status }),
+            404 => Err(DataError::Missing { repository, what }),
+            status => Err(DataError::Refused { repository, what, status }),
+        }
+    }
+
+    fn offline(&self, error: &ureq::Error) -> DataError {
+        DataError::Offline {
+            name: self.published.name.to_owned(),
+            repository: self.published.repository.to_owned(),
+            reason: error.to_string(),
+        }
+    }
+
+    fn missing(&self, what: &str) -> DataError {
+        let repository = self.published.repository.to_owned();
+        DataError::Missing { repository, what: what.to_owned() }
+    }
+}
+
+/// hf-hub knows it and gives it only as part of an address.
+fn default_endpoint(store: &Store) -> String {
+    let builder = ApiBuilder::from_cache(store.cache.clone());
+    let Ok(api) = builder.build() else { return String::new() };
+    let url = api.repo(store.repo.clone()).url("");
+    let own = format!("/{}/resolve/{}/", store.repo.url(), store.repo.url_revision());
+    url.strip_suffix(&own).unwrap_or(&url).to_owned()
+}
+
+fn header<'a, T>(response: &'a Response<T>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// What may become a file's name in the cache.
+fn is_name(name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=128).contains(&name.len()) && name.bytes().all(good)
+}
+
+/// What may become a path in a snapshot, and needs no escaping in an address.
+fn is_path(path: &str) -> bool {
+    path.split('/').all(|part| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        !part.is_empty() && part != "." && part != ".." && part.bytes().all(good)
+    })
+}
