@@ -38,9 +38,11 @@ pub enum Combine {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LayerSpec {
-    /// Words and n-grams → the mean of their vectors. Weight `[buckets, dimension]`.
+    /// Words and n-grams → their vectors as one. Weight `[buckets, dimension]`.
     EmbeddingBag {
         dimension: u32,
+        #[serde(default)]
+        combine: Combine,
     },
     /// Words in order → `dimension × max_words`; padding gives zeros. Weight
     /// `[buckets, dimension]`.
