@@ -1,0 +1,130 @@
+//! A lease's state on disk: parameters, optimizer, totals. The data cursor and the random state
+//! follow from the number of steps done.
+//!
+//! Little-endian: magic (8) · length of the header (4) · header (JSON: work, totals, lengths) · the
+//! f32 vectors one after the other · BLAKE3 of all before it (32). A file that is broken, or of
+//! other work, is no checkpoint.
+
+use std::path::Path;
+
+use protocol::{BlobHash, codec};
+use serde::{Deserialize, Serialize};
+
+use crate::optimizer::FlatMoments;
+use crate::train::Totals;
+use crate::{EngineError, files};
+
+const MAGIC: &[u8; 8] = b"CNCKPT01";
+const CHECKSUM: usize = 32;
+
+/// All that the rest of a lease depends on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Checkpoint {
+    pub(crate) totals: Totals,
+    /// The body's parameters, in the module's order.
+    pub(crate) body: Vec<f32>,
+    pub(crate) dense: FlatMoments,
+    /// The table's weights, settled; empty where there is none.
+    pub(crate) weights: Vec<f32>,
+    pub(crate) table: FlatMoments,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    work: BlobHash,
+    totals: Totals,
+    /// Values in each vector, in the file's order.
+    lengths: [usize; 6],
+}
+
+impl Checkpoint {
+    fn vectors(&self) -> [&[f32]; 6] {
+        let Self { totals: _, body, dense, weights, table } = self;
+        [body, &dense.first, &dense.second, weights, &table.first, &table.second]
+    }
+}
+
+/// Writes a checkpoint in place of the one before; a crash leaves one of the two.
+pub(crate) fn write(
+    path: &Path,
+    work: BlobHash,
+    checkpoint: &Checkpoint,
+) -> Result<(), EngineError> {
+    let vectors = checkpoint.vectors();
+    let header = Header { work, totals: checkpoint.totals, lengths: vectors.map(<[f32]>::len) };
+    let header = serde_json::to_vec(&header)
+        .map_err(|error| EngineError::Internal(format!("a checkpoint's header: {error}")))?;
+    let values: usize = vectors.iter().map(|vector| vector.len()).sum();
+    let mut bytes = Vec::with_capacity(values * 4 + header.len() + 64);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.extend_from_slice(&header);
+    for vector in vectors {
+        bytes.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    let checksum = blake3::hash(&bytes);
+    bytes.extend_from_slice(checksum.as_bytes());
+    files::write_atomically(path, &bytes)
+}
+
+/// The checkpoint of this work, where there is a whole one.
+pub(crate) fn read(path: &Path, work: BlobHash) -> Option<Checkpoint> {
+    let bytes = std::fs::read(path).ok()?;
+    let (content, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
+    if blake3::hash(content) != *checksum {
+        return None;
+    }
+    let content = content.strip_prefix(MAGIC)?;
+    let (length, content) = content.split_first_chunk::<4>()?;
+    let (header, mut values) =
+        content.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    let header: Header = serde_json::from_slice(header).ok()?;
+    if header.work != work {
+        return None;
+    }
+    let mut take = |index: usize| -> Option<Vec<f32>> {
+        let count = header.lengths[index];
+        let (vector, rest) = values.split_at_checked(count.checked_mul(4)?)?;
+        values = rest;
+        codec::decode(vector, count).ok()
+    };
+    let (body, dense) = (take(0)?, FlatMoments { first: take(1)?, second: take(2)? });
+    let (weights, table) = (take(3)?, FlatMoments { first: take(4)?, second: take(5)? });
+    values.is_empty().then_some(Checkpoint { totals: header.totals, body, dense, weights, table })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        let work = BlobHash::of(b"work");
+        let moments = FlatMoments { first: vec![0.25], second: Vec::new() };
+        let checkpoint = Checkpoint {
+            totals: Totals { steps: 3, loss: 0.1 + 0.2, examples: 96, seconds: 1.5 },
+            body: vec![1.0, -0.0, f32::MIN_POSITIVE],
+            dense: moments.clone(),
+            weights: vec![2.0],
+            table: moments,
+        };
+        write(&path, work, &checkpoint).unwrap();
+        assert_eq!(read(&path, work).unwrap(), checkpoint);
+        assert_eq!(read(&path, BlobHash::of(b"other work")), None);
+
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut broken = whole.clone();
+            broken[at] ^= 1;
+            std::fs::write(&path, &broken).unwrap();
+            assert_eq!(read(&path, work), None, "a flipped bit in byte {at}");
+        }
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(read(&path, work), None, "cut to {length} bytes");
+        }
+        assert_eq!(read(&folder.path().join("none"), work), None);
+    }
+}

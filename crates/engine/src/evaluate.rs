@@ -1,0 +1,98 @@
+//! A model's quality on held-out rows.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use data::Row;
+use protocol::metrics::EvalMetrics;
+use protocol::model::ModelSpec;
+
+use crate::batch::Featurizer;
+use crate::network::Network;
+use crate::train::{Ended, StepReport};
+use crate::{Compute, EngineError, device_failed};
+
+/// Rows a step: large enough to keep the device busy, small enough to stop soon.
+const BATCH: usize = 256;
+
+/// Measures the model with these parameters on rows in their order, on `threads` threads.
+/// `progress` is called after every batch, with the batch's mean loss.
+pub fn evaluate(
+    compute: &Compute,
+    spec: &ModelSpec,
+    model: &[f32],
+    rows: &[Row],
+    threads: u32,
+    stop: &AtomicBool,
+    progress: &mut (dyn FnMut(StepReport) + Send),
+) -> Result<Ended<EvalMetrics>, EngineError> {
+    let featurizer = Featurizer::new(spec)?;
+    featurizer.check(rows)?;
+    let ended = Compute::on_threads(threads, || {
+        let network = Network::new(spec, model, &compute.device)?;
+        measure(&network, &featurizer, rows, stop, progress)
+    });
+    compute.clean_up();
+    ended
+}
+
+fn measure(
+    network: &Network,
+    featurizer: &Featurizer,
+    rows: &[Row],
+    stop: &AtomicBool,
+    progress: &mut (dyn FnMut(StepReport) + Send),
+) -> Result<Ended<EvalMetrics>, EngineError> {
+    let begun = Instant::now();
+    let classes = featurizer.classes();
+    let mut confusion = vec![vec![0_u64; classes]; classes];
+    let (mut loss, mut examples, mut right) = (0.0_f64, 0_u64, 0_u64);
+    let steps = rows.len().div_ceil(BATCH) as u64;
+    for (step, rows) in (0_u64..).zip(rows.chunks(BATCH)) {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Ended::Stopped { step });
+        }
+        let rows: Vec<&Row> = rows.iter().collect();
+        let (logits, _) = network.forward(&featurizer.batch(&rows, None))?;
+        let logits = logits.try_into_data().map_err(device_failed)?;
+        let logits = logits.as_slice::<f32>().map_err(device_failed)?;
+        let mut batch_loss = 0.0;
+        for (row, logits) in rows.iter().zip(logits.chunks_exact(classes)) {
+            let predicted = most_probable(logits);
+            batch_loss += cross_entropy(logits, row.label as usize);
+            confusion[row.label as usize][predicted] += 1;
+            right += u64::from(predicted == row.label as usize);
+        }
+        loss += batch_loss;
+        examples += rows.len() as u64;
+        if !loss.is_finite() {
+            return Err(EngineError::Diverged { step, what: "the loss" });
+        }
+        progress(StepReport {
+            step: step + 1,
+            steps,
+            loss: batch_loss / rows.len() as f64,
+            examples_per_second: examples as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+        });
+    }
+    let (accuracy, loss) = (right as f64 / examples as f64, loss / examples as f64);
+    Ok(Ended::Done(EvalMetrics { accuracy, loss, examples, confusion }))
+}
+
+/// The first of the largest.
+fn most_probable(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+/// `ln Σ exp(logits) − logits[label]`, in f64.
+fn cross_entropy(logits: &[f32], label: usize) -> f64 {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).sum();
+    sum.ln() + largest - f64::from(logits[label])
+}

@@ -1,0 +1,211 @@
+//! A model on a device: a table for embeddings, burn modules for every other layer, and the flat
+//! vector of the layout on either side.
+
+mod layer;
+mod table;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
+use protocol::model::{InputSpec, LayerSpec, ModelSpec, ParameterLayout, Shape};
+
+pub(crate) use layer::Value;
+pub(crate) use table::{Leaf, Table, TableOptimizer};
+
+use crate::batch::{Batch, BatchInput};
+use crate::{EngineError, device_failed};
+use layer::{Layer, Parameters};
+use table::TableKind;
+
+/// A model whose parameters are loaded.
+#[derive(Debug)]
+pub(crate) struct Network {
+    /// The first layer, where it is an embedding.
+    pub(crate) table: Option<Table>,
+    pub(crate) body: Body,
+    pub(crate) layout: ParameterLayout,
+    input: InputSpec,
+    device: Device,
+}
+
+/// The layers on the device.
+#[derive(Module, Debug)]
+pub(crate) struct Body {
+    layers: Vec<Layer>,
+}
+
+impl Network {
+    /// The model of a spec with these parameters, in layout order, on `device` (with autodiff to
+    /// train, without to evaluate).
+    pub(crate) fn new(
+        spec: &ModelSpec,
+        flat: &[f32],
+        device: &Device,
+    ) -> Result<Self, EngineError> {
+        let layout = spec.layout()?;
+        if flat.len() != layout.parameters {
+            let (expected, actual) = (layout.parameters, flat.len());
+            return Err(EngineError::Parameters { expected, actual });
+        }
+        let mut tensors = layout.tensors.iter();
+        let table = table(spec, flat, &mut tensors)?;
+        let mut parameters = Parameters { tensors, flat, device };
+        let mut layers = Vec::with_capacity(spec.layers.len());
+        for layer in &spec.layers {
+            layers.extend(Layer::build(layer, &mut parameters)?);
+        }
+        let body = Body { layers };
+        Ok(Self { table, body, input: spec.input, layout, device: device.clone() })
+    }
+
+    /// The logits `[rows, classes]` of a batch, and the leaf that stands for the table. Rows of the
+    /// table must not be owed steps.
+    pub(crate) fn forward(&self, batch: &Batch) -> Result<(Tensor<2>, Option<Leaf>), EngineError> {
+        let (mut value, leaf) = match (&batch.input, &self.table, self.input) {
+            (BatchInput::Words(words), Some(table), InputSpec::Text { .. }) => {
+                let (value, leaf) = table.forward(words, &self.device);
+                (value, Some(leaf))
+            }
+            (
+                BatchInput::Pixels(pixels),
+                None,
+                InputSpec::Image { channels, height, width, .. },
+            ) => {
+                let [channels, height, width] = [channels, height, width].map(|n| n as usize);
+                let data = TensorData::new(pixels.clone(), [batch.rows, channels, height, width]);
+                (Value::Image(Tensor::from_data(data, &self.device)), None)
+            }
+            (BatchInput::Words(_) | BatchInput::Pixels(_), Some(_) | None, _) => {
+                return Err(EngineError::Internal("the batch is not the model's input".to_owned()));
+            }
+        };
+        let mut masks = batch.masks.iter();
+        for layer in &self.body.layers {
+            value = layer.forward(value, &mut masks)?;
+        }
+        match value {
+            Value::Flat(logits) => Ok((logits, leaf)),
+            Value::Sequence(_) | Value::Image(_) => {
+                Err(EngineError::Internal("the last layer gives no vector".to_owned()))
+            }
+        }
+    }
+
+    /// Mean cross-entropy in nats of logits `[rows, classes]`, `[1]`.
+    pub(crate) fn loss(&self, logits: Tensor<2>, batch: &Batch) -> Tensor<1> {
+        let data = TensorData::new(batch.targets.clone(), logits.shape());
+        let targets = Tensor::from_data(data, &self.device);
+        burn::tensor::loss::cross_entropy_with_logits(logits, targets)
+    }
+
+    /// The flat vector in layout order, read from the device at once.
+    pub(crate) fn flat(&self) -> Result<Vec<f32>, EngineError> {
+        let body = self.body_flat()?;
+        let mut out = Vec::with_capacity(self.layout.parameters);
+        let mut tensors = self.layout.tensors.as_slice();
+        if let (Some(table), [_, rest @ ..]) = (&self.table, tensors) {
+            out.extend_from_slice(table.weights());
+            tensors = rest;
+        }
+        for (layout, values) in tensors.iter().zip(body) {
+            if let [rows, columns] = *layout.shape.as_slice() {
+                out.extend(layer::transposed(&values, columns, rows));
+            } else {
+                out.extend(values);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Each parameter of the body, in the module's order and burn's layout.
+    pub(crate) fn body_flat(&self) -> Result<Vec<Vec<f32>>, EngineError> {
+        self.read(None)
+    }
+
+    /// As [`Self::body_flat`], of the parameters' gradients.
+    pub(crate) fn body_gradients(
+        &self,
+        gradients: &Gradients,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        self.read(Some(gradients))
+    }
+
+    /// Replaces the body without a moment in which two own its parameters: an optimizer can then
+    /// write where they lie.
+    pub(crate) fn update(&mut self, change: impl FnOnce(Body) -> Body) {
+        let body = std::mem::replace(&mut self.body, Body { layers: Vec::new() });
+        self.body = change(body);
+    }
+
+    /// Takes the values that [`Self::body_flat`] gave, one after the other, and the table's. False,
+    /// and nothing is taken, where they are not as many.
+    pub(crate) fn restore(&mut self, body: &[f32], weights: Vec<f32>) -> bool {
+        let table = self.table.as_ref().map_or(0, |table| table.weights().len());
+        if body.len() + table != self.layout.parameters || weights.len() != table {
+            return false;
+        }
+        let mut writer = Writer { flat: body, device: self.device.clone() };
+        self.update(|body| body.map(&mut writer));
+        self.table.as_mut().is_none_or(|table| table.restore(weights))
+    }
+
+    fn read(&self, gradients: Option<&Gradients>) -> Result<Vec<Vec<f32>>, EngineError> {
+        let mut reader = Reader { gradients, transaction: Transaction::default() };
+        self.body.visit(&mut reader);
+        let read = reader.transaction.try_execute().map_err(device_failed)?;
+        read.into_iter().map(|data| data.into_vec::<f32>().map_err(device_failed)).collect()
+    }
+}
+
+struct Reader<'a> {
+    gradients: Option<&'a Gradients>,
+    transaction: Transaction,
+}
+
+impl ModuleVisitor for Reader<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = match self.gradients {
+            None => param.val().inner(),
+            Some(gradients) => {
+                let zeros = || param.val().inner().zeros_like();
+                param.val().grad(gradients).unwrap_or_else(zeros)
+            }
+        };
+        self.transaction = std::mem::take(&mut self.transaction).register(tensor);
+    }
+}
+
+struct Writer<'a> {
+    flat: &'a [f32],
+    device: Device,
+}
+
+impl ModuleMapper for Writer<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = param.shape();
+        let (values, rest) = self.flat.split_at(shape.num_elements().min(self.flat.len()));
+        self.flat = rest;
+        let (id, tensor, mapper) = param.consume();
+        let data = TensorData::new(values.to_vec(), shape);
+        let restored = Tensor::from_data(data, &self.device);
+        Param::from_mapped_value(id, restored.set_require_grad(tensor.is_require_grad()), mapper)
+    }
+}
+
+fn table(
+    spec: &ModelSpec,
+    flat: &[f32],
+    tensors: &mut std::slice::Iter<'_, protocol::model::TensorLayout>,
+) -> Result<Option<Table>, EngineError> {
+    let (kind, dimension) = match (spec.layers.first(), spec.input_shape()?) {
+        (Some(LayerSpec::EmbeddingBag { dimension, combine }), _) => {
+            (TableKind::Bag(*combine), *dimension)
+        }
+        (Some(LayerSpec::Embedding { dimension }), Shape::Words { max_words, .. }) => {
+            (TableKind::Sequence { length: max_words as usize }, *dimension)
+        }
+        (Some(_) | None, _) => return Ok(None),
+    };
+    let Some(layout) = tensors.next() else { return Ok(None) };
+    let weights = flat[layout.offset..layout.offset + layout.count()].to_vec();
+    Ok(Some(Table::new(kind, dimension as usize, weights)))
+}

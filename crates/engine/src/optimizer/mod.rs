@@ -1,0 +1,232 @@
+//! The client's optimizer for the parameters that live on the device.
+//!
+//! burn's own optimizers would do; these have the same semantics and two things more. On the CPU a
+//! step is one pass over parameters, moments and gradient instead of about a dozen, and the state is
+//! flat vectors, so that a checkpoint needs neither parameter ids nor burn's default device (which
+//! panics on a machine without a GPU where wgpu is compiled in). A test holds them against burn's.
+
+mod rule;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
+
+pub(crate) use rule::{Correction, Corrections, Rule};
+
+use crate::EngineError;
+
+/// An optimizer and its state for each parameter tensor, in the module's order.
+#[derive(Debug)]
+pub(crate) struct DenseOptimizer {
+    rule: Rule,
+    corrections: Corrections,
+    step: u32,
+    moments: Vec<Moments>,
+    placement: Placement,
+    device: Device,
+}
+
+/// Where the arithmetic is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// On slices: the device is the CPU.
+    Host,
+    /// On tensors.
+    Device,
+}
+
+#[derive(Debug, Clone)]
+enum Moments {
+    Host { first: Vec<f32>, second: Vec<f32> },
+    Device { first: Option<Tensor<1>>, second: Option<Tensor<1>> },
+}
+
+/// The state of an optimizer: moments of every parameter one after the other, in the module's order
+/// and burn's layout. Empty where the rule has none.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct FlatMoments {
+    pub(crate) first: Vec<f32>,
+    pub(crate) second: Vec<f32>,
+}
+
+impl DenseOptimizer {
+    /// Before the first step. `device` is the one with autodiff.
+    pub(crate) fn new(rule: Rule, placement: Placement, device: &Device) -> Self {
+        let corrections = Corrections::new();
+        let device = device.clone();
+        Self { rule, corrections, step: 0, moments: Vec::new(), placement, device }
+    }
+
+    /// As it was after `step` steps, with the state that [`Self::moments`] gave then.
+    pub(crate) fn restore<M: Module>(&mut self, step: u32, moments: &FlatMoments, module: &M) {
+        let mut sizes = Sizes(Vec::new());
+        module.visit(&mut sizes);
+        let mut offset = 0;
+        self.moments.clear();
+        for size in sizes.0 {
+            let cut = |all: &[f32]| all.get(offset..offset + size).unwrap_or_default().to_vec();
+            let (first, second) = (cut(&moments.first), cut(&moments.second));
+            self.moments.push(self.placed(first, second));
+            offset += size;
+        }
+        self.step = step;
+    }
+
+    /// The module after one step down the gradients.
+    pub(crate) fn apply<M: Module>(&mut self, module: M, gradients: Gradients) -> M {
+        self.step += 1;
+        let correction = self.corrections.at(self.step);
+        module.map(&mut Stepper { optimizer: self, gradients, correction, index: 0 })
+    }
+
+    /// The state, read from the device at once.
+    pub(crate) fn moments(&self) -> Result<FlatMoments, EngineError> {
+        let mut flat = FlatMoments::default();
+        let mut transaction = Transaction::default();
+        let mut seconds = Vec::new();
+        for moments in &self.moments {
+            match moments {
+                Moments::Host { first, second } => {
+                    flat.first.extend_from_slice(first);
+                    flat.second.extend_from_slice(second);
+                }
+                Moments::Device { first, second } => {
+                    for (tensor, is_second) in [(first, false), (second, true)] {
+                        if let Some(tensor) = tensor {
+                            transaction = transaction.register(tensor.clone());
+                            seconds.push(is_second);
+                        }
+                    }
+                }
+            }
+        }
+        if seconds.is_empty() {
+            return Ok(flat);
+        }
+        let read = transaction.try_execute().map_err(crate::device_failed)?;
+        for (data, is_second) in read.iter().zip(seconds) {
+            let values = data.as_slice::<f32>().map_err(crate::device_failed)?;
+            if is_second { &mut flat.second } else { &mut flat.first }.extend_from_slice(values);
+        }
+        Ok(flat)
+    }
+
+    fn placed(&self, first: Vec<f32>, second: Vec<f32>) -> Moments {
+        match self.placement {
+            Placement::Host => Moments::Host { first, second },
+            Placement::Device => {
+                let device = self.device.clone().inner();
+                let tensor = |values: Vec<f32>| {
+                    let size = values.len();
+                    let data = TensorData::new(values, [size]);
+                    (size > 0).then(|| Tensor::<1>::from_data(data, &device))
+                };
+                Moments::Device { first: tensor(first), second: tensor(second) }
+            }
+        }
+    }
+}
+
+struct Sizes(Vec<usize>);
+
+impl burn::module::ModuleVisitor for Sizes {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.shape().num_elements());
+    }
+}
+
+struct Stepper<'a> {
+    optimizer: &'a mut DenseOptimizer,
+    gradients: Gradients,
+    correction: Correction,
+    index: usize,
+}
+
+impl ModuleMapper for Stepper<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let gradient = tensor.grad_remove(&mut self.gradients);
+        let size = tensor.shape().num_elements();
+        if self.index == self.optimizer.moments.len() {
+            let count = self.optimizer.rule.moments();
+            let zeros = |present: bool| if present { vec![0.0; size] } else { Vec::new() };
+            let moments = self.optimizer.placed(zeros(count > 0), zeros(count > 1));
+            self.optimizer.moments.push(moments);
+        }
+        let index = self.index;
+        self.index += 1;
+        let Some(gradient) = gradient else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let rule = self.optimizer.rule;
+        let tensor = tensor.inner();
+        let updated = match &mut self.optimizer.moments[index] {
+            Moments::Host { first, second } => {
+                on_slices(rule, self.correction, tensor, first, second, gradient)
+            }
+            Moments::Device { first, second } => {
+                let shape = tensor.shape();
+                let (flat, gradient) = (tensor.reshape([size]), gradient.reshape([size]));
+                on_tensors(rule, self.correction, flat, first, second, gradient).reshape(shape)
+            }
+        };
+        Param::from_mapped_value(id, updated.autodiff().require_grad(), mapper)
+    }
+}
+
+fn on_slices<const D: usize>(
+    rule: Rule,
+    correction: Correction,
+    tensor: Tensor<D>,
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: Tensor<D>,
+) -> Tensor<D> {
+    let device = tensor.device();
+    let mut data = tensor.into_data();
+    let gradient = gradient.into_data();
+    // Both are f32 by construction; anything else would be a change in burn, which the tests see.
+    if let (Ok(parameters), Ok(gradient)) = (data.as_mut_slice::<f32>(), gradient.as_slice::<f32>())
+    {
+        pulp::Arch::new().dispatch(|| rule.step(correction, parameters, first, second, gradient));
+    }
+    Tensor::from_data(data, &device)
+}
+
+/// The same operations as [`Rule::step`], in the same order.
+fn on_tensors(
+    rule: Rule,
+    correction: Correction,
+    parameters: Tensor<1>,
+    first: &mut Option<Tensor<1>>,
+    second: &mut Option<Tensor<1>>,
+    gradient: Tensor<1>,
+) -> Tensor<1> {
+    match rule {
+        Rule::Sgd { rate, momentum, decay } => {
+            let mut change = gradient;
+            if decay != 0.0 {
+                change = parameters.clone().mul_scalar(decay) + change;
+            }
+            if let Some(m) = first.take() {
+                change = m.mul_scalar(momentum) + change;
+                *first = Some(change.clone());
+            }
+            parameters - change.mul_scalar(rate)
+        }
+        Rule::Adam { rate, keep } => {
+            let (beta_1, beta_2) = rule::ADAM;
+            let (Some(m), Some(v)) = (first.take(), second.take()) else { return parameters };
+            let m = m.mul_scalar(beta_1) + gradient.clone().mul_scalar(1.0 - beta_1);
+            let square = gradient.clone() * gradient;
+            let v = v.mul_scalar(beta_2) + square.mul_scalar(1.0 - beta_2);
+            let root = v.clone().sqrt().add_scalar(correction.epsilon);
+            let step = m.clone().mul_scalar(correction.scale) / root;
+            *first = Some(m);
+            *second = Some(v);
+            parameters.mul_scalar(keep) - step.mul_scalar(rate)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

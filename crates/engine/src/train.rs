@@ -1,0 +1,272 @@
+//! The work of one lease: steps of the plan's optimizer over a partition, from the round's base.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use burn::tensor::Transaction;
+use data::Row;
+use protocol::BlobHash;
+use protocol::metrics::TrainMetrics;
+use protocol::model::ModelSpec;
+use protocol::plan::Plan;
+
+use crate::batch::{Batch, BatchInput, Featurizer, Schedule, StepKey};
+use crate::checkpoint::{self, Checkpoint};
+use crate::network::{Network, TableOptimizer};
+use crate::optimizer::{DenseOptimizer, Rule};
+use crate::prefetch::{Prefetch, Source};
+use crate::{Compute, EngineError, device_failed};
+
+/// What a lease trains, and on what.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainJob<'a> {
+    pub spec: &'a ModelSpec,
+    pub plan: &'a Plan,
+    pub seed: u64,
+    pub round: u32,
+    pub partition: u32,
+    /// The round's base model, a flat vector in layout order.
+    pub base: &'a [f32],
+    pub rows: &'a [Row],
+}
+
+/// How a run is watched, stopped and made to survive.
+pub struct Control<'a> {
+    /// Looked at between steps.
+    pub stop: &'a AtomicBool,
+    /// Called after every step.
+    pub progress: &'a mut (dyn FnMut(StepReport) + Send),
+    pub checkpoints: Option<Checkpoints<'a>>,
+}
+
+/// Where a lease's checkpoints are and how often they are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Checkpoints<'a> {
+    pub path: &'a Path,
+    pub every: Duration,
+    /// A checkpoint of other work is ignored.
+    pub work: BlobHash,
+}
+
+/// One step that is done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// Steps done so far.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// The step's loss in nats.
+    pub loss: f64,
+    /// Rows since this process began with the lease, a second.
+    pub examples_per_second: f64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended<T> {
+    Done(T),
+    /// The stop flag was seen after this many steps.
+    Stopped {
+        step: u64,
+    },
+}
+
+/// What a lease gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// New parameters less the base's, in layout order.
+    pub delta: Vec<f32>,
+    pub metrics: TrainMetrics,
+    /// Seconds that steps of this process waited for their batch.
+    pub wait_seconds: f64,
+}
+
+/// Trains one lease on `plan.threads` threads.
+pub fn train(
+    compute: &Compute,
+    job: &TrainJob<'_>,
+    control: Control<'_>,
+) -> Result<Ended<Trained>, EngineError> {
+    if job.plan.batch_size == 0 {
+        return Err(EngineError::Plan("the batch size is 0; it must be at least 1"));
+    }
+    let featurizer = Featurizer::new(job.spec)?;
+    featurizer.check(job.rows)?;
+    let ended = Compute::on_threads(job.plan.threads, || {
+        let mut run = Run::new(compute, job)?;
+        let begun = run.resume(&control);
+        std::thread::scope(|scope| {
+            let key =
+                StepKey { seed: job.seed, round: job.round, partition: job.partition, step: begun };
+            let batch = job.plan.batch_size as usize;
+            let schedule = Schedule::new(job.seed, job.round, job.partition, batch, job.rows.len());
+            let steps = job.plan.steps(job.rows.len() as u64);
+            let source = Source { featurizer, rows: job.rows, schedule, key, steps };
+            run.steps(Prefetch::start(scope, source)?, steps, control)
+        })
+    });
+    compute.clean_up();
+    ended
+}
+
+/// A lease in progress.
+struct Run<'a> {
+    job: &'a TrainJob<'a>,
+    network: Network,
+    dense: DenseOptimizer,
+    table: Option<TableOptimizer>,
+    done: Totals,
+}
+
+/// What was done of a lease, by this process and those before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Totals {
+    pub(crate) steps: u64,
+    pub(crate) loss: f64,
+    pub(crate) examples: u64,
+    pub(crate) seconds: f64,
+}
+
+impl<'a> Run<'a> {
+    fn new(compute: &Compute, job: &'a TrainJob<'a>) -> Result<Self, EngineError> {
+        let device = compute.device.clone().autodiff();
+        let network = Network::new(job.spec, job.base, &device)?;
+        let rule = Rule::new(&job.plan.optimizer);
+        let dense = DenseOptimizer::new(rule, compute.placement, &device);
+        let table = network.table.as_ref().map(|table| TableOptimizer::new(rule, table));
+        Ok(Self { job, network, dense, table, done: Totals::default() })
+    }
+
+    /// Takes a checkpoint's state; one that doesn't fit is no checkpoint of this work.
+    fn restore(&mut self, checkpoint: Checkpoint) {
+        let Checkpoint { totals, body, dense, weights, table } = checkpoint;
+        let Ok(step) = u32::try_from(totals.steps) else { return };
+        if !self.network.restore(&body, weights) {
+            return;
+        }
+        self.dense.restore(step, &dense, &self.network.body);
+        if let (Some(optimizer), Some(network)) = (&mut self.table, &self.network.table) {
+            optimizer.restore(step, table, network);
+        }
+        self.done = totals;
+    }
+
+    /// Goes on from a checkpoint where there is one of this work; gives the steps done.
+    fn resume(&mut self, control: &Control<'_>) -> u64 {
+        let Some(checkpoints) = &control.checkpoints else { return 0 };
+        if let Some(checkpoint) = checkpoint::read(checkpoints.path, checkpoints.work) {
+            self.restore(checkpoint);
+        }
+        self.done.steps
+    }
+
+    fn steps(
+        mut self,
+        mut batches: Prefetch,
+        steps: u64,
+        control: Control<'_>,
+    ) -> Result<Ended<Trained>, EngineError> {
+        let begun = Instant::now();
+        let (examples_before, seconds_before) = (self.done.examples, self.done.seconds);
+        let mut saved = Instant::now();
+        while self.done.steps < steps {
+            if control.stop.load(Ordering::Relaxed) {
+                return Ok(Ended::Stopped { step: self.done.steps });
+            }
+            let batch = batches.next()?;
+            let loss = self.step(&batch)?;
+            self.done.steps += 1;
+            self.done.loss += loss;
+            self.done.examples += batch.rows as u64;
+            let elapsed = begun.elapsed().as_secs_f64();
+            self.done.seconds = seconds_before + elapsed;
+            let examples = (self.done.examples - examples_before) as f64;
+            (control.progress)(StepReport {
+                step: self.done.steps,
+                steps,
+                loss,
+                examples_per_second: examples / elapsed.max(1e-9),
+            });
+            if let Some(checkpoints) = &control.checkpoints
+                && self.done.steps < steps
+                && saved.elapsed() >= checkpoints.every
+            {
+                checkpoint::write(checkpoints.path, checkpoints.work, &self.checkpoint()?)?;
+                saved = Instant::now();
+            }
+        }
+        let trained = self.trained(batches.waited().as_secs_f64())?;
+        Ok(Ended::Done(trained))
+    }
+
+    /// One optimizer step; the batch's mean loss before it.
+    fn step(&mut self, batch: &Batch) -> Result<f64, EngineError> {
+        let words = match &batch.input {
+            BatchInput::Words(words) => Some(words),
+            BatchInput::Pixels(_) => None,
+        };
+        if let (Some(optimizer), Some(table), Some(words)) =
+            (&mut self.table, &mut self.network.table, words)
+        {
+            optimizer.prepare(table, words);
+        }
+        let (logits, leaf) = self.network.forward(batch)?;
+        let loss = self.network.loss(logits, batch);
+        let mut gradients = loss.backward();
+        // One read for both: it is also what keeps an asynchronous device in step.
+        let mut reads = Transaction::default().register(loss.inner());
+        if let Some(leaf) = leaf {
+            reads = reads.register(leaf.gradient(&mut gradients)?);
+        }
+        self.network.update(|body| self.dense.apply(body, gradients));
+        let mut reads = reads.try_execute().map_err(device_failed)?.into_iter();
+        let loss = reads.next().and_then(|data| data.as_slice::<f32>().ok()?.first().copied());
+        let loss = loss.ok_or_else(|| device_failed("the loss has no value"))?;
+        if !loss.is_finite() {
+            let step = self.done.steps + 1;
+            return Err(EngineError::Diverged { step, what: "the loss" });
+        }
+        if let (Some(optimizer), Some(table), Some(words), Some(gradient)) =
+            (&mut self.table, &mut self.network.table, words, reads.next())
+        {
+            let gradient = gradient.as_slice::<f32>().map_err(device_failed)?;
+            optimizer.apply(table, words, gradient);
+        }
+        Ok(f64::from(loss))
+    }
+
+    fn trained(mut self, wait_seconds: f64) -> Result<Trained, EngineError> {
+        self.settle();
+        let mut delta = self.network.flat()?;
+        for (new, base) in delta.iter_mut().zip(self.job.base) {
+            *new -= base;
+        }
+        if !delta.iter().all(|change| change.is_finite()) {
+            let step = self.done.steps;
+            return Err(EngineError::Diverged { step, what: "a parameter" });
+        }
+        let Totals { steps, loss, examples, seconds } = self.done;
+        let loss = if steps == 0 { 0.0 } else { loss / steps as f64 };
+        let metrics = TrainMetrics { loss, steps, examples, seconds };
+        Ok(Trained { delta, metrics, wait_seconds })
+    }
+
+    fn settle(&mut self) {
+        if let (Some(optimizer), Some(table)) = (&mut self.table, &mut self.network.table) {
+            optimizer.settle(table);
+        }
+    }
+
+    /// All that the rest of the lease depends on. Settling early changes no bit.
+    fn checkpoint(&mut self) -> Result<Checkpoint, EngineError> {
+        self.settle();
+        Ok(Checkpoint {
+            totals: self.done,
+            body: self.network.body_flat()?.concat(),
+            dense: self.dense.moments()?,
+            weights: self.network.table.as_ref().map_or_else(Vec::new, |t| t.weights().to_vec()),
+            table: self.table.as_ref().map(TableOptimizer::moments).unwrap_or_default(),
+        })
+    }
+}
