@@ -1,1 +1,25 @@
-//! placeholder
+//! The coordinator: it keeps the truth about devices, jobs and models, and decides. HTTP outside,
+//! SQLite and blobs inside, and between them one writer, the driver.
+//!
+//! ```text
+//! http ──asks──> driver ──commits──> store          views <──publishes── driver
+//!   │              │ └──runs steps: prepare, aggregate, evaluate, register
+//!   └──bytes──> blobs <──┘
+//! ```
+
+mod aggregate;
+mod blobs;
+mod clock;
+mod driver;
+mod evaluate;
+mod http;
+pub mod prepare;
+mod register;
+mod start;
+mod store;
+mod views;
+
+pub use data::{HubSettings, Sources};
+pub use http::Principal;
+pub use start::{ADDRESS_FILE, ADMIN_TOKEN_FILE, Running, Settings, StartError, start};
+pub use trainer::TrainerCommand;

@@ -27,3 +27,39 @@ pub struct DatasetInfo {
     /// The terms of use as its publisher states them.
     pub licence: String,
 }
+
+/// A dataset as `GET /datasets` shows it. Classes and counts are missing where only a download would
+/// tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DatasetEntry {
+    pub name: String,
+    pub sample: SampleShape,
+    pub source: String,
+    pub licence: String,
+    /// Where a load would take it from now: `embedded`, `local`, `cached`, `hub` or `uploaded`.
+    pub origin: String,
+    pub classes: Option<Vec<String>>,
+    pub train_rows: Option<u64>,
+    pub test_rows: Option<u64>,
+}
+
+/// Answer to `POST /datasets`: what became of the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AddedDataset {
+    pub info: DatasetInfo,
+    /// How the columns were understood, in words.
+    pub understood: String,
+    /// Rows that were left out.
+    pub bad_rows: u64,
+    /// The first of them.
+    pub problems: Vec<RowProblem>,
+}
+
+/// A row that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RowProblem {
+    pub file: String,
+    /// From 1; for Parquet the row, for text files the line where the row begins.
+    pub line: u64,
+    pub reason: String,
+}

@@ -1,0 +1,202 @@
+//! Blobs: files named by the BLAKE3 of their bytes, under `DATA_DIR/blobs/ab/cdef…`. A blob appears
+//! whole and durable, or not at all. Nothing else in the crate knows where they lie. Calls block.
+
+mod partial;
+mod writer;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::BlobHash;
+
+pub(crate) use partial::{Partial, UploadFault};
+pub(crate) use writer::BlobWriter;
+
+use partial::Uploads;
+
+/// The folder of blobs.
+#[derive(Debug, Clone)]
+pub(crate) struct Blobs {
+    root: Arc<PathBuf>,
+    uploads: Arc<Uploads>,
+}
+
+impl Blobs {
+    /// Takes `root`, making it where it isn't there; what an interrupted write left is removed.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let blobs = Self { root: Arc::new(root.to_owned()), uploads: Arc::default() };
+        fs::create_dir_all(blobs.partial_folder())?;
+        let scratch = blobs.scratch_folder();
+        match fs::remove_dir_all(&scratch) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => fs::create_dir_all(&scratch)?,
+        }
+        Ok(blobs)
+    }
+
+    /// Where the blob lies, or would lie.
+    pub(crate) fn path(&self, hash: BlobHash) -> PathBuf {
+        let name = hash.to_string();
+        self.root.join(&name[..2]).join(&name[2..])
+    }
+
+    /// The blob's length in bytes; none where it isn't stored.
+    pub(crate) fn length(&self, hash: BlobHash) -> io::Result<Option<u64>> {
+        found(fs::metadata(self.path(hash)).map(|metadata| metadata.len()))
+    }
+
+    /// The blob for reading; none where it isn't stored.
+    pub(crate) fn file(&self, hash: BlobHash) -> io::Result<Option<File>> {
+        found(File::open(self.path(hash)))
+    }
+
+    /// All bytes of the blob; none where it isn't stored or is longer than `most` bytes.
+    pub(crate) fn bytes(&self, hash: BlobHash, most: u64) -> io::Result<Option<Vec<u8>>> {
+        match self.length(hash)? {
+            Some(length) if length <= most => found(fs::read(self.path(hash))),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Stores these bytes.
+    pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<BlobHash> {
+        let hash = BlobHash::of(bytes);
+        if self.length(hash)? == Some(bytes.len() as u64) {
+            return Ok(hash);
+        }
+        let mut writer = self.writer()?;
+        io::Write::write_all(&mut writer, bytes)?;
+        writer.finish()
+    }
+
+    /// A blob to be written bit by bit.
+    pub(crate) fn writer(&self) -> io::Result<BlobWriter> {
+        BlobWriter::new(self.clone())
+    }
+
+    /// A blob's bytes as they are sent up, under this key (a lease, or whoever sends them).
+    pub(crate) fn partial(&self, hash: BlobHash, key: &str) -> Partial {
+        Partial::new(self.clone(), hash, key)
+    }
+
+    /// Removes the blob, where it is stored.
+    pub(crate) fn remove(&self, hash: BlobHash) -> io::Result<()> {
+        found(fs::remove_file(self.path(hash))).map(|_| ())
+    }
+
+    /// Removes the blobs that `keep` refuses and that were stored longer than `age` ago.
+    pub(crate) fn remove_older(
+        &self,
+        age: Duration,
+        keep: impl Fn(BlobHash) -> bool,
+    ) -> io::Result<()> {
+        for folder in fs::read_dir(self.root.as_path())? {
+            let folder = folder?;
+            for entry in fs::read_dir(folder.path())? {
+                let entry = entry?;
+                let name = (folder.file_name(), entry.file_name());
+                let name = format!("{}{}", name.0.to_string_lossy(), name.1.to_string_lossy());
+                let Ok(hash) = name.parse::<BlobHash>() else { continue };
+                let stored = entry.metadata()?.modified()?;
+                if stored.elapsed().is_ok_and(|since| since > age) && !keep(hash) {
+                    self.remove(hash)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was sent up in part under the keys that `keep` refuses.
+    pub(crate) fn remove_partials(&self, keep: impl Fn(&str) -> bool) -> io::Result<()> {
+        for entry in fs::read_dir(self.partial_folder())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let key = name.to_str().and_then(|name| name.split_once('.')).map(|(_, key)| key);
+            if !key.is_some_and(&keep) {
+                found(fs::remove_file(entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A fresh file that lies on the blobs' own disk and goes when it is dropped.
+    pub(crate) fn scratch(&self) -> io::Result<tempfile::NamedTempFile> {
+        tempfile::NamedTempFile::new_in(self.scratch_folder())
+    }
+
+    /// A fresh folder on the blobs' own disk that goes when it is dropped.
+    pub(crate) fn scratch_dir(&self) -> io::Result<tempfile::TempDir> {
+        tempfile::tempdir_in(self.scratch_folder())
+    }
+
+    fn partial_folder(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    fn scratch_folder(&self) -> PathBuf {
+        self.root.join("scratch")
+    }
+
+    /// Moves a whole, durable file into the blob's place.
+    fn adopt(&self, file: &Path, hash: BlobHash) -> io::Result<()> {
+        let path = self.path(hash);
+        let folder = path.parent().unwrap_or(&self.root);
+        if !folder.is_dir() {
+            fs::create_dir_all(folder)?;
+            sync_folder(&self.root)?;
+        }
+        fs::rename(file, &path)?;
+        sync_folder(folder)
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// A missing file as none.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a write failed because there is no room; it may succeed later.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_is_found_by_the_hash_of_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let hash = blobs.put(b"hello").unwrap();
+        assert_eq!(hash, BlobHash::of(b"hello"));
+        assert_eq!(blobs.put(b"hello").unwrap(), hash);
+        assert_eq!(blobs.bytes(hash, 5).unwrap().unwrap(), b"hello");
+        assert_eq!(blobs.bytes(hash, 4).unwrap(), None);
+        assert_eq!(blobs.length(BlobHash::of(b"other")).unwrap(), None);
+        blobs.remove(hash).unwrap();
+        blobs.remove(hash).unwrap();
+        assert_eq!(blobs.length(hash).unwrap(), None);
+    }
+
+    #[test]
+    fn an_abandoned_write_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let mut writer = blobs.writer().unwrap();
+        io::Write::write_all(&mut writer, b"half").unwrap();
+        drop(writer);
+        assert_eq!(fs::read_dir(blobs.scratch_folder()).unwrap().count(), 0);
+    }
+}

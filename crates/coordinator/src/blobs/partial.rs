@@ -1,0 +1,241 @@
+//! Uploads that go on where they broke off: bytes under `partial/HASH.KEY`, a blob once whole.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use protocol::BlobHash;
+use tokio::fs::{self, OpenOptions};
+use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
+
+use super::Blobs;
+
+/// Uploads that are being written, by file: one writer each, and a later one takes over.
+pub(super) type Uploads = Mutex<HashMap<PathBuf, Arc<Turn>>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// Held by who writes.
+    writing: Arc<tokio::sync::Mutex<()>>,
+    /// Tells who writes to stop.
+    superseded: CancellationToken,
+}
+
+/// Why an upload did not end with a blob. What arrived is kept except where said.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadFault {
+    #[error("the bytes stored so far end at {offset}; go on from there")]
+    Offset { offset: u64 },
+    #[error("there are more than {limit} bytes")]
+    TooLong { limit: u64 },
+    /// What arrived is dropped.
+    #[error("the bytes have the BLAKE3 {actual}; send them again")]
+    WrongHash { actual: BlobHash },
+    #[error("the connection broke")]
+    Broken,
+    #[error("a later upload of the same blob took over")]
+    Superseded,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// One blob as one sender sends it.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    blobs: Blobs,
+    hash: BlobHash,
+    path: PathBuf,
+}
+
+impl Partial {
+    pub(super) fn new(blobs: Blobs, hash: BlobHash, key: &str) -> Self {
+        let path = blobs.partial_folder().join(format!("{hash}.{key}"));
+        Self { blobs, hash, path }
+    }
+
+    /// Bytes that are there.
+    pub(crate) async fn offset(&self) -> io::Result<u64> {
+        match fs::metadata(&self.path).await {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the blob's bytes from `offset` to its end; whole means that the stream ended and the
+    /// hash is right. At most `limit` bytes in all.
+    pub(crate) async fn receive<E>(
+        &self,
+        offset: u64,
+        limit: u64,
+        body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<(), UploadFault> {
+        let turn = self.take_turn();
+        let _writing = turn.writing.lock().await;
+        self.write(offset, limit, body, &turn.superseded).await?;
+        self.finish().await
+    }
+
+    /// Stops who writes this file, if anybody does, and queues for it.
+    fn take_turn(&self) -> TurnGuard<'_> {
+        let mut uploads = self.blobs.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        let writing = match uploads.get(&self.path) {
+            Some(earlier) => {
+                earlier.superseded.cancel();
+                earlier.writing.clone()
+            }
+            None => Arc::default(),
+        };
+        let turn = Arc::new(Turn { writing, superseded: CancellationToken::new() });
+        uploads.insert(self.path.clone(), turn.clone());
+        TurnGuard { partial: self, turn }
+    }
+
+    async fn write<E>(
+        &self,
+        offset: u64,
+        limit: u64,
+        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        superseded: &CancellationToken,
+    ) -> Result<(), UploadFault> {
+        let mut stored = self.offset().await?;
+        if stored != offset {
+            return Err(UploadFault::Offset { offset: stored });
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.path).await?;
+        let fault = loop {
+            let chunk = tokio::select! {
+                () = superseded.cancelled() => break Some(UploadFault::Superseded),
+                chunk = body.next() => chunk,
+            };
+            let chunk = match chunk {
+                None => break None,
+                Some(Ok(chunk)) => chunk,
+                Some(Err(_)) => break Some(UploadFault::Broken),
+            };
+            stored += chunk.len() as u64;
+            if stored > limit {
+                break Some(UploadFault::TooLong { limit });
+            }
+            if let Err(error) = file.write_all(&chunk).await {
+                break Some(error.into());
+            }
+        };
+        let ended = match file.flush().await {
+            Ok(()) => file.sync_all().await,
+            Err(error) => Err(error),
+        };
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(ended?),
+        }
+    }
+
+    async fn finish(&self) -> Result<(), UploadFault> {
+        let (blobs, hash, path) = (self.blobs.clone(), self.hash, self.path.clone());
+        let work = move || -> Result<(), UploadFault> {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(std::fs::File::open(&path)?)?;
+            let actual = BlobHash::from(hasher.finalize());
+            if actual == hash {
+                return Ok(blobs.adopt(&path, hash)?);
+            }
+            std::fs::remove_file(&path)?;
+            Err(UploadFault::WrongHash { actual })
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+}
+
+/// A place among the writers, given up however the upload ends (a server drops what a broken
+/// connection asked for).
+struct TurnGuard<'a> {
+    partial: &'a Partial,
+    turn: Arc<Turn>,
+}
+
+impl Deref for TurnGuard<'_> {
+    type Target = Turn;
+
+    fn deref(&self) -> &Turn {
+        &self.turn
+    }
+}
+
+impl Drop for TurnGuard<'_> {
+    fn drop(&mut self) {
+        let uploads = &self.partial.blobs.uploads;
+        let mut uploads = uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = &self.partial.path;
+        if uploads.get(path).is_some_and(|newest| Arc::ptr_eq(newest, &self.turn)) {
+            uploads.remove(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn chunks(parts: &[&'static [u8]]) -> impl Stream<Item = Result<Bytes, ()>> + Unpin {
+        stream::iter(parts.iter().map(|part| Ok(Bytes::from_static(part))).collect::<Vec<_>>())
+    }
+
+    #[tokio::test]
+    async fn a_broken_upload_goes_on_where_it_broke() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let hash = BlobHash::of(b"hello world");
+        let partial = blobs.partial(hash, "lease");
+        let broken = stream::iter([Ok(Bytes::from_static(b"hello")), Err(())]);
+        let fault = partial.receive(0, 100, broken).await.unwrap_err();
+        assert!(matches!(fault, UploadFault::Broken));
+        let fault = partial.receive(0, 100, chunks(&[b"x"])).await.unwrap_err();
+        assert!(matches!(fault, UploadFault::Offset { offset: 5 }));
+        partial.receive(5, 100, chunks(&[b" wor", b"ld"])).await.unwrap();
+        assert_eq!(blobs.bytes(hash, 100).unwrap().unwrap(), b"hello world");
+        assert_eq!(partial.offset().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn bytes_with_another_hash_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let partial = blobs.partial(BlobHash::of(b"a"), "lease");
+        let fault = partial.receive(0, 100, chunks(&[b"b"])).await.unwrap_err();
+        assert!(matches!(fault, UploadFault::WrongHash { .. }));
+        assert_eq!(partial.offset().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_later_upload_takes_over_from_one_that_hangs() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let hash = BlobHash::of(b"ab");
+        let hanging = blobs.partial(hash, "lease");
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, ()>>(1);
+        let body = Box::pin(stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|item| (item, receiver))
+        }));
+        let first = tokio::spawn(async move { hanging.receive(0, 10, body).await });
+        sender.send(Ok(Bytes::from_static(b"a"))).await.unwrap();
+        // The channel has room again once the first upload has taken the byte.
+        let _room = sender.reserve().await.unwrap();
+        let second = blobs.partial(hash, "lease");
+        let fault = loop {
+            match second.receive(1, 10, chunks(&[b"b"])).await {
+                Err(UploadFault::Offset { .. }) => {}
+                other => break other,
+            }
+        };
+        fault.unwrap();
+        assert!(matches!(first.await.unwrap(), Err(UploadFault::Superseded)));
+    }
+}

@@ -1,0 +1,45 @@
+//! Writing a blob whose hash is known only at its end.
+
+use std::io::{self, BufWriter, Write};
+
+use protocol::BlobHash;
+use tempfile::NamedTempFile;
+
+use super::Blobs;
+
+/// Bytes on their way to a blob. Dropped before [`BlobWriter::finish`], it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct BlobWriter {
+    blobs: Blobs,
+    file: BufWriter<NamedTempFile>,
+    hasher: blake3::Hasher,
+}
+
+impl BlobWriter {
+    pub(super) fn new(blobs: Blobs) -> io::Result<Self> {
+        let file = BufWriter::with_capacity(1 << 20, blobs.scratch()?);
+        Ok(Self { blobs, file, hasher: blake3::Hasher::new() })
+    }
+
+    /// Makes the bytes durable and gives them their name.
+    pub(crate) fn finish(self) -> io::Result<BlobHash> {
+        let hash = BlobHash::from(self.hasher.finalize());
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        // A blob that is renamed over an equal one changes nothing.
+        self.blobs.adopt(&file.into_temp_path().keep().map_err(|error| error.error)?, hash)?;
+        Ok(hash)
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

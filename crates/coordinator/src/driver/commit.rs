@@ -1,0 +1,217 @@
+//! A batch: what was decided and is not yet durable, and what follows once it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use federation::machine::Machine;
+use protocol::api::{Change, ChangeKind};
+use protocol::{DeviceId, JobId};
+
+use super::{Driver, FLUSH, RETRY, Refusal, State};
+use crate::clock;
+use crate::http::Principal;
+use crate::store::{Batch, ModelRow, TokenRow};
+use crate::views::job_view;
+
+type Undo = Box<dyn FnOnce(&mut State) + Send>;
+type Settle = Box<dyn FnOnce(&mut Driver, Result<(), Refusal>) + Send>;
+
+/// What the next commit writes, how to take it back, and who waits for it.
+#[derive(Default)]
+pub(super) struct Pending {
+    jobs: BTreeSet<JobId>,
+    /// Jobs as they were before this batch.
+    before: BTreeMap<JobId, Machine>,
+    devices: BTreeSet<DeviceId>,
+    pub(super) removed_devices: Vec<DeviceId>,
+    pub(super) tokens: Vec<TokenRow>,
+    pub(super) removed_tokens: BTreeMap<String, [u8; 32]>,
+    pub(super) models: Vec<ModelRow>,
+    changes: Vec<Change>,
+    undo: Vec<Undo>,
+    settle: Vec<Settle>,
+    /// Changed in ways that a crash may forget; written with the next flush.
+    idle_jobs: BTreeSet<JobId>,
+    idle_devices: BTreeSet<DeviceId>,
+}
+
+impl Pending {
+    pub(super) fn owes_flush(&self) -> bool {
+        !self.idle_jobs.is_empty() || !self.idle_devices.is_empty()
+    }
+
+    /// To be called before the first durable change to a job in a batch.
+    pub(super) fn remember(&mut self, job: JobId, machine: &Machine) {
+        self.before.entry(job).or_insert_with(|| machine.clone());
+    }
+
+    pub(super) fn job_changed(&mut self, job: JobId) {
+        self.jobs.insert(job);
+        self.changed(ChangeKind::Job, job.to_string());
+    }
+
+    /// A change that a crash may forget.
+    pub(super) fn job_heard_of(&mut self, job: JobId) {
+        self.idle_jobs.insert(job);
+    }
+
+    pub(super) fn device_changed(&mut self, device: DeviceId) {
+        self.devices.insert(device);
+        self.changed(ChangeKind::Device, device.to_string());
+    }
+
+    /// A change that a crash may forget.
+    pub(super) fn device_heard_of(&mut self, device: DeviceId) {
+        self.idle_devices.insert(device);
+    }
+
+    /// Tells who watches the events.
+    pub(super) fn changed(&mut self, kind: ChangeKind, id: String) {
+        let change = Change { kind, id };
+        if !self.changes.contains(&change) {
+            self.changes.push(change);
+        }
+    }
+
+    /// How to take back what was just done, where the commit fails.
+    pub(super) fn undo(&mut self, undo: impl FnOnce(&mut State) + Send + 'static) {
+        self.undo.push(Box::new(undo));
+    }
+
+    fn writes(&self) -> bool {
+        !self.jobs.is_empty()
+            || !self.devices.is_empty()
+            || !self.removed_devices.is_empty()
+            || !self.tokens.is_empty()
+            || !self.removed_tokens.is_empty()
+            || !self.models.is_empty()
+            || !self.changes.is_empty()
+    }
+}
+
+impl Driver {
+    /// What to do once what was decided so far is durable, or turned out not to be.
+    pub(super) fn after_commit(
+        &mut self,
+        settle: impl FnOnce(&mut Self, Result<(), Refusal>) + Send + 'static,
+    ) {
+        self.pending.settle.push(Box::new(settle));
+    }
+
+    /// Ends the batch: writes it, shows it, and answers.
+    pub(super) fn commit(&mut self) {
+        let now = clock::now();
+        let flush = self.pending.owes_flush() && now >= self.flush_at;
+        let outcome = if self.pending.writes() || flush {
+            self.write(flush)
+        } else {
+            self.publish();
+            Ok(())
+        };
+        if flush {
+            self.flush_at = now.after(FLUSH);
+        }
+        if outcome.is_err() {
+            self.retry_at = now.after(RETRY);
+        }
+        for settle in std::mem::take(&mut self.pending.settle) {
+            settle(self, outcome.clone());
+        }
+    }
+
+    fn write(&mut self, flush: bool) -> Result<(), Refusal> {
+        let batch = self.batch(flush);
+        match self.store.commit(&batch) {
+            Ok(revision) => {
+                if flush {
+                    self.pending.idle_jobs.clear();
+                    self.pending.idle_devices.clear();
+                }
+                self.publish();
+                self.revision.send_replace(revision);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not write to the database");
+                self.take_back();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn batch(&mut self, flush: bool) -> Batch {
+        let pending = &mut self.pending;
+        let idle_jobs = pending.idle_jobs.iter().filter(|_| flush);
+        let idle_devices = pending.idle_devices.iter().filter(|_| flush);
+        let jobs: BTreeSet<_> = pending.jobs.iter().chain(idle_jobs).collect();
+        let devices: BTreeSet<_> = pending.devices.iter().chain(idle_devices).collect();
+        Batch {
+            jobs: jobs.into_iter().filter_map(|id| self.state.jobs.get(id).cloned()).collect(),
+            devices: devices
+                .into_iter()
+                .filter_map(|id| self.state.devices.get(id).cloned())
+                .collect(),
+            removed_devices: pending.removed_devices.clone(),
+            tokens: pending.tokens.clone(),
+            removed_tokens: pending.removed_tokens.keys().cloned().collect(),
+            models: pending.models.clone(),
+            changes: std::mem::take(&mut pending.changes),
+        }
+    }
+
+    /// Shows what is now so, and starts and ends steps accordingly.
+    fn publish(&mut self) {
+        let pending = &mut self.pending;
+        let jobs = std::mem::take(&mut pending.jobs);
+        let devices = std::mem::take(&mut pending.devices);
+        let before = std::mem::take(&mut pending.before);
+        pending.undo.clear();
+        for hash in std::mem::take(&mut pending.removed_tokens).into_values() {
+            self.views.remove_token(&hash);
+        }
+        for row in std::mem::take(&mut pending.tokens) {
+            self.views.publish_token(row.hash, Principal::of(&row));
+        }
+        for id in std::mem::take(&mut pending.removed_devices) {
+            self.views.remove_device(id);
+        }
+        pending.models.clear();
+        for id in &devices {
+            if let Some(row) = self.state.devices.get(id) {
+                self.views.publish_device(row.clone());
+            }
+        }
+        for id in jobs {
+            self.match_steps(id);
+            self.publish_job(id);
+            if let Some(before) = before.get(&id) {
+                self.sort_out(id, before);
+            }
+        }
+    }
+
+    pub(super) fn publish_job(&mut self, id: JobId) {
+        if let Some(row) = self.state.jobs.get(&id) {
+            let note = self.running.get(&id).and_then(|step| step.note.as_deref());
+            self.views.publish_job(job_view(row, note));
+        }
+    }
+
+    /// Undoes the batch in memory.
+    fn take_back(&mut self) {
+        let pending = &mut self.pending;
+        for (id, machine) in std::mem::take(&mut pending.before) {
+            if let Some(row) = self.state.jobs.get_mut(&id) {
+                row.machine = machine;
+            }
+        }
+        for undo in std::mem::take(&mut pending.undo).into_iter().rev() {
+            undo(&mut self.state);
+        }
+        pending.jobs.clear();
+        pending.devices.clear();
+        pending.removed_devices.clear();
+        pending.tokens.clear();
+        pending.removed_tokens.clear();
+        pending.models.clear();
+    }
+}

@@ -1,0 +1,192 @@
+//! Devices: enrolling them, hearing of them, and letting them go.
+
+use std::time::Duration;
+
+use federation::machine::Event;
+use protocol::api::{ChangeKind, Role};
+use protocol::device::{
+    Device, DeviceRegistration, DeviceState, Heartbeat, HeartbeatAnswer, Registered,
+};
+use protocol::{DeviceId, Timestamp};
+use uuid::Uuid;
+
+use super::{Driver, Refusal, TokenText};
+use crate::clock;
+use crate::store::{DeviceRow, TokenRow};
+use crate::views::{HEARTBEAT_SECONDS, is_active};
+
+impl Driver {
+    /// The same machine registering again is the same device, with a new token.
+    pub(super) fn register(
+        &mut self,
+        said: DeviceRegistration,
+        by_admin: bool,
+    ) -> Result<Registered, Refusal> {
+        let now = clock::now();
+        let known = self
+            .state
+            .devices
+            .values()
+            .find(|row| row.hardware_id == said.hardware_id && row.instance == said.instance);
+        let known = known.cloned();
+        if known.as_ref().is_some_and(|row| row.revoked) && !by_admin {
+            return Err(Refusal::Revoked);
+        }
+        let id = known.as_ref().map_or_else(|| DeviceId::from_uuid(Uuid::now_v7()), |row| row.id);
+        let mut row = DeviceRow::new(id, said, now);
+        if let Some(known) = &known {
+            row.created_at = known.created_at;
+        }
+        self.state.devices.insert(id, row);
+        self.pending.undo(move |state| match known {
+            Some(known) => drop(state.devices.insert(id, known)),
+            None => drop(state.devices.remove(&id)),
+        });
+        self.pending.device_changed(id);
+        self.state.active.insert(id);
+        self.drop_device_tokens(id);
+        let token = self.new_token(Role::Device, String::new(), Some(id));
+        Ok(Registered { id, token: token.token, heartbeat_seconds: HEARTBEAT_SECONDS })
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        device: DeviceId,
+        said: &Heartbeat,
+    ) -> Result<HeartbeatAnswer, Refusal> {
+        let now = clock::now();
+        self.hear(device, now)?;
+        if let Some(row) = self.state.devices.get_mut(&device)
+            && (row.state, row.reason) != (said.state, said.reason)
+        {
+            let before = (row.state, row.reason);
+            (row.state, row.reason) = (said.state, said.reason);
+            self.pending.undo(move |state| {
+                if let Some(row) = state.devices.get_mut(&device) {
+                    (row.state, row.reason) = before;
+                }
+            });
+            self.pending.device_changed(device);
+        }
+        let lease_held = said.lease.is_none_or(|lease| {
+            let job = self.renew(now, lease, device).ok();
+            let row = job.and_then(|job| self.state.jobs.get(&job));
+            row.is_some_and(|row| row.machine.lease(lease).is_some())
+        });
+        Ok(HeartbeatAnswer { heartbeat_seconds: HEARTBEAT_SECONDS, lease_held })
+    }
+
+    /// A sign of life.
+    pub(super) fn hear(&mut self, device: DeviceId, now: Timestamp) -> Result<(), Refusal> {
+        let row = self.state.devices.get_mut(&device).ok_or(Refusal::UnknownDevice(device))?;
+        row.last_seen = row.last_seen.max(now);
+        if row.state == DeviceState::Offline {
+            row.state = DeviceState::Waiting;
+        }
+        self.views.publish_device(row.clone());
+        self.pending.device_heard_of(device);
+        if self.state.active.insert(device) {
+            self.pending.changed(ChangeKind::Device, device.to_string());
+        }
+        Ok(())
+    }
+
+    /// Tells who watches that a device went silent.
+    pub(super) fn notice_silent_devices(&mut self, now: Timestamp) {
+        let devices = &self.state.devices;
+        let silent: Vec<DeviceId> = self
+            .state
+            .active
+            .iter()
+            .filter(|id| devices.get(id).is_none_or(|row| !is_active(row, now)))
+            .copied()
+            .collect();
+        for id in silent {
+            self.state.active.remove(&id);
+            self.pending.changed(ChangeKind::Device, id.to_string());
+        }
+    }
+
+    /// Ends the device's token and its leases, at once.
+    pub(super) fn revoke(&mut self, device: DeviceId) -> Result<Device, Refusal> {
+        let row = self.state.devices.get_mut(&device).ok_or(Refusal::UnknownDevice(device))?;
+        let before = row.revoked;
+        row.revoked = true;
+        let view = row.view(false);
+        self.pending.undo(move |state| {
+            if let Some(row) = state.devices.get_mut(&device) {
+                row.revoked = before;
+            }
+        });
+        self.pending.device_changed(device);
+        self.part_with(device);
+        Ok(view)
+    }
+
+    pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<DeviceId> {
+        let now = clock::now();
+        let gone = |row: &&DeviceRow| row.revoked || now.since(row.last_seen) > unheard_for;
+        let gone: Vec<DeviceId> =
+            self.state.devices.values().filter(gone).map(|row| row.id).collect();
+        for id in &gone {
+            self.part_with(*id);
+            if let Some(row) = self.state.devices.remove(id) {
+                self.pending.undo(move |state| drop(state.devices.insert(row.id, row)));
+            }
+            self.pending.removed_devices.push(*id);
+            self.pending.changed(ChangeKind::Device, id.to_string());
+        }
+        gone
+    }
+
+    fn part_with(&mut self, device: DeviceId) {
+        self.state.active.remove(&device);
+        self.waiters.retain(|waiter| !waiter.is_of(device));
+        self.drop_device_tokens(device);
+        let now = clock::now();
+        let jobs = self
+            .state
+            .jobs
+            .values()
+            .filter(|row| Self::is_open(row) && row.machine.lease_of(device).is_some());
+        for job in jobs.map(|row| row.id).collect::<Vec<_>>() {
+            if let Err(error) = self.apply(now, job, Event::DeviceGone { device }) {
+                tracing::error!(%job, %device, %error, "a job did not let a device go");
+            }
+        }
+    }
+
+    fn drop_device_tokens(&mut self, device: DeviceId) {
+        let of_device = |row: &&TokenRow| row.device == Some(device);
+        let ids: Vec<String> =
+            self.state.tokens.values().filter(of_device).map(|row| row.id.clone()).collect();
+        for id in ids {
+            self.drop_token(&id);
+        }
+    }
+
+    /// Makes a token and shows it this once.
+    pub(super) fn new_token(
+        &mut self,
+        role: Role,
+        name: String,
+        device: Option<DeviceId>,
+    ) -> TokenText {
+        let token = TokenText::generate(role);
+        let row = token.row(role, name, device, clock::now());
+        let id = row.id.clone();
+        self.pending.tokens.push(row.clone());
+        self.state.tokens.insert(id.clone(), row);
+        self.pending.undo(move |state| drop(state.tokens.remove(&id)));
+        token
+    }
+
+    pub(super) fn drop_token(&mut self, id: &str) {
+        if let Some(row) = self.state.tokens.remove(id) {
+            // It may have been made in this very batch.
+            self.pending.tokens.retain(|made| made.id != row.id);
+            self.pending.removed_tokens.insert(row.id.clone(), row.hash);
+            self.pending.undo(move |state| drop(state.tokens.insert(row.id.clone(), row)));
+        }
+    }
+}

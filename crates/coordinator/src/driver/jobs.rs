@@ -1,0 +1,211 @@
+//! Jobs: creating them, what people and steps tell them, and the models that come of them.
+
+use federation::machine::{Effect, Event, Machine, MachineSettings};
+use protocol::api::{ChangeKind, Job, JobStatus, Model};
+use protocol::job::JobSpec;
+use protocol::lease::{Lease, UpdateOutcome};
+use protocol::{BlobHash, JobId, ModelId, Timestamp};
+use uuid::Uuid;
+
+use super::steps::{RunningStep, StepKey, StepOutcome, Task};
+use super::sweep::prepared_blobs;
+use super::{Driver, Refusal};
+use crate::clock;
+use crate::register::NewModel;
+use crate::store::JobRow;
+use crate::views::job_view;
+
+/// What an event gave to who caused it.
+#[derive(Debug, Default)]
+pub(super) struct Gave {
+    pub(super) grant: Option<Lease>,
+    pub(super) outcome: Option<UpdateOutcome>,
+}
+
+impl Driver {
+    /// Stores a job whose spec was checked.
+    pub(super) fn create_job(&mut self, spec: JobSpec) -> Job {
+        let id = JobId::from_uuid(Uuid::now_v7());
+        let lease_seconds = self.lease_seconds;
+        let machine = Machine::new(MachineSettings { job: id, spec, lease_seconds });
+        let row = JobRow { id, created_at: clock::now(), machine };
+        let job = job_view(&row, None).job;
+        self.state.jobs.insert(id, row);
+        self.pending.job_changed(id);
+        self.pending.undo(move |state| drop(state.jobs.remove(&id)));
+        job
+    }
+
+    pub(super) fn command_job(&mut self, id: JobId, event: Event) -> Result<Job, Refusal> {
+        self.apply(clock::now(), id, event)?;
+        self.state.jobs.get(&id).map(|row| job_view(row, None).job).ok_or(Refusal::UnknownJob(id))
+    }
+
+    /// Gives an event to a job's machine; what it changed is written with this batch, or, where a
+    /// crash may forget it, with the next flush.
+    pub(super) fn apply(
+        &mut self,
+        now: Timestamp,
+        id: JobId,
+        event: Event,
+    ) -> Result<Gave, Refusal> {
+        let row = self.state.jobs.get_mut(&id).ok_or(Refusal::UnknownJob(id))?;
+        if let Event::Progressed { .. } | Event::Renewed { .. } = event {
+            let effects = row.machine.handle(now, event)?;
+            self.pending.job_heard_of(id);
+            return Ok(Self::look_at(id, effects));
+        }
+        self.pending.remember(id, &row.machine);
+        let effects = row.machine.handle(now, event)?;
+        self.pending.job_changed(id);
+        self.work_may_be_there = true;
+        Ok(Self::look_at(id, effects))
+    }
+
+    /// What effects say to who is there now. Which steps they start is seen after the commit.
+    fn look_at(job: JobId, effects: Vec<Effect>) -> Gave {
+        let mut gave = Gave::default();
+        for effect in effects {
+            match effect {
+                Effect::Grant(lease) => gave.grant = Some(*lease),
+                Effect::Outcome(outcome) => gave.outcome = Some(outcome),
+                Effect::Nondeterminism { round, partition, first, second } => tracing::warn!(
+                    %job, round, partition, %first, %second,
+                    "two updates of one seat differ although the job promised that they would not"
+                ),
+                // Its device hears of it in the answer to its next progress.
+                Effect::LeaseEnded { lease, device, after_first_step } => {
+                    tracing::info!(%job, %lease, %device, after_first_step, "a lease ended");
+                }
+                Effect::Prepare
+                | Effect::Accumulate { .. }
+                | Effect::Aggregate { .. }
+                | Effect::Evaluate { .. }
+                | Effect::Register { .. } => {}
+            }
+        }
+        gave
+    }
+
+    /// Tells machines whose deadline has come.
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        if now < self.patient_until {
+            return;
+        }
+        let due = |row: &&JobRow| row.machine.deadline().is_some_and(|at| at <= now);
+        let jobs: Vec<JobId> = self.state.jobs.values().filter(due).map(|row| row.id).collect();
+        for job in jobs {
+            if let Err(error) = self.apply(now, job, Event::Tick) {
+                tracing::error!(%job, %error, "a job did not take the time");
+            }
+        }
+    }
+
+    /// Runs the step that the job waits for, and no other.
+    pub(super) fn match_steps(&mut self, id: JobId) {
+        let Some(row) = self.state.jobs.get(&id) else { return };
+        let wanted = row
+            .machine
+            .outstanding()
+            .into_iter()
+            .find_map(|effect| Some((StepKey::of(&effect)?, effect)));
+        let running = self.running.get(&id).map(|step| step.key);
+        if running == wanted.as_ref().map(|(key, _)| *key) {
+            return;
+        }
+        if let Some(step) = self.running.remove(&id) {
+            step.cancel.cancel();
+        }
+        let Some((key, effect)) = wanted else { return };
+        let task = Task {
+            job: id,
+            spec: row.machine.spec().clone(),
+            preparation: row.machine.preparation().cloned(),
+            rounds: row.machine.history().len(),
+            effect,
+        };
+        let cancel = self.steps.spawn(key, task, self.handle.clone());
+        self.running.insert(id, RunningStep { key, cancel, note: None });
+    }
+
+    pub(super) fn step_ended(
+        &mut self,
+        id: JobId,
+        key: StepKey,
+        outcome: StepOutcome,
+    ) -> Result<(), Refusal> {
+        if self.running.get(&id).is_none_or(|step| step.key != key) {
+            return Ok(());
+        }
+        let now = clock::now();
+        match outcome {
+            StepOutcome::Event(event) => {
+                if let Event::Prepared(preparation) = event.as_ref() {
+                    self.check_blobs(&prepared_blobs(preparation))?;
+                }
+                self.apply(now, id, *event).map(|_| ())
+            }
+            StepOutcome::Registered(new) => {
+                let (model, file) = (ModelId::from_uuid(Uuid::now_v7()), new.file);
+                self.apply(now, id, Event::Registered { model, file })?;
+                self.insert_model(model, *new);
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows what a step says, to who asks and to who watches.
+    pub(super) fn step_says(&mut self, id: JobId, key: StepKey, note: String) {
+        if let Some(step) = self.running.get_mut(&id).filter(|step| step.key == key) {
+            step.note = Some(note);
+            self.publish_job(id);
+            self.pending.changed(ChangeKind::Job, id.to_string());
+        }
+    }
+
+    pub(super) fn add_model(&mut self, new: NewModel) -> Model {
+        self.insert_model(ModelId::from_uuid(Uuid::now_v7()), new)
+    }
+
+    fn insert_model(&mut self, id: ModelId, new: NewModel) -> Model {
+        let newest = self.state.versions.entry(new.name.clone()).or_default();
+        let before = *newest;
+        *newest += 1;
+        let row = new.row(id, *newest, clock::now());
+        let model = row.model.clone();
+        let is_new_file = self.state.model_files.insert(model.blake3);
+        let (name, file) = (model.name.clone(), model.blake3);
+        self.pending.undo(move |state| {
+            state.versions.insert(name, before);
+            if is_new_file {
+                state.model_files.remove(&file);
+            }
+        });
+        self.pending.changed(ChangeKind::Model, id.to_string());
+        self.pending.models.push(row);
+        model
+    }
+
+    pub(super) fn dataset_added(&mut self, name: String) {
+        self.pending.changed(ChangeKind::Dataset, name);
+    }
+
+    /// Whether the job is still going on.
+    pub(super) fn is_open(row: &JobRow) -> bool {
+        match row.machine.status() {
+            JobStatus::Pending
+            | JobStatus::Completed
+            | JobStatus::Failed
+            | JobStatus::Cancelled => false,
+            JobStatus::Preparing | JobStatus::Running | JobStatus::Paused => true,
+        }
+    }
+
+    /// Another job's end may have removed a blob that a step had found stored.
+    fn check_blobs(&self, hashes: &[BlobHash]) -> Result<(), Refusal> {
+        hashes.iter().try_for_each(|hash| match self.blobs.length(*hash) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(_) => Err(Refusal::MissingBlob(*hash)),
+        })
+    }
+}

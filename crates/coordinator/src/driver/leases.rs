@@ -1,0 +1,206 @@
+//! What devices do with leases: ask for one, keep it, give it back, report its update.
+
+use federation::machine::{Event, Machine, Receipt, Rejection};
+use federation::schedule::{self, Candidate};
+use protocol::lease::{Lease, LeaseReturn, LeaseStanding, Progress, ProgressAnswer, UpdateOutcome};
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{Driver, Refusal};
+use crate::clock;
+use crate::store::JobRow;
+
+/// A device that waits for work; whoever holds the other end may have gone.
+pub(super) struct Waiter {
+    device: DeviceId,
+    reply: Reply,
+}
+
+impl Waiter {
+    pub(super) fn is_of(&self, device: DeviceId) -> bool {
+        self.device == device
+    }
+}
+
+type Reply = oneshot::Sender<Result<Option<Lease>, Refusal>>;
+
+/// What may be sent up under a lease.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Permit {
+    /// Of the model: an update is four bytes for each.
+    pub(crate) parameters: u64,
+    /// Whether the lease's seat still takes an update.
+    pub(crate) awaited: bool,
+}
+
+impl Driver {
+    /// Answers `reply` with a lease as soon as there is one for the device.
+    pub(super) fn next_job(&mut self, device: DeviceId, reply: Reply) {
+        if let Err(refusal) = self.hear(device, clock::now()) {
+            drop(reply.send(Err(refusal)));
+            return;
+        }
+        // A device asks once: an earlier request is one whose connection broke.
+        self.waiters.retain(|waiter| !waiter.is_of(device));
+        if let Some(waiter) = self.serve(clock::now(), Waiter { device, reply }) {
+            self.waiters.push_back(waiter);
+        }
+    }
+
+    /// Gives work to the devices that wait, the longest waiting first.
+    pub(super) fn serve_waiters(&mut self, now: Timestamp) {
+        for waiter in std::mem::take(&mut self.waiters) {
+            if waiter.reply.is_closed() {
+                continue;
+            }
+            if let Some(waiter) = self.serve(now, waiter) {
+                self.waiters.push_back(waiter);
+            }
+        }
+    }
+
+    /// Grants a lease, or gives the waiter back.
+    fn serve(&mut self, now: Timestamp, waiter: Waiter) -> Option<Waiter> {
+        let Some(row) = self.state.devices.get(&waiter.device) else {
+            drop(waiter.reply.send(Err(Refusal::UnknownDevice(waiter.device))));
+            return None;
+        };
+        let fingerprint = row.fingerprint.clone();
+        let device = waiter.device;
+        let Some(job) = self.job_for(now, &waiter) else { return Some(waiter) };
+        let lease = LeaseId::from_uuid(Uuid::now_v7());
+        let granted = self.apply(now, job, Event::Requested { lease, device, fingerprint });
+        let lease = match granted {
+            Ok(gave) => gave.grant,
+            Err(Refusal::Rejected(Rejection::NothingToDo)) => return Some(waiter),
+            Err(error) => {
+                tracing::error!(%job, %device, %error, "a job offered a seat and refused it");
+                return Some(waiter);
+            }
+        };
+        self.after_commit(move |_, committed| {
+            drop(waiter.reply.send(committed.map(|()| lease)));
+        });
+        None
+    }
+
+    /// The job that the device works for: the one it holds a lease of, else the fairest.
+    fn job_for(&self, now: Timestamp, waiter: &Waiter) -> Option<JobId> {
+        let device = self.state.devices.get(&waiter.device)?;
+        let open = || self.state.jobs.values().filter(|row| Self::is_open(row));
+        let holding = open().find(|row| row.machine.lease_of(device.id).is_some());
+        if let Some(row) = holding {
+            return Some(row.id);
+        }
+        let offering = open().filter(|row| row.machine.offers(device.id, &device.fingerprint, now));
+        let candidates: Vec<Candidate> = offering
+            .map(|row| Candidate {
+                job: row.id,
+                priority: row.machine.spec().run.priority,
+                leased: row.machine.leased_seats(),
+                created_at: row.created_at,
+            })
+            .collect();
+        schedule::choose(&candidates)
+    }
+
+    pub(super) fn progress(
+        &mut self,
+        lease: LeaseId,
+        device: DeviceId,
+        progress: Progress,
+    ) -> Result<ProgressAnswer, Refusal> {
+        let now = clock::now();
+        self.hear(device, now)?;
+        let job = self.renew(now, lease, device)?;
+        self.apply(now, job, Event::Progressed { lease, device, progress })?;
+        let held = self.state.jobs.get(&job).and_then(|row| row.machine.lease(lease));
+        Ok(match held {
+            Some(lease) => {
+                ProgressAnswer { standing: LeaseStanding::Held, deadline: lease.deadline }
+            }
+            None => ProgressAnswer { standing: LeaseStanding::Lost, deadline: now },
+        })
+    }
+
+    /// Moves the deadline of a lease that its device names; gives its job.
+    pub(super) fn renew(
+        &mut self,
+        now: Timestamp,
+        lease: LeaseId,
+        device: DeviceId,
+    ) -> Result<JobId, Refusal> {
+        // Leases are of the newest jobs, mostly.
+        let jobs: Vec<JobId> = self.state.jobs.keys().rev().copied().collect();
+        for job in jobs {
+            match self.apply(now, job, Event::Renewed { lease, device }) {
+                Ok(_) => return Ok(job),
+                Err(Refusal::Rejected(Rejection::UnknownLease { .. })) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Err(Refusal::UnknownLease(lease))
+    }
+
+    pub(super) fn return_lease(
+        &mut self,
+        lease: LeaseId,
+        device: DeviceId,
+        body: LeaseReturn,
+    ) -> Result<(), Refusal> {
+        let now = clock::now();
+        self.hear(device, now)?;
+        let job = self.renew(now, lease, device)?;
+        let event = Event::Returned { lease, device, reason: body.reason, detail: body.detail };
+        self.apply(now, job, event).map(|_| ())
+    }
+
+    pub(super) fn permit(&mut self, lease: LeaseId, device: DeviceId) -> Result<Permit, Refusal> {
+        let job = self.renew(clock::now(), lease, device)?;
+        let machine = &self.job(job)?.machine;
+        let parameters = machine.parameters().unwrap_or(0);
+        Ok(Permit { parameters, awaited: machine.awaits(lease, device) })
+    }
+
+    pub(super) fn may_read(&self, device: DeviceId, blob: BlobHash) -> bool {
+        let names = |machine: &Machine| {
+            let lease = machine.lease_of(device);
+            lease.is_some_and(|lease| lease.base == blob || lease.shards.contains(&blob))
+        };
+        self.state.jobs.values().any(|row| Self::is_open(row) && names(&row.machine))
+    }
+
+    pub(super) fn update(
+        &mut self,
+        lease: LeaseId,
+        device: DeviceId,
+        receipt: Receipt,
+        checked: bool,
+    ) -> Result<UpdateOutcome, Refusal> {
+        let now = clock::now();
+        self.hear(device, now)?;
+        let job = self.renew(now, lease, device)?;
+        let machine = &self.job(job)?.machine;
+        let blob = receipt.blob;
+        if machine.awaits(lease, device) {
+            // The end of another job's round may have removed it since it was checked.
+            let expected = machine.parameters().map(|parameters| parameters * 4);
+            let stored = self.blobs.length(blob).ok().flatten();
+            if !checked || stored.is_none() || stored != expected {
+                return Err(Refusal::MissingBlob(blob));
+            }
+        }
+        let gave = self.apply(now, job, Event::Updated { lease, device, receipt })?;
+        let outcome = gave.outcome.unwrap_or(UpdateOutcome::Superseded);
+        match outcome {
+            UpdateOutcome::Accepted | UpdateOutcome::Duplicate => {}
+            UpdateOutcome::Superseded => drop(self.garbage.insert(blob)),
+        }
+        Ok(outcome)
+    }
+
+    fn job(&self, id: JobId) -> Result<&JobRow, Refusal> {
+        self.state.jobs.get(&id).ok_or(Refusal::UnknownJob(id))
+    }
+}

@@ -1,0 +1,245 @@
+//! The one writer. A thread owns every machine and the database: it takes what is asked, decides,
+//! commits the decisions of a whole batch in one transaction, and only then answers and acts.
+//!
+//! A commit that fails (a full disk) undoes the batch in memory, and everybody who asked hears why.
+//! Long work runs elsewhere ([`steps`]) and comes back as a message. Which steps must run follows
+//! from [`federation::machine::Machine::outstanding`] alone, so going on after a restart is nothing special.
+
+mod commit;
+mod devices;
+mod handle;
+mod jobs;
+mod leases;
+mod refusal;
+mod steps;
+mod sweep;
+mod tokens;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use platform::FolderLock;
+use protocol::{BlobHash, DeviceId, JobId, Timestamp};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use handle::DriverHandle;
+pub(crate) use refusal::Refusal;
+pub(crate) use steps::{Say, StepContext, StepFault, Task, blocking};
+pub(crate) use sweep::upload_key;
+pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
+
+use crate::blobs::Blobs;
+use crate::clock;
+use crate::http::Principal;
+use crate::store::{DeviceRow, JobRow, Loaded, Store, TokenRow};
+use crate::views::{Views, job_view};
+use commit::Pending;
+use leases::Waiter;
+use steps::RunningStep;
+
+/// Requests that share one transaction at most.
+const BATCH: usize = 256;
+/// How often what needs no promise (signs of life) is written.
+const FLUSH: Duration = Duration::from_secs(5);
+/// How often the driver looks whether devices went silent.
+const ROUNDS: Duration = Duration::from_secs(10);
+/// After a commit that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) enum Message {
+    Do(Box<dyn FnOnce(&mut Driver) + Send>),
+    Stop,
+}
+
+/// What a driver is made of.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) loaded: Loaded,
+    pub(crate) blobs: Blobs,
+    pub(crate) views: Arc<Views>,
+    pub(crate) revision: watch::Sender<u64>,
+    pub(crate) lease_seconds: u32,
+    pub(crate) steps: StepContext,
+    /// Of the data folder; given up when the driver ends.
+    pub(crate) lock: FolderLock,
+    /// Cancelled when the driver ends, however it does.
+    pub(crate) ended: CancellationToken,
+}
+
+pub(crate) struct Driver {
+    store: Store,
+    blobs: Blobs,
+    views: Arc<Views>,
+    revision: watch::Sender<u64>,
+    lease_seconds: u32,
+    steps: StepContext,
+    handle: DriverHandle,
+    state: State,
+    pending: Pending,
+    waiters: VecDeque<Waiter>,
+    /// Something changed that may give a waiting device work.
+    work_may_be_there: bool,
+    running: HashMap<JobId, RunningStep>,
+    /// Blobs that may be no longer needed.
+    garbage: HashSet<BlobHash>,
+    /// Before this no lease lapses: devices must first find the coordinator again.
+    patient_until: Timestamp,
+    /// Before this nothing that failed to commit is tried again.
+    retry_at: Timestamp,
+    flush_at: Timestamp,
+    rounds_at: Timestamp,
+}
+
+/// What the database keeps, in memory.
+#[derive(Debug, Default)]
+struct State {
+    jobs: BTreeMap<JobId, JobRow>,
+    devices: BTreeMap<DeviceId, DeviceRow>,
+    tokens: BTreeMap<String, TokenRow>,
+    /// The newest version of each model's name.
+    versions: HashMap<String, u32>,
+    model_files: HashSet<BlobHash>,
+    /// What active devices showed last, to notice who goes silent.
+    active: HashSet<DeviceId>,
+}
+
+/// Starts the driver's thread.
+pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandle<()>)> {
+    let (sender, inbox) = mpsc::channel();
+    let handle = DriverHandle::new(sender);
+    let now = clock::now();
+    let mut driver = Driver {
+        state: State::from(&parts.loaded),
+        store: parts.store,
+        blobs: parts.blobs,
+        views: parts.views,
+        revision: parts.revision,
+        lease_seconds: parts.lease_seconds,
+        steps: parts.steps,
+        handle: handle.clone(),
+        pending: Pending::default(),
+        waiters: VecDeque::new(),
+        work_may_be_there: false,
+        running: HashMap::new(),
+        garbage: HashSet::new(),
+        patient_until: now.after(Duration::from_secs(u64::from(parts.lease_seconds))),
+        retry_at: now,
+        flush_at: now,
+        rounds_at: now,
+    };
+    driver.publish_everything();
+    let (ended, lock) = (parts.ended.drop_guard(), parts.lock);
+    let thread = thread::Builder::new().name("driver".to_owned()).spawn(move || {
+        let (_ended, _lock) = (ended, lock);
+        driver.run(&inbox);
+    })?;
+    Ok((handle, thread))
+}
+
+impl Driver {
+    fn run(&mut self, inbox: &mpsc::Receiver<Message>) {
+        self.sweep_all();
+        let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
+        for job in jobs {
+            self.match_steps(job);
+        }
+        loop {
+            let next = match self.pause() {
+                Some(pause) => inbox.recv_timeout(pause),
+                None => inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+            };
+            let mut stop = match next {
+                Ok(message) => self.take(message),
+                Err(mpsc::RecvTimeoutError::Timeout) => false,
+                Err(mpsc::RecvTimeoutError::Disconnected) => true,
+            };
+            for message in inbox.try_iter().take(BATCH) {
+                stop |= self.take(message);
+            }
+            self.look_after(clock::now());
+            self.commit();
+            if stop {
+                self.stop();
+                return;
+            }
+        }
+    }
+
+    /// Whether this was the last message.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Do(work) => {
+                work(self);
+                false
+            }
+            Message::Stop => true,
+        }
+    }
+
+    /// What happens by the clock, and what devices wait for.
+    fn look_after(&mut self, now: Timestamp) {
+        if now >= self.retry_at {
+            self.tick(now);
+        }
+        if now >= self.rounds_at {
+            self.rounds_at = now.after(ROUNDS);
+            self.notice_silent_devices(now);
+        }
+        if std::mem::take(&mut self.work_may_be_there) {
+            self.serve_waiters(now);
+        }
+    }
+
+    /// How long nothing happens by the clock; none = until somebody asks.
+    fn pause(&self) -> Option<Duration> {
+        let ticks = self.state.jobs.values().filter_map(|row| row.machine.deadline()).min();
+        let ticks = ticks.map(|at| at.max(self.patient_until).max(self.retry_at));
+        let flush = self.pending.owes_flush().then_some(self.flush_at);
+        let rounds = (!self.state.active.is_empty()).then_some(self.rounds_at);
+        let next = [ticks, flush, rounds].into_iter().flatten().min()?;
+        // Never a busy loop, whatever the clock says.
+        Some(next.since(clock::now()).max(Duration::from_millis(1)))
+    }
+
+    fn stop(&mut self) {
+        for (_, step) in self.running.drain() {
+            step.cancel.cancel();
+        }
+        self.flush_at = clock::now();
+        self.commit();
+    }
+
+    fn publish_everything(&mut self) {
+        for row in self.state.jobs.values() {
+            self.views.publish_job(job_view(row, None));
+        }
+        for row in self.state.devices.values() {
+            self.views.publish_device(row.clone());
+        }
+        for row in self.state.tokens.values() {
+            self.views.publish_token(row.hash, Principal::of(row));
+        }
+        self.revision.send_replace(self.store.revision());
+    }
+}
+
+impl From<&Loaded> for State {
+    fn from(loaded: &Loaded) -> Self {
+        let mut state = Self {
+            jobs: loaded.jobs.iter().map(|row| (row.id, row.clone())).collect(),
+            devices: loaded.devices.iter().map(|row| (row.id, row.clone())).collect(),
+            tokens: loaded.tokens.iter().map(|row| (row.id.clone(), row.clone())).collect(),
+            ..Self::default()
+        };
+        for row in &loaded.models {
+            let newest = state.versions.entry(row.model.name.clone()).or_default();
+            *newest = row.model.version.max(*newest);
+            state.model_files.insert(row.model.blake3);
+        }
+        state
+    }
+}

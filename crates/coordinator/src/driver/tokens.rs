@@ -1,0 +1,81 @@
+//! Tokens: what they look like, making and deleting them.
+
+use protocol::api::{CreatedToken, Role, TokenRequest};
+use protocol::{DeviceId, Timestamp};
+use uuid::Uuid;
+
+use super::{Driver, Refusal};
+use crate::store::TokenRow;
+
+/// A token that was just made; afterwards only its hash is known.
+#[derive(Debug)]
+pub(crate) struct TokenText {
+    pub(crate) id: String,
+    pub(crate) token: String,
+}
+
+/// The name of the token that commands on the coordinator's own machine use.
+const THIS_MACHINE: &str = "this machine";
+
+impl TokenText {
+    /// 256 bits of the operating system's randomness, with a word in front that says what it is.
+    pub(crate) fn generate(role: Role) -> Self {
+        let word = match role {
+            Role::Admin => "admin",
+            Role::Viewer => "viewer",
+            Role::Join => "join",
+            Role::Device => "device",
+        };
+        let secret: [u8; 32] = rand::random();
+        let secret = blake3::Hash::from_bytes(secret).to_hex();
+        Self { id: Uuid::now_v7().to_string(), token: format!("constellation-{word}-{secret}") }
+    }
+
+    pub(crate) fn row(
+        &self,
+        role: Role,
+        name: String,
+        device: Option<DeviceId>,
+        created_at: Timestamp,
+    ) -> TokenRow {
+        let hash = *blake3::hash(self.token.as_bytes()).as_bytes();
+        TokenRow { id: self.id.clone(), hash, role, name, device, created_at }
+    }
+}
+
+/// The token of this machine's own commands that `text` is, where it still counts.
+pub(crate) fn this_machine<'a>(rows: &'a [TokenRow], text: &str) -> Option<&'a TokenRow> {
+    let hash = blake3::hash(text.trim().as_bytes());
+    rows.iter().find(|row| row.role == Role::Admin && row.hash == *hash.as_bytes())
+}
+
+/// A new token for this machine's own commands, and the ids of those that it replaces.
+pub(crate) fn renew_this_machine(
+    rows: &[TokenRow],
+    now: Timestamp,
+) -> (TokenText, TokenRow, Vec<String>) {
+    let text = TokenText::generate(Role::Admin);
+    let row = text.row(Role::Admin, THIS_MACHINE.to_owned(), None, now);
+    let earlier = rows.iter().filter(|row| row.role == Role::Admin && row.name == THIS_MACHINE);
+    let replaced = earlier.map(|row| row.id.clone()).collect();
+    (text, row, replaced)
+}
+
+impl Driver {
+    pub(super) fn create_token(&mut self, request: TokenRequest) -> CreatedToken {
+        let TokenText { id, token } = self.new_token(request.role, request.name, None);
+        CreatedToken { id, token }
+    }
+
+    /// Device tokens go with their device ([`Driver::revoke`]), not here.
+    pub(super) fn delete_token(&mut self, id: String) -> Result<(), Refusal> {
+        let row = self.state.tokens.get(&id).filter(|row| row.role != Role::Device);
+        let Some(row) = row else { return Err(Refusal::UnknownToken(id)) };
+        let admins = self.state.tokens.values().filter(|row| row.role == Role::Admin).count();
+        if row.role == Role::Admin && admins == 1 {
+            return Err(Refusal::LastAdmin);
+        }
+        self.drop_token(&id);
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! `/datasets`: what there is, and adding a file of one's own.
+
+use std::path::{Path, PathBuf};
+
+use axum::Json;
+use axum::body::Body as RawBody;
+use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::http::{StatusCode, header};
+use bytes::Bytes;
+use data::{AddReport, CatalogueEntry, DataError};
+use futures::{Stream, StreamExt};
+use protocol::dataset::{AddedDataset, DatasetEntry, RowProblem};
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::{Admin, Viewer};
+use super::extract::InQuery;
+use super::problem::{Answer, Failure};
+use crate::blobs::is_full;
+
+/// The largest file that can be added.
+const MOST_BYTES: u64 = 8 << 30;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(list, add))
+}
+
+/// Every dataset that a job can name.
+#[utoipa::path(get, path = "/datasets", tag = "datasets",
+    responses((status = 200, body = Vec<DatasetEntry>)))]
+async fn list(_: Viewer, State(shared): State<Shared>) -> Answer<Json<Vec<DatasetEntry>>> {
+    let sources = shared.sources.clone();
+    let entries = tokio::task::spawn_blocking(move || sources.list()).await;
+    let entries = entries.map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(Json(entries.into_iter().map(entry).collect()))
+}
+
+fn entry(known: CatalogueEntry) -> DatasetEntry {
+    let (classes, rows) = match known.info {
+        Some(info) => (Some(info.classes), Some((info.train_rows, info.test_rows))),
+        None => (None, None),
+    };
+    let (train_rows, test_rows) = rows.unzip();
+    DatasetEntry {
+        name: known.name,
+        sample: known.sample,
+        source: known.source,
+        licence: known.licence,
+        origin: known.origin.word().to_owned(),
+        classes,
+        train_rows,
+        test_rows,
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Named {
+    /// What the dataset is called from now on.
+    #[serde(default)]
+    name: String,
+    /// The file's name; its ending says what it is: `.csv`, `.jsonl`, `.parquet` or `.zip`. A form
+    /// carries it itself.
+    #[serde(default)]
+    filename: String,
+}
+
+/// Adds a dataset: the file as the body, or as the field `file` of a form.
+#[utoipa::path(post, path = "/datasets", tag = "datasets", params(Named),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, body = AddedDataset)))]
+async fn add(
+    _: Admin,
+    State(shared): State<Shared>,
+    InQuery(named): InQuery<Named>,
+    request: Request,
+) -> Answer<(StatusCode, Json<AddedDataset>)> {
+    let folder = shared.blobs.scratch_dir()?;
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_form = kind.is_some_and(|kind| kind.starts_with("multipart/form-data"));
+    let (name, file) = if is_form {
+        from_form(request, named, folder.path()).await?
+    } else {
+        let file = receive(request.into_body(), &named.filename, folder.path()).await?;
+        (named.name, file)
+    };
+    if name.is_empty() {
+        return Err(Failure::invalid("bad-dataset", "give it a name: ?name=NAME").at("name"));
+    }
+    let sources = shared.sources.clone();
+    let added = tokio::task::spawn_blocking(move || {
+        let added = sources.add(&name, &file, &mut |_| {});
+        added.map_err(|error| failure(&error, folder.path()))
+    });
+    let added = added.await.map_err(|error| Failure::internal(error.to_string()))??;
+    shared.driver.dataset_added(added.info.name.clone()).await?;
+    Ok((StatusCode::CREATED, Json(report(added))))
+}
+
+async fn from_form(request: Request, named: Named, folder: &Path) -> Answer<(String, PathBuf)> {
+    let malformed = |words: String| Failure::bad_request("malformed-form", words);
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|error| malformed(error.body_text()))?;
+    let (mut name, mut file) = (named.name, None);
+    while let Some(field) = form.next_field().await.map_err(|e| malformed(e.body_text()))? {
+        match field.name() {
+            Some("name") => name = field.text().await.map_err(|e| malformed(e.body_text()))?,
+            Some("file") => {
+                let own = field.file_name().unwrap_or_default().to_owned();
+                let filename = if named.filename.is_empty() { own } else { named.filename.clone() };
+                file = Some(store(field, &filename, folder).await?);
+            }
+            Some(_) | None => {}
+        }
+    }
+    let missing = || Failure::invalid("bad-dataset", "the form has no field `file`").at("file");
+    Ok((name, file.ok_or_else(missing)?))
+}
+
+async fn receive(body: RawBody, filename: &str, folder: &Path) -> Answer<PathBuf> {
+    store(body.into_data_stream(), filename, folder).await
+}
+
+/// Writes what arrives under the last part of its name.
+async fn store<E>(
+    mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    filename: &str,
+    folder: &Path,
+) -> Answer<PathBuf> {
+    let last = filename.rsplit(['/', '\\']).next().unwrap_or_default();
+    let plain = last.len() <= 200 && !last.starts_with('.') && !last.contains('\0');
+    if last.is_empty() || !plain {
+        let words = "give the file's name: ?filename=FILE.csv (.jsonl, .parquet, .zip)";
+        return Err(Failure::invalid("bad-dataset", words).at("filename"));
+    }
+    let path = folder.join(last);
+    let mut file = tokio::fs::File::create(&path).await?;
+    let mut stored = 0;
+    while let Some(chunk) = body.next().await {
+        let broken =
+            |_| Failure::bad_request("broken-upload", "the connection broke; send it again");
+        let chunk = chunk.map_err(broken)?;
+        stored += chunk.len() as u64;
+        if stored > MOST_BYTES {
+            return Err(Failure::too_large(format!("a file may have at most {MOST_BYTES} bytes")));
+        }
+        file.write_all(&chunk).await?;
+    }
+    file.flush().await?;
+    Ok(path)
+}
+
+fn report(added: AddReport) -> AddedDataset {
+    let problems = added.problems.into_iter().map(|bad| RowProblem {
+        file: bad.file,
+        line: bad.line,
+        reason: bad.reason,
+    });
+    AddedDataset {
+        problems: problems.collect(),
+        info: added.info,
+        understood: added.understood,
+        bad_rows: added.bad_rows,
+    }
+}
+
+/// What is wrong with the file, without saying where on our disk it lay.
+fn failure(error: &DataError, folder: &Path) -> Failure {
+    let words = error.to_string().replace(&format!("{}/", folder.display()), "");
+    match error {
+        DataError::Io { source, .. } if is_full(source) => Failure::disk_full(),
+        DataError::Io { .. } => Failure::internal(words),
+        DataError::BadName(_) => Failure::invalid("bad-dataset", words).at("name"),
+        DataError::NameTaken(_) => Failure::conflict("name-taken", words).at("name"),
+        DataError::Unknown { .. }
+        | DataError::Offline { .. }
+        | DataError::Denied { .. }
+        | DataError::Missing { .. }
+        | DataError::Refused { .. }
+        | DataError::Damaged { .. }
+        | DataError::Interrupted { .. }
+        | DataError::Row { .. }
+        | DataError::File { .. }
+        | DataError::Shard { .. }
+        | DataError::TooManyBadRows { .. }
+        | DataError::ClassTooSmall { .. }
+        | DataError::TooFewClasses(_) => Failure::invalid("bad-dataset", words).at("file"),
+    }
+}

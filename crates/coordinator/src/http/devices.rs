@@ -1,0 +1,164 @@
+//! `/devices`: enrolling, signs of life, asking for work.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use protocol::DeviceId;
+use protocol::device::{Device, DeviceRegistration, Heartbeat, HeartbeatAnswer, Registered};
+use protocol::lease::Lease;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::{Admin, OfDevice, Registrar, Viewer};
+use super::extract::{Body, InPath, InQuery};
+use super::problem::{Answer, Failure};
+use crate::clock;
+
+/// The longest that a request for work or for events is held, in seconds.
+pub(crate) const LONGEST_WAIT: u64 = 60;
+/// Days after which `cleanup` forgets a silent device, unless it is told otherwise.
+const FORGET_DAYS: f64 = 30.0;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(register))
+        .routes(routes!(clean_up))
+        .routes(routes!(heartbeat))
+        .routes(routes!(next_job))
+        .routes(routes!(revoke))
+}
+
+/// Every enrolled device.
+#[utoipa::path(get, path = "/devices", tag = "devices",
+    responses((status = 200, body = Vec<Device>)))]
+async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Device>> {
+    Json(shared.views.devices(clock::now()))
+}
+
+/// Enrols a device, with a join token or an administrator's. The same machine again is the same
+/// device: it gets a new token and its earlier one stops working.
+#[utoipa::path(post, path = "/devices/register", tag = "devices",
+    request_body = DeviceRegistration, responses((status = 200, body = Registered)))]
+async fn register(
+    registrar: Registrar,
+    State(shared): State<Shared>,
+    Body(registration): Body<DeviceRegistration>,
+) -> Answer<Json<Registered>> {
+    check(&registration)?;
+    Ok(Json(shared.driver.register(registration, registrar.is_admin).await?))
+}
+
+fn check(said: &DeviceRegistration) -> Answer<()> {
+    let texts = [
+        ("name", &said.name),
+        ("device_type", &said.device_type),
+        ("hardware_id", &said.hardware_id),
+        ("fingerprint.app", &said.fingerprint.app),
+        ("fingerprint.burn", &said.fingerprint.burn),
+        ("fingerprint.hardware", &said.fingerprint.hardware),
+    ];
+    for (field, text) in texts {
+        if text.trim().is_empty() || text.chars().count() > 200 {
+            return Err(
+                Failure::invalid("invalid-device", "must have 1 to 200 characters").at(field)
+            );
+        }
+    }
+    if said.gpu_name.as_ref().is_some_and(|name| name.chars().count() > 200) {
+        let failure = Failure::invalid("invalid-device", "must have at most 200 characters");
+        return Err(failure.at("gpu_name"));
+    }
+    if !said.ram_gb.is_finite() || said.ram_gb < 0.0 {
+        return Err(Failure::invalid("invalid-device", "must be 0 or more").at("ram_gb"));
+    }
+    Ok(())
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct CleanUp {
+    /// Days of silence after which a device is forgotten; 30 where none are given.
+    inactive_days: Option<f64>,
+}
+
+/// Devices that were forgotten.
+#[derive(Debug, Serialize, ToSchema)]
+struct CleanedUp {
+    removed: Vec<DeviceId>,
+}
+
+/// Forgets revoked devices and those that were silent for long. They may enrol again.
+#[utoipa::path(post, path = "/devices/cleanup", tag = "devices", params(CleanUp),
+    responses((status = 200, body = CleanedUp)))]
+async fn clean_up(
+    _: Admin,
+    State(shared): State<Shared>,
+    InQuery(query): InQuery<CleanUp>,
+) -> Answer<Json<CleanedUp>> {
+    let days = query.inactive_days.unwrap_or(FORGET_DAYS);
+    let unheard_for = Duration::try_from_secs_f64(days * 86_400.0).map_err(|_| {
+        Failure::bad_request("wrong-query", "inactive_days must be a number of days, 0 or more")
+            .at("inactive_days")
+    })?;
+    Ok(Json(CleanedUp { removed: shared.driver.clean_up(unheard_for).await? }))
+}
+
+/// A sign of life; one that names a lease keeps it.
+#[utoipa::path(post, path = "/devices/{id}/heartbeat", tag = "devices",
+    params(("id" = DeviceId, Path)), request_body = Heartbeat,
+    responses((status = 200, body = HeartbeatAnswer)))]
+async fn heartbeat(
+    caller: OfDevice,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+    Body(said): Body<Heartbeat>,
+) -> Answer<Json<HeartbeatAnswer>> {
+    Ok(Json(shared.driver.heartbeat(caller.is(id)?, said).await?))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Wait {
+    /// Seconds to wait for work; at most 60.
+    #[serde(default)]
+    wait: u64,
+}
+
+/// Work for the device: a lease, or 204 where there is none within `wait`. Asked again it answers
+/// the same lease for as long as that is held.
+#[utoipa::path(get, path = "/devices/{id}/next-job", tag = "devices",
+    params(("id" = DeviceId, Path), Wait),
+    responses((status = 200, body = Lease), (status = 204, description = "Nothing to do now")))]
+async fn next_job(
+    caller: OfDevice,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+    InQuery(query): InQuery<Wait>,
+) -> Answer<Response> {
+    let device = caller.is(id)?;
+    let wait = Duration::from_secs(query.wait.min(LONGEST_WAIT));
+    let lease = tokio::select! {
+        lease = shared.driver.next_job(device, wait) => lease?,
+        () = shared.stopping.cancelled() => None,
+    };
+    Ok(match lease {
+        Some(lease) => Json(lease).into_response(),
+        None => (StatusCode::NO_CONTENT, [(header::RETRY_AFTER, "1")]).into_response(),
+    })
+}
+
+/// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.
+#[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices",
+    params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
+async fn revoke(
+    _: Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+) -> Answer<Json<Device>> {
+    Ok(Json(shared.driver.revoke(id).await?))
+}

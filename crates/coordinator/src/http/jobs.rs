@@ -1,0 +1,184 @@
+//! `/jobs`: what people ask for, and how it goes.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use federation::machine::Event;
+use protocol::JobId;
+use protocol::api::{Job, MetricPoint, Round};
+use protocol::job::{JobError, JobSpec};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::{Admin, Viewer};
+use super::extract::{Body, InPath};
+use super::problem::{Answer, Failure};
+use crate::driver::Refusal;
+use crate::prepare::check_model;
+use crate::views::{JobView, metric_points};
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show))
+        .routes(routes!(start))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(cancel))
+        .routes(routes!(complete))
+        .routes(routes!(rounds))
+        .routes(routes!(metrics))
+}
+
+/// Every job, the oldest first.
+#[utoipa::path(get, path = "/jobs", tag = "jobs", responses((status = 200, body = Vec<Job>)))]
+async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Job>> {
+    Json(shared.views.jobs().iter().map(|view| view.job.clone()).collect())
+}
+
+/// Stores a job, checked whole; `start` starts it.
+#[utoipa::path(post, path = "/jobs", tag = "jobs", request_body = JobSpec,
+    responses((status = 201, body = Job)))]
+async fn create(
+    _: Admin,
+    State(shared): State<Shared>,
+    Body(spec): Body<JobSpec>,
+) -> Answer<(StatusCode, Json<Job>)> {
+    spec.check()?;
+    let spec = check_dataset(&shared, spec).await?;
+    Ok((StatusCode::CREATED, Json(shared.driver.create_job(spec).await?)))
+}
+
+/// Refuses what can't be trained, as far as that is known without a download.
+async fn check_dataset(shared: &Shared, spec: JobSpec) -> Answer<JobSpec> {
+    let sources = shared.sources.clone();
+    let check = move || -> Answer<JobSpec> {
+        let Some(entry) = sources.list().into_iter().find(|entry| entry.name == spec.dataset)
+        else {
+            // Loading what nobody knows fails at once, with the names that are known.
+            return match sources.load(&spec.dataset, &mut |_| {}) {
+                Err(error) => {
+                    Err(Failure::invalid("unknown-dataset", error.to_string()).at("dataset"))
+                }
+                Ok(_) => Ok(spec),
+            };
+        };
+        match (&entry.info, &spec.model.layers) {
+            (Some(info), _) => {
+                check_model(&spec, entry.sample, info.classes.len())?;
+                check_rows(&spec, info.train_rows)?;
+            }
+            // A preset suits any number of classes.
+            (None, None) => check_model(&spec, entry.sample, 2)?,
+            (None, Some(_)) => {}
+        }
+        Ok(spec)
+    };
+    tokio::task::spawn_blocking(check)
+        .await
+        .map_err(|error| Failure::internal(error.to_string()))?
+}
+
+fn check_rows(spec: &JobSpec, train_rows: u64) -> Result<(), JobError> {
+    let limit = Some(spec.data.train_limit).filter(|limit| *limit > 0);
+    let rows = limit.map_or(train_rows, |limit| limit.min(train_rows));
+    let partitions = u64::from(spec.data.partitions);
+    if partitions <= rows {
+        return Ok(());
+    }
+    let message = format!("{partitions} partitions of {rows} rows would leave some empty");
+    Err(JobError::Field { field: "data.partitions", message })
+}
+
+/// One job.
+#[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Job)))]
+async fn show(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Job>> {
+    Ok(Json(view(&shared, id)?.job.clone()))
+}
+
+fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, Failure> {
+    shared.views.job(id).ok_or_else(|| Refusal::UnknownJob(id).into())
+}
+
+/// Starts a job: its dataset is fetched and divided, then its first round opens.
+#[utoipa::path(post, path = "/jobs/{id}/start", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Job)))]
+async fn start(
+    _: Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Job>> {
+    Ok(Json(shared.driver.command_job(id, Event::Start).await?))
+}
+
+/// Ends the leases of a job and grants none until it is resumed.
+#[utoipa::path(post, path = "/jobs/{id}/pause", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Job)))]
+async fn pause(
+    _: Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Job>> {
+    Ok(Json(shared.driver.command_job(id, Event::Pause).await?))
+}
+
+/// Lets a paused job go on.
+#[utoipa::path(post, path = "/jobs/{id}/resume", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Job)))]
+async fn resume(
+    _: Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Job>> {
+    Ok(Json(shared.driver.command_job(id, Event::Resume).await?))
+}
+
+/// Ends a job and keeps nothing of it but its history.
+#[utoipa::path(post, path = "/jobs/{id}/cancel", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Job)))]
+async fn cancel(
+    _: Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Job>> {
+    Ok(Json(shared.driver.command_job(id, Event::Cancel).await?))
+}
+
+/// Ends a job now and registers the model that it has.
+#[utoipa::path(post, path = "/jobs/{id}/complete", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Job)))]
+async fn complete(
+    _: Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Job>> {
+    Ok(Json(shared.driver.command_job(id, Event::Complete).await?))
+}
+
+/// A job's rounds: the closed ones and, last, the open one.
+#[utoipa::path(get, path = "/jobs/{id}/rounds", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Vec<Round>)))]
+async fn rounds(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Vec<Round>>> {
+    Ok(Json(view(&shared, id)?.rounds.clone()))
+}
+
+/// A job's curves: one point for each closed round and name.
+#[utoipa::path(get, path = "/jobs/{id}/metrics", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Vec<MetricPoint>)))]
+async fn metrics(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Vec<MetricPoint>>> {
+    Ok(Json(metric_points(&view(&shared, id)?.rounds)))
+}

@@ -1,0 +1,184 @@
+//! The HTTP API: one router for every transport. Each resource has a file; what all share is here.
+
+mod auth;
+mod blobs;
+mod datasets;
+mod devices;
+mod events;
+mod extract;
+mod files;
+mod jobs;
+mod leases;
+mod metrics;
+mod models;
+mod problem;
+mod serve;
+mod tokens;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use data::Sources;
+use protocol::api::Health;
+use protocol::{PROTOCOL_VERSION, Problem};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+pub use auth::Principal;
+pub(crate) use metrics::Requests;
+pub(crate) use serve::serve;
+
+use crate::blobs::Blobs;
+use crate::driver::DriverHandle;
+use crate::store::{Reader, StoreError};
+use crate::views::Views;
+use problem::{Answer, Failure};
+
+/// The largest JSON body.
+const MOST_JSON: usize = 1 << 20;
+
+/// What every handler can reach.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared(pub(crate) Arc<Parts>);
+
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// The cluster's name.
+    pub(crate) name: String,
+    pub(crate) views: Arc<Views>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) blobs: Blobs,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) driver: DriverHandle,
+    pub(crate) revision: watch::Receiver<u64>,
+    /// Cancelled when long-polls must be answered.
+    pub(crate) stopping: CancellationToken,
+    pub(crate) requests: Requests,
+}
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Shared {
+    /// Reads the database where that holds up nobody.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<T> {
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || work(&reader)).await;
+        Ok(read.map_err(|error| Failure::internal(error.to_string()))??)
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Constellation",
+        description = "The coordinator's API. Errors are RFC 9457 problem details."
+    ),
+    components(schemas(Problem))
+)]
+struct Documentation;
+
+/// Every path, with what all of them have in common.
+pub(crate) fn router(shared: Shared) -> Router {
+    let with_token = OpenApiRouter::with_openapi(Documentation::openapi())
+        .merge(blobs::routes())
+        .merge(datasets::routes())
+        .merge(devices::routes())
+        .merge(events::routes())
+        .merge(jobs::routes())
+        .merge(leases::routes())
+        .merge(metrics::routes())
+        .merge(models::routes())
+        .merge(tokens::routes());
+    let (with_token, mut api) = with_token.split_for_parts();
+    describe_token(&mut api);
+    let (public, public_api) = OpenApiRouter::new().routes(routes!(health)).split_for_parts();
+    api.merge(public_api);
+    let authenticate = middleware::from_fn_with_state(shared.clone(), auth::authenticate);
+    with_token
+        .route_layer(authenticate)
+        .merge(public)
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
+        .fallback(unknown_path)
+        .layer(DefaultBodyLimit::max(MOST_JSON))
+        .layer(middleware::from_fn_with_state(shared.clone(), only_problems))
+        .layer(middleware::from_fn(auth::check_protocol))
+        .with_state(shared)
+}
+
+/// Says in the document that every path so far takes a token.
+fn describe_token(api: &mut utoipa::openapi::OpenApi) {
+    let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let components = api.components.get_or_insert_default();
+    components.add_security_scheme("token", scheme);
+    let needed = vec![SecurityRequirement::new("token", Vec::<String>::new())];
+    for path in api.paths.paths.values_mut() {
+        let operations =
+            [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.head];
+        for operation in operations.into_iter().flatten() {
+            operation.security = Some(needed.clone());
+        }
+    }
+}
+
+/// Whether the coordinator answers, and what it is.
+#[utoipa::path(get, path = "/health", tag = "status", responses((status = 200, body = Health)))]
+async fn health(State(shared): State<Shared>) -> Json<Health> {
+    Json(Health {
+        status: "ok".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL_VERSION,
+        name: shared.name.clone(),
+    })
+}
+
+async fn unknown_path(request: Request) -> Failure {
+    let path = request.uri().path();
+    Failure::not_found("unknown-path", format!("there is nothing at {path}; /docs shows what is"))
+}
+
+/// Turns errors that didn't come from us (a wrong method, a missing page of the documentation) into
+/// problems, and counts answers.
+async fn only_problems(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let response = next.run(request).await;
+    let status = response.status();
+    shared.requests.count(status.as_u16());
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_ours = kind.is_some_and(|kind| kind == "application/problem+json");
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (kind, words) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("wrong-method", "can't be asked for; the header Allow says what can".to_owned())
+        }
+        StatusCode::NOT_FOUND => ("unknown-path", "is not here".to_owned()),
+        other => ("error", format!("failed: {other}")),
+    };
+    let title = status.canonical_reason().unwrap_or("Error");
+    let failure = Failure::new(status, kind, title, format!("{what} {words}"));
+    let mut problem = failure.into_response();
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        problem.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    problem
+}

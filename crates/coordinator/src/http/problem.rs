@@ -1,0 +1,186 @@
+//! Every error answer: RFC 9457 problem details that say what to change.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use federation::machine::Rejection;
+use protocol::Problem;
+use protocol::job::JobError;
+
+use crate::blobs::{UploadFault, is_full};
+use crate::driver::{Refusal, StepFault};
+use crate::store::StoreError;
+
+/// An error answer on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) problem: Problem,
+    /// For uploads: bytes that are stored.
+    offset: Option<u64>,
+}
+
+/// What handlers give.
+pub(crate) type Answer<T> = Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &str,
+        title: &str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { problem: Problem::new(status.as_u16(), kind, title, detail), offset: None }
+    }
+
+    pub(crate) fn at(mut self, field: &str) -> Self {
+        self.problem = self.problem.at(field);
+        self
+    }
+
+    pub(crate) fn not_found(kind: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, kind, "Not found", detail)
+    }
+
+    /// A request that was understood and can't be right.
+    pub(crate) fn invalid(kind: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, "Invalid request", detail)
+    }
+
+    pub(crate) fn bad_request(kind: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, kind, "Bad request", detail)
+    }
+
+    pub(crate) fn conflict(kind: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, "Conflict", detail)
+    }
+
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
+    }
+
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
+    }
+
+    pub(crate) fn disk_full() -> Self {
+        let detail = "the coordinator's disk is full: free some space there and try again; \
+                      nothing that was acknowledged is lost";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "Disk full", detail)
+    }
+
+    fn with_offset(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        if self.problem.status >= 500 {
+            tracing::warn!(kind = self.problem.kind, "{}", self.problem.detail);
+        }
+        let status = StatusCode::from_u16(self.problem.status);
+        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, kind, body).into_response();
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(offset) = self.offset {
+            headers.insert("upload-offset", HeaderValue::from(offset));
+        }
+        response
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if is_full(&error) {
+            return Self::disk_full();
+        }
+        Self::internal(format!("the coordinator's disk: {error}"))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::disk_full(),
+            StoreError::Newer { .. } | StoreError::Sqlite(_) | StoreError::Unreadable { .. } => {
+                Self::internal(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let words = refusal.to_string();
+        match refusal {
+            Refusal::Store(error) => error.into(),
+            Refusal::Rejected(rejection) => rejected(&rejection, words),
+            Refusal::UnknownJob(_) => Self::not_found("unknown-job", words),
+            Refusal::UnknownDevice(_) => Self::not_found("unknown-device", words),
+            Refusal::UnknownLease(_) => Self::not_found("unknown-lease", words),
+            Refusal::UnknownToken(_) => Self::not_found("unknown-token", words),
+            Refusal::LastAdmin => Self::conflict("last-admin", words),
+            Refusal::Revoked => {
+                Self::new(StatusCode::FORBIDDEN, "device-revoked", "Forbidden", words)
+            }
+            Refusal::MissingBlob(_) => Self::conflict("missing-blob", words),
+            Refusal::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "Shutting down", words)
+            }
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection, words: String) -> Failure {
+    match rejection {
+        Rejection::Status { .. } => Failure::conflict("job-status", words),
+        Rejection::UnknownLease { .. } => Failure::not_found("unknown-lease", words),
+        Rejection::OtherDevice { .. } => {
+            Failure::new(StatusCode::FORBIDDEN, "other-device", "Forbidden", words)
+        }
+        Rejection::Fingerprint { .. } => Failure::conflict("fingerprint", words),
+        Rejection::NothingToDo | Rejection::Stale { .. } => Failure::conflict("stale", words),
+    }
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
+        Self::invalid("impossible-job", error.to_string()).at(error.field())
+    }
+}
+
+impl From<StepFault> for Failure {
+    fn from(fault: StepFault) -> Self {
+        match fault {
+            StepFault::Full => Self::disk_full(),
+            StepFault::Broke(words) | StepFault::Hopeless(words) => {
+                Self::invalid("impossible", words)
+            }
+            StepFault::Cancelled => Self::from(Refusal::Stopping),
+        }
+    }
+}
+
+impl From<UploadFault> for Failure {
+    fn from(fault: UploadFault) -> Self {
+        let words = fault.to_string();
+        match fault {
+            UploadFault::Offset { offset } => {
+                Self::conflict("offset-mismatch", words).with_offset(offset)
+            }
+            UploadFault::TooLong { .. } => Self::too_large(words),
+            UploadFault::WrongHash { .. } => Self::invalid("wrong-hash", words),
+            UploadFault::Broken => Self::bad_request("broken-upload", words),
+            UploadFault::Superseded => Self::conflict("upload-superseded", words),
+            UploadFault::Io(error) => error.into(),
+        }
+    }
+}

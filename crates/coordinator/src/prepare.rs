@@ -1,0 +1,232 @@
+//! From a job to what its first round needs: the dataset divided into shards, and initial weights.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use data::{DataError, Dataset, LoadProgress, Row, shard};
+use federation::machine::{Partition, Preparation};
+use federation::partition::{PartitionError, partition, split_validation};
+use protocol::dataset::{DatasetInfo, SampleShape};
+use protocol::job::{JobError, JobSpec};
+use protocol::model::ModelSpec;
+use protocol::trainer::InitializeRequest;
+use protocol::{BlobHash, Chance, Purpose, codec};
+use tokio_util::sync::CancellationToken;
+
+use crate::blobs::Blobs;
+use crate::driver::{Say, StepContext, StepFault, blocking};
+
+/// A load tells how far it is this often.
+const SAY: Duration = Duration::from_millis(500);
+
+/// A dataset divided for a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    pub spec: ModelSpec,
+    /// By the partitions' numbers.
+    pub partitions: Vec<PreparedPartition>,
+    /// The held-out split, a shard.
+    pub test: Vec<u8>,
+    /// A part of train that is not trained on, a shard; where the job has a target to reach.
+    pub validation: Option<Vec<u8>>,
+    pub info: DatasetInfo,
+}
+
+/// One simulated client's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedPartition {
+    /// Its bytes.
+    pub shard: Vec<u8>,
+    pub rows: u64,
+}
+
+/// Divides the dataset as the job says. The same job and rows give the same bytes.
+///
+/// # Errors
+/// Where the model can't be built for these rows, or there are too few of them; the field at fault
+/// is named.
+pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
+    let info = &dataset.info;
+    let classes = u32::try_from(info.classes.len()).unwrap_or(u32::MAX);
+    let spec = job.model_spec(info.sample, classes)?;
+    let rows = limited(job, &dataset.train);
+    let labels = |rows: &[&Row]| rows.iter().map(|row| row.label).collect::<Vec<_>>();
+    let (rows, validation) = if job.run.target_accuracy > 0.0 {
+        let split = split_validation(job.seed, &labels(&rows), classes).map_err(|error| too_few_rows(&error))?;
+        (picked(&rows, &split.train), Some(picked(&rows, &split.validation)))
+    } else {
+        (rows, None)
+    };
+    let seats = job.data.partitions;
+    let parts = partition(job.seed, &job.data.partitioner, &labels(&rows), classes, seats);
+    let parts = parts.map_err(|error| too_few_rows(&error))?;
+    let partitions = parts.iter().map(|part| PreparedPartition {
+        shard: shard::write(info.sample, &picked(&rows, part)),
+        rows: part.len() as u64,
+    });
+    Ok(Prepared {
+        spec,
+        partitions: partitions.collect(),
+        test: shard::write(info.sample, &dataset.test.iter().collect::<Vec<_>>()),
+        validation: validation.map(|rows| shard::write(info.sample, &rows)),
+        info: info.clone(),
+    })
+}
+
+fn too_few_rows(error: &PartitionError) -> JobError {
+    JobError::Field { field: "data.partitions", message: error.to_string() }
+}
+
+/// The rows that the job trains on, in the dataset's order: all, or as many as its limit, drawn at
+/// random because files are often sorted.
+fn limited<'a>(job: &JobSpec, train: &'a [Row]) -> Vec<&'a Row> {
+    let limit = usize::try_from(job.data.train_limit).unwrap_or(usize::MAX);
+    if limit == 0 || limit >= train.len() {
+        return train.iter().collect();
+    }
+    let mut drawn: Vec<usize> = (0..train.len()).collect();
+    Chance::new(Purpose::Selection, job.seed, 0, 0, 0).shuffle(&mut drawn);
+    drawn.truncate(limit);
+    drawn.sort_unstable();
+    drawn.into_iter().map(|index| &train[index]).collect()
+}
+
+fn picked<'a>(rows: &[&'a Row], indices: &[u32]) -> Vec<&'a Row> {
+    indices.iter().filter_map(|index| rows.get(*index as usize).copied()).collect()
+}
+
+/// Everything stored that the first round needs.
+pub(crate) async fn prepare(
+    context: &StepContext,
+    job: &JobSpec,
+    cancel: &CancellationToken,
+    say: &Say,
+) -> Result<Preparation, StepFault> {
+    let (loaded, say) = (context.clone(), Arc::clone(say));
+    let (spec, ended) = (job.clone(), cancel.clone());
+    let divided = blocking(move || {
+        let prepared = load(&loaded, &spec, &say)?;
+        say(format!("storing {} shards", prepared.partitions.len()));
+        store(&loaded.blobs, &prepared, &ended)
+    });
+    let divided = divided.await?;
+    let base = initialize(context, job, &divided.spec, cancel).await?;
+    Ok(Preparation { base, ..divided })
+}
+
+fn load(context: &StepContext, job: &JobSpec, say: &Say) -> Result<Prepared, StepFault> {
+    let mut said = Instant::now();
+    let mut progress = |progress: LoadProgress| {
+        if said.elapsed() >= SAY {
+            said = Instant::now();
+            say(words(&progress));
+        }
+    };
+    let dataset = context.sources.load(&job.dataset, &mut progress).map_err(|error| data_fault(&error))?;
+    say("dividing".to_owned());
+    divide(job, &dataset).map_err(|error| StepFault::Hopeless(error.to_string()))
+}
+
+fn words(progress: &LoadProgress) -> String {
+    match progress {
+        LoadProgress::Downloading { file, done, total: Some(total) } if *total > 0 => {
+            let share = *done as f64 / *total as f64 * 100.0;
+            format!("downloading {file}, {share:.0} %")
+        }
+        LoadProgress::Downloading { file, done, .. } => {
+            format!("downloading {file}, {} MB", done >> 20)
+        }
+        LoadProgress::Reading { rows } => format!("{rows} rows read"),
+    }
+}
+
+fn data_fault(error: &DataError) -> StepFault {
+    match error {
+        DataError::Io { source, .. } if crate::blobs::is_full(source) => StepFault::Full,
+        DataError::Interrupted { .. } => StepFault::Broke(error.to_string()),
+        DataError::Unknown { .. }
+        | DataError::Offline { .. }
+        | DataError::Denied { .. }
+        | DataError::Missing { .. }
+        | DataError::Refused { .. }
+        | DataError::Damaged { .. }
+        | DataError::Io { .. }
+        | DataError::Row { .. }
+        | DataError::File { .. }
+        | DataError::Shard { .. }
+        | DataError::BadName(_)
+        | DataError::NameTaken(_)
+        | DataError::TooManyBadRows { .. }
+        | DataError::ClassTooSmall { .. }
+        | DataError::TooFewClasses(_) => StepFault::Hopeless(error.to_string()),
+    }
+}
+
+/// Stores the shards. The base model is still missing from what this gives.
+fn store(
+    blobs: &Blobs,
+    prepared: &Prepared,
+    cancel: &CancellationToken,
+) -> Result<Preparation, StepFault> {
+    let put = |bytes: &[u8]| {
+        if cancel.is_cancelled() {
+            return Err(StepFault::Cancelled);
+        }
+        blobs.put(bytes).map_err(StepFault::io("could not store a shard"))
+    };
+    let partitions = prepared.partitions.iter().map(|partition| {
+        let shards = if partition.rows == 0 { Vec::new() } else { vec![put(&partition.shard)?] };
+        Ok(Partition { rows: partition.rows, shards })
+    });
+    let validation = prepared.validation.iter().map(|shard| put(shard));
+    Ok(Preparation {
+        spec: prepared.spec.clone(),
+        base: BlobHash::from_bytes([0; 32]),
+        partitions: partitions.collect::<Result<_, _>>()?,
+        test: vec![put(&prepared.test)?],
+        validation: validation.collect::<Result<_, _>>()?,
+        classes: prepared.info.classes.clone(),
+    })
+}
+
+/// Initial weights, made by a trainer.
+async fn initialize(
+    context: &StepContext,
+    job: &JobSpec,
+    spec: &ModelSpec,
+    cancel: &CancellationToken,
+) -> Result<BlobHash, StepFault> {
+    let folder = context.blobs.scratch_dir().map_err(StepFault::io("could not make a folder"))?;
+    let output = folder.path().join("initial");
+    let request = InitializeRequest { spec: spec.clone(), seed: job.seed, output: output.clone() };
+    context.trainers.initialize(request, cancel).await?;
+    let (blobs, spec) = (context.blobs.clone(), spec.clone());
+    blocking(move || {
+        let layout = spec.layout();
+        let layout = layout.map_err(|error| StepFault::Hopeless(format!("model: {error}")))?;
+        let bytes = std::fs::read(&output);
+        let bytes = bytes.map_err(StepFault::io("could not read the initial weights"))?;
+        let weights = codec::decode(&bytes, layout.parameters);
+        let weights = weights.map_err(|error| {
+            StepFault::Hopeless(format!("the trainer made unusable initial weights: {error}"))
+        })?;
+        if weights.iter().any(|weight| !weight.is_finite()) {
+            let reason = "the trainer made initial weights that are not numbers";
+            return Err(StepFault::Hopeless(reason.to_owned()));
+        }
+        // The folder must outlive the reading.
+        drop(folder);
+        blobs.put(&bytes).map_err(StepFault::io("could not store the initial weights"))
+    })
+    .await
+}
+
+/// Whether the job's model can be built for rows of this shape.
+pub(crate) fn check_model(
+    job: &JobSpec,
+    sample: SampleShape,
+    classes: usize,
+) -> Result<(), JobError> {
+    let classes = u32::try_from(classes).unwrap_or(u32::MAX);
+    job.model_spec(sample, classes).map(|_| ())
+}

@@ -1,0 +1,288 @@
+//! Starting and stopping a coordinator.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use axum::Router;
+use data::Sources;
+use platform::{FolderLock, LockError};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use trainer::TrainerCommand;
+use uuid::Uuid;
+
+use crate::blobs::{Blobs, is_full};
+use crate::clock;
+use crate::driver::{self, DriverHandle, StepContext, renew_this_machine, this_machine};
+use crate::evaluate::Trainers;
+use crate::http::{self, Shared};
+use crate::store::{Batch, Loaded, Reader, Store, StoreError};
+use crate::views::Views;
+
+/// The file in the data folder with a token for this machine's own commands.
+pub const ADMIN_TOKEN_FILE: &str = "admin-token";
+/// The file in the data folder with the coordinator's URL; written at every start.
+pub const ADDRESS_FILE: &str = "address";
+const DATABASE_FILE: &str = "constellation.db";
+
+/// What a coordinator is made of.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// One coordinator at a time uses it.
+    pub data_dir: PathBuf,
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The cluster's name.
+    pub name: String,
+    /// How long a lease lasts without a sign of its device.
+    pub lease_seconds: u32,
+    /// Makes initial weights and measures models.
+    pub trainer: TrainerCommand,
+    pub sources: Sources,
+}
+
+/// Why a coordinator can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "{address} is in use by another program: stop that one, or give another address with \
+         --listen (port 0 takes a free one)"
+    )]
+    AddressInUse { address: SocketAddr },
+    #[error("can't listen on {address}: {source}; give another address with --listen")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(
+        "{} is in use by another Constellation: stop that one, or give another --data-dir",
+        folder.display()
+    )]
+    DataDirLocked { folder: PathBuf },
+    #[error(
+        "can't write to {}: {source}; make it writable, or give another --data-dir",
+        folder.display()
+    )]
+    DataDirUnwritable { folder: PathBuf, source: io::Error },
+    #[error("the disk of {} is full: free some space", folder.display())]
+    DiskFull { folder: PathBuf },
+    #[error(
+        "the database in {} is of a newer Constellation (version {found}; this one knows {known}): \
+         start that one, or give another --data-dir", folder.display()
+    )]
+    NewerDatabase { folder: PathBuf, found: u32, known: u32 },
+    #[error(
+        "the database in {} can't be used: {reason}; restore a backup, or give another --data-dir",
+        folder.display()
+    )]
+    Database { folder: PathBuf, reason: String },
+    #[error("the system refuses a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// A coordinator at work. Dropping it ends it without waiting; [`Running::stop`] waits.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Made at the first start, then kept.
+    pub cluster_id: String,
+    /// Everything it serves, for callers in this process: they put a [`crate::Principal`] into the
+    /// request's extensions.
+    pub router: Router,
+    driver: DriverHandle,
+    driver_thread: Option<thread::JoinHandle<()>>,
+    trainers: Trainers,
+    server: Option<JoinHandle<()>>,
+    stopping: CancellationToken,
+    driver_ended: CancellationToken,
+}
+
+/// Starts a coordinator.
+///
+/// # Errors
+/// See [`StartError`]; nothing runs then.
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    let folder = settings.data_dir.clone();
+    let prepared = tokio::task::spawn_blocking(move || open(&folder)).await;
+    let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
+    let listener = listen(settings.listen).await?;
+    let address = listener.local_addr();
+    let address =
+        address.map_err(|source| StartError::Listen { address: settings.listen, source })?;
+
+    let views = Arc::new(Views::default());
+    let (revision, revisions) = watch::channel(0);
+    let sources = Arc::new(settings.sources);
+    let trainers = Trainers::new(settings.trainer);
+    let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
+    let steps = StepContext {
+        runtime: Handle::current(),
+        blobs: opened.blobs.clone(),
+        sources: sources.clone(),
+        trainers: trainers.clone(),
+    };
+    let parts = driver::Parts {
+        store: opened.store,
+        loaded: opened.loaded,
+        blobs: opened.blobs.clone(),
+        views: views.clone(),
+        revision,
+        lease_seconds: settings.lease_seconds,
+        steps,
+        lock: opened.lock,
+        ended: driver_ended.clone(),
+    };
+    let (driver, driver_thread) = driver::spawn(parts).map_err(StartError::Thread)?;
+    let shared = Shared(Arc::new(http::Parts {
+        name: settings.name,
+        views,
+        reader: opened.reader,
+        blobs: opened.blobs,
+        sources,
+        driver: driver.clone(),
+        revision: revisions,
+        stopping: stopping.clone(),
+        requests: http::Requests::default(),
+    }));
+    let router = http::router(shared);
+    write_address(&settings.data_dir, address)?;
+    let server = tokio::spawn(http::serve(listener, router.clone(), stopping.clone()));
+    tracing::info!(%address, "the coordinator listens");
+    Ok(Running {
+        address,
+        cluster_id: opened.cluster_id,
+        router,
+        driver,
+        driver_thread: Some(driver_thread),
+        trainers,
+        server: Some(server),
+        stopping,
+        driver_ended,
+    })
+}
+
+impl Running {
+    /// Where clients on this machine reach it.
+    pub fn url(&self) -> String {
+        url(self.address)
+    }
+
+    /// Ends when the coordinator can't go on: its writer is gone. The process should end too.
+    pub async fn failed(&self) {
+        self.driver_ended.cancelled().await;
+    }
+
+    /// Answers who waits, lets what is under way end, and stores what is not yet stored.
+    pub async fn stop(mut self) {
+        self.stopping.cancel();
+        if let Some(server) = self.server.take() {
+            drop(server.await);
+        }
+        self.driver.stop();
+        if let Some(thread) = self.driver_thread.take() {
+            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        }
+        self.trainers.stop().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+        self.driver.stop();
+    }
+}
+
+/// The data folder, taken and read.
+struct Opened {
+    lock: FolderLock,
+    store: Store,
+    loaded: Loaded,
+    reader: Arc<Reader>,
+    blobs: Blobs,
+    cluster_id: String,
+}
+
+fn open(folder: &Path) -> Result<Opened, StartError> {
+    let lock = FolderLock::take(folder).map_err(|error| match error {
+        LockError::Taken { folder } => StartError::DataDirLocked { folder },
+        LockError::Io { folder, source } => unwritable(&folder)(source),
+    })?;
+    let path = folder.join(DATABASE_FILE);
+    let broken = |error: StoreError| match error {
+        StoreError::Full => StartError::DiskFull { folder: folder.to_owned() },
+        StoreError::Newer { found, known } => {
+            StartError::NewerDatabase { folder: folder.to_owned(), found, known }
+        }
+        StoreError::Sqlite(_) | StoreError::Unreadable { .. } => {
+            StartError::Database { folder: folder.to_owned(), reason: error.to_string() }
+        }
+    };
+    let mut store = Store::open(&path).map_err(broken)?;
+    let mut loaded = store.load(&Uuid::now_v7().to_string()).map_err(broken)?;
+    let blobs = Blobs::open(&folder.join("blobs")).map_err(unwritable(folder))?;
+    keep_own_token(folder, &mut store, &mut loaded, &broken)?;
+    let cluster_id = loaded.cluster_id.clone();
+    Ok(Opened { lock, store, loaded, reader: Arc::new(Reader::new(&path)), blobs, cluster_id })
+}
+
+fn unwritable(folder: &Path) -> impl Fn(io::Error) -> StartError {
+    move |source| {
+        let folder = folder.to_owned();
+        if is_full(&source) {
+            StartError::DiskFull { folder }
+        } else {
+            StartError::DataDirUnwritable { folder, source }
+        }
+    }
+}
+
+/// Sees to it that this machine's own commands have a token that counts.
+fn keep_own_token(
+    folder: &Path,
+    store: &mut Store,
+    loaded: &mut Loaded,
+    broken: &impl Fn(StoreError) -> StartError,
+) -> Result<(), StartError> {
+    let file = folder.join(ADMIN_TOKEN_FILE);
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    if this_machine(&loaded.tokens, &kept).is_some() {
+        return Ok(());
+    }
+    let (text, row, replaced) = renew_this_machine(&loaded.tokens, clock::now());
+    let batch =
+        Batch { tokens: vec![row.clone()], removed_tokens: replaced.clone(), ..Batch::default() };
+    store.commit(&batch).map_err(broken)?;
+    loaded.tokens.retain(|row| !replaced.contains(&row.id));
+    loaded.tokens.push(row);
+    platform::files::write_private(&file, text.token.as_bytes()).map_err(unwritable(folder))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            StartError::AddressInUse { address }
+        } else {
+            StartError::Listen { address, source }
+        }
+    })
+}
+
+fn write_address(folder: &Path, address: SocketAddr) -> Result<(), StartError> {
+    let file = folder.join(ADDRESS_FILE);
+    platform::files::write_private(&file, url(address).as_bytes()).map_err(unwritable(folder))
+}
+
+/// A coordinator that listens everywhere is reached on this machine by loopback.
+fn url(address: SocketAddr) -> String {
+    let host = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    format!("http://{}", SocketAddr::new(host, address.port()))
+}

@@ -1,0 +1,151 @@
+//! The database: everything that must survive but the bytes of blobs. One writer, which the driver
+//! owns; readers beside it. Nothing else in the crate knows that this is SQLite.
+
+mod migrations;
+mod reader;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::path::Path;
+
+use protocol::api::Change;
+use protocol::{DeviceId, Timestamp};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use serde::de::DeserializeOwned;
+
+pub(crate) use reader::Reader;
+pub(crate) use rows::{DeviceRow, JobRow, ModelRow, TokenRow};
+
+/// Changes are kept for this many revisions; who asks for older ones starts anew.
+const KEPT_REVISIONS: u64 = 10_000;
+
+/// Why the database can't be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    #[error("the disk is full: free some space; nothing that was acknowledged is lost")]
+    Full,
+    #[error(
+        "the database has version {found}, but this program knows versions up to {known}: start \
+         the newer Constellation that wrote it, or give another --data-dir"
+    )]
+    Newer { found: u32, known: u32 },
+    #[error("the database: {0}")]
+    Sqlite(String),
+    #[error("a {what} in the database can't be read: {reason}")]
+    Unreadable { what: &'static str, reason: String },
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        // The shared-memory file of the WAL can't grow either when the disk is full.
+        let shared_memory = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+        match error.sqlite_error() {
+            Some(code) if code.code == ErrorCode::DiskFull => Self::Full,
+            Some(code) if code.extended_code == shared_memory => Self::Full,
+            Some(_) | None => Self::Sqlite(error.to_string()),
+        }
+    }
+}
+
+/// All that a commit writes, at once or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) jobs: Vec<JobRow>,
+    pub(crate) devices: Vec<DeviceRow>,
+    /// With their tokens.
+    pub(crate) removed_devices: Vec<DeviceId>,
+    pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) removed_tokens: Vec<String>,
+    pub(crate) models: Vec<ModelRow>,
+    /// What the events tell of it.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// Everything that the driver keeps in memory.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) cluster_id: String,
+    pub(crate) jobs: Vec<JobRow>,
+    pub(crate) devices: Vec<DeviceRow>,
+    pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) models: Vec<ModelRow>,
+}
+
+/// The writer.
+#[derive(Debug)]
+pub(crate) struct Store {
+    connection: Connection,
+    revision: u64,
+}
+
+impl Store {
+    /// Opens the database at `path`, makes it where there is none, and brings it up to date.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        migrations::migrate(&mut connection)?;
+        let revision = reader::revision(&connection)?;
+        Ok(Self { connection, revision })
+    }
+
+    /// The newest revision.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Reads everything; `new_cluster_id` becomes the cluster's id where it has none yet.
+    pub(crate) fn load(&self, new_cluster_id: &str) -> Result<Loaded, StoreError> {
+        self.connection.execute(
+            "INSERT INTO meta VALUES ('cluster_id', ?1) ON CONFLICT DO NOTHING",
+            [new_cluster_id],
+        )?;
+        let cluster_id: Option<String> = self
+            .connection
+            .query_row("SELECT value FROM meta WHERE key = 'cluster_id'", [], |row| row.get(0))
+            .optional()?;
+        Ok(Loaded {
+            cluster_id: cluster_id.unwrap_or_else(|| new_cluster_id.to_owned()),
+            jobs: self.jobs()?,
+            devices: self.devices()?,
+            tokens: reader::tokens(&self.connection)?,
+            models: reader::models(&self.connection)?,
+        })
+    }
+
+    fn jobs(&self) -> Result<Vec<JobRow>, StoreError> {
+        let mut statement =
+            self.connection.prepare("SELECT id, created_at, machine FROM jobs ORDER BY id")?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+        })?;
+        rows.map(|row| {
+            let (id, created_at, machine) = row?;
+            let created_at = Timestamp::from_millis(created_at);
+            Ok(JobRow { id: parsed("job", &id)?, created_at, machine: read("job", &machine)? })
+        })
+        .collect()
+    }
+
+    fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT record FROM devices ORDER BY id")?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+        rows.map(|row| read("device", &row?)).collect()
+    }
+}
+
+/// A value from its JSON.
+fn read<T: DeserializeOwned>(what: &'static str, json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json)
+        .map_err(|error| StoreError::Unreadable { what, reason: error.to_string() })
+}
+
+/// A value from its text.
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    text.parse().map_err(|error: T::Err| StoreError::Unreadable { what, reason: error.to_string() })
+}

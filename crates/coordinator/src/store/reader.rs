@@ -1,0 +1,175 @@
+//! Reading beside the writer: what the API shows that the driver doesn't keep in memory.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use protocol::Timestamp;
+use protocol::api::{Change, ChangeKind, Events, Role};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+
+use super::rows::{ModelRow, TokenRow};
+use super::write::{kind_word, role_word, sqlite_integer};
+use super::{StoreError, parsed, read};
+
+/// Connections that only read; each call takes one. Calls block for as long as SQLite reads.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// Connections kept open while nobody reads.
+const KEPT_CONNECTIONS: usize = 4;
+
+impl Reader {
+    /// For the database at `path`, which the writer has opened before.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
+    }
+
+    /// What changed after revision `after`.
+    pub(crate) fn events(&self, after: u64) -> Result<Events, StoreError> {
+        self.with(|connection| events(connection, after))
+    }
+
+    /// Every registered model, by name and version.
+    pub(crate) fn models(&self) -> Result<Vec<ModelRow>, StoreError> {
+        self.with(models)
+    }
+
+    /// A version of a model; the newest where none is asked for.
+    pub(crate) fn model(
+        &self,
+        name: &str,
+        version: Option<u32>,
+    ) -> Result<Option<ModelRow>, StoreError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT model, card FROM models WHERE name = ?1 AND (?2 IS NULL OR version = ?2)
+                 ORDER BY version DESC LIMIT 1",
+            )?;
+            let found = statement.query_row((name, version), texts).optional()?;
+            found.map(model_row).transpose()
+        })
+    }
+
+    /// Every token but those of devices.
+    pub(crate) fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        let mut rows = self.with(tokens)?;
+        rows.retain(|row| row.role != Role::Device);
+        Ok(rows)
+    }
+
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => Connection::open_with_flags(
+                &self.path,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )?,
+        };
+        let result = work(&connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT_CONNECTIONS {
+            idle.push(connection);
+        }
+        result
+    }
+}
+
+/// The newest revision; 0 before the first change.
+pub(super) fn revision(connection: &Connection) -> Result<u64, StoreError> {
+    let newest: Option<i64> =
+        connection.query_row("SELECT max(revision) FROM changes", [], |row| row.get(0))?;
+    Ok(unsigned(newest.unwrap_or(0)))
+}
+
+fn events(connection: &Connection, after: u64) -> Result<Events, StoreError> {
+    let (oldest, newest): (Option<i64>, Option<i64>) =
+        connection.query_row("SELECT min(revision), max(revision) FROM changes", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let (oldest, revision) = (unsigned(oldest.unwrap_or(1)), unsigned(newest.unwrap_or(0)));
+    // A later revision than ours was another database's, or is from before a restored backup.
+    if after > revision || after + 1 < oldest {
+        return Ok(Events { revision, changes: Vec::new(), reset: true });
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, id, max(revision) AS latest FROM changes WHERE revision > ?1
+         GROUP BY kind, id ORDER BY latest",
+    )?;
+    let rows = statement.query_map([sqlite_integer(after)], texts)?;
+    let changes = rows
+        .map(|row| {
+            let (kind, id) = row?;
+            Ok(Change { kind: kind_from(&kind)?, id })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Events { revision, changes, reset: false })
+}
+
+pub(super) fn models(connection: &Connection) -> Result<Vec<ModelRow>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT model, card FROM models ORDER BY name, version")?;
+    let rows = statement.query_map([], texts)?;
+    rows.map(|row| model_row(row?)).collect()
+}
+
+pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, hash, role, name, device, created_at FROM tokens ORDER BY created_at, id",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let device: Option<String> = row.get(4)?;
+        let (id, hash, role, name) =
+            (row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?);
+        Ok((
+            TokenRow {
+                id,
+                hash,
+                role: Role::Viewer,
+                name,
+                device: None,
+                created_at: Timestamp::from_millis(row.get(5)?),
+            },
+            role,
+            device,
+        ))
+    })?;
+    rows.map(|row| {
+        let (token, role, device) = row?;
+        let device = device.map(|device| parsed("token", &device)).transpose()?;
+        Ok(TokenRow { role: role_from(&role)?, device, ..token })
+    })
+    .collect()
+}
+
+fn texts(row: &Row<'_>) -> Result<(String, String), rusqlite::Error> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn model_row((model, card): (String, String)) -> Result<ModelRow, StoreError> {
+    Ok(ModelRow { model: read("model", &model)?, card: read("model card", &card)? })
+}
+
+fn kind_from(word: &str) -> Result<ChangeKind, StoreError> {
+    [ChangeKind::Job, ChangeKind::Device, ChangeKind::Model, ChangeKind::Dataset]
+        .into_iter()
+        .find(|kind| kind_word(*kind) == word)
+        .ok_or_else(|| StoreError::Unreadable { what: "change", reason: format!("kind '{word}'") })
+}
+
+fn role_from(word: &str) -> Result<Role, StoreError> {
+    [Role::Admin, Role::Viewer, Role::Join, Role::Device]
+        .into_iter()
+        .find(|role| role_word(*role) == word)
+        .ok_or_else(|| StoreError::Unreadable { what: "token", reason: format!("role '{word}'") })
+}
+
+fn unsigned(integer: i64) -> u64 {
+    u64::try_from(integer).unwrap_or(0)
+}

@@ -1,0 +1,113 @@
+//! The store against a real database.
+
+use federation::machine::{Event, Machine, MachineSettings};
+use protocol::api::ChangeKind;
+use protocol::{DeviceId, JobId, Timestamp};
+use uuid::Uuid;
+
+use protocol::api::Events;
+
+use super::*;
+
+fn job_row(n: u128) -> JobRow {
+    let spec = serde_json::json!({"name": "n", "model_type": "nlp", "dataset": "synthetic"});
+    let id = JobId::from_uuid(Uuid::from_u128(n));
+    let spec = serde_json::from_value(spec).unwrap();
+    let machine = Machine::new(MachineSettings { job: id, spec, lease_seconds: 5 });
+    JobRow { id, created_at: Timestamp::from_millis(7), machine }
+}
+
+fn change(id: &str) -> Change {
+    Change { kind: ChangeKind::Job, id: id.to_owned() }
+}
+
+#[test]
+fn what_is_committed_is_there_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let mut row = job_row(1);
+    let token = TokenRow {
+        id: "t".into(),
+        hash: [3; 32],
+        role: protocol::api::Role::Device,
+        name: String::new(),
+        device: Some(DeviceId::from_uuid(Uuid::from_u128(9))),
+        created_at: Timestamp::from_millis(1),
+    };
+    {
+        let mut store = Store::open(&path).unwrap();
+        assert_eq!(store.load("cluster").unwrap().cluster_id, "cluster");
+        row.machine.handle(Timestamp::from_millis(8), Event::Start).unwrap();
+        let batch = Batch {
+            jobs: vec![row.clone()],
+            tokens: vec![token.clone()],
+            changes: vec![change("1")],
+            ..Batch::default()
+        };
+        assert_eq!(store.commit(&batch).unwrap(), 1);
+    }
+    let store = Store::open(&path).unwrap();
+    let loaded = store.load("another").unwrap();
+    assert_eq!(loaded.cluster_id, "cluster");
+    assert_eq!(store.revision(), 1);
+    assert_eq!(loaded.jobs[0].machine, row.machine);
+    assert_eq!(loaded.tokens, [token]);
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    let version: u32 = Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 99);
+}
+
+#[test]
+fn events_give_each_thing_once_and_reset_who_is_too_far_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let mut store = Store::open(&path).unwrap();
+    let reader = Reader::new(&path);
+    assert_eq!(reader.events(0).unwrap(), Events { revision: 0, changes: vec![], reset: false });
+    for id in ["a", "b", "a"] {
+        store.commit(&Batch { changes: vec![change(id)], ..Batch::default() }).unwrap();
+    }
+    let all = reader.events(0).unwrap();
+    assert_eq!((all.revision, all.reset), (3, false));
+    assert_eq!(all.changes, [change("b"), change("a")]);
+    assert_eq!(reader.events(2).unwrap().changes, [change("a")]);
+    assert_eq!(reader.events(3).unwrap().changes, []);
+    assert!(reader.events(4).unwrap().reset);
+
+    store.connection.execute("DELETE FROM changes WHERE revision < 3", []).unwrap();
+    assert!(reader.events(1).unwrap().reset);
+    assert!(!reader.events(2).unwrap().reset);
+}
+
+#[test]
+fn a_failed_batch_leaves_nothing() {
+    let mut store = Store::open(Path::new(":memory:")).unwrap();
+    let token = TokenRow {
+        id: "t".into(),
+        hash: [3; 32],
+        role: protocol::api::Role::Viewer,
+        name: String::new(),
+        device: None,
+        created_at: Timestamp::from_millis(1),
+    };
+    let twice = Batch {
+        jobs: vec![job_row(1)],
+        tokens: vec![token.clone(), token],
+        changes: vec![change("1")],
+        ..Batch::default()
+    };
+    store.commit(&twice).unwrap_err();
+    assert_eq!(store.revision(), 0);
+    assert!(store.load("c").unwrap().jobs.is_empty());
+}

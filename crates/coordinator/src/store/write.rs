@@ -1,0 +1,128 @@
+//! The one write: a batch, in one transaction.
+
+use protocol::api::{Change, ChangeKind, Role};
+use rusqlite::{Transaction, params};
+use serde::Serialize;
+
+use super::{Batch, KEPT_REVISIONS, Store, StoreError};
+
+impl Store {
+    /// Writes the batch durably and gives the newest revision.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] and others; nothing of the batch is then written.
+    pub(crate) fn commit(&mut self, batch: &Batch) -> Result<u64, StoreError> {
+        let next = self.revision + u64::from(!batch.changes.is_empty());
+        let transaction = self.connection.transaction()?;
+        write_rows(&transaction, batch)?;
+        write_changes(&transaction, next, &batch.changes)?;
+        transaction.commit()?;
+        self.revision = next;
+        Ok(next)
+    }
+}
+
+fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+    for job in &batch.jobs {
+        transaction
+            .prepare_cached(
+                "INSERT INTO jobs VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (id) DO UPDATE SET machine = excluded.machine",
+            )?
+            .execute(params![
+                job.id.to_string(),
+                job.created_at.as_millis(),
+                json("job", job.machine.spec())?,
+                json("job", &job.machine)?
+            ])?;
+    }
+    for device in &batch.removed_devices {
+        let id = device.to_string();
+        transaction.execute("DELETE FROM tokens WHERE device = ?1", [&id])?;
+        transaction.execute("DELETE FROM devices WHERE id = ?1", [&id])?;
+    }
+    for device in &batch.devices {
+        transaction
+            .prepare_cached(
+                "INSERT INTO devices VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+            )?
+            .execute(params![
+                device.id.to_string(),
+                device.hardware_id,
+                device.instance,
+                json("device", device)?
+            ])?;
+    }
+    for id in &batch.removed_tokens {
+        transaction.execute("DELETE FROM tokens WHERE id = ?1", [id])?;
+    }
+    for token in &batch.tokens {
+        transaction.execute(
+            "INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                token.id,
+                token.hash,
+                role_word(token.role),
+                token.name,
+                token.device.map(|device| device.to_string()),
+                token.created_at.as_millis()
+            ],
+        )?;
+    }
+    for row in &batch.models {
+        let (model, card) = (json("model", &row.model)?, json("model card", &row.card)?);
+        transaction.execute(
+            "INSERT INTO models VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![row.model.id.to_string(), row.model.name, row.model.version, model, card],
+        )?;
+    }
+    Ok(())
+}
+
+fn write_changes(
+    transaction: &Transaction<'_>,
+    revision: u64,
+    changes: &[Change],
+) -> Result<(), StoreError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    for change in changes {
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO changes VALUES (?1, ?2, ?3)")?
+            .execute(params![sqlite_integer(revision), kind_word(change.kind), change.id])?;
+    }
+    transaction
+        .prepare_cached("DELETE FROM changes WHERE revision <= ?1")?
+        .execute([sqlite_integer(revision.saturating_sub(KEPT_REVISIONS))])?;
+    Ok(())
+}
+
+/// SQLite's integers are signed; a revision never comes near their end.
+pub(super) fn sqlite_integer(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
+
+pub(super) const fn kind_word(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Job => "job",
+        ChangeKind::Device => "device",
+        ChangeKind::Model => "model",
+        ChangeKind::Dataset => "dataset",
+    }
+}
+
+pub(super) const fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Viewer => "viewer",
+        Role::Join => "join",
+        Role::Device => "device",
+    }
+}
+
+fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Unreadable { what, reason: error.to_string() })
+}

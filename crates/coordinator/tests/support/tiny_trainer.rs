@@ -1,0 +1,95 @@
+//! The trainer of the coordinator's tests: speaks the trainer protocol and really computes, but
+//! looks at nothing of a model except the biases of its last layer. It makes initial weights from the
+//! job's seed, and measures how well always naming the class with the largest bias does.
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+
+use data::shard;
+use protocol::fingerprint::{Backend, Fingerprint};
+use protocol::metrics::EvalMetrics;
+use protocol::model::ModelSpec;
+use protocol::trainer::{
+    EvaluateRequest, InitializeRequest, Ready, TrainerFailure, TrainerReply, TrainerRequest,
+};
+use protocol::{BlobHash, Chance, Purpose, codec};
+
+fn main() {
+    let fingerprint = Fingerprint {
+        app: "test".to_owned(),
+        burn: "none".to_owned(),
+        backend: Backend::Cpu,
+        hardware: "tiny".to_owned(),
+    };
+    let reason = "it is the only one".to_owned();
+    say(&TrainerReply::Ready(Ready { fingerprint, gpu_name: None, reason }));
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { return };
+        let reply = match serde_json::from_str(&line) {
+            Ok(TrainerRequest::Initialize(request)) => initialize(&request),
+            Ok(TrainerRequest::Evaluate(request)) => evaluate(&request),
+            Ok(TrainerRequest::Stop) => Ok(TrainerReply::Stopped { step: 0 }),
+            Ok(TrainerRequest::Train(_)) => Err("this trainer does not train".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        say(&reply.unwrap_or_else(|message| TrainerReply::Failed {
+            failure: TrainerFailure::Data,
+            message,
+        }));
+    }
+}
+
+fn say(reply: &TrainerReply) {
+    let mut line = serde_json::to_vec(reply).unwrap_or_default();
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    // Without a parent there is nobody to tell.
+    drop(out.write_all(&line).and_then(|()| out.flush()));
+}
+
+fn initialize(request: &InitializeRequest) -> Result<TrainerReply, String> {
+    let mut chance = Chance::new(Purpose::InitialWeights, request.seed, 0, 0, 0);
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+    let weights: Vec<f32> =
+        (0..parameters(&request.spec)?).map(|_| (chance.normal() * 0.1) as f32).collect();
+    let bytes = codec::encode(&weights);
+    std::fs::write(&request.output, &bytes).map_err(|error| error.to_string())?;
+    Ok(TrainerReply::Initialized { model: BlobHash::of(&bytes) })
+}
+
+fn evaluate(request: &EvaluateRequest) -> Result<TrainerReply, String> {
+    let weights = codec::decode(&read(&request.model)?, parameters(&request.spec)?)
+        .map_err(|error| error.to_string())?;
+    let mut rows = Vec::new();
+    for path in &request.shards {
+        rows.extend(shard::read(&read(path)?).map_err(|error| error.to_string())?.rows);
+    }
+    let classes = rows.iter().map(|row| row.label as usize + 1).max().unwrap_or(1);
+    let logits: Vec<f64> =
+        weights[weights.len() - classes..].iter().map(|weight| f64::from(*weight)).collect();
+    let total = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+    let predicted = (0..classes).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap_or(0);
+    let mut confusion = vec![vec![0; classes]; classes];
+    let mut loss = 0.0;
+    for row in &rows {
+        confusion[row.label as usize][predicted] += 1;
+        loss += total - logits[row.label as usize];
+    }
+    let count = rows.len().max(1) as f64;
+    let metrics = EvalMetrics {
+        accuracy: confusion[predicted][predicted] as f64 / count,
+        loss: loss / count,
+        examples: rows.len() as u64,
+        confusion,
+    };
+    Ok(TrainerReply::Evaluated { metrics })
+}
+
+fn parameters(spec: &ModelSpec) -> Result<usize, String> {
+    Ok(spec.layout().map_err(|error| error.to_string())?.parameters)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let path: PathBuf = path.to_owned();
+    std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
+}
