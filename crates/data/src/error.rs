@@ -66,8 +66,8 @@ impl DataError {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
-    pub(crate) fn file(path: &Path, reason: impl ToString) -> Self {
-        Self::File { file: path.display().to_string(), reason: reason.to_string() }
+    pub(crate) fn file(path: &Path, reason: impl Into<String>) -> Self {
+        Self::File { file: path.display().to_string(), reason: reason.into() }
     }
 }
 

@@ -11,13 +11,14 @@ mod picture;
 mod published;
 pub mod shard;
 mod sources;
+mod split;
 pub mod synthetic;
 pub mod text;
 mod uploads;
 
 pub use catalogue::{CatalogueEntry, Origin};
 pub use error::DataError;
-pub use files::AddReport;
+pub use files::{AddReport, BadRow};
 pub use hub::HubSettings;
 pub use sources::Sources;
 

@@ -118,7 +118,7 @@ fn read_row(cursor: &mut Cursor<'_>, row: u64, pixels: Option<u64>) -> Result<Ro
 fn pixels(channels: u32, height: u32, width: u32) -> Option<u64> {
     let sides = u64::from(channels).checked_mul(u64::from(height))?;
     let pixels = sides.checked_mul(u64::from(width))?;
-    (pixels > 0 && pixels <= u64::from(u32::MAX)).then_some(pixels)
+    (pixels > 0 && u32::try_from(pixels).is_ok()).then_some(pixels)
 }
 
 struct Cursor<'a> {

@@ -170,7 +170,7 @@ mod tests {
     fn ids_are_pinned() {
         assert_eq!(of("The quick brown fox", 2), PINNED);
     }
-    const PINNED: [u32; 7] = [832511, 520033, 992010, 602077, 217615, 485674, 537234];
+    const PINNED: [u32; 7] = [832_511, 520_033, 992_010, 602_077, 217_615, 485_674, 537_234];
 
     #[test]
     fn case_and_punctuation_do_not_count() {

@@ -1,11 +1,14 @@
 //! The datasets that people added, as they lie on disk: `NAME/{info.json, train.shard, test.shard}`.
 
-use std::fs;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 
 use protocol::dataset::DatasetInfo;
 
-use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard};
+use crate::files::{self, Bad, Gathered, Labelled};
+use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard, split};
 
 const INFO: &str = "info.json";
 const TRAIN: &str = "train.shard";
@@ -50,13 +53,104 @@ pub fn load(
     Ok(Some(Dataset { info, train, test }))
 }
 
+/// Adds one. Its folder appears when it is whole, or not at all.
 pub fn add(
-    _uploads: &Path,
-    _name: &str,
+    uploads: &Path,
+    name: &str,
     file: &Path,
-    _progress: &mut dyn FnMut(LoadProgress),
+    progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<AddReport, DataError> {
-    Err(DataError::file(file, "not built yet"))
+    let folder = uploads.join(name);
+    if folder.exists() {
+        return Err(DataError::NameTaken(name.to_owned()));
+    }
+    let gathered = files::gather(file, progress)?;
+    let (dataset, understood, bad) = assemble(name, file, gathered)?;
+    fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
+    let new = tempfile::Builder::new().prefix(".adding-").tempdir_in(uploads);
+    let new = new.map_err(DataError::io(uploads))?;
+    let Dataset { info, train, test } = dataset;
+    for (part, rows) in [(TRAIN, &train), (TEST, &test)] {
+        let bytes = shard::write(info.sample, &rows.iter().collect::<Vec<_>>());
+        write(&new.path().join(part), &bytes)?;
+    }
+    let json = serde_json::to_vec_pretty(&info)
+        .map_err(|error| DataError::file(file, error.to_string()))?;
+    write(&new.path().join(INFO), &json)?;
+    // Fails where another added the same name meanwhile: a folder replaces only an empty one.
+    fs::rename(new.path(), &folder).map_err(|source| {
+        if folder.join(INFO).exists() {
+            DataError::NameTaken(name.to_owned())
+        } else {
+            DataError::Io { path: folder.clone(), source }
+        }
+    })?;
+    Ok(AddReport { info, understood, bad_rows: bad.count, problems: bad.first })
+}
+
+/// Numbers the classes, splits, and refuses what nothing can be learnt from.
+fn assemble(
+    name: &str,
+    file: &Path,
+    gathered: Gathered,
+) -> Result<(Dataset, String, Bad), DataError> {
+    let Gathered { shape, train, test, classes, understood, bad } = gathered;
+    let good = train.len() + test.as_ref().map_or(0, Vec::len);
+    let rows = good as u64 + bad.count;
+    if bad.count * 10 > rows {
+        let first = bad.first.first().map(ToString::to_string).unwrap_or_default();
+        let file = file.display().to_string();
+        return Err(DataError::TooManyBadRows { file, bad: bad.count, rows, first });
+    }
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    for row in train.iter().chain(test.iter().flatten()) {
+        *counts.entry(&row.class).or_default() += 1;
+    }
+    let found: Vec<String> = counts.keys().map(ToString::to_string).collect();
+    if found.len() < 2 {
+        return Err(DataError::TooFewClasses(found.len()));
+    }
+    if let Some((class, rows)) = counts.iter().find(|(_, rows)| **rows < 2) {
+        return Err(DataError::ClassTooSmall { class: (*class).to_owned(), rows: *rows });
+    }
+    let classes = classes.unwrap_or_else(|| ordered(found));
+    let numbers: HashMap<&str, u32> =
+        classes.iter().zip(0..).map(|(class, number)| (class.as_str(), number)).collect();
+    let number = |rows: Vec<Labelled>| -> Vec<Row> {
+        let label = |class: &str| numbers.get(class).copied().unwrap_or(0);
+        rows.into_iter().map(|row| Row { label: label(&row.class), sample: row.sample }).collect()
+    };
+    let (train, test) = match test {
+        Some(test) => (number(train), number(test)),
+        None => split::stratified_tenth(number(train)),
+    };
+    let info = DatasetInfo {
+        name: name.to_owned(),
+        sample: shape,
+        train_rows: train.len() as u64,
+        test_rows: test.len() as u64,
+        source: "uploaded".to_owned(),
+        licence: "not stated".to_owned(),
+        classes,
+    };
+    Ok((Dataset { info, train, test }, understood, bad))
+}
+
+/// Numbers by size, names by letter.
+fn ordered(mut classes: Vec<String>) -> Vec<String> {
+    let number = |class: &String| class.parse::<f64>().ok().filter(|number| number.is_finite());
+    classes.sort();
+    if classes.iter().all(|class| number(class).is_some()) {
+        classes.sort_by(|a, b| {
+            number(a).unwrap_or_default().total_cmp(&number(b).unwrap_or_default())
+        });
+    }
+    classes
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let mut file = File::create(path).map_err(DataError::io(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(DataError::io(path))
 }
 
 fn read_info(folder: &Path) -> Result<Option<DatasetInfo>, DataError> {

@@ -1,5 +1,12 @@
 //! The named datasets read from the real files that lie beside the checkout.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    clippy::print_stdout,
+    reason = "the functions around the tests are tests too"
+)]
+
 use std::path::PathBuf;
 use std::time::Instant;
 

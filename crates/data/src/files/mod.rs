@@ -1,12 +1,30 @@
-//! Rows from the files that people have.
+//! Rows from the files that people have: CSV, JSON lines, Parquet, each also in gzip or zip, and
+//! folders or zips of images with one folder a class. What a file is, its content says.
 
-use protocol::dataset::DatasetInfo;
+mod delimited;
+mod images;
+mod json_lines;
+mod meaning;
+mod parquet_table;
+mod table;
+mod unpack;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use protocol::dataset::{DatasetInfo, SampleShape};
+
+use crate::{DataError, LoadProgress, Sample};
+
+pub(crate) use unpack::MOST_BYTES;
 
 /// What became of a file that was added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddReport {
     pub info: DatasetInfo,
-    /// How the columns were understood, in words.
+    /// How the file was understood, in words.
     pub understood: String,
     /// Rows that were left out.
     pub bad_rows: u64,
@@ -18,7 +36,199 @@ pub struct AddReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRow {
     pub file: String,
-    /// From 1; for Parquet the row, for text files the line where the row begins.
+    /// From 1: in text files the line where the row begins, elsewhere the row.
     pub line: u64,
     pub reason: String,
+}
+
+impl std::fmt::Display for BadRow {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} line {}: {}", self.file, self.line, self.reason)
+    }
+}
+
+/// A row before its class has a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Labelled {
+    pub class: String,
+    pub sample: Sample,
+}
+
+/// Everything that a file gave.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub shape: SampleShape,
+    pub train: Vec<Labelled>,
+    /// Where the file comes with a test split of its own.
+    pub test: Option<Vec<Labelled>>,
+    /// Names and order of the classes, where the file states them.
+    pub classes: Option<Vec<String>>,
+    pub understood: String,
+    pub bad: Bad,
+}
+
+/// The rows left out.
+#[derive(Debug, Default)]
+pub(crate) struct Bad {
+    pub count: u64,
+    pub first: Vec<BadRow>,
+}
+
+impl Bad {
+    const KEPT: usize = 20;
+
+    pub fn push(&mut self, file: &str, line: u64, reason: impl Into<String>) {
+        self.count += 1;
+        if self.first.len() < Self::KEPT {
+            self.first.push(BadRow { file: file.to_owned(), line, reason: reason.into() });
+        }
+    }
+}
+
+/// Reads a file or a folder.
+pub(crate) fn gather(
+    path: &Path,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Gathered, DataError> {
+    if path.is_dir() {
+        return gather_folder(path, progress);
+    }
+    match Kind::of(path)? {
+        Kind::Gzip => {
+            let (_folder, inner) = unpack::gzip(path)?;
+            if Kind::of(&inner)? == Kind::Gzip {
+                return Err(DataError::file(path, "is gzip within gzip; unpack it once"));
+            }
+            gather(&inner, progress)
+        }
+        Kind::Zip => {
+            let folder = unpack::zip(path)?;
+            gather_folder(folder.path(), progress)
+        }
+        kind @ (Kind::Parquet | Kind::JsonLines | Kind::Delimited) => {
+            table::gather(&[(path, kind)], progress)
+        }
+    }
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Gzip,
+    Zip,
+    Parquet,
+    JsonLines,
+    Delimited,
+}
+
+impl Kind {
+    fn of(path: &Path) -> Result<Self, DataError> {
+        let mut start = Vec::new();
+        let file = File::open(path).map_err(DataError::io(path))?;
+        file.take(512).read_to_end(&mut start).map_err(DataError::io(path))?;
+        let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
+        Ok(match start.as_slice() {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::Zip,
+            [b'P', b'A', b'R', b'1', ..] => Self::Parquet,
+            _ if first == Some(&b'{') => Self::JsonLines,
+            _ => Self::Delimited,
+        })
+    }
+}
+
+/// A folder of images, of one table, or of a train and a test table.
+fn gather_folder(
+    folder: &Path,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Gathered, DataError> {
+    let mut files = Vec::new();
+    list(folder, &mut PathBuf::new(), &mut files)?;
+    files.sort();
+    let ends = |path: &PathBuf, endings: &[&str]| {
+        let name = path.to_string_lossy().to_lowercase();
+        endings.iter().any(|ending| name.ends_with(ending))
+    };
+    let images: Vec<&PathBuf> =
+        files.iter().filter(|path| ends(path, &[".png", ".jpg", ".jpeg"])).collect();
+    if !images.is_empty() {
+        return images::gather(folder, &images, progress);
+    }
+    let tables: Vec<&PathBuf> = files
+        .iter()
+        .filter(|path| {
+            ends(path, &[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".gz"])
+        })
+        .collect();
+    match tables.as_slice() {
+        [] => Err(DataError::file(folder, "holds no image and no CSV, JSONL or Parquet file")),
+        [one] => gather(&folder.join(one), progress),
+        several => gather_splits(folder, several, progress),
+    }
+}
+
+fn gather_splits(
+    folder: &Path,
+    tables: &[&PathBuf],
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Gathered, DataError> {
+    let mut by_split: BTreeMap<&str, PathBuf> = BTreeMap::new();
+    for table in tables {
+        let name = table.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        for split in ["train", "test"] {
+            if name.starts_with(split) {
+                by_split.insert(split, folder.join(table));
+            }
+        }
+    }
+    let (Some(train), Some(test), 2) = (by_split.get("train"), by_split.get("test"), tables.len())
+    else {
+        let names: Vec<String> = tables.iter().map(|table| table.display().to_string()).collect();
+        let reason = format!(
+            "holds several tables ({}): add one of them, or exactly two named train… and test…",
+            names.join(", ")
+        );
+        return Err(DataError::file(folder, reason));
+    };
+    // The folders live until both tables are read.
+    let (train, _train_folder) = unpacked(train)?;
+    let (test, _test_folder) = unpacked(test)?;
+    let kinds = (Kind::of(&train)?, Kind::of(&test)?);
+    table::gather(&[(&train, kinds.0), (&test, kinds.1)], progress)
+}
+
+fn unpacked(path: &Path) -> Result<(PathBuf, Option<tempfile::TempDir>), DataError> {
+    match Kind::of(path)? {
+        Kind::Gzip => unpack::gzip(path).map(|(folder, inner)| (inner, Some(folder))),
+        Kind::Zip => Err(DataError::file(path, "is a zip within a folder; unpack it")),
+        Kind::Parquet | Kind::JsonLines | Kind::Delimited => Ok((path.to_owned(), None)),
+    }
+}
+
+/// Every file below `folder`, relative to it; hidden ones and macOS's own left out.
+fn list(folder: &Path, inner: &mut PathBuf, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
+    const DEEPEST: usize = 8;
+    let here = folder.join(&*inner);
+    for entry in fs::read_dir(&here).map_err(DataError::io(&here))? {
+        let entry = entry.map_err(DataError::io(&here))?;
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with('.') || name == "__MACOSX" {
+            continue;
+        }
+        // A link is not followed: it could lead in circles, or out of the folder.
+        let kind = entry.file_type().map_err(DataError::io(&here))?;
+        inner.push(&name);
+        if kind.is_file() {
+            files.push(inner.clone());
+        } else if kind.is_dir() && inner.components().count() < DEEPEST {
+            list(folder, inner, files)?;
+        }
+        inner.pop();
+    }
+    Ok(())
+}
+
+/// The name to call a file by in what is said to people.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -77,7 +77,7 @@ pub(crate) fn fetch(
     if let Some(files) = store.files() {
         let mut whole = true;
         for file in files.train.iter().chain(&files.test) {
-            whole &= store.check_cached(file)?;
+            whole &= Store::check_cached(file)?;
         }
         if whole {
             return Ok(files);

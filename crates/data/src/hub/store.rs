@@ -42,7 +42,7 @@ impl Store {
     }
 
     /// Whether a cached file is what its blob's name says; one that is not is deleted.
-    pub fn check_cached(&self, file: &Path) -> Result<bool, DataError> {
+    pub fn check_cached(file: &Path) -> Result<bool, DataError> {
         let blob = fs::canonicalize(file).map_err(DataError::io(file))?;
         let name = blob.file_name().map(|name| name.to_string_lossy().into_owned());
         let Some(digest) = name.filter(|name| is_sha256(name)) else { return Ok(true) };
@@ -76,7 +76,7 @@ impl Store {
         lock.lock().map_err(DataError::io(&lock_path))?;
         if !blob.is_file() {
             let part = blobs.join(format!("{}.incomplete", head.etag));
-            self.download(wire, &head, file, &part, progress)?;
+            download(wire, &head, file, &part, progress)?;
             self.check_arrived(&head, file, &part)?;
             fs::rename(&part, &blob).map_err(DataError::io(&blob))?;
         }
@@ -88,41 +88,6 @@ impl Store {
     pub fn remember(&self, commit: &str) -> Result<(), DataError> {
         let cache = self.cache.repo(self.repo.clone());
         cache.create_ref(commit).map_err(DataError::io(&self.folder))
-    }
-
-    /// Fills the part file, going on from what is there, and again after each break that came with
-    /// at least one byte.
-    fn download(
-        &self,
-        wire: &Wire<'_>,
-        head: &Head,
-        file: &str,
-        part: &Path,
-        progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<(), DataError> {
-        const MOST_BREAKS: u32 = 20;
-        let mut out =
-            OpenOptions::new().create(true).append(true).open(part).map_err(DataError::io(part))?;
-        let length = |out: &File| out.metadata().map(|metadata| metadata.len());
-        if head.size.is_some_and(|size| length(&out).is_ok_and(|done| done > size)) {
-            out.set_len(0).map_err(DataError::io(part))?;
-        }
-        let mut breaks = 0;
-        loop {
-            let before = length(&out).map_err(DataError::io(part))?;
-            if before > 0 && Some(before) == head.size {
-                return Ok(());
-            }
-            let result = wire.get(head, file, before, &mut out, progress);
-            let after = length(&out).map_err(DataError::io(part))?;
-            match result {
-                Ok(()) => return Ok(()),
-                Err(DataError::Interrupted { .. }) if after > before && breaks < MOST_BREAKS => {
-                    breaks += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     fn check_arrived(&self, head: &Head, file: &str, part: &Path) -> Result<(), DataError> {
@@ -141,6 +106,40 @@ impl Store {
     }
 }
 
+/// Fills the part file, going on from what is there, and again after each break that came with
+/// at least one byte.
+fn download(
+    wire: &Wire<'_>,
+    head: &Head,
+    file: &str,
+    part: &Path,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<(), DataError> {
+    const MOST_BREAKS: u32 = 20;
+    let mut out =
+        OpenOptions::new().create(true).append(true).open(part).map_err(DataError::io(part))?;
+    let length = |out: &File| out.metadata().map(|metadata| metadata.len());
+    if head.size.is_some_and(|size| length(&out).is_ok_and(|done| done > size)) {
+        out.set_len(0).map_err(DataError::io(part))?;
+    }
+    let mut breaks = 0;
+    loop {
+        let before = length(&out).map_err(DataError::io(part))?;
+        if before > 0 && Some(before) == head.size {
+            return Ok(());
+        }
+        let result = wire.get(head, file, before, &mut out, progress);
+        let after = length(&out).map_err(DataError::io(part))?;
+        match result {
+            Ok(()) => return Ok(()),
+            Err(DataError::Interrupted { .. }) if after > before && breaks < MOST_BREAKS => {
+                breaks += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Large files are named by their SHA-256; small ones by git's digest, which says less.
 fn is_sha256(etag: &str) -> bool {
     etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -155,8 +154,7 @@ fn sha256(path: &Path) -> io::Result<String> {
             read => hasher.update(&buffer[..read]),
         }
     }
-    let digest = hasher.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
 }
 
 fn remove(path: &Path) -> Result<(), DataError> {

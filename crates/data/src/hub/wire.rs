@@ -55,8 +55,8 @@ impl<'a> Wire<'a> {
             .accept_encoding("identity")
             .timeout_resolve(Some(Duration::from_secs(15)))
             .timeout_connect(Some(Duration::from_secs(15)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_per_read(Some(Duration::from_secs(60)))
+            .timeout_recv_response(Some(Duration::from_mins(1)))
+            .timeout_per_read(Some(Duration::from_mins(1)))
             .build()
             .new_agent();
         let token = settings.token.clone().or_else(|| store.cache.token());

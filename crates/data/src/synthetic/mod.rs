@@ -108,7 +108,7 @@ mod tests {
         for synthetic in Synthetic::ALL {
             let Dataset { info, train, test } = synthetic.generate();
             assert_eq!((train.len() as u64, test.len() as u64), (info.train_rows, info.test_rows));
-            for class in 0..info.classes.len() as u32 {
+            for class in 0..u32::try_from(info.classes.len()).unwrap() {
                 for (rows, most) in [(&train, train.len() / 3), (&test, test.len() / 3)] {
                     let count = rows.iter().filter(|row| row.label == class).count();
                     assert!(count > rows.len() / 6 && count < most, "{count}");

@@ -1,0 +1,151 @@
+//! Images with one folder a class, all of one size.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use protocol::dataset::SampleShape;
+
+use super::{Bad, Gathered, Labelled, MOST_BYTES};
+use crate::picture::{self, Picture};
+use crate::{DataError, LoadProgress, Sample};
+
+/// Reads images at `CLASS/…` or `train/CLASS/…` and `test/CLASS/…`, relative to the folder.
+pub fn gather(
+    folder: &Path,
+    images: &[&PathBuf],
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Gathered, DataError> {
+    let outer = outer_folders(images);
+    let mut pictures = Pictures::default();
+    for (index, image) in images.iter().enumerate() {
+        let parts: Vec<String> = image
+            .components()
+            .skip(outer)
+            .map(|part| part.as_os_str().to_string_lossy().into_owned())
+            .collect();
+        let shown = image.display().to_string();
+        let split = parts.first().map(|part| part.to_lowercase());
+        let (is_test, class) = match (split.as_deref(), parts.as_slice()) {
+            (Some("train"), [_, class, _, ..]) => (false, class),
+            (Some("test"), [_, class, _, ..]) => (true, class),
+            (_, [class, _, ..]) => (false, class),
+            (_, _) => {
+                pictures.bad.push(&shown, 1, "it lies in no class's folder");
+                continue;
+            }
+        };
+        let path = folder.join(image);
+        let size = fs::metadata(&path).map_err(DataError::io(&path))?.len();
+        if size > 64 << 20 {
+            pictures.bad.push(&shown, 1, "it is larger than 64 MiB");
+            continue;
+        }
+        let bytes = fs::read(&path).map_err(DataError::io(&path))?;
+        pictures.add(&shown, 1, class, is_test, &bytes);
+        if index % 1000 == 0 {
+            progress(LoadProgress::Reading { rows: index as u64 });
+        }
+    }
+    pictures.gathered(folder, None, "images, one folder a class")
+}
+
+/// Decoded images on the way to rows.
+#[derive(Debug, Default)]
+pub struct Pictures {
+    found: Vec<Found>,
+    bytes: u64,
+    pub bad: Bad,
+}
+
+#[derive(Debug)]
+struct Found {
+    file: String,
+    line: u64,
+    class: String,
+    is_test: bool,
+    picture: Picture,
+}
+
+impl Pictures {
+    pub fn add(&mut self, file: &str, line: u64, class: &str, is_test: bool, encoded: &[u8]) {
+        if class.trim().is_empty() {
+            self.bad.push(file, line, "it has no label");
+            return;
+        }
+        match picture::decode(encoded) {
+            Ok(_) if self.bytes > MOST_BYTES => {
+                self.bad.push(
+                    file,
+                    line,
+                    "there are too many pixels before it; make images smaller",
+                );
+            }
+            Ok(picture) => {
+                self.bytes += picture.pixels.len() as u64;
+                let (file, class) = (file.to_owned(), class.trim().to_owned());
+                self.found.push(Found { file, line, class, is_test, picture });
+            }
+            Err(reason) => self.bad.push(file, line, format!("it {reason}")),
+        }
+    }
+
+    /// Keeps the images of the most frequent size; one in colour makes all of them 3 channels.
+    pub fn gathered(
+        mut self,
+        path: &Path,
+        classes: Option<Vec<String>>,
+        understood: &str,
+    ) -> Result<Gathered, DataError> {
+        let mut sizes: HashMap<(u32, u32), usize> = HashMap::new();
+        for found in &self.found {
+            *sizes.entry((found.picture.height, found.picture.width)).or_default() += 1;
+        }
+        let most = sizes.iter().map(|(size, count)| (*count, *size)).max();
+        let Some((_, (height, width))) = most else {
+            let first = self.bad.first.first().map(|bad| format!("; {bad}")).unwrap_or_default();
+            return Err(DataError::file(path, format!("holds no image that can be read{first}")));
+        };
+        let in_colour = self.found.iter().any(|found| found.picture.channels == 3);
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for Found { file, line, class, is_test, picture } in self.found {
+            if (picture.height, picture.width) != (height, width) {
+                let reason = format!(
+                    "it is {}×{} pixels where most are {width}×{height}: bring all to one size",
+                    picture.width, picture.height
+                );
+                self.bad.push(&file, line, reason);
+                continue;
+            }
+            let picture = if in_colour { picture.in_colour() } else { picture };
+            let row = Labelled { class, sample: Sample::Image(picture.pixels) };
+            if is_test { test.push(row) } else { train.push(row) }
+        }
+        let channels = if in_colour { 3 } else { 1 };
+        Ok(Gathered {
+            shape: SampleShape::Image { channels, height, width },
+            train,
+            test: (!test.is_empty()).then_some(test),
+            classes,
+            understood: format!("{understood}; {channels} channel(s) of {width}×{height}"),
+            bad: self.bad,
+        })
+    }
+}
+
+/// How many folders every image lies in besides its class's: zips often have one around all.
+fn outer_folders(images: &[&PathBuf]) -> usize {
+    let mut outer = 0;
+    loop {
+        let mut names = images.iter().map(|image| {
+            let mut parts = image.components().skip(outer);
+            // Two more parts must follow: a class and a file.
+            (parts.next(), parts.next().and(parts.next()).is_some())
+        });
+        let Some((first, true)) = names.next() else { return outer };
+        if !names.all(|(name, deep)| deep && name == first) {
+            return outer;
+        }
+        outer += 1;
+    }
+}

@@ -1,0 +1,173 @@
+//! Tables of strings, whatever format they came in, and rows from them.
+
+use std::path::Path;
+
+use protocol::dataset::SampleShape;
+
+use super::meaning::{Content, Meaning};
+use super::{Bad, Gathered, Kind, Labelled, delimited, json_lines, name_of, parquet_table};
+use crate::{DataError, LoadProgress, Sample};
+
+/// Beyond it a text is more likely a quote without its end.
+const LONGEST_TEXT: usize = 1 << 20;
+/// Rows between two reports.
+const REPORT: usize = 10_000;
+
+/// All records of one file, each with as many cells as there are columns.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub header: Option<Vec<String>>,
+    pub records: Vec<Record>,
+    pub bad: Bad,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// From 1: the line where it begins, or the row.
+    pub line: u64,
+    /// An absent value is empty.
+    pub cells: Vec<String>,
+}
+
+/// Rows from one table, or from a train and a test table with the same columns.
+pub fn gather(
+    files: &[(&Path, Kind)],
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Gathered, DataError> {
+    let mut tables = Vec::new();
+    let mut classes = None;
+    let mut seen = 0;
+    for (path, kind) in files {
+        let table = match kind {
+            Kind::Parquet => {
+                if let [(path, _)] = files
+                    && let Some(gathered) = parquet_table::gather_images(path, progress)?
+                {
+                    return Ok(gathered);
+                }
+                parquet_table::read(path)?
+            }
+            Kind::JsonLines => json_lines::read(path)?,
+            Kind::Delimited => delimited::read(path)?,
+            Kind::Gzip | Kind::Zip => return Err(DataError::file(path, "is packed twice")),
+        };
+        if table.records.is_empty() && table.bad.count == 0 {
+            return Err(DataError::file(path, "holds no row"));
+        }
+        seen += table.records.len();
+        progress(LoadProgress::Reading { rows: seen as u64 });
+        tables.push((name_of(path), table));
+    }
+    let (name, first) = &tables[0];
+    let meaning =
+        Meaning::of(first).map_err(|reason| DataError::File { file: name.clone(), reason })?;
+    if let (Some((path, Kind::Parquet)), Some(header)) = (files.first(), &first.header) {
+        classes = parquet_table::class_names(path, &header[meaning.label])?;
+    }
+    let understood = meaning.words(first);
+    let scale = meaning.scale(tables.iter().map(|(_, table)| table));
+    let mut bad = Bad::default();
+    let mut splits = Vec::new();
+    for (name, table) in tables {
+        splits.push(rows(&name, table, &meaning, scale, classes.as_deref(), &mut bad, progress));
+    }
+    let test = if splits.len() == 2 { splits.pop() } else { None };
+    let train = splits.pop().unwrap_or_default();
+    Ok(Gathered { shape: meaning.shape(), train, test, classes, understood, bad })
+}
+
+fn rows(
+    file: &str,
+    table: Table,
+    meaning: &Meaning,
+    scale: u32,
+    classes: Option<&[String]>,
+    bad: &mut Bad,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Vec<Labelled> {
+    bad.count += table.bad.count;
+    let room = 20_usize.saturating_sub(bad.first.len());
+    bad.first.extend(table.bad.first.into_iter().take(room));
+    let mut rows = Vec::with_capacity(table.records.len());
+    for record in table.records {
+        match row(&record, meaning, scale, classes) {
+            Ok(row) => rows.push(row),
+            Err(reason) => bad.push(file, record.line, reason),
+        }
+        if rows.len() % REPORT == 0 {
+            progress(LoadProgress::Reading { rows: rows.len() as u64 });
+        }
+    }
+    rows
+}
+
+fn row(
+    record: &Record,
+    meaning: &Meaning,
+    scale: u32,
+    classes: Option<&[String]>,
+) -> Result<Labelled, String> {
+    let cell = |column: usize| record.cells.get(column).map_or("", |cell| cell.trim());
+    let mut class = cell(meaning.label).to_owned();
+    if class.is_empty() {
+        return Err("it has no label".to_owned());
+    }
+    if let Some(classes) = classes {
+        let number: Option<usize> = class.parse().ok();
+        class = number
+            .and_then(|number| classes.get(number))
+            .cloned()
+            .ok_or_else(|| format!("its label {class} is not one of {} classes", classes.len()))?;
+    }
+    let sample = match &meaning.content {
+        Content::Texts(columns) => {
+            let texts: Vec<&str> = columns
+                .iter()
+                .map(|column| cell(*column))
+                .filter(|text| !text.is_empty())
+                .collect();
+            let text = texts.join(" ");
+            match text.len() {
+                0 => return Err("its text is empty".to_owned()),
+                length if length > LONGEST_TEXT => {
+                    return Err(format!(
+                        "its text has {length} bytes, more than 1 MiB; is a closing quote missing?"
+                    ));
+                }
+                _ => Sample::Text(text),
+            }
+        }
+        Content::Pixels { columns, .. } => {
+            let pixel = |column: &usize| {
+                let value: u32 = cell(*column)
+                    .parse()
+                    .map_err(|_| format!("column {} is no pixel value", column + 1))?;
+                // Rounded to the nearest.
+                let scaled = (u64::from(value) * 255 + u64::from(scale / 2)) / u64::from(scale);
+                Ok::<u8, String>(u8::try_from(scaled).unwrap_or(u8::MAX))
+            };
+            Sample::Image(columns.iter().map(pixel).collect::<Result<_, _>>()?)
+        }
+    };
+    Ok(Labelled { class, sample })
+}
+
+impl Meaning {
+    fn shape(&self) -> SampleShape {
+        match &self.content {
+            Content::Texts(_) => SampleShape::Text,
+            Content::Pixels { side, .. } => {
+                SampleShape::Image { channels: 1, height: *side, width: *side }
+            }
+        }
+    }
+
+    /// The highest pixel value there is; it becomes 255.
+    fn scale<'a>(&self, tables: impl Iterator<Item = &'a Table>) -> u32 {
+        let Content::Pixels { columns, .. } = &self.content else { return 1 };
+        let records = tables.flat_map(|table| &table.records);
+        let cells =
+            records.flat_map(|record| columns.iter().filter_map(|at| record.cells.get(*at)));
+        cells.filter_map(|cell| cell.trim().parse().ok()).max().unwrap_or(1).max(1)
+    }
+}

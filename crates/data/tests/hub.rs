@@ -1,0 +1,211 @@
+//! Downloads from a local server that speaks as the hub does, and all the ways in which they fail.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    clippy::print_stdout,
+    reason = "the functions around the tests are tests too"
+)]
+
+mod hub_server;
+
+use std::fs;
+use std::path::Path;
+
+use data::{DataError, Dataset, HubSettings, LoadProgress, Origin, Sources};
+use hub_server::{Fault, HubServer};
+use tempfile::TempDir;
+
+#[test]
+fn a_download_lands_in_the_cache_and_is_read_from_there_without_a_network() {
+    let (server, home) = (HubServer::start(Fault::None), TempDir::new().unwrap());
+    let mut sources = sources(&server, home.path());
+    assert_eq!(origin(&sources), Origin::Hub);
+    let mut downloads = Vec::new();
+    let dataset = sources
+        .load("ag_news", &mut |progress| {
+            if let LoadProgress::Downloading { file, done, total } = progress {
+                downloads.push((file, done, total.unwrap()));
+            }
+        })
+        .unwrap();
+    assert_eq!((dataset.train.len(), dataset.test.len()), (6, 2));
+    assert_eq!(dataset.info.classes, ["World", "Sports", "Business", "Sci/Tech"]);
+    let labels: Vec<u32> = dataset.train.iter().map(|row| row.label).collect();
+    assert_eq!(labels, [0, 1, 2, 3, 0, 1], "the parts come in order");
+    let files: Vec<&str> =
+        downloads.iter().filter(|(_, done, total)| done == total).map(|it| it.0.as_str()).collect();
+    assert_eq!(
+        files,
+        [
+            "data/train-00000-of-00002.parquet",
+            "data/train-00001-of-00002.parquet",
+            "data/test-00000-of-00001.parquet"
+        ]
+    );
+    assert!(downloads.iter().any(|(_, done, _)| *done == 0));
+
+    drop(server);
+    assert_eq!(origin(&sources), Origin::Cached);
+    assert_eq!(load(&sources).unwrap(), dataset);
+    sources.hub.offline = true;
+    assert_eq!(load(&sources).unwrap(), dataset);
+}
+
+#[test]
+fn a_token_is_sent_to_the_hub_and_to_nobody_it_redirects_to() {
+    let (server, home) = (HubServer::start(Fault::None), TempDir::new().unwrap());
+    let mut sources = sources(&server, home.path());
+    sources.hub.token = Some("hf_secret".to_owned());
+    load(&sources).unwrap();
+    for request in server.requests() {
+        let expected = !request.path.starts_with("/storage");
+        assert_eq!(request.headers.contains("bearer hf_secret"), expected, "{}", request.path);
+    }
+}
+
+#[test]
+fn a_broken_connection_is_taken_up_where_it_broke() {
+    let server = HubServer::start(Fault::BreaksOnce);
+    let home = TempDir::new().unwrap();
+    assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
+    let ranges: Vec<String> = server
+        .requests()
+        .iter()
+        .filter_map(|request| request.headers.split("range: bytes=").nth(1).map(str::to_owned))
+        .collect();
+    let starts: Vec<u64> =
+        ranges.iter().map(|range| range.split('-').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(starts, [server.half()], "one request went on from the byte where it broke");
+}
+
+#[test]
+fn a_process_that_ended_midway_goes_on_from_the_part_file() {
+    let server = HubServer::start(Fault::None);
+    let home = TempDir::new().unwrap();
+    let part = home.path().join(server.blob()).with_extension("incomplete");
+    fs::create_dir_all(part.parent().unwrap()).unwrap();
+    let half = usize::try_from(server.half()).unwrap();
+    fs::write(&part, &server.first_file()[..half]).unwrap();
+    assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
+    assert!(!part.exists());
+    let asked = format!("range: bytes={half}-");
+    assert!(server.requests().iter().any(|request| request.headers.contains(&asked)));
+}
+
+#[test]
+fn a_part_file_of_other_bytes_is_found_out() {
+    let server = HubServer::start(Fault::None);
+    let home = TempDir::new().unwrap();
+    let part = home.path().join(server.blob()).with_extension("incomplete");
+    fs::create_dir_all(part.parent().unwrap()).unwrap();
+    fs::write(&part, b"not the beginning of it").unwrap();
+    let error = load(&sources(&server, home.path())).unwrap_err();
+    assert!(matches!(error, DataError::Damaged { .. }), "{error}");
+    assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
+}
+
+#[test]
+fn a_server_without_ranges_sends_it_whole_again() {
+    let server = HubServer::start(Fault::IgnoresRanges);
+    let home = TempDir::new().unwrap();
+    assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
+}
+
+#[test]
+fn a_server_that_keeps_breaking_leaves_a_part_to_go_on_from() {
+    let server = HubServer::start(Fault::AlwaysStalls);
+    let home = TempDir::new().unwrap();
+    let error = load(&sources(&server, home.path())).unwrap_err();
+    assert!(matches!(error, DataError::Interrupted { .. }), "{error}");
+    assert!(error.to_string().contains("load it again and it goes on from there"));
+    assert!(!home.path().join(server.blob()).exists());
+    assert!(home.path().join(server.blob()).with_extension("incomplete").exists());
+    assert_eq!(origin(&sources(&server, home.path())), Origin::Hub);
+}
+
+#[test]
+fn wrong_bytes_are_refused_and_nothing_is_left() {
+    let server = HubServer::start(Fault::WrongBytes);
+    let home = TempDir::new().unwrap();
+    let error = load(&sources(&server, home.path())).unwrap_err();
+    assert!(matches!(error, DataError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("SHA-256"), "{error}");
+    let blobs = home.path().join(server.blob());
+    let left: Vec<_> = fs::read_dir(blobs.parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_none_or(|extension| extension != "lock"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(origin(&sources(&server, home.path())), Origin::Hub);
+}
+
+#[test]
+fn a_cached_file_that_rotted_is_fetched_again() {
+    let server = HubServer::start(Fault::None);
+    let home = TempDir::new().unwrap();
+    let dataset = load(&sources(&server, home.path())).unwrap();
+    let blob = home.path().join(server.blob());
+    let mut bytes = fs::read(&blob).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    assert_eq!(load(&sources(&server, home.path())).unwrap(), dataset);
+}
+
+#[test]
+fn statuses_say_what_to_set() {
+    for (fault, words) in [
+        (Fault::Status(401), "set HF_TOKEN"),
+        (Fault::Status(403), "set HF_TOKEN"),
+        (Fault::Status(404), "check HF_ENDPOINT"),
+        (Fault::Status(503), "try again later"),
+    ] {
+        let (server, home) = (HubServer::start(fault), TempDir::new().unwrap());
+        let error = load(&sources(&server, home.path())).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("fancyzhx/ag_news"), "{error}");
+    }
+}
+
+#[test]
+fn an_offline_machine_is_told_what_to_set() {
+    let (server, home) = (HubServer::start(Fault::None), TempDir::new().unwrap());
+    let mut sources = sources(&server, home.path());
+    drop(server);
+    for offline in [false, true] {
+        sources.hub.offline = offline;
+        let error = load(&sources).unwrap_err();
+        assert!(matches!(error, DataError::Offline { .. }), "{error}");
+        for variable in ["CONSTELLATION_DATA_DIR", "HF_HOME", "HF_ENDPOINT"] {
+            assert!(error.to_string().contains(variable), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_dataset_names_the_nearest() {
+    let (server, home) = (HubServer::start(Fault::None), TempDir::new().unwrap());
+    let sources = sources(&server, home.path());
+    let error = sources.load("agnews", &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("did you mean `ag_news`?") && error.contains("synthetic"), "{error}");
+    assert!(!sources.load("../../etc", &mut |_| {}).unwrap_err().to_string().contains("mean"));
+    assert!(server.requests().is_empty());
+}
+
+fn sources(server: &HubServer, home: &Path) -> Sources {
+    let hub = HubSettings {
+        endpoint: Some(server.url.clone()),
+        home: Some(home.to_owned()),
+        token: None,
+        offline: false,
+    };
+    Sources { data_dir: None, uploads: home.join("uploads"), hub }
+}
+
+fn load(sources: &Sources) -> Result<Dataset, DataError> {
+    sources.load("ag_news", &mut |_| {})
+}
+
+fn origin(sources: &Sources) -> Origin {
+    sources.list().into_iter().find(|entry| entry.name == "ag_news").unwrap().origin
+}
