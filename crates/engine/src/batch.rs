@@ -50,7 +50,7 @@ impl Words {
     }
 
     /// From ids row after row and where each row ends; `once` drops a row's repeats.
-    fn new(ids: &[u32], mut ends: Vec<usize>, once: bool) -> Self {
+    pub(crate) fn new(ids: &[u32], mut ends: Vec<usize>, once: bool) -> Self {
         let mut unique = ids.to_vec();
         unique.sort_unstable();
         unique.dedup();

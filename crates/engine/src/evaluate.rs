@@ -1,6 +1,5 @@
 //! A model's quality on held-out rows.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use data::Row;
@@ -16,14 +15,14 @@ use crate::{Compute, EngineError, device_failed};
 const BATCH: usize = 256;
 
 /// Measures the model with these parameters on rows in their order, on `threads` threads.
-/// `progress` is called after every batch, with the batch's mean loss.
+/// `stop` is asked before and `progress` called after every batch, with the batch's mean loss.
 pub fn evaluate(
     compute: &Compute,
     spec: &ModelSpec,
     model: &[f32],
     rows: &[Row],
     threads: u32,
-    stop: &AtomicBool,
+    stop: &(dyn Fn() -> bool + Sync),
     progress: &mut (dyn FnMut(StepReport) + Send),
 ) -> Result<Ended<EvalMetrics>, EngineError> {
     let featurizer = Featurizer::new(spec)?;
@@ -40,7 +39,7 @@ fn measure(
     network: &Network,
     featurizer: &Featurizer,
     rows: &[Row],
-    stop: &AtomicBool,
+    stop: &(dyn Fn() -> bool + Sync),
     progress: &mut (dyn FnMut(StepReport) + Send),
 ) -> Result<Ended<EvalMetrics>, EngineError> {
     let begun = Instant::now();
@@ -49,7 +48,7 @@ fn measure(
     let (mut loss, mut examples, mut right) = (0.0_f64, 0_u64, 0_u64);
     let steps = rows.len().div_ceil(BATCH) as u64;
     for (step, rows) in (0_u64..).zip(rows.chunks(BATCH)) {
-        if stop.load(Ordering::Relaxed) {
+        if stop() {
             return Ok(Ended::Stopped { step });
         }
         let rows: Vec<&Row> = rows.iter().collect();

@@ -1,6 +1,7 @@
 //! The only crate that knows burn: a spec becomes a module, a lease becomes an update, a model
 //! becomes metrics. One code path over `&Device` for every backend.
 
+mod backend;
 mod batch;
 mod checkpoint;
 mod compute;
@@ -12,15 +13,27 @@ mod initial;
 mod network;
 mod optimizer;
 mod prefetch;
+mod serve;
+#[cfg(test)]
+mod testing;
 mod train;
 
+pub use backend::{BackendChoice, UnknownBackend};
 pub use compute::Compute;
 pub use error::EngineError;
 pub use evaluate::evaluate;
 pub use initial::initialize;
+pub use serve::{ServeOptions, Served, serve};
 pub use train::{Checkpoints, Control, Ended, StepReport, TrainJob, Trained, train};
 
 /// What the device reported in place of a result.
 fn device_failed(error: impl std::fmt::Display) -> EngineError {
     EngineError::Internal(format!("the device failed: {error}"))
+}
+
+/// What a panic said.
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("it panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
 }

@@ -1,7 +1,6 @@
 //! The work of one lease: steps of the plan's optimizer over a partition, from the round's base.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Transaction;
@@ -33,8 +32,8 @@ pub struct TrainJob<'a> {
 
 /// How a run is watched, stopped and made to survive.
 pub struct Control<'a> {
-    /// Looked at between steps.
-    pub stop: &'a AtomicBool,
+    /// Asked between steps; true ends the run there.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Called after every step.
     pub progress: &'a mut (dyn FnMut(StepReport) + Send),
     pub checkpoints: Option<Checkpoints<'a>>,
@@ -66,7 +65,7 @@ pub struct StepReport {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended<T> {
     Done(T),
-    /// The stop flag was seen after this many steps.
+    /// It was told to stop, after this many steps.
     Stopped {
         step: u64,
     },
@@ -171,7 +170,7 @@ impl<'a> Run<'a> {
         let (examples_before, seconds_before) = (self.done.examples, self.done.seconds);
         let mut saved = Instant::now();
         while self.done.steps < steps {
-            if control.stop.load(Ordering::Relaxed) {
+            if (control.stop)() {
                 return Ok(Ended::Stopped { step: self.done.steps });
             }
             let batch = batches.next()?;
@@ -270,3 +269,6 @@ impl<'a> Run<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

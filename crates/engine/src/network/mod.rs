@@ -209,3 +209,6 @@ fn table(
     let weights = flat[layout.offset..layout.offset + layout.count()].to_vec();
     Ok(Some(Table::new(kind, dimension as usize, weights)))
 }
+
+#[cfg(test)]
+mod tests;

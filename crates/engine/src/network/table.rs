@@ -37,6 +37,11 @@ impl Table {
         Self { kind, dimension, weights }
     }
 
+    #[cfg(test)]
+    pub(super) fn kind(&self) -> TableKind {
+        self.kind
+    }
+
     /// Current values; steps may be owed (see [`TableOptimizer::settle`]).
     pub(crate) fn weights(&self) -> &[f32] {
         &self.weights
@@ -88,7 +93,7 @@ impl Table {
 
     /// The gradients of the batch's unique rows from that of [`Self::look_up`]'s output, added in
     /// the order of the batch.
-    fn gradients(&self, words: &Words, output: &[f32]) -> Vec<f32> {
+    pub(super) fn gradients(&self, words: &Words, output: &[f32]) -> Vec<f32> {
         let dimension = self.dimension;
         let mut out = vec![0.0_f32; words.unique.len() * dimension];
         let add = |out: &mut [f32], local: u32, gradient: &[f32], share: f32| {

@@ -1,0 +1,45 @@
+//! Adapters by wgpu: Metal on a Mac, Vulkan elsewhere.
+
+use burn::tensor::wgpu::wgpu::DeviceType;
+use burn::tensor::{Device, DeviceKind};
+
+use super::Adapter;
+
+/// Opens the best adapter: a discrete GPU before an integrated one; virtual and software ones only
+/// where `software` is true. Never panics.
+pub(super) fn open(software: bool) -> Result<Adapter, String> {
+    let kinds = [
+        DeviceKind::DiscreteGpu(0),
+        DeviceKind::IntegratedGpu(0),
+        DeviceKind::VirtualGpu(0),
+        DeviceKind::Cpu,
+    ];
+    let count = if software { kinds.len() } else { 2 };
+    let mut reasons = Vec::new();
+    for kind in kinds.into_iter().take(count) {
+        // A broken driver may panic where it should answer with an error.
+        match std::panic::catch_unwind(|| open_kind(kind)) {
+            Ok(Ok(adapter)) if software || !adapter.software => return Ok(adapter),
+            Ok(Ok(adapter)) => reasons.push(format!("{} is a software adapter", adapter.name)),
+            Ok(Err(reason)) => reasons.push(reason),
+            Err(panic) => reasons.push(crate::panic_message(panic.as_ref())),
+        }
+    }
+    reasons.dedup();
+    Err(format!("no GPU could be opened ({}).", reasons.join("; ")))
+}
+
+fn open_kind(kind: DeviceKind) -> Result<Adapter, String> {
+    let options = Device::wgpu_options().device_kind(kind);
+    let (device, setup) = options.init_with_setup().map_err(|error| error.to_string())?;
+    let adapter = setup.adapter.get_info();
+    let hardware = [
+        format!("{:?}", adapter.backend).to_lowercase(),
+        adapter.name.clone(),
+        adapter.driver.clone(),
+        adapter.driver_info.clone(),
+    ];
+    let hardware: Vec<String> = hardware.into_iter().filter(|part| !part.is_empty()).collect();
+    let software = matches!(adapter.device_type, DeviceType::Cpu);
+    Ok(Adapter { device, name: adapter.name, hardware: hardware.join(" "), software })
+}

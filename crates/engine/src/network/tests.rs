@@ -1,0 +1,261 @@
+//! Networks against their layout and against what burn computes with parameters on the device.
+
+use burn::nn::{Embedding, EmbeddingConfig};
+use burn::tensor::Int;
+use protocol::dataset::SampleShape;
+use protocol::model::{Combine, Preset};
+use protocol::plan::Optimizer;
+
+use super::*;
+use crate::batch::Featurizer;
+use crate::optimizer::Rule;
+use crate::testing::{OPTIMIZERS, bag_spec, bits, dense_spec, sequence_spec, texts};
+use crate::initialize;
+
+#[test]
+fn parameters_lie_as_the_layout_says_for_every_preset_and_layer_kind() {
+    let image = SampleShape::Image { channels: 3, height: 14, width: 10 };
+    let presets = Preset::ALL.iter().flat_map(|preset| {
+        [SampleShape::Text, image].into_iter().filter_map(|sample| preset.spec(sample, 6))
+    });
+    let own = [dense_spec(), sequence_spec(), bag_spec(Combine::Mean, 5)];
+    for spec in presets.chain(own) {
+        let layout = spec.layout().unwrap();
+        // Every value is its own place, so that a swap or a missing transposition shows.
+        let flat: Vec<f32> = (0..layout.parameters).map(|place| place as f32).collect();
+        let network = Network::new(&spec, &flat, &Device::flex()).unwrap();
+        assert_eq!(network.flat().unwrap(), flat);
+        let table = network.table.as_ref().map_or(0, |table| table.weights().len());
+        assert_eq!(table + network.body.num_params(), layout.parameters);
+        let shapes = shapes(&network);
+        let tensors = &layout.tensors[usize::from(network.table.is_some())..];
+        assert_eq!(shapes.len(), tensors.len());
+        for (mut shape, tensor) in shapes.into_iter().zip(tensors) {
+            if shape.len() == 2 {
+                shape.reverse();
+            }
+            assert_eq!(shape, tensor.shape, "{}", tensor.name);
+        }
+    }
+}
+
+#[test]
+fn too_many_or_too_few_parameters_are_refused() {
+    let spec = dense_spec();
+    let mut flat = initialize(&spec, 1).unwrap();
+    flat.pop();
+    assert!(matches!(
+        Network::new(&spec, &flat, &Device::flex()),
+        Err(EngineError::Parameters { .. })
+    ));
+}
+
+#[test]
+fn a_linear_layer_is_pytorchs() {
+    let spec = ModelSpec {
+        input: InputSpec::Image { channels: 1, height: 1, width: 2, mean: 0.0, deviation: 1.0 },
+        layers: vec![LayerSpec::Flatten, LayerSpec::Linear { outputs: 3 }],
+    };
+    // weight [[1, 2], [3, 4], [5, 6]], bias [10, 20, 30], x = [1, 0.2]
+    let flat = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0];
+    let network = Network::new(&spec, &flat, &Device::flex()).unwrap();
+    let row = data::Row { label: 0, sample: data::Sample::Image(vec![255, 51]) };
+    let batch = Featurizer::new(&spec).unwrap().batch(&[&row], None);
+    let logits = network.forward(&batch).unwrap().0.into_data();
+    let logits = logits.as_slice::<f32>().unwrap();
+    for (logit, expected) in logits.iter().zip([11.4, 23.8, 36.2]) {
+        assert!((logit - expected).abs() < 1e-5, "{logits:?}");
+    }
+}
+
+/// The same model with the table as burn's `Embedding` on the device.
+#[test]
+fn a_table_is_burns_embedding() {
+    let device = Device::flex().autodiff();
+    for spec in [bag_spec(Combine::Mean, 16), bag_spec(Combine::Sqrtn, 5), sequence_spec()] {
+        let rows = texts(14);
+        let rows: Vec<&data::Row> = rows.iter().collect();
+        let batch = Featurizer::new(&spec).unwrap().batch(&rows, None);
+        let network = Network::new(&spec, &initialize(&spec, 5).unwrap(), &device).unwrap();
+        let BatchInput::Words(words) = &batch.input else { panic!("not words") };
+        let (logits, leaf) = network.forward(&batch).unwrap();
+        let loss = network.loss(logits, &batch);
+        let mut gradients = loss.backward();
+        let leaf = leaf.unwrap().gradient(&mut gradients).unwrap().into_data();
+        let table = network.table.as_ref().unwrap();
+        let ours = table.gradients(words, leaf.as_slice::<f32>().unwrap());
+
+        let (embedding, reference_loss) = with_embedding(&network, &batch, &device);
+        let mut gradients = reference_loss.backward();
+        let theirs = embedding.weight.val().grad_remove(&mut gradients).unwrap().into_data();
+        let theirs = theirs.as_slice::<f32>().unwrap();
+        let (loss, reference_loss): (f32, f32) =
+            (loss.into_scalar(), reference_loss.into_scalar());
+        assert!((loss - reference_loss).abs() < 1e-6, "{loss} {reference_loss}");
+        let dimension = theirs.len() / embedding.weight.dims()[0];
+        let mut seen = 0.0;
+        for (bucket, row) in words.unique.iter().zip(ours.chunks_exact(dimension)) {
+            let start = *bucket as usize * dimension;
+            for (ours, theirs) in row.iter().zip(&theirs[start..start + dimension]) {
+                assert!((ours - theirs).abs() < 1e-7, "{ours} {theirs}");
+                seen += theirs.abs();
+            }
+        }
+        let all: f32 = theirs.iter().map(|value| value.abs()).sum();
+        assert!((all - seen).abs() < 1e-4, "a row outside the batch has a gradient");
+    }
+}
+
+fn with_embedding(
+    network: &Network,
+    batch: &Batch,
+    device: &Device,
+) -> (Embedding, Tensor<1>) {
+    let weights = network.table.as_ref().unwrap().weights().to_vec();
+    let [buckets, dimension] = *network.layout.tensors[0].shape.as_slice() else { panic!() };
+    let mut embedding = EmbeddingConfig::new(buckets, dimension).init(device);
+    embedding.weight = Param::from_data(TensorData::new(weights, [buckets, dimension]), device);
+    let BatchInput::Words(words) = &batch.input else { panic!("not words") };
+    let rows = (0..words.rows()).map(|row| {
+        let ids: Vec<i64> =
+            words.row(row).iter().map(|local| i64::from(words.unique[*local as usize])).collect();
+        let count = ids.len();
+        if count == 0 {
+            return None;
+        }
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, count]), device);
+        Some(embedding.forward(ids))
+    });
+    let value = match network.table.as_ref().unwrap().kind() {
+        TableKind::Bag(combine) => {
+            let means = rows.map(|vectors| {
+                vectors.map_or_else(
+                    || Tensor::<2>::zeros([1, dimension], device),
+                    |vectors| {
+                        let count = vectors.dims()[1] as f32;
+                        let divisor = match combine {
+                            Combine::Mean => count,
+                            Combine::Sqrtn => count.sqrt(),
+                        };
+                        vectors.sum_dim(1).div_scalar(divisor).squeeze_dim::<2>(1)
+                    },
+                )
+            });
+            Value::Flat(Tensor::cat(means.collect(), 0))
+        }
+        TableKind::Sequence { length } => {
+            let padded = rows.map(|vectors| {
+                let zeros = |count| Tensor::<3>::zeros([1, count, dimension], device);
+                match vectors {
+                    None => zeros(length),
+                    Some(vectors) if vectors.dims()[1] == length => vectors,
+                    Some(vectors) => {
+                        let missing = length - vectors.dims()[1];
+                        Tensor::cat(vec![vectors, zeros(missing)], 1)
+                    }
+                }
+            });
+            Value::Sequence(Tensor::cat(padded.collect(), 0).swap_dims(1, 2))
+        }
+    };
+    let mut masks = batch.masks.iter();
+    let value = network
+        .body
+        .layers
+        .iter()
+        .fold(value, |value, layer| layer.forward(value, &mut masks).unwrap());
+    let Value::Flat(logits) = value else { panic!("not a vector") };
+    (embedding, network.loss(logits, batch))
+}
+
+/// Owed steps, settled at odd times, against stepping every row each time.
+#[test]
+fn a_table_steps_as_if_all_of_it_were_stepped() {
+    for (optimizer, dimension) in OPTIMIZERS.iter().flat_map(|o| [(o, 16), (o, 11)]) {
+        let spec = bag_spec(Combine::Mean, dimension);
+        let rows = texts(40);
+        let featurizer = Featurizer::new(&spec).unwrap();
+        let flat = initialize(&spec, 6).unwrap();
+        let size = 211 * dimension as usize;
+        let table = || Table::new(TableKind::Bag(Combine::Mean), dimension as usize, flat[..size].to_vec());
+        let (mut lazy, mut eager) = (table(), table());
+        let mut of_lazy = TableOptimizer::new(Rule::new(optimizer), &lazy);
+        let mut of_eager = TableOptimizer::new(Rule::new(optimizer), &eager);
+        for step in 0..25_usize {
+            let rows: Vec<&data::Row> = rows.iter().skip(step * 7 % 36).take(3).collect();
+            let batch = featurizer.batch(&rows, None);
+            let BatchInput::Words(words) = &batch.input else { panic!("not words") };
+            let gradient: Vec<f32> = (0..words.rows() * dimension as usize)
+                .map(|place| ((place * 37 + step * 11) % 19) as f32 / 19.0 - 0.5)
+                .collect();
+            of_lazy.prepare(&mut lazy, words);
+            of_lazy.apply(&mut lazy, words, &gradient);
+            of_eager.prepare(&mut eager, words);
+            of_eager.apply(&mut eager, words, &gradient);
+            of_eager.settle(&mut eager);
+            if step == 12 {
+                of_lazy.settle(&mut lazy);
+                let moments = of_lazy.moments();
+                of_lazy = TableOptimizer::new(Rule::new(optimizer), &lazy);
+                of_lazy.restore(13, moments, &lazy);
+            }
+        }
+        of_lazy.settle(&mut lazy);
+        assert_eq!(bits(lazy.weights()), bits(eager.weights()), "{optimizer:?}");
+        assert_eq!(of_lazy.moments(), of_eager.moments(), "{optimizer:?}");
+    }
+}
+
+/// And against the dense optimizer, with the table as one of its tensors.
+#[test]
+fn a_table_steps_as_the_dense_optimizer_does() {
+    for optimizer in OPTIMIZERS {
+        let expected = dense_steps(&optimizer);
+        let mut table = Table::new(TableKind::Bag(Combine::Mean), 1, start());
+        let mut of_table = TableOptimizer::new(Rule::new(&optimizer), &table);
+        for step in 0..20 {
+            let words = crate::batch::Words::new(&[touched(step)], vec![1], false);
+            of_table.prepare(&mut table, &words);
+            of_table.apply(&mut table, &words, &[gradient(step)]);
+        }
+        of_table.settle(&mut table);
+        assert_eq!(bits(table.weights()), bits(&expected), "{optimizer:?}");
+    }
+}
+
+fn start() -> Vec<f32> {
+    (0..10_u8).map(|row| f32::from(row) / 10.0 - 0.45).collect()
+}
+
+fn touched(step: u32) -> u32 {
+    step * step % 7
+}
+
+fn gradient(step: u32) -> f32 {
+    (step as f32 - 8.0) / 10.0
+}
+
+fn dense_steps(optimizer: &Optimizer) -> Vec<f32> {
+    let rule = Rule::new(optimizer);
+    let mut corrections = crate::optimizer::Corrections::new();
+    let (mut weights, mut first, mut second) = (start(), vec![0.0; 10], vec![0.0; 10]);
+    for step in 0..20 {
+        let mut gradients = vec![0.0; 10];
+        gradients[touched(step) as usize] = gradient(step);
+        let correction = corrections.at(step + 1);
+        rule.step(correction, &mut weights, &mut first, &mut second, &gradients);
+    }
+    weights
+}
+
+fn shapes(network: &Network) -> Vec<Vec<usize>> {
+    struct Shapes(Vec<Vec<usize>>);
+    impl ModuleVisitor for Shapes {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(param.dims().to_vec());
+        }
+    }
+    let mut shapes = Shapes(Vec::new());
+    network.body.visit(&mut shapes);
+    shapes.0
+}

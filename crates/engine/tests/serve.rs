@@ -1,0 +1,252 @@
+//! The child's side of the trainer protocol, over pipes.
+
+use std::io::{BufRead, BufReader, Lines, PipeReader, PipeWriter, Write};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use data::{Row, Sample};
+use engine::{BackendChoice, ServeOptions, Served, serve};
+use protocol::dataset::SampleShape;
+use protocol::model::{InputSpec, LayerSpec, ModelSpec};
+use protocol::plan::{LocalWork, Optimizer, Plan};
+use protocol::trainer::{
+    EvaluateRequest, InitializeRequest, TrainRequest, TrainerFailure, TrainerReply, TrainerRequest,
+};
+use protocol::{BlobHash, codec};
+
+#[test]
+fn a_model_is_made_trained_and_evaluated() {
+    let mut trainer = Trainer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let request = train_request(folder.path(), LocalWork::Epochs(3));
+    let model = folder.path().join("base");
+    let made = trainer.ask(&TrainerRequest::Train(request.clone()));
+    assert!(matches!(made, TrainerReply::Trained { .. }), "{made:?}");
+    let TrainerReply::Trained { update, metrics } = made else { unreachable!() };
+    let bytes = std::fs::read(&request.output).unwrap();
+    assert_eq!(update, BlobHash::of(&bytes));
+    assert_eq!((metrics.steps, metrics.examples), (12, 90));
+    assert!(metrics.loss.is_finite());
+    assert!(!request.checkpoint.exists(), "a finished lease leaves no checkpoint");
+
+    let shards = request.shards.clone();
+    let evaluate = EvaluateRequest { spec: spec(), model, shards };
+    let TrainerReply::Evaluated { metrics } = trainer.ask(&TrainerRequest::Evaluate(evaluate))
+    else {
+        panic!("not evaluated");
+    };
+    assert_eq!(metrics.examples, 30);
+    assert_eq!(trainer.end(), Served::InputEnded);
+}
+
+#[test]
+fn stop_is_answered_once_and_the_lease_goes_on_from_its_checkpoint() {
+    let mut trainer = Trainer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = train_request(folder.path(), LocalWork::Steps(2_000_000));
+    request.checkpoint_seconds = 0.0;
+    trainer.send(&TrainerRequest::Train(request.clone()));
+    let TrainerReply::Progress { step: 1, steps: 2_000_000, .. } = trainer.hear() else {
+        panic!("the first step's progress is always sent");
+    };
+    trainer.send(&TrainerRequest::Stop);
+    let stopped = trainer.hear_final();
+    let TrainerReply::Stopped { step } = stopped else { panic!("{stopped:?}") };
+    assert!(step >= 1);
+    assert!(!request.output.exists());
+    // Nothing runs: the stop is answered by itself, and only once.
+    assert_eq!(trainer.ask(&TrainerRequest::Stop), TrainerReply::Stopped { step: 0 });
+    trainer.send(&TrainerRequest::Train(request));
+    let TrainerReply::Progress { step: again, .. } = trainer.hear() else { panic!("no progress") };
+    assert_eq!(again, step + 1, "it goes on where it was");
+    trainer.send(&TrainerRequest::Stop);
+    assert!(matches!(trainer.hear_final(), TrainerReply::Stopped { .. }));
+    trainer.end();
+}
+
+#[test]
+fn a_stop_before_a_request_does_not_end_it_and_one_behind_it_does() {
+    let mut trainer = Trainer::start();
+    let folder = tempfile::tempdir().unwrap();
+    trainer.send(&TrainerRequest::Stop);
+    trainer.send(&TrainerRequest::Train(train_request(folder.path(), LocalWork::Epochs(1))));
+    assert_eq!(trainer.hear_final(), TrainerReply::Stopped { step: 0 });
+    assert!(matches!(trainer.hear_final(), TrainerReply::Trained { .. }));
+    trainer.send(&TrainerRequest::Train(train_request(folder.path(), LocalWork::Steps(2_000_000))));
+    trainer.send(&TrainerRequest::Stop);
+    assert!(matches!(trainer.hear_final(), TrainerReply::Stopped { .. }));
+    trainer.end();
+}
+
+#[test]
+fn what_is_wrong_is_said_and_the_trainer_stays_alive() {
+    let mut trainer = Trainer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let good = || train_request(folder.path(), LocalWork::Epochs(1));
+
+    for line in ["", "not json\n", "{\"request\":\"fly\"}\n", "{\"request\":\"train\"}\n"] {
+        trainer.input.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+    }
+    for _ in 0..3 {
+        assert_eq!(failure(&trainer.hear()), TrainerFailure::Internal);
+    }
+
+    let missing = TrainRequest { base: folder.path().join("none"), ..good() };
+    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(missing))), TrainerFailure::Data);
+
+    let short = TrainRequest { base: good().shards[0].clone(), ..good() };
+    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(short))), TrainerFailure::Data);
+
+    let cut = folder.path().join("cut");
+    let bytes = std::fs::read(&good().shards[0]).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() - 3]).unwrap();
+    let cut = TrainRequest { shards: vec![cut], ..good() };
+    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(cut))), TrainerFailure::Data);
+
+    let text = folder.path().join("text");
+    let row = Row { label: 0, sample: Sample::Text("words".to_owned()) };
+    std::fs::write(&text, data::shard::write(SampleShape::Text, &[&row])).unwrap();
+    let text = TrainRequest { shards: vec![text], ..good() };
+    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(text))), TrainerFailure::Spec);
+
+    let mut bad_spec = good();
+    bad_spec.spec.layers.remove(0);
+    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(bad_spec))), TrainerFailure::Spec);
+
+    let mut no_batch = good();
+    no_batch.plan.batch_size = 0;
+    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(no_batch))), TrainerFailure::Spec);
+
+    let mut wild = good();
+    wild.plan.optimizer =
+        Optimizer::Sgd { learning_rate: 1e30, momentum: 0.0, weight_decay: 0.0 };
+    wild.plan.local_work = LocalWork::Steps(50);
+    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(wild))), TrainerFailure::Diverged);
+
+    let nowhere = TrainRequest { output: folder.path().join("no/such/folder"), ..good() };
+    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(nowhere))), TrainerFailure::Disk);
+
+    let reply = trainer.ask(&TrainerRequest::Train(good()));
+    assert!(matches!(reply, TrainerReply::Trained { .. }), "{reply:?}");
+    trainer.end();
+}
+
+#[test]
+fn initial_weights_are_the_seeds() {
+    let mut trainer = Trainer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("model");
+    let request = InitializeRequest { spec: spec(), seed: 5, output: output.clone() };
+    let reply = trainer.ask(&TrainerRequest::Initialize(request));
+    let bytes = std::fs::read(&output).unwrap();
+    assert_eq!(reply, TrainerReply::Initialized { model: BlobHash::of(&bytes) });
+    assert_eq!(bytes, codec::encode(&engine::initialize(&spec(), 5).unwrap()));
+    trainer.end();
+}
+
+fn failure(reply: &TrainerReply) -> TrainerFailure {
+    match reply {
+        TrainerReply::Failed { failure, .. } => *failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+struct Trainer {
+    input: Option<PipeWriter>,
+    replies: Lines<BufReader<PipeReader>>,
+    serving: JoinHandle<Served>,
+}
+
+impl Trainer {
+    fn start() -> Self {
+        let (requests, input) = std::io::pipe().unwrap();
+        let (replies, output) = std::io::pipe().unwrap();
+        let options = ServeOptions {
+            backend: BackendChoice::Cpu,
+            cache: None,
+            threads: 1,
+            input_ended: || {},
+        };
+        let serving =
+            std::thread::spawn(move || serve(BufReader::new(requests), output, &options));
+        let replies = BufReader::new(replies).lines();
+        let mut trainer = Self { input: Some(input), replies, serving };
+        let TrainerReply::Ready(ready) = trainer.hear() else { panic!("not ready") };
+        assert_eq!(ready.gpu_name, None);
+        trainer
+    }
+
+    fn send(&mut self, request: &TrainerRequest) {
+        let mut line = serde_json::to_vec(request).unwrap();
+        line.push(b'\n');
+        self.input.as_mut().unwrap().write_all(&line).unwrap();
+    }
+
+    fn hear(&mut self) -> TrainerReply {
+        serde_json::from_str(&self.replies.next().unwrap().unwrap()).unwrap()
+    }
+
+    /// The next reply that isn't progress.
+    fn hear_final(&mut self) -> TrainerReply {
+        loop {
+            let reply = self.hear();
+            if !matches!(reply, TrainerReply::Progress { .. }) {
+                return reply;
+            }
+        }
+    }
+
+    fn ask(&mut self, request: &TrainerRequest) -> TrainerReply {
+        self.send(request);
+        self.hear_final()
+    }
+
+    fn end(mut self) -> Served {
+        self.input = None;
+        assert!(self.replies.next().is_none(), "something was said that nobody asked for");
+        self.serving.join().unwrap()
+    }
+}
+
+fn spec() -> ModelSpec {
+    ModelSpec {
+        input: InputSpec::Image { channels: 1, height: 2, width: 2, mean: 0.5, deviation: 0.5 },
+        layers: vec![LayerSpec::Flatten, LayerSpec::Linear { outputs: 3 }],
+    }
+}
+
+/// A request whose files exist: two shards of fifteen rows.
+fn train_request(folder: &Path, local_work: LocalWork) -> TrainRequest {
+    let base = folder.join("base");
+    std::fs::write(&base, codec::encode(&engine::initialize(&spec(), 1).unwrap())).unwrap();
+    let shape = SampleShape::Image { channels: 1, height: 2, width: 2 };
+    let shards = [0_u8, 1].map(|shard| {
+        let rows: Vec<Row> = (0..15_u8)
+            .map(|row| Row {
+                label: u32::from(row % 3),
+                sample: Sample::Image(vec![row * 17, row % 3 * 100, shard * 9, 255 - row]),
+            })
+            .collect();
+        let path: PathBuf = folder.join(format!("shard-{shard}"));
+        let bytes = data::shard::write(shape, &rows.iter().collect::<Vec<_>>());
+        std::fs::write(&path, bytes).unwrap();
+        path
+    });
+    TrainRequest {
+        spec: spec(),
+        plan: Plan {
+            local_work,
+            batch_size: 8,
+            optimizer: Optimizer::Adam { learning_rate: 0.01 },
+            threads: 1,
+        },
+        seed: 1,
+        round: 1,
+        partition: 0,
+        base,
+        shards: shards.to_vec(),
+        checkpoint: folder.join("checkpoint"),
+        checkpoint_seconds: 1000.0,
+        output: folder.join("update"),
+    }
+}
