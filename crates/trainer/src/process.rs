@@ -85,6 +85,11 @@ impl Trainer {
         self.child.id()
     }
 
+    /// Whether it still runs; false also where nobody has asked it anything since it died.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Threads it computes with.
     pub fn threads(&self) -> u32 {
         self.limits.threads
@@ -128,12 +133,11 @@ impl Trainer {
     }
 
     pub(crate) async fn exited(&mut self) -> TrainerError {
-        let status = match timeout(EXIT_GRACE, self.child.wait()).await {
-            Ok(status) => status.ok(),
-            Err(_) => {
-                self.kill().await;
-                None
-            }
+        let status = if let Ok(status) = timeout(EXIT_GRACE, self.child.wait()).await {
+            status.ok()
+        } else {
+            self.kill().await;
+            None
         };
         // A grandchild may hold the pipe open: its last words are not worth waiting for.
         drop(timeout(EXIT_GRACE, &mut self.log).await);

@@ -61,7 +61,10 @@ impl Trainer {
                     // A `stop` that crossed the end of the request before this one.
                     TrainerReply::Stopped { .. } => {}
                     reply @ TrainerReply::Ready(_) => return Err(self.unexpected(&reply).await),
-                    reply => break finished(reply),
+                    reply @ (TrainerReply::Initialized { .. }
+                    | TrainerReply::Trained { .. }
+                    | TrainerReply::Evaluated { .. }
+                    | TrainerReply::Failed { .. }) => break finished(reply),
                 },
             }
         };
@@ -136,7 +139,10 @@ impl Trainer {
                 match self.reply().await? {
                     TrainerReply::Stopped { .. } => return Ok(()),
                     TrainerReply::Progress { .. } | TrainerReply::Ready(_) => {}
-                    reply => finished_before = Some(finished(reply)),
+                    reply @ (TrainerReply::Initialized { .. }
+                    | TrainerReply::Trained { .. }
+                    | TrainerReply::Evaluated { .. }
+                    | TrainerReply::Failed { .. }) => finished_before = Some(finished(reply)),
                 }
             }
         })

@@ -77,7 +77,7 @@ async fn an_exit_in_the_middle_carries_the_last_words() {
 
 #[tokio::test]
 async fn a_kill_from_outside_is_an_exit() {
-    let (mut trainer, _) = started(r#"kill -9 $$"#).await.unwrap();
+    let (mut trainer, _) = started("kill -9 $$").await.unwrap();
     let (reply, _) = run(&mut trainer, &CancellationToken::new()).await;
     assert!(matches!(reply, Err(TrainerError::Exited { status: Some(_), .. })));
 }
@@ -148,9 +148,10 @@ async fn started(script: &str) -> Result<(Trainer, protocol::trainer::Ready), Tr
     Trainer::start(&ready_then(script), &Limits::new(3)).await
 }
 
+#[expect(clippy::unwrap_used, reason = "a test's helper")]
 /// With a grace that a busy machine can't use up.
 async fn started_patiently(script: &str) -> (Trainer, protocol::trainer::Ready) {
-    let limits = Limits { stop_grace: Duration::from_secs(60), ..Limits::new(3) };
+    let limits = Limits { stop_grace: Duration::from_mins(1), ..Limits::new(3) };
     Trainer::start(&ready_then(script), &limits).await.unwrap()
 }
 

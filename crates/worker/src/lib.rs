@@ -1,1 +1,34 @@
-//! placeholder
+//! A worker: registers its device, asks for leases when the machine may train, supervises the
+//! trainer that does them, and reports. It computes nothing itself.
+//!
+//! A lease is finished, resumed or given back, and never forgotten: what was trained stays on disk
+//! until the coordinator answered for it, and the work goes on through a coordinator's restart, a
+//! worker's restart and a trainer's death.
+
+mod answer;
+mod cache;
+mod client;
+mod desk;
+mod error;
+mod heartbeat;
+mod identity;
+mod lease;
+mod owner;
+pub mod policy;
+mod renewal;
+mod report;
+mod retry;
+mod run;
+mod settings;
+mod status;
+#[cfg(test)]
+mod test_server;
+mod throttle;
+mod trainers;
+mod upload;
+
+pub use error::WorkerError;
+pub use policy::When;
+pub use run::run;
+pub use settings::Settings;
+pub use status::Status;

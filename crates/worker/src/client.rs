@@ -1,0 +1,368 @@
+//! The coordinator as the worker calls it: one method a request, one closed error.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::device::{DeviceRegistration, Heartbeat, HeartbeatAnswer, Registered};
+use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
+use protocol::{BlobHash, DeviceId, LeaseId, PROTOCOL_HEADER, PROTOCOL_VERSION};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RANGE};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::WorkerError;
+use crate::answer::{
+    RequestError, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer, json, late, range_start, refusal,
+    retry_after, unreachable, upload_offset,
+};
+use crate::retry::Backoff;
+
+/// For an answer that takes no work.
+const SHORT: Duration = Duration::from_secs(20);
+/// Seconds that the coordinator may wait for a lease before it says that there is none.
+const LONG_POLL_SECONDS: u64 = 25;
+/// The slowest upload that is still waited for, in bytes a second.
+const SLOWEST_UPLOAD: f64 = 16_384.0;
+
+/// Answer to asking for work.
+pub(crate) enum NextJob {
+    Lease(Box<Lease>),
+    Nothing { retry_after: Duration },
+}
+
+/// A blob on its way here.
+pub(crate) enum Download {
+    /// Bytes from `start` on.
+    From { start: u64, response: Response },
+    /// There are no bytes where the rest was asked for.
+    OutOfRange,
+}
+
+/// How much of a blob the coordinator has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) offset: u64,
+    pub(crate) complete: bool,
+}
+
+/// What became of bytes that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Whole,
+    /// The coordinator goes on from elsewhere.
+    Elsewhere {
+        offset: u64,
+    },
+    /// All bytes arrived and are not the blob; they were dropped.
+    Damaged,
+}
+
+pub(crate) struct Client {
+    http: reqwest::Client,
+    coordinator: watch::Receiver<Option<String>>,
+    /// The device's own.
+    token: Mutex<Option<String>>,
+}
+
+impl Client {
+    pub(crate) fn new(coordinator: watch::Receiver<Option<String>>) -> Result<Self, WorkerError> {
+        // An error says that the process has a provider already.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let mut headers = HeaderMap::new();
+        let protocol = HeaderName::from_bytes(PROTOCOL_HEADER.as_bytes());
+        if let Ok(name) = protocol {
+            headers.insert(name, HeaderValue::from(PROTOCOL_VERSION));
+        }
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .user_agent(concat!("constellation/", env!("CARGO_PKG_VERSION")))
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            // The coordinator is trusted by its pin, never by the system's authorities.
+            .tls_certs_only([])
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_keepalive(Duration::from_secs(15))
+            .pool_max_idle_per_host(2)
+            .build()
+            .map_err(WorkerError::Client)?;
+        Ok(Self { http, coordinator, token: Mutex::new(None) })
+    }
+
+    /// The token that requests carry from now on.
+    pub(crate) fn set_token(&self, token: Option<String>) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// Asks until there is an answer that time won't change; `failed` hears of every try that gave
+    /// none. A new address is tried at once.
+    pub(crate) async fn until_answered<T, F>(
+        &self,
+        mut ask: impl FnMut() -> F,
+        failed: impl Fn(&RequestError),
+    ) -> Result<T, RequestError>
+    where
+        F: Future<Output = Result<T, RequestError>>,
+    {
+        let mut backoff = Backoff::default();
+        loop {
+            let error = match ask().await {
+                Err(error) if error.may_pass() => error,
+                answer => return answer,
+            };
+            failed(&error);
+            self.pause_after(&error, &mut backoff).await;
+        }
+    }
+
+    /// Waits before the next try.
+    pub(crate) async fn pause_after(&self, error: &RequestError, backoff: &mut Backoff) {
+        let wait = backoff.next(error.retry_after());
+        tracing::debug!(%error, ?wait, "trying again");
+        self.pause(wait).await;
+    }
+
+    /// Waits, at most until the coordinator's address changes.
+    pub(crate) async fn pause(&self, wait: Duration) {
+        // Either way it is time.
+        drop(timeout(wait, self.moved()).await);
+    }
+
+    /// Ends when the coordinator's address changes from now on.
+    pub(crate) async fn moved(&self) {
+        let mut coordinator = self.coordinator.clone();
+        coordinator.mark_unchanged();
+        if coordinator.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub(crate) async fn register(
+        &self,
+        registration: &DeviceRegistration,
+        join: &str,
+    ) -> Result<Registered, RequestError> {
+        let request = self.request(Method::POST, "/devices/register")?.bearer_auth(join);
+        json(answer(request.json(registration), SHORT).await?).await
+    }
+
+    pub(crate) async fn heartbeat(
+        &self,
+        device: DeviceId,
+        heartbeat: &Heartbeat,
+    ) -> Result<HeartbeatAnswer, RequestError> {
+        self.send(Method::POST, &format!("/devices/{device}/heartbeat"), heartbeat).await
+    }
+
+    /// Waits at the coordinator for a lease.
+    pub(crate) async fn next_job(&self, device: DeviceId) -> Result<NextJob, RequestError> {
+        let path = format!("/devices/{device}/next-job?wait={LONG_POLL_SECONDS}");
+        let request = self.authorized(Method::GET, &path)?;
+        let response = answer(request, SHORT + Duration::from_secs(LONG_POLL_SECONDS)).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            let retry_after = retry_after(&response).unwrap_or_default();
+            return Ok(NextJob::Nothing { retry_after });
+        }
+        Ok(NextJob::Lease(Box::new(json(response).await?)))
+    }
+
+    pub(crate) async fn progress(
+        &self,
+        lease: LeaseId,
+        progress: &Progress,
+    ) -> Result<ProgressAnswer, RequestError> {
+        self.send(Method::POST, &format!("/leases/{lease}/progress"), progress).await
+    }
+
+    pub(crate) async fn give_back(
+        &self,
+        lease: LeaseId,
+        reason: &LeaseReturn,
+    ) -> Result<(), RequestError> {
+        let request = self.authorized(Method::POST, &format!("/leases/{lease}/return"))?;
+        answer(request.json(reason), SHORT).await.map(drop)
+    }
+
+    pub(crate) async fn update(
+        &self,
+        lease: LeaseId,
+        update: &Update,
+    ) -> Result<UpdateAnswer, RequestError> {
+        self.send(Method::PUT, &format!("/leases/{lease}/update"), update).await
+    }
+
+    /// A blob's bytes from `from` on.
+    pub(crate) async fn download(
+        &self,
+        blob: &BlobHash,
+        from: u64,
+    ) -> Result<Download, RequestError> {
+        let mut request = self.authorized(Method::GET, &format!("/blobs/{blob}"))?;
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        // No time limit on the whole: the body may be long. Its reader has one for every piece.
+        let sent = timeout(SHORT, request.send()).await;
+        let response = sent.map_err(|_| late())?.map_err(|error| unreachable(&error))?;
+        match response.status() {
+            StatusCode::RANGE_NOT_SATISFIABLE => Ok(Download::OutOfRange),
+            StatusCode::PARTIAL_CONTENT => match range_start(&response) {
+                Some(start) => Ok(Download::From { start, response }),
+                None => Err(RequestError::Nonsense("206 without a Content-Range".into())),
+            },
+            StatusCode::OK => Ok(Download::From { start: 0, response }),
+            _ => Err(refusal(response).await),
+        }
+    }
+
+    /// How much of the blob has arrived in an upload for this lease.
+    pub(crate) async fn received(
+        &self,
+        blob: &BlobHash,
+        lease: LeaseId,
+    ) -> Result<Received, RequestError> {
+        let request = self.authorized(Method::HEAD, &format!("/blobs/{blob}?lease={lease}"))?;
+        let response = answer(request, SHORT).await?;
+        let offset = upload_offset(&response)
+            .ok_or_else(|| RequestError::Nonsense("no Upload-Offset".into()))?;
+        let complete = response.headers().get(UPLOAD_COMPLETE);
+        Ok(Received { offset, complete: complete.is_some_and(|value| value == "?1") })
+    }
+
+    /// Sends `length` bytes of the blob, which begin at `offset` in it.
+    pub(crate) async fn send_blob(
+        &self,
+        blob: &BlobHash,
+        lease: LeaseId,
+        (offset, length): (u64, u64),
+        body: Body,
+    ) -> Result<Sent, RequestError> {
+        let request = self
+            .authorized(Method::PUT, &format!("/blobs/{blob}?lease={lease}"))?
+            .header(UPLOAD_OFFSET, offset)
+            .header(CONTENT_LENGTH, length)
+            .body(body);
+        let limit = SHORT + Duration::from_secs_f64(length as f64 / SLOWEST_UPLOAD);
+        let response = request.timeout(limit).send().await.map_err(|error| unreachable(&error))?;
+        match (response.status(), upload_offset(&response)) {
+            (status, _) if status.is_success() => Ok(Sent::Whole),
+            (StatusCode::CONFLICT, Some(offset)) => Ok(Sent::Elsewhere { offset }),
+            (StatusCode::UNPROCESSABLE_ENTITY, _) => Ok(Sent::Damaged),
+            _ => Err(refusal(response).await),
+        }
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, RequestError> {
+        json(answer(self.authorized(method, path)?.json(body), SHORT).await?).await
+    }
+
+    fn authorized(&self, method: Method, path: &str) -> Result<RequestBuilder, RequestError> {
+        let request = self.request(method, path)?;
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match &*token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, RequestError> {
+        let coordinator = self.coordinator.borrow();
+        let url = coordinator.as_deref().ok_or(RequestError::NoCoordinator)?;
+        Ok(self.http.request(method, format!("{}{path}", url.trim_end_matches('/'))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use protocol::Problem;
+    use protocol::device::DeviceState;
+
+    use super::*;
+    use crate::test_server::{Server, Step, device};
+
+    #[tokio::test]
+    async fn a_coordinator_that_is_not_well_is_asked_again() {
+        let server = Server::start(vec![
+            Step::answer("503 Service Unavailable", "Retry-After: 0\r\n", b"starting"),
+            Step::broken("200 OK", "", b"{\"heartbeat_seconds\":30}", 5),
+            Step::answer("200 OK", "", br#"{"heartbeat_seconds":30,"lease_held":true,"new":1}"#),
+        ])
+        .await;
+        let client = server.client();
+        client.set_token(Some("secret".into()));
+        let failures = Mutex::new(Vec::new());
+        let beat = Heartbeat { state: DeviceState::Waiting, reason: None, lease: None };
+        let answer = client
+            .until_answered(
+                || client.heartbeat(device(), &beat),
+                |error| failures.lock().unwrap().push(error.to_string()),
+            )
+            .await
+            .unwrap();
+        assert!(answer.lease_held);
+        assert_eq!(failures.into_inner().unwrap().len(), 2);
+        for asked in server.asked() {
+            assert_eq!(asked.header("authorization"), Some("Bearer secret"));
+            assert_eq!(asked.header("constellation-protocol"), Some("1"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_carries_its_problem() {
+        let problem = Problem::new(401, "unauthorized", "Unknown token", "register again");
+        let body = serde_json::to_vec(&problem).unwrap();
+        let steps = vec![
+            Step::answer("401 Unauthorized", "", &body),
+            Step::answer("404 Not Found", "", b"<html>"),
+            Step::answer("200 OK", "", b"<html>"),
+        ];
+        let client = Server::start(steps).await.client();
+        let error = client.next_job(device()).await.err().unwrap();
+        assert!(error.is_unauthorized() && !error.may_pass());
+        assert!(error.to_string().contains("register again"), "{error}");
+        let error = client.next_job(device()).await.err().unwrap();
+        assert!(matches!(error, RequestError::Refused(problem) if problem.status == 404));
+        let error = client.next_job(device()).await.err().unwrap();
+        assert!(matches!(error, RequestError::Nonsense(_)));
+    }
+
+    #[tokio::test]
+    async fn nothing_to_do_says_when_to_ask_again() {
+        let steps = vec![Step::answer("204 No Content", "Retry-After: 7\r\n", b"")];
+        let server = Server::start(steps).await;
+        let answer = server.client().next_job(device()).await.unwrap();
+        assert!(matches!(answer, NextJob::Nothing { retry_after } if retry_after.as_secs() == 7));
+        assert!(server.asked()[0].line().contains("/next-job?wait=25 "));
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_not_read_to_its_end() {
+        let steps = vec![Step::answer("200 OK", "", &vec![b' '; (4 << 20) + 1])];
+        let error = Server::start(steps).await.client().next_job(device()).await.err().unwrap();
+        assert!(matches!(error, RequestError::Nonsense(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_coordinator_that_moves_is_followed_at_once() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let steps = vec![Step::answer("204 No Content", "", b"")];
+        let server = Server::start(steps).await;
+        let (found, coordinator) = watch::channel(None);
+        let client = Client::new(coordinator).unwrap();
+        let addresses = Mutex::new(vec![server.url.clone(), format!("http://{gone}")]);
+        let moves = |_: &RequestError| {
+            found.send_replace(addresses.lock().unwrap().pop());
+        };
+        client.until_answered(|| client.next_job(device()), moves).await.unwrap();
+        assert_eq!(server.asked().len(), 1);
+    }
+}

@@ -1,0 +1,41 @@
+//! Heartbeats: that the device is there, and what it does, when that changes and every so often.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use protocol::DeviceId;
+use protocol::device::Heartbeat;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::client::Client;
+use crate::status::Activity;
+
+/// Between two heartbeats at least: what changes faster is told once.
+const CLOSEST: Duration = Duration::from_secs(1);
+
+/// Beats for ever. A heartbeat that fails is not tried again before the next is due.
+pub(crate) async fn beat(
+    client: &Client,
+    device: DeviceId,
+    seconds: u32,
+    mut activity: watch::Receiver<Activity>,
+) -> Infallible {
+    let mut every = period(seconds);
+    loop {
+        let Activity { state, reason, lease } = activity.borrow_and_update().clone();
+        match client.heartbeat(device, &Heartbeat { state, reason, lease }).await {
+            Ok(answer) => every = period(answer.heartbeat_seconds),
+            Err(error) => tracing::debug!(%error, "heartbeat"),
+        }
+        sleep(CLOSEST).await;
+        tokio::select! {
+            () = sleep(every.saturating_sub(CLOSEST)) => {}
+            Ok(()) = activity.changed() => {}
+        }
+    }
+}
+
+fn period(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds.clamp(1, 3600)))
+}

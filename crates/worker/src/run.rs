@@ -1,0 +1,323 @@
+//! The worker's life: know what this machine can, register, then ask, work, report, again.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use platform::{DeviceFacts, FolderLock};
+use protocol::device::{DeviceRegistration, Registered};
+use protocol::fingerprint::Backend;
+use protocol::lease::Lease;
+use protocol::trainer::Ready;
+use protocol::{DeviceId, Problem};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::RequestError;
+use crate::cache::Cache;
+use crate::client::{Client, NextJob};
+use crate::desk::Desk;
+use crate::heartbeat::beat;
+use crate::identity::{Enrolment, Identity};
+use crate::lease::{Context, End, work};
+use crate::owner::{Owner, WAITING};
+use crate::renewal::Renewal;
+use crate::report::report;
+use crate::retry::Backoff;
+use crate::status::{Status, Voice};
+use crate::trainers::Trainers;
+use crate::{Settings, WorkerError};
+
+/// After so long without work the trainer gives its memory back.
+const TRAINER_IDLE: Duration = Duration::from_secs(20);
+/// Between two questions that are answered at once with nothing.
+const CLOSEST_QUESTIONS: Duration = Duration::from_secs(1);
+/// The trainer is asked what it can with one thread: the fingerprint doesn't depend on it.
+const PROBE_THREADS: u32 = 1;
+
+/// Runs a worker until `stop` fires; `observe` hears what it does.
+///
+/// # Errors
+/// What a person must mend; see [`WorkerError`]. A coordinator that can't be reached, work that fails
+/// and an owner who comes back are no errors.
+pub async fn run(
+    settings: Settings,
+    observe: impl Fn(&Status) + Send + Sync,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
+    let _lock = FolderLock::take(&settings.data_dir)?;
+    let voice = Voice::new(&observe);
+    voice.say(&Status::Connecting);
+    let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice);
+    let result = live(&settings, &voice, &mut trainers, &stop).await;
+    trainers.retire().await;
+    voice.say(&Status::Stopped);
+    result
+}
+
+async fn live(
+    settings: &Settings,
+    voice: &Voice<'_>,
+    trainers: &mut Trainers,
+    stop: &CancellationToken,
+) -> Result<(), WorkerError> {
+    let cache_dir = settings.data_dir.join("cache");
+    let cache = Cache::open(cache_dir.clone(), settings.maximum_cache_bytes)
+        .map_err(|source| WorkerError::Disk { path: cache_dir, source })?;
+    let client = Client::new(settings.coordinator.clone())?;
+    let owner = Owner::new(settings);
+    let mut identity = Identity::load(&settings.data_dir)?;
+    let context = Context {
+        client: &client,
+        voice,
+        owner: &owner,
+        cache: &cache,
+        stop,
+        desks: settings.data_dir.join("leases"),
+        maximum_shard_bytes: settings.maximum_cache_bytes,
+        maximum_upload_mbps: settings.maximum_upload_mbps,
+    };
+    let ready = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        ready = trainers.ready(PROBE_THREADS) => ready?.1.clone(),
+    };
+    let mut backoff = Backoff::default();
+    loop {
+        let enrolled = enrolled(settings, &client, voice, &mut identity, &ready);
+        let enrolment = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            enrolment = enrolled => enrolment?,
+        };
+        client.set_token(Some(enrolment.token));
+        let (device, seconds) = (enrolment.device, enrolment.heartbeat_seconds);
+        let refused = tokio::select! {
+            refused = serve(&context, trainers, device) => refused,
+            never = beat(&client, device, seconds, voice.activity()) => match never {},
+        };
+        let Some(problem) = refused else { return Ok(()) };
+        tracing::warn!(%problem, "the coordinator doesn't know this device any more");
+        if settings.join.is_none() {
+            return Err(WorkerError::Revoked(problem));
+        }
+        identity.enrol(None)?;
+        voice.say(&Status::Connecting);
+        client.pause(backoff.next(None)).await;
+    }
+}
+
+/// The device's enrolment, the one that is kept or a new one.
+async fn enrolled(
+    settings: &Settings,
+    client: &Client,
+    voice: &Voice<'_>,
+    identity: &mut Identity,
+    ready: &Ready,
+) -> Result<Enrolment, WorkerError> {
+    let facts = DeviceFacts::read();
+    let name = settings.name.clone().unwrap_or(facts.name);
+    let kept = identity.enrolment.clone();
+    let current = kept.as_ref().is_some_and(|kept| kept.fingerprint == ready.fingerprint);
+    let enrolment = match (kept, &settings.join) {
+        (Some(kept), _) if current => kept,
+        (Some(kept), None) => {
+            tracing::warn!(
+                "this device computes otherwise than when it was registered; it may get no work \
+                 until it registers again with --join"
+            );
+            kept
+        }
+        (None, None) => return Err(WorkerError::NotRegistered),
+        (_, Some(join)) => {
+            let registration = DeviceRegistration {
+                name: name.clone(),
+                device_type: facts.device_type.to_owned(),
+                cores: facts.cores,
+                ram_gb: facts.ram_gb,
+                gpu_available: ready.fingerprint.backend == Backend::Wgpu,
+                gpu_name: ready.gpu_name.clone(),
+                hardware_id: identity.hardware_id()?,
+                instance: settings.instance,
+                fingerprint: ready.fingerprint.clone(),
+            };
+            let register = || client.register(&registration, join);
+            let registered = client.until_answered(register, |error| voice.offline(error)).await;
+            let Registered { id, token, heartbeat_seconds } =
+                registered.map_err(|error| match error {
+                    RequestError::Refused(problem) => WorkerError::Refused(problem),
+                    other @ (RequestError::NoCoordinator
+                    | RequestError::Unreachable(_)
+                    | RequestError::Unwell { .. }
+                    | RequestError::Nonsense(_)) => WorkerError::Coordinator(other.to_string()),
+                })?;
+            let fingerprint = ready.fingerprint.clone();
+            let enrolment = Enrolment { device: id, token, heartbeat_seconds, fingerprint };
+            identity.enrol(Some(enrolment.clone()))?;
+            enrolment
+        }
+    };
+    voice.say(&Status::Registered { device: enrolment.device, name });
+    Ok(enrolment)
+}
+
+/// Asks, works and reports until stopped; gives the coordinator's refusal of this device.
+async fn serve(
+    context: &Context<'_>,
+    trainers: &mut Trainers,
+    device: DeviceId,
+) -> Option<Problem> {
+    let mut backoff = Backoff::default();
+    if let Some((desk, lease)) = Desk::left_over(&context.desks)
+        && let Some(finished) = desk.finished()
+    {
+        let renewal = Renewal::new(context.client, &lease);
+        let end = report(context, &desk, &renewal, &finished).await;
+        if let ControlFlow::Break(refused) = after(end) {
+            return refused;
+        }
+    }
+    loop {
+        let lease = match next(context, trainers, device).await {
+            Next::Lease(lease) => lease,
+            Next::Again => continue,
+            Next::Refused(problem) => return Some(problem),
+            Next::Stop => return None,
+        };
+        tracing::info!(lease = %lease.id, round = lease.round, partition = lease.partition, "lease");
+        let end = work(context, trainers, &lease).await;
+        if end == End::Failed {
+            context.client.pause(backoff.next(None)).await;
+        } else {
+            backoff = Backoff::default();
+        }
+        if let ControlFlow::Break(refused) = after(end) {
+            return refused;
+        }
+    }
+}
+
+/// Whether serving goes on after this end of a lease, or what it ends with.
+fn after(end: End) -> ControlFlow<Option<Problem>> {
+    match end {
+        End::Settled | End::Failed => ControlFlow::Continue(()),
+        End::Stopped => ControlFlow::Break(None),
+        End::Unauthorized => {
+            let title = "Device token not accepted";
+            let problem = Problem::new(401, "unauthorized", title, "its token is not accepted");
+            ControlFlow::Break(Some(problem))
+        }
+    }
+}
+
+/// What became of asking for work.
+enum Next {
+    Lease(Box<Lease>),
+    Again,
+    Refused(Problem),
+    Stop,
+}
+
+/// Waits until the machine may train and the coordinator has work.
+async fn next(context: &Context<'_>, trainers: &mut Trainers, device: DeviceId) -> Next {
+    let mut idle_since = Instant::now();
+    tokio::select! {
+        biased;
+        () = context.stop.cancelled() => return Next::Stop,
+        () = context.owner.until_run(|hold| {
+            trainers.kill();
+            context.voice.held(hold);
+        }) => {}
+    }
+    context.voice.say(&Status::Waiting);
+    let mut asking = std::pin::pin!(ask(context, device));
+    loop {
+        tokio::select! {
+            biased;
+            () = context.stop.cancelled() => return Next::Stop,
+            answer = &mut asking => return answer,
+            _ = context.owner.until_hold(WAITING) => return Next::Again,
+            () = context.client.moved() => return Next::Again,
+            () = sleep(TRAINER_IDLE.saturating_sub(idle_since.elapsed())),
+                if trainers.is_running() =>
+            {
+                trainers.retire().await;
+                idle_since = Instant::now();
+            }
+        }
+    }
+}
+
+/// Asks until there is a lease.
+async fn ask(context: &Context<'_>, device: DeviceId) -> Next {
+    loop {
+        let asked = Instant::now();
+        let question = || context.client.next_job(device);
+        let answer =
+            context.client.until_answered(question, |error| context.voice.offline(error)).await;
+        match answer {
+            Ok(NextJob::Lease(lease)) => return Next::Lease(lease),
+            Ok(NextJob::Nothing { retry_after }) => {
+                context.voice.say(&Status::Waiting);
+                let closest = CLOSEST_QUESTIONS.saturating_sub(asked.elapsed());
+                context.client.pause(retry_after.max(closest)).await;
+            }
+            Err(RequestError::Refused(problem))
+                if matches!(problem.status, 401 | 403 | 404 | 410) =>
+            {
+                return Next::Refused(problem);
+            }
+            Err(error) => {
+                context.voice.offline(&error);
+                context.client.pause(WAITING).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+    use trainer::TrainerCommand;
+
+    use super::*;
+
+    /// Also: a worker can be spawned on any runtime.
+    fn spawnable<T: Send>(future: T) -> T {
+        future
+    }
+
+    #[tokio::test]
+    async fn a_folder_serves_one_worker() {
+        let folder = tempfile::tempdir().unwrap();
+        let _other = FolderLock::take(folder.path()).unwrap();
+        let error = spawnable(run(settings(folder.path()), |_| {}, CancellationToken::new()));
+        assert!(matches!(error.await, Err(WorkerError::Folder(_))));
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_a_trainer_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = run(settings(folder.path()), |_| {}, CancellationToken::new()).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("no-such-trainer"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_device_without_token_asks_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = r#"{"reply":"ready","fingerprint":{"app":"0","burn":"0","backend":"cpu","hardware":"x"},"gpu_name":null,"reason":"x"}"#;
+        let args = vec!["-c".into(), format!("echo '{ready}'; read line")];
+        let trainer = TrainerCommand { program: "sh".into(), args };
+        let settings = Settings { trainer, ..settings(folder.path()) };
+        let said = std::sync::Mutex::new(Vec::new());
+        let observe = |status: &Status| said.lock().unwrap().push(status.clone());
+        let error = run(settings, observe, CancellationToken::new()).await;
+        assert!(matches!(error, Err(WorkerError::NotRegistered)));
+        assert_eq!(said.into_inner().unwrap(), [Status::Connecting, Status::Stopped]);
+    }
+
+    fn settings(folder: &std::path::Path) -> Settings {
+        let trainer = TrainerCommand { program: "no-such-trainer".into(), args: vec![] };
+        Settings::new(folder.to_owned(), watch::channel(None).1, trainer)
+    }
+}

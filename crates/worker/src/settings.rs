@@ -1,0 +1,64 @@
+//! What a worker is told from outside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use platform::IdleSource;
+use protocol::Timestamp;
+use tokio::sync::watch;
+use trainer::TrainerCommand;
+
+use crate::When;
+
+/// Everything a worker needs; [`Settings::new`] has the defaults.
+#[derive(Clone)]
+pub struct Settings {
+    /// Identity, leases in work and the blob cache; taken for this process alone.
+    pub data_dir: PathBuf,
+    /// The coordinator's URL, none while it isn't known; may change at any time.
+    pub coordinator: watch::Receiver<Option<String>>,
+    /// A join or admin token; needed until the device is registered.
+    pub join: Option<String>,
+    /// The device's name; none takes the machine's.
+    pub name: Option<String>,
+    /// Tells several workers on one machine apart.
+    pub instance: u32,
+    pub trainer: TrainerCommand,
+    pub when: When,
+    /// Seconds without input after which the machine counts as idle.
+    pub idle_seconds: u64,
+    /// Training waits until then.
+    pub paused_until: watch::Receiver<Option<Timestamp>>,
+    /// Where idle time comes from.
+    pub idle: Arc<dyn IdleSource>,
+    pub maximum_cache_bytes: u64,
+    /// Megabits a second; none for as fast as it goes.
+    pub maximum_upload_mbps: Option<f64>,
+    /// The trainer at background priority.
+    pub nice: bool,
+}
+
+impl Settings {
+    /// The defaults: idle for five minutes, 10 GB of cache, uploads as fast as they go.
+    pub fn new(
+        data_dir: PathBuf,
+        coordinator: watch::Receiver<Option<String>>,
+        trainer: TrainerCommand,
+    ) -> Self {
+        Self {
+            data_dir,
+            coordinator,
+            join: None,
+            name: None,
+            instance: 0,
+            trainer,
+            when: When::Idle,
+            idle_seconds: 300,
+            paused_until: watch::channel(None).1,
+            idle: Arc::new(platform::SystemIdle),
+            maximum_cache_bytes: 10_000_000_000,
+            maximum_upload_mbps: None,
+            nice: true,
+        }
+    }
+}

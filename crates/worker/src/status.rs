@@ -1,0 +1,174 @@
+//! What a worker says of itself, to the person beside it and, coarser, to the coordinator.
+
+use std::sync::{Mutex, PoisonError};
+
+use protocol::device::{DeviceState, HoldReason};
+use protocol::lease::{ReturnReason, UpdateOutcome};
+use protocol::{DeviceId, LeaseId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::answer::RequestError;
+use crate::policy::Hold;
+
+/// What the worker does now; a JSON line with `--json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Status {
+    /// Looking for the coordinator, or telling it who this is.
+    Connecting,
+    Registered {
+        device: DeviceId,
+        name: String,
+    },
+    /// Ready for a lease.
+    Waiting,
+    Fetching {
+        lease: LeaseId,
+        round: u32,
+        partition: u32,
+    },
+    Training {
+        lease: LeaseId,
+        round: u32,
+        partition: u32,
+        step: u64,
+        steps: u64,
+        trainer_pid: Option<u32>,
+    },
+    Uploading {
+        lease: LeaseId,
+        bytes: u64,
+    },
+    Reported {
+        lease: LeaseId,
+        outcome: UpdateOutcome,
+    },
+    /// The seat went elsewhere, or the job doesn't want it any more.
+    Lost {
+        lease: LeaseId,
+    },
+    /// Given back.
+    Returned {
+        lease: LeaseId,
+        reason: ReturnReason,
+    },
+    /// The machine may not train; `words` say why and what would help.
+    Held {
+        reason: HoldReason,
+        words: String,
+    },
+    /// The coordinator can't be reached; the worker goes on trying.
+    Offline {
+        reason: String,
+    },
+    Stopped,
+}
+
+/// What a heartbeat tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Activity {
+    pub(crate) state: DeviceState,
+    pub(crate) reason: Option<HoldReason>,
+    pub(crate) lease: Option<LeaseId>,
+}
+
+impl Status {
+    /// None where the status changes nothing that the coordinator knows.
+    fn activity(&self) -> Option<Activity> {
+        let at_work = |lease: &LeaseId| Activity {
+            state: DeviceState::Training,
+            reason: None,
+            lease: Some(*lease),
+        };
+        match self {
+            Self::Connecting | Self::Offline { .. } | Self::Stopped => None,
+            Self::Fetching { lease, .. }
+            | Self::Training { lease, .. }
+            | Self::Uploading { lease, .. } => Some(at_work(lease)),
+            // A held device names no lease: naming it would renew what it may have to give back.
+            Self::Held { reason, .. } => {
+                Some(Activity { state: DeviceState::Held, reason: Some(*reason), lease: None })
+            }
+            Self::Registered { .. }
+            | Self::Waiting
+            | Self::Reported { .. }
+            | Self::Lost { .. }
+            | Self::Returned { .. } => Some(Activity::waiting()),
+        }
+    }
+}
+
+impl Activity {
+    pub(crate) const fn waiting() -> Self {
+        Self { state: DeviceState::Waiting, reason: None, lease: None }
+    }
+}
+
+/// Where statuses go: to the observer, and to the heartbeats.
+pub(crate) struct Voice<'a> {
+    observe: &'a (dyn Fn(&Status) + Send + Sync),
+    activity: watch::Sender<Activity>,
+    last: Mutex<Option<Status>>,
+}
+
+impl<'a> Voice<'a> {
+    pub(crate) fn new(observe: &'a (dyn Fn(&Status) + Send + Sync)) -> Self {
+        Self { observe, activity: watch::Sender::new(Activity::waiting()), last: Mutex::new(None) }
+    }
+
+    /// Says it once: a status that is said again is no news.
+    pub(crate) fn say(&self, status: &Status) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.replace(status.clone()).as_ref() == Some(status) {
+            return;
+        }
+        drop(last);
+        if let Some(activity) = status.activity() {
+            self.activity.send_if_modified(|was| {
+                let changed = *was != activity;
+                *was = activity;
+                changed
+            });
+        }
+        (self.observe)(status);
+    }
+
+    pub(crate) fn offline(&self, error: &RequestError) {
+        self.say(&Status::Offline { reason: error.to_string() });
+    }
+
+    pub(crate) fn held(&self, hold: Hold) {
+        self.say(&Status::Held { reason: hold.reason(), words: hold.words().to_owned() });
+    }
+
+    pub(crate) fn activity(&self) -> watch::Receiver<Activity> {
+        self.activity.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_line_that_names_its_state() {
+        let held = Status::Held { reason: HoldReason::Unknown, words: "x".into() };
+        let line = serde_json::to_string(&held).unwrap();
+        assert_eq!(line, r#"{"state":"held","reason":"unknown","words":"x"}"#);
+        assert_eq!(serde_json::to_string(&Status::Waiting).unwrap(), r#"{"state":"waiting"}"#);
+    }
+
+    #[test]
+    fn a_held_device_names_no_lease() {
+        let observe = |_: &Status| {};
+        let voice = Voice::new(&observe);
+        let lease: LeaseId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        voice.say(&Status::Uploading { lease, bytes: 1 });
+        assert_eq!(voice.activity().borrow().lease, Some(lease));
+        voice.say(&Status::Offline { reason: "x".into() });
+        assert_eq!(voice.activity().borrow().lease, Some(lease));
+        voice.say(&Status::Held { reason: HoldReason::InUse, words: "x".into() });
+        assert_eq!(voice.activity().borrow().lease, None);
+    }
+}

@@ -1,0 +1,117 @@
+//! A network that does what a test says: each connection reads one request and gets the next
+//! prepared answer, raw, and is closed.
+
+use std::sync::{Arc, Mutex};
+
+use protocol::DeviceId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::client::Client;
+
+/// One connection.
+pub(crate) struct Step {
+    /// Bytes of the request's body that are read before the answer.
+    body: usize,
+    answer: Vec<u8>,
+}
+
+/// A request as it arrived; of the body what the step read.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+pub(crate) struct Server {
+    pub(crate) url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Step {
+    /// Reads the whole body and answers.
+    pub(crate) fn answer(status: &str, headers: &str, body: &[u8]) -> Self {
+        let mut answer = format!(
+            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+            body.len()
+        )
+        .into_bytes();
+        answer.extend_from_slice(body);
+        Self { body: usize::MAX, answer }
+    }
+
+    /// Like [`Step::answer`], and the connection breaks after so many bytes of the answer's body.
+    pub(crate) fn broken(status: &str, headers: &str, body: &[u8], after: usize) -> Self {
+        let mut step = Self::answer(status, headers, body);
+        step.answer.truncate(step.answer.len() - (body.len() - after));
+        step
+    }
+
+    /// The connection breaks after so many bytes of the request's body.
+    pub(crate) fn deaf(after: usize) -> Self {
+        Self { body: after, answer: Vec::new() }
+    }
+}
+
+impl Server {
+    pub(crate) async fn start(steps: Vec<Step>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        tokio::spawn(async move {
+            for step in steps {
+                let (stream, _) = listener.accept().await.unwrap();
+                serve(stream, step, &seen).await;
+            }
+        });
+        Self { url, asked }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(watch::channel(Some(self.url.clone())).1).unwrap()
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Asked {
+    pub(crate) fn line(&self) -> &str {
+        self.head.lines().next().unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+}
+
+pub(crate) fn device() -> DeviceId {
+    "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()
+}
+
+async fn serve(mut stream: TcpStream, step: Step, seen: &Mutex<Vec<Asked>>) {
+    let mut received = Vec::new();
+    let end = loop {
+        if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0, "half a request");
+    };
+    let head = String::from_utf8(received[..end].to_vec()).unwrap();
+    let mut asked = Asked { head, body: received.split_off(end) };
+    let length = asked.header("content-length").map_or(0, |text| text.parse().unwrap());
+    let wanted = step.body.min(length);
+    while asked.body.len() < wanted {
+        assert_ne!(stream.read_buf(&mut asked.body).await.unwrap(), 0, "half a body");
+    }
+    asked.body.truncate(wanted);
+    seen.lock().unwrap().push(asked);
+    stream.write_all(&step.answer).await.unwrap();
+    stream.shutdown().await.ok();
+}

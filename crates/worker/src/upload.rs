@@ -1,0 +1,191 @@
+//! Getting a file to the coordinator: asks what has arrived, sends the rest, as often as it takes.
+
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::stream;
+use protocol::{BlobHash, LeaseId};
+use reqwest::Body;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
+use crate::answer::RequestError;
+use crate::client::{Client, Sent};
+use crate::retry::Backoff;
+use crate::throttle::Throttle;
+
+const PIECE: usize = 64 << 10;
+/// Times that all bytes may arrive damaged before it is not the network's fault.
+const DAMAGES: u32 = 3;
+
+/// Why a file can't be sent, however often it is tried.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("the update can't be read: {0}")]
+    Disk(#[from] io::Error),
+    #[error("the update arrived damaged {DAMAGES} times")]
+    Damaged,
+}
+
+/// A file to be sent for a lease.
+pub(crate) struct Upload<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) lease: LeaseId,
+    pub(crate) blob: BlobHash,
+    pub(crate) path: &'a Path,
+    pub(crate) maximum_mbps: Option<f64>,
+}
+
+impl Upload<'_> {
+    /// Sends the file; goes on where an earlier try broke off. Dropping the future gives it up.
+    pub(crate) async fn run(&self, failed: impl Fn(&RequestError)) -> Result<(), UploadError> {
+        let length = tokio::fs::metadata(self.path).await?.len();
+        let (mut backoff, mut damages) = (Backoff::default(), 0);
+        loop {
+            match self.rest(length).await {
+                Ok(Sent::Whole) => return Ok(()),
+                // The next round asks where.
+                Ok(Sent::Elsewhere { .. }) => self.client.pause(backoff.next(None)).await,
+                Ok(Sent::Damaged) => damages += 1,
+                Err(UploadError::Request(error)) if error.may_pass() => {
+                    failed(&error);
+                    self.client.pause_after(&error, &mut backoff).await;
+                }
+                Err(error) => return Err(error),
+            }
+            if damages == DAMAGES {
+                return Err(UploadError::Damaged);
+            }
+        }
+    }
+
+    /// One try: what the coordinator lacks.
+    async fn rest(&self, length: u64) -> Result<Sent, UploadError> {
+        let received = self.client.received(&self.blob, self.lease).await?;
+        if received.complete {
+            return Ok(Sent::Whole);
+        }
+        let offset = received.offset.min(length);
+        let body = self.body(offset).await?;
+        let rest = (offset, length - offset);
+        Ok(self.client.send_blob(&self.blob, self.lease, rest, body).await?)
+    }
+
+    async fn body(&self, offset: u64) -> io::Result<Body> {
+        let mut file = File::open(self.path).await?;
+        file.set_max_buf_size(PIECE);
+        file.seek(io::SeekFrom::Start(offset)).await?;
+        let throttle = Throttle::new(self.maximum_mbps, Instant::now());
+        Ok(Body::wrap_stream(stream::try_unfold((file, throttle), next_piece)))
+    }
+}
+
+type Source = (File, Option<Throttle>);
+
+async fn next_piece((mut file, mut throttle): Source) -> io::Result<Option<(Bytes, Source)>> {
+    let mut piece = vec![0; PIECE];
+    let length = file.read(&mut piece).await?;
+    if length == 0 {
+        return Ok(None);
+    }
+    piece.truncate(length);
+    if let Some(throttle) = &mut throttle {
+        tokio::time::sleep(throttle.take(length, Instant::now())).await;
+    }
+    Ok(Some((piece.into(), (file, throttle))))
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::LeaseId;
+
+    use super::*;
+    use crate::test_server::{Server, Step};
+
+    #[tokio::test]
+    async fn a_file_is_sent_whole() {
+        let bytes = update(200_000);
+        let server = Server::start(vec![has(0), Step::answer("201 Created", "", b"")]).await;
+        send(&server, &bytes).await.unwrap();
+        let asked = server.asked();
+        assert!(asked[0].line().starts_with("HEAD /blobs/") && asked[0].line().contains("?lease="));
+        assert!(asked[1].line().starts_with("PUT /blobs/"), "{}", asked[1].line());
+        assert_eq!(asked[1].header("upload-offset"), Some("0"));
+        assert_eq!(asked[1].body, bytes);
+    }
+
+    #[tokio::test]
+    async fn a_broken_upload_goes_on_where_it_broke() {
+        let bytes = update(2_000_000);
+        let server = Server::start(vec![
+            has(0),
+            Step::deaf(70_000),
+            Step::answer("503 Service Unavailable", "", b""),
+            has(70_000),
+            Step::answer("201 Created", "", b""),
+        ])
+        .await;
+        send(&server, &bytes).await.unwrap();
+        let last = server.asked().pop().unwrap();
+        assert_eq!(last.header("upload-offset"), Some("70000"));
+        assert_eq!(last.body, bytes[70_000..]);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_not_sent_again() {
+        let whole = "Upload-Offset: 5\r\nUpload-Complete: ?1\r\n";
+        let server = Server::start(vec![Step::answer("200 OK", whole, b"")]).await;
+        send(&server, b"12345").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_offset_is_taken() {
+        let conflict = Step::answer("409 Conflict", "Upload-Offset: 2\r\n", b"");
+        let steps = vec![has(0), conflict, has(2), Step::answer("201 Created", "", b"")];
+        let server = Server::start(steps).await;
+        send(&server, b"12345").await.unwrap();
+        assert_eq!(server.asked().pop().unwrap().body, b"345");
+    }
+
+    #[tokio::test]
+    async fn damage_is_sent_again_but_not_for_ever() {
+        let damaged = || Step::answer("422 Unprocessable Content", "", b"");
+        let steps = vec![has(0), damaged(), has(0), damaged(), has(0), damaged()];
+        let server = Server::start(steps).await;
+        let error = send(&server, b"12345").await.unwrap_err();
+        assert!(matches!(error, UploadError::Damaged), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_gone_is_the_end() {
+        let server = Server::start(vec![Step::answer("404 Not Found", "", b"")]).await;
+        let error = send(&server, b"12345").await.unwrap_err();
+        assert!(matches!(error, UploadError::Request(RequestError::Refused(_))), "{error}");
+    }
+
+    /// The answer to HEAD where so many bytes have arrived.
+    fn has(offset: u64) -> Step {
+        let headers = format!("Upload-Offset: {offset}\r\nUpload-Complete: ?0\r\n");
+        Step::answer("200 OK", &headers, b"")
+    }
+
+    fn update(length: usize) -> Vec<u8> {
+        (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect()
+    }
+
+    async fn send(server: &Server, bytes: &[u8]) -> Result<(), UploadError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("update.f32");
+        std::fs::write(&path, bytes).unwrap();
+        let client = server.client();
+        let lease: LeaseId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let blob = BlobHash::of(bytes);
+        let upload =
+            Upload { client: &client, lease, blob, path: &path, maximum_mbps: Some(800.0) };
+        upload.run(|_| {}).await
+    }
+}
