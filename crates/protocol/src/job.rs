@@ -174,7 +174,7 @@ impl JobSpec {
     pub fn rounds(&self) -> u32 {
         self.run.rounds.unwrap_or(match self.model_type {
             ModelType::Vision => 10,
-            ModelType::Nlp => 8,
+            ModelType::Nlp => 6,
         })
     }
 
@@ -184,7 +184,7 @@ impl JobSpec {
             ModelType::Vision => {
                 (LocalWork::Epochs(1), 64, Optimizer::Adam { learning_rate: 0.001 })
             }
-            ModelType::Nlp => (LocalWork::Steps(50), 64, Optimizer::Adam { learning_rate: 0.01 }),
+            ModelType::Nlp => (LocalWork::Epochs(1), 32, Optimizer::Adam { learning_rate: 0.02 }),
         };
         let local_work = match (self.plan.local_steps, self.plan.local_epochs) {
             (Some(steps), _) => LocalWork::Steps(steps),
