@@ -10,9 +10,10 @@ pub(crate) fn of(backend: Backend, hardware: String) -> Fingerprint {
     Fingerprint { app, burn, backend, hardware }
 }
 
-/// Architecture and the vector instructions that flex's and gemm's kernels choose by.
+/// Architecture, the vector instructions that flex's and gemm's kernels choose by, and a hash of
+/// what they compute here. Threads are not part of it: they change no bit (decision 0002).
 pub(crate) fn cpu() -> String {
-    format!("{}+{}", std::env::consts::ARCH, simd())
+    format!("{}+{}+{}", std::env::consts::ARCH, simd(), crate::backend::flex_probe())
 }
 
 #[cfg(target_arch = "x86_64")]

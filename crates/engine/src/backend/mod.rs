@@ -5,7 +5,10 @@ mod gpu;
 #[cfg(not(any(feature = "wgpu", target_vendor = "apple")))]
 #[path = "no_gpu.rs"]
 mod gpu;
+mod probe;
 mod self_test;
+
+pub(crate) use probe::flex as flex_probe;
 
 use std::fmt;
 use std::path::Path;

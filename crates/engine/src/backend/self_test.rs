@@ -51,6 +51,16 @@ pub(super) fn run(device: &Device) -> Result<(), SelfTestFault> {
     Ok(())
 }
 
+/// Every number that the test looks at, on one device.
+pub(super) fn values(device: &Device) -> Result<Vec<Vec<f32>>, EngineError> {
+    let mut all = Vec::new();
+    for (model, spec) in models() {
+        let measured = measure(model, &spec, device)?;
+        all.extend(measured.tensors.into_iter().map(|(_, values)| values));
+    }
+    Ok(all)
+}
+
 /// Whether this fingerprint has passed the test before.
 pub(super) fn passed_before(cache: Option<&Path>, fingerprint: &str) -> bool {
     let remembered = cache.and_then(|folder| std::fs::read_to_string(place(folder)).ok());

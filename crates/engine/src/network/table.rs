@@ -226,7 +226,7 @@ impl TableOptimizer {
 
     /// Gives the batch's rows the steps they are owed, so that they can be read.
     pub(crate) fn prepare(&mut self, table: &mut Table, words: &Words) {
-        if self.rule.rests() && self.rule.moments() == 0 {
+        if self.owes_nothing() {
             return;
         }
         let all = self.corrections.between(0, self.step);
@@ -267,6 +267,9 @@ impl TableOptimizer {
 
     /// Gives every row what it is owed: the table is then what a dense optimizer would have made.
     pub(crate) fn settle(&mut self, table: &mut Table) {
+        if self.owes_nothing() {
+            return;
+        }
         let all = self.corrections.between(0, self.step);
         let mut rows = Rows::new(self.rule, table, &mut self.first, &mut self.second);
         let done = &mut self.done;
@@ -278,6 +281,11 @@ impl TableOptimizer {
                 }
             }
         });
+    }
+
+    /// Whether steps without a gradient change nothing at all: plain SGD.
+    fn owes_nothing(&self) -> bool {
+        self.rule.rests() && self.rule.moments() == 0
     }
 
     /// The state of a settled table.
