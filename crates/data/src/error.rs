@@ -71,6 +71,41 @@ impl DataError {
     }
 }
 
+impl DataError {
+    /// The same error with `name` in place of `path`: people know their file by its name, not by
+    /// where it was put or unpacked.
+    pub(crate) fn calling(mut self, path: &Path, name: &str) -> Self {
+        let own = path.display().to_string();
+        match &mut self {
+            Self::Row { file, .. }
+            | Self::File { file, .. }
+            | Self::TooManyBadRows { file, .. } => {
+                if let Some(rest) = file.strip_prefix(&own) {
+                    *file = format!("{name}{rest}");
+                }
+            }
+            Self::Io { path: file, .. } | Self::Shard { path: file, .. } => {
+                if let Ok(rest) = file.strip_prefix(path) {
+                    let empty = rest.as_os_str().is_empty();
+                    *file = if empty { name.into() } else { Path::new(name).join(rest) };
+                }
+            }
+            Self::Unknown { .. }
+            | Self::Offline { .. }
+            | Self::Denied { .. }
+            | Self::Missing { .. }
+            | Self::Refused { .. }
+            | Self::Damaged { .. }
+            | Self::Interrupted { .. }
+            | Self::BadName(_)
+            | Self::NameTaken(_)
+            | Self::ClassTooSmall { .. }
+            | Self::TooFewClasses(_) => {}
+        }
+        self
+    }
+}
+
 fn did_you_mean(name: Option<&str>) -> String {
     name.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
 }

@@ -64,8 +64,10 @@ pub fn add(
     if folder.exists() {
         return Err(DataError::NameTaken(name.to_owned()));
     }
-    let gathered = files::gather(file, progress)?;
-    let (dataset, understood, bad) = assemble(name, file, gathered)?;
+    let shown = file.file_name().unwrap_or_default().to_string_lossy();
+    let (dataset, understood, bad) = files::gather(file, progress)
+        .and_then(|gathered| assemble(name, file, gathered))
+        .map_err(|error| error.calling(file, &shown))?;
     fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
     let new = tempfile::Builder::new().prefix(".adding-").tempdir_in(uploads);
     let new = new.map_err(DataError::io(uploads))?;

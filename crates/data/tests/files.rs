@@ -85,7 +85,8 @@ fn what_cannot_be_learnt_from_is_refused_and_leaves_nothing() {
         ("text,label\na,x\nb,x\nc,y\n", "give it at least 2"),
         ("{\"a\": 1}\n{\"a\": 2}\n", "one column"),
         ("PAR1 and no more", "not a Parquet file"),
-        ("\0\u{1}\u{2}", "is not CSV"),
+        ("\0\u{1}\u{2}", "it: is not CSV"),
+        ("text,label,more\na,x\nb,y\n", "its header names 3 columns where the rows have 2"),
     ] {
         let place = Place::new();
         let error = place.add("it", content.as_bytes()).unwrap_err().to_string();
@@ -123,6 +124,12 @@ fn a_zip_of_images_with_one_folder_a_class() {
     zip.write_all(&png(5, 5, 0)).unwrap();
     zip.start_file("__MACOSX/pets/._x.png", SimpleFileOptions::default()).unwrap();
     zip.finish().unwrap();
+    let notes = place.folder.path().join("notes.zip");
+    let mut other = ZipWriter::new(File::create(&notes).unwrap());
+    other.start_file("a/notes.txt", SimpleFileOptions::default()).unwrap();
+    other.finish().unwrap();
+    let error = place.add_file("notes.zip").unwrap_err().to_string();
+    assert!(error.starts_with("notes.zip: holds no image"), "{error}");
     let (report, dataset) = place.add_file("i.zip").unwrap();
     assert_eq!(report.info.classes, ["cat", "dog"]);
     assert_eq!(report.info.sample, SampleShape::Image { channels: 1, height: 4, width: 3 });

@@ -48,7 +48,12 @@ fn parse(file: &str, bytes: &[u8]) -> Result<Table, String> {
     }
     let columns = columns(&table.records);
     if meaning::has_header(&table.records) {
-        table.header = Some(table.records.remove(0).cells);
+        let header = table.records.remove(0).cells;
+        if header.len() != columns {
+            let names = header.len();
+            return Err(format!("its header names {names} columns where the rows have {columns}"));
+        }
+        table.header = Some(header);
     }
     let (good, others) =
         table.records.into_iter().partition(|record| record.cells.len() == columns);

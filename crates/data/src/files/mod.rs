@@ -95,15 +95,16 @@ pub(crate) fn gather(
     }
     match Kind::of(path)? {
         Kind::Gzip => {
-            let (_folder, inner) = unpack::gzip(path)?;
+            let (folder, inner) = unpack::gzip(path)?;
             if Kind::of(&inner)? == Kind::Gzip {
                 return Err(DataError::file(path, "is gzip within gzip; unpack it once"));
             }
-            gather(&inner, progress)
+            gather(&inner, progress).map_err(|error| error.calling(folder.path(), &name_of(path)))
         }
         Kind::Zip => {
             let folder = unpack::zip(path)?;
             gather_folder(folder.path(), progress)
+                .map_err(|error| error.calling(folder.path(), &name_of(path)))
         }
         kind @ (Kind::Parquet | Kind::JsonLines | Kind::Delimited) => {
             table::gather(&[(path, kind)], progress)
