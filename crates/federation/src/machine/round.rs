@@ -13,7 +13,7 @@ use super::{Effect, MachineSettings, Preparation, Rejection};
 /// Rounds whose leases are still recognised after they closed.
 const REMEMBERED: u32 = 2;
 /// A longer deadline is this one: JSON's times end in the year 9999.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const LONGEST_DEADLINE: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Run {
     /// Opens round 1.
@@ -136,8 +136,7 @@ impl Run {
             return Vec::new();
         }
         let reported = self.round.reported();
-        let passed = !paused && self.round.closes_at.is_some_and(|at| at <= now);
-        self.round.overdue |= passed;
+        self.round.overdue |= !paused && self.round.closes_at.is_some_and(|at| at <= now);
         let due = self.round.overdue && !paused && reported >= self.minimum(settings);
         if reported < self.round.seats.len() && !due {
             return Vec::new();

@@ -61,8 +61,8 @@ impl Machine {
 
     /// Rounds whose model is made and measured.
     pub fn rounds_closed(&self) -> u32 {
-        let closed = self.history().iter().filter(|round| round.closed_at.is_some());
-        closed.last().map_or(0, |round| round.round)
+        let mut closed = self.history().iter().filter(|round| round.closed_at.is_some());
+        closed.next_back().map_or(0, |round| round.round)
     }
 
     /// Share of the job's seats that have reported, 0 to 1; 1 only once the job is completed.
@@ -210,24 +210,24 @@ impl Machine {
 
     fn collecting_words(&self, run: &Run) -> String {
         let (reported, leased) = (run.round.reported(), run.round.leased());
-        let mut words = format!("{reported} of {} seats reported", run.round.seats.len());
-        if leased > 0 {
-            words += &format!(", {leased} training");
-        } else if self.paused.is_none() {
-            words += &match &run.binding {
-                Binding::Undecided | Binding::Any => "; waiting for a device".to_owned(),
+        let training = if leased > 0 { format!(", {leased} training") } else { String::new() };
+        let seats = run.round.seats.len();
+        let mut words = vec![format!("{reported} of {seats} seats reported{training}")];
+        if leased == 0 && self.paused.is_none() {
+            words.push(match &run.binding {
+                Binding::Undecided | Binding::Any => "waiting for a device".to_owned(),
                 Binding::One { fingerprint } => {
-                    format!("; waiting for a device with fingerprint {fingerprint}")
+                    format!("waiting for a device with fingerprint {fingerprint}")
                 }
-            };
+            });
         }
         if run.round.overdue {
             let minimum = run.minimum(&self.settings);
-            words += &format!("; the deadline has passed, the round closes with {minimum}");
+            words.push(format!("the deadline has passed, the round closes with {minimum}"));
         }
         if !run.round.short_of_memory.is_empty() && leased == 0 {
             let devices = run.round.short_of_memory.len();
-            words += &format!("; {devices} gave it back for lack of memory");
+            words.push(format!("{devices} gave it back for lack of memory"));
         }
         let open = run.round.seats.iter().filter(|seat| seat.report().is_none());
         if let Some(seat) = open.max_by_key(|seat| seat.failures.len())
@@ -235,9 +235,9 @@ impl Machine {
         {
             let detail = failure.detail.as_deref().unwrap_or("no reason was given");
             let times = seat.failures.len();
-            words += &format!("; partition {} failed {times}×: {detail}", seat.partition);
+            words.push(format!("partition {} failed {times}×: {detail}", seat.partition));
         }
-        words
+        words.join("; ")
     }
 
     fn closing_words(&self, closing: Closing) -> String {

@@ -98,7 +98,7 @@ fn a_smaller_alpha_gives_more_uneven_classes() {
         concentration(&divided, &labels, 10)
     };
     assert!(at(1000.0) < 0.2, "{}", at(1000.0));
-    assert!(at(0.05) > 0.6, "{}", at(0.05));
+    assert!(at(0.05) > 0.5, "{}", at(0.05));
     assert!(at(1000.0) < at(1.0) && at(1.0) < at(0.05));
 }
 
@@ -149,7 +149,13 @@ fn the_divisions_are_pinned() {
         of(Partitioner::Shards { per_partition: 2 }),
         of(Partitioner::Quantity { alpha: 0.5 }),
     ];
-    assert_eq!(format!("{pins:?}"), "");
+    let expected: [Vec<Vec<u32>>; 4] = [
+        vec![vec![0, 1, 5, 10], vec![4, 7, 8, 11], vec![2, 3, 6, 9]],
+        vec![vec![2, 6, 7, 9], vec![4, 8, 10, 11], vec![0, 1, 3, 5]],
+        vec![vec![3, 5, 9, 11], vec![0, 1, 6, 10], vec![2, 4, 7, 8]],
+        vec![vec![1, 2, 3, 4, 5, 6, 7, 9, 10, 11], vec![0], vec![8]],
+    ];
+    assert_eq!(pins, expected);
 }
 
 #[test]

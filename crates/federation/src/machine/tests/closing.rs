@@ -7,9 +7,8 @@ use serde_json::json;
 use super::*;
 
 fn outcomes(effects: &[Effect]) -> Vec<UpdateOutcome> {
-    let outcome = |effect: &Effect| match effect {
-        Effect::Outcome(outcome) => Some(*outcome),
-        _ => None,
+    let outcome = |effect: &Effect| {
+        if let Effect::Outcome(outcome) = effect { Some(*outcome) } else { None }
     };
     effects.iter().filter_map(outcome).collect()
 }

@@ -1,1 +1,244 @@
-//! Later.
+//! Leases: kept, lapsed, given back, taken up again; and which device gets which seat.
+
+use protocol::api::JobStatus;
+use protocol::lease::UpdateOutcome;
+use serde_json::json;
+
+use super::*;
+
+fn outcome(effects: &[Effect]) -> UpdateOutcome {
+    let [Effect::Outcome(outcome), ..] = effects else { panic!("{effects:?}") };
+    *outcome
+}
+
+fn ask(lease_number: u64, device_number: u64, fingerprint: Fingerprint) -> Event {
+    Event::Requested { lease: lease(lease_number), device: device(device_number), fingerprint }
+}
+
+#[test]
+fn a_device_that_asks_again_gets_the_lease_it_holds() {
+    let mut machine = running(2, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    let again = machine.handle(at(30), request(2, 1)).unwrap();
+    let [Effect::Grant(granted)] = &again[..] else { panic!("{again:?}") };
+    assert_eq!((granted.id, granted.granted_at, granted.deadline), (lease(1), at(0), at(90)));
+    assert_eq!(machine.leased_seats(), 1);
+}
+
+#[test]
+fn progress_and_heartbeats_move_the_deadline() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(40), progress(1, 1, 0)).unwrap();
+    assert_eq!(machine.deadline(), Some(at(100)));
+    let renewed = Event::Renewed { lease: lease(1), device: device(1) };
+    machine.handle(at(70), renewed).unwrap();
+    assert_eq!(machine.deadline(), Some(at(130)));
+    assert_eq!(machine.handle(at(129), Event::Tick).unwrap(), []);
+}
+
+#[test]
+fn a_lease_without_a_sign_of_life_lapses_and_counts_after_its_first_step() {
+    let mut machine = running(2, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(0), request(2, 2)).unwrap();
+    machine.handle(at(0), progress(2, 2, 1)).unwrap();
+    let ended = |number, after_first_step| Effect::LeaseEnded {
+        lease: lease(number),
+        device: device(number),
+        after_first_step,
+    };
+    let effects = machine.handle(at(60), Event::Tick).unwrap();
+    assert_eq!(effects, [ended(1, false), ended(2, true)]);
+    assert_eq!((machine.leases_lost(), machine.leased_seats()), (1, 0));
+    assert_eq!(machine.deadline(), None);
+    machine.handle(at(61), request(3, 3)).unwrap();
+    assert_eq!(machine.lease(lease(3)).unwrap().partition, 0);
+}
+
+#[test]
+fn a_lapsed_lease_whose_seat_is_open_is_taken_up_by_progress() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(1), progress(1, 1, 1)).unwrap();
+    machine.handle(at(100), Event::Tick).unwrap();
+    assert_eq!((machine.lease(lease(1)), machine.leases_lost()), (None, 1));
+    machine.handle(at(101), progress(1, 1, 7)).unwrap();
+    assert_eq!((machine.lease(lease(1)).unwrap().deadline, machine.leases_lost()), (at(161), 0));
+}
+
+#[test]
+fn a_lapsed_lease_whose_seat_is_leased_again_stays_lapsed() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(60), Event::Tick).unwrap();
+    machine.handle(at(61), request(2, 2)).unwrap();
+    machine.handle(at(62), progress(1, 1, 7)).unwrap();
+    assert_eq!(machine.lease(lease(1)), None);
+    assert_eq!(machine.lease_of(device(2)).unwrap().id, lease(2));
+}
+
+#[test]
+fn a_late_update_takes_an_open_seat_and_ends_the_other_lease() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(1), progress(1, 1, 9)).unwrap();
+    machine.handle(at(61), Event::Tick).unwrap();
+    machine.handle(at(62), request(2, 2)).unwrap();
+    let effects = machine.handle(at(63), update(1, 1, "a")).unwrap();
+    assert_eq!(outcome(&effects), UpdateOutcome::Accepted);
+    let ended = Effect::LeaseEnded { lease: lease(2), device: device(2), after_first_step: false };
+    assert_eq!((&effects[1], machine.leases_lost()), (&ended, 0));
+    let same = machine.handle(at(64), update(2, 2, "a")).unwrap();
+    assert_eq!(outcome(&same), UpdateOutcome::Duplicate);
+}
+
+#[test]
+fn an_update_that_differs_is_superseded_and_reported_where_identity_was_promised() {
+    for (reproducible, promised) in [(true, true), (false, false)] {
+        let mut machine = running(2, json!({"run": {"reproducible": reproducible}}));
+        machine.handle(at(0), request(1, 1)).unwrap();
+        machine.handle(at(61), Event::Tick).unwrap();
+        machine.handle(at(62), request(2, 2)).unwrap();
+        machine.handle(at(63), update(2, 2, "a")).unwrap();
+        let effects = machine.handle(at(64), update(1, 1, "b")).unwrap();
+        assert_eq!(outcome(&effects), UpdateOutcome::Superseded);
+        let differs =
+            Effect::Nondeterminism { round: 1, partition: 0, first: blob("a"), second: blob("b") };
+        assert_eq!(effects.get(1), promised.then_some(&differs));
+    }
+}
+
+#[test]
+fn updates_of_earlier_rounds_are_known_for_two_rounds() {
+    let mut machine = running(1, json!({"run": {"rounds": 5}}));
+    for _ in 0..2 {
+        close(&mut machine, at(0), 1);
+        let same = machine.handle(at(1), update(1000, 1000, "update 1000")).unwrap();
+        assert_eq!(outcome(&same), UpdateOutcome::Duplicate);
+        let other = machine.handle(at(1), update(1000, 1000, "other")).unwrap();
+        assert_eq!(other, [Effect::Outcome(UpdateOutcome::Superseded)]);
+    }
+    close(&mut machine, at(0), 1);
+    assert_eq!(
+        machine.handle(at(1), update(1000, 1000, "update 1000")),
+        Err(Rejection::UnknownLease { lease: lease(1000) })
+    );
+}
+
+#[test]
+fn an_orderly_return_reopens_the_seat_and_loses_nothing() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(1), progress(1, 1, 5)).unwrap();
+    assert_eq!(machine.handle(at(2), returned(1, 1, ReturnReason::InUse)).unwrap(), []);
+    assert_eq!((machine.leases_lost(), machine.leased_seats()), (0, 0));
+    // A message that was on its way does not take it up again.
+    machine.handle(at(3), progress(1, 1, 6)).unwrap();
+    assert_eq!(machine.leased_seats(), 0);
+    machine.handle(at(4), request(2, 1)).unwrap();
+    assert_eq!(machine.leased_seats(), 1);
+}
+
+#[test]
+fn a_device_that_is_gone_gives_its_seat_back() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(1), progress(1, 1, 1)).unwrap();
+    let gone = Event::DeviceGone { device: device(1) };
+    let effects = machine.handle(at(2), gone.clone()).unwrap();
+    assert!(matches!(&effects[..], [Effect::LeaseEnded { after_first_step: true, .. }]));
+    assert_eq!(machine.handle(at(3), gone).unwrap(), []);
+    assert_eq!(machine.leases_lost(), 1);
+}
+
+#[test]
+fn a_seat_that_failed_on_three_devices_fails_the_job() {
+    let mut machine = running(1, json!({}));
+    for number in 1..=3 {
+        assert_eq!(machine.status(), JobStatus::Running);
+        machine.handle(at(0), request(number, number)).unwrap();
+        machine.handle(at(0), returned(number, number, ReturnReason::Failed)).unwrap();
+    }
+    assert_eq!(machine.status(), JobStatus::Failed);
+    assert_eq!(
+        machine.reason().unwrap(),
+        "partition 0 of round 1 failed on 3 different devices: out of paper"
+    );
+}
+
+#[test]
+fn a_device_that_failed_a_seat_is_kept_from_it_while_another_may_try() {
+    let mut machine = running(2, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(0), request(2, 2)).unwrap();
+    machine.handle(at(0), returned(1, 1, ReturnReason::Failed)).unwrap();
+    assert!(!machine.offers(device(1), &cpu(), at(1)), "device 2 may try it");
+    assert!(machine.reason().unwrap().contains("partition 0 failed 1×: out of paper"));
+    machine.handle(at(2), update(2, 2, "b")).unwrap();
+    assert!(machine.offers(device(2), &cpu(), at(3)));
+    let patience = 5 * i64::from(LEASE_SECONDS);
+    assert!(!machine.offers(device(1), &cpu(), at(2 + patience)));
+    assert!(machine.offers(device(1), &cpu(), at(3 + patience)), "device 2 is not heard of");
+    machine.handle(at(4), Event::DeviceGone { device: device(2) }).unwrap();
+    assert!(machine.offers(device(1), &cpu(), at(5)), "device 2 is gone");
+}
+
+#[test]
+fn a_lone_device_that_fails_a_seat_three_times_fails_the_job() {
+    let mut machine = running(1, json!({}));
+    for number in 1..=3 {
+        machine.handle(at(0), request(number, 1)).unwrap();
+        machine.handle(at(0), returned(number, 1, ReturnReason::Failed)).unwrap();
+        // A second answer to the same lease is no second failure.
+        machine.handle(at(0), returned(number, 1, ReturnReason::Failed)).unwrap();
+    }
+    assert_eq!(
+        machine.reason().unwrap(),
+        "partition 0 of round 1 failed 3 times on one device: out of paper"
+    );
+}
+
+#[test]
+fn a_failure_after_the_lease_lapsed_counts_against_the_seat() {
+    let mut machine = running(1, json!({}));
+    for number in 1..=3 {
+        machine.handle(at(100 * i64::try_from(number).unwrap()), request(number, number)).unwrap();
+        let later = at(100 * i64::try_from(number).unwrap() + 60);
+        machine.handle(later, Event::Tick).unwrap();
+        machine.handle(later, returned(number, number, ReturnReason::Failed)).unwrap();
+    }
+    assert_eq!(machine.status(), JobStatus::Failed);
+}
+
+#[test]
+fn a_device_without_the_memory_gets_nothing_until_the_next_round() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(0), returned(1, 1, ReturnReason::Memory)).unwrap();
+    assert!(!machine.offers(device(1), &cpu(), at(1)));
+    assert!(machine.reason().unwrap().ends_with("1 gave it back for lack of memory"));
+    close(&mut machine, at(2), 1);
+    assert!(machine.offers(device(1), &cpu(), at(3)));
+}
+
+#[test]
+fn a_reproducible_job_is_bound_to_the_first_fingerprint() {
+    let metal = fingerprint(Backend::Wgpu, "apple-m2");
+    let arm = fingerprint(Backend::Cpu, "aarch64+neon");
+    // (what the job file says, the first device, another, whether the other gets a lease)
+    for (reproducible, first, other, both) in [
+        (json!(null), cpu(), arm.clone(), false),
+        (json!(null), metal.clone(), arm.clone(), true),
+        (json!(true), metal.clone(), arm.clone(), false),
+        (json!(false), cpu(), arm.clone(), true),
+    ] {
+        let mut machine = running(3, json!({"run": {"reproducible": reproducible}}));
+        machine.handle(at(0), ask(1, 1, first.clone())).unwrap();
+        assert_eq!(machine.handle(at(0), ask(2, 2, other)).is_ok(), both);
+        assert_eq!(machine.fingerprint(), (!both).then_some(&first));
+        machine.handle(at(60), Event::Tick).unwrap();
+        let words = machine.reason().unwrap();
+        assert_eq!(words.ends_with(&format!("with fingerprint {first}")), !both, "{words}");
+    }
+}

@@ -68,7 +68,7 @@ fn a_job_from_its_creation_to_its_model() {
     machine.handle(at(8), update(4, 3, "d")).unwrap();
     machine.handle(at(9), aggregated(2)).unwrap();
     let register = Effect::Register { model: blob("model 2"), evaluation: Some(quality(0.8)) };
-    assert_eq!(machine.handle(at(9), evaluated(2, 0.8)).unwrap(), [register.clone()]);
+    assert_eq!(machine.handle(at(9), evaluated(2, 0.8)).unwrap(), std::slice::from_ref(&register));
     assert_eq!(machine.outstanding(), [register]);
     machine.handle(at(10), registered()).unwrap();
     assert_eq!(machine.status(), JobStatus::Completed);
