@@ -38,8 +38,10 @@ pub(crate) struct Context<'a> {
 /// How the work on a lease ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Reported, lost or given back.
+    /// Reported or given back.
     Settled,
+    /// Its seat went elsewhere; the desk stays, because the same work may come again.
+    Lost,
     /// Given back because it failed here: the next one may as well.
     Failed,
     /// The coordinator doesn't accept this device's token.
@@ -86,7 +88,7 @@ pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: 
             }
             Trouble::Ended(Ended::Lost) => {
                 context.voice.say(&Status::Lost { lease: lease.id });
-                return End::Settled;
+                return End::Lost;
             }
             Trouble::Ended(Ended::Unauthorized) => return End::Unauthorized,
             Trouble::Trainer(error) => {
@@ -218,7 +220,7 @@ async fn keep(context: &Context<'_>, renewal: &Renewal<'_>, hold: Hold) -> Optio
     };
     let reason = match end {
         End::Stopped => ReturnReason::ShuttingDown,
-        End::Settled | End::Failed | End::Unauthorized => reason.return_reason(),
+        End::Settled | End::Lost | End::Failed | End::Unauthorized => reason.return_reason(),
     };
     report::give_back(context, renewal, reason, None).await;
     Some(end)

@@ -29,14 +29,18 @@ pub(crate) async fn report(
     let lease = renewal.lease();
     let bytes = tokio::fs::metadata(desk.update()).await.map_or(0, |file| file.len());
     context.voice.say(&Status::Uploading { lease, bytes });
+    // A lease that lapsed may still be reported while its seat is open: the answer to the sending
+    // says so, and only that one counts.
+    let unauthorized = async {
+        if renewal.until_ended().await == Ended::Lost {
+            std::future::pending::<()>().await;
+        }
+    };
     let sent = tokio::select! {
         biased;
         // The update stays on the desk for the next start.
         () = context.stop.cancelled() => return End::Stopped,
-        ended = renewal.until_ended() => match ended {
-            Ended::Lost => return lost(context, renewal),
-            Ended::Unauthorized => return End::Unauthorized,
-        },
+        () = unauthorized => return End::Unauthorized,
         sent = send(context, desk, renewal, finished) => sent,
     };
     match sent {
@@ -50,7 +54,9 @@ pub(crate) async fn report(
             if matches!(problem.status, 403 | 404 | 409 | 410) =>
         {
             tracing::info!(%problem, "the update comes too late");
-            lost(context, renewal)
+            // The desk stays: the same work may come again under another lease.
+            context.voice.say(&Status::Lost { lease });
+            End::Lost
         }
         Err(error) => {
             tracing::warn!(%error, "the update is not wanted as it is");
@@ -112,10 +118,4 @@ async fn send(
     let tell = || context.client.update(renewal.lease(), &update);
     let answer = context.client.until_answered(tell, |error| context.voice.offline(error)).await?;
     Ok(answer.outcome)
-}
-
-/// The desk stays: the same work may come again under another lease.
-fn lost(context: &Context<'_>, renewal: &Renewal<'_>) -> End {
-    context.voice.say(&Status::Lost { lease: renewal.lease() });
-    End::Settled
 }

@@ -185,10 +185,10 @@ async fn serve(
         };
         tracing::info!(lease = %lease.id, round = lease.round, partition = lease.partition, "lease");
         let end = work(context, trainers, &lease).await;
-        if end == End::Failed {
-            context.client.pause(backoff.next(None)).await;
-        } else {
-            backoff = Backoff::default();
+        match end {
+            // The same may be granted and fail again at once.
+            End::Failed | End::Lost => context.client.pause(backoff.next(None)).await,
+            End::Settled | End::Unauthorized | End::Stopped => backoff = Backoff::default(),
         }
         if let ControlFlow::Break(refused) = after(end) {
             return refused;
@@ -199,7 +199,7 @@ async fn serve(
 /// Whether serving goes on after this end of a lease, or what it ends with.
 fn after(end: End) -> ControlFlow<Option<Problem>> {
     match end {
-        End::Settled | End::Failed => ControlFlow::Continue(()),
+        End::Settled | End::Lost | End::Failed => ControlFlow::Continue(()),
         End::Stopped => ControlFlow::Break(None),
         End::Unauthorized => {
             let title = "Device token not accepted";
