@@ -21,9 +21,11 @@ const WARM_UP: usize = 20;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let number = |name: &str, usual: u32| value(&arguments, name).map_or(usual, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{name} takes a number, not '{text}'"))
-    });
+    let number = |name: &str, usual: u32| {
+        value(&arguments, name).map_or(usual, |text| {
+            text.parse().unwrap_or_else(|_| panic!("{name} takes a number, not '{text}'"))
+        })
+    };
     let (threads, steps) = (number("--threads", 2), number("--steps", 200));
     let adam = Optimizer::Adam { learning_rate: 0.001 };
     let models = [

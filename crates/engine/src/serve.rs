@@ -62,9 +62,9 @@ pub fn serve(
         input_ended();
     });
     let chosen = catch_unwind(|| Compute::choose(options.backend, options.cache.as_deref()));
-    let compute = match chosen.unwrap_or_else(|panic| {
-        Err(EngineError::Backend(crate::panic_message(panic.as_ref())))
-    }) {
+    let compute = match chosen
+        .unwrap_or_else(|panic| Err(EngineError::Backend(crate::panic_message(panic.as_ref()))))
+    {
         Ok(compute) => compute,
         Err(error) => {
             output.send(&failed(&error));
@@ -185,8 +185,11 @@ impl<W: Write + Send> Worker<W> {
         let job = TrainJob { spec, plan, seed, round, partition, base: &base, rows: &rows };
         let every = Duration::try_from_secs_f64(request.checkpoint_seconds)
             .map_err(|_| EngineError::Plan("the seconds between checkpoints make no sense"))?;
-        let checkpoints =
-            Checkpoints { path: &request.checkpoint, every, work: request.work(base_hash, &hashes) };
+        let checkpoints = Checkpoints {
+            path: &request.checkpoint,
+            every,
+            work: request.work(base_hash, &hashes),
+        };
         let stops = &self.stops;
         let stop = || stops.load(Ordering::Acquire) > stops_before;
         let mut progress = progress(&mut self.output);

@@ -118,8 +118,7 @@ fn what_is_wrong_is_said_and_the_trainer_stays_alive() {
     assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(no_batch))), TrainerFailure::Spec);
 
     let mut wild = good();
-    wild.plan.optimizer =
-        Optimizer::Sgd { learning_rate: 1e30, momentum: 0.0, weight_decay: 0.0 };
+    wild.plan.optimizer = Optimizer::Sgd { learning_rate: 1e38, momentum: 0.0, weight_decay: 0.0 };
     wild.plan.local_work = LocalWork::Steps(50);
     assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(wild))), TrainerFailure::Diverged);
 
@@ -167,8 +166,7 @@ impl Trainer {
             threads: 1,
             input_ended: || {},
         };
-        let serving =
-            std::thread::spawn(move || serve(BufReader::new(requests), output, &options));
+        let serving = std::thread::spawn(move || serve(BufReader::new(requests), output, &options));
         let replies = BufReader::new(replies).lines();
         let mut trainer = Self { input: Some(input), replies, serving };
         let TrainerReply::Ready(ready) = trainer.hear() else { panic!("not ready") };

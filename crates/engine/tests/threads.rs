@@ -8,8 +8,7 @@ use protocol::model::Preset;
 use protocol::plan::{LocalWork, Optimizer, Plan};
 use protocol::{Chance, Purpose};
 
-const SGD: Optimizer =
-    Optimizer::Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0 };
+const SGD: Optimizer = Optimizer::Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0 };
 const ADAM: Optimizer = Optimizer::Adam { learning_rate: 0.001 };
 
 #[test]
@@ -49,8 +48,7 @@ fn same_bits(preset: Preset, batch_size: u32, steps: u32) {
             let (spec, plan) = (&spec, &plan);
             let job =
                 TrainJob { spec, plan, seed: 42, round: 1, partition: 0, base: &base, rows: &rows };
-            let control =
-                Control { stop: &|| false, progress: &mut |_| {}, checkpoints: None };
+            let control = Control { stop: &|| false, progress: &mut |_| {}, checkpoints: None };
             match train(&Compute::cpu("a test"), &job, control).unwrap() {
                 Ended::Done(done) => done.delta.iter().map(|d| d.to_bits()).collect::<Vec<_>>(),
                 Ended::Stopped { .. } => panic!("nobody stopped it"),

@@ -36,8 +36,7 @@ fn an_adapter_trains_and_evaluates_as_flex_does() {
                 let (spec, plan) = (&spec, &plan);
                 let (base, rows) = (base.as_slice(), rows.as_slice());
                 let job = TrainJob { spec, plan, seed: 1, round: 1, partition: 0, base, rows };
-                let control =
-                    Control { stop: &|| false, progress: &mut |_| {}, checkpoints: None };
+                let control = Control { stop: &|| false, progress: &mut |_| {}, checkpoints: None };
                 let Ended::Done(trained) = train(compute, &job, control).unwrap() else {
                     panic!("nobody stopped it");
                 };

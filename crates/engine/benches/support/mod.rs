@@ -8,8 +8,7 @@ use protocol::plan::{LocalWork, Optimizer, Plan};
 use protocol::{Chance, Purpose};
 
 pub const BATCH: usize = 64;
-pub const SGD: Optimizer =
-    Optimizer::Sgd { learning_rate: 0.01, momentum: 0.0, weight_decay: 0.0 };
+pub const SGD: Optimizer = Optimizer::Sgd { learning_rate: 0.01, momentum: 0.0, weight_decay: 0.0 };
 
 /// A model with rows that it can read: random pixels, or texts of 60 ids.
 pub struct Workload {

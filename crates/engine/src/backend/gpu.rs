@@ -1,13 +1,20 @@
 //! Adapters by wgpu: Metal on a Mac, Vulkan elsewhere.
 
+use std::path::Path;
+
+use burn::cubecl::config::cache::CacheConfig;
+use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn::tensor::wgpu::wgpu::DeviceType;
 use burn::tensor::{Device, DeviceKind};
 
 use super::Adapter;
 
 /// Opens the best adapter: a discrete GPU before an integrated one; virtual and software ones only
-/// where `software` is true. Never panics.
-pub(super) fn open(software: bool) -> Result<Adapter, String> {
+/// where `software` is true. Tuned kernels are kept in `cache`. Never panics.
+pub(super) fn open(software: bool, cache: Option<&Path>) -> Result<Adapter, String> {
+    if let Some(folder) = cache {
+        keep_kernels_in(folder);
+    }
     let kinds = [
         DeviceKind::DiscreteGpu(0),
         DeviceKind::IntegratedGpu(0),
@@ -42,4 +49,11 @@ fn open_kind(kind: DeviceKind) -> Result<Adapter, String> {
     let hardware: Vec<String> = hardware.into_iter().filter(|part| !part.is_empty()).collect();
     let software = matches!(adapter.device_type, DeviceType::Cpu);
     Ok(Adapter { device, name: adapter.name, hardware: hardware.join(" "), software })
+}
+
+fn keep_kernels_in(folder: &Path) {
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.environment.path = CacheConfig::Directory(folder.to_owned());
+    // False where something has used the GPU already: then they stay where that put them.
+    let _ = CubeClRuntimeConfig::try_set(config);
 }

@@ -64,10 +64,6 @@ impl FromStr for BackendChoice {
 }
 
 /// An adapter that could be opened.
-#[cfg_attr(
-    not(any(feature = "wgpu", target_vendor = "apple")),
-    expect(dead_code, reason = "without a GPU backend there is no adapter to describe")
-)]
 struct Adapter {
     device: burn::tensor::Device,
     name: String,
@@ -79,15 +75,15 @@ struct Adapter {
 
 impl Compute {
     /// The backend for a choice, tested. `cache` is a folder where a passed self-test is
-    /// remembered, by fingerprint.
+    /// remembered, by fingerprint, and a GPU's tuned kernels are kept.
     pub fn choose(choice: BackendChoice, cache: Option<&Path>) -> Result<Self, EngineError> {
         match choice {
             BackendChoice::Cpu => Ok(Self::cpu("The CPU was asked for.")),
-            BackendChoice::Wgpu => gpu::open(true)
+            BackendChoice::Wgpu => gpu::open(true, cache)
                 .and_then(|adapter| accept(adapter, "It was asked for", cache))
                 .map_err(EngineError::Backend),
             BackendChoice::Auto => {
-                let taken = gpu::open(false)
+                let taken = gpu::open(false, cache)
                     .and_then(|adapter| accept(adapter, "A GPU was found", cache));
                 Ok(taken.unwrap_or_else(|reason| Self::cpu(&format!("On the CPU: {reason}"))))
             }

@@ -1,7 +1,9 @@
 //! A build without a GPU backend.
 
+use std::path::Path;
+
 use super::Adapter;
 
-pub(super) fn open(_software: bool) -> Result<Adapter, String> {
+pub(super) fn open(_software: bool, _cache: Option<&Path>) -> Result<Adapter, String> {
     Err("this program was built without a GPU backend.".to_owned())
 }

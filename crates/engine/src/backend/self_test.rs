@@ -85,15 +85,11 @@ fn passed(fingerprint: &str) -> String {
 
 /// Small models that have every layer kind between them.
 fn models() -> [(&'static str, ModelSpec); 4] {
-    let text = |ngrams, max_words| InputSpec::Text { buckets: 97, ngrams, max_words, unique: false };
-    let image =
-        InputSpec::Image { channels: 2, height: 20, width: 20, mean: 0.5, deviation: 0.5 };
-    let conv = |channels, kernel, stride, padding| LayerSpec::Conv2d {
-        channels,
-        kernel,
-        stride,
-        padding,
-    };
+    let text =
+        |ngrams, max_words| InputSpec::Text { buckets: 97, ngrams, max_words, unique: false };
+    let image = InputSpec::Image { channels: 2, height: 20, width: 20, mean: 0.5, deviation: 0.5 };
+    let conv =
+        |channels, kernel, stride, padding| LayerSpec::Conv2d { channels, kernel, stride, padding };
     let bag = vec![
         LayerSpec::EmbeddingBag { dimension: 24, combine: Combine::Sqrtn },
         LayerSpec::LayerNorm,
@@ -145,7 +141,8 @@ fn measure(
     let mut names = names.skip(usize::from(leaf.is_some()));
     let mut tensors = vec![("the loss".to_owned(), read(loss.inner())?)];
     if let Some(leaf) = leaf {
-        tensors.push(("the embedding's gradient".to_owned(), read(leaf.gradient(&mut gradients)?)?));
+        tensors
+            .push(("the embedding's gradient".to_owned(), read(leaf.gradient(&mut gradients)?)?));
     }
     tensors.extend(body.into_iter().map(|values| (names.next().unwrap_or_default(), values)));
     Ok(Measured { model, tensors })

@@ -152,7 +152,7 @@ impl Network {
         let mut reader = Reader { gradients, transaction: Transaction::default() };
         self.body.visit(&mut reader);
         let read = reader.transaction.try_execute().map_err(device_failed)?;
-        read.into_iter().map(|data| data.into_vec::<f32>().map_err(device_failed)).collect()
+        read.into_iter().map(|data| data.try_into_vec::<f32>().map_err(device_failed)).collect()
     }
 }
 

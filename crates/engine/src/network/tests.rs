@@ -8,9 +8,9 @@ use protocol::plan::Optimizer;
 
 use super::*;
 use crate::batch::Featurizer;
+use crate::initialize;
 use crate::optimizer::Rule;
 use crate::testing::{OPTIMIZERS, bag_spec, bits, dense_spec, sequence_spec, texts};
-use crate::initialize;
 
 #[test]
 fn parameters_lie_as_the_layout_says_for_every_preset_and_layer_kind() {
@@ -89,8 +89,7 @@ fn a_table_is_burns_embedding() {
         let mut gradients = reference_loss.backward();
         let theirs = embedding.weight.val().grad_remove(&mut gradients).unwrap().into_data();
         let theirs = theirs.as_slice::<f32>().unwrap();
-        let (loss, reference_loss): (f32, f32) =
-            (loss.into_scalar(), reference_loss.into_scalar());
+        let (loss, reference_loss): (f32, f32) = (loss.into_scalar(), reference_loss.into_scalar());
         assert!((loss - reference_loss).abs() < 1e-6, "{loss} {reference_loss}");
         let dimension = theirs.len() / embedding.weight.dims()[0];
         let mut seen = 0.0;
@@ -106,11 +105,7 @@ fn a_table_is_burns_embedding() {
     }
 }
 
-fn with_embedding(
-    network: &Network,
-    batch: &Batch,
-    device: &Device,
-) -> (Embedding, Tensor<1>) {
+fn with_embedding(network: &Network, batch: &Batch, device: &Device) -> (Embedding, Tensor<1>) {
     let weights = network.table.as_ref().unwrap().weights().to_vec();
     let [buckets, dimension] = *network.layout.tensors[0].shape.as_slice() else { panic!() };
     let mut embedding = EmbeddingConfig::new(buckets, dimension).init(device);
@@ -177,7 +172,8 @@ fn a_table_steps_as_if_all_of_it_were_stepped() {
         let featurizer = Featurizer::new(&spec).unwrap();
         let flat = initialize(&spec, 6).unwrap();
         let size = 211 * dimension as usize;
-        let table = || Table::new(TableKind::Bag(Combine::Mean), dimension as usize, flat[..size].to_vec());
+        let table =
+            || Table::new(TableKind::Bag(Combine::Mean), dimension as usize, flat[..size].to_vec());
         let (mut lazy, mut eager) = (table(), table());
         let mut of_lazy = TableOptimizer::new(Rule::new(optimizer), &lazy);
         let mut of_eager = TableOptimizer::new(Rule::new(optimizer), &eager);

@@ -108,8 +108,7 @@ fn burns(optimizer: &Optimizer) -> (ModuleOptimizer, f64) {
         Optimizer::Sgd { learning_rate, momentum, weight_decay } => {
             let momentum = (momentum > 0.0)
                 .then(|| MomentumConfig::new().with_momentum(momentum).with_dampening(0.0));
-            let decay =
-                (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32));
+            let decay = (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32));
             let config = SgdConfig::new().with_momentum(momentum).with_weight_decay(decay);
             (config.init(), learning_rate)
         }
