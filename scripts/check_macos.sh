@@ -6,7 +6,7 @@ set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."
 
-clippy=(cargo clippy --locked --workspace --all-targets)
+clippy=(cargo clippy --locked --workspace --all-targets --keep-going)
 
 if [ "$(uname -s)" = Darwin ]; then
   exec "${clippy[@]}" -- -D warnings

@@ -87,7 +87,8 @@ impl Trainers {
         let mut kept = self.kept.lock().await;
         kept.uses += 1;
         if kept.trainer.is_none() {
-            let started = Trainer::start(&self.command, &self.limits).await.map_err(|error| fault(&error))?;
+            let started =
+                Trainer::start(&self.command, &self.limits).await.map_err(|error| fault(&error))?;
             kept.trainer = Some(started.0);
         }
         Ok(kept)

@@ -13,6 +13,7 @@ mod clock;
 mod driver;
 mod evaluate;
 mod http;
+mod notice;
 pub mod prepare;
 mod register;
 mod start;
@@ -21,5 +22,8 @@ mod views;
 
 pub use data::{HubSettings, Sources};
 pub use http::Principal;
-pub use start::{ADDRESS_FILE, ADMIN_TOKEN_FILE, Running, Settings, StartError, start};
+pub use notice::{Notice, Observer, Phase};
+pub use start::{
+    ADDRESS_FILE, ADMIN_TOKEN_FILE, Running, Settings, StartError, start, start_observed,
+};
 pub use trainer::TrainerCommand;

@@ -52,7 +52,8 @@ pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
     let rows = limited(job, &dataset.train);
     let labels = |rows: &[&Row]| rows.iter().map(|row| row.label).collect::<Vec<_>>();
     let (rows, validation) = if job.run.target_accuracy > 0.0 {
-        let split = split_validation(job.seed, &labels(&rows), classes).map_err(|error| too_few_rows(&error))?;
+        let split = split_validation(job.seed, &labels(&rows), classes)
+            .map_err(|error| too_few_rows(&error))?;
         (picked(&rows, &split.train), Some(picked(&rows, &split.validation)))
     } else {
         (rows, None)
@@ -122,7 +123,8 @@ fn load(context: &StepContext, job: &JobSpec, say: &Say) -> Result<Prepared, Ste
             say(words(&progress));
         }
     };
-    let dataset = context.sources.load(&job.dataset, &mut progress).map_err(|error| data_fault(&error))?;
+    let dataset =
+        context.sources.load(&job.dataset, &mut progress).map_err(|error| data_fault(&error))?;
     say("dividing".to_owned());
     divide(job, &dataset).map_err(|error| StepFault::Hopeless(error.to_string()))
 }
@@ -229,4 +231,65 @@ pub(crate) fn check_model(
 ) -> Result<(), JobError> {
     let classes = u32::try_from(classes).unwrap_or(u32::MAX);
     job.model_spec(sample, classes).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use data::synthetic::Synthetic;
+
+    use super::*;
+
+    fn job(more: &serde_json::Value) -> JobSpec {
+        let mut job = serde_json::json!({
+            "name": "n", "model_type": "nlp", "dataset": "synthetic",
+            "data": { "partitions": 3, "train_limit": 100 }
+        });
+        for (field, value) in more.as_object().unwrap() {
+            job[field] = value.clone();
+        }
+        serde_json::from_value(job).unwrap()
+    }
+
+    fn texts(shard: &[u8]) -> BTreeSet<Vec<u8>> {
+        let rows = shard::read(shard).unwrap().rows;
+        rows.iter().map(|row| row.sample.bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn every_row_within_the_limit_is_in_one_partition() {
+        let dataset = Synthetic::Topics.generate();
+        let prepared = divide(&job(&serde_json::json!({})), &dataset).unwrap();
+        let rows: u64 = prepared.partitions.iter().map(|partition| partition.rows).sum();
+        assert_eq!((prepared.partitions.len(), rows), (3, 100));
+        for partition in &prepared.partitions {
+            assert_eq!(shard::read(&partition.shard).unwrap().rows.len() as u64, partition.rows);
+        }
+        assert_eq!(shard::read(&prepared.test).unwrap().rows, dataset.test);
+        assert_eq!(prepared.validation, None);
+        assert_eq!(divide(&job(&serde_json::json!({})), &dataset).unwrap(), prepared);
+    }
+
+    #[test]
+    fn the_validation_split_comes_from_train_and_is_not_trained_on() {
+        let dataset = Synthetic::Topics.generate();
+        let target = serde_json::json!({ "run": { "target_accuracy": 0.5 } });
+        let prepared = divide(&job(&target), &dataset).unwrap();
+        let validation = texts(prepared.validation.as_ref().unwrap());
+        assert!(!validation.is_empty());
+        let train: BTreeSet<Vec<u8>> =
+            dataset.train.iter().map(|row| row.sample.bytes().to_vec()).collect();
+        assert!(validation.is_subset(&train));
+        let rows: u64 = prepared.partitions.iter().map(|partition| partition.rows).sum();
+        let held = shard::read(prepared.validation.as_ref().unwrap()).unwrap().rows.len() as u64;
+        assert_eq!(rows + held, 100);
+    }
+
+    #[test]
+    fn more_partitions_than_rows_name_their_field() {
+        let dataset = Synthetic::Topics.generate();
+        let many = serde_json::json!({ "data": { "partitions": 11, "train_limit": 10 } });
+        assert_eq!(divide(&job(&many), &dataset).unwrap_err().field(), "data.partitions");
+    }
 }

@@ -137,7 +137,7 @@ mod tests {
         let sample = SampleShape::Image { channels: 1, height: 4, width: 4 };
         let spec = Preset::Mlp.spec(sample, 3).unwrap();
         let count = spec.layout().unwrap().parameters;
-        let flat: Vec<u8> = (0..count * 4).map(|i| (i % 251) as u8).collect();
+        let flat: Vec<u8> = (0..251).cycle().take(count * 4).collect();
         let model = blobs.put(&flat).unwrap();
         let (file, bytes, parameters) = write_file(&blobs, &spec, model).unwrap();
         let mut expected = model_file::header(&spec).unwrap();

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::driver::{self, DriverHandle, StepContext, renew_this_machine, this_machine};
 use crate::evaluate::Trainers;
 use crate::http::{self, Shared};
+use crate::notice::Observer;
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
 use crate::views::Views;
 
@@ -106,6 +107,14 @@ pub struct Running {
 /// # Errors
 /// See [`StartError`]; nothing runs then.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    start_observed(settings, Observer::default()).await
+}
+
+/// As [`start`], with somebody who hears what the coordinator does by itself.
+///
+/// # Errors
+/// See [`StartError`]; nothing runs then.
+pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Running, StartError> {
     let folder = settings.data_dir.clone();
     let prepared = tokio::task::spawn_blocking(move || open(&folder)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
@@ -124,6 +133,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         blobs: opened.blobs.clone(),
         sources: sources.clone(),
         trainers: trainers.clone(),
+        observer,
     };
     let parts = driver::Parts {
         store: opened.store,

@@ -1,1 +1,59 @@
-//! placeholder
+//! One running Constellation without its engine: settings, discovery, and the commands of the
+//! command line. Whoever has the engine says how a trainer is started.
+
+use std::path::PathBuf;
+
+use protocol::metrics::EvalMetrics;
+use protocol::model::ModelSpec;
+
+pub mod client;
+mod commands;
+pub mod discovery;
+pub mod job_file;
+pub mod logging;
+pub mod output;
+pub mod rounds;
+pub mod settings;
+
+pub use commands::{Command, run};
+use settings::BackendChoice;
+use trainer::TrainerCommand;
+
+/// What commands need from the program that has the engine.
+#[derive(Debug, Clone)]
+pub struct CommandContext {
+    /// The program whose subcommand `trainer` is the trainer.
+    pub program: PathBuf,
+    /// Measures a model on a dataset's test split, in this process.
+    pub evaluate: fn(EvaluateModel) -> anyhow::Result<EvalMetrics>,
+}
+
+impl CommandContext {
+    /// How a trainer with this backend is started.
+    ///
+    /// # Errors
+    /// Where there is no folder for what a GPU compiles.
+    pub fn trainer(
+        &self,
+        backend: BackendChoice,
+    ) -> Result<TrainerCommand, platform::folders::NoHome> {
+        let cache = platform::folders::cache()?;
+        let args = ["trainer", "--backend", &backend.to_string(), "--cache-dir"];
+        let mut args: Vec<String> = args.map(str::to_owned).to_vec();
+        args.push(cache.to_string_lossy().into_owned());
+        Ok(TrainerCommand { program: self.program.clone(), args })
+    }
+}
+
+/// A model to measure.
+#[derive(Debug, Clone)]
+pub struct EvaluateModel {
+    pub spec: ModelSpec,
+    /// A flat vector in layout order.
+    pub parameters: Vec<f32>,
+    /// Names of the model's outputs.
+    pub classes: Vec<String>,
+    pub dataset: String,
+    /// Where added datasets are, on the coordinator's machine.
+    pub uploads: PathBuf,
+}

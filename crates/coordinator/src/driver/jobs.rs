@@ -11,6 +11,7 @@ use super::steps::{RunningStep, StepKey, StepOutcome, Task};
 use super::sweep::prepared_blobs;
 use super::{Driver, Refusal};
 use crate::clock;
+use crate::notice::Notice;
 use crate::register::NewModel;
 use crate::store::JobRow;
 use crate::views::job_view;
@@ -104,11 +105,7 @@ impl Driver {
     /// Runs the step that the job waits for, and no other.
     pub(super) fn match_steps(&mut self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
-        let wanted = row
-            .machine
-            .outstanding()
-            .into_iter()
-            .find_map(|effect| Some((StepKey::of(&effect)?, effect)));
+        let wanted = wanted_step(&row.machine);
         let running = self.running.get(&id).map(|step| step.key);
         if running == wanted.as_ref().map(|(key, _)| *key) {
             return;
@@ -126,6 +123,16 @@ impl Driver {
         };
         let cancel = self.steps.spawn(key, task, self.handle.clone());
         self.running.insert(id, RunningStep { key, cancel, note: None });
+    }
+
+    /// Says which step of a job a restart takes up again.
+    pub(super) fn tell_resumed(&self, id: JobId) {
+        let Some(row) = self.state.jobs.get(&id) else { return };
+        if let Some((key, _)) = wanted_step(&row.machine) {
+            let notice =
+                Notice::Resumed { job: id, round: row.machine.round(), phase: key.phase() };
+            self.steps.observer.tell(&notice);
+        }
     }
 
     pub(super) fn step_ended(
@@ -208,4 +215,9 @@ impl Driver {
             Ok(None) | Err(_) => Err(Refusal::MissingBlob(*hash)),
         })
     }
+}
+
+/// The step that a job waits for, if any.
+fn wanted_step(machine: &Machine) -> Option<(StepKey, Effect)> {
+    machine.outstanding().into_iter().find_map(|effect| Some((StepKey::of(&effect)?, effect)))
 }

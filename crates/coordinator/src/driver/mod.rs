@@ -145,6 +145,7 @@ impl Driver {
         self.sweep_all();
         let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
         for job in jobs {
+            self.tell_resumed(job);
             self.match_steps(job);
         }
         loop {

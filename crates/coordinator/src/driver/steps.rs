@@ -15,6 +15,7 @@ use super::{DriverHandle, Refusal};
 use crate::aggregate::{self, Aggregation};
 use crate::blobs::Blobs;
 use crate::evaluate::Trainers;
+use crate::notice::{Notice, Observer, Phase};
 use crate::register::{self, NewModel};
 use crate::store::StoreError;
 use crate::{evaluate, prepare};
@@ -34,6 +35,15 @@ pub(super) enum StepKey {
 }
 
 impl StepKey {
+    pub(super) const fn phase(self) -> Phase {
+        match self {
+            Self::Prepare => Phase::Preparing,
+            Self::Aggregate { .. } => Phase::Aggregating,
+            Self::Evaluate { .. } => Phase::Evaluating,
+            Self::Register => Phase::Registering,
+        }
+    }
+
     /// None for effects that are done at once.
     pub(super) fn of(effect: &Effect) -> Option<Self> {
         match effect {
@@ -115,6 +125,7 @@ pub(crate) struct StepContext {
     pub(crate) blobs: Blobs,
     pub(crate) sources: Arc<Sources>,
     pub(crate) trainers: Trainers,
+    pub(crate) observer: Observer,
 }
 
 /// How a step tells how far it is.
@@ -239,6 +250,7 @@ async fn attempt(
         }
         Effect::Aggregate { round, base, updates, seat_rows } => {
             let parameters = parameters(task)?;
+            context.observer.tell(&Notice::Aggregating { job: task.job, round: *round });
             let (blobs, updates, round) = (context.blobs.clone(), updates.clone(), *round);
             let work = Aggregation { base: *base, updates, seat_rows: *seat_rows, parameters };
             let ended = cancel.clone();

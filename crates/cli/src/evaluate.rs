@@ -1,0 +1,37 @@
+//! Measures a model on a dataset in this process, for `model eval`.
+
+
+use anyhow::{Context, bail};
+use data::Sources;
+use engine::{Compute, Ended};
+use node::EvaluateModel;
+use protocol::metrics::EvalMetrics;
+
+pub(crate) fn run(task: EvaluateModel) -> anyhow::Result<EvalMetrics> {
+    let dataset = Sources::from_environment(task.uploads).load(&task.dataset, &mut |_| {})?;
+    task.spec.check_input(dataset.info.sample).context("the dataset has other rows")?;
+    if dataset.info.classes != task.classes {
+        bail!(
+            "the model tells {} apart, but the classes of '{}' are {}",
+            task.classes.join(", "),
+            task.dataset,
+            dataset.info.classes.join(", ")
+        );
+    }
+    let compute = Compute::cpu("models are measured on the CPU");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = u32::try_from(threads).unwrap_or(1);
+    let ended = engine::evaluate(
+        &compute,
+        &task.spec,
+        &task.parameters,
+        &dataset.test,
+        threads,
+        &|| false,
+        &mut |_| {},
+    )?;
+    match ended {
+        Ended::Done(metrics) => Ok(metrics),
+        Ended::Stopped { .. } => bail!("the measurement was stopped"),
+    }
+}

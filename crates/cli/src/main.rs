@@ -1,0 +1,48 @@
+//! The program `constellation`: node's commands, and those that need the engine in this process.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use node::CommandContext;
+
+mod evaluate;
+mod simulate;
+mod trainer;
+
+/// Trains models on the machines that a company already has.
+#[derive(Debug, Parser)]
+#[command(name = "constellation", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Node(node::Command),
+    /// Run a job file with many partitions in this process, without a network
+    Simulate(simulate::SimulateArguments),
+    /// Train for the process that started this one
+    #[command(hide = true)]
+    Trainer(trainer::TrainerArguments),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Node(command) => match std::env::current_exe() {
+            Ok(program) => node::run(command, &CommandContext { program, evaluate: evaluate::run }),
+            Err(error) => fail(&anyhow::Error::from(error).context("this program can't be found")),
+        },
+        Command::Simulate(arguments) => match simulate::run(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
+        Command::Trainer(arguments) => trainer::run(arguments),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    node::output::error(error);
+    ExitCode::FAILURE
+}

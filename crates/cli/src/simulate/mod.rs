@@ -1,0 +1,79 @@
+//! `constellation simulate`: the round machine and the engine in one process, with many partitions
+//! and no network. The same job file gives the same model as a cluster does.
+//!
+//! Time is virtual: a simulated device takes a fixed time for a row, and the clock goes from one
+//! event to the next. So the order of events does not depend on this machine either.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use data::Sources;
+use engine::{BackendChoice, Compute};
+
+mod course;
+mod crew;
+mod math;
+mod show;
+
+use course::Course;
+use show::Show;
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArguments {
+    /// A job file; see assets/jobs for samples
+    file: PathBuf,
+    /// Devices that are simulated
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    devices: u32,
+    /// Rows that a simulated device trains on in a second of virtual time
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    rows_per_second: u32,
+    #[arg(long, value_enum, default_value_t = Backend::Cpu)]
+    backend: Backend,
+    /// Save the model as safetensors
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print results as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The engine's choices as words of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    Auto,
+    Cpu,
+    Wgpu,
+}
+
+impl From<Backend> for BackendChoice {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Auto => Self::Auto,
+            Backend::Cpu => Self::Cpu,
+            Backend::Wgpu => Self::Wgpu,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
+    let job = node::job_file::read(&arguments.file)?;
+    let cache = platform::folders::cache().ok();
+    let compute = Compute::choose(arguments.backend.into(), cache.as_deref())?;
+    let mut show = Show::new(arguments.json)?;
+    show.doing("loading the dataset");
+    // What people added to a coordinator is in its folder, here as in `coordinator`.
+    let uploads = node::settings::data_dir(None, "coordinator")?.join("datasets");
+    let sources = Sources::from_environment(uploads);
+    let dataset = sources.load(&job.dataset, &mut |progress| show.loading(&progress))?;
+    let prepared = coordinator::prepare::divide(&job, &dataset)?;
+    drop(dataset);
+    let mut course = Course::new(job, prepared, compute, arguments)?;
+    let file = course.run(&mut show)?;
+    if let Some(path) = &arguments.output {
+        platform::files::write_private(path, &file)
+            .with_context(|| format!("can't write {}", path.display()))?;
+    }
+    show.end(&course.last_line(&file))
+}

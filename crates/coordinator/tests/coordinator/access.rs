@@ -1,0 +1,191 @@
+//! Who may do what.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::device::{Device, registration};
+use crate::support::{Coordinator, answer, client};
+
+/// Paths that answer without a token.
+const PUBLIC: [(&str, &str); 1] = [("get", "/health")];
+
+/// Every operation of the OpenAPI document, with ids that fit.
+async fn operations(coordinator: &Coordinator) -> Vec<(Method, String, String)> {
+    let (status, document) = answer(coordinator.request(Method::GET, "/openapi.json", "")).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let concrete = path
+                .replace("{hash}", &"0".repeat(64))
+                .replace("{name}", "some")
+                .replace("{id}", "01890a5d-ac96-774b-bcce-b302099a8057");
+            // A device looks only under a lease.
+            let under =
+                if method == "head" { "?lease=01890a5d-ac96-774b-bcce-b302099a8057" } else { "" };
+            let asked = method.to_uppercase().parse().unwrap();
+            operations.push((asked, path.clone(), format!("{concrete}{under}")));
+        }
+    }
+    assert!(operations.len() > 30, "{}", operations.len());
+    operations
+}
+
+#[tokio::test]
+async fn nothing_but_the_public_list_answers_without_a_token() {
+    let coordinator = Coordinator::start().await;
+    for token in ["", "constellation-admin-guessed"] {
+        for (method, path, concrete) in operations(&coordinator).await {
+            let is_public = PUBLIC.contains(&(method.as_str().to_lowercase().as_str(), &path));
+            let request = coordinator.request(method.clone(), &concrete, token);
+            let response = request.send().await.unwrap();
+            if is_public {
+                assert_eq!(response.status(), StatusCode::OK, "{method} {path}");
+            } else {
+                assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+                assert_eq!(response.headers()["www-authenticate"], "Bearer");
+            }
+        }
+    }
+}
+
+/// For each operation the roles that get past the door: one letter each, as in the route table of
+/// the crate's documentation.
+#[tokio::test]
+async fn each_role_gets_past_its_own_doors_only() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let tokens = [
+        ("viewer", coordinator.token("viewer").await),
+        ("join", coordinator.token("join").await),
+        ("device", device.token),
+        ("admin", coordinator.admin.clone()),
+    ];
+    let mut table = Vec::new();
+    for (method, path, concrete) in operations(&coordinator).await {
+        let mut allowed = Vec::new();
+        for (role, token) in &tokens {
+            let request = coordinator.request(method.clone(), &concrete, token);
+            let response = request.send().await.unwrap();
+            assert_ne!(response.status(), StatusCode::UNAUTHORIZED);
+            // What is forbidden for another reason than the role has a kind of its own.
+            let forbidden = response.status() == StatusCode::FORBIDDEN && {
+                let body: Value = response.json().await.unwrap_or_default();
+                let of_role = body["detail"].as_str().is_none_or(|detail| {
+                    detail.starts_with("this token may not do that")
+                        && !detail.contains("of that device")
+                });
+                method == Method::HEAD || of_role
+            };
+            if !forbidden {
+                allowed.push(*role);
+            }
+        }
+        table.push(format!("{method:6} {path:28} {}", allowed.join(" ")));
+    }
+    table.sort();
+    insta::assert_snapshot!(table.join("\n"));
+}
+
+#[tokio::test]
+async fn a_device_speaks_for_itself_alone() {
+    let coordinator = Coordinator::start().await;
+    let one = Device::enrol(&coordinator, "one").await;
+    let other = Device::enrol(&coordinator, "other").await;
+    let path = format!("/devices/{}/heartbeat", other.id);
+    let beat = json!({ "state": "waiting" });
+    let (status, body) = one.ask(&coordinator, Method::POST, &path, beat.clone()).await;
+    assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("forbidden")));
+    let (status, _) = other.ask(&coordinator, Method::POST, &path, beat).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn registering_again_is_the_same_device_with_a_new_token() {
+    let coordinator = Coordinator::start().await;
+    let join = coordinator.token("join").await;
+    let register = || {
+        let request = coordinator.request(Method::POST, "/devices/register", &join);
+        answer(request.json(&registration("one")))
+    };
+    let (_, first) = register().await;
+    let (status, second) = register().await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(first["id"], second["id"]);
+    assert_ne!(first["token"], second["token"]);
+    assert_eq!(coordinator.get("/devices").await.as_array().unwrap().len(), 1);
+    let path = format!("/devices/{}/next-job", first["id"].as_str().unwrap());
+    for (token, expected) in
+        [(&first["token"], StatusCode::UNAUTHORIZED), (&second["token"], StatusCode::NO_CONTENT)]
+    {
+        let request = coordinator.request(Method::GET, &path, token.as_str().unwrap());
+        assert_eq!(request.send().await.unwrap().status(), expected);
+    }
+    // Another worker on the same machine is another device.
+    let mut instance = registration("one");
+    instance["instance"] = json!(1);
+    assert_ne!(coordinator.post("/devices/register", instance).await["id"], first["id"]);
+}
+
+#[tokio::test]
+async fn a_revoked_device_is_out_at_once_and_only_an_admin_lets_it_in_again() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let join = coordinator.token("join").await;
+    let revoked = coordinator.post(&format!("/devices/{}/revoke", device.id), Value::Null).await;
+    assert_eq!((&revoked["revoked"], &revoked["is_active"]), (&json!(true), &json!(false)));
+    let path = format!("/devices/{}/next-job", device.id);
+    let (status, _) = answer(coordinator.request(Method::GET, &path, &device.token)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let request = coordinator.request(Method::POST, "/devices/register", &join);
+    let (status, body) = answer(request.json(&registration("one"))).await;
+    assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("device-revoked")));
+    assert_eq!(Device::enrol(&coordinator, "one").await.id, device.id);
+    assert_eq!(coordinator.get("/devices").await[0]["revoked"], json!(false));
+}
+
+#[tokio::test]
+async fn tokens_end_when_they_are_deleted_but_never_the_last_admin_s() {
+    let coordinator = Coordinator::start().await;
+    let viewer = coordinator.post("/tokens", json!({ "role": "viewer", "name": "wall" })).await;
+    let look = || {
+        let token = viewer["token"].as_str().unwrap();
+        coordinator.request(Method::GET, "/jobs", token).send()
+    };
+    assert_eq!(look().await.unwrap().status(), StatusCode::OK);
+    let path = format!("/tokens/{}", viewer["id"].as_str().unwrap());
+    let (status, _) = coordinator.ask(Method::DELETE, &path, None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(look().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let (status, body) = coordinator.ask(Method::DELETE, &path, None).await;
+    assert_eq!((status, &body["type"]), (StatusCode::NOT_FOUND, &json!("unknown-token")));
+
+    let tokens = coordinator.get("/tokens").await;
+    let own = tokens.as_array().unwrap().iter().find(|token| token["role"] == "admin").unwrap();
+    let path = format!("/tokens/{}", own["id"].as_str().unwrap());
+    let (status, body) = coordinator.ask(Method::DELETE, &path, None).await;
+    assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("last-admin")));
+}
+
+#[tokio::test]
+async fn the_documentation_is_public_and_comes_from_here() {
+    let coordinator = Coordinator::start().await;
+    let url = format!("{}/docs/", coordinator.running.url());
+    let page = client().get(url).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    let page = page.text().await.unwrap();
+    assert!(page.contains("swagger-ui") && !page.contains("https://"), "{page}");
+    let (status, _) = answer(coordinator.request(Method::GET, "/docs/none.js", "")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_peer_from_the_future_is_told_so() {
+    let coordinator = Coordinator::start().await;
+    let url = format!("{}/health", coordinator.running.url());
+    let ask = |version: &'static str| client().get(&url).header("Constellation-Protocol", version);
+    let (status, body) = answer(ask("2")).await;
+    assert_eq!((status, &body["type"]), (StatusCode::BAD_REQUEST, &json!("protocol-version")));
+    let response = ask("1").send().await.unwrap();
+    assert_eq!(response.headers()["constellation-protocol"], "1");
+}

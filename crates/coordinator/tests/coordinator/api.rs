@@ -1,0 +1,204 @@
+//! The kept paths, with the bodies that clients of the old system know, and the added ones beside
+//! them.
+
+use protocol::BlobHash;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::device::{Device, registration};
+use crate::support::{Coordinator, redacted, tiny_job};
+
+fn snapshot(name: &str, body: Value) {
+    insta::assert_json_snapshot!(name, redacted(body));
+}
+
+/// One test for all, since each step needs the one before.
+#[tokio::test]
+async fn every_kept_path_from_registration_to_the_downloaded_model() {
+    let coordinator = Coordinator::start().await;
+    snapshot("health", coordinator.get("/health").await);
+    snapshot("no_jobs", coordinator.get("/jobs").await);
+
+    let registered = coordinator.post("/devices/register", registration("one")).await;
+    snapshot("registered", registered.clone());
+    snapshot("devices", coordinator.get("/devices").await);
+    let text = |field: &str| registered[field].as_str().unwrap().to_owned();
+    let device = Device { id: text("id"), token: text("token") };
+    let beat = json!({ "state": "held", "reason": "on_battery", "of_a_later_version": 1 });
+    let path = format!("/devices/{}/heartbeat", device.id);
+    let (_, beat) = device.ask(&coordinator, Method::POST, &path, beat).await;
+    snapshot("heartbeat", beat);
+    snapshot("devices_held", coordinator.get("/devices").await);
+    assert!(device.next_job(&coordinator, 0).await.is_none());
+
+    let (status, created) = coordinator.ask(Method::POST, "/jobs", Some(tiny_job())).await;
+    assert_eq!(status, StatusCode::CREATED);
+    snapshot("job_created", created.clone());
+    let job = format!("/jobs/{}", created["id"].as_str().unwrap());
+    coordinator.post(&format!("{job}/start"), Value::Null).await;
+
+    let lease = device.next_job(&coordinator, 60).await.unwrap();
+    snapshot("lease", serde_json::to_value(&lease).unwrap());
+    snapshot("job_running", coordinator.get(&job).await);
+    let progress = json!({ "step": 1, "steps": 1, "loss": 0.5, "examples_per_second": 10.0 });
+    let path = format!("/leases/{}/progress", lease.id);
+    let (_, progress) = device.ask(&coordinator, Method::POST, &path, progress).await;
+    snapshot("progress", progress);
+    device.work(&coordinator).await;
+    let again = device.next_job(&coordinator, 60).await.unwrap();
+    assert_eq!(again.round, 2);
+    device.work(&coordinator).await;
+
+    let id = created["id"].as_str().unwrap();
+    snapshot("job_completed", coordinator.job_in(id, "completed").await);
+    snapshot("jobs", coordinator.get("/jobs").await);
+    snapshot("rounds", coordinator.get(&format!("{job}/rounds")).await);
+    snapshot("metrics", coordinator.get(&format!("{job}/metrics")).await);
+    let models = coordinator.get("/models").await;
+    snapshot("models", models.clone());
+    snapshot("card", coordinator.get("/models/tiny/card").await);
+
+    let path = models[0]["checkpoint_path"].as_str().unwrap();
+    let request = coordinator.request(Method::GET, path, &coordinator.admin);
+    let response = request.send().await.unwrap();
+    let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
+    assert_eq!(disposition, "attachment; filename=\"tiny-v1.safetensors\"");
+    let bytes = response.bytes().await.unwrap();
+    assert_eq!(BlobHash::of(&bytes).to_string(), models[0]["blake3"].as_str().unwrap());
+
+    let body = json!({ "name": "tiny", "job": id, "round": 1 });
+    let (status, second) = coordinator.ask(Method::POST, "/models", Some(body)).await;
+    assert_eq!((status, &second["version"]), (StatusCode::CREATED, &json!(2)));
+    let newest = coordinator.get("/models/tiny").await;
+    assert_eq!(newest["id"], second["id"]);
+    assert_eq!(coordinator.get("/models/tiny?version=1").await["id"], models[0]["id"]);
+
+    snapshot("cleanup", coordinator.post("/devices/cleanup", Value::Null).await);
+    let gone = coordinator.post("/devices/cleanup?inactive_days=0", Value::Null).await;
+    assert_eq!(gone["removed"], json!([device.id]));
+    assert_eq!(coordinator.get("/devices").await, json!([]));
+}
+
+#[tokio::test]
+async fn complete_closes_now_and_keeps_what_there_is() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    coordinator.job_in(&id, "running").await;
+    let (status, body) = coordinator.ask(Method::POST, &format!("/jobs/{id}/complete"), None).await;
+    assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("job-status")));
+    device.work(&coordinator).await;
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+    coordinator.post(&format!("/jobs/{id}/complete"), Value::Null).await;
+    let job = coordinator.job_in(&id, "completed").await;
+    assert_eq!(job["current_epoch"], 1);
+    assert!(coordinator.get("/models/tiny").await["evaluation"]["accuracy"].is_f64());
+}
+
+#[tokio::test]
+async fn the_document_names_every_path_of_the_design() {
+    let coordinator = Coordinator::start().await;
+    let document = coordinator.get("/openapi.json").await;
+    for (method, path) in [
+        ("get", "/health"),
+        ("get", "/devices"),
+        ("post", "/devices/register"),
+        ("post", "/devices/cleanup"),
+        ("post", "/devices/{id}/heartbeat"),
+        ("get", "/devices/{id}/next-job"),
+        ("post", "/devices/{id}/revoke"),
+        ("get", "/jobs"),
+        ("post", "/jobs"),
+        ("get", "/jobs/{id}"),
+        ("post", "/jobs/{id}/start"),
+        ("post", "/jobs/{id}/complete"),
+        ("post", "/jobs/{id}/pause"),
+        ("post", "/jobs/{id}/resume"),
+        ("post", "/jobs/{id}/cancel"),
+        ("get", "/jobs/{id}/rounds"),
+        ("get", "/jobs/{id}/metrics"),
+        ("get", "/models"),
+        ("post", "/models"),
+        ("get", "/models/{name}/download"),
+        ("get", "/events"),
+        ("get", "/datasets"),
+        ("post", "/datasets"),
+        ("get", "/blobs/{hash}"),
+        ("put", "/blobs/{hash}"),
+        ("put", "/leases/{id}/update"),
+        ("post", "/leases/{id}/progress"),
+        ("get", "/tokens"),
+        ("post", "/tokens"),
+    ] {
+        assert!(document["paths"][path][method].is_object(), "{method} {path}");
+    }
+    let version = document["openapi"].as_str().unwrap();
+    assert!(version.starts_with("3.1"), "{version}");
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let takes_token = operation["security"].is_array();
+            assert_eq!(takes_token, path != "/health", "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_prometheus_text() {
+    let coordinator = Coordinator::start().await;
+    Device::enrol(&coordinator, "one").await;
+    let request = coordinator.request(Method::GET, "/metrics", &coordinator.token("viewer").await);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let text = response.text().await.unwrap();
+    assert!(text.contains("constellation_devices{state=\"waiting\"} 1\n"), "{text}");
+    let documented = include_str!("../../../../docs/metrics.md");
+    for line in text.lines() {
+        let name = line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ");
+        let name = name.split([' ', '{']).next().unwrap();
+        assert!(documented.contains(&format!("`{name}`")), "{name} is not in docs/metrics.md");
+    }
+}
+
+#[tokio::test]
+async fn datasets_are_listed_and_a_file_becomes_one() {
+    let coordinator = Coordinator::start().await;
+    let names = |list: &Value| -> Vec<String> {
+        let names = list.as_array().unwrap().iter();
+        names.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = names(&coordinator.get("/datasets").await);
+    for kept in ["synthetic", "ag_news", "imdb", "yelp", "amazon"] {
+        assert!(before.contains(&kept.to_owned()), "{kept}");
+    }
+    let rows: String = (0..40)
+        .map(|row| format!("\"text number {row}\",{}\n", if row % 2 == 0 { "even" } else { "odd" }))
+        .collect();
+    let file = format!("text,label\n{rows}");
+    let request = coordinator.request(
+        Method::POST,
+        "/datasets?name=numbers&filename=numbers.csv",
+        &coordinator.admin,
+    );
+    let (status, added) = crate::support::answer(request.body(file.clone())).await;
+    assert_eq!(status, StatusCode::CREATED, "{added}");
+    assert_eq!(added["info"]["classes"], json!(["even", "odd"]));
+    assert!(names(&coordinator.get("/datasets").await).contains(&"numbers".to_owned()));
+
+    let form = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nform\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"rows.csv\"\r\n\r\n\
+         {file}\r\n--b--\r\n"
+    );
+    let request = coordinator.request(Method::POST, "/datasets", &coordinator.admin);
+    let request = request.header("content-type", "multipart/form-data; boundary=b");
+    let (status, added) = crate::support::answer(request.body(form)).await;
+    assert_eq!((status, &added["info"]["name"]), (StatusCode::CREATED, &json!("form")));
+
+    let request = coordinator.request(
+        Method::POST,
+        "/datasets?name=numbers&filename=numbers.csv",
+        &coordinator.admin,
+    );
+    let (status, body) = crate::support::answer(request.body(file)).await;
+    assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("name-taken")));
+}

@@ -1,0 +1,147 @@
+//! A full disk: clear answers, nothing lost, and everything goes on when there is room again.
+//!
+//! Needs a small file system of its own, and so root on Linux; elsewhere the tests say that they
+//! skip.
+
+use std::path::Path;
+use std::process::Command;
+
+use coordinator::Settings;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::device::{Device, update};
+use crate::support::{Coordinator, settings, tiny_job};
+
+/// A mounted memory disk of 2 MB, or why there is none.
+struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(folder.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self { folder }),
+            Ok(output) => {
+                let words = String::from_utf8_lossy(&output.stderr);
+                println!("skipped: no small disk can be mounted here: {}", words.trim());
+                None
+            }
+            Err(error) => {
+                println!("skipped: no small disk can be mounted here: {error}");
+                None
+            }
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        // What isn't the coordinator's data lies elsewhere.
+        let mut settings = settings(&self.folder.path().join("data"));
+        settings.sources.uploads = std::env::temp_dir().join("no-uploads");
+        settings
+    }
+
+    /// Leaves no room at all.
+    fn fill(&self) -> Ballast<'_> {
+        let path = self.folder.path().join("ballast");
+        let mut size = 2 << 20;
+        while size > 0 {
+            let there = std::fs::metadata(&path).map_or(0, |file| file.len());
+            let more = vec![1; usize::try_from(there).unwrap() + size];
+            if std::fs::write(&path, more).is_err() {
+                size /= 2;
+            }
+        }
+        Ballast { path: self.folder.path() }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(self.folder.path()).output());
+    }
+}
+
+struct Ballast<'a> {
+    path: &'a Path,
+}
+
+impl Ballast<'_> {
+    fn remove(self) {
+        std::fs::remove_file(self.path.join("ballast")).unwrap();
+    }
+}
+
+async fn coordinator(disk: &SmallDisk) -> Coordinator {
+    let settings = disk.settings();
+    let admin = settings.data_dir.join("admin-token");
+    let running = coordinator::start(settings).await.unwrap();
+    let copy = TempDir::new().unwrap();
+    std::fs::copy(admin, copy.path().join("admin-token")).unwrap();
+    Coordinator::around(running, copy)
+}
+
+#[tokio::test]
+async fn writes_are_refused_and_nothing_acknowledged_is_lost() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let coordinator = coordinator(&disk).await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    let lease = device.next_job(&coordinator, 60).await.unwrap();
+
+    let ballast = disk.fill();
+    let mut refused = 0;
+    // The database has a little room of its own until its file must grow.
+    for _ in 0..1000 {
+        let (status, body) = coordinator.ask(Method::POST, "/jobs", Some(tiny_job())).await;
+        if status == StatusCode::INSUFFICIENT_STORAGE {
+            assert_eq!(body["type"], "disk-full");
+            refused += 1;
+            break;
+        }
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+    }
+    assert_eq!(refused, 1);
+    let jobs = coordinator.get("/jobs").await.as_array().unwrap().len();
+    let bytes = update(&lease);
+    let hash = protocol::BlobHash::of(&bytes);
+    let sent = device.upload(&coordinator, lease.id, hash, 0, bytes.clone()).await;
+    assert_eq!(sent.status(), StatusCode::INSUFFICIENT_STORAGE);
+
+    ballast.remove();
+    assert_eq!(coordinator.get("/jobs").await.as_array().unwrap().len(), jobs);
+    let (status, answer) = device.report(&coordinator, &lease, bytes).await;
+    assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("accepted")));
+    device.work(&coordinator).await;
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+    coordinator.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_step_waits_for_room_and_says_so() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let coordinator = coordinator(&disk).await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let mut job = tiny_job();
+    job["data"]["train_limit"] = json!(0);
+    // Its shards do not fit.
+    let large = vec![1; 900 << 10];
+    let ballast = disk.folder.path().join("ballast");
+    std::fs::write(&ballast, large).unwrap();
+    let id = coordinator.start_job(job).await;
+    let waits = |job: &serde_json::Value| {
+        job["reason"].as_str().is_some_and(|reason| reason.contains("disk is full"))
+    };
+    let job = coordinator.job_when(&id, waits).await;
+    assert_eq!(job["status"], "preparing");
+    std::fs::remove_file(ballast).unwrap();
+    coordinator.job_in(&id, "running").await;
+    device.work(&coordinator).await;
+    coordinator.running.stop().await;
+}

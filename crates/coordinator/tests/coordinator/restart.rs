@@ -1,0 +1,129 @@
+//! The coordinator dies in the middle of each phase: what was acknowledged is there, and the job
+//! goes on to the same model.
+
+use protocol::BlobHash;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::device::{Device, update};
+use crate::support::{Coordinator, tiny_job};
+
+/// The model that the tiny job ends with, undisturbed.
+async fn undisturbed() -> Value {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    finish(&coordinator, &device, &id).await
+}
+
+/// Does what is left of the job; gives the hash of its model.
+async fn finish(coordinator: &Coordinator, device: &Device, id: &str) -> Value {
+    loop {
+        let path = format!("/jobs/{id}");
+        let job = coordinator.get(&path).await;
+        if job["status"] == "completed" {
+            return job["model_blake3"].clone();
+        }
+        if device.work(coordinator).await == 0 {
+            let done = job["current_epoch"].clone();
+            let moved = |job: &Value| {
+                job["status"] == "completed"
+                    || job["current_epoch"] != done
+                    || (job["status"] == "running" && device_may_work(job))
+            };
+            coordinator.job_when(id, moved).await;
+        }
+    }
+}
+
+fn device_may_work(job: &Value) -> bool {
+    job["reason"].as_str().is_some_and(|reason| reason.contains("waiting for a device"))
+}
+
+/// A coordinator and a device that is enrolled with it.
+async fn pair() -> (Coordinator, Device) {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    (coordinator, device)
+}
+
+#[tokio::test]
+async fn dying_at_any_moment_of_a_round_changes_nothing_of_the_model() {
+    let expected = undisturbed().await;
+    let (first, device) = pair().await;
+    let id = first.start_job(tiny_job()).await;
+
+    // While it prepares (or just after: both must do).
+    let second = first.after_a_crash().await;
+    second.job_in(&id, "running").await;
+
+    // With a lease out and half an upload in.
+    let lease = device.next_job(&second, 60).await.unwrap();
+    let bytes = update(&lease);
+    let hash = BlobHash::of(&bytes);
+    let third = second.after_a_crash().await;
+    assert_eq!(device.next_job(&third, 0).await.unwrap().id, lease.id, "the lease is kept");
+
+    // With an update stored and reported, and the answer lost.
+    let (_, answer) = device.report(&third, &lease, bytes).await;
+    assert_eq!(answer["outcome"], "accepted");
+    let fourth = third.after_a_crash().await;
+    let (status, answer) = device.tell(&fourth, lease.id, hash).await;
+    assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("duplicate")));
+
+    // Between the last report of a round and the next round: aggregating or evaluating.
+    device.work(&fourth).await;
+    let fifth = fourth.after_a_crash().await;
+    fifth.job_when(&id, |job| job["current_epoch"] == 1).await;
+
+    // In the last round's end: aggregating, evaluating or registering.
+    device.work(&fifth).await;
+    let sixth = fifth.after_a_crash().await;
+    let finished = finish(&sixth, &device, &id).await;
+    assert_eq!(finished, expected);
+    assert_eq!(sixth.get("/models").await.as_array().unwrap().len(), 1);
+
+    // After its end there is nothing left to do.
+    let seventh = sixth.after_a_crash().await;
+    let job = seventh.get(&format!("/jobs/{id}")).await;
+    assert_eq!((&job["status"], &job["model_blake3"]), (&json!("completed"), &expected));
+    assert_eq!(seventh.get("/models").await.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn half_an_upload_survives() {
+    let (first, device) = pair().await;
+    first.start_job(tiny_job()).await;
+    let lease = device.next_job(&first, 60).await.unwrap();
+    let bytes = update(&lease);
+    let hash = BlobHash::of(&bytes);
+    // The rest doesn't come: a body shorter than the blob leaves what there is.
+    let half = bytes[..bytes.len() / 2].to_vec();
+    crate::uploads::broken_upload(&first, &device, lease.id, hash, &half).await;
+    let second = first.after_a_crash().await;
+    let path = format!("/blobs/{hash}?lease={}", lease.id);
+    let head = second.request(Method::HEAD, &path, &device.token).send().await.unwrap();
+    assert_eq!(head.headers()["upload-offset"], half.len().to_string().as_str());
+    let rest = bytes[half.len()..].to_vec();
+    let sent = device.upload(&second, lease.id, hash, half.len() as u64, rest).await;
+    assert_eq!(sent.status(), StatusCode::CREATED);
+    let (_, answer) = device.tell(&second, lease.id, hash).await;
+    assert_eq!(answer["outcome"], "accepted");
+}
+
+#[tokio::test]
+async fn an_orderly_restart_keeps_people_devices_and_jobs() {
+    let (coordinator, device) = pair().await;
+    let viewer = coordinator.token("viewer").await;
+    let job = coordinator.post("/jobs", tiny_job()).await;
+    let cluster = coordinator.running.cluster_id.clone();
+    let (admin, devices) = (coordinator.admin.clone(), coordinator.get("/devices").await);
+    let coordinator = coordinator.restart().await;
+    assert_eq!(coordinator.running.cluster_id, cluster);
+    assert_eq!(coordinator.admin, admin);
+    assert_eq!(coordinator.get("/devices").await[0]["id"], devices[0]["id"]);
+    assert_eq!(coordinator.get("/jobs").await[0], job);
+    let look = coordinator.request(Method::GET, "/jobs", &viewer).send().await.unwrap();
+    assert_eq!(look.status(), StatusCode::OK);
+    assert!(device.next_job(&coordinator, 0).await.is_none());
+}

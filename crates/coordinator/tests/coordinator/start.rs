@@ -1,0 +1,81 @@
+//! What keeps a coordinator from starting, in words that say what to change.
+
+use std::os::unix::fs::PermissionsExt;
+
+use coordinator::StartError;
+use tempfile::TempDir;
+
+use crate::support::{Coordinator, settings};
+
+#[tokio::test]
+async fn an_occupied_port() {
+    let running = Coordinator::start().await;
+    let folder = TempDir::new().unwrap();
+    let mut second = settings(folder.path());
+    second.listen = running.running.address;
+    let error = coordinator::start(second).await.unwrap_err();
+    assert!(matches!(error, StartError::AddressInUse { .. }), "{error}");
+    assert!(error.to_string().contains("--listen"), "{error}");
+    // The folder is free again.
+    coordinator::start(settings(folder.path())).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_in_use() {
+    let first = Coordinator::start().await;
+    let error = coordinator::start(settings(first.folder.path())).await.unwrap_err();
+    assert!(matches!(error, StartError::DataDirLocked { .. }), "{error}");
+    assert!(error.to_string().contains("--data-dir"), "{error}");
+    first.restart().await;
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_program() {
+    let folder = TempDir::new().unwrap();
+    coordinator::start(settings(folder.path())).await.unwrap().stop().await;
+    let database = rusqlite::Connection::open(folder.path().join("constellation.db")).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    drop(database);
+    let error = coordinator::start(settings(folder.path())).await.unwrap_err();
+    assert!(matches!(error, StartError::NewerDatabase { found: 99, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_none() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("constellation.db"), "not a database at all").unwrap();
+    let error = coordinator::start(settings(folder.path())).await.unwrap_err();
+    assert!(matches!(error, StartError::Database { .. }), "{error}");
+    let kept = std::fs::read(folder.path().join("constellation.db")).unwrap();
+    assert_eq!(kept, b"not a database at all");
+}
+
+#[tokio::test]
+async fn a_folder_that_can_t_be_written() {
+    let folder = TempDir::new().unwrap();
+    // A file where the folder should be: also root can't write there.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = coordinator::start(settings(&file.join("data"))).await.unwrap_err();
+    assert!(matches!(error, StartError::DataDirUnwritable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_own_token_and_address_are_for_their_owner() {
+    let coordinator = Coordinator::start().await;
+    let folder = coordinator.folder.path();
+    for file in ["admin-token", "address"] {
+        let mode = std::fs::metadata(folder.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let address = std::fs::read_to_string(folder.join("address")).unwrap();
+    assert_eq!(address, coordinator.running.url());
+
+    // A token that was lost is replaced, and the lost one no longer counts.
+    let lost = coordinator.admin.clone();
+    std::fs::remove_file(folder.join("admin-token")).unwrap();
+    let coordinator = coordinator.restart().await;
+    assert_ne!(coordinator.admin, lost);
+    let request = coordinator.request(reqwest::Method::GET, "/jobs", &lost);
+    assert_eq!(request.send().await.unwrap().status(), 401);
+}

@@ -1,0 +1,219 @@
+//! A coordinator of its own for each test, and a client that speaks to it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use coordinator::{HubSettings, Running, Settings, Sources, TrainerCommand};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Long enough on a busy machine; a test that waits this long fails.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A coordinator with a data folder that goes with it.
+pub(crate) struct Coordinator {
+    pub(crate) running: Running,
+    pub(crate) folder: TempDir,
+    pub(crate) admin: String,
+    pub(crate) http: Client,
+}
+
+impl Coordinator {
+    pub(crate) async fn start() -> Self {
+        Self::start_in(TempDir::new().unwrap()).await
+    }
+
+    pub(crate) async fn start_in(folder: TempDir) -> Self {
+        let running = coordinator::start(settings(folder.path())).await.unwrap();
+        Self::around(running, folder)
+    }
+
+    pub(crate) fn around(running: Running, folder: TempDir) -> Self {
+        let admin = std::fs::read_to_string(folder.path().join("admin-token")).unwrap();
+        Self { running, folder, admin, http: client() }
+    }
+
+    /// Ends it in an orderly way and starts it again on the same folder.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { running, folder, .. } = self;
+        running.stop().await;
+        Self::start_in(folder).await
+    }
+
+    /// As if the power went now: another coordinator on a copy of the disk.
+    pub(crate) async fn after_a_crash(&self) -> Self {
+        let copy = TempDir::new().unwrap();
+        copy_folder(self.folder.path(), copy.path());
+        Self::start_in(copy).await
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.running.url());
+        let request = self.http.request(method, url).header("Constellation-Protocol", "1");
+        if token.is_empty() { request } else { request.bearer_auth(token) }
+    }
+
+    /// An administrator's request; gives the status and the body.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = self.request(method, path, &self.admin);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask(Method::GET, path, None).await;
+        assert!(status.is_success(), "GET {path}: {status} {body}");
+        body
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.ask(Method::POST, path, Some(body)).await;
+        assert!(status.is_success(), "POST {path}: {status} {answer}");
+        answer
+    }
+
+    pub(crate) async fn token(&self, role: &str) -> String {
+        let body = json!({ "role": role, "name": format!("a {role}") });
+        self.post("/tokens", body).await["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a job and starts it; gives its id.
+    pub(crate) async fn start_job(&self, spec: Value) -> String {
+        let id = self.post("/jobs", spec).await["id"].as_str().unwrap().to_owned();
+        self.post(&format!("/jobs/{id}/start"), Value::Null).await;
+        id
+    }
+
+    /// The job once it is as asked; it is looked at whenever something changes.
+    pub(crate) async fn job_when(&self, id: &str, asked: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/jobs/{id}");
+        let mut revision = 0;
+        let waiting = async {
+            loop {
+                let job = self.get(&path).await;
+                if asked(&job) {
+                    return job;
+                }
+                let events = self.get(&format!("/events?after={revision}&wait=5")).await;
+                revision = events["revision"].as_u64().unwrap();
+            }
+        };
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(job) => job,
+            Err(_) => panic!("the job stays {}", self.get(&path).await),
+        }
+    }
+
+    pub(crate) async fn job_in(&self, id: &str, status: &str) -> Value {
+        self.job_when(id, |job| job["status"] == status).await
+    }
+}
+
+pub(crate) fn settings(folder: &Path) -> Settings {
+    Settings {
+        data_dir: folder.to_owned(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        name: "test cluster".to_owned(),
+        lease_seconds: 60,
+        trainer: TrainerCommand {
+            program: env!("CARGO_BIN_EXE_tiny-trainer").into(),
+            args: vec![],
+        },
+        sources: sources(folder.join("datasets")),
+    }
+}
+
+/// Datasets without a network.
+fn sources(uploads: PathBuf) -> Sources {
+    let home = Some(uploads.join("hub"));
+    let hub = HubSettings { endpoint: None, home, token: None, offline: true };
+    Sources { data_dir: None, uploads, hub }
+}
+
+pub(crate) fn client() -> Client {
+    // An error says that another test of this process did it.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+}
+
+pub(crate) async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let kind = response.headers().get("content-type").cloned();
+    let bytes = response.bytes().await.unwrap();
+    if status.is_client_error() || status.is_server_error() {
+        assert_eq!(kind.unwrap(), "application/problem+json");
+    }
+    let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    if let Some(said) = body.get("status").and_then(Value::as_u64) {
+        assert_eq!(said, u64::from(status.as_u16()));
+    }
+    (status, body)
+}
+
+/// A job so small that a test can do its work: two rounds over two partitions.
+pub(crate) fn tiny_job() -> Value {
+    json!({
+        "name": "tiny",
+        "model_type": "nlp",
+        "dataset": "synthetic",
+        "model": {
+            "input": { "kind": "text", "buckets": 16, "ngrams": 1, "max_words": 8 },
+            "layers": [
+                { "kind": "embedding_bag", "dimension": 2 },
+                { "kind": "linear", "outputs": 4 }
+            ]
+        },
+        "data": { "partitions": 2, "train_limit": 40 },
+        "run": { "rounds": 2 }
+    })
+}
+
+/// Replaces what differs from run to run, so that the rest can be compared.
+pub(crate) fn redacted(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(redact(text)),
+        Value::Array(items) => items.into_iter().map(redacted).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, redacted(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+    }
+}
+
+fn redact(text: String) -> String {
+    let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if text.len() == 36 && text.parse::<uuid::Uuid>().is_ok() {
+        "[id]".to_owned()
+    } else if text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok() {
+        "[time]".to_owned()
+    } else if is_hex(&text) {
+        "[blake3]".to_owned()
+    } else if text.starts_with("constellation-") {
+        "[token]".to_owned()
+    } else {
+        text
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else if let Err(error) = std::fs::copy(entry.path(), target) {
+            // A file that the living coordinator just removed.
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `constellation coordinator`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use coordinator::{Observer, Sources};
+use serde::{Deserialize, Serialize};
+
+use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
+use super::lifetime;
+use crate::discovery::Advertisement;
+use crate::settings::{BackendChoice, Settings, data_dir};
+use crate::{CommandContext, output};
+
+#[derive(Debug, Args)]
+pub struct CoordinatorArguments {
+    /// Where it keeps everything [default: the system's folder for it]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// The cluster's name
+    #[arg(long, default_value = "Constellation")]
+    name: String,
+    /// Don't tell the local network
+    #[arg(long)]
+    no_discovery: bool,
+    /// Where it makes first weights and measures models
+    #[arg(long, value_enum)]
+    backend: Option<BackendChoice>,
+    /// How long a lease lasts without a sign of its device
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(2..=86_400))]
+    lease_seconds: u32,
+    /// Print what happens as JSON
+    #[arg(long)]
+    json: bool,
+    /// End when standard input ends
+    #[arg(long, hide = true)]
+    exit_with_parent: bool,
+}
+
+/// The first line of `constellation coordinator --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Opening {
+    Listening { url: String, cluster: String },
+}
+
+pub async fn run(
+    arguments: CoordinatorArguments,
+    settings: Settings,
+    context: &CommandContext,
+) -> anyhow::Result<()> {
+    let told = lifetime::until_told(arguments.exit_with_parent)?;
+    let data_dir = data_dir(arguments.data_dir.as_deref(), COORDINATOR_FOLDER)?;
+    let json = arguments.json;
+    let sources = Sources::from_environment(data_dir.join(UPLOADS_FOLDER));
+    let settings = coordinator::Settings {
+        listen: arguments.listen,
+        name: arguments.name.clone(),
+        lease_seconds: arguments.lease_seconds,
+        trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
+        sources,
+        data_dir,
+    };
+    let observer = if json {
+        // Nobody reading is found out by the first line.
+        Observer::new(|notice| drop(output::json(notice)))
+    } else {
+        Observer::default()
+    };
+    let running = coordinator::start_observed(settings, observer).await?;
+    if !running.address.ip().is_loopback() {
+        tracing::warn!("tokens and data cross the network unencrypted: use a network you trust");
+    }
+    let (url, cluster) = (running.url(), running.cluster_id.clone());
+    if json {
+        output::json(&Opening::Listening { url, cluster: cluster.clone() })?;
+    } else {
+        output::line(format_args!("cluster {cluster} '{}' at {url}", arguments.name))?;
+        output::line(format_args!("API at {url}/docs"))?;
+    }
+    let advertisement = if arguments.no_discovery {
+        None
+    } else {
+        // Workers that have the address don't need Bonjour.
+        Advertisement::start(&cluster, &arguments.name, running.address)
+            .inspect_err(|error| tracing::warn!(%error, "the local network is not told"))
+            .ok()
+    };
+    let failed = tokio::select! {
+        () = told.cancelled() => false,
+        () = running.failed() => true,
+    };
+    if let Some(advertisement) = advertisement {
+        advertisement.stop().await;
+    }
+    running.stop().await;
+    if failed {
+        bail!("the coordinator can't go on; its log says why");
+    }
+    Ok(())
+}

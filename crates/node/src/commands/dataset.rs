@@ -1,0 +1,103 @@
+//! `constellation dataset …`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use protocol::dataset::{AddedDataset, DatasetEntry, SampleShape};
+use reqwest::{Body, Method};
+use tokio_util::io::ReaderStream;
+
+use super::access::AccessArguments;
+use crate::client::{Client, escaped};
+use crate::output;
+use crate::settings::Settings;
+
+#[derive(Debug, Args)]
+pub struct DatasetArguments {
+    #[command(flatten)]
+    access: AccessArguments,
+    #[command(subcommand)]
+    command: DatasetCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DatasetCommand {
+    /// List the datasets that a job can name
+    List,
+    /// Send a file of one's own to the coordinator: CSV, JSONL, Parquet, or a zip with a folder of
+    /// images for each class
+    Add {
+        file: PathBuf,
+        /// What jobs call it
+        #[arg(long)]
+        name: String,
+    },
+}
+
+pub async fn run(arguments: DatasetArguments, settings: Settings) -> anyhow::Result<()> {
+    let json = arguments.access.json;
+    let client = arguments.access.client(settings)?;
+    match arguments.command {
+        DatasetCommand::List => {
+            let datasets: Vec<DatasetEntry> = client.get("/datasets").await?;
+            if json {
+                return Ok(output::json(&datasets)?);
+            }
+            let rows: Vec<[String; 6]> = datasets.iter().map(row).collect();
+            Ok(output::table(["NAME", "ROWS", "CLASSES", "TRAIN", "TEST", "FROM"], &rows)?)
+        }
+        DatasetCommand::Add { file, name } => {
+            let added = add(&client, &file, &name).await?;
+            if json {
+                return Ok(output::json(&added)?);
+            }
+            for problem in &added.problems {
+                output::note(format_args!("{}:{}: {}", problem.file, problem.line, problem.reason));
+            }
+            let AddedDataset { info, understood, bad_rows, .. } = added;
+            let (train, test, classes) = (info.train_rows, info.test_rows, info.classes.len());
+            let left_out = match bad_rows {
+                0 => String::new(),
+                count => format!(", {count} bad rows left out"),
+            };
+            let name = info.name;
+            output::line(format_args!(
+                "{name}: {train} rows to train on, {test} to test, {classes} classes{left_out}"
+            ))?;
+            Ok(output::line(understood)?)
+        }
+    }
+}
+
+async fn add(client: &Client, file: &Path, name: &str) -> anyhow::Result<AddedDataset> {
+    let cannot_read = || format!("can't read {}", file.display());
+    let opened = tokio::fs::File::open(file).await.with_context(cannot_read)?;
+    let metadata = opened.metadata().await.with_context(cannot_read)?;
+    if metadata.is_dir() {
+        bail!("{} is a folder: zip it, and add the zip", file.display());
+    }
+    let filename = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let (name, filename) = (escaped(name), escaped(&filename.unwrap_or_default()));
+    let path = format!("/datasets?name={name}&filename={filename}");
+    let request = client
+        .request(Method::POST, &path)
+        .header("Content-Type", "application/octet-stream")
+        .header("Content-Length", metadata.len())
+        .body(Body::wrap_stream(ReaderStream::new(opened)));
+    Ok(client.decode(client.send(request).await?).await?)
+}
+
+fn row(dataset: &DatasetEntry) -> [String; 6] {
+    let rows = match dataset.sample {
+        SampleShape::Text => "text".to_owned(),
+        SampleShape::Image { channels, height, width } => format!("{width}×{height}×{channels}"),
+    };
+    let count = |rows: Option<u64>| rows.map_or(String::new(), |rows| rows.to_string());
+    let classes = dataset.classes.as_ref().map_or(String::new(), |list| list.len().to_string());
+    let from = match dataset.origin.as_str() {
+        "embedded" | "uploaded" => dataset.origin.clone(),
+        origin => format!("{} ({origin})", dataset.source),
+    };
+    [dataset.name.clone(), rows, classes, count(dataset.train_rows), count(dataset.test_rows), from]
+}

@@ -1,0 +1,68 @@
+//! `constellation device …`.
+
+use clap::{Args, Subcommand};
+use protocol::device::{Device, DeviceState, HoldReason};
+
+use super::access::AccessArguments;
+use crate::output;
+use crate::settings::Settings;
+
+#[derive(Debug, Args)]
+pub struct DeviceArguments {
+    #[command(flatten)]
+    access: AccessArguments,
+    #[command(subcommand)]
+    command: DeviceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceCommand {
+    /// List devices and what each does
+    List,
+}
+
+pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Result<()> {
+    let json = arguments.access.json;
+    let client = arguments.access.client(settings)?;
+    match arguments.command {
+        DeviceCommand::List => {
+            let devices: Vec<Device> = client.get("/devices").await?;
+            if json {
+                return Ok(output::json(&devices)?);
+            }
+            let rows: Vec<[String; 7]> = devices.iter().map(row).collect();
+            let headings = ["ID", "NAME", "TYPE", "CORES", "GPU", "STATE", "LAST SEEN"];
+            Ok(output::table(headings, &rows)?)
+        }
+    }
+}
+
+fn row(device: &Device) -> [String; 7] {
+    let state = match (device.state, device.reason) {
+        (DeviceState::Held, Some(reason)) => reason_words(reason),
+        (DeviceState::Held, None) => "held",
+        (DeviceState::Waiting, _) => "waiting",
+        (DeviceState::Training, _) => "training",
+        (DeviceState::Offline, _) => "offline",
+    };
+    [
+        device.id.to_string(),
+        device.name.clone(),
+        device.device_type.clone(),
+        device.cores.to_string(),
+        device.gpu_name.clone().unwrap_or_default(),
+        state.to_owned(),
+        device.last_seen.to_string(),
+    ]
+}
+
+const fn reason_words(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::InUse => "in use",
+        HoldReason::OnBattery => "on battery",
+        HoldReason::TooWarm => "too warm",
+        HoldReason::Scheduled => "scheduled",
+        HoldReason::Paused => "paused",
+        HoldReason::Unknown => "not readable",
+    }
+}

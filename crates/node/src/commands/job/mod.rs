@@ -1,0 +1,148 @@
+//! `constellation job …`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use protocol::JobId;
+use protocol::api::Job;
+
+use super::access::AccessArguments;
+use crate::client::{Client, ClientError};
+use crate::rounds::status_word;
+use crate::settings::Settings;
+use crate::{job_file, output};
+
+mod follow;
+mod watch;
+
+pub use follow::{Follower, News};
+
+#[derive(Debug, Args)]
+pub struct JobArguments {
+    #[command(flatten)]
+    access: AccessArguments,
+    #[command(subcommand)]
+    command: JobCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum JobCommand {
+    /// Submit a job file and start it
+    Submit {
+        /// See assets/jobs for samples
+        file: PathBuf,
+        /// Leave it pending; `job start` starts it
+        #[arg(long)]
+        hold: bool,
+        /// Follow it to its end
+        #[arg(long)]
+        watch: bool,
+    },
+    /// List jobs, the newest first
+    List,
+    /// Show a job with its rounds
+    Show { id: JobId },
+    /// Follow a job to its end, a line a round
+    Watch { id: JobId },
+    /// Start a pending job
+    Start { id: JobId },
+    /// Take its leases back and grant no more
+    Pause { id: JobId },
+    /// Go on with a paused job
+    Resume { id: JobId },
+    /// End a job without a model
+    Cancel { id: JobId },
+}
+
+pub async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<()> {
+    let json = arguments.access.json;
+    // A bad file is told without a coordinator.
+    let spec = match &arguments.command {
+        JobCommand::Submit { file, .. } => Some(job_file::read(file)?),
+        JobCommand::List
+        | JobCommand::Show { .. }
+        | JobCommand::Watch { .. }
+        | JobCommand::Start { .. }
+        | JobCommand::Pause { .. }
+        | JobCommand::Resume { .. }
+        | JobCommand::Cancel { .. } => None,
+    };
+    let client = arguments.access.client(settings)?;
+    match arguments.command {
+        JobCommand::Submit { file: _, hold, watch } => {
+            let mut job: Job = client.post("/jobs", &spec).await?;
+            if !hold {
+                job = act(&client, job.id, "start").await?;
+            }
+            if watch {
+                return watch::run(client, job.id, json).await;
+            }
+            tell(&job, json)
+        }
+        JobCommand::List => list(&client, json).await,
+        JobCommand::Show { id } => show(&client, id, json).await,
+        JobCommand::Watch { id } => watch::run(client, id, json).await,
+        JobCommand::Start { id } => tell(&act(&client, id, "start").await?, json),
+        JobCommand::Pause { id } => tell(&act(&client, id, "pause").await?, json),
+        JobCommand::Resume { id } => tell(&act(&client, id, "resume").await?, json),
+        JobCommand::Cancel { id } => tell(&act(&client, id, "cancel").await?, json),
+    }
+}
+
+/// Tells the job's machine to do something; the job as it is then.
+pub async fn act(client: &Client, id: JobId, action: &str) -> Result<Job, ClientError> {
+    client.post(&format!("/jobs/{id}/{action}"), &serde_json::json!({})).await
+}
+
+fn tell(job: &Job, json: bool) -> anyhow::Result<()> {
+    if json {
+        output::json(job)?;
+    } else {
+        output::line(format_args!("job {} '{}' is {}", job.id, job.name, status_word(job.status)))?;
+    }
+    Ok(())
+}
+
+async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
+    let mut jobs: Vec<Job> = client.get("/jobs").await?;
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.created_at));
+    if json {
+        return Ok(output::json(&jobs)?);
+    }
+    let rows: Vec<[String; 6]> = jobs
+        .iter()
+        .map(|job| {
+            [
+                job.id.to_string(),
+                job.name.clone(),
+                job.dataset.clone(),
+                status_word(job.status).to_owned(),
+                format!("{}/{}", job.current_epoch, job.total_epochs),
+                job.test_accuracy.map_or(String::new(), |accuracy| format!("{accuracy:.4}")),
+            ]
+        })
+        .collect();
+    Ok(output::table(["ID", "NAME", "DATASET", "STATUS", "ROUNDS", "ACCURACY"], &rows)?)
+}
+
+async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
+    let job: Job = client.get(&format!("/jobs/{id}")).await?;
+    if json {
+        return Ok(output::json(&job)?);
+    }
+    tell(&job, false)?;
+    if let Some(reason) = &job.reason {
+        output::line(reason)?;
+    }
+    let spec = toml::to_string(&job.config).context("the job can't be written as a file")?;
+    output::line(spec.trim_end())?;
+    let rounds: Vec<protocol::api::Round> = client.get(&format!("/jobs/{id}/rounds")).await?;
+    for line in rounds.iter().filter_map(crate::rounds::RoundLine::of) {
+        output::line(line)?;
+    }
+    if let Some(hash) = job.model_blake3 {
+        output::line(format_args!("model_blake3 {hash}"))?;
+    }
+    Ok(())
+}

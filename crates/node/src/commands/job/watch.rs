@@ -1,0 +1,56 @@
+//! `constellation job watch`: a job to its end, in place on a terminal, else a line a round.
+
+use anyhow::bail;
+use indicatif::{ProgressBar, ProgressStyle};
+use protocol::JobId;
+use protocol::api::{Job, JobStatus};
+
+use super::Follower;
+use crate::client::Client;
+use crate::output;
+use crate::rounds::{FinalLine, RoundLine, status_word};
+
+pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result<()> {
+    let bar = if output::is_watched() { ProgressBar::new(1000) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}")?);
+    let mut follower = Follower::new(client, id);
+    loop {
+        let news = follower.next().await?;
+        for line in news.closed.iter().filter_map(RoundLine::of) {
+            bar.suspend(|| if json { output::json(&line) } else { output::line(&line) })?;
+        }
+        show_progress(&bar, &news.job);
+        if news.job.status.is_final() {
+            bar.finish_and_clear();
+            let line = FinalLine::of(&news.job);
+            if json {
+                output::json(&line)?;
+            } else {
+                output::line(&line)?;
+            }
+            return judge(&news.job);
+        }
+    }
+}
+
+fn show_progress(bar: &ProgressBar, job: &Job) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1000")]
+    bar.set_position((job.progress.clamp(0.0, 1.0) * 1000.0) as u64);
+    let round = (job.current_epoch + 1).min(job.total_epochs);
+    let reason = job.reason.as_deref().map_or(String::new(), |reason| format!("  {reason}"));
+    let status = status_word(job.status);
+    bar.set_message(format!("{status}  round {round}/{}{reason}", job.total_epochs));
+}
+
+/// An error where the job did not complete.
+fn judge(job: &Job) -> anyhow::Result<()> {
+    let reason = || job.reason.as_deref().unwrap_or("no reason was given");
+    match job.status {
+        JobStatus::Completed => Ok(()),
+        JobStatus::Failed => bail!("job {} failed: {}", job.id, reason()),
+        JobStatus::Cancelled => bail!("job {} was cancelled", job.id),
+        JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::Paused => {
+            bail!("job {} is not at its end", job.id)
+        }
+    }
+}

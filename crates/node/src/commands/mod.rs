@@ -1,0 +1,80 @@
+//! The commands of the command line, a file for each noun.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::settings::Settings;
+use crate::{CommandContext, logging, output};
+
+mod access;
+mod coordinator;
+mod dataset;
+mod demo;
+mod device;
+mod job;
+mod lifetime;
+mod model;
+mod status_words;
+mod token;
+mod worker;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train on this machine: a coordinator and workers as processes of their own
+    Demo(demo::DemoArguments),
+    /// Run a coordinator: it keeps jobs, data and models, and gives out the work
+    Coordinator(coordinator::CoordinatorArguments),
+    /// Run a worker: it trains for a coordinator while this machine is free
+    Worker(worker::WorkerArguments),
+    /// Submit jobs and follow them
+    Job(job::JobArguments),
+    /// Look at models, save them, measure them
+    Model(model::ModelArguments),
+    /// List datasets and add one's own
+    Dataset(dataset::DatasetArguments),
+    /// See the devices of the cluster
+    Device(device::DeviceArguments),
+    /// Give access to people and machines
+    Token(token::TokenArguments),
+}
+
+/// Runs one command to its end; a failure is told in one line on standard error.
+pub fn run(command: Command, context: &CommandContext) -> ExitCode {
+    match try_run(command, context) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has enough of it.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
+    let settings = Settings::load()?;
+    logging::start(&settings.log_level.value)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Blocking work has threads of its own; what is left is little, also in a coordinator.
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo(arguments) => demo::run(arguments, settings).await,
+            Command::Coordinator(arguments) => coordinator::run(arguments, settings, context).await,
+            Command::Worker(arguments) => worker::run(arguments, settings, context).await,
+            Command::Job(arguments) => job::run(arguments, settings).await,
+            Command::Model(arguments) => model::run(arguments, settings, context).await,
+            Command::Dataset(arguments) => dataset::run(arguments, settings).await,
+            Command::Device(arguments) => device::run(arguments, settings).await,
+            Command::Token(arguments) => token::run(arguments, settings).await,
+        }
+    })
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}

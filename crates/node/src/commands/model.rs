@@ -1,0 +1,189 @@
+//! `constellation model …`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use futures::StreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use protocol::api::Model;
+use protocol::{BlobHash, codec};
+use reqwest::Method;
+
+use super::access::AccessArguments;
+use crate::client::{Client, escaped};
+use crate::settings::Settings;
+use crate::{CommandContext, EvaluateModel, output};
+
+#[derive(Debug, Args)]
+pub struct ModelArguments {
+    #[command(flatten)]
+    access: AccessArguments,
+    #[command(subcommand)]
+    command: ModelCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelCommand {
+    /// List models, each with its versions
+    List,
+    /// Show a model
+    Show {
+        name: String,
+        /// [default: the newest]
+        #[arg(long = "model-version", value_name = "N")]
+        version: Option<u32>,
+    },
+    /// Save a model as safetensors
+    Download {
+        name: String,
+        /// [default: the newest]
+        #[arg(long = "model-version", value_name = "N")]
+        version: Option<u32>,
+        /// [default: NAME.safetensors in this folder]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Measure a model on the test split of a dataset, on this machine
+    Eval {
+        name: String,
+        #[arg(long = "model-version", value_name = "N")]
+        version: Option<u32>,
+        /// One with the model's classes, and rows of its kind
+        #[arg(long)]
+        dataset: String,
+    },
+}
+
+pub async fn run(
+    arguments: ModelArguments,
+    settings: Settings,
+    context: &CommandContext,
+) -> anyhow::Result<()> {
+    let json = arguments.access.json;
+    let uploads = arguments.access.uploads()?;
+    let client = arguments.access.client(settings)?;
+    match arguments.command {
+        ModelCommand::List => {
+            let models: Vec<Model> = client.get("/models").await?;
+            if json {
+                return Ok(output::json(&models)?);
+            }
+            let rows: Vec<[String; 6]> = models.iter().map(row).collect();
+            Ok(output::table(["NAME", "VERSION", "DATASET", "MB", "ACCURACY", "CREATED"], &rows)?)
+        }
+        ModelCommand::Show { name, version } => {
+            let model = find(&client, &name, version).await?;
+            if json {
+                return Ok(output::json(&model)?);
+            }
+            show(&model)
+        }
+        ModelCommand::Download { name, version, output: file } => {
+            let model = find(&client, &name, version).await?;
+            let file = file.unwrap_or_else(|| default_file(&model));
+            download(&client, &model, &file).await?;
+            if json {
+                let told = serde_json::json!({ "file": file, "model_blake3": model.blake3 });
+                return Ok(output::json(&told)?);
+            }
+            let name = file.display();
+            Ok(output::line(format_args!("{name}  {:.1} MB  {}", model.size_mb, model.blake3))?)
+        }
+        ModelCommand::Eval { name, version, dataset } => {
+            let model = find(&client, &name, version).await?;
+            let folder = tempfile::tempdir().context("can't make a temporary folder")?;
+            let file = folder.path().join("model.safetensors");
+            download(&client, &model, &file).await?;
+            let parameters = parameters(&model, &file)?;
+            let Model { spec, classes, .. } = model;
+            let task = EvaluateModel { spec, parameters, classes, dataset, uploads };
+            let evaluate = context.evaluate;
+            let metrics = tokio::task::spawn_blocking(move || evaluate(task)).await??;
+            if json {
+                return Ok(output::json(&metrics)?);
+            }
+            let (accuracy, loss, rows) = (metrics.accuracy, metrics.loss, metrics.examples);
+            Ok(output::line(format_args!("accuracy {accuracy:.4}  loss {loss:.4}  {rows} rows"))?)
+        }
+    }
+}
+
+async fn find(client: &Client, name: &str, version: Option<u32>) -> anyhow::Result<Model> {
+    let query = version.map_or(String::new(), |version| format!("?version={version}"));
+    Ok(client.get(&format!("/models/{}{query}", escaped(name))).await?)
+}
+
+fn default_file(model: &Model) -> PathBuf {
+    let plain = |letter: char| if letter.is_alphanumeric() { letter } else { '-' };
+    let name: String = model.name.chars().map(plain).collect();
+    PathBuf::from(format!("{name}.safetensors"))
+}
+
+/// Saves the model's file, whole or not at all.
+async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result<()> {
+    let path = format!("/models/{}/download?version={}", escaped(&model.name), model.version);
+    let response = client.send(client.request(Method::GET, &path)).await?;
+    let bar = match response.content_length() {
+        Some(length) if output::is_watched() => ProgressBar::new(length),
+        Some(_) | None => ProgressBar::hidden(),
+    };
+    bar.set_style(ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}  {eta}")?);
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let cannot_write = || format!("can't write {}", file.display());
+    let mut part = tempfile::NamedTempFile::new_in(folder).with_context(cannot_write)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut body = response.bytes_stream();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| client.broken(error))?;
+        hasher.update(&piece);
+        part.write_all(&piece).with_context(cannot_write)?;
+        bar.inc(piece.len() as u64);
+    }
+    bar.finish_and_clear();
+    if BlobHash::from(hasher.finalize()) != model.blake3 {
+        bail!("the bytes that came are not those of {}: try again", model.blake3);
+    }
+    part.as_file().sync_all().with_context(cannot_write)?;
+    part.persist(file).with_context(cannot_write)?;
+    Ok(())
+}
+
+fn parameters(model: &Model, file: &Path) -> anyhow::Result<Vec<f32>> {
+    let bytes = std::fs::read(file).context("can't read the model again")?;
+    let header = protocol::model_file::header(&model.spec)?;
+    let Some(flat) = bytes.strip_prefix(header.as_slice()) else {
+        bail!("the model's file is not written as its spec says");
+    };
+    Ok(codec::decode(flat, model.spec.layout()?.parameters)?)
+}
+
+fn show(model: &Model) -> anyhow::Result<()> {
+    output::line(format_args!("{} version {} ({})", model.name, model.version, model.status))?;
+    output::line(format_args!("dataset     {}", model.dataset))?;
+    output::line(format_args!("classes     {}", model.classes.join(", ")))?;
+    output::line(format_args!("parameters  {} ({:.1} MB)", model.parameters, model.size_mb))?;
+    if let Some(evaluation) = &model.evaluation {
+        let (accuracy, loss, rows) = (evaluation.accuracy, evaluation.loss, evaluation.examples);
+        output::line(format_args!(
+            "test        accuracy {accuracy:.4}, loss {loss:.4}, {rows} rows"
+        ))?;
+    }
+    output::line(format_args!("blake3      {}", model.blake3))?;
+    output::line(format_args!("created     {}", model.created_at))?;
+    Ok(())
+}
+
+fn row(model: &Model) -> [String; 6] {
+    let accuracy = model.evaluation.as_ref().map(|evaluation| evaluation.accuracy);
+    [
+        model.name.clone(),
+        model.version.to_string(),
+        model.dataset.clone(),
+        format!("{:.1}", model.size_mb),
+        accuracy.map_or(String::new(), |accuracy| format!("{accuracy:.4}")),
+        model.created_at.to_string(),
+    ]
+}

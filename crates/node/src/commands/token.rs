@@ -1,0 +1,101 @@
+//! `constellation token …`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use protocol::api::{CreatedToken, Role, Token, TokenRequest};
+
+use super::access::AccessArguments;
+use crate::output;
+use crate::settings::Settings;
+
+#[derive(Debug, Args)]
+pub struct TokenArguments {
+    #[command(flatten)]
+    access: AccessArguments,
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token; this is the only time that it is shown
+    Create {
+        /// What it may do
+        #[arg(long, value_enum)]
+        role: TokenRole,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// List tokens, without what is secret in them
+    List,
+    /// Make a token worthless from now on
+    Delete {
+        /// As `token list` shows it
+        id: String,
+    },
+}
+
+/// The roles that a person gives; a device gets its own by registering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TokenRole {
+    /// Everything
+    Admin,
+    /// Sees everything, changes nothing
+    Viewer,
+    /// Registers devices, and nothing else
+    Join,
+}
+
+impl From<TokenRole> for Role {
+    fn from(role: TokenRole) -> Self {
+        match role {
+            TokenRole::Admin => Self::Admin,
+            TokenRole::Viewer => Self::Viewer,
+            TokenRole::Join => Self::Join,
+        }
+    }
+}
+
+pub async fn run(arguments: TokenArguments, settings: Settings) -> anyhow::Result<()> {
+    let json = arguments.access.json;
+    let client = arguments.access.client(settings)?;
+    match arguments.command {
+        TokenCommand::Create { role, name } => {
+            let request = TokenRequest { role: role.into(), name };
+            let created: CreatedToken = client.post("/tokens", &request).await?;
+            if json {
+                output::json(&created)?;
+            } else {
+                output::line(&created.token)?;
+            }
+        }
+        TokenCommand::List => {
+            let tokens: Vec<Token> = client.get("/tokens").await?;
+            if json {
+                output::json(&tokens)?;
+            } else {
+                let rows: Vec<[String; 4]> = tokens.iter().map(row).collect();
+                output::table(["ID", "ROLE", "NAME", "CREATED"], &rows)?;
+            }
+        }
+        TokenCommand::Delete { id } => {
+            client.delete(&format!("/tokens/{id}")).await?;
+            if json {
+                output::json(&serde_json::json!({ "id": id, "deleted": true }))?;
+            } else {
+                output::line(format_args!("token {id} is worthless now"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn row(token: &Token) -> [String; 4] {
+    let role = match token.role {
+        Role::Admin => "admin",
+        Role::Viewer => "viewer",
+        Role::Join => "join",
+        Role::Device => "device",
+    };
+    [token.id.clone(), role.to_owned(), token.name.clone(), token.created_at.to_string()]
+}

@@ -1,0 +1,223 @@
+//! Finding the coordinator on the local network by DNS-SD. What is found is a hint: who answers
+//! there proves itself by other means, and whether it lives is told by heartbeats (a killed
+//! program's records stay for two minutes).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use mdns_sd::{IfKind, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
+use protocol::PROTOCOL_VERSION;
+use tokio::sync::watch;
+
+const SERVICE: &str = "_constellation._tcp.local.";
+
+/// The local network can't be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("can't use Bonjour: {0}; give the coordinator's address by --coordinator instead")]
+pub struct DiscoveryError(#[from] mdns_sd::Error);
+
+/// A coordinator as others find it; until dropped.
+pub struct Advertisement {
+    daemon: ServiceDaemon,
+    name: String,
+}
+
+impl Advertisement {
+    /// Tells the local network where `cluster` is. A coordinator on loopback is told of on
+    /// loopback alone (DESIGN §11.11).
+    pub fn start(cluster: &str, name: &str, address: SocketAddr) -> Result<Self, DiscoveryError> {
+        let daemon = ServiceDaemon::new()?;
+        let proto = PROTOCOL_VERSION.to_string();
+        let text = [("id", cluster), ("name", name), ("proto", proto.as_str()), ("path", "/")];
+        // A host name of the cluster's own: the machine's belongs to the system's responder.
+        let host = format!("constellation-{}.local.", cluster.get(..13).unwrap_or(cluster));
+        let port = address.port();
+        let mut service = if address.ip().is_unspecified() {
+            ServiceInfo::new(SERVICE, name, &host, "", port, &text[..])?.enable_addr_auto()
+        } else {
+            ServiceInfo::new(SERVICE, name, &host, address.ip(), port, &text[..])?
+        };
+        if address.ip().is_loopback() {
+            let loopback = [IfKind::LoopbackV4, IfKind::LoopbackV6];
+            daemon.disable_interface(IfKind::All)?;
+            daemon.enable_interface(loopback.to_vec())?;
+            service.set_interfaces(loopback.to_vec());
+        }
+        let name = service.get_fullname().to_owned();
+        daemon.register(service)?;
+        Ok(Self { daemon, name })
+    }
+
+    /// Tells the network that the coordinator goes, and waits until that is sent.
+    pub async fn stop(self) {
+        if let Ok(done) = self.daemon.unregister(&self.name) {
+            drop(done.recv_async().await);
+        }
+        if let Ok(done) = self.daemon.shutdown() {
+            drop(done.recv_async().await);
+        }
+    }
+}
+
+/// Tells `found` the best known URL of the coordinator, or none, until nobody listens any more.
+/// With `cluster` only the coordinator of that id counts; without, the first that is found.
+///
+/// # Errors
+/// Where the network can't be asked at all.
+pub async fn browse(
+    cluster: Option<String>,
+    found: watch::Sender<Option<String>>,
+) -> Result<(), DiscoveryError> {
+    let daemon = ServiceDaemon::new()?;
+    let events = daemon.browse(SERVICE)?;
+    let mut clusters = Clusters::new(cluster);
+    loop {
+        let event = tokio::select! {
+            event = events.recv_async() => event,
+            () = found.closed() => break,
+        };
+        // The daemon's thread has ended.
+        let Ok(event) = event else { break };
+        if clusters.take(&event) {
+            let url = clusters.url();
+            found.send_if_modified(|known| {
+                let is_new = *known != url;
+                if is_new {
+                    tracing::info!(url = url.as_deref(), "the coordinator's address by Bonjour");
+                    *known = url;
+                }
+                is_new
+            });
+        }
+    }
+    if let Ok(done) = daemon.shutdown() {
+        drop(done.recv_async().await);
+    }
+    Ok(())
+}
+
+/// Where one coordinator can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    service: String,
+    port: u16,
+    addresses: BTreeSet<IpAddr>,
+}
+
+/// What the network has said so far.
+#[derive(Debug)]
+struct Clusters {
+    /// The one that counts; chosen by the first found where nobody named it.
+    wanted: Option<String>,
+    /// By cluster id: a service may be renamed, and is resolved anew for each address.
+    known: BTreeMap<String, Found>,
+}
+
+impl Clusters {
+    fn new(wanted: Option<String>) -> Self {
+        Self { wanted, known: BTreeMap::new() }
+    }
+
+    /// Whether the event may have changed the answer.
+    fn take(&mut self, event: &ServiceEvent) -> bool {
+        match event {
+            ServiceEvent::ServiceResolved(service) => self.add(service),
+            ServiceEvent::ServiceRemoved(_, name) => {
+                let before = self.known.len();
+                self.known.retain(|_, found| found.service != *name);
+                self.known.len() != before
+            }
+            // Also what later versions of the library may tell: its enum is open.
+            _ => false,
+        }
+    }
+
+    fn add(&mut self, service: &ResolvedService) -> bool {
+        let Some(id) = service.get_property_val_str("id") else { return false };
+        let new = Found {
+            service: service.get_fullname().to_owned(),
+            port: service.get_port(),
+            addresses: service.get_addresses().iter().map(mdns_sd::ScopedIp::to_ip_addr).collect(),
+        };
+        match &self.wanted {
+            None => self.wanted = Some(id.to_owned()),
+            Some(wanted) if wanted != id && !self.known.contains_key(id) => {
+                tracing::debug!(id, wanted, "another cluster on this network");
+            }
+            Some(_) => {}
+        }
+        match self.known.get_mut(id) {
+            Some(known) if known.port == new.port && known.service == new.service => {
+                known.addresses.extend(new.addresses);
+            }
+            Some(_) | None => drop(self.known.insert(id.to_owned(), new)),
+        }
+        true
+    }
+
+    fn url(&self) -> Option<String> {
+        let found = self.known.get(self.wanted.as_ref()?)?;
+        // This machine before others, and what needs no scope before what does.
+        let address = found.addresses.iter().min_by_key(|address| {
+            let is_link_local = match address {
+                IpAddr::V4(v4) => v4.is_link_local(),
+                IpAddr::V6(v6) => v6.is_unicast_link_local(),
+            };
+            (!address.is_loopback(), is_link_local, address.is_ipv6(), **address)
+        })?;
+        Some(format!("http://{}", SocketAddr::new(*address, found.port)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(name: &str, id: &str, port: u16, addresses: &str) -> ServiceEvent {
+        let text = [("id", id)];
+        let service =
+            ServiceInfo::new(SERVICE, name, "host.local.", addresses, port, &text[..]).unwrap();
+        ServiceEvent::ServiceResolved(Box::new(service.as_resolved_service()))
+    }
+
+    #[test]
+    fn addresses_are_collected_and_the_nearest_is_taken() {
+        let mut clusters = Clusters::new(None);
+        assert!(clusters.take(&resolved("a", "1", 8000, "192.0.2.7")));
+        assert_eq!(clusters.url().unwrap(), "http://192.0.2.7:8000");
+        clusters.take(&resolved("a", "1", 8000, "127.0.0.1"));
+        assert_eq!(clusters.url().unwrap(), "http://127.0.0.1:8000");
+        clusters.take(&resolved("a", "1", 9000, "192.0.2.8"));
+        assert_eq!(clusters.url().unwrap(), "http://192.0.2.8:9000");
+        clusters.take(&ServiceEvent::ServiceRemoved(SERVICE.into(), format!("a.{SERVICE}")));
+        assert_eq!(clusters.url(), None);
+    }
+
+    #[test]
+    fn only_the_wanted_cluster_counts_or_the_first() {
+        let mut wanted = Clusters::new(Some("2".into()));
+        wanted.take(&resolved("a", "1", 8000, "127.0.0.1"));
+        assert_eq!(wanted.url(), None);
+        wanted.take(&resolved("b", "2", 8001, "127.0.0.1"));
+        assert_eq!(wanted.url().unwrap(), "http://127.0.0.1:8001");
+        let mut first = Clusters::new(None);
+        first.take(&resolved("a", "1", 8000, "127.0.0.1"));
+        first.take(&resolved("b", "2", 8001, "127.0.0.1"));
+        assert_eq!(first.url().unwrap(), "http://127.0.0.1:8000");
+    }
+
+    #[tokio::test]
+    async fn a_worker_on_this_machine_finds_a_coordinator_on_loopback() {
+        let cluster = uuid::Uuid::now_v7().to_string();
+        let address = SocketAddr::from(([127, 0, 0, 1], 4711));
+        let advertisement = Advertisement::start(&cluster, "test cluster", address).unwrap();
+        let (found, mut url) = watch::channel(None);
+        let browsing = tokio::spawn(browse(Some(cluster), found));
+        let url_found = url.wait_for(Option::is_some).await.unwrap().clone();
+        assert_eq!(url_found.unwrap(), "http://127.0.0.1:4711");
+        advertisement.stop().await;
+        url.wait_for(Option::is_none).await.unwrap();
+        drop(url);
+        browsing.await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,78 @@
+//! The one way to the standard streams: results on standard output, everything else on standard
+//! error.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+/// One line of result.
+///
+/// # Errors
+/// Where nobody reads any more, or the disk behind a redirection is full.
+pub fn line(text: impl Display) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// One result as one line of JSON.
+///
+/// # Errors
+/// As [`line`].
+pub fn json(value: &impl Serialize) -> io::Result<()> {
+    line(serde_json::to_string(value)?)
+}
+
+/// One line for people, beside the result. Nobody reading it is no error.
+pub fn note(text: impl Display) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// The one line that a failure gets.
+pub fn error(error: &anyhow::Error) {
+    note(format_args!("error: {}", one_line(&format!("{error:#}"))));
+}
+
+/// Whether a person sees standard error as it is written: then progress is drawn in place.
+pub fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// A list as columns under headings, two spaces apart.
+///
+/// # Errors
+/// As [`line`].
+pub fn table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+) -> io::Result<()> {
+    let mut widths = headings.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    write_row(&headings.map(str::to_owned), &widths)?;
+    rows.iter().try_for_each(|row| write_row(row, &widths))
+}
+
+fn write_row(cells: &[String], widths: &[usize]) -> io::Result<()> {
+    let padded: Vec<String> =
+        cells.iter().zip(widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+    line(padded.join("  ").trim_end())
+}
+
+fn one_line(text: &str) -> String {
+    text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_many_lines_is_told_in_one() {
+        assert_eq!(one_line("a\n  b\n\nc\n"), "a b c");
+    }
+}

@@ -1,0 +1,187 @@
+//! One source of settings: a file, or the environment.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{BackendChoice, Chosen, Source};
+
+/// A source that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("can't read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {message}", path.display())]
+    Syntax { path: PathBuf, message: String },
+    #[error("{}: unknown setting '{key}'{}", path.display(), suggest(nearest.as_deref()))]
+    Unknown { path: PathBuf, key: String, nearest: Option<String> },
+    #[error("{place}: '{value}' is not {expected}")]
+    Value { place: String, value: String, expected: &'static str },
+}
+
+fn suggest(nearest: Option<&str>) -> String {
+    nearest.map_or(String::new(), |name| format!("; did you mean '{name}'?"))
+}
+
+/// What one source says; none where it says nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layer {
+    pub(super) coordinator_url: Option<Chosen<String>>,
+    pub(super) idle_seconds: Option<Chosen<u32>>,
+    pub(super) maximum_cache_gb: Option<Chosen<f64>>,
+    pub(super) maximum_upload_mbps: Option<Chosen<f64>>,
+    pub(super) backend: Option<Chosen<BackendChoice>>,
+    pub(super) log_level: Option<Chosen<String>>,
+}
+
+/// Each setting's name in files and in the environment.
+const NAMES: [(&str, &str); 6] = [
+    ("CoordinatorURL", "CONSTELLATION_COORDINATOR"),
+    ("IdleSeconds", "CONSTELLATION_IDLE_SECONDS"),
+    ("MaximumCacheGB", "CONSTELLATION_MAXIMUM_CACHE_GB"),
+    ("MaximumUploadMbps", "CONSTELLATION_MAXIMUM_UPLOAD_MBPS"),
+    ("Backend", "CONSTELLATION_BACKEND"),
+    ("LogLevel", "CONSTELLATION_LOG"),
+];
+
+impl Layer {
+    /// The settings in a TOML file; none in a file that isn't there. Unknown names are refused
+    /// where `strict`: a person mistyped them, while an organization may serve newer versions.
+    pub(super) fn from_file(
+        path: &Path,
+        source: impl Fn(PathBuf) -> Source,
+        strict: bool,
+    ) -> Result<Self, SettingsError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(SettingsError::Read { path: path.to_owned(), source }),
+        };
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            SettingsError::Syntax { path: path.to_owned(), message: error.message().to_owned() }
+        })?;
+        let mut layer = Self::default();
+        for (key, value) in &table {
+            let text = match value {
+                toml::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let place = format!("{}: {key}", path.display());
+            let known = layer.set(key, &text, &place, &|| source(path.to_owned()))?;
+            if !known && strict {
+                let path = path.to_owned();
+                return Err(SettingsError::Unknown {
+                    path,
+                    key: key.clone(),
+                    nearest: nearest(key),
+                });
+            }
+        }
+        Ok(layer)
+    }
+
+    /// The settings that `variable` knows.
+    pub(super) fn from_environment(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let mut layer = Self::default();
+        for (key, name) in NAMES {
+            // An empty variable is how a shell says "not set" for one command.
+            if let Some(text) = variable(name).filter(|text| !text.is_empty()) {
+                layer.set(key, &text, name, &|| Source::Environment(name))?;
+            }
+        }
+        Ok(layer)
+    }
+
+    /// This layer, with what it doesn't say taken from `weaker`.
+    pub(super) fn over(self, weaker: Self) -> Self {
+        Self {
+            coordinator_url: self.coordinator_url.or(weaker.coordinator_url),
+            idle_seconds: self.idle_seconds.or(weaker.idle_seconds),
+            maximum_cache_gb: self.maximum_cache_gb.or(weaker.maximum_cache_gb),
+            maximum_upload_mbps: self.maximum_upload_mbps.or(weaker.maximum_upload_mbps),
+            backend: self.backend.or(weaker.backend),
+            log_level: self.log_level.or(weaker.log_level),
+        }
+    }
+
+    /// Whether the key is one of ours; then its value is taken.
+    fn set(
+        &mut self,
+        key: &str,
+        text: &str,
+        place: &str,
+        source: &dyn Fn() -> Source,
+    ) -> Result<bool, SettingsError> {
+        let wrong = |expected| SettingsError::Value {
+            place: place.to_owned(),
+            value: text.to_owned(),
+            expected,
+        };
+        match key {
+            "CoordinatorURL" => self.coordinator_url = chosen(text.to_owned(), source),
+            "IdleSeconds" => {
+                let seconds = text.parse().map_err(|_| wrong("a whole number of seconds"))?;
+                self.idle_seconds = chosen(seconds, source);
+            }
+            "MaximumCacheGB" => {
+                let size = positive(text).ok_or_else(|| wrong("a number of gigabytes above 0"))?;
+                self.maximum_cache_gb = chosen(size, source);
+            }
+            "MaximumUploadMbps" => {
+                let rate =
+                    positive(text).ok_or_else(|| wrong("a number of megabits a second above 0"))?;
+                self.maximum_upload_mbps = chosen(rate, source);
+            }
+            "Backend" => {
+                let backend = clap::ValueEnum::from_str(text, false)
+                    .map_err(|_| wrong("auto, cpu or wgpu"))?;
+                self.backend = chosen(backend, source);
+            }
+            "LogLevel" => self.log_level = chosen(text.to_owned(), source),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every field of a layer is optional")]
+fn chosen<T>(value: T, source: &dyn Fn() -> Source) -> Option<Chosen<T>> {
+    Some(Chosen { value, source: source() })
+}
+
+fn positive(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0)
+}
+
+fn nearest(key: &str) -> Option<String> {
+    NAMES
+        .iter()
+        .map(|(name, _)| (strsim::jaro_winkler(name, key), *name))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        std::fs::write(&path, "IdleSecond = 3").unwrap();
+        let error = Layer::from_file(&path, Source::User, true).unwrap_err().to_string();
+        assert!(error.ends_with("unknown setting 'IdleSecond'; did you mean 'IdleSeconds'?"));
+        std::fs::write(&path, "IdleSeconds = \"soon\"").unwrap();
+        let error = Layer::from_file(&path, Source::User, true).unwrap_err().to_string();
+        assert!(error.ends_with("IdleSeconds: 'soon' is not a whole number of seconds"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_says_nothing() {
+        let layer = Layer::from_file(Path::new("/nowhere/at.all"), Source::User, true).unwrap();
+        assert!(layer.idle_seconds.is_none());
+    }
+}
