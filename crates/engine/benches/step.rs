@@ -47,20 +47,18 @@ fn steps(criterion: &mut Criterion) {
         table: EmbeddingConfig::new(1 << 17, 8).init(&device),
         out: LinearConfig::new(8, 4).init(&device),
     };
-    compare(criterion, Preset::Cnn, &device, cnn, |net, batch| net.forward(batch.image()));
-    compare(criterion, Preset::Mlp, &device, mlp, |net, batch| net.forward(batch.image()));
-    compare(criterion, Preset::TextBag, &device, text_bag, |net, batch| net.forward(batch.ids()));
+    compare(criterion, Preset::Cnn, &device, &cnn, |net, batch| net.forward(batch.image()));
+    compare(criterion, Preset::Mlp, &device, &mlp, |net, batch| net.forward(batch.image()));
+    compare(criterion, Preset::TextBag, &device, &text_bag, |net, batch| net.forward(batch.ids()));
 }
 
-fn compare<M: Module>(
+fn compare<M: Module + Sync>(
     criterion: &mut Criterion,
     preset: Preset,
     device: &Device,
-    net: M,
+    net: &M,
     forward: impl Fn(&M, &Batch) -> Tensor<2> + Send + Sync + Copy,
-) where
-    M: Sync,
-{
+) {
     let mut group = criterion.benchmark_group(preset.name());
     group.sample_size(20).measurement_time(Duration::from_secs(20));
     let workload = Workload::new(preset, 40);
@@ -86,7 +84,7 @@ fn compare<M: Module>(
 fn bare<M: Module>(
     mut net: M,
     steps: u64,
-    classes: usize,
+    classes: i64,
     device: &Device,
     forward: impl Fn(&M, &Batch) -> Tensor<2>,
 ) -> Duration {
@@ -112,11 +110,11 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(classes: usize, device: &Device) -> Self {
+    fn new(classes: i64, device: &Device) -> Self {
         let pixels = (0..BATCH * 784).map(|place| (place * 7919 % 1000) as f32 / 1000.0).collect();
-        let ids: Vec<i64> =
-            (0..BATCH * IDS).map(|place| (place * 7919 % 131_071 + 1) as i64).collect();
-        let targets: Vec<i64> = (0..BATCH).map(|row| (row % classes) as i64).collect();
+        let id = |place: i64| place * 7919 % 131_071 + 1;
+        let ids: Vec<i64> = (0..).take(BATCH * IDS).map(id).collect();
+        let targets: Vec<i64> = (0..classes).cycle().take(BATCH).collect();
         Self {
             pixels: TensorData::new::<f32, _>(pixels, [BATCH, 1, 28, 28]),
             ids: TensorData::new(ids, [BATCH, IDS]),

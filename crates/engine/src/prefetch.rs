@@ -31,8 +31,8 @@ pub(crate) struct Source<'a> {
 
 impl Prefetch {
     /// Starts the thread. It ends with its last batch, or when this is dropped.
-    pub(crate) fn start<'scope, 'env>(
-        scope: &'scope Scope<'scope, 'env>,
+    pub(crate) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
         mut source: Source<'scope>,
     ) -> Result<Self, EngineError> {
         let (sender, batches) = sync_channel(AHEAD);

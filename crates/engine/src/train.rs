@@ -85,7 +85,7 @@ pub struct Trained {
 pub fn train(
     compute: &Compute,
     job: &TrainJob<'_>,
-    control: Control<'_>,
+    mut control: Control<'_>,
 ) -> Result<Ended<Trained>, EngineError> {
     if job.plan.batch_size == 0 {
         return Err(EngineError::Plan("the batch size is 0; it must be at least 1"));
@@ -102,7 +102,7 @@ pub fn train(
             let schedule = Schedule::new(job.seed, job.round, job.partition, batch, job.rows.len());
             let steps = job.plan.steps(job.rows.len() as u64);
             let source = Source { featurizer, rows: job.rows, schedule, key, steps };
-            run.steps(Prefetch::start(scope, source)?, steps, control)
+            run.steps(Prefetch::start(scope, source)?, steps, &mut control)
         })
     });
     compute.clean_up();
@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
         mut self,
         mut batches: Prefetch,
         steps: u64,
-        control: Control<'_>,
+        control: &mut Control<'_>,
     ) -> Result<Ended<Trained>, EngineError> {
         let begun = Instant::now();
         let (examples_before, seconds_before) = (self.done.examples, self.done.seconds);

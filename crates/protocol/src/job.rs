@@ -173,8 +173,7 @@ impl JobSpec {
     /// Rounds to run, with the family's default where the file says none.
     pub fn rounds(&self) -> u32 {
         self.run.rounds.unwrap_or(match self.model_type {
-            ModelType::Vision => 10,
-            ModelType::Nlp => 6,
+            ModelType::Vision | ModelType::Nlp => 10,
         })
     }
 
@@ -184,7 +183,10 @@ impl JobSpec {
             ModelType::Vision => {
                 (LocalWork::Epochs(1), 64, Optimizer::Adam { learning_rate: 0.001 })
             }
-            ModelType::Nlp => (LocalWork::Epochs(1), 32, Optimizer::Adam { learning_rate: 0.02 }),
+            ModelType::Nlp => {
+                let optimizer = Optimizer::AdamW { learning_rate: 0.02, weight_decay: 0.1 };
+                (LocalWork::Epochs(1), 32, optimizer)
+            }
         };
         let local_work = match (self.plan.local_steps, self.plan.local_epochs) {
             (Some(steps), _) => LocalWork::Steps(steps),

@@ -1,4 +1,4 @@
-//! The workloads of the benchmarks: presets at the sizes that bench/torch_step.py has.
+//! The workloads of the benchmarks: presets at the sizes that `bench/torch_step.py` has.
 
 use data::{Row, Sample};
 use engine::{Compute, Control, Ended, StepReport, TrainJob, Trained, initialize, train};

@@ -272,12 +272,12 @@ impl TableOptimizer {
         }
         let all = self.corrections.between(0, self.step);
         let mut rows = Rows::new(self.rule, table, &mut self.first, &mut self.second);
-        let done = &mut self.done;
+        let (done, now) = (&mut self.done, self.step);
         pulp::Arch::new().dispatch(|| {
             for (bucket, done) in done.iter_mut().enumerate() {
-                if *done != UNTOUCHED && (*done as usize) < all.len() {
+                if *done != UNTOUCHED && *done < now {
                     rows.catch_up(bucket, &all[*done as usize..]);
-                    *done = all.len() as u32;
+                    *done = now;
                 }
             }
         });

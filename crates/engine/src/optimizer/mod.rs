@@ -37,7 +37,13 @@ pub(crate) enum Placement {
 #[derive(Debug, Clone)]
 enum Moments {
     Host { first: Vec<f32>, second: Vec<f32> },
-    Device { first: Option<Tensor<1>>, second: Option<Tensor<1>> },
+    Device(Box<OnDevice>),
+}
+
+#[derive(Debug, Clone)]
+struct OnDevice {
+    first: Option<Tensor<1>>,
+    second: Option<Tensor<1>>,
 }
 
 /// The state of an optimizer: moments of every parameter one after the other, in the module's order
@@ -89,8 +95,9 @@ impl DenseOptimizer {
                     flat.first.extend_from_slice(first);
                     flat.second.extend_from_slice(second);
                 }
-                Moments::Device { first, second } => {
-                    for (tensor, is_second) in [(first, false), (second, true)] {
+                Moments::Device(moments) => {
+                    let both = [(&moments.first, false), (&moments.second, true)];
+                    for (tensor, is_second) in both {
                         if let Some(tensor) = tensor {
                             transaction = transaction.register(tensor.clone());
                             seconds.push(is_second);
@@ -120,7 +127,7 @@ impl DenseOptimizer {
                     let data = TensorData::new(values, [size]);
                     (size > 0).then(|| Tensor::<1>::from_data(data, &device))
                 };
-                Moments::Device { first: tensor(first), second: tensor(second) }
+                Moments::Device(Box::new(OnDevice { first: tensor(first), second: tensor(second) }))
             }
         }
     }
@@ -163,10 +170,10 @@ impl ModuleMapper for Stepper<'_> {
             Moments::Host { first, second } => {
                 on_slices(rule, self.correction, tensor, first, second, gradient)
             }
-            Moments::Device { first, second } => {
+            Moments::Device(moments) => {
                 let shape = tensor.shape();
                 let (flat, gradient) = (tensor.reshape([size]), gradient.reshape([size]));
-                on_tensors(rule, self.correction, flat, first, second, gradient).reshape(shape)
+                on_tensors(rule, self.correction, flat, moments, gradient).reshape(shape)
             }
         };
         Param::from_mapped_value(id, updated.autodiff().require_grad(), mapper)
@@ -197,8 +204,7 @@ fn on_tensors(
     rule: Rule,
     correction: Correction,
     parameters: Tensor<1>,
-    first: &mut Option<Tensor<1>>,
-    second: &mut Option<Tensor<1>>,
+    moments: &mut OnDevice,
     gradient: Tensor<1>,
 ) -> Tensor<1> {
     match rule {
@@ -207,23 +213,25 @@ fn on_tensors(
             if decay != 0.0 {
                 change = parameters.clone().mul_scalar(decay) + change;
             }
-            if let Some(m) = first.take() {
+            if let Some(m) = moments.first.take() {
                 change = m.mul_scalar(momentum) + change;
-                *first = Some(change.clone());
+                moments.first = Some(change.clone());
             }
             parameters - change.mul_scalar(rate)
         }
-        Rule::Adam { rate, keep } => {
+        Rule::Adam { rate, decay } => {
             let (beta_1, beta_2) = rule::ADAM;
-            let (Some(m), Some(v)) = (first.take(), second.take()) else { return parameters };
+            let (Some(m), Some(v)) = (moments.first.take(), moments.second.take()) else {
+                return parameters;
+            };
             let m = m.mul_scalar(beta_1) + gradient.clone().mul_scalar(1.0 - beta_1);
             let square = gradient.clone() * gradient;
             let v = v.mul_scalar(beta_2) + square.mul_scalar(1.0 - beta_2);
             let root = v.clone().sqrt().add_scalar(correction.epsilon);
             let step = m.clone().mul_scalar(correction.scale) / root;
-            *first = Some(m);
-            *second = Some(v);
-            parameters.mul_scalar(keep) - step.mul_scalar(rate)
+            moments.first = Some(m);
+            moments.second = Some(v);
+            parameters.mul_scalar(1.0 - decay) - step.mul_scalar(rate)
         }
     }
 }

@@ -8,15 +8,17 @@ use protocol::plan::Optimizer;
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
 const EPSILON: f64 = 1e-8;
+/// Values of a row that catch up together: one vector register.
+const LANES: usize = 8;
 
 /// A plan's optimizer with its numbers in f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Rule {
     /// `g += decay·p; m = momentum·m + g; p −= rate·m`, as PyTorch's SGD without dampening.
     Sgd { rate: f32, momentum: f32, decay: f32 },
-    /// Kingma & Ba 2015, algorithm 1; `keep` multiplies the parameters first (Loshchilov & Hutter
-    /// 2019, algorithm 2; 1 without decay).
-    Adam { rate: f32, keep: f32 },
+    /// Kingma & Ba 2015, algorithm 1; before it, parameters lose the share `decay` (Loshchilov &
+    /// Hutter 2019, algorithm 2: rate × weight decay).
+    Adam { rate: f32, decay: f32 },
 }
 
 /// What Adam's bias correction makes of one step: `p −= rate · (m·scale) / (√v + epsilon)`.
@@ -71,11 +73,11 @@ impl Rule {
                 decay: weight_decay as f32,
             },
             Optimizer::Adam { learning_rate } => {
-                Self::Adam { rate: learning_rate as f32, keep: 1.0 }
+                Self::Adam { rate: learning_rate as f32, decay: 0.0 }
             }
             Optimizer::AdamW { learning_rate, weight_decay } => Self::Adam {
                 rate: learning_rate as f32,
-                keep: (1.0 - learning_rate * weight_decay) as f32,
+                decay: (learning_rate * weight_decay) as f32,
             },
         }
     }
@@ -91,8 +93,7 @@ impl Rule {
     /// Whether a gradient of zero leaves a parameter with zero moments as it is.
     pub(crate) const fn rests(self) -> bool {
         match self {
-            Self::Sgd { decay, .. } => decay == 0.0,
-            Self::Adam { keep, .. } => keep == 1.0,
+            Self::Sgd { decay, .. } | Self::Adam { decay, .. } => decay == 0.0,
         }
     }
 
@@ -108,7 +109,7 @@ impl Rule {
         gradients: &[f32],
     ) {
         match self {
-            Self::Sgd { rate, momentum, decay } if momentum == 0.0 => {
+            Self::Sgd { rate, momentum: 0.0, decay } => {
                 for (p, g) in parameters.iter_mut().zip(gradients) {
                     *p -= decayed(*g, *p, decay) * rate;
                 }
@@ -119,7 +120,8 @@ impl Rule {
                     *p -= *m * rate;
                 }
             }
-            Self::Adam { rate, keep } => {
+            Self::Adam { rate, decay } => {
+                let keep = 1.0 - decay;
                 let state = parameters.iter_mut().zip(first).zip(second);
                 for (((p, m), v), g) in state.zip(gradients) {
                     (*p, *m, *v) = adam(*p, *m, *v, *g, correction, rate, keep);
@@ -139,7 +141,6 @@ impl Rule {
         first: &mut [f32],
         second: &mut [f32],
     ) {
-        const LANES: usize = 8;
         let zeros = [0.0; LANES];
         let lanes = parameters.len() / LANES * LANES;
         let (body, tail) = parameters.split_at_mut(lanes);
