@@ -1,6 +1,5 @@
 //! Measures a model on a dataset in this process, for `model eval`.
 
-
 use anyhow::{Context, bail};
 use data::Sources;
 use engine::{Compute, Ended};

@@ -43,10 +43,15 @@ fn main() {
         let workload = Workload::new(preset, 40);
         let mut times = Vec::new();
         let mut last = Instant::now();
-        let trained = workload.train(optimizer, threads, steps + WARM_UP as u32, &mut |_| {
-            times.push(last.elapsed().as_secs_f64() * 1e3);
-            last = Instant::now();
-        });
+        let trained = workload.train(
+            optimizer,
+            threads,
+            steps + u32::try_from(WARM_UP).unwrap_or(0),
+            &mut |_| {
+                times.push(last.elapsed().as_secs_f64() * 1e3);
+                last = Instant::now();
+            },
+        );
         times.drain(..WARM_UP);
         times.sort_unstable_by(f64::total_cmp);
         let line = serde_json::json!({

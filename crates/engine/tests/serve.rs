@@ -1,5 +1,7 @@
 //! The child's side of the trainer protocol, over pipes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader, Lines, PipeReader, PipeWriter, Write};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -144,10 +146,8 @@ fn initial_weights_are_the_seeds() {
 }
 
 fn failure(reply: &TrainerReply) -> TrainerFailure {
-    match reply {
-        TrainerReply::Failed { failure, .. } => *failure,
-        other => panic!("{other:?}"),
-    }
+    let TrainerReply::Failed { failure, .. } = reply else { panic!("{reply:?}") };
+    *failure
 }
 
 struct Trainer {

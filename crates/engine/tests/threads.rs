@@ -1,6 +1,8 @@
 //! Whether threads change bits (DESIGN §11.3): they must not, or a plan's threads would have to be
 //! part of the fingerprint. The reasons are in docs/decisions/0002-threads-and-bits.md.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use data::{Row, Sample};
 use engine::{Compute, Control, Ended, TrainJob, initialize, train};
 use protocol::dataset::SampleShape;

@@ -1,6 +1,8 @@
 //! Training on a GPU, or on lavapipe where there is none, against flex. `make test-wgpu` runs it.
 
 #![cfg(feature = "wgpu")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 use data::{Row, Sample};
 use engine::{BackendChoice, Compute, Control, Ended, TrainJob, evaluate, initialize, train};

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// How long an answer may take that isn't waited for on purpose.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+const ANSWER_TIME: Duration = Duration::from_mins(1);
 
 /// Why a coordinator did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

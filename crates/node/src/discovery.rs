@@ -119,6 +119,7 @@ impl Clusters {
     }
 
     /// Whether the event may have changed the answer.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum is open")]
     fn take(&mut self, event: &ServiceEvent) -> bool {
         match event {
             ServiceEvent::ServiceResolved(service) => self.add(service),
@@ -127,7 +128,7 @@ impl Clusters {
                 self.known.retain(|_, found| found.service != *name);
                 self.known.len() != before
             }
-            // Also what later versions of the library may tell: its enum is open.
+            // Also what later versions of the library may tell.
             _ => false,
         }
     }

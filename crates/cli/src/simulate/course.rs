@@ -285,8 +285,15 @@ impl Course {
         let spec = &self.machine.preparation().context("nothing was prepared")?.spec;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = u32::try_from(threads).unwrap_or(1);
-        let ended =
-            engine::evaluate(&self.compute, spec, &self.model, rows, threads, &|| false, &mut |_| {});
+        let ended = engine::evaluate(
+            &self.compute,
+            spec,
+            &self.model,
+            rows,
+            threads,
+            &|| false,
+            &mut |_| {},
+        );
         match ended? {
             Ended::Done(metrics) => Ok(metrics),
             Ended::Stopped { .. } => bail!("the evaluation was stopped"),

@@ -170,9 +170,10 @@ async fn datasets_are_listed_and_a_file_becomes_one() {
     for kept in ["synthetic", "ag_news", "imdb", "yelp", "amazon"] {
         assert!(before.contains(&kept.to_owned()), "{kept}");
     }
-    let rows: String = (0..40)
+    let rows = (0..40)
         .map(|row| format!("\"text number {row}\",{}\n", if row % 2 == 0 { "even" } else { "odd" }))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let file = format!("text,label\n{rows}");
     let request = coordinator.request(
         Method::POST,

@@ -106,10 +106,10 @@ impl Coordinator {
                 revision = events["revision"].as_u64().unwrap();
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(job) => job,
-            Err(_) => panic!("the job stays {}", self.get(&path).await),
+        if let Ok(job) = tokio::time::timeout(PATIENCE, waiting).await {
+            return job;
         }
+        panic!("the job stays {}", self.get(&path).await)
     }
 
     pub(crate) async fn job_in(&self, id: &str, status: &str) -> Value {

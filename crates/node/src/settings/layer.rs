@@ -61,10 +61,7 @@ impl Layer {
         })?;
         let mut layer = Self::default();
         for (key, value) in &table {
-            let text = match value {
-                toml::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let place = format!("{}: {key}", path.display());
             let known = layer.set(key, &text, &place, &|| source(path.to_owned()))?;
             if !known && strict {

@@ -190,10 +190,6 @@ impl Chaos {
         (!missing.is_empty()).then(|| missing.join(", "))
     }
 
-    pub(super) fn hits(&self) -> Hits {
-        self.hits
-    }
-
     fn see(&mut self, worker: usize, doing: Doing) -> Vec<Action> {
         match self.workers[worker] {
             Fate::Alive => self.strike_worker(worker, doing),
@@ -229,9 +225,7 @@ impl Chaos {
                 step > 0 && trainer.is_some()
             }
             (Strike::Upload, Doing::Uploading { .. }) => true,
-            (Strike::LoseLease | Strike::Interrupt | Strike::Trainer, _) | (Strike::Upload, _) => {
-                false
-            }
+            (Strike::LoseLease | Strike::Interrupt | Strike::Trainer | Strike::Upload, _) => false,
         };
         // One lease is lost after another, so that somebody is left to train.
         let is_losing = self.workers.iter().any(|fate| {

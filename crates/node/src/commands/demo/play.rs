@@ -27,7 +27,7 @@ use crate::rounds::RoundLine;
 /// How often time alone is a reason to look.
 const TICK: Duration = Duration::from_millis(250);
 /// For a coordinator to listen; its folder is empty.
-const START_TIME: Duration = Duration::from_secs(60);
+const START_TIME: Duration = Duration::from_mins(1);
 
 pub(super) struct Play {
     folder: PathBuf,
@@ -46,7 +46,7 @@ pub(super) struct Play {
 /// Why the next look is taken.
 enum Woken {
     Heard(Heard),
-    News(Result<News, ClientError>),
+    News(Box<Result<News, ClientError>>),
     Tick,
 }
 
@@ -176,13 +176,13 @@ impl Play {
                 // What processes say goes first: a kill must come before its moment is over.
                 biased;
                 Some(heard) = self.hear.recv() => Woken::Heard(heard),
-                Some(news) = news.recv() => Woken::News(news),
+                Some(news) = news.recv() => Woken::News(Box::new(news)),
                 _ = tick.tick() => Woken::Tick,
             };
             match woken {
                 Woken::Heard(heard) => self.heard(heard).await?,
                 Woken::News(news) => {
-                    let news = news?;
+                    let news = (*news)?;
                     self.news(&news)?;
                     match news.job.status {
                         JobStatus::Completed => return Ok(news.job),

@@ -36,13 +36,11 @@ pub(super) fn find<'a>(
     datasets: &'a [DatasetEntry],
     name: &str,
 ) -> anyhow::Result<&'a DatasetEntry> {
-    match datasets.iter().find(|dataset| dataset.name == name) {
-        Some(dataset) => Ok(dataset),
-        None => {
-            let known: Vec<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-            bail!("unknown dataset '{name}': known are {}", known.join(", "))
-        }
+    if let Some(dataset) = datasets.iter().find(|dataset| dataset.name == name) {
+        return Ok(dataset);
     }
+    let known: Vec<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
+    bail!("unknown dataset '{name}': known are {}", known.join(", "))
 }
 
 /// Writes the job as `simulate` and `job submit` read it.

@@ -12,7 +12,7 @@ use crate::client::{Client, ClientError};
 const WAIT: u64 = 25;
 const RETRY: Duration = Duration::from_millis(200);
 /// How long a coordinator may be away, as in a restart, before that is an error.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A job at one moment.
 #[derive(Debug, Clone)]
@@ -20,7 +20,6 @@ pub struct News {
     pub job: Job,
     /// Rounds closed since the last news.
     pub closed: Vec<Round>,
-    pub open: Option<Round>,
 }
 
 /// Asks for a job each time it changed.
@@ -65,12 +64,12 @@ impl Follower {
         let job: Job = self.client.get(&format!("/jobs/{}", self.job)).await?;
         let rounds: Vec<Round> = self.client.get(&format!("/jobs/{}/rounds", self.job)).await?;
         self.revision = Some(revision);
-        let (closed, open): (Vec<Round>, Vec<Round>) =
-            rounds.into_iter().partition(|round| round.closed_at.is_some());
-        let closed: Vec<Round> =
-            closed.into_iter().filter(|round| round.round > self.told).collect();
+        let closed: Vec<Round> = rounds
+            .into_iter()
+            .filter(|round| round.closed_at.is_some() && round.round > self.told)
+            .collect();
         self.told = closed.iter().map(|round| round.round).max().unwrap_or(self.told);
-        Ok(News { job, closed, open: open.into_iter().next_back() })
+        Ok(News { job, closed })
     }
 
     async fn changed(&self, mut after: u64) -> Result<u64, ClientError> {
