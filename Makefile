@@ -24,11 +24,11 @@ demo: ## train on this machine with 3 workers: DATASET=synthetic|ag_news|…, AR
 	cargo build --release --locked -p cli
 	@cargo run --quiet --release --locked -p cli --bin constellation -- demo --dataset $(DATASET) $(ARGS)
 
-test: ## run every test; ARGS go to the runner
+test: ## run every test, or those that ARGS names: ARGS="-p federation"
 	@scripts/setup.sh test
 	@echo "datasets: $(or $(CONSTELLATION_DATA_DIR),none (CONSTELLATION_DATA_DIR is not set): tests of real corpora say that they skip)"
 	cargo test --quiet --locked --workspace --doc
-	@scripts/run_tests.sh --workspace $(ARGS)
+	@scripts/run_tests.sh $(or $(ARGS),--workspace)
 
 test-wgpu: ## run the GPU backend's tests, on a software GPU where there is no other (the first run builds 25 minutes)
 	@scripts/setup.sh test wgpu
