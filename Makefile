@@ -32,7 +32,7 @@ test: ## run every test, or those that ARGS names: ARGS="-p federation"
 
 test-wgpu: ## run the GPU backend's tests, on a software GPU where there is no other (the first run builds 25 minutes)
 	@scripts/setup.sh test wgpu
-	@scripts/run_tests.sh -p engine --features engine/wgpu wgpu $(ARGS)
+	@scripts/run_tests.sh -p engine --features engine/wgpu --test wgpu $(ARGS)
 
 lint: ## formatting, clippy, dependency arrows, house rules
 	@scripts/setup.sh build

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs tests with nextest, or with cargo's own runner where nextest is missing. Arguments are those both understand: -p,
-# --workspace, --features and a name that a test must contain. The runner's summary is the last thing printed.
+# --workspace, --features and --test. The runner's summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
