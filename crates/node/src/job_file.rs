@@ -61,7 +61,15 @@ mod tests {
             format!("{head}[run]\nrounds = 0"),
         ]
         .map(|text| parse(Path::new("job.toml"), &text).unwrap_err().to_string());
-        insta::assert_snapshot!(faults.join("\n"), @"");
+        insta::assert_snapshot!(faults.join("\n"), @r#"
+        job.toml:1: key with no value, expected `=`
+        job.toml:2: unknown variant `sound`, expected `vision` or `nlp`
+        job.toml:1: missing field `model_type`
+        job.toml: unknown field 'plan.batchsize'; did you mean 'batch_size'?
+        job.toml:5: invalid type: string "many", expected u32
+        job.toml:5: unknown variant `sgdd`, expected one of `sgd`, `adam`, `adamw`
+        job.toml: run.rounds: 0 is not from 1 to 100000
+        "#);
         assert!(parse(Path::new("job.toml"), head).is_ok());
     }
 }
