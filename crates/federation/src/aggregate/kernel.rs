@@ -1,6 +1,8 @@
 //! The inner loops: plain ones, compiled for the SIMD that the machine turns out to have.
 
-use pulp::Arch;
+#![expect(clippy::inline_always, reason = "a loop has the SIMD of the function it is inlined into")]
+
+use pulp::{Arch, Simd, WithSimd};
 
 use super::MAXIMUM_CHANGE;
 
@@ -9,56 +11,87 @@ pub(super) type Weighted<'a> = (&'a [[u8; 4]], f64);
 
 /// Updates whose changes are added to a sum while it is in a register.
 const TOGETHER: usize = 4;
+/// The bits of a float but its sign: as whole numbers they are ordered as the float's magnitude,
+/// infinities and what is no number above all.
+const MAGNITUDE: u32 = 0x7fff_ffff;
 
-/// Adds the parts to `sums`, unless one of them is out of bounds: then `sums` stays as it was and
-/// the answer is false.
+/// Adds the parts to `sums` and says whether all of their changes are within bounds. Those that are
+/// not count as 0, so that adding the same parts with negative weights takes them off again.
 pub(super) fn add(sums: &mut [f64], parts: &[Weighted], grid_bits: u32) -> bool {
-    let rounding = rounding(grid_bits);
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (number, group) in parts.chunks(TOGETHER).enumerate() {
-                // Checking brings the group into the cache, from where it is added.
-                if !group.iter().all(|(words, _)| bounded(words)) {
-                    weigh(sums, &parts[..number * TOGETHER], -1.0, rounding);
-                    return false;
-                }
-                weigh(sums, group, 1.0, rounding);
-            }
-            true
-        },
-    )
-}
-
-/// Takes the parts off `sums` again.
-pub(super) fn subtract(sums: &mut [f64], parts: &[Weighted], grid_bits: u32) {
-    let rounding = rounding(grid_bits);
-    Arch::new().dispatch(
-        #[inline(always)]
-        || weigh(sums, parts, -1.0, rounding),
-    );
+    Arch::new().dispatch(Add { sums, parts, rounding: rounding(grid_bits) })
 }
 
 /// Whether every value is finite and at most [`MAXIMUM_CHANGE`] in magnitude.
 pub(super) fn within_bounds(words: &[[u8; 4]]) -> bool {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || bounded(words),
-    )
+    Arch::new().dispatch(Check { words })
 }
 
 /// `base` + `sums` / `rows`.
 pub(super) fn finish(model: &mut [f32], base: &[f32], sums: &[f64], rows: f64) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for ((model, base), sum) in model.iter_mut().zip(base).zip(sums) {
-                #[expect(clippy::cast_possible_truncation, reason = "the rounding to f32")]
-                let value = (f64::from(*base) + sum / rows) as f32;
-                *model = value;
-            }
-        },
-    );
+    Arch::new().dispatch(Finish { model, base, sums, rows });
+}
+
+// The loops are methods and no closures: a closure may be left out of line, where it is compiled
+// without the machine's SIMD.
+
+struct Add<'a> {
+    sums: &'a mut [f64],
+    parts: &'a [Weighted<'a>],
+    rounding: f64,
+}
+
+impl WithSimd for Add<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        let mut largest = 0;
+        let (groups, rest) = self.parts.as_chunks::<TOGETHER>();
+        for group in groups {
+            largest = largest.max(add_group(self.sums, group, self.rounding));
+        }
+        for part in rest {
+            largest = largest.max(add_one(self.sums, part, self.rounding));
+        }
+        largest <= MAXIMUM_CHANGE.to_bits()
+    }
+}
+
+struct Check<'a> {
+    words: &'a [[u8; 4]],
+}
+
+impl WithSimd for Check<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        let mut largest = 0;
+        for word in self.words {
+            largest = largest.max(u32::from_le_bytes(*word) & MAGNITUDE);
+        }
+        largest <= MAXIMUM_CHANGE.to_bits()
+    }
+}
+
+struct Finish<'a> {
+    model: &'a mut [f32],
+    base: &'a [f32],
+    sums: &'a [f64],
+    rows: f64,
+}
+
+impl WithSimd for Finish<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for ((model, base), sum) in self.model.iter_mut().zip(self.base).zip(self.sums) {
+            #[expect(clippy::cast_possible_truncation, reason = "the rounding to f32")]
+            let value = (f64::from(*base) + sum / self.rows) as f32;
+            *model = value;
+        }
+    }
 }
 
 /// 1.5 · 2^(52−s): adding it pushes everything below 2⁻ˢ out of the mantissa, rounding ties to
@@ -68,44 +101,35 @@ fn rounding(grid_bits: u32) -> f64 {
     1.5 * (1_u64 << 52_u32.saturating_sub(grid_bits)) as f64
 }
 
-/// The largest magnitude by bits: those of a float without its sign are ordered as its magnitude,
-/// infinities and what is no number above all.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "part of a loop that is compiled for several SIMD levels")]
-fn bounded(words: &[[u8; 4]]) -> bool {
+fn add_group(sums: &mut [f64], group: &[Weighted; TOGETHER], rounding: f64) -> u32 {
+    let [(a, rows_a), (b, rows_b), (c, rows_c), (d, rows_d)] = group;
     let mut largest = 0;
-    for word in words {
-        largest = largest.max(u32::from_le_bytes(*word) & 0x7fff_ffff);
+    for ((((sum, a), b), c), d) in sums.iter_mut().zip(*a).zip(*b).zip(*c).zip(*d) {
+        let (a, b) = (rounded(*a, rounding, &mut largest), rounded(*b, rounding, &mut largest));
+        let (c, d) = (rounded(*c, rounding, &mut largest), rounded(*d, rounding, &mut largest));
+        *sum += (rows_a * a + rows_b * b) + (rows_c * c + rows_d * d);
     }
-    largest <= MAXIMUM_CHANGE.to_bits()
-}
-
-/// Adds `sign` times the rounded changes times their weights.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of a loop that is compiled for several SIMD levels")]
-fn weigh(sums: &mut [f64], parts: &[Weighted], sign: f64, rounding: f64) {
-    let (groups, rest) = parts.as_chunks::<TOGETHER>();
-    for [(a, ra), (b, rb), (c, rc), (d, rd)] in groups {
-        let (ra, rb, rc, rd) = (sign * ra, sign * rb, sign * rc, sign * rd);
-        for ((((sum, a), b), c), d) in sums.iter_mut().zip(*a).zip(*b).zip(*c).zip(*d) {
-            *sum += ra * rounded(*a, rounding)
-                + rb * rounded(*b, rounding)
-                + rc * rounded(*c, rounding)
-                + rd * rounded(*d, rounding);
-        }
-    }
-    for (words, rows) in rest {
-        let rows = sign * rows;
-        for (sum, word) in sums.iter_mut().zip(*words) {
-            *sum += rows * rounded(*word, rounding);
-        }
-    }
+    largest
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "part of a loop that is compiled for several SIMD levels")]
-fn rounded(word: [u8; 4], rounding: f64) -> f64 {
-    (f64::from(f32::from_le_bytes(word)) + rounding) - rounding
+fn add_one(sums: &mut [f64], (words, rows): &Weighted, rounding: f64) -> u32 {
+    let mut largest = 0;
+    for (sum, word) in sums.iter_mut().zip(*words) {
+        *sum += rows * rounded(*word, rounding, &mut largest);
+    }
+    largest
+}
+
+/// The change on the grid, or 0 where it is out of bounds; `largest` keeps the largest magnitude.
+#[inline(always)]
+fn rounded(word: [u8; 4], rounding: f64, largest: &mut u32) -> f64 {
+    let bits = u32::from_le_bytes(word);
+    let magnitude = bits & MAGNITUDE;
+    *largest = (*largest).max(magnitude);
+    let bits = if magnitude <= MAXIMUM_CHANGE.to_bits() { bits } else { 0 };
+    (f64::from(f32::from_bits(bits)) + rounding) - rounding
 }
 
 #[cfg(test)]
@@ -124,7 +148,7 @@ mod tests {
             prop_assume!(change.abs() <= MAXIMUM_CHANGE);
             let unit = (1_u64 << grid_bits) as f64;
             let expected = (f64::from(change) * unit).round_ties_even() / unit;
-            let actual = rounded(change.to_le_bytes(), rounding(grid_bits));
+            let actual = rounded(change.to_le_bytes(), rounding(grid_bits), &mut 0);
             // As numbers: the kernel's zero has no sign.
             let same = (actual + 0.0).to_bits() == (expected + 0.0).to_bits();
             prop_assert!(same, "{} at 2^-{}", change, grid_bits);
@@ -136,7 +160,7 @@ mod tests {
             #[expect(clippy::cast_possible_truncation, reason = "few enough bits to be exact")]
             let change = change as f32;
             prop_assume!(change.abs() <= MAXIMUM_CHANGE);
-            let units = rounded(change.to_le_bytes(), rounding(grid_bits))
+            let units = rounded(change.to_le_bytes(), rounding(grid_bits), &mut 0)
                 * (1_u64 << grid_bits) as f64;
             prop_assert!((units % 2.0).abs() < 0.5);
         }

@@ -17,9 +17,9 @@ pub const MAXIMUM_CHANGE: f32 = 16.0;
 pub const COARSE_GRID: u32 = 24;
 /// More rows would leave the grid no bit after the point.
 const MAXIMUM_ROWS: u64 = 1 << 48;
-/// Parameters worked on at a time: their sums (64 KiB) stay in a core's cache while every update
+/// Parameters worked on at a time: their sums (128 KiB) stay in a core's cache while every update
 /// streams past, and each update is read in runs long enough for the memory to keep ahead.
-const TILE: usize = 8192;
+const TILE: usize = 16_384;
 
 /// Why an update can't be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -86,15 +86,12 @@ impl Accumulator {
             }
             rows += weight;
         }
-        let grid_bits = self.grid_bits;
-        let added = self.each_tile(|sums, start| {
-            kernel::add(sums, &tiles(updates, start, sums.len()), grid_bits)
-        });
-        if added.iter().all(|added| *added) {
+        if self.add_signed(updates, 1.0) {
             self.rows = rows;
             return Ok(());
         }
-        self.take_back(updates, &added);
+        // What was added exactly is taken off exactly.
+        self.add_signed(updates, -1.0);
         updates.iter().try_for_each(|(bytes, _)| check_update(bytes, self.sums.len()))
     }
 
@@ -137,21 +134,14 @@ pub fn check_update(bytes: &[u8], parameters: usize) -> Result<(), UpdateFault> 
 }
 
 impl Accumulator {
-    /// Runs `work` on every tile of the sums and the index where it starts, on all threads.
-    fn each_tile(&mut self, work: impl Fn(&mut [f64], usize) -> bool + Sync) -> Vec<bool> {
-        let tiles = self.sums.par_chunks_mut(TILE).enumerate();
-        tiles.map(|(number, sums)| work(sums, number * TILE)).collect()
-    }
-
-    /// Undoes a call that was refused: what is added exactly is taken back exactly.
-    fn take_back(&mut self, updates: &[(&[u8], u64)], added: &[bool]) {
+    /// Adds the updates times `sign`, on all threads, and says whether all are within bounds.
+    fn add_signed(&mut self, updates: &[(&[u8], u64)], sign: f64) -> bool {
         let grid_bits = self.grid_bits;
-        self.each_tile(|sums, start| {
-            if added[start / TILE] {
-                kernel::subtract(sums, &tiles(updates, start, sums.len()), grid_bits);
-            }
-            true
+        let tiles = self.sums.par_chunks_mut(TILE).enumerate().map(|(number, sums)| {
+            kernel::add(sums, &parts(updates, sign, TILE * number, sums.len()), grid_bits)
         });
+        // Every tile, also after one that is out of bounds: what is done can be undone.
+        tiles.reduce(|| true, |a, b| a & b)
     }
 }
 
@@ -162,15 +152,17 @@ fn check_length(bytes: &[u8], expected: usize) -> Result<(), UpdateFault> {
     Err(UpdateFault::Length { expected, actual: bytes.len() })
 }
 
-/// The part of every update that belongs to a tile of `length` parameters from `start` on.
-fn tiles<'a>(
+/// The part of every update that belongs to a tile of `length` parameters from `start` on, with
+/// its weight.
+fn parts<'a>(
     updates: &[(&'a [u8], u64)],
+    sign: f64,
     start: usize,
     length: usize,
 ) -> Vec<kernel::Weighted<'a>> {
     let range = 4 * start..4 * (start + length);
     let part = |bytes: &'a [u8]| words(bytes.get(range.clone()).unwrap_or_default());
-    updates.iter().map(|(bytes, rows)| (part(bytes), *rows as f64)).collect()
+    updates.iter().map(|(bytes, rows)| (part(bytes), sign * *rows as f64)).collect()
 }
 
 /// The changes in an update, still as bytes: it may lie at any address.
