@@ -105,13 +105,14 @@ impl DriverHandle {
 
     /// A lease for the device, as soon as there is one within `wait`; none where there is none.
     pub(crate) async fn next_job(&self, device: DeviceId, wait: Duration) -> Answer<Option<Lease>> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         self.send(move |driver| driver.next_job(device, reply))?;
-        match tokio::time::timeout(wait, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Refusal::Stopping),
-            Err(_) => Ok(None),
+        if let Ok(answer) = tokio::time::timeout(wait, &mut answer).await {
+            return answer.unwrap_or(Err(Refusal::Stopping));
         }
+        // A lease may be granted at this very moment: the driver has the last word.
+        self.send(move |driver| driver.stop_waiting(device))?;
+        answer.await.unwrap_or(Ok(None))
     }
 
     pub(crate) async fn progress(

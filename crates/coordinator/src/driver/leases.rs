@@ -1,5 +1,7 @@
 //! What devices do with leases: ask for one, keep it, give it back, report its update.
 
+use std::collections::VecDeque;
+
 use federation::machine::{Event, Machine, Receipt, Rejection};
 use federation::schedule::{self, Candidate};
 use protocol::lease::{Lease, LeaseReturn, LeaseStanding, Progress, ProgressAnswer, UpdateOutcome};
@@ -45,6 +47,18 @@ impl Driver {
         self.waiters.retain(|waiter| !waiter.is_of(device));
         if let Some(waiter) = self.serve(clock::now(), Waiter { device, reply }) {
             self.waiters.push_back(waiter);
+        }
+    }
+
+    /// Answers a device that has waited long enough; one that got a lease meanwhile has its answer.
+    pub(super) fn stop_waiting(&mut self, device: DeviceId) {
+        let patient = std::mem::take(&mut self.waiters);
+        let (ended, patient) = patient.into_iter().partition(|waiter| waiter.is_of(device));
+        self.waiters = patient;
+        let ended: VecDeque<Waiter> = ended;
+        for waiter in ended {
+            // Who asked may have gone.
+            drop(waiter.reply.send(Ok(None)));
         }
     }
 
