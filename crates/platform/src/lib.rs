@@ -7,7 +7,9 @@ pub mod folders;
 pub mod hardware;
 pub mod idle;
 pub mod process;
+pub mod secrets;
 
 pub use device::DeviceFacts;
 pub use files::{FolderLock, LockError};
 pub use idle::{IdleError, IdleSource, SystemIdle};
+pub use secrets::Secrets;
