@@ -31,7 +31,7 @@ pub fn note(text: impl Display) {
 
 /// The one line that a failure gets.
 pub fn error(error: &anyhow::Error) {
-    note(format_args!("error: {}", one_line(&format!("{error:#}"))));
+    note(format_args!("error: {}", one_line(&with_causes(error))));
 }
 
 /// Whether a person sees standard error as it is written: then progress is drawn in place.
@@ -63,6 +63,14 @@ fn write_row(cells: &[String], widths: &[usize]) -> io::Result<()> {
     line(padded.join("  ").trim_end())
 }
 
+/// The error and what caused it, each said once: most of our errors already tell their cause.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
+}
+
 fn one_line(text: &str) -> String {
     text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -70,6 +78,13 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = anyhow::anyhow!("no such file");
+        let error = cause.context("can't read a.toml: no such file").context("can't start");
+        assert_eq!(with_causes(&error), "can't start: can't read a.toml: no such file");
+    }
 
     #[test]
     fn an_error_of_many_lines_is_told_in_one() {
