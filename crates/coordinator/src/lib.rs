@@ -9,6 +9,7 @@
 
 mod aggregate;
 mod blobs;
+mod caller;
 mod clock;
 mod driver;
 mod evaluate;
@@ -20,8 +21,8 @@ mod start;
 mod store;
 mod views;
 
+pub use caller::Principal;
 pub use data::{HubSettings, Sources};
-pub use http::Principal;
 pub use notice::{Notice, Observer, Phase};
 pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, Running, Settings, StartError, start, start_observed,

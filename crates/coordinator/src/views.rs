@@ -10,7 +10,7 @@ use protocol::api::{Job, JobStatus, MetricPoint, Round};
 use protocol::device::Device;
 use protocol::{DeviceId, JobId, Timestamp};
 
-use crate::http::Principal;
+use crate::caller::Principal;
 use crate::store::{DeviceRow, JobRow};
 
 /// Seconds between two heartbeats.
@@ -56,7 +56,7 @@ impl Views {
 
     /// Who this token is of. Looking a hash up tells nothing about the token it came near to.
     pub(crate) fn principal(&self, token: &str) -> Option<Principal> {
-        read(&self.tokens).get(blake3::hash(token.as_bytes()).as_bytes()).copied()
+        read(&self.tokens).get(blake3::hash(token.as_bytes()).as_bytes()).cloned()
     }
 
     pub(crate) fn publish_job(&self, view: JobView) {

@@ -8,7 +8,6 @@ use protocol::{DeviceId, JobId};
 
 use super::{Driver, FLUSH, RETRY, Refusal, State};
 use crate::clock;
-use crate::http::Principal;
 use crate::store::{Batch, ModelRow, TokenRow};
 use crate::views::job_view;
 
@@ -169,7 +168,8 @@ impl Driver {
             self.views.remove_token(&hash);
         }
         for row in std::mem::take(&mut pending.tokens) {
-            self.views.publish_token(row.hash, Principal::of(&row));
+            let principal = self.state.principal(&row);
+            self.views.publish_token(row.hash, principal);
         }
         for id in std::mem::take(&mut pending.removed_devices) {
             self.views.remove_device(id);

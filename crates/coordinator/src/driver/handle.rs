@@ -1,20 +1,20 @@
-//! How the rest of the crate asks the driver: one method for each thing that is written.
+//! How the rest of the crate asks the driver: one method for each thing that is written. Changes that
+//! somebody answers for are in [`super::by`].
 
 use std::sync::mpsc;
 use std::time::Duration;
 
-use federation::machine::{Event, Receipt};
-use protocol::api::{CreatedToken, Job, Model, TokenRequest};
-use protocol::device::{Device, DeviceRegistration, Heartbeat, HeartbeatAnswer, Registered};
-use protocol::job::JobSpec;
+use federation::machine::Receipt;
+use protocol::device::{Heartbeat, HeartbeatAnswer};
 use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, UpdateOutcome};
 use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 use tokio::sync::oneshot;
 
+use super::by::By;
 use super::leases::Permit;
 use super::steps::{StepKey, StepOutcome};
 use super::{Driver, Message, Refusal};
-use crate::register::NewModel;
+use crate::caller::Caller;
 
 /// Asks the driver. Clones ask the same one.
 #[derive(Debug, Clone)]
@@ -22,24 +22,16 @@ pub(crate) struct DriverHandle {
     inbox: mpsc::Sender<Message>,
 }
 
-type Answer<T> = Result<T, Refusal>;
+pub(super) type Answer<T> = Result<T, Refusal>;
 
 impl DriverHandle {
     pub(super) fn new(inbox: mpsc::Sender<Message>) -> Self {
         Self { inbox }
     }
 
-    pub(crate) async fn create_job(&self, spec: JobSpec) -> Answer<Job> {
-        self.write(|driver| Ok(driver.create_job(spec))).await
-    }
-
-    /// A person's wish: start, pause, resume, cancel, complete.
-    pub(crate) async fn command_job(&self, job: JobId, event: Event) -> Answer<Job> {
-        self.write(move |driver| driver.command_job(job, event)).await
-    }
-
-    pub(crate) async fn add_model(&self, model: NewModel) -> Answer<Model> {
-        self.write(|driver| Ok(driver.add_model(model))).await
+    /// For changes: they are written down as this caller's.
+    pub(crate) fn by<'a>(&'a self, caller: &'a Caller) -> By<'a> {
+        By { driver: self, caller }
     }
 
     /// What a step of a job gave.
@@ -61,46 +53,12 @@ impl DriverHandle {
         .await
     }
 
-    pub(crate) async fn dataset_added(&self, name: String) -> Answer<()> {
-        self.write(|driver| {
-            driver.dataset_added(name);
-            Ok(())
-        })
-        .await
-    }
-
-    /// Enrols a device; `by_admin` where an administrator's token vouches for it.
-    pub(crate) async fn register(
-        &self,
-        registration: DeviceRegistration,
-        by_admin: bool,
-    ) -> Answer<Registered> {
-        self.write(move |driver| driver.register(registration, by_admin)).await
-    }
-
     pub(crate) async fn heartbeat(
         &self,
         device: DeviceId,
         heartbeat: Heartbeat,
     ) -> Answer<HeartbeatAnswer> {
         self.write(move |driver| driver.heartbeat(device, &heartbeat)).await
-    }
-
-    pub(crate) async fn revoke(&self, device: DeviceId) -> Answer<Device> {
-        self.write(move |driver| driver.revoke(device)).await
-    }
-
-    /// Forgets revoked devices and those that were not heard of for `unheard_for`.
-    pub(crate) async fn clean_up(&self, unheard_for: Duration) -> Answer<Vec<DeviceId>> {
-        self.write(move |driver| Ok(driver.clean_up(unheard_for))).await
-    }
-
-    pub(crate) async fn create_token(&self, request: TokenRequest) -> Answer<CreatedToken> {
-        self.write(|driver| Ok(driver.create_token(request))).await
-    }
-
-    pub(crate) async fn delete_token(&self, id: String) -> Answer<()> {
-        self.write(|driver| driver.delete_token(id)).await
     }
 
     /// A lease for the device, as soon as there is one within `wait`; none where there is none.
@@ -161,7 +119,7 @@ impl DriverHandle {
     }
 
     /// Answers once what `work` did is durable.
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Driver) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {

@@ -5,6 +5,7 @@
 //! Long work runs elsewhere ([`steps`]) and comes back as a message. Which steps must run follows
 //! from [`federation::machine::Machine::outstanding`] alone, so going on after a restart is nothing special.
 
+mod by;
 mod commit;
 mod devices;
 mod handle;
@@ -34,7 +35,6 @@ pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
 use crate::clock;
-use crate::http::Principal;
 use crate::store::{DeviceRow, JobRow, Loaded, Store, TokenRow};
 use crate::views::{Views, job_view};
 use commit::Pending;
@@ -222,7 +222,7 @@ impl Driver {
             self.views.publish_device(row.clone());
         }
         for row in self.state.tokens.values() {
-            self.views.publish_token(row.hash, Principal::of(row));
+            self.views.publish_token(row.hash, self.state.principal(row));
         }
         self.revision.send_replace(self.store.revision());
     }

@@ -4,7 +4,8 @@ use protocol::api::{CreatedToken, Role, TokenRequest};
 use protocol::{DeviceId, Timestamp};
 use uuid::Uuid;
 
-use super::{Driver, Refusal};
+use super::{Driver, Refusal, State};
+use crate::caller::Principal;
 use crate::store::TokenRow;
 
 /// A token that was just made; afterwards only its hash is known.
@@ -59,6 +60,19 @@ pub(crate) fn renew_this_machine(
     let earlier = rows.iter().filter(|row| row.role == Role::Admin && row.name == THIS_MACHINE);
     let replaced = earlier.map(|row| row.id.clone()).collect();
     (text, row, replaced)
+}
+
+impl State {
+    /// Whom the token shows; one without a name of its own is called by its id.
+    pub(super) fn principal(&self, token: &TokenRow) -> Principal {
+        let device = token.device.and_then(|device| self.devices.get(&device));
+        let name = match device {
+            Some(device) => device.name.as_str().into(),
+            None if token.name.is_empty() => format!("token {}", token.id).into(),
+            None => token.name.as_str().into(),
+        };
+        Principal { role: token.role, device: token.device, name }
+    }
 }
 
 impl Driver {

@@ -1,6 +1,8 @@
 //! Who asks, and what they may do. The middleware lets nobody past without a token; handlers then
 //! say by an extractor which role they are for.
 
+use std::convert::Infallible;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -11,26 +13,7 @@ use protocol::{DeviceId, PROTOCOL_HEADER, PROTOCOL_VERSION};
 
 use super::Shared;
 use super::problem::Failure;
-use crate::store::TokenRow;
-
-/// Who asks. A caller in this process puts [`Principal::local_admin`] into the request's
-/// extensions; from outside only a token gives one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Principal {
-    role: Role,
-    device: Option<DeviceId>,
-}
-
-impl Principal {
-    /// The person at the coordinator's own machine, inside its own process.
-    pub const fn local_admin() -> Self {
-        Self { role: Role::Admin, device: None }
-    }
-
-    pub(crate) fn of(token: &TokenRow) -> Self {
-        Self { role: token.role, device: token.device }
-    }
-}
+use crate::caller::{Caller, PeerAddress, Principal, Who};
 
 /// Lets pass who has a token that counts, and tells the handler who it is.
 pub(crate) async fn authenticate(
@@ -89,19 +72,34 @@ fn forbidden(needed: &str) -> Failure {
 }
 
 fn principal(parts: &Parts) -> Result<Principal, Failure> {
-    parts.extensions.get::<Principal>().copied().ok_or_else(unauthorized)
+    parts.extensions.get::<Principal>().cloned().ok_or_else(unauthorized)
+}
+
+/// Anybody, as far as they are known: for public paths, whose handlers check for themselves.
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let principal = parts.extensions.get::<Principal>().cloned();
+        Ok(caller(parts, principal.map_or(Who::Stranger, Who::Known)))
+    }
+}
+
+fn caller(parts: &Parts, who: Who) -> Caller {
+    Caller { who, from: parts.extensions.get::<PeerAddress>().map(|peer| peer.0) }
 }
 
 /// An administrator.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Admin;
+#[derive(Debug, Clone)]
+pub(crate) struct Admin(pub(crate) Caller);
 
 impl<S: Sync> FromRequestParts<S> for Admin {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        match principal(parts)?.role {
-            Role::Admin => Ok(Self),
+        let principal = principal(parts)?;
+        match principal.role {
+            Role::Admin => Ok(Self(caller(parts, Who::Known(principal)))),
             Role::Viewer | Role::Join | Role::Device => Err(forbidden("an administrator's token")),
         }
     }
@@ -123,20 +121,23 @@ impl<S: Sync> FromRequestParts<S> for Viewer {
 }
 
 /// Whoever may enrol a device.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Registrar {
     pub(crate) is_admin: bool,
+    pub(crate) caller: Caller,
 }
 
 impl<S: Sync> FromRequestParts<S> for Registrar {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        match principal(parts)?.role {
-            Role::Admin => Ok(Self { is_admin: true }),
-            Role::Join => Ok(Self { is_admin: false }),
-            Role::Viewer | Role::Device => Err(forbidden("a join token")),
-        }
+        let principal = principal(parts)?;
+        let is_admin = match principal.role {
+            Role::Admin => true,
+            Role::Join => false,
+            Role::Viewer | Role::Device => return Err(forbidden("a join token")),
+        };
+        Ok(Self { is_admin, caller: caller(parts, Who::Known(principal)) })
     }
 }
 

@@ -73,7 +73,7 @@ struct Named {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = AddedDataset)))]
 async fn add(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InQuery(named): InQuery<Named>,
     request: Request,
@@ -96,7 +96,7 @@ async fn add(
         added.map_err(|error| failure(&error, folder.path()))
     });
     let added = added.await.map_err(|error| Failure::internal(error.to_string()))??;
-    shared.driver.dataset_added(added.info.name.clone()).await?;
+    shared.driver.by(&admin.0).dataset_added(added.info.name.clone()).await?;
     Ok((StatusCode::CREATED, Json(report(added))))
 }
 

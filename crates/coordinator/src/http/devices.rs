@@ -52,7 +52,7 @@ async fn register(
     Body(registration): Body<DeviceRegistration>,
 ) -> Answer<Json<Registered>> {
     check(&registration)?;
-    Ok(Json(shared.driver.register(registration, registrar.is_admin).await?))
+    Ok(Json(shared.driver.by(&registrar.caller).register(registration, registrar.is_admin).await?))
 }
 
 fn check(said: &DeviceRegistration) -> Answer<()> {
@@ -97,7 +97,7 @@ struct CleanedUp {
 #[utoipa::path(post, path = "/devices/cleanup", tag = "devices", params(CleanUp),
     responses((status = 200, body = CleanedUp)))]
 async fn clean_up(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InQuery(query): InQuery<CleanUp>,
 ) -> Answer<Json<CleanedUp>> {
@@ -106,7 +106,7 @@ async fn clean_up(
         Failure::bad_request("wrong-query", "inactive_days must be a number of days, 0 or more")
             .at("inactive_days")
     })?;
-    Ok(Json(CleanedUp { removed: shared.driver.clean_up(unheard_for).await? }))
+    Ok(Json(CleanedUp { removed: shared.driver.by(&admin.0).clean_up(unheard_for).await? }))
 }
 
 /// A sign of life; one that names a lease keeps it.
@@ -156,9 +156,9 @@ async fn next_job(
 #[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices",
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
 async fn revoke(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
 ) -> Answer<Json<Device>> {
-    Ok(Json(shared.driver.revoke(id).await?))
+    Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
 }

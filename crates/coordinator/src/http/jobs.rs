@@ -41,13 +41,13 @@ async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Job>> {
 #[utoipa::path(post, path = "/jobs", tag = "jobs", request_body = JobSpec,
     responses((status = 201, body = Job)))]
 async fn create(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     Body(spec): Body<JobSpec>,
 ) -> Answer<(StatusCode, Json<Job>)> {
     spec.check()?;
     let spec = check_dataset(&shared, spec).await?;
-    Ok((StatusCode::CREATED, Json(shared.driver.create_job(spec).await?)))
+    Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_job(spec).await?)))
 }
 
 /// Refuses what can't be trained, as far as that is known without a download.
@@ -110,55 +110,55 @@ fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, Failure> 
 #[utoipa::path(post, path = "/jobs/{id}/start", tag = "jobs", params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn start(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.command_job(id, Event::Start).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Start).await?))
 }
 
 /// Ends the leases of a job and grants none until it is resumed.
 #[utoipa::path(post, path = "/jobs/{id}/pause", tag = "jobs", params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn pause(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.command_job(id, Event::Pause).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Pause).await?))
 }
 
 /// Lets a paused job go on.
 #[utoipa::path(post, path = "/jobs/{id}/resume", tag = "jobs", params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn resume(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.command_job(id, Event::Resume).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Resume).await?))
 }
 
 /// Ends a job and keeps nothing of it but its history.
 #[utoipa::path(post, path = "/jobs/{id}/cancel", tag = "jobs", params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn cancel(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.command_job(id, Event::Cancel).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Cancel).await?))
 }
 
 /// Ends a job now and registers the model that it has.
 #[utoipa::path(post, path = "/jobs/{id}/complete", tag = "jobs", params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn complete(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.command_job(id, Event::Complete).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Complete).await?))
 }
 
 /// A job's rounds: the closed ones and, last, the open one.

@@ -34,7 +34,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-pub use auth::Principal;
 pub(crate) use metrics::Requests;
 pub(crate) use serve::serve;
 

@@ -68,7 +68,7 @@ struct ModelRegistration {
 #[utoipa::path(post, path = "/models", tag = "models", request_body = ModelRegistration,
     responses((status = 201, body = Model)))]
 async fn register(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     Body(asked): Body<ModelRegistration>,
 ) -> Answer<(StatusCode, Json<Model>)> {
@@ -88,7 +88,7 @@ async fn register(
     let (blobs, spec) = (shared.blobs.clone(), new.spec.clone());
     let (file, bytes, parameters) = blocking(move || write_file(&blobs, &spec, flat)).await?;
     let new = NewModel { file, bytes, parameters, ..new };
-    Ok((StatusCode::CREATED, Json(shared.driver.add_model(new).await?)))
+    Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).add_model(new).await?)))
 }
 
 /// A round's model; the file is still to be written.

@@ -16,6 +16,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::caller::PeerAddress;
+
 /// Beyond this, peers wait until somebody leaves.
 const MOST_CONNECTIONS: usize = 20_000;
 /// For a peer to send a request's headers, and between two requests of a connection.
@@ -37,9 +39,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Cance
             () = stopping.cancelled() => break,
         };
         let Ok(permit) = permit else { break };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, peer)) => (stream, PeerAddress::from(peer)),
                 Err(error) => {
                     tracing::warn!(%error, "could not take a connection");
                     tokio::time::sleep(BREATH).await;
@@ -52,8 +54,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Cance
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps Nagle's algorithm");
         }
-        let service =
-            router.clone().map_request(|request: Request<Incoming>| request.map(Body::new));
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request.map(Body::new)
+        });
         let connection =
             builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = connections.watch(connection);

@@ -34,7 +34,7 @@ async fn list(_: Admin, State(shared): State<Shared>) -> Answer<Json<Vec<Token>>
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = TokenRequest,
     responses((status = 201, body = CreatedToken)))]
 async fn create(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     Body(request): Body<TokenRequest>,
 ) -> Answer<(StatusCode, Json<CreatedToken>)> {
@@ -45,17 +45,17 @@ async fn create(
     if request.name.chars().count() > 100 {
         return Err(Failure::invalid("invalid-token", "has more than 100 characters").at("name"));
     }
-    Ok((StatusCode::CREATED, Json(shared.driver.create_token(request).await?)))
+    Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_token(request).await?)))
 }
 
 /// Ends a token, at once.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = String, Path)),
     responses((status = 204, description = "It no longer counts")))]
 async fn delete(
-    _: Admin,
+    admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<String>,
 ) -> Answer<StatusCode> {
-    shared.driver.delete_token(id).await?;
+    shared.driver.by(&admin.0).delete_token(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
