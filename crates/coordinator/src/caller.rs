@@ -1,10 +1,12 @@
 //! Who asks for a change and from where, so that it can be written down with the change.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use protocol::DeviceId;
 use protocol::api::Role;
+use protocol::audit::{Action, COORDINATOR, Record, Subject, SubjectKind};
+use protocol::{DeviceId, Timestamp};
 
 /// Somebody with a credential that counts. A caller in this process puts
 /// [`Principal::local_admin`] into the request's extensions; from outside only a token or a session
@@ -42,6 +44,8 @@ pub(crate) enum Who {
     Known(Principal),
     /// Somebody at a public path.
     Stranger,
+    /// The coordinator by itself.
+    Coordinator,
 }
 
 /// Who asks, and from where.
@@ -50,4 +54,37 @@ pub(crate) struct Caller {
     pub(crate) who: Who,
     /// None inside this process.
     pub(crate) from: Option<IpAddr>,
+}
+
+/// What else the audit log says of a change: names and values, none of them secret.
+pub(crate) type Detail = BTreeMap<String, String>;
+
+/// The detail of these names and values.
+pub(crate) fn detail<const N: usize>(pairs: [(&str, String); N]) -> Detail {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+impl Caller {
+    /// For what the coordinator does by itself.
+    pub(crate) const fn coordinator() -> Self {
+        Self { who: Who::Coordinator, from: None }
+    }
+
+    /// What the audit log says of what this caller did.
+    pub(crate) fn record(
+        &self,
+        at: Timestamp,
+        action: Action,
+        kind: SubjectKind,
+        id: impl ToString,
+        detail: Detail,
+    ) -> Record {
+        let (who, role) = match &self.who {
+            Who::Known(principal) => (principal.name.to_string(), Some(principal.role)),
+            Who::Stranger => (String::new(), None),
+            Who::Coordinator => (COORDINATOR.to_owned(), None),
+        };
+        let (from, id) = (self.from.map(|address| address.to_string()), id.to_string());
+        Record { at, who, role, from, action, subject: Subject { kind, id }, detail }
+    }
 }

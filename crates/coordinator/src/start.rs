@@ -9,6 +9,7 @@ use std::thread;
 use axum::Router;
 use data::Sources;
 use platform::{FolderLock, LockError};
+use protocol::audit::{Action, SubjectKind};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -18,8 +19,9 @@ use trainer::TrainerCommand;
 use uuid::Uuid;
 
 use crate::blobs::{Blobs, is_full};
+use crate::caller::{Caller, detail};
 use crate::clock;
-use crate::driver::{self, DriverHandle, StepContext, renew_this_machine, this_machine};
+use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
 use crate::evaluate::Trainers;
 use crate::http::{self, Shared};
 use crate::notice::Observer;
@@ -160,6 +162,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     }));
     let router = http::router(shared);
     write_address(&settings.data_dir, address)?;
+    write_down_start(&driver, &opened.cluster_id, address, &settings.data_dir).await?;
     let server = tokio::spawn(http::serve(listener, router.clone(), stopping.clone()));
     tracing::info!(%address, "the coordinator listens");
     Ok(Running {
@@ -264,12 +267,38 @@ fn keep_own_token(
         return Ok(());
     }
     let (text, row, replaced) = renew_this_machine(&loaded.tokens, clock::now());
-    let batch =
-        Batch { tokens: vec![row.clone()], removed_tokens: replaced.clone(), ..Batch::default() };
+    let (kind, detail) = (SubjectKind::Token, detail([("name", row.name.clone())]));
+    let record =
+        Caller::coordinator().record(row.created_at, Action::Created, kind, &row.id, detail);
+    let batch = Batch {
+        tokens: vec![row.clone()],
+        removed_tokens: replaced.clone(),
+        audit: vec![record],
+        ..Batch::default()
+    };
     store.commit(&batch).map_err(broken)?;
     loaded.tokens.retain(|row| !replaced.contains(&row.id));
     loaded.tokens.push(row);
     platform::files::write_private(&file, text.token.as_bytes()).map_err(unwritable(folder))
+}
+
+/// The audit log's first word of a run.
+async fn write_down_start(
+    driver: &DriverHandle,
+    cluster_id: &str,
+    address: SocketAddr,
+    folder: &Path,
+) -> Result<(), StartError> {
+    let caller = Caller::coordinator();
+    let written = driver.by(&caller).started(cluster_id.to_owned(), address).await;
+    written.map_err(|refusal| {
+        driver.stop();
+        let folder = folder.to_owned();
+        match refusal {
+            Refusal::Store(StoreError::Full) => StartError::DiskFull { folder },
+            refusal => StartError::Database { folder, reason: refusal.to_string() },
+        }
+    })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -172,6 +172,34 @@ pub enum Role {
     Device,
 }
 
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Viewer, Self::Join, Self::Device];
+
+    /// As JSON and the database have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Viewer => "viewer",
+            Self::Join => "join",
+            Self::Device => "device",
+        }
+    }
+}
+
+/// A word that is no role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no role '{0}'")]
+pub struct UnknownRole(String);
+
+impl std::str::FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(word: &str) -> Result<Self, UnknownRole> {
+        let known = Self::ALL.into_iter().find(|role| role.word() == word);
+        known.ok_or_else(|| UnknownRole(word.to_owned()))
+    }
+}
+
 /// Body of `POST /tokens`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TokenRequest {

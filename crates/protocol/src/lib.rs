@@ -3,6 +3,7 @@
 //! randomness.
 
 pub mod api;
+pub mod audit;
 pub mod blob;
 pub mod chance;
 pub mod codec;

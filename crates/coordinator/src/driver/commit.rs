@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use federation::machine::Machine;
 use protocol::api::{Change, ChangeKind};
+use protocol::audit::Record;
 use protocol::{DeviceId, JobId};
 
 use super::{Driver, FLUSH, RETRY, Refusal, State};
@@ -26,6 +27,7 @@ pub(super) struct Pending {
     pub(super) removed_tokens: BTreeMap<String, [u8; 32]>,
     pub(super) models: Vec<ModelRow>,
     changes: Vec<Change>,
+    pub(super) audit: Vec<Record>,
     undo: Vec<Undo>,
     settle: Vec<Settle>,
     /// Changed in ways that a crash may forget; written with the next flush.
@@ -84,6 +86,7 @@ impl Pending {
             || !self.removed_tokens.is_empty()
             || !self.models.is_empty()
             || !self.changes.is_empty()
+            || !self.audit.is_empty()
     }
 }
 
@@ -154,6 +157,7 @@ impl Driver {
             removed_tokens: pending.removed_tokens.keys().cloned().collect(),
             models: pending.models.clone(),
             changes: std::mem::take(&mut pending.changes),
+            audit: std::mem::take(&mut pending.audit),
         }
     }
 

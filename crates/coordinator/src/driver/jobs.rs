@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::steps::{RunningStep, StepKey, StepOutcome, Task};
 use super::sweep::prepared_blobs;
 use super::{Driver, Refusal};
+use crate::caller::Caller;
 use crate::clock;
 use crate::notice::Notice;
 use crate::register::NewModel;
@@ -155,7 +156,8 @@ impl Driver {
             StepOutcome::Registered(new) => {
                 let (model, file) = (ModelId::from_uuid(Uuid::now_v7()), new.file);
                 self.apply(now, id, Event::Registered { model, file })?;
-                self.insert_model(model, *new);
+                let model = self.insert_model(model, *new);
+                self.record_model(&Caller::coordinator(), &model);
                 Ok(())
             }
         }

@@ -27,6 +27,7 @@ use protocol::{BlobHash, DeviceId, JobId, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use by::JobCommand;
 pub(crate) use handle::DriverHandle;
 pub(crate) use refusal::Refusal;
 pub(crate) use steps::{Say, StepContext, StepFault, Task, blocking};

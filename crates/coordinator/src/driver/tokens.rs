@@ -82,14 +82,14 @@ impl Driver {
     }
 
     /// Device tokens go with their device ([`Driver::revoke`]), not here.
-    pub(super) fn delete_token(&mut self, id: String) -> Result<(), Refusal> {
-        let row = self.state.tokens.get(&id).filter(|row| row.role != Role::Device);
-        let Some(row) = row else { return Err(Refusal::UnknownToken(id)) };
+    pub(super) fn delete_token(&mut self, id: &str) -> Result<TokenRow, Refusal> {
+        let row = self.state.tokens.get(id).filter(|row| row.role != Role::Device);
+        let Some(row) = row.cloned() else { return Err(Refusal::UnknownToken(id.to_owned())) };
         let admins = self.state.tokens.values().filter(|row| row.role == Role::Admin).count();
         if row.role == Role::Admin && admins == 1 {
             return Err(Refusal::LastAdmin);
         }
-        self.drop_token(&id);
-        Ok(())
+        self.drop_token(id);
+        Ok(row)
     }
 }

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use federation::machine::Event;
 use protocol::JobId;
 use protocol::api::{Job, MetricPoint, Round};
 use protocol::job::{JobError, JobSpec};
@@ -14,7 +13,7 @@ use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::extract::{Body, InPath};
 use super::problem::{Answer, Failure};
-use crate::driver::Refusal;
+use crate::driver::{JobCommand, Refusal};
 use crate::prepare::check_model;
 use crate::views::{JobView, metric_points};
 
@@ -114,7 +113,7 @@ async fn start(
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Start).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Start).await?))
 }
 
 /// Ends the leases of a job and grants none until it is resumed.
@@ -125,7 +124,7 @@ async fn pause(
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Pause).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Pause).await?))
 }
 
 /// Lets a paused job go on.
@@ -136,7 +135,7 @@ async fn resume(
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Resume).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Resume).await?))
 }
 
 /// Ends a job and keeps nothing of it but its history.
@@ -147,7 +146,7 @@ async fn cancel(
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Cancel).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Cancel).await?))
 }
 
 /// Ends a job now and registers the model that it has.
@@ -158,7 +157,7 @@ async fn complete(
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, Event::Complete).await?))
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Complete).await?))
 }
 
 /// A job's rounds: the closed ones and, last, the open one.

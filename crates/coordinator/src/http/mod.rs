@@ -1,5 +1,6 @@
 //! The HTTP API: one router for every transport. Each resource has a file; what all share is here.
 
+mod audit;
 mod auth;
 mod blobs;
 mod datasets;
@@ -98,6 +99,7 @@ struct Documentation;
 /// Every path, with what all of them have in common.
 pub(crate) fn router(shared: Shared) -> Router {
     let with_token = OpenApiRouter::with_openapi(Documentation::openapi())
+        .merge(audit::routes())
         .merge(blobs::routes())
         .merge(datasets::routes())
         .merge(devices::routes())

@@ -1,6 +1,7 @@
 //! The database: everything that must survive but the bytes of blobs. One writer, which the driver
 //! owns; readers beside it. Nothing else in the crate knows that this is SQLite.
 
+mod audit;
 mod migrations;
 mod reader;
 mod rows;
@@ -11,10 +12,12 @@ mod write;
 use std::path::Path;
 
 use protocol::api::Change;
+use protocol::audit::{Chain, Record};
 use protocol::{DeviceId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use serde::de::DeserializeOwned;
 
+pub(crate) use audit::MOST_ENTRIES;
 pub(crate) use reader::Reader;
 pub(crate) use rows::{DeviceRow, JobRow, ModelRow, TokenRow};
 
@@ -61,6 +64,8 @@ pub(crate) struct Batch {
     pub(crate) models: Vec<ModelRow>,
     /// What the events tell of it.
     pub(crate) changes: Vec<Change>,
+    /// What the audit log says of it.
+    pub(crate) audit: Vec<Record>,
 }
 
 /// Everything that the driver keeps in memory.
@@ -78,6 +83,8 @@ pub(crate) struct Loaded {
 pub(crate) struct Store {
     connection: Connection,
     revision: u64,
+    /// The end of the audit log.
+    chain: Chain,
 }
 
 impl Store {
@@ -88,7 +95,8 @@ impl Store {
         connection.pragma_update(None, "synchronous", "FULL")?;
         migrations::migrate(&mut connection)?;
         let revision = reader::revision(&connection)?;
-        Ok(Self { connection, revision })
+        let chain = audit::chain(&connection)?;
+        Ok(Self { connection, revision, chain })
     }
 
     /// The newest revision.

@@ -8,7 +8,7 @@ use protocol::api::{Change, ChangeKind, Events, Role};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::rows::{ModelRow, TokenRow};
-use super::write::{kind_word, role_word, sqlite_integer};
+use super::write::{kind_word, sqlite_integer};
 use super::{StoreError, parsed, read};
 
 /// Connections that only read; each call takes one. Calls block for as long as SQLite reads.
@@ -60,7 +60,7 @@ impl Reader {
         Ok(rows)
     }
 
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -143,7 +143,7 @@ pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreErro
     rows.map(|row| {
         let (token, role, device) = row?;
         let device = device.map(|device| parsed("token", &device)).transpose()?;
-        Ok(TokenRow { role: role_from(&role)?, device, ..token })
+        Ok(TokenRow { role: parsed("token", &role)?, device, ..token })
     })
     .collect()
 }
@@ -163,13 +163,6 @@ fn kind_from(word: &str) -> Result<ChangeKind, StoreError> {
         .ok_or_else(|| StoreError::Unreadable { what: "change", reason: format!("kind '{word}'") })
 }
 
-fn role_from(word: &str) -> Result<Role, StoreError> {
-    [Role::Admin, Role::Viewer, Role::Join, Role::Device]
-        .into_iter()
-        .find(|role| role_word(*role) == word)
-        .ok_or_else(|| StoreError::Unreadable { what: "token", reason: format!("role '{word}'") })
-}
-
-fn unsigned(integer: i64) -> u64 {
+pub(super) fn unsigned(integer: i64) -> u64 {
     u64::try_from(integer).unwrap_or(0)
 }

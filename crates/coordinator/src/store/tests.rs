@@ -1,7 +1,7 @@
 //! The store against a real database.
 
 use federation::machine::{Event, Machine, MachineSettings};
-use protocol::api::ChangeKind;
+use protocol::api::{ChangeKind, Role};
 use protocol::{DeviceId, JobId, Timestamp};
 use uuid::Uuid;
 
@@ -17,6 +17,17 @@ fn job_row(n: u128) -> JobRow {
     JobRow { id, created_at: Timestamp::from_millis(7), machine }
 }
 
+pub(super) fn token(id: &str) -> TokenRow {
+    TokenRow {
+        id: id.to_owned(),
+        hash: [3; 32],
+        role: Role::Viewer,
+        name: String::new(),
+        device: None,
+        created_at: Timestamp::from_millis(1),
+    }
+}
+
 fn change(id: &str) -> Change {
     Change { kind: ChangeKind::Job, id: id.to_owned() }
 }
@@ -26,14 +37,8 @@ fn what_is_committed_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let mut row = job_row(1);
-    let token = TokenRow {
-        id: "t".into(),
-        hash: [3; 32],
-        role: protocol::api::Role::Device,
-        name: String::new(),
-        device: Some(DeviceId::from_uuid(Uuid::from_u128(9))),
-        created_at: Timestamp::from_millis(1),
-    };
+    let device = Some(DeviceId::from_uuid(Uuid::from_u128(9)));
+    let token = TokenRow { role: Role::Device, device, ..token("t") };
     {
         let mut store = Store::open(&path).unwrap();
         assert_eq!(store.load("cluster").unwrap().cluster_id, "cluster");
@@ -93,14 +98,7 @@ fn events_give_each_thing_once_and_reset_who_is_too_far_behind() {
 #[test]
 fn a_failed_batch_leaves_nothing() {
     let mut store = Store::open(Path::new(":memory:")).unwrap();
-    let token = TokenRow {
-        id: "t".into(),
-        hash: [3; 32],
-        role: protocol::api::Role::Viewer,
-        name: String::new(),
-        device: None,
-        created_at: Timestamp::from_millis(1),
-    };
+    let token = token("t");
     let twice = Batch {
         jobs: vec![job_row(1)],
         tokens: vec![token.clone(), token],

@@ -1,10 +1,10 @@
 //! The one write: a batch, in one transaction.
 
-use protocol::api::{Change, ChangeKind, Role};
+use protocol::api::{Change, ChangeKind};
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
-use super::{Batch, KEPT_REVISIONS, Store, StoreError};
+use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit};
 
 impl Store {
     /// Writes the batch durably and gives the newest revision.
@@ -16,8 +16,10 @@ impl Store {
         let transaction = self.connection.transaction()?;
         write_rows(&transaction, batch)?;
         write_changes(&transaction, next, &batch.changes)?;
+        let mut chain = self.chain;
+        audit::append(&transaction, &mut chain, &batch.audit)?;
         transaction.commit()?;
-        self.revision = next;
+        (self.revision, self.chain) = (next, chain);
         Ok(next)
     }
 }
@@ -63,7 +65,7 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreE
             params![
                 token.id,
                 token.hash,
-                role_word(token.role),
+                token.role.word(),
                 token.name,
                 token.device.map(|device| device.to_string()),
                 token.created_at.as_millis()
@@ -110,15 +112,6 @@ pub(super) const fn kind_word(kind: ChangeKind) -> &'static str {
         ChangeKind::Device => "device",
         ChangeKind::Model => "model",
         ChangeKind::Dataset => "dataset",
-    }
-}
-
-pub(super) const fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::Viewer => "viewer",
-        Role::Join => "join",
-        Role::Device => "device",
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod audit;
 mod device;
 mod disk;
 mod events;

@@ -8,6 +8,7 @@ use crate::settings::Settings;
 use crate::{CommandContext, logging, output};
 
 mod access;
+mod audit;
 mod coordinator;
 mod dataset;
 mod demo;
@@ -37,6 +38,8 @@ pub enum Command {
     Device(device::DeviceArguments),
     /// Give access to people and machines
     Token(token::TokenArguments),
+    /// See who changed what, and check that nobody changed that
+    Audit(audit::AuditArguments),
 }
 
 /// Runs one command to its end; a failure is told in one line on standard error.
@@ -70,6 +73,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Dataset(arguments) => dataset::run(arguments, settings).await,
             Command::Device(arguments) => device::run(arguments, settings).await,
             Command::Token(arguments) => token::run(arguments, settings).await,
+            Command::Audit(arguments) => audit::run(arguments, settings).await,
         }
     })
 }

@@ -1,0 +1,86 @@
+//! `/audit`: who changed what.
+
+use std::io;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream;
+use protocol::audit::{Entry, Head};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::Admin;
+use super::extract::InQuery;
+use super::problem::Answer;
+use crate::store::{MOST_ENTRIES, Reader};
+
+/// Entries of an answer, unless it is told otherwise.
+const ENTRIES: u64 = 100;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(head)).routes(routes!(export))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Page {
+    /// The number of the last entry that is known; 0 for the beginning.
+    #[serde(default)]
+    after: u64,
+    /// At most 1000; 100 where none is given.
+    limit: Option<u64>,
+}
+
+/// Entries of the audit log, the oldest first.
+#[utoipa::path(get, path = "/audit", tag = "audit", params(Page),
+    responses((status = 200, body = Vec<Entry>)))]
+async fn list(
+    _: Admin,
+    State(shared): State<Shared>,
+    InQuery(page): InQuery<Page>,
+) -> Answer<Json<Vec<Entry>>> {
+    let limit = page.limit.unwrap_or(ENTRIES);
+    Ok(Json(shared.read(move |reader| reader.audit(page.after, limit)).await?))
+}
+
+/// The end of the audit log. Whoever keeps it elsewhere can show later that nothing before it was
+/// changed.
+#[utoipa::path(get, path = "/audit/head", tag = "audit", responses((status = 200, body = Head)))]
+async fn head(_: Admin, State(shared): State<Shared>) -> Answer<Json<Head>> {
+    Ok(Json(shared.read(Reader::audit_head).await?))
+}
+
+/// The whole audit log, one entry a line.
+#[utoipa::path(get, path = "/audit/export", tag = "audit",
+    responses((status = 200, content_type = "application/jsonl", body = String)))]
+async fn export(_: Admin, State(shared): State<Shared>) -> Answer<Response> {
+    // A log that can't be read is a problem, not an empty file.
+    let first = lines(&shared, 0).await?;
+    let rest = stream::try_unfold((shared, first), |(shared, page)| async move {
+        let Some((text, last)) = page else { return Ok(None) };
+        // The answer then breaks off, so that nobody takes it for the whole log.
+        let next = lines(&shared, last).await;
+        let next = next.map_err(|failure| io::Error::other(failure.problem.detail))?;
+        Ok::<_, io::Error>(Some((text, (shared, next))))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/jsonl")];
+    Ok((kind, Body::from_stream(rest)).into_response())
+}
+
+/// A page of lines after number `after`, and the number of the last one; none at the end.
+async fn lines(shared: &Shared, after: u64) -> Answer<Option<(Bytes, u64)>> {
+    let entries = shared.read(move |reader| reader.audit(after, MOST_ENTRIES)).await?;
+    let Some(last) = entries.last().map(|entry| entry.number) else { return Ok(None) };
+    let mut text = Vec::new();
+    for entry in &entries {
+        serde_json::to_writer(&mut text, entry).map_err(io::Error::from)?;
+        text.push(b'\n');
+    }
+    Ok(Some((text.into(), last)))
+}
