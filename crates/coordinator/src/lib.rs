@@ -11,6 +11,7 @@ mod aggregate;
 mod blobs;
 mod caller;
 mod clock;
+mod cluster;
 mod driver;
 mod evaluate;
 mod http;
@@ -22,6 +23,7 @@ mod store;
 mod views;
 
 pub use caller::Principal;
+pub use cluster::{ClusterError, ClusterIdentity};
 pub use data::{HubSettings, Sources};
 pub use notice::{Notice, Observer, Phase};
 pub use start::{

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::blobs::{Blobs, is_full};
 use crate::caller::{Caller, detail};
 use crate::clock;
+use crate::cluster::{ClusterError, ClusterIdentity};
 use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
 use crate::evaluate::Trainers;
 use crate::http::{self, Shared};
@@ -82,6 +83,8 @@ pub enum StartError {
         folder.display()
     )]
     Database { folder: PathBuf, reason: String },
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     #[error("the system refuses a thread: {0}")]
     Thread(io::Error),
 }
@@ -92,7 +95,7 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     /// Made at the first start, then kept.
-    pub cluster_id: String,
+    pub cluster: ClusterIdentity,
     /// Everything it serves, for callers in this process: they put a [`crate::Principal`] into the
     /// request's extensions.
     pub router: Router,
@@ -117,8 +120,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 /// # Errors
 /// See [`StartError`]; nothing runs then.
 pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Running, StartError> {
-    let folder = settings.data_dir.clone();
-    let prepared = tokio::task::spawn_blocking(move || open(&folder)).await;
+    let (folder, name) = (settings.data_dir.clone(), settings.name);
+    let prepared = tokio::task::spawn_blocking(move || open(&folder, &name)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr();
@@ -150,7 +153,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     };
     let (driver, driver_thread) = driver::spawn(parts).map_err(StartError::Thread)?;
     let shared = Shared(Arc::new(http::Parts {
-        name: settings.name,
+        cluster: opened.cluster.clone(),
         views,
         reader: opened.reader,
         blobs: opened.blobs,
@@ -167,7 +170,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     tracing::info!(%address, "the coordinator listens");
     Ok(Running {
         address,
-        cluster_id: opened.cluster_id,
+        cluster: opened.cluster,
         router,
         driver,
         driver_thread: Some(driver_thread),
@@ -217,10 +220,10 @@ struct Opened {
     loaded: Loaded,
     reader: Arc<Reader>,
     blobs: Blobs,
-    cluster_id: String,
+    cluster: ClusterIdentity,
 }
 
-fn open(folder: &Path) -> Result<Opened, StartError> {
+fn open(folder: &Path, name: &str) -> Result<Opened, StartError> {
     let lock = FolderLock::take(folder).map_err(|error| match error {
         LockError::Taken { folder } => StartError::DataDirLocked { folder },
         LockError::Io { folder, source } => unwritable(&folder)(source),
@@ -239,8 +242,9 @@ fn open(folder: &Path) -> Result<Opened, StartError> {
     let mut loaded = store.load(&Uuid::now_v7().to_string()).map_err(broken)?;
     let blobs = Blobs::open(&folder.join("blobs")).map_err(unwritable(folder))?;
     keep_own_token(folder, &mut store, &mut loaded, &broken)?;
-    let cluster_id = loaded.cluster_id.clone();
-    Ok(Opened { lock, store, loaded, reader: Arc::new(Reader::new(&path)), blobs, cluster_id })
+    let enrolled = loaded.devices.len();
+    let cluster = ClusterIdentity::open(folder, &loaded.cluster_id, name, enrolled)?;
+    Ok(Opened { lock, store, loaded, reader: Arc::new(Reader::new(&path)), blobs, cluster })
 }
 
 fn unwritable(folder: &Path) -> impl Fn(io::Error) -> StartError {

@@ -16,6 +16,7 @@ pub mod lease;
 pub mod metrics;
 pub mod model;
 pub mod model_file;
+pub mod pin;
 pub mod plan;
 pub mod problem;
 pub mod time;
@@ -24,6 +25,7 @@ pub mod trainer;
 pub use blob::BlobHash;
 pub use chance::{Chance, Purpose};
 pub use ids::{DeviceId, JobId, LeaseId, ModelId};
+pub use pin::Pin;
 pub use problem::Problem;
 pub use time::Timestamp;
 

@@ -39,6 +39,7 @@ pub(crate) use metrics::Requests;
 pub(crate) use serve::serve;
 
 use crate::blobs::Blobs;
+use crate::cluster::ClusterIdentity;
 use crate::driver::DriverHandle;
 use crate::store::{Reader, StoreError};
 use crate::views::Views;
@@ -53,8 +54,7 @@ pub(crate) struct Shared(pub(crate) Arc<Parts>);
 
 #[derive(Debug)]
 pub(crate) struct Parts {
-    /// The cluster's name.
-    pub(crate) name: String,
+    pub(crate) cluster: ClusterIdentity,
     pub(crate) views: Arc<Views>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) blobs: Blobs,
@@ -147,7 +147,7 @@ async fn health(State(shared): State<Shared>) -> Json<Health> {
         status: "ok".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: PROTOCOL_VERSION,
-        name: shared.name.clone(),
+        name: shared.cluster.name.clone(),
     })
 }
 

@@ -116,10 +116,10 @@ async fn an_orderly_restart_keeps_people_devices_and_jobs() {
     let (coordinator, device) = pair().await;
     let viewer = coordinator.token("viewer").await;
     let job = coordinator.post("/jobs", tiny_job()).await;
-    let cluster = coordinator.running.cluster_id.clone();
+    let cluster = coordinator.running.cluster.id.clone();
     let (admin, devices) = (coordinator.admin.clone(), coordinator.get("/devices").await);
     let coordinator = coordinator.restart().await;
-    assert_eq!(coordinator.running.cluster_id, cluster);
+    assert_eq!(coordinator.running.cluster.id, cluster);
     assert_eq!(coordinator.admin, admin);
     assert_eq!(coordinator.get("/devices").await[0]["id"], devices[0]["id"]);
     assert_eq!(coordinator.get("/jobs").await[0], job);

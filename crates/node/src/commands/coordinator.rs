@@ -76,7 +76,7 @@ pub async fn run(
     if !running.address.ip().is_loopback() {
         tracing::warn!("tokens and data cross the network unencrypted: use a network you trust");
     }
-    let (url, cluster) = (running.url(), running.cluster_id.clone());
+    let (url, cluster) = (running.url(), running.cluster.id.clone());
     if json {
         output::json(&Opening::Listening { url, cluster: cluster.clone() })?;
     } else {

@@ -1,0 +1,119 @@
+//! The key and the certificate on disk: `cluster/key.pem` and `cluster/certificate.pem` in the data
+//! folder, readable by their owner alone.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use platform::files::write_private;
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
+};
+
+pub(super) const KEY_FILE: &str = "key.pem";
+pub(super) const CERTIFICATE_FILE: &str = "certificate.pem";
+
+pub(super) const MEND_KEY: &str = "restore it from a backup: the devices trust this key and no \
+                                   other, so no new one is made";
+pub(super) const MEND_CERTIFICATE: &str =
+    "remove it: a new one is made from the key, and devices notice nothing";
+
+/// Why the cluster's identity can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    #[error("can't read {}: {source}; make it readable to this user", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("can't write {}: {source}; make the folder writable", path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error("{} is damaged: {reason}; {mend}", path.display())]
+    Damaged { path: PathBuf, reason: String, mend: &'static str },
+    #[error(
+        "the cluster's key {} is missing though its certificate is there; {MEND_KEY}",
+        path.display()
+    )]
+    KeyMissing { path: PathBuf },
+    #[error(
+        "the cluster's key and certificate are missing from {} and {enrolled} devices trust them: \
+         restore the folder from a backup, or start a new cluster with another --data-dir and \
+         enrol the devices there",
+        folder.display()
+    )]
+    BothMissing { folder: PathBuf, enrolled: usize },
+    #[error(
+        "the certificate in {} is of another cluster than the database (whose id is {id}): put \
+         both from one backup in place",
+        folder.display()
+    )]
+    OtherCluster { folder: PathBuf, id: String },
+    #[error("can't make the cluster's key and certificate: {0}")]
+    Make(#[from] rcgen::Error),
+}
+
+pub(super) fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("cluster")
+}
+
+/// Key and certificate as PEM; makes what is not there and may be made.
+pub(super) fn read_or_make(
+    data_dir: &Path,
+    id: &str,
+    name: &str,
+    enrolled: usize,
+) -> Result<(String, String), ClusterError> {
+    let folder = folder(data_dir);
+    let (key_path, certificate_path) = (folder.join(KEY_FILE), folder.join(CERTIFICATE_FILE));
+    let key = match (read(&key_path)?, read(&certificate_path)?) {
+        (Some(key), Some(certificate)) => return Ok((key, certificate)),
+        (None, Some(_)) => return Err(ClusterError::KeyMissing { path: key_path }),
+        (None, None) if enrolled > 0 => return Err(ClusterError::BothMissing { folder, enrolled }),
+        (Some(key), None) => KeyPair::from_pem(&key).map_err(|error| ClusterError::Damaged {
+            path: key_path,
+            reason: error.to_string(),
+            mend: MEND_KEY,
+        })?,
+        (None, None) => {
+            make_folder(&folder)
+                .map_err(|source| ClusterError::Unwritable { path: folder, source })?;
+            let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+            write(&key_path, &key.serialize_pem())?;
+            tracing::info!("made the cluster's key");
+            key
+        }
+    };
+    // After a first start that was cut short, too.
+    let certificate = certificate(&key, id, name)?;
+    write(&certificate_path, &certificate)?;
+    Ok((key.serialize_pem(), certificate))
+}
+
+/// Valid without end in the words of RFC 5280 §4.1.2.5: the key is trusted, not the date, and a
+/// machine whose clock is wrong must not fall out of the cluster.
+fn certificate(key: &KeyPair, id: &str, name: &str) -> Result<String, ClusterError> {
+    let mut params = CertificateParams::new([protocol::pin::server_name(id)])?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(9999, 12, 31);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params.self_signed(key)?.pem())
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn read(path: &Path) -> Result<Option<String>, ClusterError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ClusterError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ClusterError> {
+    write_private(path, text.as_bytes())
+        .map_err(|source| ClusterError::Unwritable { path: path.to_owned(), source })
+}
