@@ -23,7 +23,7 @@ mod store;
 mod views;
 
 pub use caller::Principal;
-pub use cluster::{ClusterError, ClusterIdentity};
+pub use cluster::{ClusterError, ClusterIdentity, OwnCertificate, pin_of};
 pub use data::{HubSettings, Sources};
 pub use notice::{Notice, Observer, Phase};
 pub use start::{

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::blobs::{Blobs, is_full};
 use crate::caller::{Caller, detail};
 use crate::clock;
-use crate::cluster::{ClusterError, ClusterIdentity};
+use crate::cluster::{ClusterError, ClusterIdentity, Current, OwnCertificate, server_config};
 use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
 use crate::evaluate::Trainers;
 use crate::http::{self, Shared};
@@ -44,6 +44,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The cluster's name.
     pub name: String,
+    /// What browsers are shown in place of the cluster's own certificate.
+    pub certificate: Option<OwnCertificate>,
     /// How long a lease lasts without a sign of its device.
     pub lease_seconds: u32,
     /// Makes initial weights and measures models.
@@ -121,12 +123,15 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 /// See [`StartError`]; nothing runs then.
 pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Running, StartError> {
     let (folder, name) = (settings.data_dir.clone(), settings.name);
-    let prepared = tokio::task::spawn_blocking(move || open(&folder, &name)).await;
+    let own = settings.certificate;
+    let prepared = tokio::task::spawn_blocking(move || open(&folder, &name, own)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr();
     let address =
         address.map_err(|source| StartError::Listen { address: settings.listen, source })?;
+    let tls = server_config(opened.cluster.certified.clone(), opened.own_certificate.clone())
+        .map_err(ClusterError::from)?;
 
     let views = Arc::new(Views::default());
     let (revision, revisions) = watch::channel(0);
@@ -165,8 +170,12 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     }));
     let router = http::router(shared);
     write_address(&settings.data_dir, address)?;
-    write_down_start(&driver, &opened.cluster_id, address, &settings.data_dir).await?;
-    let server = tokio::spawn(http::serve(listener, router.clone(), stopping.clone()));
+    write_down_start(&driver, &opened.cluster.id, address, &settings.data_dir).await?;
+    let server = tokio::spawn(http::serve(listener, router.clone(), tls, stopping.clone()));
+    if let Some(own) = opened.own_certificate {
+        let stopping = stopping.clone();
+        tokio::spawn(async move { own.follow(stopping).await });
+    }
     tracing::info!(%address, "the coordinator listens");
     Ok(Running {
         address,
@@ -182,9 +191,16 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
 }
 
 impl Running {
-    /// Where clients on this machine reach it.
+    /// Where those on this machine reach it who don't know its pin: by plain HTTP where it listens
+    /// on loopback.
     pub fn url(&self) -> String {
-        url(self.address)
+        let (is_loopback, address) = local(self.address);
+        if is_loopback { format!("http://{address}") } else { self.https_url() }
+    }
+
+    /// Where clients on this machine reach it by TLS.
+    pub fn https_url(&self) -> String {
+        https_url(self.address)
     }
 
     /// Ends when the coordinator can't go on: its writer is gone. The process should end too.
@@ -221,9 +237,10 @@ struct Opened {
     reader: Arc<Reader>,
     blobs: Blobs,
     cluster: ClusterIdentity,
+    own_certificate: Option<Arc<Current>>,
 }
 
-fn open(folder: &Path, name: &str) -> Result<Opened, StartError> {
+fn open(folder: &Path, name: &str, own: Option<OwnCertificate>) -> Result<Opened, StartError> {
     let lock = FolderLock::take(folder).map_err(|error| match error {
         LockError::Taken { folder } => StartError::DataDirLocked { folder },
         LockError::Io { folder, source } => unwritable(&folder)(source),
@@ -244,7 +261,9 @@ fn open(folder: &Path, name: &str) -> Result<Opened, StartError> {
     keep_own_token(folder, &mut store, &mut loaded, &broken)?;
     let enrolled = loaded.devices.len();
     let cluster = ClusterIdentity::open(folder, &loaded.cluster_id, name, enrolled)?;
-    Ok(Opened { lock, store, loaded, reader: Arc::new(Reader::new(&path)), blobs, cluster })
+    let own_certificate = own.map(Current::load).transpose()?.map(Arc::new);
+    let reader = Arc::new(Reader::new(&path));
+    Ok(Opened { lock, store, loaded, reader, blobs, cluster, own_certificate })
 }
 
 fn unwritable(folder: &Path) -> impl Fn(io::Error) -> StartError {
@@ -317,15 +336,19 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 fn write_address(folder: &Path, address: SocketAddr) -> Result<(), StartError> {
     let file = folder.join(ADDRESS_FILE);
-    platform::files::write_private(&file, url(address).as_bytes()).map_err(unwritable(folder))
+    platform::files::write_private(&file, https_url(address).as_bytes()).map_err(unwritable(folder))
+}
+
+fn https_url(address: SocketAddr) -> String {
+    format!("https://{}", local(address).1)
 }
 
 /// A coordinator that listens everywhere is reached on this machine by loopback.
-fn url(address: SocketAddr) -> String {
+fn local(address: SocketAddr) -> (bool, SocketAddr) {
     let host = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    format!("http://{}", SocketAddr::new(host, address.port()))
+    (host.is_loopback(), SocketAddr::new(host, address.port()))
 }

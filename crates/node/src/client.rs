@@ -1,13 +1,15 @@
 //! The coordinator's HTTP API as a command sees it.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Problem};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin, Problem};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use worker::pinned::{Address, InvalidAddress, WrongPin, pinned, tls_error};
 
 /// How long an answer may take that isn't waited for on purpose.
 const ANSWER_TIME: Duration = Duration::from_mins(1);
@@ -17,7 +19,7 @@ const ANSWER_TIME: Duration = Duration::from_mins(1);
 pub enum ClientError {
     #[error(
         "no coordinator is known: start one on this machine by `constellation coordinator`, or \
-         name one by --coordinator http://HOST:PORT"
+         name one by --coordinator https://HOST:PORT"
     )]
     NoAddress,
     #[error(
@@ -27,8 +29,21 @@ pub enum ClientError {
     NoToken,
     #[error("can't read {}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    #[error("'{0}' is not a coordinator's address such as http://127.0.0.1:8000")]
-    Address(String),
+    #[error(transparent)]
+    Address(#[from] InvalidAddress),
+    #[error("{0} would send a token unencrypted: begin the address with https://")]
+    Unencrypted(String),
+    #[error(transparent)]
+    Folder(#[from] coordinator::ClusterError),
+    #[error(transparent)]
+    WrongPin(Box<WrongPin>),
+    #[error(
+        "this machine does not trust the certificate at {address} ({reason}): give the \
+         coordinator's pin by --pin or CONSTELLATION_PIN (it prints it when it starts)"
+    )]
+    Untrusted { address: String, reason: rustls::Error },
+    #[error("can't set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
     #[error(
         "no coordinator answers at {address}: start it by `constellation coordinator`, or give \
          its address by --coordinator"
@@ -48,6 +63,9 @@ pub enum ClientError {
 pub struct Access {
     /// Its URL, where someone gave it.
     pub address: Option<String>,
+    /// Of its key; none takes that of the coordinator in the data folder, and elsewhere what the
+    /// system trusts.
+    pub pin: Option<Pin>,
     pub token: Option<String>,
     /// The coordinator's data folder, if it is on this machine.
     pub data_dir: PathBuf,
@@ -57,29 +75,32 @@ pub struct Access {
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// As people write it.
     address: String,
+    /// What requests begin with.
+    base: String,
     token: String,
 }
 
 impl Client {
     /// Takes what `access` gives, and the rest from the coordinator's folder on this machine.
     pub fn new(access: &Access) -> Result<Self, ClientError> {
-        let address = match &access.address {
-            Some(address) => address.clone(),
-            None => read_file(&access.data_dir.join("address"))?.ok_or(ClientError::NoAddress)?,
+        let own = read_file(&access.data_dir.join("address"))?;
+        let address = access.address.as_ref().or(own.as_ref()).ok_or(ClientError::NoAddress)?;
+        let pin = match access.pin {
+            None if own.as_ref() == Some(address) => coordinator::pin_of(&access.data_dir)?,
+            pin => pin,
         };
         let token = match &access.token {
             Some(token) => token.clone(),
             None => read_file(&access.data_dir.join("admin-token"))?.ok_or(ClientError::NoToken)?,
         };
-        let is_url = reqwest::Url::parse(&address).is_ok_and(|url| url.has_host());
-        if !is_url {
-            return Err(ClientError::Address(address));
-        }
         let address = address.trim_end_matches('/').to_owned();
-        let http = http_client()
+        let (builder, base) = reach(&address, pin)?;
+        let http = builder
+            .build()
             .map_err(|source| ClientError::Unreachable { address: address.clone(), source })?;
-        Ok(Self { http, address, token })
+        Ok(Self { http, address, base, token })
     }
 
     pub fn address(&self) -> &str {
@@ -107,7 +128,7 @@ impl Client {
     /// A request with our headers, without a limit in time.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
-            .request(method, format!("{}{path}", self.address))
+            .request(method, format!("{}{path}", self.base))
             .header(PROTOCOL_HEADER, PROTOCOL_VERSION)
             .bearer_auth(&self.token)
     }
@@ -134,12 +155,19 @@ impl Client {
 
     /// What a failure in the middle of a body is.
     pub fn broken(&self, source: reqwest::Error) -> ClientError {
-        ClientError::Broken { address: self.address.clone(), source }
+        ClientError::Broken { address: self.address.clone(), source: source.without_url() }
     }
 
     fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        if let Some(wrong) = WrongPin::behind(&source) {
+            return ClientError::WrongPin(Box::new(wrong));
+        }
+        let address = self.address.clone();
+        if let Some(reason @ rustls::Error::InvalidCertificate(_)) = tls_error(&source) {
+            return ClientError::Untrusted { address, reason: reason.clone() };
+        }
         if source.is_connect() || source.is_timeout() {
-            ClientError::Unreachable { address: self.address.clone(), source }
+            ClientError::Unreachable { address, source: source.without_url() }
         } else {
             self.broken(source)
         }
@@ -159,17 +187,44 @@ impl ClientError {
             | Self::NoToken
             | Self::File { .. }
             | Self::Address(_)
+            | Self::Unencrypted(_)
+            | Self::Folder(_)
+            | Self::WrongPin(_)
+            | Self::Untrusted { .. }
+            | Self::Tls(_)
             | Self::Refused(_)
             | Self::Foreign { .. } => false,
         }
     }
 }
 
-fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    // The process may have one already, from the worker or the hub's client: any is good.
-    drop(rustls::crypto::ring::default_provider().install_default());
+/// A client for the address, and what its requests begin with.
+fn reach(address: &str, pin: Option<Pin>) -> Result<(ClientBuilder, String), ClientError> {
     // A token must not go to a proxy that knows nothing of the local network.
-    reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(10)).build()
+    let builder = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(10));
+    let url = reqwest::Url::parse(address).ok().filter(reqwest::Url::has_host);
+    match (url.as_ref().map(reqwest::Url::scheme), pin) {
+        (Some("https"), Some(pin)) => {
+            let address: Address = address.parse()?;
+            Ok((pinned(builder, &address, pin)?, address.base()))
+        }
+        (Some("https"), None) => {
+            // The process may have one already, from the worker or the hub's client: any is good.
+            drop(rustls::crypto::ring::default_provider().install_default());
+            Ok((builder.https_only(true), address.to_owned()))
+        }
+        (Some("http"), _) if url.as_ref().is_some_and(is_this_machine) => {
+            drop(rustls::crypto::ring::default_provider().install_default());
+            Ok((builder, address.to_owned()))
+        }
+        (Some("http"), _) => Err(ClientError::Unencrypted(address.to_owned())),
+        (Some(_) | None, _) => Err(InvalidAddress(address.to_owned()).into()),
+    }
+}
+
+fn is_this_machine(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn read_file(path: &Path) -> Result<Option<String>, ClientError> {
@@ -205,5 +260,20 @@ mod tests {
     fn a_name_is_one_part_of_a_path() {
         assert_eq!(escaped("ag-news_1.0"), "ag-news_1.0");
         assert_eq!(escaped("a b/ü?"), "a%20b%2F%C3%BC%3F");
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        for here in ["http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000"] {
+            assert!(reach(here, None).is_ok(), "{here}");
+        }
+        for afar in ["http://192.0.2.7:8000", "http://lab.example", "http://127.0.0.1.example"] {
+            let error = reach(afar, None).err().unwrap();
+            assert!(matches!(error, ClientError::Unencrypted(_)), "{error}");
+        }
+        for wrong in ["", "192.0.2.7:8000", "ftp://192.0.2.7"] {
+            let error = reach(wrong, None).err().unwrap();
+            assert!(matches!(error, ClientError::Address(_)), "{error}");
+        }
     }
 }

@@ -166,7 +166,7 @@ impl Clusters {
             };
             (!address.is_loopback(), is_link_local, address.is_ipv6(), **address)
         })?;
-        Some(format!("http://{}", SocketAddr::new(*address, found.port)))
+        Some(format!("https://{}", SocketAddr::new(*address, found.port)))
     }
 }
 
@@ -185,11 +185,11 @@ mod tests {
     fn addresses_are_collected_and_the_nearest_is_taken() {
         let mut clusters = Clusters::new(None);
         assert!(clusters.take(&resolved("a", "1", 8000, "192.0.2.7")));
-        assert_eq!(clusters.url().unwrap(), "http://192.0.2.7:8000");
+        assert_eq!(clusters.url().unwrap(), "https://192.0.2.7:8000");
         clusters.take(&resolved("a", "1", 8000, "127.0.0.1"));
-        assert_eq!(clusters.url().unwrap(), "http://127.0.0.1:8000");
+        assert_eq!(clusters.url().unwrap(), "https://127.0.0.1:8000");
         clusters.take(&resolved("a", "1", 9000, "192.0.2.8"));
-        assert_eq!(clusters.url().unwrap(), "http://192.0.2.8:9000");
+        assert_eq!(clusters.url().unwrap(), "https://192.0.2.8:9000");
         clusters.take(&ServiceEvent::ServiceRemoved(SERVICE.into(), format!("a.{SERVICE}")));
         assert_eq!(clusters.url(), None);
     }
@@ -200,11 +200,11 @@ mod tests {
         wanted.take(&resolved("a", "1", 8000, "127.0.0.1"));
         assert_eq!(wanted.url(), None);
         wanted.take(&resolved("b", "2", 8001, "127.0.0.1"));
-        assert_eq!(wanted.url().unwrap(), "http://127.0.0.1:8001");
+        assert_eq!(wanted.url().unwrap(), "https://127.0.0.1:8001");
         let mut first = Clusters::new(None);
         first.take(&resolved("a", "1", 8000, "127.0.0.1"));
         first.take(&resolved("b", "2", 8001, "127.0.0.1"));
-        assert_eq!(first.url().unwrap(), "http://127.0.0.1:8000");
+        assert_eq!(first.url().unwrap(), "https://127.0.0.1:8000");
     }
 
     #[tokio::test]
@@ -215,7 +215,7 @@ mod tests {
         let (found, mut url) = watch::channel(None);
         let browsing = tokio::spawn(browse(Some(cluster), found));
         let url_found = url.wait_for(Option::is_some).await.unwrap().clone();
-        assert_eq!(url_found.unwrap(), "http://127.0.0.1:4711");
+        assert_eq!(url_found.unwrap(), "https://127.0.0.1:4711");
         advertisement.stop().await;
         url.wait_for(Option::is_none).await.unwrap();
         drop(url);

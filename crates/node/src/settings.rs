@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use protocol::Pin;
 use serde::{Deserialize, Serialize};
 
 mod layer;
@@ -91,6 +92,8 @@ impl<T: fmt::Debug> Chosen<T> {
 pub struct Settings {
     /// Where the coordinator is; none looks for it on the local network.
     pub coordinator_url: Chosen<Option<String>>,
+    /// The pin of its key.
+    pub coordinator_pin: Chosen<Option<Pin>>,
     /// Seconds without input after which a Mac may train.
     pub idle_seconds: Chosen<u32>,
     /// Gigabytes of blobs that a worker keeps.
@@ -124,6 +127,7 @@ impl Settings {
     fn resolve(layers: Layer) -> Self {
         let settings = Self {
             coordinator_url: optional(layers.coordinator_url),
+            coordinator_pin: optional(layers.coordinator_pin),
             idle_seconds: Chosen::or_default(layers.idle_seconds, 300),
             maximum_cache_gb: Chosen::or_default(layers.maximum_cache_gb, 10.0),
             maximum_upload_mbps: optional(layers.maximum_upload_mbps),

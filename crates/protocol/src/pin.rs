@@ -26,10 +26,25 @@ pub struct InvalidPin {
     text: String,
 }
 
-/// The name in a handshake by which a device asks for the certificate of the cluster's own key. No
-/// resolver knows it: addresses come from elsewhere, and the pin is the proof.
+/// Names under which a handshake asks for the certificate of the cluster's own key, whatever other
+/// certificate the coordinator may have. No resolver knows them: addresses come from elsewhere, and
+/// the pin is the proof.
+const CLUSTER_KEY_DOMAIN: &str = "constellation.internal";
+
+/// The name in the cluster's own certificate.
 pub fn server_name(cluster_id: &str) -> String {
-    format!("{cluster_id}.constellation.internal")
+    format!("{cluster_id}.{CLUSTER_KEY_DOMAIN}")
+}
+
+/// The name that whoever goes by a pin asks for.
+pub fn pinned_server_name() -> String {
+    format!("pinned.{CLUSTER_KEY_DOMAIN}")
+}
+
+/// Whether a handshake that asks for this name wants the cluster's own key.
+pub fn asks_for_cluster_key(server_name: &str) -> bool {
+    let host = server_name.strip_suffix(CLUSTER_KEY_DOMAIN);
+    host.is_some_and(|host| host.len() > 1 && host.ends_with('.'))
 }
 
 impl Pin {
@@ -100,6 +115,15 @@ mod tests {
         assert_eq!(pin.to_string().len(), 43);
         let json = serde_json::to_string(&pin).unwrap();
         assert_eq!(serde_json::from_str::<Pin>(&json).unwrap(), pin);
+    }
+
+    #[test]
+    fn the_cluster_s_key_is_asked_for_by_a_name_below_its_domain() {
+        assert!(asks_for_cluster_key(&server_name("01890a5d-ac96-774b-bcce-b302099a8057")));
+        assert!(asks_for_cluster_key(&pinned_server_name()));
+        for other in ["lab.example", CLUSTER_KEY_DOMAIN, "xconstellation.internal", ""] {
+            assert!(!asks_for_cluster_key(other), "{other}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use reqwest::header::{CONTENT_RANGE, HeaderName, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
+use crate::pinned::{InvalidAddress, WrongPin};
+
 /// Bytes of a JSON answer; a lease with its model spec is a few thousand.
 const LONGEST_ANSWER: usize = 4 << 20;
 
@@ -18,9 +20,17 @@ pub(crate) const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-c
 pub(crate) enum RequestError {
     #[error("no coordinator has been found yet")]
     NoCoordinator,
+    /// Nobody could prove to be the coordinator.
+    #[error("no pin of the coordinator's key is known: give it with --pin, or join by a code")]
+    NoPin,
     /// No connection, a broken one, or no answer in time.
     #[error("the coordinator can't be reached: {0}")]
     Unreachable(String),
+    /// It may be gone when the network or the coordinator is set right: asked again, and told.
+    #[error(transparent)]
+    WrongPin(Box<WrongPin>),
+    #[error(transparent)]
+    Address(#[from] InvalidAddress),
     /// It answered that it can't just now.
     #[error("the coordinator is not well: {problem}")]
     Unwell { problem: Problem, retry_after: Option<Duration> },
@@ -36,8 +46,12 @@ impl RequestError {
     /// Whether the same request may be answered later.
     pub(crate) const fn may_pass(&self) -> bool {
         match self {
-            Self::NoCoordinator | Self::Unreachable(_) | Self::Unwell { .. } => true,
-            Self::Refused(_) | Self::Nonsense(_) => false,
+            Self::NoCoordinator
+            | Self::Unreachable(_)
+            | Self::WrongPin(_)
+            | Self::Address(_)
+            | Self::Unwell { .. } => true,
+            Self::NoPin | Self::Refused(_) | Self::Nonsense(_) => false,
         }
     }
 
@@ -49,9 +63,13 @@ impl RequestError {
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unwell { retry_after, .. } => *retry_after,
-            Self::NoCoordinator | Self::Unreachable(_) | Self::Refused(_) | Self::Nonsense(_) => {
-                None
-            }
+            Self::NoCoordinator
+            | Self::NoPin
+            | Self::Unreachable(_)
+            | Self::WrongPin(_)
+            | Self::Address(_)
+            | Self::Refused(_)
+            | Self::Nonsense(_) => None,
         }
     }
 }
@@ -97,9 +115,14 @@ pub(crate) async fn refusal(response: Response) -> RequestError {
     }
 }
 
-/// The error with its causes: reqwest's own words alone don't say what is wrong.
+/// The error with its causes: reqwest's own words don't say what is wrong, and name a host that
+/// nobody knows.
 pub(crate) fn unreachable(error: &reqwest::Error) -> RequestError {
-    let mut text = error.to_string();
+    if let Some(wrong) = WrongPin::behind(error) {
+        return RequestError::WrongPin(Box::new(wrong));
+    }
+    let what = if error.is_timeout() { "no answer in time" } else { "the connection failed" };
+    let mut text = what.to_owned();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text = format!("{text}: {cause}");

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use protocol::device::{DeviceRegistration, Heartbeat, HeartbeatAnswer, Registered};
 use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
-use protocol::{BlobHash, DeviceId, LeaseId, PROTOCOL_HEADER, PROTOCOL_VERSION};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RANGE};
+use protocol::{BlobHash, DeviceId, LeaseId, Pin};
+use reqwest::header::{CONTENT_LENGTH, RANGE};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::WorkerError;
 use crate::answer::{
     RequestError, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer, json, late, range_start, refusal,
     retry_after, unreachable, upload_offset,
 };
+use crate::reach::Reach;
 use crate::retry::Backoff;
 
 /// For an answer that takes no work.
@@ -61,34 +61,19 @@ pub(crate) enum Sent {
 }
 
 pub(crate) struct Client {
-    http: reqwest::Client,
     coordinator: watch::Receiver<Option<String>>,
+    /// Whose key is trusted.
+    pin: Mutex<Option<Pin>>,
+    /// Made for the coordinator's address and pin of now.
+    reach: Mutex<Option<Reach>>,
     /// The device's own.
     token: Mutex<Option<String>>,
 }
 
 impl Client {
-    pub(crate) fn new(coordinator: watch::Receiver<Option<String>>) -> Result<Self, WorkerError> {
-        // An error says that the process has a provider already.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let mut headers = HeaderMap::new();
-        let protocol = HeaderName::from_bytes(PROTOCOL_HEADER.as_bytes());
-        if let Ok(name) = protocol {
-            headers.insert(name, HeaderValue::from(PROTOCOL_VERSION));
-        }
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .user_agent(concat!("constellation/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            // The coordinator is trusted by its pin, never by the system's authorities.
-            .tls_certs_only([])
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_keepalive(Duration::from_secs(15))
-            .pool_max_idle_per_host(2)
-            .build()
-            .map_err(WorkerError::Client)?;
-        Ok(Self { http, coordinator, token: Mutex::new(None) })
+    pub(crate) fn new(coordinator: watch::Receiver<Option<String>>, pin: Option<Pin>) -> Self {
+        let (reach, token) = (Mutex::new(None), Mutex::new(None));
+        Self { coordinator, pin: Mutex::new(pin), reach, token }
     }
 
     /// The token that requests carry from now on.
@@ -273,9 +258,11 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, RequestError> {
-        let coordinator = self.coordinator.borrow();
-        let url = coordinator.as_deref().ok_or(RequestError::NoCoordinator)?;
-        Ok(self.http.request(method, format!("{}{path}", url.trim_end_matches('/'))))
+        let url = self.coordinator.borrow().clone().ok_or(RequestError::NoCoordinator)?;
+        let pin = *self.pin.lock().unwrap_or_else(PoisonError::into_inner);
+        let pin = pin.ok_or(RequestError::NoPin)?;
+        let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Reach::kept(&mut reach, url, pin)?.request(method, path))
     }
 }
 
@@ -357,8 +344,8 @@ mod tests {
         let steps = vec![Step::answer("204 No Content", "", b"")];
         let server = Server::start(steps).await;
         let (found, coordinator) = watch::channel(None);
-        let client = Client::new(coordinator).unwrap();
-        let addresses = Mutex::new(vec![server.url.clone(), format!("http://{gone}")]);
+        let client = Client::new(coordinator, Some(server.pin));
+        let addresses = Mutex::new(vec![server.url.clone(), format!("https://{gone}")]);
         let moves = |_: &RequestError| {
             found.send_replace(addresses.lock().unwrap().pop());
         };

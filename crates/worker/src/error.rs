@@ -29,6 +29,4 @@ pub enum WorkerError {
     /// The coordinator speaks another protocol.
     #[error("{0}; do the coordinator and this worker have the same version?")]
     Coordinator(String),
-    #[error("can't make an HTTP client: {0}")]
-    Client(reqwest::Error),
 }

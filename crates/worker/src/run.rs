@@ -63,7 +63,7 @@ async fn live(
     let cache_dir = settings.data_dir.join("cache");
     let cache = Cache::open(cache_dir.clone(), settings.maximum_cache_bytes)
         .map_err(|source| WorkerError::Disk { path: cache_dir, source })?;
-    let client = Client::new(settings.coordinator.clone())?;
+    let client = Client::new(settings.coordinator.clone(), settings.pin);
     let owner = Owner::new(settings);
     let mut identity = Identity::load(&settings.data_dir)?;
     let context = Context {
@@ -146,7 +146,10 @@ async fn enrolled(
                 registered.map_err(|error| match error {
                     RequestError::Refused(problem) => WorkerError::Refused(problem),
                     other @ (RequestError::NoCoordinator
+                    | RequestError::NoPin
                     | RequestError::Unreachable(_)
+                    | RequestError::WrongPin(_)
+                    | RequestError::Address(_)
                     | RequestError::Unwell { .. }
                     | RequestError::Nonsense(_)) => WorkerError::Coordinator(other.to_string()),
                 })?;

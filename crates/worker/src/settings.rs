@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use platform::IdleSource;
-use protocol::Timestamp;
+use protocol::{Pin, Timestamp};
 use tokio::sync::watch;
 use trainer::TrainerCommand;
 
@@ -17,6 +17,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The coordinator's URL, none while it isn't known; may change at any time.
     pub coordinator: watch::Receiver<Option<String>>,
+    /// Whose key is trusted; whoever answers without it is told nothing.
+    pub pin: Option<Pin>,
     /// A join or admin token; needed until the device is registered.
     pub join: Option<String>,
     /// The device's name; none takes the machine's.
@@ -48,6 +50,7 @@ impl Settings {
         Self {
             data_dir,
             coordinator,
+            pin: None,
             join: None,
             name: None,
             instance: 0,

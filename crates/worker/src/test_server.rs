@@ -3,10 +3,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use protocol::DeviceId;
+use protocol::{DeviceId, Pin};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::ParsedCertificate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::client::Client;
 
@@ -26,6 +32,8 @@ pub(crate) struct Asked {
 
 pub(crate) struct Server {
     pub(crate) url: String,
+    /// Of its key.
+    pub(crate) pin: Pin,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -57,20 +65,24 @@ impl Step {
 impl Server {
     pub(crate) async fn start(steps: Vec<Step>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let (acceptor, pin) = tls();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
         tokio::spawn(async move {
             for step in steps {
                 let (stream, _) = listener.accept().await.unwrap();
-                serve(stream, step, &seen).await;
+                // A client that trusts another key ends here.
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    serve(stream, step, &seen).await;
+                }
             }
         });
-        Self { url, asked }
+        Self { url, pin, asked }
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::new(watch::channel(Some(self.url.clone())).1).unwrap()
+        Client::new(watch::channel(Some(self.url.clone())).1, Some(self.pin))
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
@@ -95,7 +107,24 @@ pub(crate) fn device() -> DeviceId {
     "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()
 }
 
-async fn serve(mut stream: TcpStream, step: Step, seen: &Mutex<Vec<Asked>>) {
+/// A key of its own for each server.
+fn tls() -> (TlsAcceptor, Pin) {
+    let made = rcgen::generate_simple_self_signed(["test".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let parsed = ParsedCertificate::try_from(&certificate).unwrap();
+    let pin = Pin::of_public_key(parsed.subject_public_key_info().as_ref());
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    (TlsAcceptor::from(Arc::new(config)), pin)
+}
+
+async fn serve(mut stream: TlsStream<TcpStream>, step: Step, seen: &Mutex<Vec<Asked>>) {
     let mut received = Vec::new();
     let end = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -47,8 +47,16 @@ pub enum ClusterError {
         folder.display()
     )]
     OtherCluster { folder: PathBuf, id: String },
+    #[error(
+        "{} can't be shown as this coordinator's certificate: {reason}; give a certificate and its \
+         unencrypted key in PEM with --tls-certificate and --tls-key",
+        path.display()
+    )]
+    OwnCertificate { path: PathBuf, reason: String },
     #[error("can't make the cluster's key and certificate: {0}")]
     Make(#[from] rcgen::Error),
+    #[error("can't set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
 }
 
 pub(super) fn folder(data_dir: &Path) -> PathBuf {
@@ -105,7 +113,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn read(path: &Path) -> Result<Option<String>, ClusterError> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, ClusterError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -5,6 +5,8 @@
 //! or damaged keeps the coordinator from starting.
 
 mod files;
+mod own;
+mod tls;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +22,9 @@ use rustls::sign::CertifiedKey;
 
 pub use files::ClusterError;
 use files::{CERTIFICATE_FILE, KEY_FILE};
+pub(crate) use own::Current;
+pub use own::OwnCertificate;
+pub(crate) use tls::{HTTP2, server_config};
 
 /// What makes this cluster itself.
 #[derive(Debug, Clone)]
@@ -30,8 +35,7 @@ pub struct ClusterIdentity {
     pub name: String,
     /// Of the cluster's key.
     pub pin: Pin,
-    /// What is shown in a handshake.
-    pub certified: Arc<CertifiedKey>,
+    pub(crate) certified: Arc<CertifiedKey>,
 }
 
 impl ClusterIdentity {
@@ -73,15 +77,29 @@ impl ClusterIdentity {
         let (id, name) = (id.to_owned(), name.to_owned());
         Ok(Self { id, name, pin, certified: Arc::new(certified) })
     }
-
-    /// The name by which devices ask for the cluster's own certificate; nobody resolves it.
-    pub fn server_name(&self) -> String {
-        protocol::pin::server_name(&self.id)
-    }
 }
 
 fn server_name(id: &str) -> Result<ServerName<'static>, rustls::pki_types::InvalidDnsNameError> {
     ServerName::try_from(protocol::pin::server_name(id))
+}
+
+/// The pin of the coordinator that keeps its data in `data_dir`; none where there is none.
+///
+/// # Errors
+/// Where the certificate can't be read.
+pub fn pin_of(data_dir: &Path) -> Result<Option<Pin>, ClusterError> {
+    let path = files::folder(data_dir).join(CERTIFICATE_FILE);
+    let Some(text) = files::read(&path)? else { return Ok(None) };
+    let damaged = |reason: String| ClusterError::Damaged {
+        path: path.clone(),
+        reason,
+        mend: files::MEND_CERTIFICATE,
+    };
+    let certificate = CertificateDer::from_pem_slice(text.as_bytes())
+        .map_err(|error| damaged(error.to_string()))?;
+    let parsed =
+        ParsedCertificate::try_from(&certificate).map_err(|error| damaged(error.to_string()))?;
+    Ok(Some(Pin::of_public_key(parsed.subject_public_key_info().as_ref())))
 }
 
 #[cfg(test)]
@@ -106,7 +124,9 @@ mod tests {
         assert_eq!(again.pin, made.pin);
         assert_eq!(again.certified.cert, made.certified.cert);
         let elsewhere = tempfile::tempdir().unwrap();
+        assert_eq!(pin_of(elsewhere.path()).unwrap(), None);
         assert_ne!(open(elsewhere.path(), 0).unwrap().pin, made.pin);
+        assert_eq!(pin_of(folder.path()).unwrap(), Some(made.pin));
     }
 
     #[test]

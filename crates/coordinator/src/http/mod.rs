@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod blobs;
+mod connection;
 mod datasets;
 mod devices;
 mod events;
@@ -15,6 +16,7 @@ mod models;
 mod problem;
 mod serve;
 mod tokens;
+mod under_way;
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -15,4 +15,5 @@ mod refusals;
 mod restart;
 mod start;
 mod support;
+mod tls;
 mod uploads;

@@ -69,7 +69,7 @@ async fn the_own_token_and_address_are_for_their_owner() {
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
     let address = std::fs::read_to_string(folder.join("address")).unwrap();
-    assert_eq!(address, coordinator.running.url());
+    assert_eq!(address, coordinator.running.https_url());
 
     // A token that was lost is replaced, and the lost one no longer counts.
     let lost = coordinator.admin.clone();

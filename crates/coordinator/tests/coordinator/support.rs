@@ -122,6 +122,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         data_dir: folder.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
         name: "test cluster".to_owned(),
+        certificate: None,
         lease_seconds: 60,
         trainer: TrainerCommand {
             program: env!("CARGO_BIN_EXE_tiny-trainer").into(),

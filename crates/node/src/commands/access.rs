@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use protocol::Pin;
 
 use crate::client::{Access, Client};
 use crate::settings::{Settings, data_dir};
@@ -15,9 +16,13 @@ pub(super) const UPLOADS_FOLDER: &str = "datasets";
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Coordinator")]
 pub struct AccessArguments {
-    /// The coordinator's address, such as <http://127.0.0.1:8000> [default: the one on this machine]
+    /// The coordinator's address, such as <https://192.168.1.10:8000> [default: the one on this machine]
     #[arg(long, value_name = "URL", global = true)]
     coordinator: Option<String>,
+    /// The pin of its key, as it prints it [default: that of the one on this machine, else the
+    /// certificate must be one that this system trusts]
+    #[arg(long, value_name = "PIN", global = true)]
+    pin: Option<Pin>,
     /// A token that it gave out [default: its own admin token, on this machine]
     #[arg(long, global = true, env = "CONSTELLATION_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -43,6 +48,11 @@ impl AccessArguments {
             Some(_) => self.coordinator,
             None => settings.coordinator_url.under(self.coordinator.map(Some)).value,
         };
-        Ok(Client::new(&Access { address, token: self.token, data_dir })?)
+        // The pin goes with the address.
+        let pin = match (&self.data_dir, &address) {
+            (None, Some(_)) => settings.coordinator_pin.under(self.pin.map(Some)).value,
+            (Some(_), _) | (None, None) => self.pin,
+        };
+        Ok(Client::new(&Access { address, pin, token: self.token, data_dir })?)
     }
 }

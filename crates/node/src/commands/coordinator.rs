@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use coordinator::{Observer, Sources};
+use coordinator::{Observer, OwnCertificate, Sources};
+use protocol::Pin;
 use serde::{Deserialize, Serialize};
 
 use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
@@ -25,6 +26,13 @@ pub struct CoordinatorArguments {
     /// The cluster's name
     #[arg(long, default_value = "Constellation")]
     name: String,
+    /// A certificate of your own (PEM), so that browsers don't warn; devices go by the cluster's
+    /// own all the same [default: the cluster's own]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its key (PEM, unencrypted)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// Don't tell the local network
     #[arg(long)]
     no_discovery: bool,
@@ -42,11 +50,18 @@ pub struct CoordinatorArguments {
     exit_with_parent: bool,
 }
 
+impl CoordinatorArguments {
+    fn certificate(&self) -> Option<OwnCertificate> {
+        let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
+        Some(OwnCertificate { certificate, key })
+    }
+}
+
 /// The first line of `constellation coordinator --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Opening {
-    Listening { url: String, cluster: String },
+    Listening { url: String, cluster: String, pin: Pin },
 }
 
 pub async fn run(
@@ -61,6 +76,7 @@ pub async fn run(
     let settings = coordinator::Settings {
         listen: arguments.listen,
         name: arguments.name.clone(),
+        certificate: arguments.certificate(),
         lease_seconds: arguments.lease_seconds,
         trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
         sources,
@@ -73,15 +89,14 @@ pub async fn run(
         Observer::default()
     };
     let running = coordinator::start_observed(settings, observer).await?;
-    if !running.address.ip().is_loopback() {
-        tracing::warn!("tokens and data cross the network unencrypted: use a network you trust");
-    }
-    let (url, cluster) = (running.url(), running.cluster.id.clone());
+    let (cluster, pin) = (running.cluster.id.clone(), running.cluster.pin);
+    let url = running.https_url();
     if json {
-        output::json(&Opening::Listening { url, cluster: cluster.clone() })?;
+        output::json(&Opening::Listening { url, cluster: cluster.clone(), pin })?;
     } else {
         output::line(format_args!("cluster {cluster} '{}' at {url}", arguments.name))?;
-        output::line(format_args!("API at {url}/docs"))?;
+        output::line(format_args!("pin {pin}"))?;
+        output::line(format_args!("API at {}/docs", running.url()))?;
     }
     let advertisement = if arguments.no_discovery {
         None

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use protocol::Pin;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use worker::Status;
@@ -17,6 +18,9 @@ pub struct WorkerArguments {
     /// The coordinator's address [default: looks on the local network]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
+    /// The pin of its key, as it prints it: nobody else is trusted
+    #[arg(long, value_name = "PIN")]
+    pin: Option<Pin>,
     /// A token of the coordinator's for joining; needed once
     #[arg(long, value_name = "TOKEN", env = "CONSTELLATION_JOIN", hide_env_values = true)]
     join: Option<String>,
@@ -85,6 +89,7 @@ pub async fn run(
     )]
     let maximum_cache_bytes = (settings.maximum_cache_gb.value * 1e9) as u64;
     let worker = worker::Settings {
+        pin: settings.coordinator_pin.under(arguments.pin.map(Some)).value,
         join: arguments.join,
         name: arguments.name,
         instance: arguments.instance,

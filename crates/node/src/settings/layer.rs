@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use protocol::Pin;
+
 use super::{BackendChoice, Chosen, Source};
 
 /// A source that can't be used.
@@ -26,6 +28,7 @@ fn suggest(nearest: Option<&str>) -> String {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     pub(super) coordinator_url: Option<Chosen<String>>,
+    pub(super) coordinator_pin: Option<Chosen<Pin>>,
     pub(super) idle_seconds: Option<Chosen<u32>>,
     pub(super) maximum_cache_gb: Option<Chosen<f64>>,
     pub(super) maximum_upload_mbps: Option<Chosen<f64>>,
@@ -34,8 +37,9 @@ pub(super) struct Layer {
 }
 
 /// Each setting's name in files and in the environment.
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 7] = [
     ("CoordinatorURL", "CONSTELLATION_COORDINATOR"),
+    ("CoordinatorPin", "CONSTELLATION_PIN"),
     ("IdleSeconds", "CONSTELLATION_IDLE_SECONDS"),
     ("MaximumCacheGB", "CONSTELLATION_MAXIMUM_CACHE_GB"),
     ("MaximumUploadMbps", "CONSTELLATION_MAXIMUM_UPLOAD_MBPS"),
@@ -94,6 +98,7 @@ impl Layer {
     pub(super) fn over(self, weaker: Self) -> Self {
         Self {
             coordinator_url: self.coordinator_url.or(weaker.coordinator_url),
+            coordinator_pin: self.coordinator_pin.or(weaker.coordinator_pin),
             idle_seconds: self.idle_seconds.or(weaker.idle_seconds),
             maximum_cache_gb: self.maximum_cache_gb.or(weaker.maximum_cache_gb),
             maximum_upload_mbps: self.maximum_upload_mbps.or(weaker.maximum_upload_mbps),
@@ -117,6 +122,10 @@ impl Layer {
         };
         match key {
             "CoordinatorURL" => self.coordinator_url = chosen(text.to_owned(), source),
+            "CoordinatorPin" => {
+                let pin = text.parse().map_err(|_| wrong("a pin of 43 characters"))?;
+                self.coordinator_pin = chosen(pin, source);
+            }
             "IdleSeconds" => {
                 let seconds = text.parse().map_err(|_| wrong("a whole number of seconds"))?;
                 self.idle_seconds = chosen(seconds, source);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use protocol::Pin;
 use tokio::sync::mpsc;
 
 use super::process::{Heard, Process, Role};
@@ -27,6 +28,7 @@ struct Slot {
 #[derive(Debug, Clone)]
 pub(super) struct Joining {
     pub(super) cluster: String,
+    pub(super) pin: Pin,
     pub(super) token: String,
 }
 
@@ -84,6 +86,7 @@ impl Fleet {
         let mut arguments = words(&["worker", "--when", "always", "--name", &name]);
         arguments.extend(words(&["--instance", &number.to_string()]));
         arguments.extend(words(&["--cluster", &joining.cluster, "--join", &joining.token]));
+        arguments.extend(words(&["--pin", &joining.pin.to_string()]));
         arguments.push("--data-dir".into());
         arguments.push(self.folder.join(&name).into());
         if let Some(limit) = self.maximum_upload_mbps {

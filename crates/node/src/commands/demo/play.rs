@@ -122,11 +122,11 @@ impl Play {
     async fn open(&mut self) -> anyhow::Result<Client> {
         self.fleet.start_coordinator(0)?;
         let opening = tokio::time::timeout(START_TIME, self.hear.recv()).await;
-        let (url, cluster) = match opening {
+        let (url, cluster, pin) = match opening {
             Ok(Some(Heard { what: Said::Line(line), .. })) => {
-                let Opening::Listening { url, cluster } = serde_json::from_str(&line)
+                let Opening::Listening { url, cluster, pin } = serde_json::from_str(&line)
                     .with_context(|| format!("the coordinator opens with '{line}'"))?;
-                (url, cluster)
+                (url, cluster, pin)
             }
             Ok(_) => {
                 let words = self.fleet.bury(Role::Coordinator).await;
@@ -136,9 +136,9 @@ impl Play {
         };
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         self.port = port.with_context(|| format!("no port in '{url}'"))?;
-        self.joining = Some(Joining { cluster, token: String::new() });
+        self.joining = Some(Joining { cluster, pin, token: String::new() });
         let data_dir = self.fleet.coordinator_folder();
-        Ok(Client::new(&Access { address: Some(url), token: None, data_dir })?)
+        Ok(Client::new(&Access { address: Some(url), pin: Some(pin), token: None, data_dir })?)
     }
 
     /// Decides on the job and writes it down.

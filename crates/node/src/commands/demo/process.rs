@@ -61,6 +61,7 @@ impl Process {
             .args(arguments)
             // What a person set for their own cluster is not meant for this one.
             .env_remove("CONSTELLATION_COORDINATOR")
+            .env_remove("CONSTELLATION_PIN")
             .env_remove("CONSTELLATION_TOKEN")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

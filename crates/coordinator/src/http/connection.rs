@@ -1,0 +1,336 @@
+//! One connection: what it speaks, and how long it may say nothing.
+//!
+//! One port takes everybody, and the first byte tells TLS from plain HTTP. Plain HTTP is for this
+//! machine alone; from anywhere else it is answered with the word to use https. There are 10,000
+//! connections in a large fleet, nearly all waiting: what a connection needs only at its beginning
+//! is on the heap and gone afterwards.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::under_way::UnderWay;
+use crate::caller::PeerAddress;
+use crate::cluster::HTTP2;
+
+/// From a connection's beginning to the end of its handshake, or to the first byte of plain HTTP.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// HTTP/1: for a request's headers, and between two requests of a connection.
+const HEADERS: Duration = Duration::from_secs(30);
+/// HTTP/2: a connection without a request for so long, at most twice as long, is closed.
+const IDLE: Duration = Duration::from_mins(1);
+/// HTTP/2: after so long without a word a peer is asked whether it is there; a device that left
+/// without goodbye shows by this.
+const ASK: Duration = Duration::from_mins(1);
+/// For its answer.
+const ANSWER: Duration = Duration::from_secs(20);
+/// For a peer that is turned away to take the words.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Bytes that a peer may send ahead of what is read, for one request and for all of its
+/// connection: what a hostile one can make us hold.
+const AHEAD_OF_STREAM: u32 = 256 << 10;
+const AHEAD_OF_CONNECTION: u32 = 512 << 10;
+/// Bytes of an answer that wait for a slow peer, and of what is read at once.
+const BUFFER: usize = 64 << 10;
+/// Bytes of a request's headers.
+const LONGEST_HEADERS: u32 = 16 << 10;
+/// Requests that one connection may have under way: a dashboard has a dozen, a device three.
+const MOST_STREAMS: u32 = 64;
+
+/// The first byte of a TLS record that opens a handshake (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+const USE_HTTPS: &str = "This coordinator speaks HTTPS here: begin its address with https://\n";
+
+/// An extension of requests that came over TLS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OverTls;
+
+/// How connections are served.
+pub(super) struct Connections {
+    router: Router,
+    acceptor: TlsAcceptor,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    stopping: CancellationToken,
+}
+
+/// What a connection may be, by its first byte and its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Tls,
+    Plain,
+    /// Plain HTTP from another machine.
+    PlainFromAfar,
+}
+
+/// A connection after its beginning.
+enum Begun {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Http2(Box<TlsStream<TcpStream>>),
+    TurnedAway,
+}
+
+impl Connections {
+    pub(super) fn new(router: Router, acceptor: TlsAcceptor, stopping: CancellationToken) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(BUFFER);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(ASK)
+            .keep_alive_timeout(ANSWER)
+            .initial_stream_window_size(AHEAD_OF_STREAM)
+            .initial_connection_window_size(AHEAD_OF_CONNECTION)
+            .max_send_buf_size(BUFFER)
+            .max_header_list_size(LONGEST_HEADERS)
+            .max_concurrent_streams(MOST_STREAMS);
+        Self { router, acceptor, http1, http2, stopping }
+    }
+
+    /// Serves one connection to its end.
+    pub(super) async fn serve(&self, stream: TcpStream, peer: PeerAddress, watcher: Watcher) {
+        // Answers are small and waited for.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        }
+        let begun = tokio::select! {
+            begun = timeout(HANDSHAKE, Box::pin(self.begin(stream, peer))) => begun,
+            () = self.stopping.cancelled() => return,
+        };
+        let begun = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let ended = match begun {
+            Ok(Begun::Plain(stream)) => Box::pin(self.http1(stream, peer, false, watcher)).await,
+            Ok(Begun::Tls(stream)) => Box::pin(self.http1(stream, peer, true, watcher)).await,
+            Ok(Begun::Http2(stream)) => Box::pin(self.http2(stream, peer, watcher)).await,
+            Ok(Begun::TurnedAway) => Ok(()),
+            Err(error) => {
+                tracing::debug!(%error, peer = %peer.0, "a connection did not begin");
+                Ok(())
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, peer = %peer.0, "a connection ended");
+        }
+    }
+
+    async fn begin(&self, mut stream: TcpStream, peer: PeerAddress) -> io::Result<Begun> {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 0 {
+            return Ok(Begun::TurnedAway);
+        }
+        match speech(first[0], peer.0) {
+            Speech::Plain => Ok(Begun::Plain(stream)),
+            Speech::PlainFromAfar => {
+                timeout(GOODBYE, turn_away(&mut stream)).await??;
+                Ok(Begun::TurnedAway)
+            }
+            Speech::Tls => {
+                let stream = Box::new(self.acceptor.accept(stream).await?);
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+                Ok(if is_http2 { Begun::Http2(stream) } else { Begun::Tls(stream) })
+            }
+        }
+    }
+
+    async fn http1<S>(
+        &self,
+        stream: S,
+        peer: PeerAddress,
+        over_tls: bool,
+        watcher: Watcher,
+    ) -> hyper::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        // Whether it is idle is told by the deadline of its headers.
+        let router = self.router.clone();
+        let service =
+            service_fn(move |request| router.clone().oneshot(with_peer(request, peer, over_tls)));
+        watcher.watch(self.http1.serve_connection(TokioIo::new(stream), service)).await
+    }
+
+    async fn http2(
+        &self,
+        stream: Box<TlsStream<TcpStream>>,
+        peer: PeerAddress,
+        watcher: Watcher,
+    ) -> hyper::Result<()> {
+        let requests = UnderWay::default();
+        let (counted, router) = (requests.clone(), self.router.clone());
+        let service = service_fn(move |request| {
+            let one = counted.begin();
+            let answer = router.clone().oneshot(with_peer(request, peer, true));
+            async { Ok::<_, Infallible>(answer.await?.map(|body| one.until_sent(body))) }
+        });
+        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            ended = watcher.watch(connection) => ended,
+            // Dropped: the peer has nothing under way, and comes again when it has.
+            () = requests.none_for(IDLE) => Ok(()),
+        }
+    }
+}
+
+fn speech(first: u8, peer: IpAddr) -> Speech {
+    match (first, peer.is_loopback()) {
+        (TLS_HANDSHAKE, _) => Speech::Tls,
+        (_, true) => Speech::Plain,
+        (_, false) => Speech::PlainFromAfar,
+    }
+}
+
+fn with_peer(request: Request<Incoming>, peer: PeerAddress, over_tls: bool) -> Request<Body> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    if over_tls {
+        request.extensions_mut().insert(OverTls);
+    }
+    request
+}
+
+/// Nothing of the request is read before the answer: it may hold a token, which has crossed the
+/// network in the clear and is worth no more attention.
+async fn turn_away(stream: &mut TcpStream) -> io::Result<()> {
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{USE_HTTPS}",
+        USE_HTTPS.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    // Closing on unread bytes would reset the connection, and the peer would lose the answer.
+    let mut unread = [0; 1024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use rustls::crypto::ring;
+    use rustls::crypto::ring::sign::any_supported_type;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::sign::CertifiedKey;
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::cluster::server_config;
+    use crate::http::serve;
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        let speech = |first, peer: &str| speech(first, peer.parse().unwrap());
+        for here in ["127.0.0.1", "127.8.8.8", "::1"] {
+            assert_eq!(speech(b'G', here), Speech::Plain, "{here}");
+            assert_eq!(speech(TLS_HANDSHAKE, here), Speech::Tls, "{here}");
+        }
+        for afar in ["192.0.2.1", "10.0.0.1", "fe80::1", "0.0.0.0"] {
+            assert_eq!(speech(b'G', afar), Speech::PlainFromAfar, "{afar}");
+            assert_eq!(speech(TLS_HANDSHAKE, afar), Speech::Tls, "{afar}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_peer_of_a_socket_for_both_is_known_as_such() {
+        let peer = PeerAddress::from("[::ffff:127.0.0.1]:5".parse::<SocketAddr>().unwrap());
+        assert_eq!(speech(b'G', peer.0), Speech::Plain);
+    }
+
+    /// A coordinator's port, without a coordinator.
+    async fn port(stopping: &CancellationToken) -> (SocketAddr, ClientConfig) {
+        let made = rcgen::generate_simple_self_signed(["here".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let key = any_supported_type(&key).unwrap();
+        let certified = CertifiedKey::new(vec![made.cert.der().clone()], key);
+        let tls = server_config(Arc::new(certified), None).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, Router::new(), tls, stopping.clone()));
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let mut client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = vec![HTTP2.to_vec()];
+        (address, client)
+    }
+
+    /// Time passes by itself while nobody has anything to do.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_falls_silent_is_left() {
+        let stopping = CancellationToken::new();
+        let (address, _) = port(&stopping).await;
+        let silences: [(&[u8], Duration); 4] = [
+            (b"", HANDSHAKE),
+            (&[TLS_HANDSHAKE], HANDSHAKE),
+            (b"GET / HTTP/1.1\r\nHost: he", HEADERS),
+            (b"GET / HTTP/1.1\r\nHost: here\r\n\r\n", HEADERS),
+        ];
+        for (said, patience) in silences {
+            let begun = Instant::now();
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(said).await.unwrap();
+            let mut answer = Vec::new();
+            drop(stream.read_to_end(&mut answer).await);
+            let left = begun.elapsed();
+            assert!(left >= patience && left < patience * 2, "{said:?}: {left:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_of_http2_that_asks_nothing_is_left() {
+        let stopping = CancellationToken::new();
+        let (address, client) = port(&stopping).await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let here = ServerName::try_from("here").unwrap();
+        let mut stream = TlsConnector::from(Arc::new(client)).connect(here, stream).await.unwrap();
+        let begun = Instant::now();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer).await);
+        let left = begun.elapsed();
+        assert!(left >= IDLE && left <= IDLE * 2 + ANSWER, "{left:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_does_not_wait_for_who_has_not_begun() {
+        let stopping = CancellationToken::new();
+        let (address, _) = port(&stopping).await;
+        let begun = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // Taken by the server: only then is its end the stop's doing.
+        let mut other = TcpStream::connect(address).await.unwrap();
+        other.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        drop(other.read_to_end(&mut Vec::new()).await);
+        stopping.cancel();
+        drop(stream.read_to_end(&mut Vec::new()).await);
+        assert!(begun.elapsed() < HANDSHAKE, "{:?}", begun.elapsed());
+    }
+}
