@@ -12,6 +12,7 @@ mod blobs;
 mod caller;
 mod clock;
 mod cluster;
+mod credential;
 mod driver;
 mod evaluate;
 mod http;
@@ -25,6 +26,7 @@ mod views;
 pub use caller::Principal;
 pub use cluster::{ClusterError, ClusterIdentity, OwnCertificate, pin_of};
 pub use data::{HubSettings, Sources};
+pub use http::{InvalidOrigin, Origin};
 pub use notice::{Notice, Observer, Phase};
 pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, Running, Settings, StartError, start, start_observed,

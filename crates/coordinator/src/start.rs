@@ -10,6 +10,7 @@ use axum::Router;
 use data::Sources;
 use platform::{FolderLock, LockError};
 use protocol::audit::{Action, SubjectKind};
+use protocol::session::SignInLinkRequest;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -19,12 +20,12 @@ use trainer::TrainerCommand;
 use uuid::Uuid;
 
 use crate::blobs::{Blobs, is_full};
-use crate::caller::{Caller, detail};
+use crate::caller::{Caller, Principal, Who, detail};
 use crate::clock;
 use crate::cluster::{ClusterError, ClusterIdentity, Current, OwnCertificate, server_config};
 use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
 use crate::evaluate::Trainers;
-use crate::http::{self, Shared};
+use crate::http::{self, Origin, Shared};
 use crate::notice::Observer;
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
 use crate::views::Views;
@@ -51,6 +52,8 @@ pub struct Settings {
     /// Makes initial weights and measures models.
     pub trainer: TrainerCommand,
     pub sources: Sources,
+    /// Pages of these origins may ask, with a token; usually none.
+    pub allow_origins: Vec<Origin>,
 }
 
 /// Why a coordinator can't start.
@@ -167,6 +170,9 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         revision: revisions,
         stopping: stopping.clone(),
         requests: http::Requests::default(),
+        failures: http::Failures::default(),
+        cookie: http::CookieNames::new(&opened.cluster_id),
+        origins: settings.allow_origins,
     }));
     let router = http::router(shared);
     write_address(&settings.data_dir, address)?;
@@ -201,6 +207,15 @@ impl Running {
     /// Where clients on this machine reach it by TLS.
     pub fn https_url(&self) -> String {
         https_url(self.address)
+    }
+
+    /// A link that signs whoever is at this machine in to the dashboard, once, within five minutes;
+    /// none where the coordinator can't give one now.
+    pub async fn sign_in_link(&self) -> Option<String> {
+        let caller = Caller { who: Who::Known(Principal::local_admin()), from: None };
+        let asked = SignInLinkRequest::default();
+        let link = self.driver.by(&caller).create_sign_in_link(asked).await.ok()?;
+        Some(format!("{}{}", self.url(), link.path))
     }
 
     /// Ends when the coordinator can't go on: its writer is gone. The process should end too.

@@ -10,7 +10,7 @@ use protocol::api::{Job, JobStatus, MetricPoint, Round};
 use protocol::device::Device;
 use protocol::{DeviceId, JobId, Timestamp};
 
-use crate::caller::Principal;
+use crate::credential::Credential;
 use crate::store::{DeviceRow, JobRow};
 
 /// Seconds between two heartbeats.
@@ -32,8 +32,8 @@ pub(crate) struct JobView {
 pub(crate) struct Views {
     jobs: RwLock<BTreeMap<JobId, Arc<JobView>>>,
     devices: RwLock<BTreeMap<DeviceId, Arc<DeviceRow>>>,
-    /// By the BLAKE3 of the token.
-    tokens: RwLock<HashMap<[u8; 32], Principal>>,
+    /// Tokens and sessions, by the BLAKE3 of what is shown.
+    credentials: RwLock<HashMap<[u8; 32], Arc<Credential>>>,
 }
 
 impl Views {
@@ -54,9 +54,9 @@ impl Views {
         devices.iter().map(|row| row.view(is_active(row, now))).collect()
     }
 
-    /// Who this token is of. Looking a hash up tells nothing about the token it came near to.
-    pub(crate) fn principal(&self, token: &str) -> Option<Principal> {
-        read(&self.tokens).get(blake3::hash(token.as_bytes()).as_bytes()).cloned()
+    /// The credential with this hash. Looking a hash up tells nothing about what it came near to.
+    pub(crate) fn credential(&self, hash: &[u8; 32]) -> Option<Arc<Credential>> {
+        read(&self.credentials).get(hash).cloned()
     }
 
     pub(crate) fn publish_job(&self, view: JobView) {
@@ -71,12 +71,12 @@ impl Views {
         write(&self.devices).remove(&id);
     }
 
-    pub(crate) fn publish_token(&self, hash: [u8; 32], principal: Principal) {
-        write(&self.tokens).insert(hash, principal);
+    pub(crate) fn publish_credential(&self, hash: [u8; 32], credential: Credential) {
+        write(&self.credentials).insert(hash, Arc::new(credential));
     }
 
-    pub(crate) fn remove_token(&self, hash: &[u8; 32]) {
-        write(&self.tokens).remove(hash);
+    pub(crate) fn remove_credential(&self, hash: &[u8; 32]) {
+        write(&self.credentials).remove(hash);
     }
 }
 

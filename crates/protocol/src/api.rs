@@ -206,6 +206,9 @@ pub struct TokenRequest {
     pub role: Role,
     #[serde(default)]
     pub name: String,
+    /// Seconds from now after which it counts no more; for ever where none are given.
+    #[serde(default)]
+    pub expires_in: Option<u64>,
 }
 
 /// Answer to `POST /tokens`; the only time the token is shown.
@@ -222,6 +225,10 @@ pub struct Token {
     pub role: Role,
     pub name: String,
     pub created_at: Timestamp,
+    /// To a few minutes; none before the first use.
+    pub last_used: Option<Timestamp>,
+    /// None = it counts until it is deleted.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Answer to `GET /health`.

@@ -7,9 +7,9 @@ use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
 use protocol::{DeviceId, JobId};
 
-use super::{Driver, FLUSH, RETRY, Refusal, State};
+use super::{Driver, FLUSH, RETRY, Refusal, State, sessions};
 use crate::clock;
-use crate::store::{Batch, ModelRow, TokenRow};
+use crate::store::{Batch, ModelRow, SessionRow, TokenRow, Uses};
 use crate::views::job_view;
 
 type Undo = Box<dyn FnOnce(&mut State) + Send>;
@@ -25,6 +25,8 @@ pub(super) struct Pending {
     pub(super) removed_devices: Vec<DeviceId>,
     pub(super) tokens: Vec<TokenRow>,
     pub(super) removed_tokens: BTreeMap<String, [u8; 32]>,
+    pub(super) sessions: Vec<SessionRow>,
+    pub(super) removed_sessions: BTreeMap<String, [u8; 32]>,
     pub(super) models: Vec<ModelRow>,
     changes: Vec<Change>,
     pub(super) audit: Vec<Record>,
@@ -33,11 +35,12 @@ pub(super) struct Pending {
     /// Changed in ways that a crash may forget; written with the next flush.
     idle_jobs: BTreeSet<JobId>,
     idle_devices: BTreeSet<DeviceId>,
+    pub(super) uses: Uses,
 }
 
 impl Pending {
     pub(super) fn owes_flush(&self) -> bool {
-        !self.idle_jobs.is_empty() || !self.idle_devices.is_empty()
+        !self.idle_jobs.is_empty() || !self.idle_devices.is_empty() || !self.uses.is_empty()
     }
 
     /// To be called before the first durable change to a job in a batch.
@@ -84,6 +87,8 @@ impl Pending {
             || !self.removed_devices.is_empty()
             || !self.tokens.is_empty()
             || !self.removed_tokens.is_empty()
+            || !self.sessions.is_empty()
+            || !self.removed_sessions.is_empty()
             || !self.models.is_empty()
             || !self.changes.is_empty()
             || !self.audit.is_empty()
@@ -127,6 +132,7 @@ impl Driver {
                 if flush {
                     self.pending.idle_jobs.clear();
                     self.pending.idle_devices.clear();
+                    self.pending.uses.clear();
                 }
                 self.publish();
                 self.revision.send_replace(revision);
@@ -155,6 +161,9 @@ impl Driver {
             removed_devices: pending.removed_devices.clone(),
             tokens: pending.tokens.clone(),
             removed_tokens: pending.removed_tokens.keys().cloned().collect(),
+            sessions: pending.sessions.clone(),
+            removed_sessions: pending.removed_sessions.keys().cloned().collect(),
+            uses: if flush { pending.uses.clone() } else { Uses::new() },
             models: pending.models.clone(),
             changes: std::mem::take(&mut pending.changes),
             audit: std::mem::take(&mut pending.audit),
@@ -169,11 +178,16 @@ impl Driver {
         let before = std::mem::take(&mut pending.before);
         pending.undo.clear();
         for hash in std::mem::take(&mut pending.removed_tokens).into_values() {
-            self.views.remove_token(&hash);
+            self.views.remove_credential(&hash);
+        }
+        for hash in std::mem::take(&mut pending.removed_sessions).into_values() {
+            self.views.remove_credential(&hash);
+        }
+        for row in std::mem::take(&mut pending.sessions) {
+            self.views.publish_credential(row.hash, sessions::credential(&row));
         }
         for row in std::mem::take(&mut pending.tokens) {
-            let principal = self.state.principal(&row);
-            self.views.publish_token(row.hash, principal);
+            self.views.publish_credential(row.hash, self.state.credential(&row));
         }
         for id in std::mem::take(&mut pending.removed_devices) {
             self.views.remove_device(id);
@@ -216,6 +230,8 @@ impl Driver {
         pending.removed_devices.clear();
         pending.tokens.clear();
         pending.removed_tokens.clear();
+        pending.sessions.clear();
+        pending.removed_sessions.clear();
         pending.models.clear();
     }
 }

@@ -45,7 +45,7 @@ impl Driver {
         self.pending.device_changed(id);
         self.state.active.insert(id);
         self.drop_device_tokens(id);
-        let token = self.new_token(Role::Device, String::new(), Some(id));
+        let token = self.new_token(Role::Device, String::new(), Some(id), None);
         Ok(Registered { id, token: token.token, heartbeat_seconds: HEARTBEAT_SECONDS })
     }
 
@@ -171,9 +171,10 @@ impl Driver {
         role: Role,
         name: String,
         device: Option<DeviceId>,
+        expires_at: Option<Timestamp>,
     ) -> TokenText {
         let token = TokenText::generate(role);
-        let row = token.row(role, name, device, clock::now());
+        let row = TokenRow { expires_at, ..token.row(role, name, device, clock::now()) };
         let id = row.id.clone();
         self.pending.tokens.push(row.clone());
         self.state.tokens.insert(id.clone(), row);

@@ -12,6 +12,7 @@ mod handle;
 mod jobs;
 mod leases;
 mod refusal;
+mod sessions;
 mod steps;
 mod sweep;
 mod tokens;
@@ -36,10 +37,11 @@ pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
 use crate::clock;
-use crate::store::{DeviceRow, JobRow, Loaded, Store, TokenRow};
+use crate::store::{DeviceRow, JobRow, Loaded, SessionRow, Store, TokenRow};
 use crate::views::{Views, job_view};
 use commit::Pending;
 use leases::Waiter;
+use sessions::Links;
 use steps::RunningStep;
 
 /// Requests that share one transaction at most.
@@ -101,6 +103,8 @@ struct State {
     jobs: BTreeMap<JobId, JobRow>,
     devices: BTreeMap<DeviceId, DeviceRow>,
     tokens: BTreeMap<String, TokenRow>,
+    sessions: BTreeMap<String, SessionRow>,
+    links: Links,
     /// The newest version of each model's name.
     versions: HashMap<String, u32>,
     model_files: HashSet<BlobHash>,
@@ -223,7 +227,10 @@ impl Driver {
             self.views.publish_device(row.clone());
         }
         for row in self.state.tokens.values() {
-            self.views.publish_token(row.hash, self.state.principal(row));
+            self.views.publish_credential(row.hash, self.state.credential(row));
+        }
+        for row in self.state.sessions.values() {
+            self.views.publish_credential(row.hash, sessions::credential(row));
         }
         self.revision.send_replace(self.store.revision());
     }
@@ -235,6 +242,7 @@ impl From<&Loaded> for State {
             jobs: loaded.jobs.iter().map(|row| (row.id, row.clone())).collect(),
             devices: loaded.devices.iter().map(|row| (row.id, row.clone())).collect(),
             tokens: loaded.tokens.iter().map(|row| (row.id.clone(), row.clone())).collect(),
+            sessions: loaded.sessions.iter().map(|row| (row.id.clone(), row.clone())).collect(),
             ..Self::default()
         };
         for row in &loaded.models {

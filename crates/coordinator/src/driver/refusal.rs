@@ -20,6 +20,13 @@ pub(crate) enum Refusal {
     UnknownLease(LeaseId),
     #[error("there is no token '{0}'")]
     UnknownToken(String),
+    #[error(
+        "this sign-in link is used up or too old: make a new one by `constellation coordinator \
+         sign-in`"
+    )]
+    UnknownSignInCode,
+    #[error("there is no such session")]
+    UnknownSession,
     #[error("this is the only administrator's token; make another before you delete it")]
     LastAdmin,
     #[error("the device was revoked; only an administrator's token enrols it again")]

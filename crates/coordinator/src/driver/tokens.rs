@@ -1,11 +1,15 @@
 //! Tokens: what they look like, making and deleting them.
 
+use std::time::Duration;
+
 use protocol::api::{CreatedToken, Role, TokenRequest};
 use protocol::{DeviceId, Timestamp};
 use uuid::Uuid;
 
 use super::{Driver, Refusal, State};
 use crate::caller::Principal;
+use crate::clock;
+use crate::credential::{Credential, CredentialKind};
 use crate::store::TokenRow;
 
 /// A token that was just made; afterwards only its hash is known.
@@ -40,7 +44,8 @@ impl TokenText {
         created_at: Timestamp,
     ) -> TokenRow {
         let hash = *blake3::hash(self.token.as_bytes()).as_bytes();
-        TokenRow { id: self.id.clone(), hash, role, name, device, created_at }
+        let id = self.id.clone();
+        TokenRow { id, hash, role, name, device, created_at, expires_at: None, last_used: None }
     }
 }
 
@@ -63,21 +68,25 @@ pub(crate) fn renew_this_machine(
 }
 
 impl State {
-    /// Whom the token shows; one without a name of its own is called by its id.
-    pub(super) fn principal(&self, token: &TokenRow) -> Principal {
+    /// As requests are checked against it. A token without a name of its own is called by its id.
+    pub(super) fn credential(&self, token: &TokenRow) -> Credential {
         let device = token.device.and_then(|device| self.devices.get(&device));
         let name = match device {
             Some(device) => device.name.as_str().into(),
             None if token.name.is_empty() => format!("token {}", token.id).into(),
             None => token.name.as_str().into(),
         };
-        Principal { role: token.role, device: token.device, name }
+        let principal = Principal { role: token.role, device: token.device, name };
+        let (kind, id) = (CredentialKind::Token, token.id.clone());
+        Credential::new(kind, id, principal, token.expires_at, token.last_used)
     }
 }
 
 impl Driver {
     pub(super) fn create_token(&mut self, request: TokenRequest) -> CreatedToken {
-        let TokenText { id, token } = self.new_token(request.role, request.name, None);
+        let lasts = request.expires_in.map(Duration::from_secs);
+        let expires_at = lasts.map(|lasts| clock::now().after(lasts));
+        let TokenText { id, token } = self.new_token(request.role, request.name, None, expires_at);
         CreatedToken { id, token }
     }
 
@@ -85,8 +94,13 @@ impl Driver {
     pub(super) fn delete_token(&mut self, id: &str) -> Result<TokenRow, Refusal> {
         let row = self.state.tokens.get(id).filter(|row| row.role != Role::Device);
         let Some(row) = row.cloned() else { return Err(Refusal::UnknownToken(id.to_owned())) };
-        let admins = self.state.tokens.values().filter(|row| row.role == Role::Admin).count();
-        if row.role == Role::Admin && admins == 1 {
+        let now = clock::now();
+        let is_admin =
+            |row: &TokenRow| row.role == Role::Admin && row.expires_at.is_none_or(|end| now < end);
+        // One that ends by itself doesn't keep the door open.
+        let lasting = |other: &&TokenRow| is_admin(other) && other.expires_at.is_none();
+        let others = self.state.tokens.values().filter(lasting).filter(|other| other.id != id);
+        if is_admin(&row) && others.count() == 0 {
             return Err(Refusal::LastAdmin);
         }
         self.drop_token(id);

@@ -38,7 +38,7 @@ struct Page {
 }
 
 /// Entries of the audit log, the oldest first.
-#[utoipa::path(get, path = "/audit", tag = "audit", params(Page),
+#[utoipa::path(get, path = "/audit", tag = "audit", security(("token" = ["admin"])), params(Page),
     responses((status = 200, body = Vec<Entry>)))]
 async fn list(
     _: Admin,
@@ -51,13 +51,13 @@ async fn list(
 
 /// The end of the audit log. Whoever keeps it elsewhere can show later that nothing before it was
 /// changed.
-#[utoipa::path(get, path = "/audit/head", tag = "audit", responses((status = 200, body = Head)))]
+#[utoipa::path(get, path = "/audit/head", tag = "audit", security(("token" = ["admin"])), responses((status = 200, body = Head)))]
 async fn head(_: Admin, State(shared): State<Shared>) -> Answer<Json<Head>> {
     Ok(Json(shared.read(Reader::audit_head).await?))
 }
 
 /// The whole audit log, one entry a line.
-#[utoipa::path(get, path = "/audit/export", tag = "audit",
+#[utoipa::path(get, path = "/audit/export", tag = "audit", security(("token" = ["admin"])),
     responses((status = 200, content_type = "application/jsonl", body = String)))]
 async fn export(_: Admin, State(shared): State<Shared>) -> Answer<Response> {
     // A log that can't be read is a problem, not an empty file.

@@ -1,35 +1,117 @@
-//! Who asks, and what they may do. The middleware lets nobody past without a token; handlers then
-//! say by an extractor which role they are for.
+//! Who asks, and what they may do. The middleware lets nobody past without a credential, but on the
+//! paths of [`super::public`]; handlers then say by an extractor which role they are for.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use protocol::api::Role;
-use protocol::{DeviceId, PROTOCOL_HEADER, PROTOCOL_VERSION};
+use protocol::{DeviceId, PROTOCOL_HEADER, PROTOCOL_VERSION, Timestamp};
 
-use super::Shared;
 use super::problem::Failure;
+use super::public::is_public;
+use super::{Shared, cookie};
 use crate::caller::{Caller, PeerAddress, Principal, Who};
+use crate::clock;
+use crate::credential::{Credential, CredentialKind};
 
-/// Lets pass who has a token that counts, and tells the handler who it is.
+/// What a request shows.
+enum Shown {
+    Nothing,
+    /// By this process itself.
+    Inside,
+    Good(Arc<Credential>),
+    /// What the audit log calls it.
+    Bad(&'static str),
+}
+
+/// Lets pass who has a credential that counts, and tells the handler who it is.
 pub(crate) async fn authenticate(
     State(shared): State<Shared>,
+    route: MatchedPath,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    if request.extensions().get::<Principal>().is_none() {
-        let principal = bearer(request.headers()).and_then(|token| shared.views.principal(token));
-        let principal = principal.ok_or_else(unauthorized)?;
-        request.extensions_mut().insert(principal);
+    let now = clock::now();
+    let public = is_public(request.method(), route.as_str());
+    match shown(&shared, &request, now) {
+        Shown::Inside => {}
+        // A stranger's path does nothing for a cookie, so that no other site can use it.
+        Shown::Good(credential) if public && credential.kind == CredentialKind::Session => {}
+        Shown::Good(credential) => {
+            if credential.kind == CredentialKind::Session {
+                cookie::check_origin(request.method(), request.headers())?;
+            }
+            if credential.principal.role != Role::Device && credential.used(now) {
+                shared.driver.used(credential.kind, credential.id.clone(), now);
+            }
+            let extensions = request.extensions_mut();
+            extensions.insert(credential.principal.clone());
+            extensions.insert(credential);
+        }
+        Shown::Nothing | Shown::Bad(_) if public => {}
+        Shown::Nothing => return Err(unauthorized()),
+        Shown::Bad(what) => {
+            let peer = request.extensions().get::<PeerAddress>().copied();
+            return Err(refuse(&shared, peer, what, unauthorized()).await);
+        }
     }
     Ok(next.run(request).await)
 }
 
-fn bearer(headers: &axum::http::HeaderMap) -> Option<&str> {
+fn shown(shared: &Shared, request: &Request, now: Timestamp) -> Shown {
+    if request.extensions().get::<Principal>().is_some() {
+        return Shown::Inside;
+    }
+    let headers = request.headers();
+    let (kind, text, what) = if headers.contains_key(header::AUTHORIZATION) {
+        let Some(token) = bearer(headers) else { return Shown::Bad("token") };
+        (CredentialKind::Token, token, "token")
+    } else {
+        let Some(value) = shared.cookie.of(headers) else { return Shown::Nothing };
+        (CredentialKind::Session, value, "session")
+    };
+    let known = shared.views.credential(blake3::hash(text.as_bytes()).as_bytes());
+    let counts = |known: &Arc<Credential>| known.kind == kind && known.counts(now);
+    match known.filter(counts) {
+        Some(credential) => Shown::Good(credential),
+        // A browser goes on to show what ended by itself.
+        None if kind == CredentialKind::Session => Shown::Nothing,
+        None => Shown::Bad(what),
+    }
+}
+
+/// The answer to a credential that doesn't count: `failure`, or that there were too many of them.
+/// Failures are written to the audit log, as far as that has room for them.
+pub(super) async fn refuse(
+    shared: &Shared,
+    peer: Option<PeerAddress>,
+    what: &'static str,
+    failure: Failure,
+) -> Failure {
+    let from = peer.map(|peer| peer.0);
+    let failed = shared.failures.failed(from, clock::now());
+    if let Some(unwritten) = failed.write {
+        let caller = Caller { who: Who::Stranger, from };
+        // The peer is refused whether that can be written or not.
+        if let Err(refusal) = shared.driver.by(&caller).refused(what, unwritten).await {
+            tracing::warn!(%refusal, "a refused credential could not be written down");
+        }
+    }
+    failed.too_many.map_or(failure, Failure::too_many)
+}
+
+/// Refuses a peer that failed too often lately, for credentials that could be guessed.
+pub(super) fn check_failures(shared: &Shared, caller: &Caller) -> Result<(), Failure> {
+    let held_up = shared.failures.held_up(caller.from, clock::now());
+    held_up.map_or(Ok(()), |wait| Err(Failure::too_many(wait)))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
@@ -40,7 +122,8 @@ fn unauthorized() -> Failure {
         StatusCode::UNAUTHORIZED,
         "unauthorized",
         "Unauthorized",
-        "send a token that counts, with the header Authorization: Bearer TOKEN",
+        "send a token that counts, with the header Authorization: Bearer TOKEN; a browser signs in \
+         by a link of `constellation coordinator sign-in`",
     )
 }
 
@@ -67,7 +150,7 @@ pub(crate) async fn check_protocol(request: Request, next: Next) -> Result<Respo
 }
 
 fn forbidden(needed: &str) -> Failure {
-    let detail = format!("this token may not do that; it takes {needed}");
+    let detail = format!("this credential may not do that; it takes {needed}");
     Failure::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
 }
 
@@ -106,15 +189,16 @@ impl<S: Sync> FromRequestParts<S> for Admin {
 }
 
 /// Whoever may look: an administrator or a viewer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Viewer;
+#[derive(Debug, Clone)]
+pub(crate) struct Viewer(pub(crate) Caller);
 
 impl<S: Sync> FromRequestParts<S> for Viewer {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        match principal(parts)?.role {
-            Role::Admin | Role::Viewer => Ok(Self),
+        let principal = principal(parts)?;
+        match principal.role {
+            Role::Admin | Role::Viewer => Ok(Self(caller(parts, Who::Known(principal)))),
             Role::Join | Role::Device => Err(forbidden("a viewer's or an administrator's token")),
         }
     }

@@ -35,7 +35,7 @@ struct Under {
 }
 
 /// A blob's bytes; one range is honoured. A device gets what its open lease names.
-#[utoipa::path(get, path = "/blobs/{hash}", tag = "blobs", params(("hash" = BlobHash, Path)),
+#[utoipa::path(get, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])), params(("hash" = BlobHash, Path)),
     responses(
         (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
         (status = 206, content_type = "application/octet-stream", body = Vec<u8>)))]
@@ -63,7 +63,7 @@ async fn may_read(shared: &Shared, caller: BlobCaller, hash: BlobHash) -> Answer
 
 /// How much of a blob is here. With `lease`: where its upload goes on, as `Upload-Offset` and
 /// `Upload-Complete`.
-#[utoipa::path(head, path = "/blobs/{hash}", tag = "blobs",
+#[utoipa::path(head, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under),
     responses((status = 200, description = "In the headers")))]
 async fn look(
@@ -95,7 +95,7 @@ async fn look(
 
 /// A blob's bytes from `Upload-Offset` to its end. A connection that breaks keeps what arrived; a
 /// blob counts once it is whole and its hash is right.
-#[utoipa::path(put, path = "/blobs/{hash}", tag = "blobs",
+#[utoipa::path(put, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under,
         ("Upload-Offset" = Option<u64>, Header, description = "Bytes that are stored; 0 if missing")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),

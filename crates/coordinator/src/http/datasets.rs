@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// Every dataset that a job can name.
-#[utoipa::path(get, path = "/datasets", tag = "datasets",
+#[utoipa::path(get, path = "/datasets", tag = "datasets", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = Vec<DatasetEntry>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> Answer<Json<Vec<DatasetEntry>>> {
     let sources = shared.sources.clone();
@@ -69,7 +69,7 @@ struct Named {
 }
 
 /// Adds a dataset: the file as the body, or as the field `file` of a form.
-#[utoipa::path(post, path = "/datasets", tag = "datasets", params(Named),
+#[utoipa::path(post, path = "/datasets", tag = "datasets", security(("token" = ["admin"])), params(Named),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = AddedDataset)))]
 async fn add(

@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// Every enrolled device.
-#[utoipa::path(get, path = "/devices", tag = "devices",
+#[utoipa::path(get, path = "/devices", tag = "devices", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = Vec<Device>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Device>> {
     Json(shared.views.devices(clock::now()))
@@ -44,7 +44,7 @@ async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Device>> {
 
 /// Enrols a device, with a join token or an administrator's. The same machine again is the same
 /// device: it gets a new token and its earlier one stops working.
-#[utoipa::path(post, path = "/devices/register", tag = "devices",
+#[utoipa::path(post, path = "/devices/register", tag = "devices", security(("token" = ["join", "admin"])),
     request_body = DeviceRegistration, responses((status = 200, body = Registered)))]
 async fn register(
     registrar: Registrar,
@@ -94,7 +94,7 @@ struct CleanedUp {
 }
 
 /// Forgets revoked devices and those that were silent for long. They may enrol again.
-#[utoipa::path(post, path = "/devices/cleanup", tag = "devices", params(CleanUp),
+#[utoipa::path(post, path = "/devices/cleanup", tag = "devices", security(("token" = ["admin"])), params(CleanUp),
     responses((status = 200, body = CleanedUp)))]
 async fn clean_up(
     admin: Admin,
@@ -110,7 +110,7 @@ async fn clean_up(
 }
 
 /// A sign of life; one that names a lease keeps it.
-#[utoipa::path(post, path = "/devices/{id}/heartbeat", tag = "devices",
+#[utoipa::path(post, path = "/devices/{id}/heartbeat", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path)), request_body = Heartbeat,
     responses((status = 200, body = HeartbeatAnswer)))]
 async fn heartbeat(
@@ -131,7 +131,7 @@ struct Wait {
 
 /// Work for the device: a lease, or 204 where there is none within `wait`. Asked again it answers
 /// the same lease for as long as that is held.
-#[utoipa::path(get, path = "/devices/{id}/next-job", tag = "devices",
+#[utoipa::path(get, path = "/devices/{id}/next-job", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path), Wait),
     responses((status = 200, body = Lease), (status = 204, description = "Nothing to do now")))]
 async fn next_job(
@@ -153,7 +153,7 @@ async fn next_job(
 }
 
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.
-#[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices",
+#[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
 async fn revoke(
     admin: Admin,

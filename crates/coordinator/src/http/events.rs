@@ -32,7 +32,7 @@ struct Since {
 }
 
 /// What changed after a revision, within `wait`; nothing where nothing did.
-#[utoipa::path(get, path = "/events", tag = "events", params(Since),
+#[utoipa::path(get, path = "/events", tag = "events", security(("token" = ["viewer", "admin"])), params(Since),
     responses((status = 200, body = Events)))]
 async fn events(
     _: Viewer,

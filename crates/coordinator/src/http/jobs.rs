@@ -31,13 +31,13 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// Every job, the oldest first.
-#[utoipa::path(get, path = "/jobs", tag = "jobs", responses((status = 200, body = Vec<Job>)))]
+#[utoipa::path(get, path = "/jobs", tag = "jobs", security(("token" = ["viewer", "admin"])), responses((status = 200, body = Vec<Job>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Job>> {
     Json(shared.views.jobs().iter().map(|view| view.job.clone()).collect())
 }
 
 /// Stores a job, checked whole; `start` starts it.
-#[utoipa::path(post, path = "/jobs", tag = "jobs", request_body = JobSpec,
+#[utoipa::path(post, path = "/jobs", tag = "jobs", security(("token" = ["admin"])), request_body = JobSpec,
     responses((status = 201, body = Job)))]
 async fn create(
     admin: Admin,
@@ -91,7 +91,7 @@ fn check_rows(spec: &JobSpec, train_rows: u64) -> Result<(), JobError> {
 }
 
 /// One job.
-#[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = JobId, Path)),
+#[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", security(("token" = ["viewer", "admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn show(
     _: Viewer,
@@ -106,7 +106,7 @@ fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, Failure> 
 }
 
 /// Starts a job: its dataset is fetched and divided, then its first round opens.
-#[utoipa::path(post, path = "/jobs/{id}/start", tag = "jobs", params(("id" = JobId, Path)),
+#[utoipa::path(post, path = "/jobs/{id}/start", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn start(
     admin: Admin,
@@ -117,7 +117,7 @@ async fn start(
 }
 
 /// Ends the leases of a job and grants none until it is resumed.
-#[utoipa::path(post, path = "/jobs/{id}/pause", tag = "jobs", params(("id" = JobId, Path)),
+#[utoipa::path(post, path = "/jobs/{id}/pause", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn pause(
     admin: Admin,
@@ -128,7 +128,7 @@ async fn pause(
 }
 
 /// Lets a paused job go on.
-#[utoipa::path(post, path = "/jobs/{id}/resume", tag = "jobs", params(("id" = JobId, Path)),
+#[utoipa::path(post, path = "/jobs/{id}/resume", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn resume(
     admin: Admin,
@@ -139,7 +139,7 @@ async fn resume(
 }
 
 /// Ends a job and keeps nothing of it but its history.
-#[utoipa::path(post, path = "/jobs/{id}/cancel", tag = "jobs", params(("id" = JobId, Path)),
+#[utoipa::path(post, path = "/jobs/{id}/cancel", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn cancel(
     admin: Admin,
@@ -150,7 +150,7 @@ async fn cancel(
 }
 
 /// Ends a job now and registers the model that it has.
-#[utoipa::path(post, path = "/jobs/{id}/complete", tag = "jobs", params(("id" = JobId, Path)),
+#[utoipa::path(post, path = "/jobs/{id}/complete", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn complete(
     admin: Admin,
@@ -161,7 +161,7 @@ async fn complete(
 }
 
 /// A job's rounds: the closed ones and, last, the open one.
-#[utoipa::path(get, path = "/jobs/{id}/rounds", tag = "jobs", params(("id" = JobId, Path)),
+#[utoipa::path(get, path = "/jobs/{id}/rounds", tag = "jobs", security(("token" = ["viewer", "admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Vec<Round>)))]
 async fn rounds(
     _: Viewer,
@@ -172,7 +172,7 @@ async fn rounds(
 }
 
 /// A job's curves: one point for each closed round and name.
-#[utoipa::path(get, path = "/jobs/{id}/metrics", tag = "jobs", params(("id" = JobId, Path)),
+#[utoipa::path(get, path = "/jobs/{id}/metrics", tag = "jobs", security(("token" = ["viewer", "admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Vec<MetricPoint>)))]
 async fn metrics(
     _: Viewer,

@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// How far a lease is; keeps it.
-#[utoipa::path(post, path = "/leases/{id}/progress", tag = "leases",
+#[utoipa::path(post, path = "/leases/{id}/progress", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = Progress,
     responses((status = 200, body = ProgressAnswer)))]
 async fn progress(
@@ -42,7 +42,7 @@ async fn progress(
 }
 
 /// Gives a lease back undone.
-#[utoipa::path(post, path = "/leases/{id}/return", tag = "leases",
+#[utoipa::path(post, path = "/leases/{id}/return", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = LeaseReturn,
     responses((status = 204, description = "The seat is open again")))]
 async fn give_back(
@@ -58,7 +58,7 @@ async fn give_back(
 
 /// Reports a lease's update, whose bytes were sent up before (`PUT /blobs/{hash}`). Safe to repeat;
 /// durable before it is answered.
-#[utoipa::path(put, path = "/leases/{id}/update", tag = "leases",
+#[utoipa::path(put, path = "/leases/{id}/update", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = Update,
     responses((status = 200, body = UpdateAnswer)))]
 async fn update(

@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", tag = "status",
+#[utoipa::path(get, path = "/metrics", tag = "status", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(_: Viewer, State(shared): State<Shared>) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];

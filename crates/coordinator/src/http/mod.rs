@@ -4,17 +4,22 @@ mod audit;
 mod auth;
 mod blobs;
 mod connection;
+mod cookie;
 mod datasets;
 mod devices;
 mod events;
 mod extract;
+mod failures;
 mod files;
+mod headers;
 mod jobs;
 mod leases;
 mod metrics;
 mod models;
 mod problem;
+mod public;
 mod serve;
+mod sessions;
 mod tokens;
 mod under_way;
 
@@ -22,7 +27,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -32,11 +37,14 @@ use protocol::{PROTOCOL_VERSION, Problem};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+pub(crate) use cookie::CookieNames;
+pub(crate) use failures::Failures;
+pub use headers::{InvalidOrigin, Origin};
 pub(crate) use metrics::Requests;
 pub(crate) use serve::serve;
 
@@ -66,6 +74,10 @@ pub(crate) struct Parts {
     /// Cancelled when long-polls must be answered.
     pub(crate) stopping: CancellationToken,
     pub(crate) requests: Requests,
+    pub(crate) failures: Failures,
+    pub(crate) cookie: CookieNames,
+    /// Pages of other origins that may ask.
+    pub(crate) origins: Vec<Origin>,
 }
 
 impl Deref for Shared {
@@ -100,7 +112,8 @@ struct Documentation;
 
 /// Every path, with what all of them have in common.
 pub(crate) fn router(shared: Shared) -> Router {
-    let with_token = OpenApiRouter::with_openapi(Documentation::openapi())
+    let routes = OpenApiRouter::with_openapi(Documentation::openapi())
+        .routes(routes!(health))
         .merge(audit::routes())
         .merge(blobs::routes())
         .merge(datasets::routes())
@@ -110,34 +123,44 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(leases::routes())
         .merge(metrics::routes())
         .merge(models::routes())
+        .merge(sessions::routes())
         .merge(tokens::routes());
-    let (with_token, mut api) = with_token.split_for_parts();
-    describe_token(&mut api);
-    let (public, public_api) = OpenApiRouter::new().routes(routes!(health)).split_for_parts();
-    api.merge(public_api);
+    let (routes, mut api) = routes.split_for_parts();
+    describe_access(&mut api, &shared.cookie);
     let authenticate = middleware::from_fn_with_state(shared.clone(), auth::authenticate);
-    with_token
-        .route_layer(authenticate)
-        .merge(public)
+    let router = routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
+        .route_layer(authenticate)
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(middleware::from_fn_with_state(shared.clone(), only_problems))
-        .layer(middleware::from_fn(auth::check_protocol))
-        .with_state(shared)
+        .layer(middleware::from_fn(auth::check_protocol));
+    headers::layer(router, &shared.origins).with_state(shared)
 }
 
-/// Says in the document that every path so far takes a token.
-fn describe_token(api: &mut utoipa::openapi::OpenApi) {
-    let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+/// Says in the document how a token and a session are shown, and of each operation who may ask: the
+/// roles that it declares for tokens are those of sessions too. Nothing is said of one that declares
+/// none and is not public; a test finds it.
+fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieNames) {
+    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie.secure())));
     let components = api.components.get_or_insert_default();
-    components.add_security_scheme("token", scheme);
-    let needed = vec![SecurityRequirement::new("token", Vec::<String>::new())];
-    for path in api.paths.paths.values_mut() {
-        let operations =
-            [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.head];
-        for operation in operations.into_iter().flatten() {
-            operation.security = Some(needed.clone());
+    components.add_security_scheme("token", token);
+    components.add_security_scheme("session", session);
+    for (route, path) in &mut api.paths.paths {
+        let operations = [
+            (Method::GET, &mut path.get),
+            (Method::HEAD, &mut path.head),
+            (Method::PUT, &mut path.put),
+            (Method::POST, &mut path.post),
+            (Method::PATCH, &mut path.patch),
+            (Method::DELETE, &mut path.delete),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            if public::is_public(&method, route) {
+                operation.security = Some(Vec::new());
+            }
         }
     }
 }

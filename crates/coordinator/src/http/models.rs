@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// Every version of every model, by name.
-#[utoipa::path(get, path = "/models", tag = "models", responses((status = 200, body = Vec<Model>)))]
+#[utoipa::path(get, path = "/models", tag = "models", security(("token" = ["viewer", "admin"])), responses((status = 200, body = Vec<Model>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> Answer<Json<Vec<Model>>> {
     let rows = shared.read(Reader::models).await?;
     Ok(Json(rows.into_iter().map(|row| row.model).collect()))
@@ -65,7 +65,7 @@ struct ModelRegistration {
 }
 
 /// Registers a model under a name, as its next version.
-#[utoipa::path(post, path = "/models", tag = "models", request_body = ModelRegistration,
+#[utoipa::path(post, path = "/models", tag = "models", security(("token" = ["admin"])), request_body = ModelRegistration,
     responses((status = 201, body = Model)))]
 async fn register(
     admin: Admin,
@@ -155,7 +155,7 @@ struct Version {
 }
 
 /// One model.
-#[utoipa::path(get, path = "/models/{name}", tag = "models",
+#[utoipa::path(get, path = "/models/{name}", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version), responses((status = 200, body = Model)))]
 async fn show(
     _: Viewer,
@@ -167,7 +167,7 @@ async fn show(
 }
 
 /// A model's card: the model, and how it came about.
-#[utoipa::path(get, path = "/models/{name}/card", tag = "models",
+#[utoipa::path(get, path = "/models/{name}/card", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version), responses((status = 200, body = Object)))]
 async fn card(
     _: Viewer,
@@ -179,7 +179,7 @@ async fn card(
 }
 
 /// A model's file, safetensors; `ETag` is its BLAKE3.
-#[utoipa::path(get, path = "/models/{name}/download", tag = "models",
+#[utoipa::path(get, path = "/models/{name}/download", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
 async fn download(

@@ -1,5 +1,7 @@
 //! Every error answer: RFC 9457 problem details that say what to change.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use federation::machine::Rejection;
@@ -16,6 +18,8 @@ pub(crate) struct Failure {
     pub(crate) problem: Problem,
     /// For uploads: bytes that are stored.
     offset: Option<u64>,
+    /// Seconds after which it may go better.
+    retry_after: Option<u64>,
 }
 
 /// What handlers give.
@@ -28,7 +32,8 @@ impl Failure {
         title: &str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { problem: Problem::new(status.as_u16(), kind, title, detail), offset: None }
+        let problem = Problem::new(status.as_u16(), kind, title, detail);
+        Self { problem, offset: None, retry_after: None }
     }
 
     pub(crate) fn at(mut self, field: &str) -> Self {
@@ -55,6 +60,16 @@ impl Failure {
 
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
+    }
+
+    /// Too many credentials that don't count; nothing else is heard for so long.
+    pub(crate) fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = "too many credentials from this address did not count; wait, and see which \
+                      program there shows an old one";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let failure = Self::new(status, "too-many-failures", "Too many failures", detail);
+        Self { retry_after: Some(seconds), ..failure }
     }
 
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
@@ -86,6 +101,9 @@ impl IntoResponse for Failure {
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -127,6 +145,10 @@ impl From<Refusal> for Failure {
             Refusal::UnknownDevice(_) => Self::not_found("unknown-device", words),
             Refusal::UnknownLease(_) => Self::not_found("unknown-lease", words),
             Refusal::UnknownToken(_) => Self::not_found("unknown-token", words),
+            Refusal::UnknownSignInCode => {
+                Self::new(StatusCode::UNAUTHORIZED, "sign-in-code", "Unauthorized", words)
+            }
+            Refusal::UnknownSession => Self::not_found("unknown-session", words),
             Refusal::LastAdmin => Self::conflict("last-admin", words),
             Refusal::Revoked => {
                 Self::new(StatusCode::FORBIDDEN, "device-revoked", "Forbidden", words)

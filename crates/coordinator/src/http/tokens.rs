@@ -18,7 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// Every token but those of devices; never the secret itself.
-#[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, body = Vec<Token>)))]
+#[utoipa::path(get, path = "/tokens", tag = "tokens", security(("token" = ["admin"])), responses((status = 200, body = Vec<Token>)))]
 async fn list(_: Admin, State(shared): State<Shared>) -> Answer<Json<Vec<Token>>> {
     let rows = shared.read(Reader::tokens).await?;
     let tokens = rows.into_iter().map(|row| Token {
@@ -26,12 +26,14 @@ async fn list(_: Admin, State(shared): State<Shared>) -> Answer<Json<Vec<Token>>
         role: row.role,
         name: row.name,
         created_at: row.created_at,
+        last_used: row.last_used,
+        expires_at: row.expires_at,
     });
     Ok(Json(tokens.collect()))
 }
 
 /// Makes a token. It is shown this once.
-#[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = TokenRequest,
+#[utoipa::path(post, path = "/tokens", tag = "tokens", security(("token" = ["admin"])), request_body = TokenRequest,
     responses((status = 201, body = CreatedToken)))]
 async fn create(
     admin: Admin,
@@ -49,7 +51,7 @@ async fn create(
 }
 
 /// Ends a token, at once.
-#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", security(("token" = ["admin"])), params(("id" = String, Path)),
     responses((status = 204, description = "It no longer counts")))]
 async fn delete(
     admin: Admin,

@@ -26,7 +26,18 @@ const STEPS: [&str; 1] = ["
         role TEXT NOT NULL,
         name TEXT NOT NULL,
         device TEXT,
-        created_at INTEGER NOT NULL
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        last_used INTEGER
+    ) STRICT;
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        name TEXT NOT NULL,
+        from_address TEXT,
+        created_at INTEGER NOT NULL,
+        last_used INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE models (
         id TEXT PRIMARY KEY,

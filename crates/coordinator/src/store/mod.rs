@@ -5,10 +5,12 @@ mod audit;
 mod migrations;
 mod reader;
 mod rows;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use protocol::api::Change;
@@ -20,6 +22,9 @@ use serde::de::DeserializeOwned;
 pub(crate) use audit::MOST_ENTRIES;
 pub(crate) use reader::Reader;
 pub(crate) use rows::{DeviceRow, JobRow, ModelRow, TokenRow};
+pub(crate) use sessions::SessionRow;
+
+use crate::credential::CredentialKind;
 
 /// Changes are kept for this many revisions; who asks for older ones starts anew.
 const KEPT_REVISIONS: u64 = 10_000;
@@ -52,6 +57,9 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// When credentials were used, by their ids.
+pub(crate) type Uses = BTreeMap<(CredentialKind, String), Timestamp>;
+
 /// All that a commit writes, at once or not at all.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -61,6 +69,10 @@ pub(crate) struct Batch {
     pub(crate) removed_devices: Vec<DeviceId>,
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) removed_tokens: Vec<String>,
+    pub(crate) sessions: Vec<SessionRow>,
+    pub(crate) removed_sessions: Vec<String>,
+    /// When credentials were last used.
+    pub(crate) uses: Uses,
     pub(crate) models: Vec<ModelRow>,
     /// What the events tell of it.
     pub(crate) changes: Vec<Change>,
@@ -75,6 +87,7 @@ pub(crate) struct Loaded {
     pub(crate) jobs: Vec<JobRow>,
     pub(crate) devices: Vec<DeviceRow>,
     pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) sessions: Vec<SessionRow>,
     pub(crate) models: Vec<ModelRow>,
 }
 
@@ -119,6 +132,7 @@ impl Store {
             jobs: self.jobs()?,
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,
+            sessions: sessions::sessions(&self.connection)?,
             models: reader::models(&self.connection)?,
         })
     }

@@ -121,7 +121,8 @@ pub(super) fn models(connection: &Connection) -> Result<Vec<ModelRow>, StoreErro
 
 pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, hash, role, name, device, created_at FROM tokens ORDER BY created_at, id",
+        "SELECT id, hash, role, name, device, created_at, expires_at, last_used
+         FROM tokens ORDER BY created_at, id",
     )?;
     let rows = statement.query_map([], |row| {
         let device: Option<String> = row.get(4)?;
@@ -135,6 +136,8 @@ pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreErro
                 name,
                 device: None,
                 created_at: Timestamp::from_millis(row.get(5)?),
+                expires_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
+                last_used: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis),
             },
             role,
             device,

@@ -89,6 +89,9 @@ pub(crate) struct TokenRow {
     /// The device it belongs to; only with [`Role::Device`].
     pub(crate) device: Option<DeviceId>,
     pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// As it was when the row was read.
+    pub(crate) last_used: Option<Timestamp>,
 }
 
 /// A registered model with its card.

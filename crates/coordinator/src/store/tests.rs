@@ -25,6 +25,8 @@ pub(super) fn token(id: &str) -> TokenRow {
         name: String::new(),
         device: None,
         created_at: Timestamp::from_millis(1),
+        expires_at: Some(Timestamp::from_millis(2)),
+        last_used: None,
     }
 }
 

@@ -1,10 +1,11 @@
 //! The one write: a batch, in one transaction.
 
+use protocol::Timestamp;
 use protocol::api::{Change, ChangeKind};
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
-use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit};
+use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit, sessions};
 
 impl Store {
     /// Writes the batch durably and gives the newest revision.
@@ -61,17 +62,20 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreE
     }
     for token in &batch.tokens {
         transaction.execute(
-            "INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 token.id,
                 token.hash,
                 token.role.word(),
                 token.name,
                 token.device.map(|device| device.to_string()),
-                token.created_at.as_millis()
+                token.created_at.as_millis(),
+                token.expires_at.map(Timestamp::as_millis),
+                token.last_used.map(Timestamp::as_millis)
             ],
         )?;
     }
+    sessions::write(transaction, batch)?;
     for row in &batch.models {
         let (model, card) = (json("model", &row.model)?, json("model card", &row.card)?);
         transaction.execute(

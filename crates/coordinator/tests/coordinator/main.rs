@@ -13,6 +13,7 @@ mod jobs;
 mod leases;
 mod refusals;
 mod restart;
+mod sessions;
 mod start;
 mod support;
 mod tls;

@@ -129,6 +129,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
             args: vec![],
         },
         sources: sources(folder.join("datasets")),
+        allow_origins: Vec::new(),
     }
 }
 

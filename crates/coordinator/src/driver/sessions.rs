@@ -1,0 +1,193 @@
+//! Signing in: one-time links, and the sessions that come of them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use protocol::Timestamp;
+use protocol::api::Role;
+use protocol::audit::{Action, SubjectKind};
+use protocol::session::{SignInLink, SignInLinkRequest};
+use uuid::Uuid;
+
+use super::by::By;
+use super::handle::Answer;
+use super::{Driver, DriverHandle, Refusal};
+use crate::caller::{Principal, Who, detail};
+use crate::clock;
+use crate::credential::{Credential, CredentialKind, SESSION_IDLE};
+use crate::store::SessionRow;
+
+/// How long a link signs in who follows it.
+const LINK_LASTS: Duration = Duration::from_mins(5);
+/// What a link without a name signs in as.
+const BROWSER: &str = "browser";
+
+/// Links that were given out, by the BLAKE3 of their codes. They are not stored: a restart ends them.
+pub(super) type Links = HashMap<[u8; 32], Link>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    role: Role,
+    name: String,
+    expires_at: Timestamp,
+}
+
+/// A session that just began.
+#[derive(Debug)]
+pub(crate) struct SignedIn {
+    /// For the cookie; afterwards only its hash is known.
+    pub(crate) secret: String,
+    pub(crate) role: Role,
+    pub(crate) name: String,
+}
+
+impl By<'_> {
+    /// A link that signs one person in, once.
+    pub(crate) async fn create_sign_in_link(&self, asked: SignInLinkRequest) -> Answer<SignInLink> {
+        self.write(move |driver, caller| {
+            let name = if asked.name.is_empty() { BROWSER.to_owned() } else { asked.name };
+            let detail = detail([("name", name.clone()), ("role", asked.role.word().to_owned())]);
+            let link = driver.create_link(asked.role, name);
+            driver.record(caller, Action::Created, SubjectKind::SignInLink, "", detail);
+            Ok(link)
+        })
+        .await
+    }
+
+    /// Begins a session by a link's code, which is then used up.
+    pub(crate) async fn sign_in(&self, code: String) -> Answer<SignedIn> {
+        self.write(move |driver, caller| {
+            let (row, secret) = driver.sign_in(&code, caller.from)?;
+            let mut caller = caller.clone();
+            caller.who = Who::Known(principal(&row));
+            let (id, role) = (row.id.clone(), row.role);
+            let detail = detail([("role", role.word().to_owned())]);
+            driver.record(&caller, Action::Created, SubjectKind::Session, id, detail);
+            Ok(SignedIn { secret, role, name: row.name })
+        })
+        .await
+    }
+
+    pub(crate) async fn end_session(&self, id: String) -> Answer<()> {
+        self.write(move |driver, caller| {
+            let row = driver.end_session(&id).ok_or(Refusal::UnknownSession)?;
+            let detail = detail([("name", row.name)]);
+            driver.record(caller, Action::Removed, SubjectKind::Session, id, detail);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends every session; gives how many there were.
+    pub(crate) async fn end_sessions(&self) -> Answer<u64> {
+        self.write(move |driver, caller| {
+            let ids: Vec<String> = driver.state.sessions.keys().cloned().collect();
+            for id in &ids {
+                let Some(row) = driver.end_session(id) else { continue };
+                let detail = detail([("name", row.name)]);
+                driver.record(caller, Action::Removed, SubjectKind::Session, id, detail);
+            }
+            Ok(ids.len() as u64)
+        })
+        .await
+    }
+
+    /// Somebody showed a credential that doesn't count, after `unwritten` others who did.
+    pub(crate) async fn refused(&self, what: &'static str, unwritten: u64) -> Answer<()> {
+        self.write(move |driver, caller| {
+            let detail = detail([("unwritten", unwritten.to_string())]);
+            driver.record(caller, Action::Refused, SubjectKind::Credential, what, detail);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl DriverHandle {
+    /// A credential was used; a crash may forget that.
+    pub(crate) fn used(&self, kind: CredentialKind, id: String, at: Timestamp) {
+        // A driver that is gone has no more use for it.
+        drop(self.send(move |driver| {
+            driver.pending.uses.insert((kind, id), at);
+        }));
+    }
+}
+
+impl Driver {
+    fn create_link(&mut self, role: Role, name: String) -> SignInLink {
+        let now = clock::now();
+        self.state.links.retain(|_, link| now < link.expires_at);
+        let secret: [u8; 16] = rand::random();
+        let code = secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let expires_at = now.after(LINK_LASTS);
+        let hash = *blake3::hash(code.as_bytes()).as_bytes();
+        self.state.links.insert(hash, Link { role, name, expires_at });
+        self.pending.undo(move |state| drop(state.links.remove(&hash)));
+        SignInLink { path: format!("/#/sign-in/{code}"), code, expires_at }
+    }
+
+    fn sign_in(
+        &mut self,
+        code: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(SessionRow, String), Refusal> {
+        let now = clock::now();
+        let hash = *blake3::hash(code.as_bytes()).as_bytes();
+        let link = self.state.links.remove(&hash).ok_or(Refusal::UnknownSignInCode)?;
+        let kept = link.clone();
+        self.pending.undo(move |state| drop(state.links.insert(hash, kept)));
+        if now >= link.expires_at {
+            return Err(Refusal::UnknownSignInCode);
+        }
+        self.drop_ended_sessions(now);
+        let secret: [u8; 32] = rand::random();
+        let secret = format!("constellation-session-{}", blake3::Hash::from_bytes(secret).to_hex());
+        let row = SessionRow {
+            id: Uuid::now_v7().to_string(),
+            hash: *blake3::hash(secret.as_bytes()).as_bytes(),
+            role: link.role,
+            name: link.name,
+            from: from.map(|address| address.to_string()),
+            created_at: now,
+            last_used: now,
+        };
+        self.state.sessions.insert(row.id.clone(), row.clone());
+        let id = row.id.clone();
+        self.pending.undo(move |state| drop(state.sessions.remove(&id)));
+        self.pending.sessions.push(row.clone());
+        Ok((row, secret))
+    }
+
+    fn end_session(&mut self, id: &str) -> Option<SessionRow> {
+        let row = self.state.sessions.remove(id)?;
+        self.pending.sessions.retain(|begun| begun.id != row.id);
+        self.pending.removed_sessions.insert(row.id.clone(), row.hash);
+        let kept = row.clone();
+        self.pending.undo(move |state| drop(state.sessions.insert(kept.id.clone(), kept)));
+        Some(row)
+    }
+
+    /// Sessions that nobody used for long are forgotten when the next one begins.
+    fn drop_ended_sessions(&mut self, now: Timestamp) {
+        let ended = |row: &&SessionRow| match self.views.credential(&row.hash) {
+            Some(credential) => !credential.counts(now),
+            None => now >= row.last_used.after(SESSION_IDLE),
+        };
+        let ended: Vec<String> =
+            self.state.sessions.values().filter(ended).map(|row| row.id.clone()).collect();
+        for id in ended {
+            self.end_session(&id);
+        }
+    }
+}
+
+fn principal(row: &SessionRow) -> Principal {
+    Principal { role: row.role, device: None, name: row.name.as_str().into() }
+}
+
+/// As requests are checked against it.
+pub(super) fn credential(row: &SessionRow) -> Credential {
+    let kind = CredentialKind::Session;
+    Credential::new(kind, row.id.clone(), principal(row), None, Some(row.last_used))
+}

@@ -1,0 +1,147 @@
+//! The cookie of a session, and what keeps another site from using it.
+
+use axum::http::{HeaderMap, Method, header};
+use protocol::PROTOCOL_HEADER;
+
+use super::problem::Failure;
+use crate::credential::SESSION_IDLE;
+
+/// What the browser tells of where a request comes from; scripts can't write it.
+const FETCH_SITE: &str = "sec-fetch-site";
+
+/// The names of the cookie. A browser keeps cookies by host and not by port, so that each cluster's
+/// have a name of their own.
+#[derive(Debug)]
+pub(crate) struct CookieNames {
+    /// Over TLS. Browsers take the prefix only from this host, for this host, with `Secure`.
+    secure: String,
+    plain: String,
+}
+
+impl CookieNames {
+    pub(crate) fn new(cluster_id: &str) -> Self {
+        // The end of a cluster's id is chance; its beginning is the time.
+        let tail: String =
+            cluster_id.chars().rev().filter(char::is_ascii_alphanumeric).take(12).collect();
+        let plain = format!("constellation-{tail}");
+        Self { secure: format!("__Host-{plain}"), plain }
+    }
+
+    /// As the API's document shows it.
+    pub(super) fn secure(&self) -> &str {
+        &self.secure
+    }
+
+    /// What the request's cookie says.
+    pub(super) fn of<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = pairs.flat_map(|value| value.split(';'));
+        pairs.find_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            (name == self.secure || name == self.plain).then_some(value)
+        })
+    }
+
+    /// The header that makes a browser keep the session.
+    pub(super) fn set(&self, value: &str, secure: bool) -> String {
+        self.header(value, secure, SESSION_IDLE.as_secs())
+    }
+
+    /// The header that makes a browser forget it.
+    pub(super) fn clear(&self, secure: bool) -> String {
+        self.header("", secure, 0)
+    }
+
+    fn header(&self, value: &str, secure: bool, seconds: u64) -> String {
+        let (name, more) = if secure { (&self.secure, "; Secure") } else { (&self.plain, "") };
+        format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{more}")
+    }
+}
+
+/// Refuses a change that another site could have made a browser ask for (cross-site request forgery).
+/// It must come from our own page, by the browser's word, and carry a header that a form can't send.
+pub(super) fn check_origin(method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
+    let safe = method == Method::GET || method == Method::HEAD;
+    if safe || (is_same_origin(headers) && headers.contains_key(PROTOCOL_HEADER)) {
+        return Ok(());
+    }
+    let words = format!(
+        "a session changes things only from the dashboard's own page, with the header \
+         {PROTOCOL_HEADER}; scripts use a token"
+    );
+    Err(Failure::new(axum::http::StatusCode::FORBIDDEN, "cross-site", "Forbidden", words))
+}
+
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text(FETCH_SITE) {
+        return site == "same-origin";
+    }
+    let Some(origin) = text(header::ORIGIN.as_str()) else { return false };
+    let host = origin.split_once("://").map(|(_, host)| host);
+    host.is_some() && host == text(header::HOST.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others_and_by_its_cluster() {
+        let names = CookieNames::new("01890a5d-ac96-774b-bcce-b302099a8057");
+        let set = names.set("secret", true);
+        assert_eq!(
+            set,
+            "__Host-constellation-7508a990203b=secret; Path=/; HttpOnly; SameSite=Strict; \
+             Max-Age=43200; Secure"
+        );
+        let pair = set.split(';').next().unwrap();
+        let shown = format!("a=b; {pair} ;c=d");
+        assert_eq!(names.of(&headers(&[("cookie", &shown)])), Some("secret"));
+        let other = CookieNames::new("01890a5d-ac96-774b-bcce-b302099a8058");
+        assert_eq!(other.of(&headers(&[("cookie", &shown)])), None);
+        assert!(!names.set("secret", false).contains("Secure"));
+    }
+
+    #[test]
+    fn a_change_comes_from_our_own_page_or_not_at_all() {
+        let ours = ("constellation-protocol", "1");
+        let host = ("host", "mac.local:8000");
+        let cases = [
+            (true, vec![ours, ("sec-fetch-site", "same-origin")]),
+            (true, vec![ours, host, ("origin", "https://mac.local:8000")]),
+            (false, vec![("sec-fetch-site", "same-origin")]),
+            (false, vec![ours]),
+            (false, vec![ours, ("sec-fetch-site", "same-site")]),
+            (false, vec![ours, ("sec-fetch-site", "cross-site")]),
+            (false, vec![ours, ("sec-fetch-site", "none")]),
+            (false, vec![ours, host, ("origin", "https://evil.example")]),
+            (false, vec![ours, host, ("origin", "https://mac.local:8001")]),
+            (false, vec![ours, host, ("origin", "null")]),
+            // What the browser says of the site counts before the origin.
+            (
+                false,
+                vec![
+                    ours,
+                    host,
+                    ("origin", "https://mac.local:8000"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+            ),
+        ];
+        for (expected, pairs) in cases {
+            let headers = headers(&pairs);
+            assert_eq!(check_origin(&Method::POST, &headers).is_ok(), expected, "{pairs:?}");
+            assert!(check_origin(&Method::GET, &headers).is_ok());
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Headers of every answer: what a browser may do with it, and who else may ask.
+
+use std::str::FromStr;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use protocol::PROTOCOL_HEADER;
+use tower_http::cors::CorsLayer;
+
+/// For pages: they load what is here and nothing else. Styles are written into the documentation's.
+const PAGE: &str = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' \
+                    'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; \
+                    frame-ancestors 'none'";
+/// For everything else: it is no page.
+const DATA: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Where a page comes from, such as `https://people.example.com`; its scripts may ask the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(HeaderValue);
+
+/// Text that is not an origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is not an origin: give a scheme, a host and a port if it has one, and nothing after it, \
+     such as https://people.example.com"
+)]
+pub struct InvalidOrigin(String);
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let invalid = || InvalidOrigin(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_| invalid())?;
+        let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or_else(invalid)?;
+        // As browsers write it; anything else would never match.
+        let canonical = format!("{scheme}://{authority}");
+        let known = scheme == "https" || scheme == "http";
+        if !known || text != canonical || text.contains('@') || text != text.to_lowercase() {
+            return Err(invalid());
+        }
+        HeaderValue::from_str(text).map(Self).map_err(|_| invalid())
+    }
+}
+
+/// Adds the headers that keep a browser from doing more with an answer than it should.
+async fn protect(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_page = kind.is_some_and(|kind| kind.starts_with("text/html"));
+    let is_json = kind.is_some_and(|kind| kind.contains("json"));
+    let policy = if is_page { PAGE } else { DATA };
+    set(headers, header::CONTENT_SECURITY_POLICY, policy);
+    set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(headers, header::REFERRER_POLICY, "no-referrer");
+    set(headers, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    if is_json && !headers.contains_key(header::CACHE_CONTROL) {
+        set(headers, header::CACHE_CONTROL, "no-store");
+    }
+    response
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.insert(name, HeaderValue::from_static(value));
+}
+
+/// The router with these headers, and with pages of `origins` allowed to ask it. They show a token:
+/// a session's cookie never goes to another site.
+pub(super) fn layer<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    origins: &[Origin],
+) -> Router<S> {
+    let router = router.layer(middleware::from_fn(protect));
+    if origins.is_empty() {
+        return router;
+    }
+    let protocol = PROTOCOL_HEADER.parse::<HeaderName>().into_iter();
+    let headers: Vec<HeaderName> =
+        [header::AUTHORIZATION, header::CONTENT_TYPE].into_iter().chain(protocol).collect();
+    router.layer(
+        CorsLayer::new()
+            .allow_origin(origins.iter().map(|origin| origin.0.clone()).collect::<Vec<_>>())
+            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
+            .allow_headers(headers),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        for text in ["https://people.example.com", "http://127.0.0.1:5173", "https://[::1]:8443"] {
+            assert!(text.parse::<Origin>().is_ok(), "{text}");
+        }
+        for text in [
+            "*",
+            "",
+            "null",
+            "people.example.com",
+            "https://people.example.com/",
+            "https://People.example.com",
+            "https://a@b",
+            "ftp://people.example.com",
+            "https://",
+        ] {
+            let error = text.parse::<Origin>().unwrap_err();
+            assert!(error.to_string().contains("such as https://"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Every path that answers without a credential of the API's own. There is no other list: the
+//! middleware lets these past, and the OpenAPI document says so of these.
+
+use axum::http::Method;
+
+/// Methods and paths, as routes are written.
+const PUBLIC: [(Method, &str); 6] = [
+    (Method::GET, "/health"),
+    // The documentation, which is the same everywhere.
+    (Method::GET, "/openapi.json"),
+    (Method::GET, "/docs"),
+    (Method::GET, "/docs/"),
+    (Method::GET, "/docs/{*rest}"),
+    // Signing in: the link's code is the credential.
+    (Method::POST, "/sessions"),
+];
+
+/// Whether the route answers strangers.
+pub(super) fn is_public(method: &Method, route: &str) -> bool {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    PUBLIC.iter().any(|(public, path)| public == method && *path == route)
+}

@@ -1,0 +1,83 @@
+//! Sessions of people's browsers, and when credentials were last used.
+
+use protocol::Timestamp;
+use protocol::api::Role;
+use rusqlite::{Connection, Transaction, params};
+
+use super::{Batch, Reader, StoreError, parsed};
+use crate::credential::CredentialKind;
+
+/// A browser that is signed in; only the hash of what its cookie says is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionRow {
+    pub(crate) id: String,
+    /// BLAKE3 of the cookie's value.
+    pub(crate) hash: [u8; 32],
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    /// The address that signed in.
+    pub(crate) from: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last_used: Timestamp,
+}
+
+impl Reader {
+    /// Every session, also those that ended by themselves lately.
+    pub(crate) fn sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        self.with(sessions)
+    }
+}
+
+pub(super) fn sessions(connection: &Connection) -> Result<Vec<SessionRow>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, hash, role, name, from_address, created_at, last_used FROM sessions
+         ORDER BY created_at, id",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let role: String = row.get(2)?;
+        let session = SessionRow {
+            id: row.get(0)?,
+            hash: row.get(1)?,
+            role: Role::Viewer,
+            name: row.get(3)?,
+            from: row.get(4)?,
+            created_at: Timestamp::from_millis(row.get(5)?),
+            last_used: Timestamp::from_millis(row.get(6)?),
+        };
+        Ok((session, role))
+    })?;
+    rows.map(|row| {
+        let (session, role) = row?;
+        Ok(SessionRow { role: parsed("session", &role)?, ..session })
+    })
+    .collect()
+}
+
+/// Writes the batch's sessions, and the last use of credentials that are still there.
+pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+    for id in &batch.removed_sessions {
+        transaction.execute("DELETE FROM sessions WHERE id = ?1", [id])?;
+    }
+    for session in &batch.sessions {
+        transaction.execute(
+            "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                session.id,
+                session.hash,
+                session.role.word(),
+                session.name,
+                session.from,
+                session.created_at.as_millis(),
+                session.last_used.as_millis()
+            ],
+        )?;
+    }
+    for ((kind, id), at) in &batch.uses {
+        let statement = match kind {
+            CredentialKind::Token => "UPDATE tokens SET last_used = ?2 WHERE id = ?1",
+            CredentialKind::Session => "UPDATE sessions SET last_used = ?2 WHERE id = ?1",
+        };
+        transaction.prepare_cached(statement)?.execute(params![id, at.as_millis()])?;
+    }
+    Ok(())
+}
