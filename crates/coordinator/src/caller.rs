@@ -38,10 +38,6 @@ impl From<SocketAddr> for PeerAddress {
     }
 }
 
-/// An extension of every request that came over TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Encrypted;
-
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Who {

@@ -9,6 +9,7 @@ use protocol::model::ModelSpec;
 pub mod client;
 mod commands;
 pub mod discovery;
+mod duration;
 pub mod job_file;
 pub mod logging;
 pub mod output;

@@ -44,7 +44,7 @@ pub(crate) async fn authenticate(
         Shown::Good(credential) if public && credential.kind == CredentialKind::Session => {}
         Shown::Good(credential) => {
             if credential.kind == CredentialKind::Session {
-                cookie::check_origin(request.method(), request.headers())?;
+                cookie::check_origin(&request)?;
             }
             if credential.principal.role != Role::Device && credential.used(now) {
                 shared.driver.used(credential.kind, credential.id.clone(), now);

@@ -1,8 +1,11 @@
 //! The cookie of a session, and what keeps another site from using it.
 
-use axum::http::{HeaderMap, Method, header};
+use axum::extract::Request;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use protocol::PROTOCOL_HEADER;
 
+use super::connection::OverTls;
 use super::problem::Failure;
 use crate::credential::SESSION_IDLE;
 
@@ -60,26 +63,29 @@ impl CookieNames {
 
 /// Refuses a change that another site could have made a browser ask for (cross-site request forgery).
 /// It must come from our own page, by the browser's word, and carry a header that a form can't send.
-pub(super) fn check_origin(method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
+pub(super) fn check_origin(request: &Request) -> Result<(), Failure> {
+    let (method, headers) = (request.method(), request.headers());
     let safe = method == Method::GET || method == Method::HEAD;
-    if safe || (is_same_origin(headers) && headers.contains_key(PROTOCOL_HEADER)) {
+    if safe || (is_same_origin(request) && headers.contains_key(PROTOCOL_HEADER)) {
         return Ok(());
     }
     let words = format!(
         "a session changes things only from the dashboard's own page, with the header \
          {PROTOCOL_HEADER}; scripts use a token"
     );
-    Err(Failure::new(axum::http::StatusCode::FORBIDDEN, "cross-site", "Forbidden", words))
+    Err(Failure::new(StatusCode::FORBIDDEN, "cross-site", "Forbidden", words))
 }
 
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+fn is_same_origin(request: &Request) -> bool {
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text(FETCH_SITE) {
         return site == "same-origin";
     }
-    let Some(origin) = text(header::ORIGIN.as_str()) else { return false };
-    let host = origin.split_once("://").map(|(_, host)| host);
-    host.is_some() && host == text(header::HOST.as_str())
+    // HTTP/2 has the host in its address.
+    let authority = request.uri().authority().map(Authority::as_str);
+    let Some(host) = authority.or_else(|| text(header::HOST.as_str())) else { return false };
+    let scheme = if request.extensions().get::<OverTls>().is_some() { "https" } else { "http" };
+    text(header::ORIGIN.as_str()).is_some_and(|origin| origin == format!("{scheme}://{host}"))
 }
 
 #[cfg(test)]
@@ -121,9 +127,12 @@ mod tests {
             (true, vec![ours, host, ("origin", "https://mac.local:8000")]),
             (false, vec![("sec-fetch-site", "same-origin")]),
             (false, vec![ours]),
+            (false, vec![ours, host]),
+            (false, vec![ours, ("origin", "https://mac.local:8000")]),
             (false, vec![ours, ("sec-fetch-site", "same-site")]),
             (false, vec![ours, ("sec-fetch-site", "cross-site")]),
             (false, vec![ours, ("sec-fetch-site", "none")]),
+            (false, vec![ours, host, ("origin", "http://mac.local:8000")]),
             (false, vec![ours, host, ("origin", "https://evil.example")]),
             (false, vec![ours, host, ("origin", "https://mac.local:8001")]),
             (false, vec![ours, host, ("origin", "null")]),
@@ -139,9 +148,22 @@ mod tests {
             ),
         ];
         for (expected, pairs) in cases {
-            let headers = headers(&pairs);
-            assert_eq!(check_origin(&Method::POST, &headers).is_ok(), expected, "{pairs:?}");
-            assert!(check_origin(&Method::GET, &headers).is_ok());
+            let post = request(Method::POST, "/jobs", &pairs);
+            assert_eq!(check_origin(&post).is_ok(), expected, "{pairs:?}");
+            assert!(check_origin(&request(Method::GET, "/jobs", &pairs)).is_ok());
         }
+        let origin = ("origin", "https://mac.local:8000");
+        let over_http2 = request(Method::POST, "https://mac.local:8000/jobs", &[ours, origin]);
+        assert!(check_origin(&over_http2).is_ok());
+    }
+
+    /// Over TLS.
+    fn request(method: Method, address: &str, pairs: &[(&'static str, &str)]) -> Request {
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = address.parse().unwrap();
+        *request.headers_mut() = headers(pairs);
+        request.extensions_mut().insert(OverTls);
+        request
     }
 }

@@ -13,9 +13,10 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::{Admin, Viewer, check_failures, refuse};
+use super::connection::OverTls;
 use super::extract::{Body, InPath};
 use super::problem::{Answer, Failure};
-use crate::caller::{Caller, Encrypted, PeerAddress, Who};
+use crate::caller::{Caller, PeerAddress, Who};
 use crate::clock;
 use crate::credential::{Credential, CredentialKind, SESSION_IDLE};
 use crate::driver::Refusal;
@@ -56,7 +57,7 @@ async fn link(
     responses((status = 201, body = Current)))]
 async fn sign_in(
     caller: Caller,
-    encrypted: Option<Extension<Encrypted>>,
+    over_tls: Option<Extension<OverTls>>,
     State(shared): State<Shared>,
     Body(shown): Body<SignIn>,
 ) -> Answer<Response> {
@@ -71,7 +72,7 @@ async fn sign_in(
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let cookie = shared.cookie.set(&began.secret, encrypted.is_some());
+    let cookie = shared.cookie.set(&began.secret, over_tls.is_some());
     let expires_at = Some(clock::now().after(SESSION_IDLE));
     let current = Current { role: began.role, name: began.name, expires_at };
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(current)).into_response())
@@ -98,13 +99,13 @@ async fn current(
 async fn sign_out(
     viewer: Viewer,
     credential: Option<Extension<Arc<Credential>>>,
-    encrypted: Option<Extension<Encrypted>>,
+    over_tls: Option<Extension<OverTls>>,
     State(shared): State<Shared>,
 ) -> Answer<Response> {
     let session = credential.filter(|credential| credential.kind == CredentialKind::Session);
     let session = session.ok_or(Refusal::UnknownSession)?;
     shared.driver.by(&viewer.0).end_session(session.id.clone()).await?;
-    let cookie = HeaderValue::from_str(&shared.cookie.clear(encrypted.is_some()));
+    let cookie = HeaderValue::from_str(&shared.cookie.clear(over_tls.is_some()));
     let cookie = cookie.map_err(|error| Failure::internal(error.to_string()))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }

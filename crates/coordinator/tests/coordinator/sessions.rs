@@ -307,3 +307,26 @@ async fn pages_of_other_origins_ask_only_where_a_setting_lets_them() {
         assert_eq!(said.is_some_and(|said| said == origin), allowed);
     }
 }
+
+#[tokio::test]
+async fn over_tls_the_cookie_never_goes_back_in_the_clear() {
+    let coordinator = Coordinator::start().await;
+    let link = coordinator.post("/sessions/links", json!({})).await;
+    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
+    let client = client.build().unwrap();
+    let origin = format!("https://{}", coordinator.running.address);
+    let request = client.post(format!("{origin}/sessions")).json(&json!({ "code": link["code"] }));
+    let response = request.send().await.unwrap();
+    let set = response.headers()["set-cookie"].to_str().unwrap();
+    assert!(set.starts_with("__Host-constellation-") && set.ends_with("; Secure"), "{set}");
+    let cookie = set.split(';').next().unwrap().to_owned();
+    let change = |origin: &str| {
+        let request = client.post(format!("https://{}/jobs", coordinator.running.address));
+        let request = request.header("Constellation-Protocol", "1").header("Cookie", &cookie);
+        answer(request.header("Origin", origin).json(&tiny_job()))
+    };
+    assert_eq!(change(&origin).await.0, StatusCode::CREATED);
+    // The same host in the clear may be somebody else.
+    let (status, body) = change(&origin.replace("https", "http")).await;
+    assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("cross-site")));
+}

@@ -4,19 +4,23 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::Args;
-use coordinator::{Observer, OwnCertificate, Sources};
+use clap::{Args, Subcommand};
+use coordinator::{Observer, Origin, OwnCertificate, Sources};
 use protocol::Pin;
 use serde::{Deserialize, Serialize};
 
 use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
 use super::lifetime;
+use super::sign_in::{self, SignInArguments};
 use crate::discovery::Advertisement;
 use crate::settings::{BackendChoice, Settings, data_dir};
 use crate::{CommandContext, output};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct CoordinatorArguments {
+    #[command(subcommand)]
+    command: Option<CoordinatorCommand>,
     /// Where it keeps everything [default: the system's folder for it]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -33,6 +37,9 @@ pub struct CoordinatorArguments {
     /// Its key (PEM, unencrypted)
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
+    /// Let pages of this origin ask the API, with a token; may be given many times [default: none]
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<Origin>,
     /// Don't tell the local network
     #[arg(long)]
     no_discovery: bool,
@@ -48,6 +55,12 @@ pub struct CoordinatorArguments {
     /// End when standard input ends
     #[arg(long, hide = true)]
     exit_with_parent: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum CoordinatorCommand {
+    /// Print a link that signs one browser in to a coordinator's dashboard
+    SignIn(SignInArguments),
 }
 
 impl CoordinatorArguments {
@@ -69,6 +82,9 @@ pub async fn run(
     settings: Settings,
     context: &CommandContext,
 ) -> anyhow::Result<()> {
+    if let Some(CoordinatorCommand::SignIn(arguments)) = arguments.command {
+        return sign_in::run(arguments, settings).await;
+    }
     let told = lifetime::until_told(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), COORDINATOR_FOLDER)?;
     let json = arguments.json;
@@ -80,6 +96,7 @@ pub async fn run(
         lease_seconds: arguments.lease_seconds,
         trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
         sources,
+        allow_origins: arguments.allow_origin.clone(),
         data_dir,
     };
     let observer = if json {
@@ -97,6 +114,12 @@ pub async fn run(
         output::line(format_args!("cluster {cluster} '{}' at {url}", arguments.name))?;
         output::line(format_args!("pin {pin}"))?;
         output::line(format_args!("API at {}/docs", running.url()))?;
+        // For the person at the terminal alone: a link in a log would be a key in a log.
+        if output::is_watched()
+            && let Some(link) = running.sign_in_link().await
+        {
+            output::note(format_args!("sign in, once and within 5 minutes: {link}"));
+        }
     }
     let advertisement = if arguments.no_discovery {
         None

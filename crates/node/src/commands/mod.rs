@@ -16,6 +16,7 @@ mod device;
 mod job;
 mod lifetime;
 mod model;
+mod sign_in;
 mod status_words;
 mod token;
 mod worker;

@@ -1,9 +1,13 @@
 //! `constellation token …`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum};
+use protocol::Timestamp;
 use protocol::api::{CreatedToken, Role, Token, TokenRequest};
 
 use super::access::AccessArguments;
+use crate::duration;
 use crate::output;
 use crate::settings::Settings;
 
@@ -25,6 +29,9 @@ enum TokenCommand {
         /// What it is for
         #[arg(long, default_value = "")]
         name: String,
+        /// When it ends by itself, such as 30d or 12h [default: never]
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        expires: Option<Duration>,
     },
     /// List tokens, without what is secret in them
     List,
@@ -60,8 +67,9 @@ pub async fn run(arguments: TokenArguments, settings: Settings) -> anyhow::Resul
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     match arguments.command {
-        TokenCommand::Create { role, name } => {
-            let request = TokenRequest { role: role.into(), name };
+        TokenCommand::Create { role, name, expires } => {
+            let expires_in = expires.map(|expires| expires.as_secs());
+            let request = TokenRequest { role: role.into(), name, expires_in };
             let created: CreatedToken = client.post("/tokens", &request).await?;
             if json {
                 output::json(&created)?;
@@ -74,8 +82,9 @@ pub async fn run(arguments: TokenArguments, settings: Settings) -> anyhow::Resul
             if json {
                 output::json(&tokens)?;
             } else {
-                let rows: Vec<[String; 4]> = tokens.iter().map(row).collect();
-                output::table(["ID", "ROLE", "NAME", "CREATED"], &rows)?;
+                let rows: Vec<[String; 6]> = tokens.iter().map(row).collect();
+                let headings = ["ID", "ROLE", "NAME", "CREATED", "LAST USED", "EXPIRES"];
+                output::table(headings, &rows)?;
             }
         }
         TokenCommand::Delete { id } => {
@@ -90,12 +99,14 @@ pub async fn run(arguments: TokenArguments, settings: Settings) -> anyhow::Resul
     Ok(())
 }
 
-fn row(token: &Token) -> [String; 4] {
-    let role = match token.role {
-        Role::Admin => "admin",
-        Role::Viewer => "viewer",
-        Role::Join => "join",
-        Role::Device => "device",
-    };
-    [token.id.clone(), role.to_owned(), token.name.clone(), token.created_at.to_string()]
+fn row(token: &Token) -> [String; 6] {
+    let time = |time: Option<Timestamp>| time.map_or("never".to_owned(), |time| time.to_string());
+    [
+        token.id.clone(),
+        token.role.word().to_owned(),
+        token.name.clone(),
+        token.created_at.to_string(),
+        time(token.last_used),
+        time(token.expires_at),
+    ]
 }

@@ -80,7 +80,7 @@ impl Play {
         let begun = Instant::now();
         let client = self.open().await?;
         let spec = self.prepare(&client, arguments).await?;
-        let token = TokenRequest { role: TokenRole::Join, name: "demo".into() };
+        let token = TokenRequest { role: TokenRole::Join, name: "demo".into(), expires_in: None };
         let token: CreatedToken = client.post("/tokens", &token).await?;
         if let Some(joining) = &mut self.joining {
             joining.token = token.token;

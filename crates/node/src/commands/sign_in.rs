@@ -1,0 +1,54 @@
+//! `constellation coordinator sign-in`.
+
+use clap::{Args, ValueEnum};
+use protocol::api::Role;
+use protocol::session::{SignInLink, SignInLinkRequest};
+
+use super::access::AccessArguments;
+use crate::output;
+use crate::settings::Settings;
+
+#[derive(Debug, Args)]
+pub struct SignInArguments {
+    #[command(flatten)]
+    access: AccessArguments,
+    /// What who follows the link may do
+    #[arg(long, value_enum, default_value_t = PersonRole::Admin)]
+    role: PersonRole,
+    /// Whom the link is for; the audit log calls them so
+    #[arg(long, default_value = "")]
+    name: String,
+}
+
+/// The roles that a person has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PersonRole {
+    /// Everything
+    Admin,
+    /// Sees everything, changes nothing
+    Viewer,
+}
+
+impl From<PersonRole> for Role {
+    fn from(role: PersonRole) -> Self {
+        match role {
+            PersonRole::Admin => Self::Admin,
+            PersonRole::Viewer => Self::Viewer,
+        }
+    }
+}
+
+pub async fn run(arguments: SignInArguments, settings: Settings) -> anyhow::Result<()> {
+    let json = arguments.access.json;
+    let client = arguments.access.client(settings)?;
+    let request = SignInLinkRequest { role: arguments.role.into(), name: arguments.name };
+    let link: SignInLink = client.post("/sessions/links", &request).await?;
+    let url = format!("{}{}", client.address(), link.path);
+    if json {
+        let expires_at = link.expires_at;
+        return Ok(output::json(&serde_json::json!({ "url": url, "expires_at": expires_at }))?);
+    }
+    output::line(&url)?;
+    output::note(format_args!("It signs one browser in, until {}.", link.expires_at));
+    Ok(())
+}
