@@ -37,7 +37,9 @@ mod tests {
 
     #[test]
     fn a_number_and_a_unit() {
-        for (text, seconds) in [("2w", 1_209_600), ("30d", 2_592_000), ("12h", 43_200), ("45m", 2700), ("0s", 0)] {
+        for (text, seconds) in
+            [("2w", 1_209_600), ("30d", 2_592_000), ("12h", 43_200), ("45m", 2700), ("0s", 0)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in

@@ -25,8 +25,7 @@ enum Shown {
     /// By this process itself.
     Inside,
     Good(Arc<Credential>),
-    /// What the audit log calls it.
-    Bad(&'static str),
+    Bad,
 }
 
 /// Lets pass who has a credential that counts, and tells the handler who it is.
@@ -53,11 +52,11 @@ pub(crate) async fn authenticate(
             extensions.insert(credential.principal.clone());
             extensions.insert(credential);
         }
-        Shown::Nothing | Shown::Bad(_) if public => {}
+        Shown::Nothing | Shown::Bad if public => {}
         Shown::Nothing => return Err(unauthorized()),
-        Shown::Bad(what) => {
+        Shown::Bad => {
             let peer = request.extensions().get::<PeerAddress>().copied();
-            return Err(refuse(&shared, peer, what, unauthorized()).await);
+            return Err(refuse(&shared, peer, "token", unauthorized()).await);
         }
     }
     Ok(next.run(request).await)
@@ -68,12 +67,12 @@ fn shown(shared: &Shared, request: &Request, now: Timestamp) -> Shown {
         return Shown::Inside;
     }
     let headers = request.headers();
-    let (kind, text, what) = if headers.contains_key(header::AUTHORIZATION) {
-        let Some(token) = bearer(headers) else { return Shown::Bad("token") };
-        (CredentialKind::Token, token, "token")
+    let (kind, text) = if headers.contains_key(header::AUTHORIZATION) {
+        let Some(token) = bearer(headers) else { return Shown::Bad };
+        (CredentialKind::Token, token)
     } else {
         let Some(value) = shared.cookie.of(headers) else { return Shown::Nothing };
-        (CredentialKind::Session, value, "session")
+        (CredentialKind::Session, value)
     };
     let known = shared.views.credential(blake3::hash(text.as_bytes()).as_bytes());
     let counts = |known: &Arc<Credential>| known.kind == kind && known.counts(now);
@@ -81,11 +80,11 @@ fn shown(shared: &Shared, request: &Request, now: Timestamp) -> Shown {
         Some(credential) => Shown::Good(credential),
         // A browser goes on to show what ended by itself.
         None if kind == CredentialKind::Session => Shown::Nothing,
-        None => Shown::Bad(what),
+        None => Shown::Bad,
     }
 }
 
-/// The answer to a credential that doesn't count: `failure`, or that there were too many of them.
+/// The answer to a credential that doesn't count, called `what` in the audit log: `failure`, or that there were too many of them.
 /// Failures are written to the audit log, as far as that has room for them.
 pub(super) async fn refuse(
     shared: &Shared,

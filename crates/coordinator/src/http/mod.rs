@@ -32,12 +32,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use data::Sources;
-use protocol::api::Health;
+use protocol::api::{Health, Role};
 use protocol::{PROTOCOL_VERSION, Problem};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -138,9 +140,8 @@ pub(crate) fn router(shared: Shared) -> Router {
     headers::layer(router, &shared.origins).with_state(shared)
 }
 
-/// Says in the document how a token and a session are shown, and of each operation who may ask: the
-/// roles that it declares for tokens are those of sessions too. Nothing is said of one that declares
-/// none and is not public; a test finds it.
+/// Says in the document how a token and a session are shown, and of each operation who may ask. Nothing
+/// is said of one that declares no role and is not public; a test finds it.
 fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieNames) {
     let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie.secure())));
@@ -158,11 +159,27 @@ fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieNames) {
         ];
         for (method, operation) in operations {
             let Some(operation) = operation else { continue };
+            let declared = operation.security.get_or_insert_default();
             if public::is_public(&method, route) {
-                operation.security = Some(Vec::new());
+                declared.clear();
+            } else if declared.is_empty() {
+                // An empty list would say that it is public.
+                operation.security = None;
+            } else {
+                declared.extend(of_sessions(declared));
             }
         }
     }
+}
+
+/// What sessions may do of what tokens may: people's share.
+fn of_sessions(declared: &[SecurityRequirement]) -> Option<SecurityRequirement> {
+    let declared = serde_json::to_value(declared).ok()?;
+    let roles = declared.as_array()?.iter().filter_map(|one| one.get("token")?.as_array());
+    let roles = roles.flatten().filter_map(|role| role.as_str());
+    let people = [Role::Viewer.word(), Role::Admin.word()];
+    let roles: Vec<&str> = roles.filter(|role| people.contains(role)).collect();
+    (!roles.is_empty()).then(|| SecurityRequirement::new("session", roles))
 }
 
 /// Whether the coordinator answers, and what it is.

@@ -44,12 +44,19 @@ async fn operations(coordinator: &Coordinator) -> Vec<Operation> {
 
 fn declared(operation: &Value) -> Option<Vec<String>> {
     let alternatives = operation.get("security")?.as_array().unwrap();
-    let roles = alternatives.iter().flat_map(|alternative| {
-        let roles = alternative["token"].as_array().expect("only the scheme `token` is declared");
-        assert!(!roles.is_empty(), "a token of any role is no role: {operation}");
-        roles.iter().map(|role| role.as_str().unwrap().to_owned())
-    });
-    Some(roles.collect())
+    let (mut of_tokens, mut of_sessions) = (Vec::new(), Vec::new());
+    for (scheme, roles) in alternatives.iter().flat_map(|one| one.as_object().unwrap()) {
+        let roles = roles.as_array().unwrap().iter().map(|role| role.as_str().unwrap().to_owned());
+        match scheme.as_str() {
+            "token" => of_tokens.extend(roles),
+            "session" => of_sessions.extend(roles),
+            other => panic!("{other} is no way to show who one is: {operation}"),
+        }
+    }
+    assert_eq!(alternatives.is_empty(), of_tokens.is_empty(), "any role is no role: {operation}");
+    let people = of_tokens.iter().filter(|role| ["viewer", "admin"].contains(&role.as_str()));
+    assert_eq!(people.cloned().collect::<Vec<_>>(), of_sessions, "{operation}");
+    Some(of_tokens)
 }
 
 #[tokio::test]
