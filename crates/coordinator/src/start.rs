@@ -134,6 +134,10 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     let prepared =
         tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &passed)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
+    // This process has the folder to itself now. What can't be removed does no harm.
+    if let Err(error) = settings.sources.remove_halves() {
+        tracing::warn!(%error, "could not tidy up the datasets");
+    }
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr();
     let address =

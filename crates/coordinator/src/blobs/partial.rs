@@ -143,14 +143,12 @@ impl Partial {
             Ok(()) => file.sync_all().await,
             Err(error) => Err(error),
         };
-        match fault {
-            Some(fault) => Err(fault),
-            None => {
-                ended?;
-                self.blobs.points.pass(Point::UploadSynced);
-                Ok(())
-            }
+        if let Some(fault) = fault {
+            return Err(fault);
         }
+        ended?;
+        self.blobs.points.pass(Point::UploadSynced);
+        Ok(())
     }
 
     async fn finish(&self) -> Result<(), UploadFault> {

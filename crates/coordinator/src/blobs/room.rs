@@ -12,8 +12,11 @@ const RESERVE: u64 = 256 << 20;
 /// … and never more than this part of it: 1/50.
 const RESERVE_PART: u64 = 50;
 
-/// How long what a folder holds is remembered; measuring it looks at every file.
-const REMEMBERED: Duration = Duration::from_secs(2);
+/// How long it is remembered what a folder holds: measuring it looks at every file. What was granted
+/// since is added, so that it errs on the safe side.
+const REMEMBERED: Duration = Duration::from_mins(1);
+/// Where it leaves no room: something may have been removed meanwhile.
+const DOUBTED: Duration = Duration::from_secs(2);
 
 /// The room of a data folder.
 #[derive(Debug)]
@@ -61,12 +64,15 @@ impl Room {
         }
         let Some(maximum) = self.maximum else { return Ok(()) };
         let mut kept = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = kept.filter(|used| used.measured_at.elapsed() < REMEMBERED);
+        let fits = |used: &Used| used.bytes.saturating_add(bytes) <= maximum;
+        let fresh = kept.filter(|used| {
+            used.measured_at.elapsed() < if fits(used) { REMEMBERED } else { DOUBTED }
+        });
         let mut used = match fresh {
             Some(used) => used,
             None => Used { measured_at: Instant::now(), bytes: size(&self.folder)? },
         };
-        let fits = used.bytes.saturating_add(bytes) <= maximum;
+        let fits = fits(&used);
         let (maximum_gb, used_gb) = (maximum as f64 / 1e9, used.bytes as f64 / 1e9);
         used.bytes += if fits { bytes } else { 0 };
         *kept = Some(used);

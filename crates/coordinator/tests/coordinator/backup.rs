@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::device::{Device, update};
-use crate::support::{Client, Coordinator, answer, settings, tiny_job};
+use crate::support::{Client, Coordinator, answer, settings, small_csv, tiny_job};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -279,10 +279,9 @@ async fn save(coordinator: &Client, folder: &Path) -> PathBuf {
 }
 
 async fn add_dataset(coordinator: &Client) {
-    let rows: String = (0..20).map(|row| format!("text {row},{}\n", row % 2)).collect();
     let path = "/datasets?name=ours&filename=ours.csv";
     let request = coordinator.request(Method::POST, path, &coordinator.admin);
-    let (status, answer) = answer(request.body(format!("text,label\n{rows}"))).await;
+    let (status, answer) = answer(request.body(small_csv())).await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");
 }
 

@@ -22,7 +22,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use crate::device::{Device, update};
-use crate::support::{Client, tiny_job, try_answer};
+use crate::support::{Client, small_csv, tiny_job, try_answer};
 
 /// Deaths tried at a time; most of each is waiting for the disk.
 const TOGETHER: usize = 4;
@@ -186,12 +186,10 @@ impl Cluster {
     }
 
     async fn add_dataset(&mut self) {
-        let rows: String = (0..20).map(|row| format!("text {row},{}\n", row % 2)).collect();
-        let csv = format!("text,label\n{rows}");
         let path = "/datasets?name=ours&filename=ours.csv";
         let ask = async |client: &Client| {
             let request = client.request(Method::POST, path, &client.admin);
-            try_answer(request.body(csv.clone())).await
+            try_answer(request.body(small_csv())).await
         };
         let (status, answer) = self.ask(ask).await;
         // Asked again, the name may be taken by the first time.

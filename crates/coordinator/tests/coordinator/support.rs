@@ -223,6 +223,12 @@ pub(crate) fn tiny_job() -> Value {
     })
 }
 
+/// The smallest dataset that can be added.
+pub(crate) fn small_csv() -> String {
+    let rows: Vec<String> = (0..20).map(|row| format!("text {row},{}\n", row % 2)).collect();
+    format!("text,label\n{}", rows.concat())
+}
+
 /// Replaces what differs from run to run, so that the rest can be compared.
 pub(crate) fn redacted(value: Value) -> Value {
     match value {
