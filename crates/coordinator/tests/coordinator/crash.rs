@@ -114,13 +114,13 @@ async fn play(death: Option<(Point, u32)>) -> Played {
     let (status, answer) = cluster.post("/models", &body).await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");
     cluster.ledger.kept = true;
+    // Also a process that has not died yet ends here, by its orderly end or by its death in it.
+    let passings = cluster.begin_anew().await;
     cluster.check_ledger().await;
     let models = cluster.get("/models").await;
     let of_job = models.as_array().unwrap().iter().filter(|model| model["name"] == "tiny");
     assert_eq!(of_job.count(), 1, "registered once");
-    let model = cluster.ledger.model.clone().unwrap();
-    let (died, passings) = cluster.end().await;
-    Played { model, died, passings }
+    Played { model: cluster.ledger.model.clone().unwrap(), died: cluster.died, passings }
 }
 
 /// What the coordinator has acknowledged, and must know for ever.
@@ -279,21 +279,24 @@ impl Cluster {
         }
     }
 
-    /// Ends the coordinator in an orderly way; gives whether it died before, and what it passed.
-    async fn end(mut self) -> (bool, BTreeMap<Point, u32>) {
+    /// Ends the coordinator in an orderly way and starts another, which won't die; gives what the
+    /// first one passed.
+    async fn begin_anew(&mut self) -> BTreeMap<Point, u32> {
         drop(self.process.child.stdin.take());
-        for file in std::fs::read_dir(self.folder.path().join("data.backups")).into_iter().flatten()
-        {
+        let status = self.process.child.wait().await.unwrap();
+        let killed = died(status);
+        assert!(status.success() || (killed && !self.died), "{status}");
+        self.died |= killed;
+        // Each is whole; there is none where the first one was still to be made.
+        let backups = std::fs::read_dir(self.folder.path().join("data.backups"));
+        for file in backups.into_iter().flatten() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "tar") {
                 backup::verify(&path).unwrap();
             }
         }
-        let status = self.process.child.wait().await.unwrap();
-        // The death may be one of the orderly end's.
-        let killed = died(status);
-        assert!(status.success() || (killed && !self.died), "{status}");
-        (self.died || killed, self.process.passed().await)
+        let next = Process::start(self.folder.path(), None).await.unwrap();
+        std::mem::replace(&mut self.process, next).passed().await
     }
 }
 
