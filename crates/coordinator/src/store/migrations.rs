@@ -57,6 +57,9 @@ const VERSION_1: &str = "
 const VERSION_2: &str = "
     -- Join codes take the place of join tokens.
     DELETE FROM tokens WHERE role = 'join';
+    -- Devices of version 1 know no pin of the cluster's: they enrol anew.
+    DELETE FROM tokens WHERE role = 'device';
+    DELETE FROM devices;
     CREATE TABLE audit (
         number INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,

@@ -38,14 +38,17 @@ async fn a_restored_cluster_goes_on_elsewhere_to_the_same_model() {
     device.report(&first, &later, update(&later)).await;
     device.work(&first).await;
     let undisturbed = first.job_in(&id, "completed").await["model_blake3"].clone();
-    let cluster = first.running.cluster_id.clone();
+    let cluster = first.running.cluster.id.clone();
+    let key = std::fs::read(first.folder.path().join("cluster/key.pem")).unwrap();
     first.running.stop().await;
 
     let moved = TempDir::new().unwrap();
     let restored = backup::restore(&file, moved.path(), false, NOW, |_| {}).unwrap();
     assert_eq!((restored.before, restored.manifest.cluster_id), (None, cluster.clone()));
     let second = Coordinator::start_in(moved).await;
-    assert_eq!(second.running.cluster_id, cluster);
+    assert_eq!(second.running.cluster.id, cluster);
+    // The same pin: devices trust it as they trusted the old one.
+    assert_eq!(std::fs::read(second.folder.path().join("cluster/key.pem")).unwrap(), key);
     let look = second.request(Method::GET, "/jobs", &viewer).send().await.unwrap();
     assert_eq!(look.status(), StatusCode::OK);
     let datasets = second.get("/datasets").await;

@@ -20,16 +20,15 @@ async fn a_database_of_version_1_goes_on_and_is_kept_as_it_was() {
     let path = folder.path().join("constellation.db");
     Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
     let coordinator = Coordinator::start_in(folder).await;
-    assert_eq!(coordinator.running.cluster_id, "01a20c4b-cbb0-77ba-8b94-f11196525a5e");
+    assert_eq!(coordinator.running.cluster.id, "01a20c4b-cbb0-77ba-8b94-f11196525a5e");
     let look = coordinator.request(Method::GET, "/jobs", VIEWER).send().await.unwrap();
     assert_eq!(look.status(), StatusCode::OK);
     let jobs = coordinator.get("/jobs").await;
     assert_eq!((&jobs[0]["status"], &jobs[1]["status"]), (&json!("pending"), &json!("completed")));
     let models = coordinator.get("/models").await;
     assert_eq!(models[0]["blake3"], jobs[1]["model_blake3"]);
-    let devices = coordinator.get("/devices").await;
-    assert_eq!(devices[0]["id"], "01a20c4c-27ce-735a-ae48-a552327aba60");
-    // Join codes took the place of join tokens.
+    // Devices enrol anew, with the cluster's pin, and join codes took the place of join tokens.
+    assert_eq!(coordinator.get("/devices").await, json!([]));
     let tokens = coordinator.get("/tokens").await;
     let roles: Vec<&Value> =
         tokens.as_array().unwrap().iter().map(|token| &token["role"]).collect();
@@ -45,6 +44,7 @@ async fn a_database_of_version_1_goes_on_and_is_kept_as_it_was() {
     assert_eq!(number("PRAGMA user_version"), 1);
     assert_eq!(number("SELECT count(*) FROM tokens WHERE role = 'join'"), 3);
     assert_eq!(number("SELECT count(*) FROM jobs"), 2);
+    assert_eq!(number("SELECT count(*) FROM devices"), 1);
 }
 
 /// An earlier version's table that is changed in place, or a step that is forgotten, shows here.

@@ -51,6 +51,7 @@ fn settings(folder: &str, trainer: &str) -> Settings {
         lease_seconds: 60,
         trainer: TrainerCommand { program: trainer.into(), args: vec![] },
         sources: Sources { data_dir: None, uploads, hub },
+        certificate: None,
         maximum_disk_bytes: None,
         // The first one is due at the first start.
         backups: Some(BackupSchedule {

@@ -85,7 +85,7 @@ pub async fn run(
     let told = lifetime::until_told(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), COORDINATOR_FOLDER)?;
     let json = arguments.json;
-    let backups = arguments.backup_dir.map(|folder| BackupSchedule {
+    let backups = arguments.backup_dir.clone().map(|folder| BackupSchedule {
         folder,
         every: arguments.backup_every,
         keep: usize::from(arguments.backup_keep),
