@@ -184,7 +184,8 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         backups: Mutex::new(ScheduleState::default()),
     }));
     if let Some(schedule) = settings.backups {
-        let scheduled = Scheduled::new(schedule, shared.backup_source(), points.clone());
+        let scheduled =
+            Scheduled::new(schedule, shared.backup_source(), driver.clone(), points.clone());
         let (shared, stopping) = (shared.clone(), stopping.clone());
         tokio::spawn(async move { scheduled.run(&shared.backups, stopping).await });
     }

@@ -38,6 +38,8 @@ const CLUSTER_FOLDER: &str = "cluster";
 const DATASETS_FOLDER: &str = "datasets";
 /// Likewise the blobs.
 pub(crate) const BLOBS_FOLDER: &str = "blobs";
+/// How a backup's name begins and ends.
+const NAME: (&str, &str) = ("constellation-", ".tar");
 /// Of a tar archive: a header is one, and contents are filled up to a whole number of them.
 const BLOCK: u64 = 512;
 /// What ends an archive: two empty blocks.
@@ -106,6 +108,12 @@ impl BackupError {
     fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         Self::io(path.display().to_string())
     }
+}
+
+/// What a backup of this moment is called.
+pub(crate) fn file_name(now: Timestamp) -> String {
+    let (start, end) = NAME;
+    format!("{start}{}{end}", now.to_string().replace(':', ""))
 }
 
 /// Where an entry belongs within a data folder; none where it must not be written at all.

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use platform::{FolderLock, LockError};
 use protocol::Timestamp;
+use protocol::audit::{Action, SubjectKind};
 use tempfile::TempDir;
 
 use super::{BackupError, DATABASE_FILE, Manifest, verify};
+use crate::caller::{Caller, detail};
 use crate::store;
 
 /// What a restore did.
@@ -62,7 +64,14 @@ pub fn restore(
         progress(entry.bytes);
         write(&new.path().join(&entry.path), contents)
     })?;
-    store::adopt(&new.path().join(DATABASE_FILE)).map_err(BackupError::Store)?;
+    let detail = detail([
+        ("backup_of", manifest.created_at.to_string()),
+        ("version", manifest.constellation.clone()),
+    ]);
+    let cluster = &manifest.cluster_id;
+    let caller = Caller::coordinator();
+    let record = caller.record(now, Action::Restored, SubjectKind::Coordinator, cluster, detail);
+    store::adopt(&new.path().join(DATABASE_FILE), &record).map_err(BackupError::Store)?;
     sync(new.path()).map_err(BackupError::at(new.path()))?;
     let before = exchange(new, &data_dir, is_empty, now)?;
     Ok(Restored { manifest, before })

@@ -11,14 +11,14 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::{BackupError, Source};
+use super::{BackupError, NAME, Source, file_name};
+use crate::caller::Caller;
 use crate::clock;
+use crate::driver::DriverHandle;
 use crate::points::{Point, Points};
 
 /// After a backup that failed, where the next one isn't due earlier.
 const RETRY: Duration = Duration::from_mins(15);
-/// Of the files that are backups of ours.
-const NAME: (&str, &str) = ("constellation-", ".tar");
 /// Of a file that is being written.
 const WRITING: &str = ".constellation-";
 
@@ -58,12 +58,18 @@ pub(crate) struct Made {
 pub(crate) struct Scheduled {
     schedule: BackupSchedule,
     source: Source,
+    driver: DriverHandle,
     points: Points,
 }
 
 impl Scheduled {
-    pub(crate) fn new(schedule: BackupSchedule, source: Source, points: Points) -> Self {
-        Self { schedule, source, points }
+    pub(crate) fn new(
+        schedule: BackupSchedule,
+        source: Source,
+        driver: DriverHandle,
+        points: Points,
+    ) -> Self {
+        Self { schedule, source, driver, points }
     }
 
     /// Makes backups until `stopping`, and writes down in `state` how that goes.
@@ -87,6 +93,7 @@ impl Scheduled {
             wait = match made {
                 Ok(made) => {
                     tracing::info!(file = made.file, bytes = made.bytes, "a backup was made");
+                    this.write_down(&made).await;
                     set(&|state| {
                         state.last = Some(made.clone());
                         state.failure = None;
@@ -99,6 +106,14 @@ impl Scheduled {
                     this.schedule.every.min(RETRY)
                 }
             };
+        }
+    }
+
+    async fn write_down(&self, made: &Made) {
+        let caller = Caller::coordinator();
+        let written = self.driver.by(&caller).backup_written(made.file.clone(), made.bytes).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "the backup could not be written down in the audit log");
         }
     }
 
@@ -121,7 +136,7 @@ impl Scheduled {
         backup.write(&mut io::BufWriter::with_capacity(1 << 20, file.as_file_mut()))?;
         self.points.pass(Point::BackupWritten);
         file.as_file().sync_all().map_err(BackupError::at(folder))?;
-        let name = format!("{}{}{}", NAME.0, now.to_string().replace(':', ""), NAME.1);
+        let name = file_name(now);
         let path = folder.join(&name);
         file.persist(&path).map_err(|error| BackupError::at(&path)(error.error))?;
         self.points.pass(Point::BackupPlaced);

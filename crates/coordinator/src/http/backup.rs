@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::auth::{Admin, Viewer};
 use super::problem::{Answer, Failure};
 use super::{Shared, files};
-use crate::backup::{Backup, BackupError, ScheduleState};
+use crate::backup::{Backup, BackupError, ScheduleState, file_name};
 use crate::blobs::is_full;
 use crate::clock;
 
@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// private key: keep it as you keep that.
 #[utoipa::path(get, path = "/backup", tag = "backup",
     responses((status = 200, content_type = "application/x-tar", body = Vec<u8>)))]
-async fn backup(_: Admin, State(shared): State<Shared>) -> Answer<Response> {
+async fn backup(admin: Admin, State(shared): State<Shared>) -> Answer<Response> {
     let source = shared.backup_source();
     let now = clock::now();
     let taken = tokio::task::spawn_blocking(move || source.take(now)).await;
@@ -42,9 +42,11 @@ async fn backup(_: Admin, State(shared): State<Shared>) -> Answer<Response> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(backup.length()));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
-    let name = now.to_string().replace(':', "");
-    let disposition = format!("attachment; filename=\"constellation-{name}.tar\"");
+    let name = file_name(now);
+    let disposition = format!("attachment; filename=\"{name}\"");
     files::insert(&mut headers, header::CONTENT_DISPOSITION, &disposition);
+    // Before the first byte leaves: who has a backup has everything.
+    shared.driver.by(&admin.0).backup_written(name, backup.length()).await?;
     Ok((headers, body(backup)).into_response())
 }
 

@@ -10,6 +10,7 @@ use super::write::{kind_word, sqlite_integer};
 use super::{KNOWN_VERSION, Loaded, Reader, Store, StoreError, audit};
 use crate::points::Points;
 use protocol::api::ChangeKind;
+use protocol::audit::Record;
 
 /// How far the revision of the events jumps in a restored database: further than any cluster gets
 /// between a backup and its end, and a small part of the whole numbers that JSON carries (2^53).
@@ -45,11 +46,11 @@ impl Reader {
 }
 
 /// Makes a restored database one that a coordinator can go on with: brought up to date, and told to
-/// everybody who watches the events as a new beginning.
+/// everybody who watches the events as a new beginning. `record` goes into its audit log.
 ///
 /// # Errors
 /// Where a later program wrote it, or it is damaged.
-pub(crate) fn adopt(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn adopt(path: &Path, record: &Record) -> Result<(), StoreError> {
     let mut store = Store::open(path)?;
     let check: String =
         store.connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
@@ -63,6 +64,7 @@ pub(crate) fn adopt(path: &Path) -> Result<(), StoreError> {
     transaction.execute("DELETE FROM changes", [])?;
     let row = (sqlite_integer(revision), kind_word(ChangeKind::Dataset), "");
     transaction.execute("INSERT INTO changes VALUES (?1, ?2, ?3)", row)?;
+    audit::append(&transaction, &mut store.chain, std::slice::from_ref(record))?;
     transaction.commit()?;
     store.connection.pragma_update(None, "journal_mode", "DELETE")?;
     Ok(())

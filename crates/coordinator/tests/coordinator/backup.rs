@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coordinator::BackupSchedule;
 use coordinator::backup::{self, BackupError, RestoreError};
+use protocol::audit::Action;
 use protocol::model::ModelSpec;
 use protocol::{BlobHash, Timestamp, codec};
 use reqwest::{Method, StatusCode};
@@ -53,6 +54,13 @@ async fn a_restored_cluster_goes_on_elsewhere_to_the_same_model() {
     assert_eq!(look.status(), StatusCode::OK);
     let datasets = second.get("/datasets").await;
     assert!(datasets.as_array().unwrap().iter().any(|dataset| dataset["name"] == "ours"));
+
+    // The audit log goes on, and says what happened to it.
+    let log = second.audit().await;
+    let restored: Vec<_> =
+        log.iter().filter(|entry| entry.record.action == Action::Restored).collect();
+    assert_eq!(restored.len(), 1);
+    assert_eq!(restored[0].record.subject.id, cluster);
 
     // Who watched the events starts anew, and revisions don't go back.
     let events = second.get(&format!("/events?after={revision}")).await;
@@ -211,6 +219,9 @@ async fn scheduled_backups_are_made_kept_and_told_of() {
     assert_eq!((&state["failure"], &state["folder"]), (&Value::Null, &json!(backups)));
     assert!(!state["next_at"].is_null(), "{state}");
     let made = state["last"]["file"].as_str().unwrap().to_owned();
+    let log = client.audit().await;
+    let written = log.iter().find(|entry| entry.record.action == Action::Written).unwrap();
+    assert_eq!((&written.record.subject.id, written.record.who.as_str()), (&made, "coordinator"));
     backup::verify(&backups.join(&made)).unwrap();
     running.stop().await;
     let mut left: Vec<String> = std::fs::read_dir(&backups)

@@ -234,6 +234,8 @@ impl Cluster {
     /// Everything that was acknowledged is there.
     async fn check_ledger(&self) {
         let client = &self.process.client;
+        // Its chain holds, and its end is as the database says.
+        client.audit().await;
         let names = |list: Value, field: &str| -> Vec<String> {
             let list = list.as_array().unwrap().iter();
             list.map(|thing| thing[field].as_str().unwrap().to_owned()).collect()
