@@ -8,6 +8,7 @@
 //! ```
 
 mod aggregate;
+pub mod backup;
 mod blobs;
 mod caller;
 mod clock;
@@ -16,16 +17,19 @@ mod driver;
 mod evaluate;
 mod http;
 mod notice;
+mod points;
 pub mod prepare;
 mod register;
 mod start;
 mod store;
 mod views;
 
+pub use backup::BackupSchedule;
 pub use caller::Principal;
 pub use cluster::{ClusterError, ClusterIdentity, OwnCertificate, pin_of};
 pub use data::{HubSettings, Sources};
 pub use notice::{Notice, Observer, Phase};
+pub use points::{Point, Points};
 pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, Running, Settings, StartError, start, start_observed,
 };

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use protocol::JobId;
 use serde::{Deserialize, Serialize};
 
+use crate::points::Points;
+
 /// A line of JSON for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -29,15 +31,23 @@ pub enum Phase {
 
 /// Where notices go. It is called where work waits for it: it must be quick.
 #[derive(Clone)]
-pub struct Observer(Arc<dyn Fn(&Notice) + Send + Sync>);
+pub struct Observer {
+    observe: Arc<dyn Fn(&Notice) + Send + Sync>,
+    pub(crate) points: Points,
+}
 
 impl Observer {
     pub fn new(observe: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(observe))
+        Self { observe: Arc::new(observe), points: Points::default() }
+    }
+
+    /// Tells of the points too.
+    pub fn with_points(self, points: Points) -> Self {
+        Self { points, ..self }
     }
 
     pub(crate) fn tell(&self, notice: &Notice) {
-        (self.0)(notice);
+        (self.observe)(notice);
     }
 }
 

@@ -108,6 +108,16 @@ impl By<'_> {
         .await
     }
 
+    /// Everything that the coordinator is was written to a file of this name.
+    pub(crate) async fn backup_written(&self, name: String, bytes: u64) -> Answer<()> {
+        self.write(move |driver, caller| {
+            let detail = detail([("bytes", bytes.to_string())]);
+            driver.record(caller, Action::Written, SubjectKind::Backup, name, detail);
+            Ok(())
+        })
+        .await
+    }
+
     /// Enrols a device; `by_admin` where an administrator's token vouches for it.
     pub(crate) async fn register(
         &self,

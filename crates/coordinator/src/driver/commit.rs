@@ -9,6 +9,7 @@ use protocol::{DeviceId, JobId};
 
 use super::{Driver, FLUSH, RETRY, Refusal, State};
 use crate::clock;
+use crate::points::Point;
 use crate::store::{Batch, ModelRow, TokenRow};
 use crate::views::job_view;
 
@@ -103,7 +104,8 @@ impl Driver {
     pub(super) fn commit(&mut self) {
         let now = clock::now();
         let flush = self.pending.owes_flush() && now >= self.flush_at;
-        let outcome = if self.pending.writes() || flush {
+        let wrote = self.pending.writes() || flush;
+        let outcome = if wrote {
             self.write(flush)
         } else {
             self.publish();
@@ -118,6 +120,9 @@ impl Driver {
         for settle in std::mem::take(&mut self.pending.settle) {
             settle(self, outcome.clone());
         }
+        if wrote {
+            self.steps.observer.points.pass(Point::Answered);
+        }
     }
 
     fn write(&mut self, flush: bool) -> Result<(), Refusal> {
@@ -130,6 +135,7 @@ impl Driver {
                 }
                 self.publish();
                 self.revision.send_replace(revision);
+                self.steps.observer.points.pass(Point::Published);
                 Ok(())
             }
             Err(error) => {

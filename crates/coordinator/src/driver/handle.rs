@@ -141,7 +141,7 @@ impl DriverHandle {
         answer.await.unwrap_or(Err(Refusal::Stopping))
     }
 
-    fn send(&self, work: impl FnOnce(&mut Driver) + Send + 'static) -> Answer<()> {
+    pub(super) fn send(&self, work: impl FnOnce(&mut Driver) + Send + 'static) -> Answer<()> {
         self.inbox.send(Message::Do(Box::new(work))).map_err(|_| Refusal::Stopping)
     }
 }

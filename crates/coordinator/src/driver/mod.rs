@@ -31,7 +31,7 @@ pub(crate) use by::JobCommand;
 pub(crate) use handle::DriverHandle;
 pub(crate) use refusal::Refusal;
 pub(crate) use steps::{Say, StepContext, StepFault, Task, blocking};
-pub(crate) use sweep::upload_key;
+pub(crate) use sweep::{needed, upload_key};
 pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
@@ -93,6 +93,8 @@ pub(crate) struct Driver {
     retry_at: Timestamp,
     flush_at: Timestamp,
     rounds_at: Timestamp,
+    /// When all blobs are looked through again.
+    look_through_at: Timestamp,
 }
 
 /// What the database keeps, in memory.
@@ -131,6 +133,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         retry_at: now,
         flush_at: now,
         rounds_at: now,
+        look_through_at: now.after(sweep::LOOK_EVERY),
     };
     driver.publish_everything();
     let (ended, lock) = (parts.ended.drop_guard(), parts.lock);
@@ -191,6 +194,9 @@ impl Driver {
             self.rounds_at = now.after(ROUNDS);
             self.notice_silent_devices(now);
         }
+        if now >= self.look_through_at {
+            self.look_for_orphans(now);
+        }
         if std::mem::take(&mut self.work_may_be_there) {
             self.serve_waiters(now);
         }
@@ -202,7 +208,8 @@ impl Driver {
         let ticks = ticks.map(|at| at.max(self.patient_until).max(self.retry_at));
         let flush = self.pending.owes_flush().then_some(self.flush_at);
         let rounds = (!self.state.active.is_empty()).then_some(self.rounds_at);
-        let next = [ticks, flush, rounds].into_iter().flatten().min()?;
+        let next =
+            [ticks, flush, rounds, Some(self.look_through_at)].into_iter().flatten().min()?;
         // Never a busy loop, whatever the clock says.
         Some(next.since(clock::now()).max(Duration::from_millis(1)))
     }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod backup;
 mod blobs;
 mod connection;
 mod datasets;
@@ -19,7 +20,8 @@ mod tokens;
 mod under_way;
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
@@ -40,9 +42,11 @@ use utoipa_swagger_ui::SwaggerUi;
 pub(crate) use metrics::Requests;
 pub(crate) use serve::serve;
 
+use crate::backup::{ScheduleState, Source};
 use crate::blobs::Blobs;
 use crate::cluster::ClusterIdentity;
 use crate::driver::DriverHandle;
+use crate::points::Points;
 use crate::store::{Reader, StoreError};
 use crate::views::Views;
 use problem::{Answer, Failure};
@@ -66,6 +70,10 @@ pub(crate) struct Parts {
     /// Cancelled when long-polls must be answered.
     pub(crate) stopping: CancellationToken,
     pub(crate) requests: Requests,
+    pub(crate) points: Points,
+    pub(crate) data_dir: PathBuf,
+    /// How the scheduled backups go.
+    pub(crate) backups: Mutex<ScheduleState>,
 }
 
 impl Deref for Shared {
@@ -77,6 +85,16 @@ impl Deref for Shared {
 }
 
 impl Shared {
+    /// What a backup takes.
+    pub(crate) fn backup_source(&self) -> Source {
+        Source {
+            data_dir: self.data_dir.clone(),
+            uploads: self.sources.uploads.clone(),
+            blobs: self.blobs.clone(),
+            reader: self.reader.clone(),
+        }
+    }
+
     /// Reads the database where that holds up nobody.
     async fn read<T: Send + 'static>(
         &self,
@@ -102,6 +120,7 @@ struct Documentation;
 pub(crate) fn router(shared: Shared) -> Router {
     let with_token = OpenApiRouter::with_openapi(Documentation::openapi())
         .merge(audit::routes())
+        .merge(backup::routes())
         .merge(blobs::routes())
         .merge(datasets::routes())
         .merge(devices::routes())

@@ -6,7 +6,7 @@ use federation::machine::Rejection;
 use protocol::Problem;
 use protocol::job::JobError;
 
-use crate::blobs::{UploadFault, is_full};
+use crate::blobs::{NoRoom, UploadFault, is_full};
 use crate::driver::{Refusal, StepFault};
 use crate::store::StoreError;
 
@@ -62,8 +62,13 @@ impl Failure {
     }
 
     pub(crate) fn disk_full() -> Self {
-        let detail = "the coordinator's disk is full: free some space there and try again; \
-                      nothing that was acknowledged is lost";
+        Self::no_room(
+            "the coordinator's disk is full: free some space there and try again; \
+             nothing that was acknowledged is lost",
+        )
+    }
+
+    fn no_room(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "Disk full", detail)
     }
 
@@ -99,6 +104,9 @@ impl IntoResponse for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>()) {
+            return Self::no_room(reason.to_string());
+        }
         if is_full(&error) {
             return Self::disk_full();
         }

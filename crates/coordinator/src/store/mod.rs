@@ -5,6 +5,7 @@ mod audit;
 mod migrations;
 mod reader;
 mod rows;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -17,9 +18,13 @@ use protocol::{DeviceId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use serde::de::DeserializeOwned;
 
+use crate::points::Points;
+
 pub(crate) use audit::MOST_ENTRIES;
+pub(crate) use migrations::KNOWN_VERSION;
 pub(crate) use reader::Reader;
 pub(crate) use rows::{DeviceRow, JobRow, ModelRow, TokenRow};
+pub(crate) use snapshot::adopt;
 
 /// Changes are kept for this many revisions; who asks for older ones starts anew.
 const KEPT_REVISIONS: u64 = 10_000;
@@ -85,6 +90,7 @@ pub(crate) struct Store {
     revision: u64,
     /// The end of the audit log.
     chain: Chain,
+    points: Points,
 }
 
 impl Store {
@@ -93,10 +99,15 @@ impl Store {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        migrations::migrate(&mut connection)?;
+        migrations::migrate(&mut connection, path)?;
         let revision = reader::revision(&connection)?;
         let chain = audit::chain(&connection)?;
-        Ok(Self { connection, revision, chain })
+        Ok(Self { connection, revision, chain, points: Points::default() })
+    }
+
+    /// Passes these points from now on.
+    pub(crate) fn with_points(self, points: Points) -> Self {
+        Self { points, ..self }
     }
 
     /// The newest revision.

@@ -5,6 +5,7 @@ use rusqlite::{Transaction, params};
 use serde::Serialize;
 
 use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit};
+use crate::points::Point;
 
 impl Store {
     /// Writes the batch durably and gives the newest revision.
@@ -13,12 +14,15 @@ impl Store {
     /// [`StoreError::Full`] and others; nothing of the batch is then written.
     pub(crate) fn commit(&mut self, batch: &Batch) -> Result<u64, StoreError> {
         let next = self.revision + u64::from(!batch.changes.is_empty());
+        self.points.pass(Point::CommitBegun);
         let transaction = self.connection.transaction()?;
         write_rows(&transaction, batch)?;
         write_changes(&transaction, next, &batch.changes)?;
         let mut chain = self.chain;
         audit::append(&transaction, &mut chain, &batch.audit)?;
+        self.points.pass(Point::CommitWritten);
         transaction.commit()?;
+        self.points.pass(Point::Committed);
         (self.revision, self.chain) = (next, chain);
         Ok(next)
     }

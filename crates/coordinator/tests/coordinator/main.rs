@@ -6,11 +6,15 @@
 mod access;
 mod api;
 mod audit;
+mod backup;
+mod crash;
 mod device;
 mod disk;
 mod events;
+mod garbage;
 mod jobs;
 mod leases;
+mod migrations;
 mod refusals;
 mod restart;
 mod start;

@@ -127,3 +127,14 @@ async fn an_orderly_restart_keeps_people_devices_and_jobs() {
     assert_eq!(look.status(), StatusCode::OK);
     assert!(device.next_job(&coordinator, 0).await.is_none());
 }
+
+#[tokio::test]
+async fn what_a_death_left_half_added_is_removed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let half = folder.path().join("datasets/.adding-x");
+    std::fs::create_dir_all(&half).unwrap();
+    std::fs::write(half.join("train.shard"), "half").unwrap();
+    let coordinator = Coordinator::start_in(folder).await;
+    assert!(!half.exists());
+    assert!(coordinator.folder.path().join("datasets").exists());
+}

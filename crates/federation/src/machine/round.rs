@@ -12,6 +12,8 @@ use super::{Effect, MachineSettings, Preparation, Rejection};
 
 /// Rounds whose leases are still recognised after they closed.
 const REMEMBERED: u32 = 2;
+/// Closed rounds whose models a job keeps, the latest ones; a registered model is a file of its own.
+const KEPT_MODELS: usize = 10;
 /// A longer deadline is this one: JSON's times end in the year 9999.
 const LONGEST_DEADLINE: Duration = Duration::from_hours(100 * 365 * 24);
 
@@ -214,6 +216,9 @@ impl Run {
         if let Some(last) = self.history.last_mut() {
             last.evaluation = Some(test);
             last.closed_at = Some(now);
+        }
+        for round in self.history.iter_mut().rev().skip(KEPT_MODELS) {
+            round.model = None;
         }
         let target = settings.spec.run.target_accuracy;
         let reached = validation

@@ -9,6 +9,7 @@ use crate::{CommandContext, logging, output};
 
 mod access;
 mod audit;
+mod backup;
 mod coordinator;
 mod dataset;
 mod demo;
@@ -32,6 +33,10 @@ pub enum Command {
     Job(job::JobArguments),
     /// Look at models, save them, measure them
     Model(model::ModelArguments),
+    /// Save everything that a coordinator is in one file
+    Backup(backup::BackupArguments),
+    /// Put a backup in place, on this machine or another
+    Restore(backup::RestoreArguments),
     /// List datasets and add one's own
     Dataset(dataset::DatasetArguments),
     /// See the devices of the cluster
@@ -70,6 +75,8 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Worker(arguments) => worker::run(arguments, settings, context).await,
             Command::Job(arguments) => job::run(arguments, settings).await,
             Command::Model(arguments) => model::run(arguments, settings, context).await,
+            Command::Backup(arguments) => backup::back_up(arguments, settings).await,
+            Command::Restore(arguments) => backup::restore(arguments).await,
             Command::Dataset(arguments) => dataset::run(arguments, settings).await,
             Command::Device(arguments) => device::run(arguments, settings).await,
             Command::Token(arguments) => token::run(arguments, settings).await,
