@@ -1,4 +1,4 @@
-//! Files that one process owns or that nobody else may read.
+//! Files that one process owns or that nobody else may read, and the disk below them.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -64,6 +64,13 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Bytes that this account may still write on the disk of `folder`. What the system would make room
+/// for by itself (macOS calls it purgeable) doesn't count.
+pub fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -77,6 +84,14 @@ mod tests {
         assert!(matches!(FolderLock::take(folder.path()), Err(LockError::Taken { .. })));
         drop(lock);
         FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_disk_tells_what_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free_bytes(folder.path()).unwrap() > 0);
+        let error = free_bytes(&folder.path().join("none")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
