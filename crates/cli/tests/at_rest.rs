@@ -48,7 +48,7 @@ fn no_row_and_no_model_is_on_a_worker_s_disk_in_the_clear_and_leaving_removes_th
 fn leave(folder: &Path) -> Value {
     // Nobody listens on port 1.
     let output = constellation()
-        .args(["leave", "--yes", "--json", "--coordinator", "http://127.0.0.1:1", "--data-dir"])
+        .args(["leave", "--yes", "--json", "--coordinator", "https://127.0.0.1:1", "--data-dir"])
         .arg(folder)
         .output()
         .unwrap();

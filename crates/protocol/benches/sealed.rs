@@ -4,9 +4,11 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use protocol::BlobHash;
-use protocol::sealed::{SealingKey, open, seal};
+use protocol::sealed::{Sealer, SealingKey, open, seal};
 
 const BYTES: usize = 64 << 20;
+/// Bytes between two writes to the file, as the trainer writes.
+const PIECE: usize = 1 << 20;
 
 fn benchmark(criterion: &mut Criterion) {
     let key = SealingKey::from_bytes([7; 32]);
@@ -15,7 +17,15 @@ fn benchmark(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sealed_64MiB");
     group.sample_size(10).throughput(Throughput::BytesDecimal(BYTES as u64));
     group.bench_function("seal", |bencher| {
-        bencher.iter(|| black_box(seal(&key, black_box(&plain), [1; 32])));
+        let mut out = Vec::new();
+        bencher.iter(|| {
+            let mut sealer = Sealer::begin(&key, [1; 32], &mut out);
+            for piece in plain.chunks(PIECE) {
+                sealer.push(black_box(piece), &mut out).expect("a cipher");
+                black_box(&mut out).clear();
+            }
+            sealer.finish(&mut out).expect("a cipher");
+        });
     });
     group.bench_function("open", |bencher| {
         let copy = || sealed.clone();

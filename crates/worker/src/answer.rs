@@ -69,7 +69,10 @@ impl RequestError {
                 (problem.status == 401 || kind).then_some(problem)
             }
             Self::NoCoordinator
+            | Self::NoPin
             | Self::Unreachable(_)
+            | Self::WrongPin(_)
+            | Self::Address(_)
             | Self::Unwell { .. }
             | Self::Nonsense(_) => None,
         }

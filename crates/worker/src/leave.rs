@@ -2,14 +2,16 @@
 //! coordinator is told, and nothing here remembers the enrolment.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use platform::FolderLock;
-use protocol::DeviceId;
+use protocol::{DeviceId, Pin};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::answer::RequestError;
 use crate::client::Client;
 use crate::identity::Identity;
 use crate::{WorkerError, vault};
@@ -49,6 +51,7 @@ pub enum Farewell {
 pub async fn leave(
     data_dir: &Path,
     coordinator: watch::Receiver<Option<String>>,
+    pin: Option<Pin>,
 ) -> Result<Left, WorkerError> {
     if !data_dir.exists() {
         return Ok(Left { device: None, coordinator: Farewell::NotEnrolled, bytes: 0 });
@@ -62,7 +65,7 @@ pub async fn leave(
     let farewell = match enrolment {
         None => Farewell::NotEnrolled,
         Some(enrolment) => {
-            let client = Client::new(coordinator)?;
+            let client = Client::new(coordinator, pin);
             client.set_token(Some(enrolment.token));
             say_farewell(&client, enrolment.device).await
         }
@@ -72,17 +75,23 @@ pub async fn leave(
 }
 
 async fn say_farewell(client: &Client, device: DeviceId) -> Farewell {
-    let last = std::sync::Mutex::new("no answer in time".to_owned());
-    let failed = |error: &crate::answer::RequestError| {
-        *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = error.to_string();
+    let last = Mutex::new("no answer in time".to_owned());
+    let failed = |error: &RequestError| {
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     };
-    let told = timeout(PATIENCE, client.until_answered(|| client.leave(device), &failed)).await;
-    match told {
-        Ok(Ok(())) => Farewell::Told,
+    // Somebody else in its place is not waited for: a person waits here.
+    let ask = || async {
+        match client.leave(device).await {
+            Err(error @ RequestError::WrongPin(_)) => Ok(Err(error)),
+            other => other.map(Ok),
+        }
+    };
+    match timeout(PATIENCE, client.until_answered(ask, &failed)).await {
+        Ok(Ok(Ok(()))) => Farewell::Told,
         Ok(Err(error)) if error.lets_go().is_some() => Farewell::KnewAlready,
-        Ok(Err(error)) => Farewell::NotReached { reason: error.to_string() },
+        Ok(Err(error) | Ok(Err(error))) => Farewell::NotReached { reason: error.to_string() },
         Err(_) => {
-            let reason = last.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let reason = last.into_inner().unwrap_or_else(PoisonError::into_inner);
             Farewell::NotReached { reason }
         }
     }
@@ -100,7 +109,7 @@ mod tests {
     async fn leaving_destroys_the_work_tells_the_coordinator_and_forgets_it() {
         let server = Server::start(vec![Step::answer("204 No Content", "", b"")]).await;
         let folder = worked_in();
-        let left = leave(folder.path(), known(&server.url)).await.unwrap();
+        let left = leave(folder.path(), known(&server.url), Some(server.pin)).await.unwrap();
         let expected = Left { device: Some(device()), coordinator: Farewell::Told, bytes: 100 };
         assert_eq!(left, expected);
         let asked = server.asked();
@@ -108,16 +117,17 @@ mod tests {
         assert_eq!(asked[0].header("authorization"), Some("Bearer secret"));
         assert_eq!(files(folder.path()), ["lock"]);
 
-        let again = leave(folder.path(), known(&server.url)).await.unwrap();
+        let again = leave(folder.path(), known(&server.url), Some(server.pin)).await.unwrap();
         assert_eq!((again.coordinator, again.bytes), (Farewell::NotEnrolled, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn leaving_works_without_the_coordinator_and_says_so() {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        for url in [Some(format!("http://{gone}")), None] {
+        let pin = Server::start(vec![]).await.pin;
+        for url in [Some(format!("https://{gone}")), None] {
             let folder = worked_in();
-            let left = leave(folder.path(), watch::channel(url).1).await.unwrap();
+            let left = leave(folder.path(), watch::channel(url).1, Some(pin)).await.unwrap();
             assert!(matches!(left.coordinator, Farewell::NotReached { .. }), "{left:?}");
             assert_eq!(files(folder.path()), ["lock"]);
         }
@@ -127,8 +137,20 @@ mod tests {
     async fn a_coordinator_that_let_it_go_before_is_no_obstacle() {
         let server = Server::start(vec![Step::answer("401 Unauthorized", "", b"")]).await;
         let folder = worked_in();
-        let left = leave(folder.path(), known(&server.url)).await.unwrap();
+        let left = leave(folder.path(), known(&server.url), Some(server.pin)).await.unwrap();
         assert_eq!(left.coordinator, Farewell::KnewAlready);
+    }
+
+    #[tokio::test]
+    async fn whoever_answers_in_the_coordinator_s_place_is_told_nothing() {
+        let other = Server::start(vec![Step::answer("204 No Content", "", b"")]).await;
+        let pin = Server::start(vec![]).await.pin;
+        let folder = worked_in();
+        let left = leave(folder.path(), known(&other.url), Some(pin)).await.unwrap();
+        let Farewell::NotReached { reason } = left.coordinator else { panic!("{left:?}") };
+        assert!(reason.contains(&other.pin.to_string()), "{reason}");
+        assert!(other.asked().is_empty());
+        assert_eq!(files(folder.path()), ["lock"]);
     }
 
     #[tokio::test]
@@ -136,7 +158,7 @@ mod tests {
         let folder = worked_in();
         let _running = FolderLock::take(folder.path()).unwrap();
         let before = files(folder.path());
-        let error = leave(folder.path(), watch::channel(None).1).await.unwrap_err();
+        let error = leave(folder.path(), watch::channel(None).1, None).await.unwrap_err();
         assert!(error.to_string().contains("stop that one"), "{error}");
         assert_eq!(files(folder.path()), before);
     }
@@ -145,7 +167,7 @@ mod tests {
     async fn a_folder_that_never_was_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
         let none = folder.path().join("none");
-        let left = leave(&none, watch::channel(None).1).await.unwrap();
+        let left = leave(&none, watch::channel(None).1, None).await.unwrap();
         assert_eq!(left.coordinator, Farewell::NotEnrolled);
         assert!(!none.exists());
     }

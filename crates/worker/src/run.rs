@@ -340,6 +340,7 @@ mod tests {
         let settings = Settings {
             trainer: ready_trainer(),
             coordinator,
+            pin: Some(server.pin),
             when: crate::When::Always,
             ..settings(folder.path())
         };

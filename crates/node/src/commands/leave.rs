@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
+use protocol::Pin;
 use tokio::sync::watch;
 use worker::{Farewell, Left};
 
@@ -17,6 +18,9 @@ pub struct LeaveArguments {
     /// The coordinator's address [default: looks on the local network]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
+    /// The pin of its key, as it prints it: nobody else is told
+    #[arg(long)]
+    pin: Option<Pin>,
     /// The worker's folder [default: the system's folder for it]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -42,7 +46,8 @@ pub async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Resul
     if url.is_none() {
         look(None, found.clone());
     }
-    let left = worker::leave(&data_dir, coordinator).await?;
+    let pin = settings.coordinator_pin.under(arguments.pin.map(Some)).value;
+    let left = worker::leave(&data_dir, coordinator, pin).await?;
     drop(found);
     if arguments.json {
         output::json(&left)?;
