@@ -7,42 +7,66 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use data::synthetic::Synthetic;
+use platform::Secrets;
+use protocol::sealed::{SealingKey, open};
 use serde_json::Value;
 
 /// Bytes by which a row or a model is known again.
 const SAMPLE: usize = 16;
 
+/// Small enough for every test run.
+const JOB: &str = r#"
+name = "at rest"
+model_type = "nlp"
+dataset = "synthetic"
+[model]
+input = { kind = "text", buckets = 4096, ngrams = 2, max_words = 32 }
+layers = [{ kind = "embedding_bag", dimension = 8 }, { kind = "linear", outputs = 4 }]
+[data]
+partitions = 4
+[run]
+rounds = 2
+"#;
+
 #[test]
 fn no_row_and_no_model_is_on_a_worker_s_disk_in_the_clear_and_leaving_removes_the_rest() {
     let home = tempfile::tempdir().unwrap();
+    let job = home.path().join("job.toml");
+    std::fs::write(&job, JOB).unwrap();
+    let temporary = home.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
     let status = constellation()
-        .args(["demo", "--workers", "2", "--rounds", "2", "--backend", "cpu", "--keep", "--json"])
-        .env("TMPDIR", home.path())
+        .args(["demo", "--workers", "2", "--backend", "cpu", "--keep", "--json", "--job"])
+        .arg(&job)
+        .env("TMPDIR", &temporary)
         .status()
         .unwrap();
     assert!(status.success(), "the demo failed");
-    let demo = std::fs::read_dir(home.path()).unwrap().next().unwrap().unwrap().path();
+    let demo = std::fs::read_dir(&temporary).unwrap().next().unwrap().unwrap().path();
 
-    let (coordinators, others): (Vec<PathBuf>, Vec<PathBuf>) =
-        files(&demo).into_iter().partition(|path| path.starts_with(demo.join("coordinator")));
-    let known = samples(&coordinators);
-    assert!(known.len() > 200, "only {} rows and models at the coordinator", known.len());
-    assert!(coordinators.iter().any(|path| holds(path, &known)), "the search finds nothing");
-    for path in &others {
-        assert!(!holds(path, &known), "{} holds a row or a model", path.display());
-    }
-    let sealed = files(&demo.join("worker-1/cache"));
-    assert!(!sealed.is_empty(), "a worker without a cache proves nothing");
-    for path in sealed {
-        assert!(std::fs::read(&path).unwrap().starts_with(b"CNSEAL01"), "{}", path.display());
+    // Opened, the caches hold rows and models: the search below would find them.
+    let workers = ["worker-1", "worker-2"].map(|name| demo.join(name));
+    let opened: Vec<Vec<u8>> = workers.iter().flat_map(|worker| opened(worker)).collect();
+    let rows = rows();
+    let (shards, models): (Vec<_>, Vec<_>) =
+        opened.iter().partition(|bytes| data::shard::read(bytes).is_ok());
+    assert!(!shards.is_empty() && shards.iter().all(|shard| holds(shard, &rows)));
+    let models: HashSet<_> = models.iter().filter_map(|model| telling(model)).collect();
+    assert_eq!(models.len(), 2, "the base of each round");
+
+    let known = &rows | &models;
+    for path in files(&demo).iter().filter(|path| !path.starts_with(demo.join("coordinator"))) {
+        assert!(!holds(&std::fs::read(path).unwrap(), &known), "{}", path.display());
     }
 
-    let left = leave(&demo.join("worker-1"));
+    let [worker, _] = workers;
+    let left = leave(&worker);
     assert_eq!(left["coordinator"]["state"], "not_reached", "the demo's coordinator is gone");
     assert!(left["bytes"].as_u64().unwrap() > 1000, "{left}");
-    let names: Vec<PathBuf> = files(&demo.join("worker-1"));
-    assert_eq!(names, [demo.join("worker-1/lock")]);
-    assert_eq!(leave(&demo.join("worker-1"))["coordinator"]["state"], "not_enrolled");
+    assert_eq!(files(&worker), [worker.join("lock")]);
+    assert_eq!(Secrets::of(&worker).unwrap().get("sealing-key").unwrap(), None);
+    assert_eq!(leave(&worker)["coordinator"]["state"], "not_enrolled");
 }
 
 fn leave(folder: &Path) -> Value {
@@ -60,20 +84,18 @@ fn constellation() -> Command {
     Command::new(env!("CARGO_BIN_EXE_constellation"))
 }
 
-/// The beginnings of all rows, and of all blobs, that the coordinator keeps.
-fn samples(paths: &[PathBuf]) -> HashSet<[u8; SAMPLE]> {
-    let mut samples = HashSet::new();
-    for path in
-        paths.iter().filter(|path| path.components().any(|part| part.as_os_str() == "blobs"))
-    {
-        let bytes = std::fs::read(path).unwrap();
-        if let Ok(shard) = data::shard::read(&bytes) {
-            samples.extend(shard.rows.iter().filter_map(|row| telling(row.sample.bytes())));
-        } else {
-            samples.extend(telling(&bytes));
-        }
-    }
-    samples
+/// The beginnings of the dataset's rows.
+fn rows() -> HashSet<[u8; SAMPLE]> {
+    let rows = Synthetic::named("synthetic").unwrap().generate().train;
+    rows.iter().filter_map(|row| telling(row.sample.bytes())).collect()
+}
+
+/// The blobs in a worker's cache.
+fn opened(worker: &Path) -> Vec<Vec<u8>> {
+    let key = Secrets::of(worker).unwrap().get("sealing-key").unwrap().unwrap();
+    let key = SealingKey::from_bytes(key.try_into().unwrap());
+    let files = files(&worker.join("cache"));
+    files.iter().map(|path| open(&key, std::fs::read(path).unwrap()).unwrap()).collect()
 }
 
 /// Enough bytes to be no coincidence.
@@ -83,8 +105,7 @@ fn telling(bytes: &[u8]) -> Option<[u8; SAMPLE]> {
     (different.len() > SAMPLE / 4).then_some(sample)
 }
 
-fn holds(path: &Path, known: &HashSet<[u8; SAMPLE]>) -> bool {
-    let bytes = std::fs::read(path).unwrap();
+fn holds(bytes: &[u8], known: &HashSet<[u8; SAMPLE]>) -> bool {
     bytes.windows(SAMPLE).any(|window| window.first_chunk().is_some_and(|w| known.contains(w)))
 }
 
