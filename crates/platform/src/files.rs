@@ -1,4 +1,4 @@
-//! Files that one process owns or that nobody else may read.
+//! Files that one process owns or that nobody else may read, and the disk below them.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -73,7 +73,8 @@ pub struct Space {
     pub total: u64,
 }
 
-/// Room on the disk that holds `path`.
+/// Room on the disk that holds `path`. What the system would make room for by itself (macOS calls it
+/// purgeable) doesn't count.
 pub fn space(path: &Path) -> io::Result<Space> {
     let said = rustix::fs::statvfs(path)?;
     let bytes = |blocks: u64| blocks.saturating_mul(said.f_frsize);

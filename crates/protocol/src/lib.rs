@@ -19,6 +19,7 @@ pub mod model_file;
 pub mod pin;
 pub mod plan;
 pub mod problem;
+pub mod sealed;
 pub mod time;
 pub mod trainer;
 

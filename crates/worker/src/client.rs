@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::answer::{
-    RequestError, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer, json, late, range_start, refusal,
-    retry_after, unreachable, upload_offset,
+    RequestError, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer, content_length, json, late, range_start,
+    refusal, retry_after, unreachable, upload_offset,
 };
 use crate::reach::Reach;
 use crate::retry::Backoff;
@@ -141,6 +141,12 @@ impl Client {
         self.send(Method::POST, &format!("/devices/{device}/heartbeat"), heartbeat).await
     }
 
+    /// Takes the device off the coordinator's list.
+    pub(crate) async fn leave(&self, device: DeviceId) -> Result<(), RequestError> {
+        let path = format!("/devices/{device}/leave");
+        answer(self.authorized(Method::POST, &path)?, SHORT).await.map(drop)
+    }
+
     /// Waits at the coordinator for a lease.
     pub(crate) async fn next_job(&self, device: DeviceId) -> Result<NextJob, RequestError> {
         let path = format!("/devices/{device}/next-job?wait={LONG_POLL_SECONDS}");
@@ -176,6 +182,14 @@ impl Client {
         update: &Update,
     ) -> Result<UpdateAnswer, RequestError> {
         self.send(Method::PUT, &format!("/leases/{lease}/update"), update).await
+    }
+
+    /// How long a blob is that a lease names.
+    pub(crate) async fn length(&self, blob: &BlobHash) -> Result<u64, RequestError> {
+        let response =
+            answer(self.authorized(Method::HEAD, &format!("/blobs/{blob}"))?, SHORT).await?;
+        content_length(&response)
+            .ok_or_else(|| RequestError::Nonsense("no Content-Length of a blob".into()))
     }
 
     /// A blob's bytes from `from` on.

@@ -1,10 +1,9 @@
 //! Heartbeats: that the device is there, and what it does, when that changes and every so often.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
-use protocol::DeviceId;
 use protocol::device::Heartbeat;
+use protocol::{DeviceId, Problem};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -14,19 +13,25 @@ use crate::status::Activity;
 /// Between two heartbeats at least: what changes faster is told once.
 const CLOSEST: Duration = Duration::from_secs(1);
 
-/// Beats for ever. A heartbeat that fails is not tried again before the next is due.
+/// Beats until the coordinator lets the device go, and gives its words. A heartbeat that fails
+/// otherwise is not tried again before the next is due.
 pub(crate) async fn beat(
     client: &Client,
     device: DeviceId,
     seconds: u32,
     mut activity: watch::Receiver<Activity>,
-) -> Infallible {
+) -> Problem {
     let mut every = period(seconds);
     loop {
         let Activity { state, reason, lease } = activity.borrow_and_update().clone();
         match client.heartbeat(device, &Heartbeat { state, reason, lease }).await {
             Ok(answer) => every = period(answer.heartbeat_seconds),
-            Err(error) => tracing::debug!(%error, "heartbeat"),
+            Err(error) => {
+                if let Some(problem) = error.lets_go() {
+                    return problem.clone();
+                }
+                tracing::debug!(%error, "heartbeat");
+            }
         }
         sleep(CLOSEST).await;
         tokio::select! {

@@ -73,6 +73,17 @@ impl Identity {
         self.save()
     }
 
+    /// Removes the folder's identity, a random hardware id included.
+    pub(crate) fn forget(folder: &Path) -> Result<(), WorkerError> {
+        let path = folder.join(FILE);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(WorkerError::Disk { path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn save(&self) -> Result<(), WorkerError> {
         let path = self.folder.join(FILE);
         let bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
@@ -82,7 +93,7 @@ impl Identity {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use protocol::fingerprint::Backend;
 
     use super::*;
@@ -106,6 +117,20 @@ mod tests {
         let mut again = Identity::load(folder.path()).unwrap();
         assert_eq!(again.hardware_id().unwrap(), hardware);
         assert_eq!(again.enrolment.unwrap().device, device);
+    }
+
+    /// Makes the folder that of an enrolled device.
+    pub(crate) fn enrolled(folder: &Path) {
+        let fingerprint = Fingerprint {
+            app: "1".into(),
+            burn: "2".into(),
+            backend: Backend::Cpu,
+            hardware: "x".into(),
+        };
+        let device = crate::test_server::device();
+        let token = "secret".into();
+        let enrolment = Enrolment { device, token, heartbeat_seconds: 30, fingerprint };
+        Identity::load(folder).unwrap().enrol(Some(enrolment)).unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! trainer that does them, and reports. It computes nothing itself.
 //!
 //! A lease is finished, resumed or given back, and never forgotten: what was trained stays on disk
-//! until the coordinator answered for it, and the work goes on through a coordinator's restart, a
+//! until the coordinator answered for it, sealed with this device's key, and the work goes on through a coordinator's restart, a
 //! worker's restart and a trainer's death.
 
 mod answer;
@@ -10,9 +10,11 @@ mod cache;
 mod client;
 mod desk;
 mod error;
+mod files;
 mod heartbeat;
 mod identity;
 mod lease;
+mod leave;
 mod owner;
 pub mod pinned;
 pub mod policy;
@@ -28,8 +30,10 @@ mod test_server;
 mod throttle;
 mod trainers;
 mod upload;
+mod vault;
 
 pub use error::WorkerError;
+pub use leave::{Farewell, Left, leave};
 pub use policy::When;
 pub use run::run;
 pub use settings::Settings;

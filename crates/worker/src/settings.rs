@@ -33,7 +33,10 @@ pub struct Settings {
     pub paused_until: watch::Receiver<Option<Timestamp>>,
     /// Where idle time comes from.
     pub idle: Arc<dyn IdleSource>,
+    /// That everything it keeps of work may take.
     pub maximum_cache_bytes: u64,
+    /// Of the disk, that it leaves free whatever else it may take.
+    pub minimum_free_bytes: u64,
     /// Megabits a second; none for as fast as it goes.
     pub maximum_upload_mbps: Option<f64>,
     /// The trainer at background priority.
@@ -41,7 +44,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: idle for five minutes, 10 GB of cache, uploads as fast as they go.
+    /// The defaults: idle for five minutes, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
     pub fn new(
         data_dir: PathBuf,
         coordinator: watch::Receiver<Option<String>>,
@@ -60,6 +63,7 @@ impl Settings {
             paused_until: watch::channel(None).1,
             idle: Arc::new(platform::SystemIdle),
             maximum_cache_bytes: 10_000_000_000,
+            minimum_free_bytes: 2_000_000_000,
             maximum_upload_mbps: None,
             nice: true,
         }

@@ -146,6 +146,16 @@ impl By<'_> {
         .await
     }
 
+    /// A device goes by itself.
+    pub(crate) async fn leave(&self, device: DeviceId) -> Answer<()> {
+        self.write(move |driver, caller| {
+            driver.leave(device)?;
+            driver.record(caller, Action::Left, SubjectKind::Device, device, Detail::new());
+            Ok(())
+        })
+        .await
+    }
+
     /// Forgets revoked devices and those that were not heard of for `unheard_for`.
     pub(crate) async fn clean_up(&self, unheard_for: Duration) -> Answer<Vec<DeviceId>> {
         self.write(move |driver, caller| {

@@ -129,14 +129,27 @@ impl Driver {
         let gone: Vec<DeviceId> =
             self.state.devices.values().filter(gone).map(|row| row.id).collect();
         for id in &gone {
-            self.part_with(*id);
-            if let Some(row) = self.state.devices.remove(id) {
-                self.pending.undo(move |state| drop(state.devices.insert(row.id, row)));
-            }
-            self.pending.removed_devices.push(*id);
-            self.pending.changed(ChangeKind::Device, id.to_string());
+            self.forget(*id);
         }
         gone
+    }
+
+    /// A device goes by itself: its token, its leases and its place in the list.
+    pub(super) fn leave(&mut self, device: DeviceId) -> Result<(), Refusal> {
+        if !self.state.devices.contains_key(&device) {
+            return Err(Refusal::UnknownDevice(device));
+        }
+        self.forget(device);
+        Ok(())
+    }
+
+    fn forget(&mut self, device: DeviceId) {
+        self.part_with(device);
+        if let Some(row) = self.state.devices.remove(&device) {
+            self.pending.undo(move |state| drop(state.devices.insert(row.id, row)));
+        }
+        self.pending.removed_devices.push(device);
+        self.pending.changed(ChangeKind::Device, device.to_string());
     }
 
     fn part_with(&mut self, device: DeviceId) {

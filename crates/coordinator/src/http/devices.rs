@@ -18,6 +18,7 @@ use super::Shared;
 use super::auth::{Admin, OfDevice, Registrar, Viewer};
 use super::extract::{Body, InPath, InQuery};
 use super::problem::{Answer, Failure};
+use crate::caller::Caller;
 use crate::clock;
 
 /// The longest that a request for work or for events is held, in seconds.
@@ -32,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(clean_up))
         .routes(routes!(heartbeat))
         .routes(routes!(next_job))
+        .routes(routes!(leave))
         .routes(routes!(revoke))
 }
 
@@ -150,6 +152,20 @@ async fn next_job(
         Some(lease) => Json(lease).into_response(),
         None => (StatusCode::NO_CONTENT, [(header::RETRY_AFTER, "1")]).into_response(),
     })
+}
+
+/// A device leaves the cluster: its token and its leases end, and it is off the list. It may enrol
+/// again.
+#[utoipa::path(post, path = "/devices/{id}/leave", tag = "devices",
+    params(("id" = DeviceId, Path)), responses((status = 204, description = "Gone")))]
+async fn leave(
+    device: OfDevice,
+    caller: Caller,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+) -> Answer<StatusCode> {
+    shared.driver.by(&caller).leave(device.is(id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.

@@ -145,6 +145,32 @@ async fn a_revoked_device_is_out_at_once_and_only_an_admin_lets_it_in_again() {
 }
 
 #[tokio::test]
+async fn a_device_that_leaves_is_off_the_list_and_only_it_can_say_so() {
+    let coordinator = Coordinator::start().await;
+    let (leaving, other) =
+        (Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await);
+    let path = format!("/devices/{}/leave", leaving.id);
+    let known = coordinator.audit().await.len();
+    for token in [&other.token, &coordinator.admin] {
+        let (status, _) = answer(coordinator.request(Method::POST, &path, token)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+    }
+    let (status, _) = answer(coordinator.request(Method::POST, &path, &leaving.token)).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        coordinator.audit_after(known).await,
+        ["one's Mac (device, 127.0.0.1): device left "]
+    );
+    let devices = coordinator.get("/devices").await;
+    let ids: Vec<_> = devices.as_array().unwrap().iter().map(|device| &device["id"]).collect();
+    assert_eq!(ids, [&json!(other.id)]);
+    let (status, _) = answer(coordinator.request(Method::POST, &path, &leaving.token)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "its token is worthless");
+    let coordinator = coordinator.restart().await;
+    assert_eq!(coordinator.get("/devices").await.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn tokens_end_when_they_are_deleted_but_never_the_last_admin_s() {
     let coordinator = Coordinator::start().await;
     let viewer = coordinator.post("/tokens", json!({ "role": "viewer", "name": "wall" })).await;

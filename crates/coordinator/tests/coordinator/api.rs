@@ -106,6 +106,7 @@ async fn the_document_names_every_path_of_the_design() {
         ("post", "/devices/cleanup"),
         ("post", "/devices/{id}/heartbeat"),
         ("get", "/devices/{id}/next-job"),
+        ("post", "/devices/{id}/leave"),
         ("post", "/devices/{id}/revoke"),
         ("get", "/jobs"),
         ("post", "/jobs"),

@@ -175,10 +175,7 @@ impl Run {
         now: Timestamp,
     ) -> Option<usize> {
         let collecting = self.stage == Stage::Collecting;
-        if !collecting
-            || !self.binding.takes(fingerprint)
-            || self.round.short_of_memory.contains(&device)
-        {
+        if !collecting || !self.binding.takes(fingerprint) || self.round.is_too_much_for(device) {
             return None;
         }
         if let Some((_, record)) = self.round.held_by(device) {
@@ -209,7 +206,7 @@ impl Run {
         let another = |(other, at): (&DeviceId, &Timestamp)| {
             *other != device
                 && !seat.failed_on(*other)
-                && !self.round.short_of_memory.contains(other)
+                && !self.round.is_too_much_for(*other)
                 && now.since(*at) <= patience
         };
         !seat.failed_on(device) || !self.seen.iter().any(another)
@@ -271,6 +268,9 @@ impl Run {
             }
             ReturnReason::Memory => {
                 self.round.short_of_memory.insert(device);
+            }
+            ReturnReason::Disk => {
+                self.round.short_of_disk.insert(device);
             }
             ReturnReason::InUse
             | ReturnReason::OnBattery

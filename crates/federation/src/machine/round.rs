@@ -314,6 +314,7 @@ fn open_round(
         seats: select(settings, preparation, number),
         leases: std::collections::BTreeMap::new(),
         short_of_memory: std::collections::BTreeSet::new(),
+        short_of_disk: std::collections::BTreeSet::new(),
     }
 }
 

@@ -27,9 +27,16 @@ pub(super) struct OpenRound {
     pub(super) leases: BTreeMap<LeaseId, LeaseRecord>,
     /// Devices on which this round's work does not fit.
     pub(super) short_of_memory: BTreeSet<DeviceId>,
+    #[serde(default)]
+    pub(super) short_of_disk: BTreeSet<DeviceId>,
 }
 
 impl OpenRound {
+    /// Whether the device said that this round's work does not fit it.
+    pub(super) fn is_too_much_for(&self, device: DeviceId) -> bool {
+        self.short_of_memory.contains(&device) || self.short_of_disk.contains(&device)
+    }
+
     pub(super) fn held_by(&self, device: DeviceId) -> Option<(LeaseId, &LeaseRecord)> {
         self.leases
             .iter()

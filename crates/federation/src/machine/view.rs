@@ -225,9 +225,12 @@ impl Machine {
             let minimum = run.minimum(&self.settings);
             words.push(format!("the deadline has passed, the round closes with {minimum}"));
         }
-        if !run.round.short_of_memory.is_empty() && leased == 0 {
-            let devices = run.round.short_of_memory.len();
-            words.push(format!("{devices} gave it back for lack of memory"));
+        let short =
+            [(&run.round.short_of_memory, "memory"), (&run.round.short_of_disk, "disk space")];
+        for (devices, of) in short.into_iter().filter(|(devices, _)| !devices.is_empty()) {
+            if leased == 0 {
+                words.push(format!("{} gave it back for lack of {of}", devices.len()));
+            }
         }
         let open = run.round.seats.iter().filter(|seat| seat.report().is_none());
         if let Some(seat) = open.max_by_key(|seat| seat.failures.len())

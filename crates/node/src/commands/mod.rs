@@ -15,6 +15,7 @@ mod dataset;
 mod demo;
 mod device;
 mod job;
+mod leave;
 mod lifetime;
 mod model;
 mod status_words;
@@ -29,6 +30,8 @@ pub enum Command {
     Coordinator(coordinator::CoordinatorArguments),
     /// Run a worker: it trains for a coordinator while this machine is free
     Worker(worker::WorkerArguments),
+    /// Take this machine out of its cluster and remove what it keeps of the work
+    Leave(leave::LeaveArguments),
     /// Submit jobs and follow them
     Job(job::JobArguments),
     /// Look at models, save them, measure them
@@ -73,6 +76,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Demo(arguments) => demo::run(arguments, settings).await,
             Command::Coordinator(arguments) => coordinator::run(arguments, settings, context).await,
             Command::Worker(arguments) => worker::run(arguments, settings, context).await,
+            Command::Leave(arguments) => leave::run(arguments, settings).await,
             Command::Job(arguments) => job::run(arguments, settings).await,
             Command::Model(arguments) => model::run(arguments, settings, context).await,
             Command::Backup(arguments) => backup::back_up(arguments, settings).await,

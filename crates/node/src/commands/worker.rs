@@ -71,11 +71,7 @@ pub async fn run(
     context: &CommandContext,
 ) -> anyhow::Result<()> {
     let told = lifetime::until_told(arguments.exit_with_parent)?;
-    let folder = match arguments.instance {
-        0 => "worker".to_owned(),
-        instance => format!("worker-{instance}"),
-    };
-    let data_dir = data_dir(arguments.data_dir.as_deref(), &folder)?;
+    let data_dir = data_dir(arguments.data_dir.as_deref(), &folder(arguments.instance))?;
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
     let (found, coordinator) = watch::channel(url.clone());
     if url.is_none() {
@@ -111,8 +107,16 @@ pub async fn run(
     Ok(())
 }
 
+/// Among the standard ones.
+pub(super) fn folder(instance: u32) -> String {
+    match instance {
+        0 => "worker".to_owned(),
+        instance => format!("worker-{instance}"),
+    }
+}
+
 /// Looks for the coordinator for as long as somebody wants to know.
-fn look(cluster: Option<String>, found: watch::Sender<Option<String>>) {
+pub(super) fn look(cluster: Option<String>, found: watch::Sender<Option<String>>) {
     tokio::spawn(async move {
         if let Err(error) = discovery::browse(cluster, found).await {
             tracing::error!(%error, "the coordinator can't be looked for");

@@ -307,6 +307,7 @@ fn doing(status: &Status) -> Doing {
         | Status::Returned { .. }
         | Status::Held { .. }
         | Status::Offline { .. }
+        | Status::Wiped { .. }
         | Status::Stopped => Doing::Other,
     }
 }
