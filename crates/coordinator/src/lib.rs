@@ -10,6 +10,7 @@
 mod aggregate;
 mod blobs;
 mod caller;
+mod challenge;
 mod clock;
 mod cluster;
 mod driver;

@@ -2,6 +2,7 @@
 //! owns; readers beside it. Nothing else in the crate knows that this is SQLite.
 
 mod audit;
+mod join_codes;
 mod migrations;
 mod reader;
 mod rows;
@@ -19,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use audit::MOST_ENTRIES;
 pub(crate) use reader::Reader;
-pub(crate) use rows::{DeviceRow, JobRow, ModelRow, TokenRow};
+pub(crate) use rows::{DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, TokenRow};
 
 /// Changes are kept for this many revisions; who asks for older ones starts anew.
 const KEPT_REVISIONS: u64 = 10_000;
@@ -61,6 +62,7 @@ pub(crate) struct Batch {
     pub(crate) removed_devices: Vec<DeviceId>,
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) removed_tokens: Vec<String>,
+    pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
     /// What the events tell of it.
     pub(crate) changes: Vec<Change>,
@@ -75,6 +77,7 @@ pub(crate) struct Loaded {
     pub(crate) jobs: Vec<JobRow>,
     pub(crate) devices: Vec<DeviceRow>,
     pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
 }
 
@@ -119,6 +122,7 @@ impl Store {
             jobs: self.jobs()?,
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,
+            join_codes: join_codes::read_all(&self.connection)?,
             models: reader::models(&self.connection)?,
         })
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coordinator::{HubSettings, Running, Settings, Sources, TrainerCommand};
+use protocol::join::JoinCode;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -83,6 +84,20 @@ impl Coordinator {
     pub(crate) async fn token(&self, role: &str) -> String {
         let body = json!({ "role": role, "name": format!("a {role}") });
         self.post("/tokens", body).await["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a join code; what its link says.
+    pub(crate) async fn join_code(&self, asked: Value) -> JoinCode {
+        let created = self.post("/join-codes", asked).await;
+        created["link"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Ends it, lets `change` have its database, and starts it again.
+    pub(crate) async fn changed(self, change: impl FnOnce(&rusqlite::Connection)) -> Self {
+        let Self { running, folder, .. } = self;
+        running.stop().await;
+        change(&rusqlite::Connection::open(folder.path().join("constellation.db")).unwrap());
+        Self::start_in(folder).await
     }
 
     /// Creates a job and starts it; gives its id.

@@ -14,6 +14,7 @@ mod dataset;
 mod demo;
 mod device;
 mod job;
+mod join_code;
 mod lifetime;
 mod model;
 mod status_words;
@@ -34,9 +35,11 @@ pub enum Command {
     Model(model::ModelArguments),
     /// List datasets and add one's own
     Dataset(dataset::DatasetArguments),
-    /// See the devices of the cluster
+    /// See the devices of the cluster, and let them go
     Device(device::DeviceArguments),
-    /// Give access to people and machines
+    /// Let devices join the cluster
+    JoinCode(join_code::JoinCodeArguments),
+    /// Give access to people and programs
     Token(token::TokenArguments),
     /// See who changed what, and check that nobody changed that
     Audit(audit::AuditArguments),
@@ -72,6 +75,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Model(arguments) => model::run(arguments, settings, context).await,
             Command::Dataset(arguments) => dataset::run(arguments, settings).await,
             Command::Device(arguments) => device::run(arguments, settings).await,
+            Command::JoinCode(arguments) => join_code::run(arguments, settings).await,
             Command::Token(arguments) => token::run(arguments, settings).await,
             Command::Audit(arguments) => audit::run(arguments, settings).await,
         }
