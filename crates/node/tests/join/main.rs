@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use between::Between;
 use coordinator::{HubSettings, Running, Sources};
+use node::client::{Access, Client};
 use protocol::Pin;
-use protocol::join::{Join, JoinSecret};
+use protocol::join::{CreatedJoinCode, Join, JoinSecret};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -51,29 +52,19 @@ impl Coordinator {
         Self { running: coordinator::start(settings).await.unwrap(), folder }
     }
 
-    /// Asks as the administrator on this machine.
-    async fn ask(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
-        let token = std::fs::read_to_string(self.folder.path().join("admin-token")).unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let url = format!("http://{}{path}", self.running.address);
-        let mut request = client.request(method, url).bearer_auth(token.trim());
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.unwrap();
-        assert!(response.status().is_success(), "{path}: {}", response.status());
-        response.json().await.unwrap()
+    /// For the administrator on this machine.
+    fn client(&self) -> Client {
+        let data_dir = self.folder.path().to_owned();
+        Client::new(&Access { data_dir, ..Access::default() }).unwrap()
     }
 
     async fn code(&self) -> (Join, JoinSecret) {
-        let created = self.ask(reqwest::Method::POST, "/join-codes", Some(json!({}))).await;
-        let link = created["link"].as_str().unwrap().parse().unwrap();
-        (link, created["code"].as_str().unwrap().parse().unwrap())
+        let created: CreatedJoinCode = self.client().post("/join-codes", &json!({})).await.unwrap();
+        (created.link.parse().unwrap(), created.code.parse().unwrap())
     }
 
     async fn devices(&self) -> Vec<Value> {
-        let devices = self.ask(reqwest::Method::GET, "/devices", None).await;
-        devices.as_array().unwrap().clone()
+        self.client().get("/devices").await.unwrap()
     }
 
     fn url(&self) -> String {
@@ -146,7 +137,7 @@ async fn by_a_typed_code_that_pins_from_then_on() {
     assert_eq!(cluster.pin, coordinator.pin());
     assert_eq!(cluster.id, coordinator.running.cluster.id);
     assert_eq!(cluster.addresses, [coordinator.running.address.to_string()]);
-    let codes = coordinator.ask(reqwest::Method::GET, "/join-codes", None).await;
+    let codes: Value = coordinator.client().get("/join-codes").await.unwrap();
     assert_eq!((&codes[0]["state"], &codes[0]["tries"]), (&json!("used_up"), &json!(0)));
 
     // Without the code from now on, also after the coordinator was started anew.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use protocol::Pin;
 use tokio::sync::mpsc;
 
 use super::process::{Heard, Process, Role};
