@@ -11,6 +11,7 @@ mod aggregate;
 pub mod backup;
 mod blobs;
 mod caller;
+mod challenge;
 mod clock;
 mod cluster;
 mod driver;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::backup::{BLOBS_FOLDER, BackupSchedule, DATABASE_FILE, ScheduleState, Scheduled};
 use crate::blobs::{Blobs, Room, is_full};
 use crate::caller::{Caller, detail};
+use crate::challenge::Challenges;
 use crate::clock;
 use crate::cluster::{ClusterError, ClusterIdentity, Current, OwnCertificate, server_config};
 use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
@@ -171,6 +172,8 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     let (driver, driver_thread) = driver::spawn(parts).map_err(StartError::Thread)?;
     let shared = Shared(Arc::new(http::Parts {
         cluster: opened.cluster.clone(),
+        address,
+        challenges: Challenges::new(rand::random()),
         views,
         reader: opened.reader,
         blobs: opened.blobs,

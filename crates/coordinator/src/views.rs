@@ -16,7 +16,7 @@ use crate::store::{DeviceRow, JobRow};
 /// Seconds between two heartbeats.
 pub(crate) const HEARTBEAT_SECONDS: u32 = 30;
 /// A device is offline when this many heartbeats in a row didn't come.
-const MISSED_HEARTBEATS: u32 = 3;
+pub(crate) const MISSED_HEARTBEATS: u32 = 3;
 
 /// A job as it was after the last commit.
 #[derive(Debug)]

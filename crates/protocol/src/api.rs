@@ -142,6 +142,7 @@ pub enum ChangeKind {
     Device,
     Model,
     Dataset,
+    JoinCode,
 }
 
 /// Something that changed; ask for it to see how.
@@ -167,20 +168,17 @@ pub struct Events {
 pub enum Role {
     Admin,
     Viewer,
-    /// Registers devices, and nothing else.
-    Join,
     Device,
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Admin, Self::Viewer, Self::Join, Self::Device];
+    pub const ALL: [Self; 3] = [Self::Admin, Self::Viewer, Self::Device];
 
     /// As JSON and the database have it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::Viewer => "viewer",
-            Self::Join => "join",
             Self::Device => "device",
         }
     }

@@ -32,7 +32,7 @@ pub(crate) enum RequestError {
     #[error(transparent)]
     Address(#[from] InvalidAddress),
     /// It answered that it can't just now.
-    #[error("the coordinator is not well: {problem}")]
+    #[error("the coordinator can't just now: {problem}")]
     Unwell { problem: Problem, retry_after: Option<Duration> },
     /// It answered that it won't.
     #[error("the coordinator refused: {0}")]

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::answer::RequestError;
 use crate::client::Client;
 use crate::identity::Identity;
-use crate::{WorkerError, vault};
+use crate::{WorkerError, key, vault};
 
 /// For a coordinator that doesn't answer. Leaving doesn't depend on it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,6 +71,7 @@ pub async fn leave(
         }
     };
     Identity::forget(data_dir)?;
+    key::forget(data_dir).map_err(disk)?;
     Ok(Left { device, coordinator: farewell, bytes })
 }
 

@@ -3,11 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use platform::{DeviceFacts, FolderLock};
-use protocol::device::{DeviceRegistration, Registered};
-use protocol::fingerprint::Backend;
+use platform::FolderLock;
 use protocol::lease::Lease;
-use protocol::trainer::Ready;
 use protocol::{DeviceId, Problem};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -16,8 +13,9 @@ use crate::answer::RequestError;
 use crate::cache::{Cache, Quota};
 use crate::client::{Client, NextJob};
 use crate::desk::Desk;
-use crate::heartbeat::beat;
-use crate::identity::{Enrolment, Identity};
+use crate::enrol::enrolled;
+use crate::heartbeat::{Ended, beat};
+use crate::identity::Identity;
 use crate::lease::{Context, End, work};
 use crate::owner::{Owner, WAITING};
 use crate::renewal::Renewal;
@@ -63,6 +61,7 @@ async fn live(
     let client = Client::new(settings.coordinator.clone(), settings.pin);
     let owner = Owner::new(settings);
     let mut identity = Identity::load(&settings.data_dir)?;
+    let session = identity.begin_session()?;
     let ready = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
@@ -70,7 +69,7 @@ async fn live(
     };
     let mut backoff = Backoff::default();
     loop {
-        let enrolled = enrolled(settings, &client, voice, &mut identity, &ready);
+        let enrolled = enrolled(settings, &client, voice, &mut identity, &ready, &session);
         let enrolment = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -98,7 +97,10 @@ async fn live(
         };
         let refused = tokio::select! {
             refused = serve(&context, trainers, device) => refused,
-            problem = beat(&client, device, seconds, voice.activity()) => Some(problem),
+            ended = beat(&client, device, seconds, &session, voice.activity()) => match ended {
+                Ended::LetGo(problem) => Some(problem),
+                Ended::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
+            },
         };
         let Some(problem) = refused else { return Ok(()) };
         tracing::warn!(%problem, "the coordinator doesn't know this device any more");
@@ -113,63 +115,6 @@ async fn live(
         voice.say(&Status::Connecting);
         client.pause(backoff.next(None)).await;
     }
-}
-
-/// The device's enrolment, the one that is kept or a new one.
-async fn enrolled(
-    settings: &Settings,
-    client: &Client,
-    voice: &Voice<'_>,
-    identity: &mut Identity,
-    ready: &Ready,
-) -> Result<Enrolment, WorkerError> {
-    let facts = DeviceFacts::read();
-    let name = settings.name.clone().unwrap_or(facts.name);
-    let kept = identity.enrolment.clone();
-    let current = kept.as_ref().is_some_and(|kept| kept.fingerprint == ready.fingerprint);
-    let enrolment = match (kept, &settings.join) {
-        (Some(kept), _) if current => kept,
-        (Some(kept), None) => {
-            tracing::warn!(
-                "this device computes otherwise than when it was registered; it may get no work \
-                 until it registers again with --join"
-            );
-            kept
-        }
-        (None, None) => return Err(WorkerError::NotRegistered),
-        (_, Some(join)) => {
-            let registration = DeviceRegistration {
-                name: name.clone(),
-                device_type: facts.device_type.to_owned(),
-                cores: facts.cores,
-                ram_gb: facts.ram_gb,
-                gpu_available: ready.fingerprint.backend == Backend::Wgpu,
-                gpu_name: ready.gpu_name.clone(),
-                hardware_id: identity.hardware_id()?,
-                instance: settings.instance,
-                fingerprint: ready.fingerprint.clone(),
-            };
-            let register = || client.register(&registration, join);
-            let registered = client.until_answered(register, |error| voice.offline(error)).await;
-            let Registered { id, token, heartbeat_seconds } =
-                registered.map_err(|error| match error {
-                    RequestError::Refused(problem) => WorkerError::Refused(problem),
-                    other @ (RequestError::NoCoordinator
-                    | RequestError::NoPin
-                    | RequestError::Unreachable(_)
-                    | RequestError::WrongPin(_)
-                    | RequestError::Address(_)
-                    | RequestError::Unwell { .. }
-                    | RequestError::Nonsense(_)) => WorkerError::Coordinator(other.to_string()),
-                })?;
-            let fingerprint = ready.fingerprint.clone();
-            let enrolment = Enrolment { device: id, token, heartbeat_seconds, fingerprint };
-            identity.enrol(Some(enrolment.clone()))?;
-            enrolment
-        }
-    };
-    voice.say(&Status::Registered { device: enrolment.device, name });
-    Ok(enrolment)
 }
 
 /// Asks, works and reports until stopped; gives the coordinator's refusal of this device.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use platform::IdleSource;
+use protocol::join::Join;
 use protocol::{Pin, Timestamp};
 use tokio::sync::watch;
 use trainer::TrainerCommand;
@@ -17,10 +18,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The coordinator's URL, none while it isn't known; may change at any time.
     pub coordinator: watch::Receiver<Option<String>>,
-    /// Whose key is trusted; whoever answers without it is told nothing.
+    /// Whose key is trusted; none takes the join code's, or the one that the device was enrolled with.
     pub pin: Option<Pin>,
-    /// A join or admin token; needed until the device is registered.
-    pub join: Option<String>,
+    /// A join code; needed until the device is enrolled.
+    pub join: Option<Join>,
     /// The device's name; none takes the machine's.
     pub name: Option<String>,
     /// Tells several workers on one machine apart.

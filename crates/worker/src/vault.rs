@@ -9,7 +9,7 @@ use platform::Secrets;
 use protocol::sealed::SealingKey;
 
 /// The key among the folder's secrets.
-const NAME: &str = "sealing-key";
+pub(crate) const NAME: &str = "sealing-key";
 
 /// The folder of fetched blobs in a worker's data folder.
 pub(crate) fn cache(data_dir: &Path) -> PathBuf {

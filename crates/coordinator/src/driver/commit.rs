@@ -26,6 +26,7 @@ pub(super) struct Pending {
     pub(super) removed_devices: Vec<DeviceId>,
     pub(super) tokens: Vec<TokenRow>,
     pub(super) removed_tokens: BTreeMap<String, [u8; 32]>,
+    join_codes: BTreeSet<String>,
     pub(super) models: Vec<ModelRow>,
     changes: Vec<Change>,
     pub(super) audit: Vec<Record>,
@@ -66,6 +67,11 @@ impl Pending {
         self.idle_devices.insert(device);
     }
 
+    pub(super) fn join_code_changed(&mut self, id: &str) {
+        self.join_codes.insert(id.to_owned());
+        self.changed(ChangeKind::JoinCode, id.to_owned());
+    }
+
     /// Tells who watches the events.
     pub(super) fn changed(&mut self, kind: ChangeKind, id: String) {
         let change = Change { kind, id };
@@ -85,6 +91,7 @@ impl Pending {
             || !self.removed_devices.is_empty()
             || !self.tokens.is_empty()
             || !self.removed_tokens.is_empty()
+            || !self.join_codes.is_empty()
             || !self.models.is_empty()
             || !self.changes.is_empty()
             || !self.audit.is_empty()
@@ -161,6 +168,11 @@ impl Driver {
             removed_devices: pending.removed_devices.clone(),
             tokens: pending.tokens.clone(),
             removed_tokens: pending.removed_tokens.keys().cloned().collect(),
+            join_codes: pending
+                .join_codes
+                .iter()
+                .filter_map(|id| self.state.join_codes.get(id).cloned())
+                .collect(),
             models: pending.models.clone(),
             changes: std::mem::take(&mut pending.changes),
             audit: std::mem::take(&mut pending.audit),
@@ -184,6 +196,7 @@ impl Driver {
         for id in std::mem::take(&mut pending.removed_devices) {
             self.views.remove_device(id);
         }
+        pending.join_codes.clear();
         pending.models.clear();
         for id in &devices {
             if let Some(row) = self.state.devices.get(id) {
@@ -222,6 +235,7 @@ impl Driver {
         pending.removed_devices.clear();
         pending.tokens.clear();
         pending.removed_tokens.clear();
+        pending.join_codes.clear();
         pending.models.clear();
     }
 }

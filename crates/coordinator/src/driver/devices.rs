@@ -1,14 +1,11 @@
-//! Devices: enrolling them, hearing of them, and letting them go.
+//! Devices: hearing of them, and letting them go.
 
 use std::time::Duration;
 
 use federation::machine::Event;
 use protocol::api::{ChangeKind, Role};
-use protocol::device::{
-    Device, DeviceRegistration, DeviceState, Heartbeat, HeartbeatAnswer, Registered,
-};
+use protocol::device::{Device, DeviceState, Heartbeat, HeartbeatAnswer, RemovedDevice};
 use protocol::{DeviceId, Timestamp};
-use uuid::Uuid;
 
 use super::{Driver, Refusal, TokenText};
 use crate::clock;
@@ -16,46 +13,15 @@ use crate::store::{DeviceRow, TokenRow};
 use crate::views::{HEARTBEAT_SECONDS, is_active};
 
 impl Driver {
-    /// The same machine registering again is the same device, with a new token.
-    pub(super) fn register(
-        &mut self,
-        said: DeviceRegistration,
-        by_admin: bool,
-    ) -> Result<Registered, Refusal> {
-        let now = clock::now();
-        let known = self
-            .state
-            .devices
-            .values()
-            .find(|row| row.hardware_id == said.hardware_id && row.instance == said.instance);
-        let known = known.cloned();
-        if known.as_ref().is_some_and(|row| row.revoked) && !by_admin {
-            return Err(Refusal::Revoked);
-        }
-        let id = known.as_ref().map_or_else(|| DeviceId::from_uuid(Uuid::now_v7()), |row| row.id);
-        let mut row = DeviceRow::new(id, said, now);
-        if let Some(known) = &known {
-            row.created_at = known.created_at;
-        }
-        self.state.devices.insert(id, row);
-        self.pending.undo(move |state| match known {
-            Some(known) => drop(state.devices.insert(id, known)),
-            None => drop(state.devices.remove(&id)),
-        });
-        self.pending.device_changed(id);
-        self.state.active.insert(id);
-        self.drop_device_tokens(id);
-        let token = self.new_token(Role::Device, String::new(), Some(id));
-        Ok(Registered { id, token: token.token, heartbeat_seconds: HEARTBEAT_SECONDS })
-    }
-
     pub(super) fn heartbeat(
         &mut self,
         device: DeviceId,
         said: &Heartbeat,
     ) -> Result<HeartbeatAnswer, Refusal> {
         let now = clock::now();
+        self.check_session(device, said.session.as_ref(), now)?;
         self.hear(device, now)?;
+        self.begin_session(device, said.session.clone());
         if let Some(row) = self.state.devices.get_mut(&device)
             && (row.state, row.reason) != (said.state, said.reason)
         {
@@ -123,12 +89,13 @@ impl Driver {
         Ok(view)
     }
 
-    pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<DeviceId> {
+    pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<RemovedDevice> {
         let now = clock::now();
         let gone = |row: &&DeviceRow| row.revoked || now.since(row.last_seen) > unheard_for;
-        let gone: Vec<DeviceId> =
-            self.state.devices.values().filter(gone).map(|row| row.id).collect();
-        for id in &gone {
+        let named = |row: &DeviceRow| RemovedDevice { id: row.id, name: row.name.clone() };
+        let gone: Vec<RemovedDevice> =
+            self.state.devices.values().filter(gone).map(named).collect();
+        for RemovedDevice { id, .. } in &gone {
             self.forget(*id);
         }
         gone
@@ -154,6 +121,7 @@ impl Driver {
 
     fn part_with(&mut self, device: DeviceId) {
         self.state.active.remove(&device);
+        self.state.sessions.remove(&device);
         self.waiters.retain(|waiter| !waiter.is_of(device));
         self.drop_device_tokens(device);
         let now = clock::now();
@@ -169,7 +137,7 @@ impl Driver {
         }
     }
 
-    fn drop_device_tokens(&mut self, device: DeviceId) {
+    pub(super) fn drop_device_tokens(&mut self, device: DeviceId) {
         let of_device = |row: &&TokenRow| row.device == Some(device);
         let ids: Vec<String> =
             self.state.tokens.values().filter(of_device).map(|row| row.id.clone()).collect();

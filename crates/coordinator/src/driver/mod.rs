@@ -8,10 +8,13 @@
 mod by;
 mod commit;
 mod devices;
+mod enrol;
 mod handle;
 mod jobs;
+mod join_codes;
 mod leases;
 mod refusal;
+mod roster;
 mod steps;
 mod sweep;
 mod tokens;
@@ -28,7 +31,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use by::JobCommand;
+pub(crate) use enrol::Voucher;
 pub(crate) use handle::DriverHandle;
+pub(crate) use join_codes::{MadeJoinCode, NewJoinCode};
 pub(crate) use refusal::Refusal;
 pub(crate) use steps::{Say, StepContext, StepFault, Task, blocking};
 pub(crate) use sweep::{needed, upload_key};
@@ -36,10 +41,12 @@ pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
 use crate::clock;
-use crate::store::{DeviceRow, JobRow, Loaded, Store, TokenRow};
+use crate::store::{JobRow, Loaded, Store, TokenRow};
 use crate::views::{Views, job_view};
 use commit::Pending;
+use join_codes::JoinCodes;
 use leases::Waiter;
+use roster::Devices;
 use steps::RunningStep;
 
 /// Requests that share one transaction at most.
@@ -101,7 +108,10 @@ pub(crate) struct Driver {
 #[derive(Debug, Default)]
 struct State {
     jobs: BTreeMap<JobId, JobRow>,
-    devices: BTreeMap<DeviceId, DeviceRow>,
+    devices: Devices,
+    /// The run of the worker that each device was last heard of by; a restart forgets them.
+    sessions: HashMap<DeviceId, String>,
+    join_codes: JoinCodes,
     tokens: BTreeMap<String, TokenRow>,
     /// The newest version of each model's name.
     versions: HashMap<String, u32>,
@@ -240,7 +250,8 @@ impl From<&Loaded> for State {
     fn from(loaded: &Loaded) -> Self {
         let mut state = Self {
             jobs: loaded.jobs.iter().map(|row| (row.id, row.clone())).collect(),
-            devices: loaded.devices.iter().map(|row| (row.id, row.clone())).collect(),
+            devices: loaded.devices.iter().cloned().collect(),
+            join_codes: loaded.join_codes.iter().cloned().collect(),
             tokens: loaded.tokens.iter().map(|row| (row.id.clone(), row.clone())).collect(),
             ..Self::default()
         };

@@ -1,6 +1,7 @@
 //! What the driver answers when it doesn't do what it was asked.
 
 use federation::machine::Rejection;
+use protocol::join::JoinCodeState;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 
 use crate::store::StoreError;
@@ -22,8 +23,33 @@ pub(crate) enum Refusal {
     UnknownToken(String),
     #[error("this is the only administrator's token; make another before you delete it")]
     LastAdmin,
-    #[error("the device was revoked; only an administrator's token enrols it again")]
+    #[error(
+        "the device was revoked; an administrator lets it in again by removing its record \
+         (`constellation device cleanup`)"
+    )]
     Revoked,
+    #[error(
+        "the key is that of {name}, which is another machine or another --instance: this data \
+         folder is a copy of that one's; register with a key of its own"
+    )]
+    CopiedKey { id: DeviceId, name: String },
+    #[error(
+        "this machine is enrolled as {name}, which was heard of moments ago under another key; \
+         stop the other worker, or wait {seconds} s"
+    )]
+    AtWork { name: String, seconds: u64 },
+    #[error(
+        "another worker is at work as {name}: if this data folder was copied from another machine, \
+         remove its identity.json and enrol it anew; if two workers run on one machine, give each its \
+         own --data-dir and --instance"
+    )]
+    SecondSession { name: String },
+    #[error("there is no join code '{0}'")]
+    UnknownJoinCode(String),
+    #[error("this is no join code of this cluster; compare it with the one you were given")]
+    WrongJoinCode,
+    #[error("{}", super::join_codes::state_words(*.0))]
+    JoinCode(JoinCodeState),
     #[error("blob {0} is not here, or not as long as the update must be; send its bytes first")]
     MissingBlob(BlobHash),
     #[error("the coordinator is shutting down; try again in a moment")]

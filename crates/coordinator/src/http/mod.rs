@@ -7,10 +7,12 @@ mod blobs;
 mod connection;
 mod datasets;
 mod devices;
+mod enrol;
 mod events;
 mod extract;
 mod files;
 mod jobs;
+mod join_codes;
 mod leases;
 mod metrics;
 mod models;
@@ -19,6 +21,7 @@ mod serve;
 mod tokens;
 mod under_way;
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -44,6 +47,7 @@ pub(crate) use serve::serve;
 
 use crate::backup::{ScheduleState, Source};
 use crate::blobs::Blobs;
+use crate::challenge::Challenges;
 use crate::cluster::ClusterIdentity;
 use crate::driver::DriverHandle;
 use crate::points::Points;
@@ -61,6 +65,9 @@ pub(crate) struct Shared(pub(crate) Arc<Parts>);
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) cluster: ClusterIdentity,
+    /// Where the coordinator listens.
+    pub(crate) address: SocketAddr,
+    pub(crate) challenges: Challenges,
     pub(crate) views: Arc<Views>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) blobs: Blobs,
@@ -126,13 +133,15 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(devices::routes())
         .merge(events::routes())
         .merge(jobs::routes())
+        .merge(join_codes::routes())
         .merge(leases::routes())
         .merge(metrics::routes())
         .merge(models::routes())
         .merge(tokens::routes());
     let (with_token, mut api) = with_token.split_for_parts();
     describe_token(&mut api);
-    let (public, public_api) = OpenApiRouter::new().routes(routes!(health)).split_for_parts();
+    let (public, public_api) =
+        OpenApiRouter::new().routes(routes!(health)).merge(enrol::routes()).split_for_parts();
     api.merge(public_api);
     let authenticate = middleware::from_fn_with_state(shared.clone(), auth::authenticate);
     with_token

@@ -139,6 +139,16 @@ impl From<Refusal> for Failure {
             Refusal::Revoked => {
                 Self::new(StatusCode::FORBIDDEN, "device-revoked", "Forbidden", words)
             }
+            Refusal::CopiedKey { .. } => Self::conflict("copied-key", words),
+            Refusal::AtWork { .. } => Self::conflict("device-at-work", words),
+            Refusal::SecondSession { .. } => Self::conflict("second-session", words),
+            Refusal::UnknownJoinCode(_) => Self::not_found("unknown-join-code", words),
+            Refusal::WrongJoinCode => {
+                Self::new(StatusCode::UNAUTHORIZED, "wrong-join-code", "Unauthorized", words)
+            }
+            Refusal::JoinCode(_) => {
+                Self::new(StatusCode::FORBIDDEN, "join-code-not-open", "Forbidden", words)
+            }
             Refusal::MissingBlob(_) => Self::conflict("missing-blob", words),
             Refusal::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "Shutting down", words)

@@ -38,6 +38,19 @@ const VERSION_1: &str = "
         device TEXT,
         created_at INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE join_codes (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        hint TEXT NOT NULL UNIQUE,
+        proof BLOB NOT NULL UNIQUE,
+        password BLOB NOT NULL,
+        uses INTEGER NOT NULL,
+        maximum_uses INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        revoked INTEGER NOT NULL
+    ) STRICT;
     CREATE TABLE models (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL,

@@ -2,6 +2,7 @@
 //! owns; readers beside it. Nothing else in the crate knows that this is SQLite.
 
 mod audit;
+mod join_codes;
 mod migrations;
 mod reader;
 mod rows;
@@ -23,7 +24,7 @@ use crate::points::Points;
 pub(crate) use audit::MOST_ENTRIES;
 pub(crate) use migrations::KNOWN_VERSION;
 pub(crate) use reader::Reader;
-pub(crate) use rows::{DeviceRow, JobRow, ModelRow, TokenRow};
+pub(crate) use rows::{DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, TokenRow};
 pub(crate) use snapshot::adopt;
 
 /// Changes are kept for this many revisions; who asks for older ones starts anew.
@@ -66,6 +67,7 @@ pub(crate) struct Batch {
     pub(crate) removed_devices: Vec<DeviceId>,
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) removed_tokens: Vec<String>,
+    pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
     /// What the events tell of it.
     pub(crate) changes: Vec<Change>,
@@ -80,6 +82,7 @@ pub(crate) struct Loaded {
     pub(crate) jobs: Vec<JobRow>,
     pub(crate) devices: Vec<DeviceRow>,
     pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
 }
 
@@ -130,6 +133,7 @@ impl Store {
             jobs: self.jobs()?,
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,
+            join_codes: join_codes::read_all(&self.connection)?,
             models: reader::models(&self.connection)?,
         })
     }

@@ -76,6 +76,9 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreE
             ],
         )?;
     }
+    for code in &batch.join_codes {
+        super::join_codes::write(transaction, code)?;
+    }
     for row in &batch.models {
         let (model, card) = (json("model", &row.model)?, json("model card", &row.card)?);
         transaction.execute(
@@ -116,6 +119,7 @@ pub(super) const fn kind_word(kind: ChangeKind) -> &'static str {
         ChangeKind::Device => "device",
         ChangeKind::Model => "model",
         ChangeKind::Dataset => "dataset",
+        ChangeKind::JoinCode => "join_code",
     }
 }
 

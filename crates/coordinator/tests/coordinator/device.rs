@@ -1,9 +1,11 @@
 //! A device that does what a worker does, with updates that a test can foretell.
 
 use protocol::codec;
+use protocol::enrolment::signed;
 use protocol::lease::Lease;
-use protocol::{BlobHash, LeaseId};
+use protocol::{BlobHash, LeaseId, Opaque};
 use reqwest::{Method, Response, StatusCode};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
 use crate::support::{Client, try_answer};
@@ -27,23 +29,80 @@ pub(crate) fn registration(hardware: &str) -> Value {
     })
 }
 
+/// Registers with a fresh challenge, signed by the key of this name.
+pub(crate) async fn register(
+    coordinator: &Client,
+    credential: &str,
+    key: &str,
+    body: Value,
+) -> (StatusCode, Value) {
+    try_register(coordinator, credential, key, body).await.unwrap()
+}
+
+async fn try_register(
+    coordinator: &Client,
+    credential: &str,
+    key: &str,
+    body: Value,
+) -> reqwest::Result<(StatusCode, Value)> {
+    let body = try_signed_by(coordinator, key, body).await?;
+    let request = coordinator.request(Method::POST, "/devices/register", credential);
+    try_answer(request.json(&body)).await
+}
+
+/// The registration with a fresh challenge and a signature.
+pub(crate) async fn signed_by(coordinator: &Client, key: &str, body: Value) -> Value {
+    try_signed_by(coordinator, key, body).await.unwrap()
+}
+
+async fn try_signed_by(
+    coordinator: &Client,
+    key: &str,
+    mut body: Value,
+) -> reqwest::Result<Value> {
+    let request = coordinator.request(Method::POST, "/devices/challenge", "");
+    let (status, challenge) = try_answer(request).await?;
+    assert_eq!(status, StatusCode::OK);
+    body["challenge"] = challenge["challenge"].clone();
+    sign(coordinator, key, &mut body);
+    Ok(body)
+}
+
+pub(crate) fn sign(coordinator: &Client, key: &str, body: &mut Value) {
+    let key = Ed25519KeyPair::from_seed_unchecked(blake3::hash(key.as_bytes()).as_bytes()).unwrap();
+    let message = signed(
+        body["challenge"].as_str().unwrap(),
+        &coordinator.pin,
+        body["hardware_id"].as_str().unwrap(),
+        u32::try_from(body["instance"].as_u64().unwrap_or(0)).unwrap(),
+        &serde_json::from_value(body["fingerprint"].clone()).unwrap(),
+    );
+    body["public_key"] = json!(Opaque(key.public_key().as_ref().to_vec()));
+    body["signature"] = json!(Opaque(key.sign(&message).as_ref().to_vec()));
+}
+
 pub(crate) fn fingerprint() -> Value {
     json!({ "app": "test", "burn": "none", "backend": "cpu", "hardware": "tiny" })
 }
 
 impl Device {
+    /// Enrolled by an administrator, with the key that is named as the hardware is.
     pub(crate) async fn enrol(coordinator: &Client, hardware: &str) -> Self {
         Self::try_enrol(coordinator, hardware).await.unwrap()
     }
 
     /// As [`Device::enrol`], with a coordinator that may die meanwhile.
     pub(crate) async fn try_enrol(coordinator: &Client, hardware: &str) -> reqwest::Result<Self> {
-        let body = Some(registration(hardware));
-        let (status, registered) =
-            coordinator.try_ask(Method::POST, "/devices/register", body).await?;
-        assert!(status.is_success(), "{status} {registered}");
+        let body = registration(hardware);
+        let (status, body) = try_register(coordinator, &coordinator.admin, hardware, body).await?;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        Ok(Self::of(&body))
+    }
+
+    /// As a registration's answer says.
+    pub(crate) fn of(registered: &Value) -> Self {
         let text = |field: &str| registered[field].as_str().unwrap().to_owned();
-        Ok(Self { id: text("id"), token: text("token") })
+        Self { id: text("id"), token: text("token") }
     }
 
     pub(crate) async fn ask(

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coordinator::{HubSettings, Running, Settings, Sources, TrainerCommand};
+use protocol::Pin;
+use protocol::join::JoinCode;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -24,6 +26,7 @@ pub(crate) struct Coordinator {
 pub(crate) struct Client {
     pub(crate) url: String,
     pub(crate) admin: String,
+    pub(crate) pin: Pin,
     pub(crate) http: reqwest::Client,
 }
 
@@ -57,6 +60,14 @@ impl Coordinator {
         Self::start_in(folder).await
     }
 
+    /// Ends it, lets `change` have its database, and starts it again.
+    pub(crate) async fn changed(self, change: impl FnOnce(&rusqlite::Connection)) -> Self {
+        let Self { running, folder, .. } = self;
+        running.stop().await;
+        change(&rusqlite::Connection::open(folder.path().join("constellation.db")).unwrap());
+        Self::start_in(folder).await
+    }
+
     /// As if the power went now: another coordinator on a copy of the disk.
     pub(crate) async fn after_a_crash(&self) -> Self {
         Self::start_in(self.copy_of_the_disk()).await
@@ -74,7 +85,8 @@ impl Client {
     /// An administrator, by the token that lies in the coordinator's folder.
     pub(crate) fn new(url: String, folder: &Path) -> Self {
         let admin = std::fs::read_to_string(folder.join("admin-token")).unwrap();
-        Self { url, admin, http: client() }
+        let pin = coordinator::pin_of(folder).unwrap().unwrap();
+        Self { url, admin, pin, http: client() }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
@@ -122,6 +134,12 @@ impl Client {
     pub(crate) async fn token(&self, role: &str) -> String {
         let body = json!({ "role": role, "name": format!("a {role}") });
         self.post("/tokens", body).await["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a join code; what its link says.
+    pub(crate) async fn join_code(&self, asked: Value) -> JoinCode {
+        let created = self.post("/join-codes", asked).await;
+        created["link"].as_str().unwrap().parse().unwrap()
     }
 
     /// Creates a job and starts it; gives its id.

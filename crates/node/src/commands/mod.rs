@@ -15,6 +15,7 @@ mod dataset;
 mod demo;
 mod device;
 mod job;
+mod join_code;
 mod leave;
 mod lifetime;
 mod model;
@@ -42,9 +43,11 @@ pub enum Command {
     Restore(backup::RestoreArguments),
     /// List datasets and add one's own
     Dataset(dataset::DatasetArguments),
-    /// See the devices of the cluster
+    /// See the devices of the cluster, and let them go
     Device(device::DeviceArguments),
-    /// Give access to people and machines
+    /// Let devices join the cluster
+    JoinCode(join_code::JoinCodeArguments),
+    /// Give access to people and programs
     Token(token::TokenArguments),
     /// See who changed what, and check that nobody changed that
     Audit(audit::AuditArguments),
@@ -83,6 +86,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Restore(arguments) => backup::restore(arguments).await,
             Command::Dataset(arguments) => dataset::run(arguments, settings).await,
             Command::Device(arguments) => device::run(arguments, settings).await,
+            Command::JoinCode(arguments) => join_code::run(arguments, settings).await,
             Command::Token(arguments) => token::run(arguments, settings).await,
             Command::Audit(arguments) => audit::run(arguments, settings).await,
         }

@@ -42,8 +42,6 @@ enum TokenRole {
     Admin,
     /// Sees everything, changes nothing
     Viewer,
-    /// Registers devices, and nothing else
-    Join,
 }
 
 impl From<TokenRole> for Role {
@@ -51,7 +49,6 @@ impl From<TokenRole> for Role {
         match role {
             TokenRole::Admin => Self::Admin,
             TokenRole::Viewer => Self::Viewer,
-            TokenRole::Join => Self::Join,
         }
     }
 }
@@ -94,7 +91,6 @@ fn row(token: &Token) -> [String; 4] {
     let role = match token.role {
         Role::Admin => "admin",
         Role::Viewer => "viewer",
-        Role::Join => "join",
         Role::Device => "device",
     };
     [token.id.clone(), role.to_owned(), token.name.clone(), token.created_at.to_string()]

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use coordinator::{Notice, Phase};
-use protocol::api::{CreatedToken, Job, JobStatus, Role as TokenRole, TokenRequest};
+use protocol::api::{Job, JobStatus};
 use protocol::dataset::DatasetEntry;
 use protocol::job::JobSpec;
+use protocol::join::{CreatedJoinCode, JoinCodeRequest};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use worker::Status;
@@ -80,10 +81,11 @@ impl Play {
         let begun = Instant::now();
         let client = self.open().await?;
         let spec = self.prepare(&client, arguments).await?;
-        let token = TokenRequest { role: TokenRole::Join, name: "demo".into() };
-        let token: CreatedToken = client.post("/tokens", &token).await?;
+        let uses = Some(u32::from(arguments.workers));
+        let code = JoinCodeRequest { name: "demo".into(), uses, expires_in: None };
+        let code: CreatedJoinCode = client.post("/join-codes", &code).await?;
         if let Some(joining) = &mut self.joining {
-            joining.token = token.token;
+            joining.link = code.link;
         }
         for worker in 0..usize::from(arguments.workers) {
             self.start_worker(worker)?;
@@ -136,7 +138,7 @@ impl Play {
         };
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         self.port = port.with_context(|| format!("no port in '{url}'"))?;
-        self.joining = Some(Joining { cluster, pin, token: String::new() });
+        self.joining = Some(Joining { cluster, link: String::new() });
         let data_dir = self.fleet.coordinator_folder();
         Ok(Client::new(&Access { address: Some(url), pin: Some(pin), token: None, data_dir })?)
     }
