@@ -15,7 +15,7 @@ mod cluster;
 mod driver;
 mod evaluate;
 mod http;
-mod notice;
+mod moment;
 pub mod prepare;
 mod register;
 mod start;
@@ -25,7 +25,7 @@ mod views;
 pub use caller::Principal;
 pub use cluster::{ClusterError, ClusterIdentity, OwnCertificate, pin_of};
 pub use data::{HubSettings, Sources};
-pub use notice::{Notice, Observer, Phase};
+pub use moment::{Moment, Observer, Phase};
 pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, Running, Settings, StartError, start, start_observed,
 };

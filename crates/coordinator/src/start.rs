@@ -25,7 +25,7 @@ use crate::cluster::{ClusterError, ClusterIdentity, Current, OwnCertificate, ser
 use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
 use crate::evaluate::Trainers;
 use crate::http::{self, Shared};
-use crate::notice::Observer;
+use crate::moment::Observer;
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
 use crate::views::Views;
 

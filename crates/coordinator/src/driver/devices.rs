@@ -92,7 +92,7 @@ impl Driver {
     }
 
     /// Tells who watches that a device went silent.
-    pub(super) fn notice_silent_devices(&mut self, now: Timestamp) {
+    pub(super) fn find_silent_devices(&mut self, now: Timestamp) {
         let devices = &self.state.devices;
         let silent: Vec<DeviceId> = self
             .state

@@ -189,7 +189,7 @@ impl Driver {
         }
         if now >= self.rounds_at {
             self.rounds_at = now.after(ROUNDS);
-            self.notice_silent_devices(now);
+            self.find_silent_devices(now);
         }
         if std::mem::take(&mut self.work_may_be_there) {
             self.serve_waiters(now);
