@@ -80,6 +80,13 @@ pub struct HeartbeatAnswer {
     pub lease_held: bool,
 }
 
+/// Why a device gets no work until an administrator releases it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantine {
+    pub since: Timestamp,
+    pub reason: String,
+}
+
 /// A device as `GET /devices` shows it: the kept fields first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
@@ -98,4 +105,7 @@ pub struct Device {
     pub reason: Option<HoldReason>,
     pub fingerprint: Fingerprint,
     pub revoked: bool,
+    /// Set while it gets no work because of its bad updates.
+    #[serde(default)]
+    pub quarantined: Option<Quarantine>,
 }

@@ -16,15 +16,17 @@ pub mod lease;
 pub mod metrics;
 pub mod model;
 pub mod model_file;
+pub mod notice;
 pub mod pin;
 pub mod plan;
 pub mod problem;
 pub mod time;
 pub mod trainer;
+pub mod webhook;
 
 pub use blob::BlobHash;
 pub use chance::{Chance, Purpose};
-pub use ids::{DeviceId, JobId, LeaseId, ModelId};
+pub use ids::{DeliveryId, DeviceId, JobId, LeaseId, ModelId, NoticeId, WebhookId};
 pub use pin::Pin;
 pub use problem::Problem;
 pub use time::Timestamp;
