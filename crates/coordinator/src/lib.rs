@@ -14,12 +14,14 @@ mod clock;
 mod cluster;
 mod driver;
 mod evaluate;
+mod explain;
 mod http;
 mod moment;
 pub mod prepare;
 mod register;
 mod start;
 mod store;
+mod telling;
 mod views;
 
 pub use caller::Principal;

@@ -27,6 +27,7 @@ use crate::evaluate::Trainers;
 use crate::http::{self, Shared};
 use crate::moment::Observer;
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
+use crate::telling::Courier;
 use crate::views::Views;
 
 /// The file in the data folder with a token for this machine's own commands.
@@ -145,6 +146,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         trainers: trainers.clone(),
         observer,
     };
+    let courier = Courier::new(&settings.name);
     let parts = driver::Parts {
         store: opened.store,
         loaded: opened.loaded,
@@ -153,6 +155,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         revision,
         lease_seconds: settings.lease_seconds,
         steps,
+        courier: courier.clone(),
         lock: opened.lock,
         ended: driver_ended.clone(),
     };
@@ -164,6 +167,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         blobs: opened.blobs,
         sources,
         driver: driver.clone(),
+        courier,
         revision: revisions,
         stopping: stopping.clone(),
         requests: http::Requests::default(),

@@ -36,6 +36,8 @@ impl Driver {
         let mut row = DeviceRow::new(id, said, now);
         if let Some(known) = &known {
             row.created_at = known.created_at;
+            row.quarantined.clone_from(&known.quarantined);
+            row.refused.clone_from(&known.refused);
         }
         self.state.devices.insert(id, row);
         self.pending.undo(move |state| match known {
@@ -143,6 +145,11 @@ impl Driver {
         self.state.active.remove(&device);
         self.waiters.retain(|waiter| !waiter.is_of(device));
         self.drop_device_tokens(device);
+        self.end_leases_of(device);
+    }
+
+    /// Gives the seats that the device holds to others.
+    pub(super) fn end_leases_of(&mut self, device: DeviceId) {
         let now = clock::now();
         let jobs = self
             .state

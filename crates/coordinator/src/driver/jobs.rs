@@ -58,9 +58,14 @@ impl Driver {
             return Ok(Self::look_at(id, effects));
         }
         self.pending.remember(id, &row.machine);
+        let was = row.machine.status();
         let effects = row.machine.handle(now, event)?;
+        let is = row.machine.status();
         self.pending.job_changed(id);
         self.work_may_be_there = true;
+        if is.is_final() && !was.is_final() {
+            self.job_ended(id);
+        }
         Ok(Self::look_at(id, effects))
     }
 

@@ -5,6 +5,7 @@ mod audit;
 mod migrations;
 mod reader;
 mod rows;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -19,7 +20,8 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use audit::MOST_ENTRIES;
 pub(crate) use reader::Reader;
-pub(crate) use rows::{DeviceRow, JobRow, ModelRow, TokenRow};
+pub(crate) use rows::{DeviceRow, JobRow, ModelRow, RefusedUpdate, TokenRow};
+pub(crate) use telling::{DeliveryRow, Entry, Told, WebhookRow};
 
 /// Changes are kept for this many revisions; who asks for older ones starts anew.
 const KEPT_REVISIONS: u64 = 10_000;
@@ -62,6 +64,7 @@ pub(crate) struct Batch {
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) removed_tokens: Vec<String>,
     pub(crate) models: Vec<ModelRow>,
+    pub(crate) telling: Vec<Entry>,
     /// What the events tell of it.
     pub(crate) changes: Vec<Change>,
     /// What the audit log says of it.
@@ -76,6 +79,7 @@ pub(crate) struct Loaded {
     pub(crate) devices: Vec<DeviceRow>,
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) models: Vec<ModelRow>,
+    pub(crate) told: Told,
 }
 
 /// The writer.
@@ -120,6 +124,7 @@ impl Store {
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,
             models: reader::models(&self.connection)?,
+            told: telling::told(&self.connection)?,
         })
     }
 

@@ -157,10 +157,16 @@ fn model_row((model, card): (String, String)) -> Result<ModelRow, StoreError> {
 }
 
 fn kind_from(word: &str) -> Result<ChangeKind, StoreError> {
-    [ChangeKind::Job, ChangeKind::Device, ChangeKind::Model, ChangeKind::Dataset]
-        .into_iter()
-        .find(|kind| kind_word(*kind) == word)
-        .ok_or_else(|| StoreError::Unreadable { what: "change", reason: format!("kind '{word}'") })
+    [
+        ChangeKind::Job,
+        ChangeKind::Device,
+        ChangeKind::Model,
+        ChangeKind::Dataset,
+        ChangeKind::Notice,
+    ]
+    .into_iter()
+    .find(|kind| kind_word(*kind) == word)
+    .ok_or_else(|| StoreError::Unreadable { what: "change", reason: format!("kind '{word}'") })
 }
 
 pub(super) fn unsigned(integer: i64) -> u64 {

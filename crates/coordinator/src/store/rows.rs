@@ -2,9 +2,9 @@
 
 use federation::machine::Machine;
 use protocol::api::{Model, Role};
-use protocol::device::{Device, DeviceRegistration, DeviceState, HoldReason};
+use protocol::device::{Device, DeviceRegistration, DeviceState, HoldReason, Quarantine};
 use protocol::fingerprint::Fingerprint;
-use protocol::{DeviceId, JobId, Timestamp};
+use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A job and all that is decided about it.
@@ -34,6 +34,20 @@ pub(crate) struct DeviceRow {
     pub(crate) state: DeviceState,
     pub(crate) reason: Option<HoldReason>,
     pub(crate) revoked: bool,
+    /// Set while it gets no work.
+    #[serde(default)]
+    pub(crate) quarantined: Option<Quarantine>,
+    /// Its updates that were refused lately.
+    #[serde(default)]
+    pub(crate) refused: Vec<RefusedUpdate>,
+}
+
+/// An update that was refused as a bad one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedUpdate {
+    pub(crate) lease: LeaseId,
+    pub(crate) job: JobId,
+    pub(crate) at: Timestamp,
 }
 
 impl DeviceRow {
@@ -54,6 +68,8 @@ impl DeviceRow {
             state: DeviceState::Waiting,
             reason: None,
             revoked: false,
+            quarantined: None,
+            refused: Vec::new(),
         }
     }
 
@@ -74,6 +90,7 @@ impl DeviceRow {
             reason: self.reason.filter(|_| active),
             fingerprint: self.fingerprint.clone(),
             revoked: self.revoked,
+            quarantined: self.quarantined.clone(),
         }
     }
 }
