@@ -1,6 +1,7 @@
 //! `constellation device …`.
 
 use clap::{Args, Subcommand};
+use protocol::DeviceId;
 use protocol::device::{Device, DeviceState, HoldReason};
 
 use super::access::AccessArguments;
@@ -19,6 +20,11 @@ pub struct DeviceArguments {
 enum DeviceCommand {
     /// List devices and what each does
     List,
+    /// Give a device work again that is in quarantine for its bad updates
+    Release {
+        /// As `device list` shows it
+        id: DeviceId,
+    },
 }
 
 pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Result<()> {
@@ -34,11 +40,20 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
             let headings = ["ID", "NAME", "TYPE", "CORES", "GPU", "STATE", "LAST SEEN"];
             Ok(output::table(headings, &rows)?)
         }
+        DeviceCommand::Release { id } => {
+            let path = format!("/devices/{id}/release");
+            let device: Device = client.post(&path, &serde_json::json!({})).await?;
+            if json {
+                return Ok(output::json(&device)?);
+            }
+            Ok(output::line(format_args!("{} gets work again", device.name))?)
+        }
     }
 }
 
 fn row(device: &Device) -> [String; 7] {
     let state = match (device.state, device.reason) {
+        _ if device.quarantined.is_some() => "in quarantine",
         (DeviceState::Held, Some(reason)) => reason_words(reason),
         (DeviceState::Held, None) => "held",
         (DeviceState::Waiting, _) => "waiting",
