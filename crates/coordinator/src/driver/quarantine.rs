@@ -5,11 +5,14 @@
 use std::time::Duration;
 
 use federation::machine::{Event, Rejection};
+use protocol::audit::{Action, SubjectKind};
 use protocol::device::{Device, Quarantine};
 use protocol::notice::NoticeKind;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
 
+use super::by::By;
 use super::{Driver, Refusal};
+use crate::caller::{Caller, detail};
 use crate::clock;
 use crate::store::{DeviceRow, RefusedUpdate};
 
@@ -64,6 +67,9 @@ impl Driver {
         }
         let name = row.name.clone();
         let text = format!("{name} gets no work: {reason}");
+        let detail = detail([("name", name), ("reason", reason.clone())]);
+        let coordinator = Caller::coordinator();
+        self.record(&coordinator, Action::Quarantined, SubjectKind::Device, device, detail);
         let quarantine = Quarantine { since: now, reason };
         self.change_device(device, move |row| row.quarantined = Some(quarantine));
         self.end_leases_of(device);
@@ -71,7 +77,7 @@ impl Driver {
     }
 
     /// Lets a device work again; what was refused of it is forgotten.
-    pub(super) fn release(&mut self, device: DeviceId) -> Result<Device, Refusal> {
+    fn release(&mut self, device: DeviceId) -> Result<Device, Refusal> {
         let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
         if row.quarantined.is_none() {
             return Err(Refusal::NotQuarantined(device));
@@ -89,6 +95,9 @@ impl Driver {
             let rest: Vec<RefusedUpdate> =
                 row.refused.into_iter().filter(|refused| refused.job != job).collect();
             if row.quarantined.is_some() && rest.len() < MOST_REFUSED {
+                let detail = detail([("name", row.name), ("failed_job", job.to_string())]);
+                let coordinator = Caller::coordinator();
+                self.record(&coordinator, Action::Released, SubjectKind::Device, row.id, detail);
                 self.set_free(row.id, rest);
             } else {
                 self.change_device(row.id, move |row| row.refused = rest);
@@ -119,5 +128,18 @@ impl Driver {
             }
         });
         self.pending.device_changed(device);
+    }
+}
+
+impl By<'_> {
+    /// Lets a device out of quarantine.
+    pub(crate) async fn release(&self, device: DeviceId) -> Result<Device, Refusal> {
+        self.write(move |driver, caller| {
+            let view = driver.release(device)?;
+            let detail = detail([("name", view.name.clone())]);
+            driver.record(caller, Action::Released, SubjectKind::Device, device, detail);
+            Ok(view)
+        })
+        .await
     }
 }

@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use protocol::api::{ChangeKind, JobStatus};
+use protocol::audit::{Action, SubjectKind};
 use protocol::notice::{Notice, NoticeKind};
 use protocol::webhook::{CreatedWebhook, WebhookRequest, WebhookResult};
 use protocol::{DeliveryId, JobId, NoticeId, Timestamp, WebhookId};
 use uuid::Uuid;
 
+use super::by::By;
 use super::{Driver, DriverHandle, Refusal, State};
+use crate::caller::{Detail, detail};
 use crate::clock;
 use crate::store::{DeliveryRow, Entry, StoreError, Told, WebhookRow};
 use crate::telling::{GIVE_UP, MOST_NOTICES, MOST_WAITING, MOST_WEBHOOKS, new_secret, pause_after};
@@ -318,21 +321,6 @@ async fn hand_in(driver: &DriverHandle, webhook: WebhookId, id: DeliveryId, sent
 }
 
 impl DriverHandle {
-    pub(crate) async fn dismiss_notice(&self, id: NoticeId) -> Result<Notice, Refusal> {
-        self.write(move |driver| driver.dismiss(id)).await
-    }
-
-    pub(crate) async fn add_webhook(
-        &self,
-        request: WebhookRequest,
-    ) -> Result<CreatedWebhook, Refusal> {
-        self.write(|driver| driver.add_webhook(request)).await
-    }
-
-    pub(crate) async fn remove_webhook(&self, id: WebhookId) -> Result<(), Refusal> {
-        self.write(move |driver| driver.remove_webhook(id)).await
-    }
-
     /// The address and secret of a webhook.
     pub(crate) async fn webhook(&self, id: WebhookId) -> Result<(String, String), Refusal> {
         self.read(move |driver| {
@@ -350,12 +338,40 @@ impl DriverHandle {
     ) -> Result<(), Refusal> {
         self.write(move |driver| driver.webhook_answered(id, result)).await
     }
+}
 
-    /// Lets a device out of quarantine.
-    pub(crate) async fn release(
+impl By<'_> {
+    pub(crate) async fn dismiss_notice(&self, id: NoticeId) -> Result<Notice, Refusal> {
+        self.write(move |driver, caller| {
+            let notice = driver.dismiss(id)?;
+            let detail = detail([("kind", notice.kind.to_string())]);
+            driver.record(caller, Action::Changed, SubjectKind::Notice, id, detail);
+            Ok(notice)
+        })
+        .await
+    }
+
+    pub(crate) async fn add_webhook(
         &self,
-        device: protocol::DeviceId,
-    ) -> Result<protocol::device::Device, Refusal> {
-        self.write(move |driver| driver.release(device)).await
+        request: WebhookRequest,
+    ) -> Result<CreatedWebhook, Refusal> {
+        self.write(|driver, caller| {
+            // What follows the host may be a secret of the receiver's.
+            let host = host_of(&request.url).unwrap_or_default();
+            let created = driver.add_webhook(request)?;
+            let detail = detail([("host", host)]);
+            driver.record(caller, Action::Added, SubjectKind::Webhook, created.id, detail);
+            Ok(created)
+        })
+        .await
+    }
+
+    pub(crate) async fn remove_webhook(&self, id: WebhookId) -> Result<(), Refusal> {
+        self.write(move |driver, caller| {
+            driver.remove_webhook(id)?;
+            driver.record(caller, Action::Removed, SubjectKind::Webhook, id, Detail::new());
+            Ok(())
+        })
+        .await
     }
 }

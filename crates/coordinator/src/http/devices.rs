@@ -168,9 +168,9 @@ async fn revoke(
 #[utoipa::path(post, path = "/devices/{id}/release", tag = "devices",
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
 async fn release(
-    _: Admin,
+    Admin(caller): Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
 ) -> Answer<Json<Device>> {
-    Ok(Json(shared.driver.release(id).await?))
+    Ok(Json(shared.driver.by(&caller).release(id).await?))
 }

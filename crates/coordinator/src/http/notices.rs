@@ -45,9 +45,9 @@ async fn list(
 #[utoipa::path(post, path = "/notices/{id}/dismiss", tag = "notices",
     params(("id" = NoticeId, Path)), responses((status = 200, body = Notice)))]
 async fn dismiss(
-    _: Admin,
+    Admin(caller): Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<NoticeId>,
 ) -> Answer<Json<Notice>> {
-    Ok(Json(shared.driver.dismiss_notice(id).await?))
+    Ok(Json(shared.driver.by(&caller).dismiss_notice(id).await?))
 }

@@ -31,7 +31,7 @@ async fn list(_: Admin, State(shared): State<Shared>) -> Json<Vec<Webhook>> {
 #[utoipa::path(post, path = "/webhooks", tag = "notices", request_body = WebhookRequest,
     responses((status = 201, body = CreatedWebhook)))]
 async fn create(
-    _: Admin,
+    Admin(caller): Admin,
     State(shared): State<Shared>,
     Body(mut request): Body<WebhookRequest>,
 ) -> Answer<(StatusCode, Json<CreatedWebhook>)> {
@@ -43,7 +43,7 @@ async fn create(
     }
     request.events.sort_unstable();
     request.events.dedup();
-    Ok((StatusCode::CREATED, Json(shared.driver.add_webhook(request).await?)))
+    Ok((StatusCode::CREATED, Json(shared.driver.by(&caller).add_webhook(request).await?)))
 }
 
 /// Forgets a webhook, and what it did not hear yet.
@@ -51,11 +51,11 @@ async fn create(
     params(("id" = WebhookId, Path)),
     responses((status = 204, description = "It hears no more")))]
 async fn remove(
-    _: Admin,
+    Admin(caller): Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<WebhookId>,
 ) -> Answer<StatusCode> {
-    shared.driver.remove_webhook(id).await?;
+    shared.driver.by(&caller).remove_webhook(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

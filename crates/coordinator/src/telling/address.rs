@@ -51,6 +51,11 @@ pub(crate) fn check_url(text: &str) -> Result<Url, AddressFault> {
     }
 }
 
+/// The host of an address that was checked.
+pub(crate) fn host_of(url: &str) -> Option<String> {
+    Url::parse(url).ok()?.host_str().map(str::to_owned)
+}
+
 /// Looks names up, and forgets those of their addresses that a webhook may not reach: a name may be
 /// given another address at any time.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ mod courier;
 mod outbox;
 mod signature;
 
-pub(crate) use address::check_url;
+pub(crate) use address::{check_url, host_of};
 pub(crate) use courier::Courier;
 pub(crate) use outbox::{GIVE_UP, MOST_NOTICES, MOST_WAITING, MOST_WEBHOOKS, pause_after};
 pub(crate) use signature::{check_secret, new_secret};

@@ -1,5 +1,6 @@
 //! Bad updates, and the devices that send them.
 
+use protocol::audit::Action;
 use protocol::codec;
 use protocol::lease::Lease;
 use reqwest::{Method, StatusCode};
@@ -62,6 +63,10 @@ async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
     let text = notices[0]["text"].as_str().unwrap();
     assert!(text.starts_with("bad's Mac gets no work: 3 updates were refused"), "{text}");
 
+    let entries = coordinator.audit().await;
+    let record = &entries.iter().find(|it| it.record.action == Action::Quarantined).unwrap().record;
+    assert_eq!((record.who.as_str(), &record.subject.id), ("coordinator", &bad.id));
+
     // Heartbeats go on; there is no work, after a restart and a new enrolment neither.
     let coordinator = coordinator.restart().await;
     let path = format!("/devices/{}/heartbeat", bad.id);
@@ -102,6 +107,9 @@ async fn an_administrator_releases_a_device() {
     assert_eq!(by_viewer.status(), StatusCode::FORBIDDEN);
     let device = coordinator.post(&path, Value::Null).await;
     assert_eq!(device["quarantined"], Value::Null);
+    let entries = coordinator.audit().await;
+    let released = entries.iter().find(|it| it.record.action == Action::Released).unwrap();
+    assert_eq!(released.record.role, Some(protocol::api::Role::Admin));
     assert_eq!(coordinator.get("/notices").await, json!([]));
     let all = coordinator.get("/notices?all=true").await;
     assert!(all[0]["ended_at"].is_string(), "{all}");

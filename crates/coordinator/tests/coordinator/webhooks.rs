@@ -167,7 +167,10 @@ async fn a_webhook_is_added_shown_without_its_secret_and_removed() {
     }
     insta::assert_json_snapshot!("refused_webhooks", refused);
 
-    let body = json!({ "url": "https://chat.example.com/", "events": ["job_failed"] });
+    let body = json!({
+        "url": "https://chat.example.com/hook?key=hidden",
+        "events": ["job_failed"]
+    });
     let created = coordinator.post("/webhooks", body).await;
     assert!(created["secret"].as_str().unwrap().starts_with("whsec_"));
     let coordinator = coordinator.restart().await;
@@ -177,6 +180,10 @@ async fn a_webhook_is_added_shown_without_its_secret_and_removed() {
     let viewer = coordinator.token("viewer").await;
     let by_viewer = coordinator.request(Method::GET, "/webhooks", &viewer).send().await.unwrap();
     assert_eq!(by_viewer.status(), StatusCode::FORBIDDEN);
+
+    // Who added it is written down; what may be secret in its address is not.
+    let log = serde_json::to_string(&coordinator.audit().await).unwrap();
+    assert!(log.contains("chat.example.com") && !log.contains("key=hidden"), "{log}");
 
     let path = format!("/webhooks/{}", created["id"].as_str().unwrap());
     assert_eq!(coordinator.ask(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
