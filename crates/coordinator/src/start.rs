@@ -156,6 +156,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         lease_seconds: settings.lease_seconds,
         steps,
         courier: courier.clone(),
+        own_certificate: opened.own_certificate.clone(),
         lock: opened.lock,
         ended: driver_ended.clone(),
     };

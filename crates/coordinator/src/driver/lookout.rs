@@ -1,4 +1,7 @@
-//! What the driver looks for by itself: jobs that stand still, a disk that fills up.
+//! What the driver looks for by itself: jobs that stand still, a disk that fills up, a certificate
+//! that ends.
+
+use std::time::Duration;
 
 use protocol::notice::NoticeKind;
 use protocol::{JobId, Timestamp};
@@ -8,6 +11,8 @@ use crate::store::JobRow;
 
 /// The disk is nearly full below this share of it, or below [`LITTLE_ROOM`], whichever is less.
 const LITTLE_SHARE: u64 = 20;
+/// A certificate that ends within this time is told of.
+const SOON: Duration = Duration::from_hours(14 * 24);
 /// Bytes.
 const LITTLE_ROOM: u64 = 2 << 30;
 
@@ -62,6 +67,25 @@ impl Driver {
                 state.stalled.remove(&id);
             }
         });
+    }
+
+    /// Tells of a certificate that ends soon, and that it was renewed.
+    pub(super) fn watch_certificate(&mut self, now: Timestamp) {
+        let certificate = self.own_certificate.as_ref();
+        let Some(ends) = certificate.and_then(|own| own.expires_at()) else { return };
+        let soon = now.after(SOON) >= ends;
+        if soon == self.is_told(NoticeKind::CertificateExpiring, None) {
+            return;
+        }
+        if soon {
+            let text = format!(
+                "the certificate that browsers are shown ends on {ends}: put a renewed one in its \
+                 place; devices do not depend on it"
+            );
+            self.raise(NoticeKind::CertificateExpiring, None, text);
+        } else {
+            self.end_notice(NoticeKind::CertificateExpiring, None);
+        }
     }
 
     /// Tells of a disk with little room, and that it has some again.

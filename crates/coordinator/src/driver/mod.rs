@@ -39,6 +39,7 @@ pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
 use crate::clock;
+use crate::cluster::Current;
 use crate::store::{DeviceRow, JobRow, Loaded, Store, TokenRow};
 use crate::telling::Courier;
 use crate::views::Views;
@@ -73,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) lease_seconds: u32,
     pub(crate) steps: StepContext,
     pub(crate) courier: Courier,
+    pub(crate) own_certificate: Option<Arc<Current>>,
     /// Of the data folder; given up when the driver ends.
     pub(crate) lock: FolderLock,
     /// Cancelled when the driver ends, however it does.
@@ -87,6 +89,7 @@ pub(crate) struct Driver {
     lease_seconds: u32,
     steps: StepContext,
     courier: Courier,
+    own_certificate: Option<Arc<Current>>,
     /// Webhooks to which a delivery is under way.
     under_way: HashSet<WebhookId>,
     handle: DriverHandle,
@@ -137,6 +140,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         lease_seconds: parts.lease_seconds,
         steps: parts.steps,
         courier: parts.courier,
+        own_certificate: parts.own_certificate,
         under_way: HashSet::new(),
         handle: handle.clone(),
         pending: Pending::default(),
@@ -212,6 +216,7 @@ impl Driver {
             self.rounds_at = now.after(if quiet { QUIET_ROUNDS } else { ROUNDS });
             self.find_silent_devices(now);
             self.watch_disk();
+            self.watch_certificate(now);
         }
         if std::mem::take(&mut self.work_may_be_there) {
             self.serve_waiters(now);

@@ -1,5 +1,6 @@
 //! What the coordinator notices by itself, and how it explains why a job doesn't move.
 
+use coordinator::{OwnCertificate, Settings};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,7 +24,7 @@ async fn beat(coordinator: &Coordinator, device: &Device, state: Value) {
 async fn a_job_that_stands_still_is_told_until_it_moves() {
     let folder = TempDir::new().unwrap();
     // Five of these are what a job may stand still before its first lease.
-    let settings = coordinator::Settings { lease_seconds: 1, ..settings(folder.path()) };
+    let settings = Settings { lease_seconds: 1, ..settings(folder.path()) };
     let running = coordinator::start(settings).await.unwrap();
     let coordinator = Coordinator::around(running, folder);
     let id = coordinator.start_job(tiny_job()).await;
@@ -111,4 +112,40 @@ async fn a_disk_that_fills_up_is_told_until_it_has_room() {
     let all = coordinator.get("/notices?all=true").await;
     assert!(all[0]["ended_at"].is_string(), "{all}");
     coordinator.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_told_until_it_is_renewed() {
+    let folder = TempDir::new().unwrap();
+    let files = OwnCertificate {
+        certificate: folder.path().join("lab.crt"),
+        key: folder.path().join("lab.key"),
+    };
+    let write = |days: i64| {
+        let mut params = rcgen::CertificateParams::new(["lab.example".to_owned()]).unwrap();
+        let end = jiff::Timestamp::now().as_second() + days * 86_400;
+        params.not_after =
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(end.unsigned_abs());
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    };
+    let data = TempDir::new().unwrap();
+    let certificate = Some(files.clone());
+
+    write(3);
+    let first = Settings { certificate: certificate.clone(), ..settings(data.path()) };
+    let running = coordinator::start(first).await.unwrap();
+    let coordinator = Coordinator::around(running, data);
+    let (_, told) = (coordinator.get("/events?wait=1").await, coordinator.get("/notices").await);
+    assert_eq!(told[0]["kind"], "certificate_expiring", "{told}");
+    let Coordinator { running, folder: data, .. } = coordinator;
+    running.stop().await;
+
+    write(300);
+    let second = Settings { certificate, ..settings(data.path()) };
+    let coordinator = Coordinator::around(coordinator::start(second).await.unwrap(), data);
+    coordinator.get("/events?wait=1").await;
+    let all = coordinator.get("/notices?all=true").await;
+    assert!(all[0]["ended_at"].is_string(), "{all}");
 }
