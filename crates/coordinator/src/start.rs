@@ -27,9 +27,10 @@ use crate::cluster::{ClusterError, ClusterIdentity, Current, OwnCertificate, ser
 use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
 use crate::evaluate::Trainers;
 use crate::http::{self, Shared};
-use crate::notice::Observer;
+use crate::moment::Observer;
 use crate::points::{Point, Points};
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
+use crate::telling::Courier;
 use crate::views::Views;
 
 /// The file in the data folder with a token for this machine's own commands.
@@ -158,6 +159,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         trainers: trainers.clone(),
         observer,
     };
+    let courier = Courier::new(&settings.name);
     let parts = driver::Parts {
         store: opened.store,
         loaded: opened.loaded,
@@ -166,6 +168,8 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         revision,
         lease_seconds: settings.lease_seconds,
         steps,
+        courier: courier.clone(),
+        own_certificate: opened.own_certificate.clone(),
         lock: opened.lock,
         ended: driver_ended.clone(),
     };
@@ -179,6 +183,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         blobs: opened.blobs,
         sources,
         driver: driver.clone(),
+        courier,
         revision: revisions,
         stopping: stopping.clone(),
         requests: http::Requests::default(),

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use federation::machine::Machine;
+use federation::machine::{Machine, Outlook};
 use protocol::api::{Job, JobStatus, MetricPoint, Round};
 use protocol::device::Device;
+use protocol::notice::Notice;
+use protocol::webhook::Webhook;
 use protocol::{DeviceId, JobId, Timestamp};
 
 use crate::caller::Principal;
@@ -25,6 +27,8 @@ pub(crate) struct JobView {
     pub(crate) rounds: Vec<Round>,
     /// Names of the classes, once the dataset is known.
     pub(crate) classes: Vec<String>,
+    /// For [`crate::explain`].
+    pub(crate) outlook: Outlook,
 }
 
 /// The snapshots.
@@ -34,6 +38,9 @@ pub(crate) struct Views {
     devices: RwLock<BTreeMap<DeviceId, Arc<DeviceRow>>>,
     /// By the BLAKE3 of the token.
     tokens: RwLock<HashMap<[u8; 32], Principal>>,
+    /// The oldest first.
+    notices: RwLock<Vec<Notice>>,
+    webhooks: RwLock<Vec<Webhook>>,
 }
 
 impl Views {
@@ -57,6 +64,20 @@ impl Views {
     /// Who this token is of. Looking a hash up tells nothing about the token it came near to.
     pub(crate) fn principal(&self, token: &str) -> Option<Principal> {
         read(&self.tokens).get(blake3::hash(token.as_bytes()).as_bytes()).cloned()
+    }
+
+    /// Every notice that is kept, the oldest first.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        read(&self.notices).clone()
+    }
+
+    pub(crate) fn webhooks(&self) -> Vec<Webhook> {
+        read(&self.webhooks).clone()
+    }
+
+    pub(crate) fn publish_telling(&self, notices: Vec<Notice>, webhooks: Vec<Webhook>) {
+        *write(&self.notices) = notices;
+        *write(&self.webhooks) = webhooks;
     }
 
     pub(crate) fn publish_job(&self, view: JobView) {
@@ -114,9 +135,16 @@ pub(crate) fn job_view(row: &JobRow, note: Option<&str>) -> JobView {
         model_id,
         model_blake3,
         leases_lost: machine.leases_lost(),
+        stalled: false,
+        explanation: Vec::new(),
     };
     let classes = machine.preparation().map(|preparation| preparation.classes.clone());
-    JobView { job, rounds: machine.history().to_vec(), classes: classes.unwrap_or_default() }
+    JobView {
+        job,
+        rounds: machine.history().to_vec(),
+        classes: classes.unwrap_or_default(),
+        outlook: machine.outlook(),
+    }
 }
 
 fn reason(machine: &Machine, note: Option<&str>) -> Option<String> {

@@ -55,6 +55,13 @@ pub struct HeartbeatAnswer {
     pub lease_held: bool,
 }
 
+/// Why a device gets no work until an administrator releases it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantine {
+    pub since: Timestamp,
+    pub reason: String,
+}
+
 /// A device as `GET /devices` shows it: the kept fields first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
@@ -76,6 +83,9 @@ pub struct Device {
     /// How it came to be, where that is out of the ordinary: wiped, or a copy of another device.
     #[serde(default)]
     pub note: Option<String>,
+    /// Set while it gets no work because of its bad updates.
+    #[serde(default)]
+    pub quarantined: Option<Quarantine>,
 }
 
 /// Answer to `POST /devices/cleanup`.

@@ -121,6 +121,11 @@ impl Blobs {
         Partial::new(self.clone(), hash, key)
     }
 
+    /// How much room the disk has.
+    pub(crate) fn room(&self) -> io::Result<platform::files::Room> {
+        platform::files::room(&self.root)
+    }
+
     /// Removes the blob, where it is stored.
     pub(crate) fn remove(&self, hash: BlobHash) -> io::Result<()> {
         found(fs::remove_file(self.path(hash))).map(|_| ())

@@ -7,6 +7,7 @@ use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
 use protocol::{DeviceId, JobId};
 
+use super::telling::Touched;
 use super::{Driver, FLUSH, RETRY, Refusal, State};
 use crate::clock;
 use crate::points::Point;
@@ -28,6 +29,7 @@ pub(super) struct Pending {
     pub(super) removed_tokens: BTreeMap<String, [u8; 32]>,
     join_codes: BTreeSet<String>,
     pub(super) models: Vec<ModelRow>,
+    pub(super) telling: BTreeSet<Touched>,
     changes: Vec<Change>,
     pub(super) audit: Vec<Record>,
     undo: Vec<Undo>,
@@ -93,6 +95,7 @@ impl Pending {
             || !self.removed_tokens.is_empty()
             || !self.join_codes.is_empty()
             || !self.models.is_empty()
+            || !self.telling.is_empty()
             || !self.changes.is_empty()
             || !self.audit.is_empty()
     }
@@ -174,6 +177,7 @@ impl Driver {
                 .filter_map(|id| self.state.join_codes.get(id).cloned())
                 .collect(),
             models: pending.models.clone(),
+            telling: pending.telling.iter().map(|it| self.state.telling.entry(*it)).collect(),
             changes: std::mem::take(&mut pending.changes),
             audit: std::mem::take(&mut pending.audit),
         }
@@ -198,10 +202,14 @@ impl Driver {
         }
         pending.join_codes.clear();
         pending.models.clear();
+        let telling = !std::mem::take(&mut pending.telling).is_empty();
         for id in &devices {
             if let Some(row) = self.state.devices.get(id) {
                 self.views.publish_device(row.clone());
             }
+        }
+        if telling {
+            self.publish_telling();
         }
         for id in jobs {
             self.match_steps(id);
@@ -215,7 +223,9 @@ impl Driver {
     pub(super) fn publish_job(&mut self, id: JobId) {
         if let Some(row) = self.state.jobs.get(&id) {
             let note = self.running.get(&id).and_then(|step| step.note.as_deref());
-            self.views.publish_job(job_view(row, note));
+            let mut view = job_view(row, note);
+            view.job.stalled = self.state.stalled.contains(&id);
+            self.views.publish_job(view);
         }
     }
 
@@ -237,5 +247,6 @@ impl Driver {
         pending.removed_tokens.clear();
         pending.join_codes.clear();
         pending.models.clear();
+        pending.telling.clear();
     }
 }

@@ -58,7 +58,7 @@ impl Driver {
     }
 
     /// Tells who watches that a device went silent.
-    pub(super) fn notice_silent_devices(&mut self, now: Timestamp) {
+    pub(super) fn find_silent_devices(&mut self, now: Timestamp) {
         let devices = &self.state.devices;
         let silent: Vec<DeviceId> = self
             .state
@@ -124,6 +124,11 @@ impl Driver {
         self.state.sessions.remove(&device);
         self.waiters.retain(|waiter| !waiter.is_of(device));
         self.drop_device_tokens(device);
+        self.end_leases_of(device);
+    }
+
+    /// Gives the seats that the device holds to others.
+    pub(super) fn end_leases_of(&mut self, device: DeviceId) {
         let now = clock::now();
         let jobs = self
             .state

@@ -102,6 +102,9 @@ impl Driver {
     /// The job that the device works for: the one it holds a lease of, else the fairest.
     fn job_for(&self, now: Timestamp, waiter: &Waiter) -> Option<JobId> {
         let device = self.state.devices.get(&waiter.device)?;
+        if device.quarantined.is_some() {
+            return None;
+        }
         let open = || self.state.jobs.values().filter(|row| Self::is_open(row));
         let holding = open().find(|row| row.machine.lease_of(device.id).is_some());
         if let Some(row) = holding {
@@ -127,6 +130,9 @@ impl Driver {
     ) -> Result<ProgressAnswer, Refusal> {
         let now = clock::now();
         self.hear(device, now)?;
+        if self.is_quarantined(device) {
+            return Ok(ProgressAnswer { standing: LeaseStanding::Lost, deadline: now });
+        }
         let job = self.renew(now, lease, device)?;
         self.apply(now, job, Event::Progressed { lease, device, progress })?;
         let held = self.state.jobs.get(&job).and_then(|row| row.machine.lease(lease));
@@ -145,6 +151,9 @@ impl Driver {
         lease: LeaseId,
         device: DeviceId,
     ) -> Result<JobId, Refusal> {
+        if self.is_quarantined(device) {
+            return Err(Refusal::Quarantined);
+        }
         // Leases are of the newest jobs, mostly.
         let jobs: Vec<JobId> = self.state.jobs.keys().rev().copied().collect();
         for job in jobs {
@@ -205,7 +214,13 @@ impl Driver {
                 return Err(Refusal::MissingBlob(blob));
             }
         }
-        let gave = self.apply(now, job, Event::Updated { lease, device, receipt })?;
+        let gave = match self.apply(now, job, Event::Updated { lease, device, receipt }) {
+            Err(Refusal::Rejected(large @ Rejection::Norm { .. })) => {
+                self.refuse_update(lease, device, blob, &large.to_string())?;
+                return Err(large.into());
+            }
+            gave => gave?,
+        };
         let outcome = gave.outcome.unwrap_or(UpdateOutcome::Superseded);
         match outcome {
             UpdateOutcome::Accepted | UpdateOutcome::Duplicate => {}

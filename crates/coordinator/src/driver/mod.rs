@@ -13,10 +13,13 @@ mod handle;
 mod jobs;
 mod join_codes;
 mod leases;
+mod lookout;
+mod quarantine;
 mod refusal;
 mod roster;
 mod steps;
 mod sweep;
+mod telling;
 mod tokens;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -26,7 +29,7 @@ use std::thread;
 use std::time::Duration;
 
 use platform::FolderLock;
-use protocol::{BlobHash, DeviceId, JobId, Timestamp};
+use protocol::{BlobHash, DeviceId, JobId, Timestamp, WebhookId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -41,20 +44,25 @@ pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
 use crate::clock;
+use crate::cluster::Current;
 use crate::store::{JobRow, Loaded, Store, TokenRow};
-use crate::views::{Views, job_view};
+use crate::telling::Courier;
+use crate::views::Views;
 use commit::Pending;
 use join_codes::JoinCodes;
 use leases::Waiter;
 use roster::Devices;
 use steps::RunningStep;
+use telling::Telling;
 
 /// Requests that share one transaction at most.
 const BATCH: usize = 256;
 /// How often what needs no promise (signs of life) is written.
 const FLUSH: Duration = Duration::from_secs(5);
-/// How often the driver looks whether devices went silent.
+/// How often the driver looks whether devices went silent, and how full the disk is.
 const ROUNDS: Duration = Duration::from_secs(10);
+/// As [`ROUNDS`], while no device is there.
+const QUIET_ROUNDS: Duration = Duration::from_mins(1);
 /// After a commit that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -72,6 +80,8 @@ pub(crate) struct Parts {
     pub(crate) revision: watch::Sender<u64>,
     pub(crate) lease_seconds: u32,
     pub(crate) steps: StepContext,
+    pub(crate) courier: Courier,
+    pub(crate) own_certificate: Option<Arc<Current>>,
     /// Of the data folder; given up when the driver ends.
     pub(crate) lock: FolderLock,
     /// Cancelled when the driver ends, however it does.
@@ -85,6 +95,10 @@ pub(crate) struct Driver {
     revision: watch::Sender<u64>,
     lease_seconds: u32,
     steps: StepContext,
+    courier: Courier,
+    own_certificate: Option<Arc<Current>>,
+    /// Webhooks to which a delivery is under way.
+    under_way: HashSet<WebhookId>,
     handle: DriverHandle,
     state: State,
     pending: Pending,
@@ -102,6 +116,7 @@ pub(crate) struct Driver {
     rounds_at: Timestamp,
     /// When all blobs are looked through again.
     look_through_at: Timestamp,
+    started_at: Timestamp,
 }
 
 /// What the database keeps, in memory.
@@ -118,6 +133,9 @@ struct State {
     model_files: HashSet<BlobHash>,
     /// What active devices showed last, to notice who goes silent.
     active: HashSet<DeviceId>,
+    telling: Telling,
+    /// Jobs that a notice says stand still.
+    stalled: HashSet<JobId>,
 }
 
 /// Starts the driver's thread.
@@ -133,6 +151,9 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         revision: parts.revision,
         lease_seconds: parts.lease_seconds,
         steps: parts.steps,
+        courier: parts.courier,
+        own_certificate: parts.own_certificate,
+        under_way: HashSet::new(),
         handle: handle.clone(),
         pending: Pending::default(),
         waiters: VecDeque::new(),
@@ -144,6 +165,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         flush_at: now,
         rounds_at: now,
         look_through_at: now.after(sweep::LOOK_EVERY),
+        started_at: now,
     };
     driver.publish_everything();
     let (ended, lock) = (parts.ended.drop_guard(), parts.lock);
@@ -177,6 +199,7 @@ impl Driver {
             }
             self.look_after(clock::now());
             self.commit();
+            self.send_due(clock::now());
             if stop {
                 self.stop();
                 return;
@@ -199,10 +222,14 @@ impl Driver {
     fn look_after(&mut self, now: Timestamp) {
         if now >= self.retry_at {
             self.tick(now);
+            self.watch_jobs(now);
         }
         if now >= self.rounds_at {
-            self.rounds_at = now.after(ROUNDS);
-            self.notice_silent_devices(now);
+            let quiet = self.state.active.is_empty();
+            self.rounds_at = now.after(if quiet { QUIET_ROUNDS } else { ROUNDS });
+            self.find_silent_devices(now);
+            self.watch_disk();
+            self.watch_certificate(now);
         }
         if now >= self.look_through_at {
             self.look_for_orphans(now);
@@ -217,9 +244,10 @@ impl Driver {
         let ticks = self.state.jobs.values().filter_map(|row| row.machine.deadline()).min();
         let ticks = ticks.map(|at| at.max(self.patient_until).max(self.retry_at));
         let flush = self.pending.owes_flush().then_some(self.flush_at);
-        let rounds = (!self.state.active.is_empty()).then_some(self.rounds_at);
-        let next =
-            [ticks, flush, rounds, Some(self.look_through_at)].into_iter().flatten().min()?;
+        let stall = self.next_stall().map(|at| at.max(self.retry_at));
+        let delivery = self.state.telling.due_at(&self.under_way);
+        let next = [ticks, flush, stall, delivery, Some(self.rounds_at), Some(self.look_through_at)];
+        let next = next.into_iter().flatten().min()?;
         // Never a busy loop, whatever the clock says.
         Some(next.since(clock::now()).max(Duration::from_millis(1)))
     }
@@ -233,8 +261,9 @@ impl Driver {
     }
 
     fn publish_everything(&mut self) {
-        for row in self.state.jobs.values() {
-            self.views.publish_job(job_view(row, None));
+        let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
+        for job in jobs {
+            self.publish_job(job);
         }
         for row in self.state.devices.values() {
             self.views.publish_device(row.clone());
@@ -242,6 +271,7 @@ impl Driver {
         for row in self.state.tokens.values() {
             self.views.publish_token(row.hash, self.state.principal(row));
         }
+        self.publish_telling();
         self.revision.send_replace(self.store.revision());
     }
 }
@@ -253,8 +283,10 @@ impl From<&Loaded> for State {
             devices: loaded.devices.iter().cloned().collect(),
             join_codes: loaded.join_codes.iter().cloned().collect(),
             tokens: loaded.tokens.iter().map(|row| (row.id.clone(), row.clone())).collect(),
+            telling: Telling::from(&loaded.told),
             ..Self::default()
         };
+        state.stalled = state.telling.stalled();
         for row in &loaded.models {
             let newest = state.versions.entry(row.model.name.clone()).or_default();
             *newest = row.model.version.max(*newest);

@@ -2,12 +2,12 @@
 
 use federation::machine::Rejection;
 use protocol::join::JoinCodeState;
-use protocol::{BlobHash, DeviceId, JobId, LeaseId};
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, NoticeId, WebhookId};
 
 use crate::store::StoreError;
 
 /// Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,6 +50,19 @@ pub(crate) enum Refusal {
     WrongJoinCode,
     #[error("{}", super::join_codes::state_words(*.0))]
     JoinCode(JoinCodeState),
+    #[error("device {0} is not in quarantine")]
+    NotQuarantined(DeviceId),
+    #[error(
+        "the device is in quarantine for its bad updates; an administrator releases it \
+         (`constellation device release`)"
+    )]
+    Quarantined,
+    #[error("there is no notice {0}")]
+    UnknownNotice(NoticeId),
+    #[error("there is no webhook {0}")]
+    UnknownWebhook(WebhookId),
+    #[error("there are {0} webhooks, which is the most; remove one first")]
+    TooManyWebhooks(usize),
     #[error("blob {0} is not here, or not as long as the update must be; send its bytes first")]
     MissingBlob(BlobHash),
     #[error("the coordinator is shutting down; try again in a moment")]

@@ -15,7 +15,7 @@ use super::{DriverHandle, Refusal};
 use crate::aggregate::{self, Aggregation};
 use crate::blobs::Blobs;
 use crate::evaluate::Trainers;
-use crate::notice::{Notice, Observer, Phase};
+use crate::moment::{Moment, Observer, Phase};
 use crate::points::Point;
 use crate::register::{self, NewModel};
 use crate::store::StoreError;
@@ -269,7 +269,7 @@ async fn attempt(
         }
         Effect::Aggregate { round, base, updates, seat_rows } => {
             let parameters = parameters(task)?;
-            context.observer.tell(&Notice::Aggregating { job: task.job, round: *round });
+            context.observer.tell(&Moment::Aggregating { job: task.job, round: *round });
             let (blobs, updates, round) = (context.blobs.clone(), updates.clone(), *round);
             let work = Aggregation { base: *base, updates, seat_rows: *seat_rows, parameters };
             let ended = cancel.clone();

@@ -34,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(next_job))
         .routes(routes!(leave))
         .routes(routes!(revoke))
+        .routes(routes!(release))
 }
 
 /// Every enrolled device.
@@ -135,4 +136,15 @@ async fn revoke(
     InPath(id): InPath<DeviceId>,
 ) -> Answer<Json<Device>> {
     Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
+}
+
+/// Lets a device out of quarantine: it gets work again, and what was refused of it is forgotten.
+#[utoipa::path(post, path = "/devices/{id}/release", tag = "devices",
+    params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
+async fn release(
+    Admin(caller): Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+) -> Answer<Json<Device>> {
+    Ok(Json(shared.driver.by(&caller).release(id).await?))
 }

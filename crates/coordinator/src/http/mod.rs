@@ -16,10 +16,12 @@ mod join_codes;
 mod leases;
 mod metrics;
 mod models;
+mod notices;
 mod problem;
 mod serve;
 mod tokens;
 mod under_way;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -52,6 +54,7 @@ use crate::cluster::ClusterIdentity;
 use crate::driver::DriverHandle;
 use crate::points::Points;
 use crate::store::{Reader, StoreError};
+use crate::telling::Courier;
 use crate::views::Views;
 use problem::{Answer, Failure};
 
@@ -73,6 +76,7 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     pub(crate) sources: Arc<Sources>,
     pub(crate) driver: DriverHandle,
+    pub(crate) courier: Courier,
     pub(crate) revision: watch::Receiver<u64>,
     /// Cancelled when long-polls must be answered.
     pub(crate) stopping: CancellationToken,
@@ -137,7 +141,9 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(leases::routes())
         .merge(metrics::routes())
         .merge(models::routes())
-        .merge(tokens::routes());
+        .merge(notices::routes())
+        .merge(tokens::routes())
+        .merge(webhooks::routes());
     let (with_token, mut api) = with_token.split_for_parts();
     describe_token(&mut api);
     let (public, public_api) =

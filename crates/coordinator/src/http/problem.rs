@@ -149,6 +149,13 @@ impl From<Refusal> for Failure {
             Refusal::JoinCode(_) => {
                 Self::new(StatusCode::FORBIDDEN, "join-code-not-open", "Forbidden", words)
             }
+            Refusal::NotQuarantined(_) => Self::conflict("not-quarantined", words),
+            Refusal::Quarantined => {
+                Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)
+            }
+            Refusal::UnknownNotice(_) => Self::not_found("unknown-notice", words),
+            Refusal::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),
+            Refusal::TooManyWebhooks(_) => Self::conflict("too-many-webhooks", words),
             Refusal::MissingBlob(_) => Self::conflict("missing-blob", words),
             Refusal::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "Shutting down", words)
@@ -164,6 +171,7 @@ fn rejected(rejection: &Rejection, words: String) -> Failure {
         Rejection::OtherDevice { .. } => {
             Failure::new(StatusCode::FORBIDDEN, "other-device", "Forbidden", words)
         }
+        Rejection::Norm { .. } => Failure::invalid("bad-update", words).at("blob"),
         Rejection::Fingerprint { .. } => Failure::conflict("fingerprint", words),
         Rejection::NothingToDo | Rejection::Stale { .. } => Failure::conflict("stale", words),
     }

@@ -59,6 +59,9 @@ const VERSION_1: &str = "
         card TEXT NOT NULL,
         UNIQUE (name, version)
     ) STRICT;
+    CREATE TABLE notices (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE webhooks (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE deliveries (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
     CREATE TABLE changes (
         revision INTEGER NOT NULL,
         kind TEXT NOT NULL,

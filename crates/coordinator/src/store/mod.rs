@@ -7,6 +7,7 @@ mod migrations;
 mod reader;
 mod rows;
 mod snapshot;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -24,8 +25,11 @@ use crate::points::Points;
 pub(crate) use audit::MOST_ENTRIES;
 pub(crate) use migrations::KNOWN_VERSION;
 pub(crate) use reader::Reader;
-pub(crate) use rows::{DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, TokenRow};
+pub(crate) use rows::{
+    DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, RefusedUpdate, TokenRow,
+};
 pub(crate) use snapshot::adopt;
+pub(crate) use telling::{DeliveryRow, Entry, Told, WebhookRow};
 
 /// Changes are kept for this many revisions; who asks for older ones starts anew.
 const KEPT_REVISIONS: u64 = 10_000;
@@ -69,6 +73,7 @@ pub(crate) struct Batch {
     pub(crate) removed_tokens: Vec<String>,
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
+    pub(crate) telling: Vec<Entry>,
     /// What the events tell of it.
     pub(crate) changes: Vec<Change>,
     /// What the audit log says of it.
@@ -84,6 +89,7 @@ pub(crate) struct Loaded {
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
+    pub(crate) told: Told,
 }
 
 /// The writer.
@@ -135,6 +141,7 @@ impl Store {
             tokens: reader::tokens(&self.connection)?,
             join_codes: join_codes::read_all(&self.connection)?,
             models: reader::models(&self.connection)?,
+            told: telling::told(&self.connection)?,
         })
     }
 

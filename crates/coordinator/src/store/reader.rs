@@ -168,6 +168,7 @@ fn kind_from(word: &str) -> Result<ChangeKind, StoreError> {
         ChangeKind::Model,
         ChangeKind::Dataset,
         ChangeKind::JoinCode,
+        ChangeKind::Notice,
     ]
     .into_iter()
     .find(|kind| kind_word(*kind) == word)

@@ -2,11 +2,11 @@
 
 use federation::machine::Machine;
 use protocol::api::{Model, Role};
-use protocol::device::{Device, DeviceState, HoldReason};
+use protocol::device::{Device, DeviceState, HoldReason, Quarantine};
 use protocol::enrolment::DeviceRegistration;
 use protocol::fingerprint::Fingerprint;
 use protocol::join::{JoinCodeState, JoinCodeView, JoinHint};
-use protocol::{DeviceId, JobId, Opaque, Timestamp};
+use protocol::{DeviceId, JobId, LeaseId, Opaque, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A job and all that is decided about it.
@@ -41,6 +41,12 @@ pub(crate) struct DeviceRow {
     /// The join code that enrolled it; none for an administrator.
     pub(crate) join_code: Option<String>,
     pub(crate) note: Option<DeviceNote>,
+    /// Set while it gets no work.
+    #[serde(default)]
+    pub(crate) quarantined: Option<Quarantine>,
+    /// Its updates that were refused lately.
+    #[serde(default)]
+    pub(crate) refused: Vec<RefusedUpdate>,
 }
 
 /// How a device came to be, where that is out of the ordinary.
@@ -64,6 +70,14 @@ impl DeviceNote {
     }
 }
 
+/// An update that was refused as a bad one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedUpdate {
+    pub(crate) lease: LeaseId,
+    pub(crate) job: JobId,
+    pub(crate) at: Timestamp,
+}
+
 impl DeviceRow {
     pub(crate) fn new(id: DeviceId, said: DeviceRegistration, now: Timestamp) -> Self {
         Self {
@@ -85,6 +99,8 @@ impl DeviceRow {
             public_key: said.public_key,
             join_code: None,
             note: None,
+            quarantined: None,
+            refused: Vec::new(),
         }
     }
 
@@ -106,6 +122,7 @@ impl DeviceRow {
             fingerprint: self.fingerprint.clone(),
             revoked: self.revoked,
             note: self.note.as_ref().map(DeviceNote::words),
+            quarantined: self.quarantined.clone(),
         }
     }
 }

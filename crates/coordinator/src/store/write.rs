@@ -17,6 +17,7 @@ impl Store {
         self.points.pass(Point::CommitBegun);
         let transaction = self.connection.transaction()?;
         write_rows(&transaction, batch)?;
+        super::telling::write(&transaction, &batch.telling)?;
         write_changes(&transaction, next, &batch.changes)?;
         let mut chain = self.chain;
         audit::append(&transaction, &mut chain, &batch.audit)?;
@@ -120,10 +121,11 @@ pub(super) const fn kind_word(kind: ChangeKind) -> &'static str {
         ChangeKind::Model => "model",
         ChangeKind::Dataset => "dataset",
         ChangeKind::JoinCode => "join_code",
+        ChangeKind::Notice => "notice",
     }
 }
 
-fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
+pub(super) fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value)
         .map_err(|error| StoreError::Unreadable { what, reason: error.to_string() })
 }

@@ -14,16 +14,20 @@ use tempfile::TempDir;
 use crate::device::{Device, update};
 use crate::support::{Coordinator, answer, settings, tiny_job};
 
-/// A mounted memory disk of 2 MB, or why there is none.
-struct SmallDisk {
+/// A mounted memory disk, of 2 MB mostly, or why there is none.
+pub(crate) struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
     fn mount() -> Option<Self> {
+        Self::mount_of("2m")
+    }
+
+    pub(crate) fn mount_of(size: &str) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
             .arg(folder.path())
             .output();
         match mounted {
@@ -40,7 +44,7 @@ impl SmallDisk {
         }
     }
 
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         // What isn't the coordinator's data lies elsewhere.
         let mut settings = settings(&self.folder.path().join("data"));
         settings.sources.uploads = std::env::temp_dir().join("no-uploads");

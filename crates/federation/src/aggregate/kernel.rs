@@ -11,6 +11,8 @@ pub(super) type Weighted<'a> = (&'a [[u8; 4]], f64);
 
 /// Updates whose changes are added to a sum while it is in a register.
 const TOGETHER: usize = 4;
+/// Sums of squares kept apart. Their number decides the bits of the sum, so it is not the machine's.
+const LANES: usize = 16;
 /// The bits of a float but its sign: as whole numbers they are ordered as the float's magnitude,
 /// infinities and what is no number above all.
 const MAGNITUDE: u32 = 0x7fff_ffff;
@@ -22,8 +24,9 @@ pub(super) fn add(sums: &mut [f64], parts: &[Weighted], grid_bits: u32) -> bool 
     Arch::new().dispatch(Add { sums, parts, rounding: rounding(grid_bits) })
 }
 
-/// Whether every value is finite and at most [`MAXIMUM_CHANGE`] in magnitude.
-pub(super) fn within_bounds(words: &[[u8; 4]]) -> bool {
+/// Whether every value is finite and at most [`MAXIMUM_CHANGE`] in magnitude, and the sum of their
+/// squares: the same bits on every machine.
+pub(super) fn check(words: &[[u8; 4]]) -> (bool, f64) {
     Arch::new().dispatch(Check { words })
 }
 
@@ -67,11 +70,30 @@ struct Check<'a> {
 }
 
 impl WithSimd for Check<'_> {
-    type Output = bool;
+    type Output = (bool, f64);
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> bool {
-        largest(self.words) <= MAXIMUM_CHANGE.to_bits()
+    fn with_simd<S: Simd>(self, _: S) -> (bool, f64) {
+        let (mut largest, mut squares) = ([0_u32; LANES], [0.0_f64; LANES]);
+        let (groups, rest) = self.words.as_chunks::<LANES>();
+        for group in groups {
+            measure(group, &mut largest, &mut squares);
+        }
+        let mut last = [[0; 4]; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        measure(&last, &mut largest, &mut squares);
+        let largest = largest.into_iter().max().unwrap_or(0);
+        (largest <= MAXIMUM_CHANGE.to_bits(), squares.iter().sum())
+    }
+}
+
+#[inline(always)]
+fn measure(group: &[[u8; 4]; LANES], largest: &mut [u32; LANES], squares: &mut [f64; LANES]) {
+    for ((word, largest), squares) in group.iter().zip(largest).zip(squares) {
+        let bits = u32::from_le_bytes(*word);
+        *largest = (*largest).max(bits & MAGNITUDE);
+        let value = f64::from(f32::from_bits(bits));
+        *squares += value * value;
     }
 }
 
@@ -176,15 +198,23 @@ mod tests {
         fn bounds_are_those_of_the_floats(bits in proptest::collection::vec(any::<u32>(), 0..40)) {
             let words: Vec<[u8; 4]> = bits.iter().map(|bits| bits.to_le_bytes()).collect();
             let expected = bits.iter().all(|bits| f32::from_bits(*bits).abs() <= MAXIMUM_CHANGE);
-            prop_assert_eq!(within_bounds(&words), expected);
+            prop_assert_eq!(check(&words).0, expected);
+        }
+
+        #[test]
+        fn squares_are_summed(values in proptest::collection::vec(-16.0_f32..=16.0, 0..100)) {
+            let words: Vec<[u8; 4]> = values.iter().map(|value| value.to_le_bytes()).collect();
+            let expected: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+            let actual = check(&words).1;
+            prop_assert!((actual - expected).abs() <= 1e-12 * expected, "{} {}", actual, expected);
         }
     }
 
     #[test]
     fn sixteen_is_within_bounds_and_the_next_float_is_not() {
-        assert!(within_bounds(&[16.0_f32.to_le_bytes(), (-16.0_f32).to_le_bytes()]));
+        assert!(check(&[16.0_f32.to_le_bytes(), (-16.0_f32).to_le_bytes()]).0);
         for value in [16.0_f32.next_up(), f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
-            assert!(!within_bounds(&[value.to_le_bytes()]), "{value}");
+            assert!(!check(&[value.to_le_bytes()]).0, "{value}");
         }
     }
 }

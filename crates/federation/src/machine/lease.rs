@@ -103,10 +103,11 @@ impl Machine {
         if let Some(effects) = run.settled(seat, &receipt, over) {
             return Ok(effects);
         }
-        run.accept(now, lease, seat, receipt).map(|mut effects| {
-            effects.extend(run.close_if_due(&self.settings, now, paused));
-            effects
-        })
+        run.admit(&self.settings, seat, &receipt)?;
+        let mut effects = run.accept(now, lease, seat, receipt);
+        run.gave(now, lease);
+        effects.extend(run.close_if_due(&self.settings, now, paused));
+        Ok(effects)
     }
 }
 
@@ -151,6 +152,7 @@ impl Run {
             seat,
             granted_at: now,
             deadline: now.after(settings.lease_duration()),
+            step: 0,
             stepped: false,
             standing: Standing::Held,
         };
@@ -264,7 +266,7 @@ impl Run {
         match reason {
             ReturnReason::Failed => {
                 self.leases_lost += u64::from(held && stepped);
-                self.round.seats[seat].failures.push(Failure { device, detail });
+                self.round.seats[seat].failures.push(Failure { device, detail, refused: false });
             }
             ReturnReason::Memory => {
                 self.round.short_of_memory.insert(device);
@@ -323,8 +325,7 @@ impl Run {
         lease: LeaseId,
         seat: usize,
         receipt: Receipt,
-    ) -> Result<Vec<Effect>, Rejection> {
-        self.binding.check(&receipt.fingerprint)?;
+    ) -> Vec<Effect> {
         let mut effects = vec![Effect::Outcome(UpdateOutcome::Accepted)];
         if let Some(record) = self.round.leases.get_mut(&lease) {
             let lost = record.standing == (Standing::Lapsed { lost: true });
@@ -343,7 +344,7 @@ impl Run {
         }
         let round = self.round.number;
         effects.extend(update.map(|update| Effect::Accumulate { round, update }));
-        Ok(effects)
+        effects
     }
 
     /// Ends a held lease without its device's doing; `counts` where that is a loss.

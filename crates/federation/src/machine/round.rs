@@ -6,6 +6,7 @@ use protocol::api::Round;
 use protocol::metrics::EvalMetrics;
 use protocol::{BlobHash, Chance, DeviceId, LeaseId, Purpose, Timestamp};
 
+use super::norm::Norms;
 use super::phase::{Binding, Closing, Run, Stage};
 use super::seat::{Earlier, Occupancy, OpenRound, Seat, Standing};
 use super::{Effect, MachineSettings, Preparation, Rejection};
@@ -43,6 +44,9 @@ impl Run {
             seen: std::collections::BTreeMap::new(),
             history: Vec::new(),
             leases_lost: 0,
+            moved_at: now,
+            longest_lease: Duration::ZERO,
+            norms: Norms::default(),
             closing: None,
         };
         run.record(now);
@@ -63,6 +67,8 @@ impl Run {
             examples: 0,
             bytes_up: 0,
             bytes_down: 0,
+            median_norm: None,
+            largest_norm: None,
             model: None,
         });
     }
@@ -220,6 +226,7 @@ impl Run {
         for round in self.history.iter_mut().rev().skip(KEPT_MODELS) {
             round.model = None;
         }
+        self.close_norms();
         let target = settings.spec.run.target_accuracy;
         let reached = validation
             .map(|metrics| metrics.accuracy)
@@ -233,6 +240,7 @@ impl Run {
         let closed = std::mem::replace(&mut self.round, next);
         self.remember(closed);
         self.stage = Stage::Collecting;
+        self.moved_at = now;
         self.record(now);
         Vec::new()
     }
@@ -272,6 +280,7 @@ impl Run {
         since: Timestamp,
         now: Timestamp,
     ) -> Vec<Effect> {
+        self.moved_at = now;
         let opened_at = self.history.last().map_or(since, |round| round.opened_at);
         let still = now.since(since.max(opened_at));
         self.round.closes_at = self.round.closes_at.map(|at| at.after(still));

@@ -104,7 +104,7 @@ pub async fn run(
     };
     let observer = if json {
         // Nobody reading is found out by the first line.
-        Observer::new(|notice| drop(output::json(notice)))
+        Observer::new(|moment| drop(output::json(moment)))
     } else {
         Observer::default()
     };

@@ -31,6 +31,11 @@ enum DeviceCommand {
         #[arg(long, value_name = "N", default_value_t = 30.0)]
         inactive_days: f64,
     },
+    /// Give a device work again that is in quarantine for its bad updates
+    Release {
+        /// As `device list` shows it
+        id: DeviceId,
+    },
 }
 
 pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Result<()> {
@@ -69,12 +74,21 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
             }
             Ok(())
         }
+        DeviceCommand::Release { id } => {
+            let path = format!("/devices/{id}/release");
+            let device: Device = client.post(&path, &serde_json::json!({})).await?;
+            if json {
+                return Ok(output::json(&device)?);
+            }
+            Ok(output::line(format_args!("{} gets work again", device.name))?)
+        }
     }
 }
 
 fn row(device: &Device) -> [String; 8] {
     let state = match (device.state, device.reason) {
         _ if device.revoked => "revoked",
+        _ if device.quarantined.is_some() => "in quarantine",
         (DeviceState::Held, Some(reason)) => reason_words(reason),
         (DeviceState::Held, None) => "held",
         (DeviceState::Waiting, _) => "waiting",

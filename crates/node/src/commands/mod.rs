@@ -21,6 +21,7 @@ mod lifetime;
 mod model;
 mod status_words;
 mod token;
+mod webhook;
 mod worker;
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +52,8 @@ pub enum Command {
     Token(token::TokenArguments),
     /// See who changed what, and check that nobody changed that
     Audit(audit::AuditArguments),
+    /// Tell other programs, such as a chat, what needs attention
+    Webhook(webhook::WebhookArguments),
 }
 
 /// Runs one command to its end; a failure is told in one line on standard error.
@@ -89,6 +92,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::JoinCode(arguments) => join_code::run(arguments, settings).await,
             Command::Token(arguments) => token::run(arguments, settings).await,
             Command::Audit(arguments) => audit::run(arguments, settings).await,
+            Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }
     })
 }

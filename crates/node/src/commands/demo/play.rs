@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use coordinator::{Notice, Phase};
+use coordinator::{Moment, Phase};
 use protocol::api::{Job, JobStatus};
 use protocol::dataset::DatasetEntry;
 use protocol::job::JobSpec;
@@ -224,12 +224,12 @@ impl Play {
             }
             (Role::Coordinator, Said::Line(line)) => {
                 match serde_json::from_str(&line) {
-                    Ok(Notice::Aggregating { round, .. }) => self.see(Sight::Aggregating { round }),
-                    Ok(Notice::Resumed { phase: Phase::Aggregating, .. }) => {
+                    Ok(Moment::Aggregating { round, .. }) => self.see(Sight::Aggregating { round }),
+                    Ok(Moment::Resumed { phase: Phase::Aggregating, .. }) => {
                         self.see(Sight::AggregationResumed)
                     }
                     // Other phases, and the opening line of a restart.
-                    Ok(Notice::Resumed { .. }) | Err(_) => Ok(()),
+                    Ok(Moment::Resumed { .. }) | Err(_) => Ok(()),
                 }
             }
             (role, Said::Ended) => {
