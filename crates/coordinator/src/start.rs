@@ -129,7 +129,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 /// # Errors
 /// See [`StartError`]; nothing runs then.
 pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Running, StartError> {
-    let (folder, name) = (settings.data_dir.clone(), settings.name);
+    let (folder, name) = (settings.data_dir.clone(), settings.name.clone());
     let own = settings.certificate;
     let points = observer.points.clone();
     let (passed, maximum) = (points.clone(), settings.maximum_disk_bytes);

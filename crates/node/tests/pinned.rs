@@ -19,6 +19,8 @@ async fn coordinator(folder: &Path) -> Running {
         listen: "127.0.0.1:0".parse().unwrap(),
         name: "test cluster".to_owned(),
         certificate: None,
+        maximum_disk_bytes: None,
+        backups: None,
         lease_seconds: 60,
         trainer: TrainerCommand { program: "no-such-trainer".into(), args: vec![] },
         sources: Sources { data_dir: None, uploads, hub },

@@ -211,7 +211,7 @@ pub(crate) mod tests {
     }
 
     /// Makes the folder that of an enrolled device.
-    pub(crate) fn enrolled(folder: &Path) {
+    pub(crate) fn enrolled(folder: &Path, pin: Pin) {
         let fingerprint = Fingerprint {
             app: "1".into(),
             burn: "2".into(),
@@ -220,10 +220,11 @@ pub(crate) mod tests {
         };
         let device = crate::test_server::device();
         let token = "secret".into();
+        let mut identity = Identity::load(folder).unwrap();
         let cluster = Cluster {
             id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
             name: "x".into(),
-            pin: Pin::of_public_key(b"x"),
+            pin,
             addresses: vec![],
         };
         let enrolment = Enrolment {
@@ -231,11 +232,11 @@ pub(crate) mod tests {
             token,
             heartbeat_seconds: 30,
             fingerprint,
-            hardware_id: "h".into(),
+            hardware_id: identity.hardware_id().unwrap(),
             instance: 0,
             cluster,
         };
-        Identity::load(folder).unwrap().enrol(Some(enrolment)).unwrap();
+        identity.enrol(Some(enrolment)).unwrap();
     }
 
     #[test]

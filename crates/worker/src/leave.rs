@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use platform::FolderLock;
-use protocol::{DeviceId, Pin};
+use protocol::DeviceId;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -51,7 +51,6 @@ pub enum Farewell {
 pub async fn leave(
     data_dir: &Path,
     coordinator: watch::Receiver<Option<String>>,
-    pin: Option<Pin>,
 ) -> Result<Left, WorkerError> {
     if !data_dir.exists() {
         return Ok(Left { device: None, coordinator: Farewell::NotEnrolled, bytes: 0 });
@@ -65,7 +64,7 @@ pub async fn leave(
     let farewell = match enrolment {
         None => Farewell::NotEnrolled,
         Some(enrolment) => {
-            let client = Client::new(coordinator, pin);
+            let client = Client::new(coordinator, Some(enrolment.cluster.pin));
             client.set_token(Some(enrolment.token));
             say_farewell(&client, enrolment.device).await
         }
@@ -102,6 +101,8 @@ async fn say_farewell(client: &Client, device: DeviceId) -> Farewell {
 mod tests {
     use std::fs;
 
+    use protocol::Pin;
+
     use super::*;
     use crate::identity::tests::enrolled;
     use crate::test_server::{Server, Step, device};
@@ -109,8 +110,8 @@ mod tests {
     #[tokio::test]
     async fn leaving_destroys_the_work_tells_the_coordinator_and_forgets_it() {
         let server = Server::start(vec![Step::answer("204 No Content", "", b"")]).await;
-        let folder = worked_in();
-        let left = leave(folder.path(), known(&server.url), Some(server.pin)).await.unwrap();
+        let folder = worked_in(server.pin);
+        let left = leave(folder.path(), known(&server.url)).await.unwrap();
         let expected = Left { device: Some(device()), coordinator: Farewell::Told, bytes: 100 };
         assert_eq!(left, expected);
         let asked = server.asked();
@@ -118,17 +119,17 @@ mod tests {
         assert_eq!(asked[0].header("authorization"), Some("Bearer secret"));
         assert_eq!(files(folder.path()), ["lock"]);
 
-        let again = leave(folder.path(), known(&server.url), Some(server.pin)).await.unwrap();
+        let again = leave(folder.path(), known(&server.url)).await.unwrap();
         assert_eq!((again.coordinator, again.bytes), (Farewell::NotEnrolled, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn leaving_works_without_the_coordinator_and_says_so() {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let pin = Server::start(vec![]).await.pin;
+        let pin = Pin::of_public_key(b"x");
         for url in [Some(format!("https://{gone}")), None] {
-            let folder = worked_in();
-            let left = leave(folder.path(), watch::channel(url).1, Some(pin)).await.unwrap();
+            let folder = worked_in(pin);
+            let left = leave(folder.path(), watch::channel(url).1).await.unwrap();
             assert!(matches!(left.coordinator, Farewell::NotReached { .. }), "{left:?}");
             assert_eq!(files(folder.path()), ["lock"]);
         }
@@ -137,17 +138,16 @@ mod tests {
     #[tokio::test]
     async fn a_coordinator_that_let_it_go_before_is_no_obstacle() {
         let server = Server::start(vec![Step::answer("401 Unauthorized", "", b"")]).await;
-        let folder = worked_in();
-        let left = leave(folder.path(), known(&server.url), Some(server.pin)).await.unwrap();
+        let folder = worked_in(server.pin);
+        let left = leave(folder.path(), known(&server.url)).await.unwrap();
         assert_eq!(left.coordinator, Farewell::KnewAlready);
     }
 
     #[tokio::test]
     async fn whoever_answers_in_the_coordinator_s_place_is_told_nothing() {
         let other = Server::start(vec![Step::answer("204 No Content", "", b"")]).await;
-        let pin = Server::start(vec![]).await.pin;
-        let folder = worked_in();
-        let left = leave(folder.path(), known(&other.url), Some(pin)).await.unwrap();
+        let folder = worked_in(Pin::of_public_key(b"x"));
+        let left = leave(folder.path(), known(&other.url)).await.unwrap();
         let Farewell::NotReached { reason } = left.coordinator else { panic!("{left:?}") };
         assert!(reason.contains(&other.pin.to_string()), "{reason}");
         assert!(other.asked().is_empty());
@@ -156,10 +156,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_in_work_is_not_left() {
-        let folder = worked_in();
+        let folder = worked_in(Pin::of_public_key(b"x"));
         let _running = FolderLock::take(folder.path()).unwrap();
         let before = files(folder.path());
-        let error = leave(folder.path(), watch::channel(None).1, None).await.unwrap_err();
+        let error = leave(folder.path(), watch::channel(None).1).await.unwrap_err();
         assert!(error.to_string().contains("stop that one"), "{error}");
         assert_eq!(files(folder.path()), before);
     }
@@ -168,15 +168,15 @@ mod tests {
     async fn a_folder_that_never_was_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
         let none = folder.path().join("none");
-        let left = leave(&none, watch::channel(None).1, None).await.unwrap();
+        let left = leave(&none, watch::channel(None).1).await.unwrap();
         assert_eq!(left.coordinator, Farewell::NotEnrolled);
         assert!(!none.exists());
     }
 
     /// A data folder with an enrolment, a key and a file in the cache.
-    fn worked_in() -> tempfile::TempDir {
+    fn worked_in(pin: Pin) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        enrolled(folder.path());
+        enrolled(folder.path(), pin);
         vault::key(folder.path()).unwrap();
         fs::create_dir_all(vault::cache(folder.path())).unwrap();
         fs::write(vault::cache(folder.path()).join("blob"), [0; 100]).unwrap();

@@ -9,7 +9,6 @@ use protocol::{DeviceId, Problem};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::RequestError;
 use crate::cache::{Cache, Quota};
 use crate::client::{Client, NextJob};
 use crate::desk::Desk;
@@ -272,7 +271,6 @@ mod tests {
     #[tokio::test]
     async fn a_revoked_device_destroys_what_it_keeps_and_forgets_its_enrolment() {
         let folder = tempfile::tempdir().unwrap();
-        crate::identity::tests::enrolled(folder.path());
         let before = vault::key(folder.path()).unwrap();
         for place in [vault::cache(folder.path()), vault::desks(folder.path()).join("work")] {
             std::fs::create_dir_all(&place).unwrap();
@@ -281,6 +279,7 @@ mod tests {
         let out = || Step::answer("401 Unauthorized", "", b"");
         // The heartbeat and the question for work: whichever comes first.
         let server = Server::start(vec![out(), out()]).await;
+        crate::identity::tests::enrolled(folder.path(), server.pin);
         let coordinator = watch::channel(Some(server.url.clone())).1;
         let settings = Settings {
             trainer: ready_trainer(),

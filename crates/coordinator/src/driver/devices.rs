@@ -103,7 +103,7 @@ impl Driver {
 
     /// A device goes by itself: its token, its leases and its place in the list.
     pub(super) fn leave(&mut self, device: DeviceId) -> Result<(), Refusal> {
-        if !self.state.devices.contains_key(&device) {
+        if self.state.devices.get(&device).is_none() {
             return Err(Refusal::UnknownDevice(device));
         }
         self.forget(device);

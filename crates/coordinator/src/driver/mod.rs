@@ -246,7 +246,8 @@ impl Driver {
         let flush = self.pending.owes_flush().then_some(self.flush_at);
         let stall = self.next_stall().map(|at| at.max(self.retry_at));
         let delivery = self.state.telling.due_at(&self.under_way);
-        let next = [ticks, flush, stall, delivery, Some(self.rounds_at), Some(self.look_through_at)];
+        let next =
+            [ticks, flush, stall, delivery, Some(self.rounds_at), Some(self.look_through_at)];
         let next = next.into_iter().flatten().min()?;
         // Never a busy loop, whatever the clock says.
         Some(next.since(clock::now()).max(Duration::from_millis(1)))

@@ -15,7 +15,9 @@ use super::{Driver, DriverHandle, Refusal, State};
 use crate::caller::{Detail, detail};
 use crate::clock;
 use crate::store::{DeliveryRow, Entry, StoreError, Told, WebhookRow};
-use crate::telling::{GIVE_UP, MOST_NOTICES, MOST_WAITING, MOST_WEBHOOKS, new_secret, pause_after};
+use crate::telling::{
+    GIVE_UP, MOST_NOTICES, MOST_WAITING, MOST_WEBHOOKS, host_of, new_secret, pause_after,
+};
 
 /// What is to be told, in memory.
 #[derive(Debug, Default)]

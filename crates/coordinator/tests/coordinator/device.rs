@@ -55,11 +55,7 @@ pub(crate) async fn signed_by(coordinator: &Client, key: &str, body: Value) -> V
     try_signed_by(coordinator, key, body).await.unwrap()
 }
 
-async fn try_signed_by(
-    coordinator: &Client,
-    key: &str,
-    mut body: Value,
-) -> reqwest::Result<Value> {
+async fn try_signed_by(coordinator: &Client, key: &str, mut body: Value) -> reqwest::Result<Value> {
     let request = coordinator.request(Method::POST, "/devices/challenge", "");
     let (status, challenge) = try_answer(request).await?;
     assert_eq!(status, StatusCode::OK);

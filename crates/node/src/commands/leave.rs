@@ -2,14 +2,15 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
 use clap::Args;
-use protocol::Pin;
 use tokio::sync::watch;
 use worker::{Farewell, Left};
 
 use super::worker::look;
+use crate::candidates::Candidates;
 use crate::output;
 use crate::settings::{Settings, data_dir};
 
@@ -18,9 +19,6 @@ pub struct LeaveArguments {
     /// The coordinator's address [default: looks on the local network]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
-    /// The pin of its key, as it prints it: nobody else is told
-    #[arg(long)]
-    pin: Option<Pin>,
     /// The worker's folder [default: the system's folder for it]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -44,10 +42,13 @@ pub async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Resul
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
     let (found, coordinator) = watch::channel(url.clone());
     if url.is_none() {
-        look(None, found.clone());
+        // A folder that can't be read names nobody to say farewell to.
+        let known = worker::enrolled_with(&data_dir).ok().flatten();
+        let candidates = Candidates::new(known.as_ref());
+        found.send_replace(candidates.url());
+        look(known.map(|cluster| cluster.id), Arc::new(Mutex::new(candidates)), found.clone());
     }
-    let pin = settings.coordinator_pin.under(arguments.pin.map(Some)).value;
-    let left = worker::leave(&data_dir, coordinator, pin).await?;
+    let left = worker::leave(&data_dir, coordinator).await?;
     drop(found);
     if arguments.json {
         output::json(&left)?;

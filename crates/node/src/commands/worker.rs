@@ -148,7 +148,7 @@ fn lock(candidates: &Mutex<Candidates>) -> MutexGuard<'_, Candidates> {
 
 /// Looks for the coordinator for as long as somebody wants to know, beside the addresses that are
 /// known.
-fn look(
+pub(super) fn look(
     cluster: Option<String>,
     candidates: Arc<Mutex<Candidates>>,
     found: watch::Sender<Option<String>>,

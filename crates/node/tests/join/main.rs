@@ -48,6 +48,8 @@ impl Coordinator {
             },
             data_dir: folder.path().to_owned(),
             certificate: None,
+            maximum_disk_bytes: None,
+            backups: None,
         };
         Self { running: coordinator::start(settings).await.unwrap(), folder }
     }
