@@ -38,19 +38,6 @@ const VERSION_1: &str = "
         device TEXT,
         created_at INTEGER NOT NULL
     ) STRICT;
-    CREATE TABLE join_codes (
-        id TEXT PRIMARY KEY,
-        name TEXT NOT NULL,
-        hint TEXT NOT NULL UNIQUE,
-        proof BLOB NOT NULL UNIQUE,
-        password BLOB NOT NULL,
-        uses INTEGER NOT NULL,
-        maximum_uses INTEGER NOT NULL,
-        tries INTEGER NOT NULL,
-        expires_at INTEGER NOT NULL,
-        created_at INTEGER NOT NULL,
-        revoked INTEGER NOT NULL
-    ) STRICT;
     CREATE TABLE models (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL,
@@ -59,9 +46,6 @@ const VERSION_1: &str = "
         card TEXT NOT NULL,
         UNIQUE (name, version)
     ) STRICT;
-    CREATE TABLE notices (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-    CREATE TABLE webhooks (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-    CREATE TABLE deliveries (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
     CREATE TABLE changes (
         revision INTEGER NOT NULL,
         kind TEXT NOT NULL,
@@ -76,6 +60,22 @@ const VERSION_2: &str = "
     -- Devices of version 1 know no pin of the cluster's: they enrol anew.
     DELETE FROM tokens WHERE role = 'device';
     DELETE FROM devices;
+    CREATE TABLE join_codes (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        hint TEXT NOT NULL UNIQUE,
+        proof BLOB NOT NULL UNIQUE,
+        password BLOB NOT NULL,
+        uses INTEGER NOT NULL,
+        maximum_uses INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        revoked INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE notices (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE webhooks (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE deliveries (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
     CREATE TABLE audit (
         number INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,

@@ -102,7 +102,7 @@ async fn a_folder_is_replaced_only_by_force_and_kept_beside() {
     assert_eq!(std::fs::read(before.join("something")).unwrap(), b"else");
     assert!(!place.join("something").exists());
     let running = coordinator::start(settings(&place)).await.unwrap();
-    let client = Client::new(running.url(), &place);
+    let client = Client::new(running.url(), &place, running.cluster.pin);
     assert_eq!(client.get("/jobs").await.as_array().unwrap().len(), 1);
     running.stop().await;
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
@@ -214,7 +214,7 @@ async fn scheduled_backups_are_made_kept_and_told_of() {
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
     }
     let running = start_with_backups(folder.path(), &backups).await;
-    let client = Client::new(running.url(), &folder.path().join("data"));
+    let client = Client::new(running.url(), &folder.path().join("data"), running.cluster.pin);
     let state = backups_when(&client, |state| !state["last"].is_null()).await;
     assert_eq!((&state["failure"], &state["folder"]), (&Value::Null, &json!(backups)));
     assert!(!state["next_at"].is_null(), "{state}");
@@ -238,7 +238,7 @@ async fn a_scheduled_backup_that_fails_says_why() {
     let file = folder.path().join("a file");
     std::fs::write(&file, "").unwrap();
     let running = start_with_backups(folder.path(), &file.join("backups")).await;
-    let client = Client::new(running.url(), &folder.path().join("data"));
+    let client = Client::new(running.url(), &folder.path().join("data"), running.cluster.pin);
     let state = backups_when(&client, |state| !state["failure"].is_null()).await;
     assert!(state["failure"].as_str().unwrap().contains("a file"), "{state}");
     running.stop().await;

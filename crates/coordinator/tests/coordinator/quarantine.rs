@@ -6,7 +6,7 @@ use protocol::lease::Lease;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::device::{Device, registration, update};
+use crate::device::{Device, register, registration, update};
 use crate::support::{Coordinator, tiny_job};
 
 /// Each partition has a device of its own in quarantine before the honest one comes.
@@ -73,7 +73,7 @@ async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
     let beat = json!({ "state": "waiting" });
     assert_eq!(bad.ask(&coordinator, Method::POST, &path, beat).await.0, StatusCode::OK);
     assert!(bad.next_job(&coordinator, 0).await.is_none());
-    let again = coordinator.post("/devices/register", registration("bad")).await;
+    let (_, again) = register(&coordinator, &coordinator.admin, "bad", registration("bad")).await;
     let bad = Device { token: again["token"].as_str().unwrap().to_owned(), ..bad };
     assert!(bad.next_job(&coordinator, 0).await.is_none());
     let job = coordinator.get(&format!("/jobs/{id}")).await;

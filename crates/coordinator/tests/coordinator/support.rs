@@ -49,7 +49,7 @@ impl Coordinator {
     }
 
     pub(crate) fn around(running: Running, folder: TempDir) -> Self {
-        let client = Client::new(running.url(), folder.path());
+        let client = Client::new(running.url(), folder.path(), running.cluster.pin);
         Self { running, folder, client }
     }
 
@@ -83,9 +83,8 @@ impl Coordinator {
 
 impl Client {
     /// An administrator, by the token that lies in the coordinator's folder.
-    pub(crate) fn new(url: String, folder: &Path) -> Self {
+    pub(crate) fn new(url: String, folder: &Path, pin: Pin) -> Self {
         let admin = std::fs::read_to_string(folder.join("admin-token")).unwrap();
-        let pin = coordinator::pin_of(folder).unwrap().unwrap();
         Self { url, admin, pin, http: client() }
     }
 

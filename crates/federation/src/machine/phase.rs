@@ -81,10 +81,13 @@ pub(super) struct Run {
     pub(super) history: Vec<Round>,
     pub(super) leases_lost: u64,
     /// When a step, an update or a new round came last.
+    #[serde(default)]
     pub(super) moved_at: Timestamp,
     /// Of those that gave an update: from the grant on.
+    #[serde(default)]
     pub(super) longest_lease: Duration,
     /// Of the updates of closed rounds.
+    #[serde(default)]
     pub(super) norms: Norms,
     /// Why the job ends after this round, where not for the count of rounds.
     pub(super) closing: Option<Closing>,

@@ -146,6 +146,7 @@ pub(super) enum Occupancy {
 pub(super) struct Report {
     pub(super) blob: BlobHash,
     pub(super) bytes: u64,
+    #[serde(default)]
     pub(super) norm: f64,
     pub(super) fingerprint: Fingerprint,
     /// Mean training loss; none where it is not a number, for which JSON has no word.
@@ -175,6 +176,7 @@ pub(super) struct LeaseRecord {
     pub(super) granted_at: Timestamp,
     pub(super) deadline: Timestamp,
     /// The last step that was reported.
+    #[serde(default)]
     pub(super) step: u64,
     /// Its first step was reported.
     pub(super) stepped: bool,
