@@ -21,7 +21,7 @@ pub struct WorkerArguments {
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
     /// The pin of its key, as it prints it: nobody else is trusted [default: the join code's]
-    #[arg(long, value_name = "PIN")]
+    #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
     /// A join code: its link, or the code as it is typed; needed once
     #[arg(long, value_name = "CODE", env = "CONSTELLATION_JOIN", hide_env_values = true)]
@@ -196,4 +196,25 @@ fn observer(json: bool, told: CancellationToken) -> Arc<dyn Fn(&Status) + Send +
             told.cancel();
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        worker: WorkerArguments,
+    }
+
+    #[test]
+    fn a_pin_that_begins_with_a_hyphen_is_no_flag() {
+        let pin = Pin::from_bytes([0xfb; 32]);
+        assert!(pin.to_string().starts_with('-'));
+        let line = Line::try_parse_from(["worker", "--pin", &pin.to_string()]).unwrap();
+        assert_eq!(line.worker.pin, Some(pin));
+    }
 }
