@@ -141,14 +141,11 @@ impl Driver {
 
     fn part_with(&mut self, device: DeviceId) {
         self.state.active.remove(&device);
-        self.waiters.retain(|waiter| !waiter.is_of(device));
+        self.waiters.remove(device);
         self.drop_device_tokens(device);
         let now = clock::now();
-        let jobs = self
-            .state
-            .jobs
-            .values()
-            .filter(|row| Self::is_open(row) && row.machine.lease_of(device).is_some());
+        let jobs =
+            self.state.jobs.values().filter(|row| Self::is_open(row) && row.machine.holds(device));
         for job in jobs.map(|row| row.id).collect::<Vec<_>>() {
             if let Err(error) = self.apply(now, job, Event::DeviceGone { device }) {
                 tracing::error!(%job, %device, %error, "a job did not let a device go");

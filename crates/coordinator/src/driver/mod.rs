@@ -15,8 +15,9 @@ mod refusal;
 mod steps;
 mod sweep;
 mod tokens;
+mod waiters;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -39,13 +40,16 @@ use crate::clock;
 use crate::store::{DeviceRow, JobRow, Loaded, Store, TokenRow};
 use crate::views::{Views, job_view};
 use commit::Pending;
-use leases::Waiter;
 use steps::RunningStep;
+use waiters::Waiters;
 
 /// Requests that share one transaction at most.
 const BATCH: usize = 256;
 /// How often what needs no promise (signs of life) is written.
 const FLUSH: Duration = Duration::from_secs(5);
+/// Devices that one flush writes: the driver answers nobody meanwhile, and a fleet's signs of life
+/// in one piece would hold up its heartbeats.
+const FLUSHED_DEVICES: usize = 512;
 /// How often the driver looks whether devices went silent.
 const ROUNDS: Duration = Duration::from_secs(10);
 /// After a commit that failed.
@@ -81,7 +85,7 @@ pub(crate) struct Driver {
     handle: DriverHandle,
     state: State,
     pending: Pending,
-    waiters: VecDeque<Waiter>,
+    waiters: Waiters,
     /// Something changed that may give a waiting device work.
     work_may_be_there: bool,
     running: HashMap<JobId, RunningStep>,
@@ -123,7 +127,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         steps: parts.steps,
         handle: handle.clone(),
         pending: Pending::default(),
-        waiters: VecDeque::new(),
+        waiters: Waiters::default(),
         work_may_be_there: false,
         running: HashMap::new(),
         garbage: HashSet::new(),
@@ -211,8 +215,7 @@ impl Driver {
         for (_, step) in self.running.drain() {
             step.cancel.cancel();
         }
-        self.flush_at = clock::now();
-        self.commit();
+        self.commit_all();
     }
 
     fn publish_everything(&mut self) {
