@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::BlobHash;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use partial::{Partial, UploadFault};
 pub(crate) use writer::BlobWriter;
@@ -22,12 +23,18 @@ use partial::Uploads;
 pub(crate) struct Blobs {
     root: Arc<PathBuf>,
     uploads: Arc<Uploads>,
+    places: Arc<Semaphore>,
 }
+
+/// Uploads that are made durable, hashed or checked at the same time. More would be no faster, and
+/// the database's commits would wait behind them for the disk.
+const PLACES: usize = 4;
 
 impl Blobs {
     /// Takes `root`, making it where it isn't there; what an interrupted write left is removed.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        let blobs = Self { root: Arc::new(root.to_owned()), uploads: Arc::default() };
+        let (root, uploads) = (Arc::new(root.to_owned()), Arc::default());
+        let blobs = Self { root, uploads, places: Arc::new(Semaphore::new(PLACES)) };
         fs::create_dir_all(blobs.partial_folder())?;
         let scratch = blobs.scratch_folder();
         match fs::remove_dir_all(&scratch) {
@@ -35,6 +42,12 @@ impl Blobs {
             Ok(()) | Err(_) => fs::create_dir_all(&scratch)?,
         }
         Ok(blobs)
+    }
+
+    /// Waits for one of the few places for work on whole blobs; it ends with what this gives.
+    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.places.acquire().await.ok()
     }
 
     /// Where the blob lies, or would lie.

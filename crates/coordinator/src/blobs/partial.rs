@@ -126,6 +126,7 @@ impl Partial {
                 break Some(error.into());
             }
         };
+        let _place = self.blobs.place().await;
         let ended = match file.flush().await {
             Ok(()) => file.sync_all().await,
             Err(error) => Err(error),
@@ -148,6 +149,7 @@ impl Partial {
             std::fs::remove_file(&path)?;
             Err(UploadFault::WrongHash { actual })
         };
+        let _place = self.blobs.place().await;
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 }

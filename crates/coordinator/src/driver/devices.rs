@@ -91,8 +91,19 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes over the signs of life that were noted without asking it.
+    pub(super) fn take_heard(&mut self) {
+        for (device, at) in self.views.take_heard() {
+            if let Some(row) = self.state.devices.get_mut(&device) {
+                row.last_seen = row.last_seen.max(at);
+                self.pending.device_heard_of(device);
+            }
+        }
+    }
+
     /// Tells who watches that a device went silent.
     pub(super) fn notice_silent_devices(&mut self, now: Timestamp) {
+        self.take_heard();
         let devices = &self.state.devices;
         let silent: Vec<DeviceId> = self
             .state
@@ -124,6 +135,7 @@ impl Driver {
     }
 
     pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<DeviceId> {
+        self.take_heard();
         let now = clock::now();
         let gone = |row: &&DeviceRow| row.revoked || now.since(row.last_seen) > unheard_for;
         let gone: Vec<DeviceId> =

@@ -38,7 +38,7 @@ pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 use crate::blobs::Blobs;
 use crate::clock;
 use crate::store::{DeviceRow, JobRow, Loaded, Store, TokenRow};
-use crate::views::{Views, job_view};
+use crate::views::{Views, is_active, job_view};
 use commit::Pending;
 use steps::RunningStep;
 use waiters::Waiters;
@@ -136,6 +136,8 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         flush_at: now,
         rounds_at: now,
     };
+    let heard_lately = driver.state.devices.values().filter(|row| is_active(row, now));
+    driver.state.active = heard_lately.map(|row| row.id).collect();
     driver.publish_everything();
     let (ended, lock) = (parts.ended.drop_guard(), parts.lock);
     let thread = thread::Builder::new().name("driver".to_owned()).spawn(move || {
@@ -215,6 +217,7 @@ impl Driver {
         for (_, step) in self.running.drain() {
             step.cancel.cancel();
         }
+        self.take_heard();
         self.commit_all();
     }
 

@@ -99,6 +99,8 @@ fn check_metrics(update: &Update) -> Answer<()> {
 
 /// The update's bytes must be there, as many as the model has parameters, finite and in bounds.
 async fn check_bytes(shared: &Shared, blob: BlobHash, parameters: u64) -> Answer<()> {
+    // Each holds its bytes in memory meanwhile.
+    let _place = shared.blobs.place().await;
     let blobs = shared.blobs.clone();
     let check = move || -> Answer<()> {
         let Some(length) = blobs.length(blob)? else {
