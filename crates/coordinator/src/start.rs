@@ -129,6 +129,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 /// # Errors
 /// See [`StartError`]; nothing runs then.
 pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Running, StartError> {
+    let open_files = platform::process::raise_open_files();
+    tracing::debug!(open_files, "the most that may be open at once");
     let (folder, name) = (settings.data_dir.clone(), settings.name.clone());
     let own = settings.certificate;
     let points = observer.points.clone();

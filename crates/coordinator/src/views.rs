@@ -1,13 +1,13 @@
 //! What the API shows of the driver's memory: snapshots that the driver replaces after each commit
 //! and that handlers read without asking it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use federation::machine::{Machine, Outlook};
 use protocol::api::{Job, JobStatus, MetricPoint, Round};
-use protocol::device::Device;
+use protocol::device::{Device, Heartbeat};
 use protocol::notice::Notice;
 use protocol::webhook::Webhook;
 use protocol::{DeviceId, JobId, Timestamp};
@@ -36,6 +36,10 @@ pub(crate) struct JobView {
 pub(crate) struct Views {
     jobs: RwLock<BTreeMap<JobId, Arc<JobView>>>,
     devices: RwLock<BTreeMap<DeviceId, Arc<DeviceRow>>>,
+    /// Devices whose signs of life the driver has not taken over yet.
+    heard: Mutex<HashSet<DeviceId>>,
+    /// The run of its worker that each device was heard from last.
+    sessions: RwLock<HashMap<DeviceId, String>>,
     /// By the BLAKE3 of the token.
     tokens: RwLock<HashMap<[u8; 32], Principal>>,
     /// The oldest first.
@@ -84,8 +88,48 @@ impl Views {
         write(&self.jobs).insert(view.job.id, Arc::new(view));
     }
 
-    pub(crate) fn publish_device(&self, row: DeviceRow) {
-        write(&self.devices).insert(row.id, Arc::new(row));
+    pub(crate) fn publish_device(&self, mut row: DeviceRow) {
+        let mut devices = write(&self.devices);
+        if let Some(shown) = devices.get(&row.id) {
+            row.last_seen = row.last_seen.max(shown.last_seen);
+        }
+        devices.insert(row.id, Arc::new(row));
+    }
+
+    /// Notes a sign of life that tells nothing else; false where it does, and the driver must hear of
+    /// it. Most of a fleet's heartbeats are such, and none of them waits for a commit to end.
+    pub(crate) fn hear(&self, id: DeviceId, said: &Heartbeat, now: Timestamp) -> bool {
+        let is_known_session = said.session.as_ref().is_none_or(|session| {
+            read(&self.sessions).get(&id).is_some_and(|known| *known == session.id)
+        });
+        let mut devices = write(&self.devices);
+        let Some(row) = devices.get_mut(&id) else { return false };
+        let tells_more = said.lease.is_some()
+            || !is_known_session
+            || (row.state, row.reason) != (said.state, said.reason)
+            || !is_active(row, now);
+        if tells_more {
+            return false;
+        }
+        let row = Arc::make_mut(row);
+        row.last_seen = row.last_seen.max(now);
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        true
+    }
+
+    pub(crate) fn publish_session(&self, id: DeviceId, session: String) {
+        write(&self.sessions).insert(id, session);
+    }
+
+    pub(crate) fn end_session(&self, id: DeviceId) {
+        write(&self.sessions).remove(&id);
+    }
+
+    /// The devices that were noted since this was asked last, and when each was heard of.
+    pub(crate) fn take_heard(&self) -> Vec<(DeviceId, Timestamp)> {
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let devices = read(&self.devices);
+        heard.iter().filter_map(|id| Some((*id, devices.get(id)?.last_seen))).collect()
     }
 
     pub(crate) fn remove_device(&self, id: DeviceId) {
@@ -194,4 +238,47 @@ fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::device::{DeviceState, HoldReason};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn only_a_heartbeat_that_tells_nothing_is_noted_beside_the_driver() {
+        let views = Views::default();
+        let id = DeviceId::from_uuid(Uuid::from_u128(1));
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let registration = json!({
+            "name": "a", "device_type": "mac", "cores": 8, "ram_gb": 16.0, "gpu_available": false,
+            "hardware_id": "h",
+            "fingerprint": { "app": "1", "burn": "2", "backend": "cpu", "hardware": "x" }
+        });
+        let row = DeviceRow::new(id, serde_json::from_value(registration).unwrap(), at(0));
+        let waiting =
+            Heartbeat { state: DeviceState::Waiting, reason: None, lease: None, session: None };
+        assert!(!views.hear(id, &waiting, at(1)), "nobody knows it");
+        views.publish_device(row.clone());
+        assert!(views.hear(id, &waiting, at(10)));
+        assert!(views.hear(id, &waiting, at(9)), "late, and no step back");
+        let held = Heartbeat {
+            state: DeviceState::Held,
+            reason: Some(HoldReason::InUse),
+            ..waiting.clone()
+        };
+        assert!(!views.hear(id, &held, at(20)));
+        let lease = Some(protocol::LeaseId::from_uuid(Uuid::from_u128(2)));
+        assert!(!views.hear(id, &Heartbeat { lease, ..waiting.clone() }, at(20)));
+        assert_eq!(views.take_heard(), [(id, at(10))]);
+        assert!(views.take_heard().is_empty());
+
+        // What the driver shows later is older in this alone.
+        views.publish_device(row);
+        assert_eq!(views.devices(at(10))[0].last_seen, at(10));
+        assert!(!views.hear(id, &waiting, at(1000)), "its coming back is news");
+    }
 }

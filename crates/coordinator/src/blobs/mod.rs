@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use protocol::BlobHash;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use partial::{Partial, UploadFault};
 pub(crate) use room::{NoRoom, Room};
@@ -29,7 +30,12 @@ pub(crate) struct Blobs {
     holds: Arc<AtomicUsize>,
     room: Arc<Room>,
     points: Points,
+    places: Arc<Semaphore>,
 }
+
+/// Uploads that are made durable, hashed or checked at the same time. More would be no faster, and
+/// the database's commits would wait behind them for the disk.
+const PLACES: usize = 4;
 
 impl Blobs {
     /// Takes `root`, making it where it isn't there; what an interrupted write left is removed.
@@ -40,6 +46,7 @@ impl Blobs {
             holds: Arc::default(),
             room: Arc::new(Room::new(root, None)),
             points: Points::default(),
+            places: Arc::new(Semaphore::new(PLACES)),
         };
         fs::create_dir_all(blobs.partial_folder())?;
         let scratch = blobs.scratch_folder();
@@ -74,6 +81,12 @@ impl Blobs {
     /// Whether nothing may be removed.
     pub(crate) fn are_held(&self) -> bool {
         self.holds.load(Ordering::SeqCst) > 0
+    }
+
+    /// Waits for one of the few places for work on whole blobs; it ends with what this gives.
+    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.places.acquire().await.ok()
     }
 
     /// Where the blob lies, or would lie.

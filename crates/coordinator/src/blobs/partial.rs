@@ -139,6 +139,7 @@ impl Partial {
             }
             self.blobs.points.pass(Point::UploadChunk);
         };
+        let _place = self.blobs.place().await;
         let ended = match file.flush().await {
             Ok(()) => file.sync_all().await,
             Err(error) => Err(error),
@@ -163,6 +164,7 @@ impl Partial {
             std::fs::remove_file(&path)?;
             Err(UploadFault::WrongHash { actual })
         };
+        let _place = self.blobs.place().await;
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 }

@@ -1,14 +1,15 @@
 //! A batch: what was decided and is not yet durable, and what follows once it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use federation::machine::Machine;
 use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
-use protocol::{DeviceId, JobId};
+use protocol::{DeviceId, JobId, Timestamp};
 
 use super::telling::Touched;
-use super::{Driver, FLUSH, RETRY, Refusal, State};
+use super::{Driver, FLUSH, FLUSHED_DEVICES, RETRY, Refusal, State};
 use crate::clock;
 use crate::points::Point;
 use crate::store::{Batch, ModelRow, TokenRow};
@@ -37,6 +38,8 @@ pub(super) struct Pending {
     /// Changed in ways that a crash may forget; written with the next flush.
     idle_jobs: BTreeSet<JobId>,
     idle_devices: BTreeSet<DeviceId>,
+    /// The last of the idle devices that were written; the next flush goes on behind it.
+    flushed_to: Option<DeviceId>,
 }
 
 impl Pending {
@@ -87,6 +90,18 @@ impl Pending {
         self.undo.push(Box::new(undo));
     }
 
+    /// The idle devices whose turn it is, at most so many: each comes to its turn, however often
+    /// others are heard of.
+    fn next_idle(&self, most: usize) -> Vec<DeviceId> {
+        let behind = match self.flushed_to {
+            Some(last) => (Bound::Excluded(last), Bound::Unbounded),
+            None => (Bound::Unbounded, Bound::Unbounded),
+        };
+        let idle = &self.idle_devices;
+        let around = idle.range(behind).chain(idle);
+        around.take(most.min(idle.len())).copied().collect()
+    }
+
     fn writes(&self) -> bool {
         !self.jobs.is_empty()
             || !self.devices.is_empty()
@@ -113,17 +128,27 @@ impl Driver {
     /// Ends the batch: writes it, shows it, and answers.
     pub(super) fn commit(&mut self) {
         let now = clock::now();
-        let flush = self.pending.owes_flush() && now >= self.flush_at;
-        let wrote = self.pending.writes() || flush;
+        let due = self.pending.owes_flush() && now >= self.flush_at;
+        if due {
+            self.flush_at = now.after(FLUSH);
+        }
+        self.commit_with(now, due.then_some(FLUSHED_DEVICES));
+    }
+
+    /// Ends the last batch, with everything that a crash might have forgotten.
+    pub(super) fn commit_all(&mut self) {
+        self.commit_with(clock::now(), Some(usize::MAX));
+    }
+
+    /// `flush` is how many idle devices to write with the batch, where it is their time.
+    fn commit_with(&mut self, now: Timestamp, flush: Option<usize>) {
+        let wrote = self.pending.writes() || flush.is_some();
         let outcome = if wrote {
             self.write(flush)
         } else {
             self.publish();
             Ok(())
         };
-        if flush {
-            self.flush_at = now.after(FLUSH);
-        }
         if outcome.is_err() {
             self.retry_at = now.after(RETRY);
         }
@@ -135,13 +160,17 @@ impl Driver {
         }
     }
 
-    fn write(&mut self, flush: bool) -> Result<(), Refusal> {
-        let batch = self.batch(flush);
+    fn write(&mut self, flush: Option<usize>) -> Result<(), Refusal> {
+        let idle = flush.map(|most| self.pending.next_idle(most));
+        let batch = self.batch(idle.as_deref());
         match self.store.commit(&batch) {
             Ok(revision) => {
-                if flush {
+                if let Some(idle) = idle {
                     self.pending.idle_jobs.clear();
-                    self.pending.idle_devices.clear();
+                    for device in &idle {
+                        self.pending.idle_devices.remove(device);
+                    }
+                    self.pending.flushed_to = idle.last().copied();
                 }
                 self.publish();
                 self.revision.send_replace(revision);
@@ -156,12 +185,12 @@ impl Driver {
         }
     }
 
-    fn batch(&mut self, flush: bool) -> Batch {
+    /// `idle` are the idle devices that are written too, and every idle job with them.
+    fn batch(&mut self, idle: Option<&[DeviceId]>) -> Batch {
         let pending = &mut self.pending;
-        let idle_jobs = pending.idle_jobs.iter().filter(|_| flush);
-        let idle_devices = pending.idle_devices.iter().filter(|_| flush);
+        let idle_jobs = pending.idle_jobs.iter().filter(|_| idle.is_some());
         let jobs: BTreeSet<_> = pending.jobs.iter().chain(idle_jobs).collect();
-        let devices: BTreeSet<_> = pending.devices.iter().chain(idle_devices).collect();
+        let devices: BTreeSet<_> = pending.devices.iter().chain(idle.unwrap_or_default()).collect();
         Batch {
             jobs: jobs.into_iter().filter_map(|id| self.state.jobs.get(id).cloned()).collect(),
             devices: devices
@@ -248,5 +277,35 @@ impl Driver {
         pending.join_codes.clear();
         pending.models.clear();
         pending.telling.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn flushes_go_round_so_that_chatty_devices_keep_nobody_from_the_disk() {
+        let device = |n: u128| DeviceId::from_uuid(Uuid::from_u128(n));
+        let mut pending = Pending::default();
+        let mut written = Vec::new();
+        for _ in 0..4 {
+            // The first two are heard of again before every flush.
+            for n in
+                [1, 2, 3, 4, 5].into_iter().filter(|n| *n < 3 || !written.contains(&device(*n)))
+            {
+                pending.device_heard_of(device(n));
+            }
+            let turn = pending.next_idle(2);
+            for device in &turn {
+                pending.idle_devices.remove(device);
+            }
+            pending.flushed_to = turn.last().copied();
+            written.extend(turn);
+        }
+        assert_eq!(written, [1, 2, 3, 4, 5, 1, 2, 1].map(device));
+        assert!(Pending::default().next_idle(usize::MAX).is_empty());
     }
 }

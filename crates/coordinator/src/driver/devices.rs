@@ -57,8 +57,19 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes over the signs of life that were noted without asking it.
+    pub(super) fn take_heard(&mut self) {
+        for (device, at) in self.views.take_heard() {
+            if let Some(row) = self.state.devices.get_mut(&device) {
+                row.last_seen = row.last_seen.max(at);
+                self.pending.device_heard_of(device);
+            }
+        }
+    }
+
     /// Tells who watches that a device went silent.
     pub(super) fn find_silent_devices(&mut self, now: Timestamp) {
+        self.take_heard();
         let devices = &self.state.devices;
         let silent: Vec<DeviceId> = self
             .state
@@ -90,6 +101,7 @@ impl Driver {
     }
 
     pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<RemovedDevice> {
+        self.take_heard();
         let now = clock::now();
         let gone = |row: &&DeviceRow| row.revoked || now.since(row.last_seen) > unheard_for;
         let named = |row: &DeviceRow| RemovedDevice { id: row.id, name: row.name.clone() };
@@ -122,7 +134,8 @@ impl Driver {
     fn part_with(&mut self, device: DeviceId) {
         self.state.active.remove(&device);
         self.state.sessions.remove(&device);
-        self.waiters.retain(|waiter| !waiter.is_of(device));
+        self.views.end_session(device);
+        self.waiters.remove(device);
         self.drop_device_tokens(device);
         self.end_leases_of(device);
     }
@@ -130,11 +143,8 @@ impl Driver {
     /// Gives the seats that the device holds to others.
     pub(super) fn end_leases_of(&mut self, device: DeviceId) {
         let now = clock::now();
-        let jobs = self
-            .state
-            .jobs
-            .values()
-            .filter(|row| Self::is_open(row) && row.machine.lease_of(device).is_some());
+        let jobs =
+            self.state.jobs.values().filter(|row| Self::is_open(row) && row.machine.holds(device));
         for job in jobs.map(|row| row.id).collect::<Vec<_>>() {
             if let Err(error) = self.apply(now, job, Event::DeviceGone { device }) {
                 tracing::error!(%job, %device, %error, "a job did not let a device go");

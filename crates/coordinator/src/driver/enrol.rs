@@ -116,6 +116,7 @@ impl Driver {
 
     pub(super) fn begin_session(&mut self, device: DeviceId, session: Option<Session>) {
         if let Some(session) = session {
+            self.views.publish_session(device, session.id.clone());
             self.state.sessions.insert(device, session.id);
         }
     }

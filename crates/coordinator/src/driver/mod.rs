@@ -21,8 +21,9 @@ mod steps;
 mod sweep;
 mod telling;
 mod tokens;
+mod waiters;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -47,18 +48,21 @@ use crate::clock;
 use crate::cluster::Current;
 use crate::store::{JobRow, Loaded, Store, TokenRow};
 use crate::telling::Courier;
-use crate::views::Views;
+use crate::views::{Views, is_active};
 use commit::Pending;
 use join_codes::JoinCodes;
-use leases::Waiter;
 use roster::Devices;
 use steps::RunningStep;
 use telling::Telling;
+use waiters::Waiters;
 
 /// Requests that share one transaction at most.
 const BATCH: usize = 256;
 /// How often what needs no promise (signs of life) is written.
 const FLUSH: Duration = Duration::from_secs(5);
+/// Devices that one flush writes: the driver answers nobody meanwhile, and a fleet's signs of life
+/// in one piece would hold up its heartbeats.
+const FLUSHED_DEVICES: usize = 512;
 /// How often the driver looks whether devices went silent, and how full the disk is.
 const ROUNDS: Duration = Duration::from_secs(10);
 /// As [`ROUNDS`], while no device is there.
@@ -102,7 +106,7 @@ pub(crate) struct Driver {
     handle: DriverHandle,
     state: State,
     pending: Pending,
-    waiters: VecDeque<Waiter>,
+    waiters: Waiters,
     /// Something changed that may give a waiting device work.
     work_may_be_there: bool,
     running: HashMap<JobId, RunningStep>,
@@ -156,7 +160,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         under_way: HashSet::new(),
         handle: handle.clone(),
         pending: Pending::default(),
-        waiters: VecDeque::new(),
+        waiters: Waiters::default(),
         work_may_be_there: false,
         running: HashMap::new(),
         garbage: HashSet::new(),
@@ -167,6 +171,8 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         look_through_at: now.after(sweep::LOOK_EVERY),
         started_at: now,
     };
+    let heard_lately = driver.state.devices.values().filter(|row| is_active(row, now));
+    driver.state.active = heard_lately.map(|row| row.id).collect();
     driver.publish_everything();
     let (ended, lock) = (parts.ended.drop_guard(), parts.lock);
     let thread = thread::Builder::new().name("driver".to_owned()).spawn(move || {
@@ -257,8 +263,8 @@ impl Driver {
         for (_, step) in self.running.drain() {
             step.cancel.cancel();
         }
-        self.flush_at = clock::now();
-        self.commit();
+        self.take_heard();
+        self.commit_all();
     }
 
     fn publish_everything(&mut self) {

@@ -117,6 +117,8 @@ async fn check_bytes(
     blob: BlobHash,
     parameters: u64,
 ) -> Answer<Result<f64, BadUpdate>> {
+    // Each holds its bytes in memory meanwhile.
+    let _place = shared.blobs.place().await;
     let blobs = shared.blobs.clone();
     let check = move || -> Answer<Result<f64, BadUpdate>> {
         let Some(length) = blobs.length(blob)? else {

@@ -353,7 +353,12 @@ impl Process {
             }
         });
         let Ok(url) = url.await else { return Err(child.wait().await.unwrap()) };
-        Ok(Self { child, client: Client::new(url, &folder, coordinator::pin_of(&folder).unwrap().unwrap()), said, passings })
+        Ok(Self {
+            child,
+            client: Client::new(url, &folder, coordinator::pin_of(&folder).unwrap().unwrap()),
+            said,
+            passings,
+        })
     }
 
     async fn passed(mut self) -> BTreeMap<Point, u32> {

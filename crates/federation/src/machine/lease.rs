@@ -7,7 +7,7 @@ use protocol::lease::{Lease, ReturnReason, UpdateOutcome};
 use protocol::{DeviceId, LeaseId, Timestamp};
 
 use super::phase::{Ending, Phase, Run, Stage};
-use super::seat::{Failure, LeaseRecord, Occupancy, Report, Seat, Standing};
+use super::seat::{Earlier, Failure, LeaseRecord, Occupancy, Report, Seat, Standing};
 use super::{Effect, Machine, MachineSettings, Receipt, Rejection, unknown};
 
 /// A device that failed a seat is kept from it while another that was heard of within this many
@@ -184,17 +184,15 @@ impl Run {
             return Some(record.seat);
         }
         let last_round = self.round.number.saturating_sub(1);
-        let had = |seat: &Seat| {
-            self.earlier.values().any(|earlier| {
-                earlier.device == device
-                    && earlier.round == last_round
-                    && earlier.partition == seat.partition
-            })
-        };
+        let of_last_round =
+            |earlier: &&Earlier| earlier.device == device && earlier.round == last_round;
+        let had: Vec<u32> =
+            self.earlier.values().filter(of_last_round).map(|earlier| earlier.partition).collect();
         let open = self.round.seats.iter().enumerate().filter(|(_, seat)| {
             seat.occupancy == Occupancy::Open && self.may_try(settings, seat, device, now)
         });
-        open.min_by_key(|(index, seat)| (!had(seat), *index)).map(|(index, _)| index)
+        open.min_by_key(|(index, seat)| (!had.contains(&seat.partition), *index))
+            .map(|(index, _)| index)
     }
 
     fn may_try(

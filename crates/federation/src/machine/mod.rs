@@ -19,11 +19,11 @@ mod event;
 mod lease;
 mod norm;
 mod outlook;
-mod pace;
 mod phase;
 mod refused;
 mod round;
 mod seat;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -35,8 +35,8 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Effect, Event, Partition, Preparation, Receipt, Rejection, WeightedUpdate};
 pub use outlook::{OpenSeats, Outlook};
-pub(crate) use pace::words as duration_words;
 use phase::{Ending, Phase, Run, Stage};
+pub(crate) use stall::words as duration_words;
 
 /// What a machine is made for; it never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

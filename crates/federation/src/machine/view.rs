@@ -137,6 +137,22 @@ impl Machine {
         }
     }
 
+    /// Whether there is a seat that some device might get now. Cheaper than asking for each.
+    pub fn has_open_seat(&self) -> bool {
+        match &self.phase {
+            Phase::Running(run) if self.paused.is_none() => {
+                run.stage == Stage::Collecting
+                    && run.round.seats.iter().any(|seat| seat.occupancy == Occupancy::Open)
+            }
+            Phase::Running(_) | Phase::Pending | Phase::Preparing | Phase::Finished { .. } => false,
+        }
+    }
+
+    /// Whether the device holds a lease.
+    pub fn holds(&self, device: DeviceId) -> bool {
+        self.phase.run().is_some_and(|run| run.round.held_by(device).is_some())
+    }
+
     /// The lease that the device holds.
     pub fn lease_of(&self, device: DeviceId) -> Option<Lease> {
         let run = self.phase.run()?;
