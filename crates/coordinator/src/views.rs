@@ -243,6 +243,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use protocol::device::{DeviceState, HoldReason};
+    use protocol::enrolment::Session;
     use serde_json::json;
     use uuid::Uuid;
 
@@ -255,7 +256,7 @@ mod tests {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         let registration = json!({
             "name": "a", "device_type": "mac", "cores": 8, "ram_gb": 16.0, "gpu_available": false,
-            "hardware_id": "h",
+            "hardware_id": "h", "public_key": "", "challenge": "", "signature": "",
             "fingerprint": { "app": "1", "burn": "2", "backend": "cpu", "hardware": "x" }
         });
         let row = DeviceRow::new(id, serde_json::from_value(registration).unwrap(), at(0));
@@ -273,6 +274,11 @@ mod tests {
         assert!(!views.hear(id, &held, at(20)));
         let lease = Some(protocol::LeaseId::from_uuid(Uuid::from_u128(2)));
         assert!(!views.hear(id, &Heartbeat { lease, ..waiting.clone() }, at(20)));
+        let session = Some(Session { id: "run".into(), after: vec![] });
+        let of_a_run = Heartbeat { session, ..waiting.clone() };
+        assert!(!views.hear(id, &of_a_run, at(20)), "the driver knows whether it may go on");
+        views.publish_session(id, "run".into());
+        assert!(views.hear(id, &of_a_run, at(10)));
         assert_eq!(views.take_heard(), [(id, at(10))]);
         assert!(views.take_heard().is_empty());
 
