@@ -1,6 +1,7 @@
 # Every way in. `make` lists them; CARGO_TARGET_DIR, DATASET and ARGS are taken from the environment or the command line.
 DATASET ?= synthetic
 ARGS ?=
+PYTHON ?= python3
 
 # The real corpora lie beside the checkout on the machines that have them; elsewhere tests say what they skip.
 ifndef CONSTELLATION_DATA_DIR
@@ -10,7 +11,7 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-wgpu lint check-macos bench fmt
+.PHONY: help setup demo test test-wgpu lint check-macos bench bench-load fmt
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -47,7 +48,13 @@ check-macos: ## type-check every crate for macOS, from any system
 	scripts/check_macos.sh
 
 bench: ## run the benchmarks (criterion); ARGS go to them
-	cargo bench --locked --workspace --bench '*' -- $(ARGS)
+	cargo bench --locked -p engine -p federation --bench '*' -- $(ARGS)
+
+bench-load: ## load one coordinator with 10,000 devices (5 minutes, 5 GB of disk), then Flower's SuperLink where flwr is installed
+	@scripts/setup.sh build
+	cargo bench --locked -p cli --bench load -- $(ARGS)
+	@if $(PYTHON) -c 'import flwr' 2>/dev/null; then $(PYTHON) bench/flower_superlink.py; \
+	  else echo "skipped: Flower's SuperLink: pip install -r bench/requirements.txt, and PYTHON=… if not python3"; fi
 
 fmt: ## format the code
 	cargo fmt

@@ -20,7 +20,7 @@ layers = [{ kind = "embedding_bag", dimension = 8 }, { kind = "linear", outputs 
 [data]
 partitions = 6
 [plan]
-local_epochs = 60
+local_epochs = 30
 [run]
 rounds = 8
 "#;

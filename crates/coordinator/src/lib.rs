@@ -8,26 +8,33 @@
 //! ```
 
 mod aggregate;
+pub mod backup;
 mod blobs;
 mod caller;
+mod challenge;
 mod clock;
 mod cluster;
 mod credential;
 mod driver;
 mod evaluate;
+mod explain;
 mod http;
-mod notice;
+mod moment;
+mod points;
 pub mod prepare;
 mod register;
 mod start;
 mod store;
+mod telling;
 mod views;
 
+pub use backup::BackupSchedule;
 pub use caller::Principal;
 pub use cluster::{ClusterError, ClusterIdentity, OwnCertificate, pin_of};
 pub use data::{HubSettings, Sources};
 pub use http::{InvalidOrigin, Origin};
-pub use notice::{Notice, Observer, Phase};
+pub use moment::{Moment, Observer, Phase};
+pub use points::{Point, Points};
 pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, Running, Settings, StartError, start, start_observed,
 };

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Blobs;
 use crate::driver::{Say, StepContext, StepFault, blocking};
+use crate::points::Point;
 
 /// A load tells how far it is this often.
 const SAY: Duration = Duration::from_millis(500);
@@ -111,6 +112,7 @@ pub(crate) async fn prepare(
         store(&loaded.blobs, &prepared, &ended)
     });
     let divided = divided.await?;
+    context.observer.points.pass(Point::ShardsStored);
     let base = initialize(context, job, &divided.spec, cancel).await?;
     Ok(Preparation { base, ..divided })
 }

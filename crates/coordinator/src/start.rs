@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use axum::Router;
@@ -19,22 +19,25 @@ use tokio_util::sync::CancellationToken;
 use trainer::TrainerCommand;
 use uuid::Uuid;
 
-use crate::blobs::{Blobs, is_full};
+use crate::backup::{BLOBS_FOLDER, BackupSchedule, DATABASE_FILE, ScheduleState, Scheduled};
+use crate::blobs::{Blobs, Room, is_full};
 use crate::caller::{Caller, Principal, Who, detail};
+use crate::challenge::Challenges;
 use crate::clock;
 use crate::cluster::{ClusterError, ClusterIdentity, Current, OwnCertificate, server_config};
 use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
 use crate::evaluate::Trainers;
 use crate::http::{self, Origin, Shared};
-use crate::notice::Observer;
+use crate::moment::Observer;
+use crate::points::{Point, Points};
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
+use crate::telling::Courier;
 use crate::views::Views;
 
 /// The file in the data folder with a token for this machine's own commands.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 /// The file in the data folder with the coordinator's URL; written at every start.
 pub const ADDRESS_FILE: &str = "address";
-const DATABASE_FILE: &str = "constellation.db";
 
 /// What a coordinator is made of.
 #[derive(Debug, Clone)]
@@ -54,6 +57,10 @@ pub struct Settings {
     pub sources: Sources,
     /// Pages of these origins may ask, with a token; usually none.
     pub allow_origins: Vec<Origin>,
+    /// The most that it stores in its data folder, in bytes; none where the disk's end is the limit.
+    pub maximum_disk_bytes: Option<u64>,
+    /// Backups that it makes by itself.
+    pub backups: Option<BackupSchedule>,
 }
 
 /// Why a coordinator can't start.
@@ -125,10 +132,19 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 /// # Errors
 /// See [`StartError`]; nothing runs then.
 pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Running, StartError> {
-    let (folder, name) = (settings.data_dir.clone(), settings.name);
+    let open_files = platform::process::raise_open_files();
+    tracing::debug!(open_files, "the most that may be open at once");
+    let (folder, name) = (settings.data_dir.clone(), settings.name.clone());
     let own = settings.certificate;
-    let prepared = tokio::task::spawn_blocking(move || open(&folder, &name, own)).await;
+    let points = observer.points.clone();
+    let (passed, maximum) = (points.clone(), settings.maximum_disk_bytes);
+    let prepared =
+        tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &passed)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
+    // This process has the folder to itself now. What can't be removed does no harm.
+    if let Err(error) = settings.sources.remove_halves() {
+        tracing::warn!(%error, "could not tidy up the datasets");
+    }
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr();
     let address =
@@ -148,6 +164,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         trainers: trainers.clone(),
         observer,
     };
+    let courier = Courier::new(&settings.name);
     let parts = driver::Parts {
         store: opened.store,
         loaded: opened.loaded,
@@ -156,27 +173,42 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         revision,
         lease_seconds: settings.lease_seconds,
         steps,
+        courier: courier.clone(),
+        own_certificate: opened.own_certificate.clone(),
         lock: opened.lock,
         ended: driver_ended.clone(),
     };
     let (driver, driver_thread) = driver::spawn(parts).map_err(StartError::Thread)?;
     let shared = Shared(Arc::new(http::Parts {
         cluster: opened.cluster.clone(),
+        address,
+        challenges: Challenges::new(rand::random()),
         views,
         reader: opened.reader,
         blobs: opened.blobs,
         sources,
         driver: driver.clone(),
+        courier,
         revision: revisions,
         stopping: stopping.clone(),
         requests: http::Requests::default(),
         failures: http::Failures::default(),
-        cookie: http::CookieNames::new(&opened.cluster_id),
+        cookie: http::CookieNames::new(&opened.cluster.id),
         origins: settings.allow_origins,
+        points: points.clone(),
+        data_dir: settings.data_dir.clone(),
+        backups: Mutex::new(ScheduleState::default()),
     }));
+    if let Some(schedule) = settings.backups {
+        let scheduled =
+            Scheduled::new(schedule, shared.backup_source(), driver.clone(), points.clone());
+        let (shared, stopping) = (shared.clone(), stopping.clone());
+        tokio::spawn(async move { scheduled.run(&shared.backups, stopping).await });
+    }
     let router = http::router(shared);
     write_address(&settings.data_dir, address)?;
     write_down_start(&driver, &opened.cluster.id, address, &settings.data_dir).await?;
+    points.pass(Point::AddressWritten);
     let server = tokio::spawn(http::serve(listener, router.clone(), tls, stopping.clone()));
     if let Some(own) = opened.own_certificate {
         let stopping = stopping.clone();
@@ -255,7 +287,13 @@ struct Opened {
     own_certificate: Option<Arc<Current>>,
 }
 
-fn open(folder: &Path, name: &str, own: Option<OwnCertificate>) -> Result<Opened, StartError> {
+fn open(
+    folder: &Path,
+    name: &str,
+    own: Option<OwnCertificate>,
+    maximum: Option<u64>,
+    points: &Points,
+) -> Result<Opened, StartError> {
     let lock = FolderLock::take(folder).map_err(|error| match error {
         LockError::Taken { folder } => StartError::DataDirLocked { folder },
         LockError::Io { folder, source } => unwritable(&folder)(source),
@@ -270,10 +308,12 @@ fn open(folder: &Path, name: &str, own: Option<OwnCertificate>) -> Result<Opened
             StartError::Database { folder: folder.to_owned(), reason: error.to_string() }
         }
     };
-    let mut store = Store::open(&path).map_err(broken)?;
+    let mut store = Store::open(&path).map_err(broken)?.with_points(points.clone());
+    points.pass(Point::DatabaseOpened);
     let mut loaded = store.load(&Uuid::now_v7().to_string()).map_err(broken)?;
-    let blobs = Blobs::open(&folder.join("blobs")).map_err(unwritable(folder))?;
-    keep_own_token(folder, &mut store, &mut loaded, &broken)?;
+    let blobs = Blobs::open(&folder.join(BLOBS_FOLDER)).map_err(unwritable(folder))?;
+    let blobs = blobs.with_points(points.clone()).with_room(Room::new(folder, maximum));
+    keep_own_token(folder, &mut store, &mut loaded, points, &broken)?;
     let enrolled = loaded.devices.len();
     let cluster = ClusterIdentity::open(folder, &loaded.cluster_id, name, enrolled)?;
     let own_certificate = own.map(Current::load).transpose()?.map(Arc::new);
@@ -297,6 +337,7 @@ fn keep_own_token(
     folder: &Path,
     store: &mut Store,
     loaded: &mut Loaded,
+    points: &Points,
     broken: &impl Fn(StoreError) -> StartError,
 ) -> Result<(), StartError> {
     let file = folder.join(ADMIN_TOKEN_FILE);
@@ -317,6 +358,7 @@ fn keep_own_token(
     store.commit(&batch).map_err(broken)?;
     loaded.tokens.retain(|row| !replaced.contains(&row.id));
     loaded.tokens.push(row);
+    points.pass(Point::OwnTokenStored);
     platform::files::write_private(&file, text.token.as_bytes()).map_err(unwritable(folder))
 }
 

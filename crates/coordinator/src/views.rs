@@ -1,13 +1,15 @@
 //! What the API shows of the driver's memory: snapshots that the driver replaces after each commit
 //! and that handlers read without asking it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use federation::machine::Machine;
+use federation::machine::{Machine, Outlook};
 use protocol::api::{Job, JobStatus, MetricPoint, Round};
-use protocol::device::Device;
+use protocol::device::{Device, Heartbeat};
+use protocol::notice::Notice;
+use protocol::webhook::Webhook;
 use protocol::{DeviceId, JobId, Timestamp};
 
 use crate::credential::Credential;
@@ -16,7 +18,7 @@ use crate::store::{DeviceRow, JobRow};
 /// Seconds between two heartbeats.
 pub(crate) const HEARTBEAT_SECONDS: u32 = 30;
 /// A device is offline when this many heartbeats in a row didn't come.
-const MISSED_HEARTBEATS: u32 = 3;
+pub(crate) const MISSED_HEARTBEATS: u32 = 3;
 
 /// A job as it was after the last commit.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct JobView {
     pub(crate) rounds: Vec<Round>,
     /// Names of the classes, once the dataset is known.
     pub(crate) classes: Vec<String>,
+    /// For [`crate::explain`].
+    pub(crate) outlook: Outlook,
 }
 
 /// The snapshots.
@@ -32,8 +36,15 @@ pub(crate) struct JobView {
 pub(crate) struct Views {
     jobs: RwLock<BTreeMap<JobId, Arc<JobView>>>,
     devices: RwLock<BTreeMap<DeviceId, Arc<DeviceRow>>>,
-    /// Tokens and sessions, by the BLAKE3 of what is shown.
+    /// Devices whose signs of life the driver has not taken over yet.
+    heard: Mutex<HashSet<DeviceId>>,
+    /// The run of its worker that each device was heard from last.
+    runs: RwLock<HashMap<DeviceId, String>>,
+    /// Tokens and sessions of people, by the BLAKE3 of what is shown.
     credentials: RwLock<HashMap<[u8; 32], Arc<Credential>>>,
+    /// The oldest first.
+    notices: RwLock<Vec<Notice>>,
+    webhooks: RwLock<Vec<Webhook>>,
 }
 
 impl Views {
@@ -59,12 +70,66 @@ impl Views {
         read(&self.credentials).get(hash).cloned()
     }
 
+    /// Every notice that is kept, the oldest first.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        read(&self.notices).clone()
+    }
+
+    pub(crate) fn webhooks(&self) -> Vec<Webhook> {
+        read(&self.webhooks).clone()
+    }
+
+    pub(crate) fn publish_telling(&self, notices: Vec<Notice>, webhooks: Vec<Webhook>) {
+        *write(&self.notices) = notices;
+        *write(&self.webhooks) = webhooks;
+    }
+
     pub(crate) fn publish_job(&self, view: JobView) {
         write(&self.jobs).insert(view.job.id, Arc::new(view));
     }
 
-    pub(crate) fn publish_device(&self, row: DeviceRow) {
-        write(&self.devices).insert(row.id, Arc::new(row));
+    pub(crate) fn publish_device(&self, mut row: DeviceRow) {
+        let mut devices = write(&self.devices);
+        if let Some(shown) = devices.get(&row.id) {
+            row.last_seen = row.last_seen.max(shown.last_seen);
+        }
+        devices.insert(row.id, Arc::new(row));
+    }
+
+    /// Notes a sign of life that tells nothing else; false where it does, and the driver must hear of
+    /// it. Most of a fleet's heartbeats are such, and none of them waits for a commit to end.
+    pub(crate) fn hear(&self, id: DeviceId, said: &Heartbeat, now: Timestamp) -> bool {
+        let is_known_session = said.session.as_ref().is_none_or(|session| {
+            read(&self.runs).get(&id).is_some_and(|known| *known == session.id)
+        });
+        let mut devices = write(&self.devices);
+        let Some(row) = devices.get_mut(&id) else { return false };
+        let tells_more = said.lease.is_some()
+            || !is_known_session
+            || (row.state, row.reason) != (said.state, said.reason)
+            || !is_active(row, now);
+        if tells_more {
+            return false;
+        }
+        let row = Arc::make_mut(row);
+        row.last_seen = row.last_seen.max(now);
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        true
+    }
+
+    pub(crate) fn publish_session(&self, id: DeviceId, session: String) {
+        write(&self.runs).insert(id, session);
+    }
+
+    pub(crate) fn end_session(&self, id: DeviceId) {
+        write(&self.runs).remove(&id);
+    }
+
+    /// The devices that were noted since this was asked last, and when each was heard of.
+    pub(crate) fn take_heard(&self) -> Vec<(DeviceId, Timestamp)> {
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let devices = read(&self.devices);
+        heard.iter().filter_map(|id| Some((*id, devices.get(id)?.last_seen))).collect()
     }
 
     pub(crate) fn remove_device(&self, id: DeviceId) {
@@ -114,9 +179,16 @@ pub(crate) fn job_view(row: &JobRow, note: Option<&str>) -> JobView {
         model_id,
         model_blake3,
         leases_lost: machine.leases_lost(),
+        stalled: false,
+        explanation: Vec::new(),
     };
     let classes = machine.preparation().map(|preparation| preparation.classes.clone());
-    JobView { job, rounds: machine.history().to_vec(), classes: classes.unwrap_or_default() }
+    JobView {
+        job,
+        rounds: machine.history().to_vec(),
+        classes: classes.unwrap_or_default(),
+        outlook: machine.outlook(),
+    }
 }
 
 fn reason(machine: &Machine, note: Option<&str>) -> Option<String> {
@@ -166,4 +238,53 @@ fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::device::{DeviceState, HoldReason};
+    use protocol::enrolment::Session;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn only_a_heartbeat_that_tells_nothing_is_noted_beside_the_driver() {
+        let views = Views::default();
+        let id = DeviceId::from_uuid(Uuid::from_u128(1));
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let registration = json!({
+            "name": "a", "device_type": "mac", "cores": 8, "ram_gb": 16.0, "gpu_available": false,
+            "hardware_id": "h", "public_key": "", "challenge": "", "signature": "",
+            "fingerprint": { "app": "1", "burn": "2", "backend": "cpu", "hardware": "x" }
+        });
+        let row = DeviceRow::new(id, serde_json::from_value(registration).unwrap(), at(0));
+        let waiting =
+            Heartbeat { state: DeviceState::Waiting, reason: None, lease: None, session: None };
+        assert!(!views.hear(id, &waiting, at(1)), "nobody knows it");
+        views.publish_device(row.clone());
+        assert!(views.hear(id, &waiting, at(10)));
+        assert!(views.hear(id, &waiting, at(9)), "late, and no step back");
+        let held = Heartbeat {
+            state: DeviceState::Held,
+            reason: Some(HoldReason::InUse),
+            ..waiting.clone()
+        };
+        assert!(!views.hear(id, &held, at(20)));
+        let lease = Some(protocol::LeaseId::from_uuid(Uuid::from_u128(2)));
+        assert!(!views.hear(id, &Heartbeat { lease, ..waiting.clone() }, at(20)));
+        let session = Some(Session { id: "run".into(), after: vec![] });
+        let of_a_run = Heartbeat { session, ..waiting.clone() };
+        assert!(!views.hear(id, &of_a_run, at(20)), "the driver knows whether it may go on");
+        views.publish_session(id, "run".into());
+        assert!(views.hear(id, &of_a_run, at(10)));
+        assert_eq!(views.take_heard(), [(id, at(10))]);
+        assert!(views.take_heard().is_empty());
+
+        // What the driver shows later is older in this alone.
+        views.publish_device(row);
+        assert_eq!(views.devices(at(10))[0].last_seen, at(10));
+        assert!(!views.hear(id, &waiting, at(1000)), "its coming back is news");
+    }
 }

@@ -63,6 +63,11 @@ impl Sources {
         }
     }
 
+    /// Removes what an earlier process left half added. To be called while nobody adds.
+    pub fn remove_halves(&self) -> std::io::Result<()> {
+        uploads::remove_halves(&self.uploads)
+    }
+
     /// Adds a dataset from a person's file or folder. Blocks; leaves nothing behind where it fails.
     pub fn add(
         &self,

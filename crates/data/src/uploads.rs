@@ -13,6 +13,8 @@ use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard, split};
 const INFO: &str = "info.json";
 const TRAIN: &str = "train.shard";
 const TEST: &str = "test.shard";
+/// Of a folder that is not whole yet.
+const ADDING: &str = ".adding-";
 
 /// Refuses what is not 1 to 64 of a–z, 0–9, _ and -.
 pub fn check_name(name: &str) -> Result<(), DataError> {
@@ -69,7 +71,7 @@ pub fn add(
         .and_then(|gathered| assemble(name, file, gathered))
         .map_err(|error| error.calling(file, &shown))?;
     fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
-    let new = tempfile::Builder::new().prefix(".adding-").tempdir_in(uploads);
+    let new = tempfile::Builder::new().prefix(ADDING).tempdir_in(uploads);
     let new = new.map_err(DataError::io(uploads))?;
     let Dataset { info, train, test } = dataset;
     for (part, rows) in [(TRAIN, &train), (TEST, &test)] {
@@ -79,6 +81,7 @@ pub fn add(
     let json = serde_json::to_vec_pretty(&info)
         .map_err(|error| DataError::file(file, error.to_string()))?;
     write(&new.path().join(INFO), &json)?;
+    sync(new.path())?;
     // Fails where another added the same name meanwhile: a folder replaces only an empty one.
     fs::rename(new.path(), &folder).map_err(|source| {
         if folder.join(INFO).exists() {
@@ -87,7 +90,28 @@ pub fn add(
             DataError::Io { path: folder.clone(), source }
         }
     })?;
+    sync(uploads)?;
     Ok(AddReport { info, understood, bad_rows: bad.count, problems: bad.first })
+}
+
+/// Removes what a death left half added; nobody may be adding.
+pub fn remove_halves(uploads: &Path) -> std::io::Result<()> {
+    let folders = match fs::read_dir(uploads) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        folders => folders?,
+    };
+    for folder in folders {
+        let folder = folder?;
+        if folder.file_name().to_str().is_some_and(|name| name.starts_with(ADDING)) {
+            fs::remove_dir_all(folder.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder durable.
+fn sync(folder: &Path) -> Result<(), DataError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(DataError::io(folder))
 }
 
 /// Numbers the classes, splits, and refuses what nothing can be learnt from.

@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use protocol::sealed::SealingKey;
 use protocol::{BlobHash, codec};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,7 @@ pub(crate) fn write(
     path: &Path,
     work: BlobHash,
     checkpoint: &Checkpoint,
+    key: Option<&SealingKey>,
 ) -> Result<(), EngineError> {
     let vectors = checkpoint.vectors();
     let header = Header { work, totals: checkpoint.totals, lengths: vectors.map(<[f32]>::len) };
@@ -64,12 +66,12 @@ pub(crate) fn write(
     }
     let checksum = blake3::hash(&bytes);
     bytes.extend_from_slice(checksum.as_bytes());
-    files::write_atomically(path, &bytes)
+    files::write_atomically(path, &bytes, key)
 }
 
 /// The checkpoint of this work, where there is a whole one.
-pub(crate) fn read(path: &Path, work: BlobHash) -> Option<Checkpoint> {
-    let bytes = std::fs::read(path).ok()?;
+pub(crate) fn read(path: &Path, work: BlobHash, key: Option<&SealingKey>) -> Option<Checkpoint> {
+    let bytes = files::read(path, key).ok()?;
     let (content, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
     if blake3::hash(content) != *checksum {
         return None;
@@ -110,21 +112,21 @@ mod tests {
             weights: vec![2.0],
             table: moments,
         };
-        write(&path, work, &checkpoint).unwrap();
-        assert_eq!(read(&path, work).unwrap(), checkpoint);
-        assert_eq!(read(&path, BlobHash::of(b"other work")), None);
+        write(&path, work, &checkpoint, None).unwrap();
+        assert_eq!(read(&path, work, None).unwrap(), checkpoint);
+        assert_eq!(read(&path, BlobHash::of(b"other work"), None), None);
 
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             let mut broken = whole.clone();
             broken[at] ^= 1;
             std::fs::write(&path, &broken).unwrap();
-            assert_eq!(read(&path, work), None, "a flipped bit in byte {at}");
+            assert_eq!(read(&path, work, None), None, "a flipped bit in byte {at}");
         }
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            assert_eq!(read(&path, work), None, "cut to {length} bytes");
+            assert_eq!(read(&path, work, None), None, "cut to {length} bytes");
         }
-        assert_eq!(read(&folder.path().join("none"), work), None);
+        assert_eq!(read(&folder.path().join("none"), work, None), None);
     }
 }

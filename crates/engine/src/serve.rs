@@ -179,8 +179,9 @@ impl<W: Write + Send> Worker<W> {
         stops_before: u64,
     ) -> Result<TrainerReply, EngineError> {
         let TrainRequest { spec, plan, seed, round, partition, .. } = request;
-        let (base, base_hash) = files::read_model(&request.base, spec)?;
-        let (rows, hashes) = files::read_shards(&request.shards, spec)?;
+        let key = request.key.as_ref();
+        let (base, base_hash) = files::read_model(&request.base, spec, key)?;
+        let (rows, hashes) = files::read_shards(&request.shards, spec, key)?;
         let (seed, round, partition) = (*seed, *round, *partition);
         let job = TrainJob { spec, plan, seed, round, partition, base: &base, rows: &rows };
         let every = Duration::try_from_secs_f64(request.checkpoint_seconds)
@@ -189,6 +190,7 @@ impl<W: Write + Send> Worker<W> {
             path: &request.checkpoint,
             every,
             work: request.work(base_hash, &hashes),
+            key,
         };
         let stops = &self.stops;
         let stop = || stops.load(Ordering::Acquire) > stops_before;
@@ -199,7 +201,7 @@ impl<W: Write + Send> Worker<W> {
             Ended::Stopped { step } => Ok(TrainerReply::Stopped { step }),
             Ended::Done(trained) => {
                 let bytes = codec::encode(&trained.delta);
-                files::write_atomically(&request.output, &bytes)?;
+                files::write_atomically(&request.output, &bytes, key)?;
                 // Useless from here on; a file that stays is ignored or written over.
                 let _ = std::fs::remove_file(&request.checkpoint);
                 let update = BlobHash::of(&bytes);
@@ -214,8 +216,8 @@ impl<W: Write + Send> Worker<W> {
         stops_before: u64,
     ) -> Result<TrainerReply, EngineError> {
         let EvaluateRequest { spec, model, shards } = request;
-        let (model, _) = files::read_model(model, spec)?;
-        let (rows, _) = files::read_shards(shards, spec)?;
+        let (model, _) = files::read_model(model, spec, None)?;
+        let (rows, _) = files::read_shards(shards, spec, None)?;
         let stops = &self.stops;
         let stop = || stops.load(Ordering::Acquire) > stops_before;
         let mut progress = progress(&mut self.output);
@@ -230,7 +232,7 @@ impl<W: Write + Send> Worker<W> {
 
 fn make(request: &InitializeRequest) -> Result<TrainerReply, EngineError> {
     let bytes = codec::encode(&initialize(&request.spec, request.seed)?);
-    files::write_atomically(&request.output, &bytes)?;
+    files::write_atomically(&request.output, &bytes, None)?;
     Ok(TrainerReply::Initialized { model: BlobHash::of(&bytes) })
 }
 

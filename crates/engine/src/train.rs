@@ -9,6 +9,7 @@ use protocol::BlobHash;
 use protocol::metrics::TrainMetrics;
 use protocol::model::ModelSpec;
 use protocol::plan::Plan;
+use protocol::sealed::SealingKey;
 
 use crate::batch::{Batch, BatchInput, Featurizer, Schedule, StepKey};
 use crate::checkpoint::{self, Checkpoint};
@@ -46,6 +47,8 @@ pub struct Checkpoints<'a> {
     pub every: Duration,
     /// A checkpoint of other work is ignored.
     pub work: BlobHash,
+    /// What they are sealed with; none where they are plain.
+    pub key: Option<&'a SealingKey>,
 }
 
 /// One step that is done.
@@ -154,7 +157,9 @@ impl<'a> Run<'a> {
     /// Goes on from a checkpoint where there is one of this work; gives the steps done.
     fn resume(&mut self, control: &Control<'_>) -> u64 {
         let Some(checkpoints) = &control.checkpoints else { return 0 };
-        if let Some(checkpoint) = checkpoint::read(checkpoints.path, checkpoints.work) {
+        if let Some(checkpoint) =
+            checkpoint::read(checkpoints.path, checkpoints.work, checkpoints.key)
+        {
             self.restore(checkpoint);
         }
         self.done.steps
@@ -191,7 +196,8 @@ impl<'a> Run<'a> {
                 && self.done.steps < steps
                 && saved.elapsed() >= checkpoints.every
             {
-                checkpoint::write(checkpoints.path, checkpoints.work, &self.checkpoint()?)?;
+                let Checkpoints { path, work, key, .. } = *checkpoints;
+                checkpoint::write(path, work, &self.checkpoint()?, key)?;
                 saved = Instant::now();
             }
         }

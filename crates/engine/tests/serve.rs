@@ -11,6 +11,7 @@ use engine::{BackendChoice, ServeOptions, Served, serve};
 use protocol::dataset::SampleShape;
 use protocol::model::{InputSpec, LayerSpec, ModelSpec};
 use protocol::plan::{LocalWork, Optimizer, Plan};
+use protocol::sealed::{SealingKey, open, seal};
 use protocol::trainer::{
     EvaluateRequest, InitializeRequest, TrainRequest, TrainerFailure, TrainerReply, TrainerRequest,
 };
@@ -39,6 +40,62 @@ fn a_model_is_made_trained_and_evaluated() {
     };
     assert_eq!(metrics.examples, 30);
     assert_eq!(trainer.end(), Served::InputEnded);
+}
+
+#[test]
+fn sealed_files_give_the_same_bits_and_leave_none_in_the_clear() {
+    let mut trainer = Trainer::start();
+    let (plain_folder, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let plain = train_request(plain_folder.path(), LocalWork::Epochs(3));
+    let TrainerReply::Trained { update, metrics } =
+        trainer.ask(&TrainerRequest::Train(plain.clone()))
+    else {
+        panic!("not trained");
+    };
+    let key = SealingKey::from_bytes([5; 32]);
+    let request = sealed_request(folder.path(), LocalWork::Epochs(3), &key);
+    let reply = trainer.ask(&TrainerRequest::Train(request.clone()));
+    let TrainerReply::Trained { update: again, metrics: same } = reply else { panic!("{reply:?}") };
+    assert_eq!((again, same.loss.to_bits()), (update, metrics.loss.to_bits()));
+    let written = std::fs::read(&request.output).unwrap();
+    let bytes = std::fs::read(&plain.output).unwrap();
+    assert!(!written.windows(8).any(|window| bytes.windows(8).any(|plain| plain == window)));
+    assert_eq!(open(&key, written).unwrap(), bytes);
+
+    let another = Some(SealingKey::from_bytes([6; 32]));
+    for key in [another, None] {
+        let request = TrainRequest { key, ..request.clone() };
+        assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(request))), TrainerFailure::Data);
+    }
+    let mut damaged = std::fs::read(&request.shards[1]).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&request.shards[1], damaged).unwrap();
+    let reply = trainer.ask(&TrainerRequest::Train(request));
+    assert_eq!(failure(&reply), TrainerFailure::Data);
+    let TrainerReply::Failed { message, .. } = reply else { unreachable!() };
+    assert!(message.contains("shard-1 can't be read: it was damaged"), "{message}");
+    trainer.end();
+}
+
+#[test]
+fn a_sealed_lease_goes_on_from_its_sealed_checkpoint() {
+    let mut trainer = Trainer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let key = SealingKey::from_bytes([5; 32]);
+    let mut request = sealed_request(folder.path(), LocalWork::Steps(2_000_000), &key);
+    request.checkpoint_seconds = 0.0;
+    trainer.send(&TrainerRequest::Train(request.clone()));
+    assert!(matches!(trainer.hear(), TrainerReply::Progress { step: 1, .. }));
+    trainer.send(&TrainerRequest::Stop);
+    let TrainerReply::Stopped { step } = trainer.hear_final() else { panic!("not stopped") };
+    let checkpoint = std::fs::read(&request.checkpoint).unwrap();
+    assert!(open(&key, checkpoint).unwrap().starts_with(b"CNCKPT01"));
+    trainer.send(&TrainerRequest::Train(request));
+    let TrainerReply::Progress { step: again, .. } = trainer.hear() else { panic!("no progress") };
+    assert_eq!(again, step + 1, "it goes on where it was");
+    trainer.send(&TrainerRequest::Stop);
+    assert!(matches!(trainer.hear_final(), TrainerReply::Stopped { .. }));
+    trainer.end();
 }
 
 #[test]
@@ -246,5 +303,16 @@ fn train_request(folder: &Path, local_work: LocalWork) -> TrainRequest {
         checkpoint: folder.join("checkpoint"),
         checkpoint_seconds: 1000.0,
         output: folder.join("update"),
+        key: None,
     }
+}
+
+/// The same with its files sealed.
+fn sealed_request(folder: &Path, local_work: LocalWork, key: &SealingKey) -> TrainRequest {
+    let request = train_request(folder, local_work);
+    for (number, path) in (0..).zip([&request.base].into_iter().chain(&request.shards)) {
+        let plain = std::fs::read(path).unwrap();
+        std::fs::write(path, seal(key, &plain, [number; 32]).unwrap()).unwrap();
+    }
+    TrainRequest { key: Some(key.clone()), ..request }
 }

@@ -3,6 +3,7 @@
 //! out as effects.
 
 pub mod aggregate;
+pub mod explain;
 pub mod machine;
 pub mod partition;
 pub mod schedule;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use protocol::metrics::EvalMetrics;
 use protocol::model::ModelSpec;
 
+mod candidates;
 pub mod client;
 mod commands;
 pub mod discovery;

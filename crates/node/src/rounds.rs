@@ -18,6 +18,11 @@ pub struct RoundLine {
     pub examples: u64,
     pub bytes_up: u64,
     pub bytes_down: u64,
+    /// Of the L2 norms of its updates.
+    #[serde(default)]
+    pub median_norm: Option<f64>,
+    #[serde(default)]
+    pub largest_norm: Option<f64>,
     /// From the round's opening to its close.
     pub seconds: f64,
     /// By the simulation's clock.
@@ -36,6 +41,8 @@ impl RoundLine {
             examples: round.examples,
             bytes_up: round.bytes_up,
             bytes_down: round.bytes_down,
+            median_norm: round.median_norm,
+            largest_norm: round.largest_norm,
             seconds: closed_at.since(round.opened_at).as_secs_f64(),
             virtual_seconds: None,
         })

@@ -1,4 +1,4 @@
-//! Files that one process owns or that nobody else may read.
+//! Files that one process owns or that nobody else may read, and the disk below them.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -43,6 +43,21 @@ impl FolderLock {
     }
 }
 
+/// How much room a disk has, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// For this user.
+    pub available: u64,
+    pub total: u64,
+}
+
+/// The room of the disk that `path` lies on.
+pub fn room(path: &Path) -> io::Result<Room> {
+    let disk = rustix::fs::statvfs(path)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Ok(Room { available: bytes(disk.f_bavail), total: bytes(disk.f_blocks) })
+}
+
 /// Replaces `path` by `bytes`, readable by its owner alone: a reader sees the old file or the new
 /// one, also after a power cut. One writer at a time.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -64,6 +79,36 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Room on the disk that holds a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this process may still use.
+    pub free: u64,
+    /// Bytes of the whole file system.
+    pub total: u64,
+}
+
+/// Room on the disk that holds `path`. What the system would make room for by itself (macOS calls it
+/// purgeable) doesn't count.
+pub fn space(path: &Path) -> io::Result<Space> {
+    let said = rustix::fs::statvfs(path)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(said.f_frsize);
+    Ok(Space { free: bytes(said.f_bavail), total: bytes(said.f_blocks) })
+}
+
+/// Lets two files or folders of one file system change places in one step: at every moment there is
+/// something at either path, also after a power cut.
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?;
+    for path in [one, other] {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -77,6 +122,26 @@ mod tests {
         assert!(matches!(FolderLock::take(folder.path()), Err(LockError::Taken { .. })));
         drop(lock);
         FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn folders_change_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        for (place, file) in [(&one, "a"), (&other, "b")] {
+            fs::create_dir(place).unwrap();
+            fs::write(place.join(file), file).unwrap();
+        }
+        exchange(&one, &other).unwrap();
+        assert_eq!(fs::read(other.join("a")).unwrap(), b"a");
+        assert_eq!(fs::read(one.join("b")).unwrap(), b"b");
+        assert!(exchange(&one, &folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_disk_has_no_more_room_than_it_is_large() {
+        let space = space(Path::new("/")).unwrap();
+        assert!(space.total > 0 && space.free <= space.total, "{space:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What differs by operating system: who this machine is, its idle time, its processes, folders and
 //! locks. The one crate with `cfg(target_os)`, and the one where `unsafe` may stand.
 
+pub mod addresses;
 pub mod device;
 pub mod files;
 pub mod folders;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 /// Gives way to everything a person does; 0 is the usual priority, 19 the lowest.
 const BACKGROUND_PRIORITY: i32 = 10;
@@ -46,6 +46,9 @@ fn die_with(_parent: Pid) -> io::Result<()> {
     Ok(())
 }
 
+/// macOS's `OPEN_MAX`, the most open files of one process that every version of it grants.
+const OPEN_MAX: u64 = 10_240;
+
 type Task = Box<dyn FnOnce() + Send>;
 
 /// Runs `task` on a thread that lasts as long as this process and gives its result: Linux sends a
@@ -73,6 +76,22 @@ pub fn on_lasting_thread<T: Send + 'static>(
     let send = move || drop(result.send(task()));
     tasks.send(Box::new(send)).map_err(|_| io::ErrorKind::BrokenPipe)?;
     answer.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
+}
+
+/// Raises the soft limit of open files as far as the system lets this process, and gives what it is
+/// then: shells start programs with a few hundred, and each connection takes one.
+pub fn raise_open_files() -> u64 {
+    let Rlimit { current, maximum } = rustix::process::getrlimit(Resource::Nofile);
+    // macOS says "no limit" and then takes no more than `OPEN_MAX`.
+    let wanted = [maximum.unwrap_or(u64::MAX), OPEN_MAX];
+    let wanted = wanted.into_iter().filter(|wanted| current.is_some_and(|now| now < *wanted));
+    for current in wanted {
+        let raised = Rlimit { current: Some(current), maximum };
+        if rustix::process::setrlimit(Resource::Nofile, raised).is_ok() {
+            return current;
+        }
+    }
+    current.unwrap_or(u64::MAX)
 }
 
 /// SIGKILL: the process ends now and can't refuse.
@@ -136,6 +155,15 @@ mod tests {
         assert!(!child.wait().unwrap().success());
         assert!(!is_alive(child.id()));
         assert!(kill(child.id()).is_err());
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_raised_and_stays() {
+        let raised = raise_open_files();
+        let now = rustix::process::getrlimit(Resource::Nofile);
+        assert_eq!(now.current.unwrap_or(u64::MAX), raised);
+        assert_eq!(raise_open_files(), raised);
+        assert!(now.maximum.is_none_or(|most| raised == most || raised >= OPEN_MAX));
     }
 
     #[test]

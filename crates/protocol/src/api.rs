@@ -65,6 +65,12 @@ pub struct Job {
     pub model_blake3: Option<BlobHash>,
     /// Leases that lapsed or were lost after their first step.
     pub leases_lost: u64,
+    /// Nothing moved for much longer than a lease of this job takes.
+    #[serde(default)]
+    pub stalled: bool,
+    /// All that is known of why the job is where it is, a sentence each; only in `GET /jobs/{id}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explanation: Vec<String>,
 }
 
 /// Where a seat of a round stands.
@@ -96,6 +102,11 @@ pub struct Round {
     pub examples: u64,
     pub bytes_up: u64,
     pub bytes_down: u64,
+    /// Of the L2 norms of its updates, once it is closed.
+    #[serde(default)]
+    pub median_norm: Option<f64>,
+    #[serde(default)]
+    pub largest_norm: Option<f64>,
     /// The round's global model, [`crate::codec::Codec::F32Le`].
     pub model: Option<BlobHash>,
 }
@@ -142,6 +153,8 @@ pub enum ChangeKind {
     Device,
     Model,
     Dataset,
+    JoinCode,
+    Notice,
 }
 
 /// Something that changed; ask for it to see how.
@@ -167,20 +180,17 @@ pub struct Events {
 pub enum Role {
     Admin,
     Viewer,
-    /// Registers devices, and nothing else.
-    Join,
     Device,
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Admin, Self::Viewer, Self::Join, Self::Device];
+    pub const ALL: [Self; 3] = [Self::Admin, Self::Viewer, Self::Device];
 
     /// As JSON and the database have it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::Viewer => "viewer",
-            Self::Join => "join",
             Self::Device => "device",
         }
     }

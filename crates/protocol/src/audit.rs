@@ -90,7 +90,9 @@ fn hash(number: u64, record: &Record, previous: AuditHash) -> AuditHash {
         Some(kind.word()),
         Some(id),
     ];
-    texts.into_iter().for_each(|text| add(&mut hasher, text));
+    for text in texts {
+        add(&mut hasher, text);
+    }
     hasher.update(&(record.detail.len() as u64).to_le_bytes());
     for (name, value) in &record.detail {
         add(&mut hasher, Some(name));

@@ -1,39 +1,11 @@
-//! Devices: what registers, what it says of itself, and what is known of it.
+//! Devices: what one says of itself, and what is known of it.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::enrolment::Session;
 use crate::fingerprint::Fingerprint;
 use crate::{DeviceId, LeaseId, Timestamp};
-
-/// Body of `POST /devices/register`. The credential is a join token in `Authorization`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct DeviceRegistration {
-    pub name: String,
-    /// Such as `mac`, `linux`.
-    pub device_type: String,
-    pub cores: u32,
-    pub ram_gb: f64,
-    pub gpu_available: bool,
-    #[serde(default)]
-    pub gpu_name: Option<String>,
-    /// What stays the same on this machine: the same Mac registering again is the same device.
-    pub hardware_id: String,
-    /// Tells several workers on one machine apart; 0 for the usual only one.
-    #[serde(default)]
-    pub instance: u32,
-    pub fingerprint: Fingerprint,
-}
-
-/// Answer to a registration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Registered {
-    pub id: DeviceId,
-    /// The device's own token, shown once; an earlier one of this device stops working.
-    pub token: String,
-    /// Seconds until the next heartbeat is due.
-    pub heartbeat_seconds: u32,
-}
 
 /// What a device is doing, in words that leave a Mac.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -70,6 +42,9 @@ pub struct Heartbeat {
     /// The lease it believes it holds.
     #[serde(default)]
     pub lease: Option<LeaseId>,
+    /// The run of the worker that this is of.
+    #[serde(default)]
+    pub session: Option<Session>,
 }
 
 /// Answer to a heartbeat.
@@ -78,6 +53,13 @@ pub struct HeartbeatAnswer {
     pub heartbeat_seconds: u32,
     /// Whether the lease it named still counts; true where it named none.
     pub lease_held: bool,
+}
+
+/// Why a device gets no work until an administrator releases it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantine {
+    pub since: Timestamp,
+    pub reason: String,
 }
 
 /// A device as `GET /devices` shows it: the kept fields first.
@@ -98,4 +80,23 @@ pub struct Device {
     pub reason: Option<HoldReason>,
     pub fingerprint: Fingerprint,
     pub revoked: bool,
+    /// How it came to be, where that is out of the ordinary: wiped, or a copy of another device.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Set while it gets no work because of its bad updates.
+    #[serde(default)]
+    pub quarantined: Option<Quarantine>,
+}
+
+/// Answer to `POST /devices/cleanup`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CleanedUp {
+    pub removed: Vec<RemovedDevice>,
+}
+
+/// A device that was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RemovedDevice {
+    pub id: DeviceId,
+    pub name: String,
 }

@@ -63,6 +63,18 @@ id!(
     LeaseId
 );
 id!(
+    /// Something that an administrator should know.
+    NoticeId
+);
+id!(
+    /// An address that hears of notices.
+    WebhookId
+);
+id!(
+    /// One notice on its way to one webhook.
+    DeliveryId
+);
+id!(
     /// One version of a registered model.
     ModelId
 );

@@ -117,11 +117,14 @@ pub struct StrategySpec {
     pub name: StrategyName,
     /// Share of the partitions that take part in a round, above 0 to 1.
     pub fraction: f64,
+    /// The largest L2 norm of an update; a larger one is refused. 0 = no bound; none takes the rule
+    /// that follows the job's own updates.
+    pub maximum_norm: Option<f64>,
 }
 
 impl Default for StrategySpec {
     fn default() -> Self {
-        Self { name: StrategyName::FedAvg, fraction: 1.0 }
+        Self { name: StrategyName::FedAvg, fraction: 1.0, maximum_norm: None }
     }
 }
 

@@ -79,6 +79,8 @@ pub enum ReturnReason {
     ShuttingDown,
     /// The work does not fit the device's memory limit.
     Memory,
+    /// The work does not fit the device's disk: its quota, or what must stay free.
+    Disk,
     /// The trainer failed; counts against the seat.
     Failed,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::Problem;
-use reqwest::header::{CONTENT_RANGE, HeaderName, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -32,7 +32,7 @@ pub(crate) enum RequestError {
     #[error(transparent)]
     Address(#[from] InvalidAddress),
     /// It answered that it can't just now.
-    #[error("the coordinator is not well: {problem}")]
+    #[error("the coordinator can't just now: {problem}")]
     Unwell { problem: Problem, retry_after: Option<Duration> },
     /// It answered that it won't.
     #[error("the coordinator refused: {0}")]
@@ -58,6 +58,24 @@ impl RequestError {
     /// The coordinator doesn't know, or doesn't want, this device's token.
     pub(crate) fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Refused(problem) if problem.status == 401)
+    }
+
+    /// The problem by which the coordinator lets this device go; none where something else is wrong,
+    /// such as a path that whoever answers doesn't know.
+    pub(crate) fn lets_go(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused(problem) => {
+                let kind = matches!(problem.kind.as_str(), "device-revoked" | "unknown-device");
+                (problem.status == 401 || kind).then_some(problem)
+            }
+            Self::NoCoordinator
+            | Self::NoPin
+            | Self::Unreachable(_)
+            | Self::WrongPin(_)
+            | Self::Address(_)
+            | Self::Unwell { .. }
+            | Self::Nonsense(_) => None,
+        }
     }
 
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
@@ -137,6 +155,11 @@ pub(crate) fn late() -> RequestError {
 
 pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
     number(response, &RETRY_AFTER).map(Duration::from_secs)
+}
+
+/// What the header says: an answer to HEAD has no body to measure.
+pub(crate) fn content_length(response: &Response) -> Option<u64> {
+    number(response, &CONTENT_LENGTH)
 }
 
 pub(crate) fn upload_offset(response: &Response) -> Option<u64> {

@@ -3,7 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::device::{DeviceRegistration, Heartbeat, HeartbeatAnswer, Registered};
+use protocol::device::{Heartbeat, HeartbeatAnswer};
+use protocol::enrolment::{Challenge, DeviceRegistration, Registered};
+use protocol::join::exchange::NotProven;
+use protocol::join::{JoinProof, JoinSecret};
 use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
 use protocol::{BlobHash, DeviceId, LeaseId, Pin};
 use reqwest::header::{CONTENT_LENGTH, RANGE};
@@ -14,9 +17,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::answer::{
-    RequestError, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer, json, late, range_start, refusal,
-    retry_after, unreachable, upload_offset,
+    RequestError, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer, content_length, json, late, range_start,
+    refusal, retry_after, unreachable, upload_offset,
 };
+use crate::first_contact;
+use crate::identity::Cluster;
 use crate::reach::Reach;
 use crate::retry::Backoff;
 
@@ -81,6 +86,11 @@ impl Client {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
+    /// Whose key is trusted from now on.
+    pub(crate) fn set_pin(&self, pin: Pin) {
+        *self.pin.lock().unwrap_or_else(PoisonError::into_inner) = Some(pin);
+    }
+
     /// Asks until there is an answer that time won't change; `failed` hears of every try that gave
     /// none. A new address is tried at once.
     pub(crate) async fn until_answered<T, F>(
@@ -124,12 +134,26 @@ impl Client {
         }
     }
 
+    /// The cluster whose coordinator proves that it knows this code.
+    pub(crate) async fn join(
+        &self,
+        secret: &JoinSecret,
+    ) -> Result<Result<Cluster, NotProven>, RequestError> {
+        let url = self.coordinator.borrow().clone();
+        first_contact::join(url.as_deref().ok_or(RequestError::NoCoordinator)?, secret).await
+    }
+
+    /// Something to sign for a registration.
+    pub(crate) async fn challenge(&self) -> Result<Challenge, RequestError> {
+        json(answer(self.request(Method::POST, "/devices/challenge")?, SHORT).await?).await
+    }
+
     pub(crate) async fn register(
         &self,
         registration: &DeviceRegistration,
-        join: &str,
+        proof: &JoinProof,
     ) -> Result<Registered, RequestError> {
-        let request = self.request(Method::POST, "/devices/register")?.bearer_auth(join);
+        let request = self.request(Method::POST, "/devices/register")?.bearer_auth(proof.bearer());
         json(answer(request.json(registration), SHORT).await?).await
     }
 
@@ -139,6 +163,12 @@ impl Client {
         heartbeat: &Heartbeat,
     ) -> Result<HeartbeatAnswer, RequestError> {
         self.send(Method::POST, &format!("/devices/{device}/heartbeat"), heartbeat).await
+    }
+
+    /// Takes the device off the coordinator's list.
+    pub(crate) async fn leave(&self, device: DeviceId) -> Result<(), RequestError> {
+        let path = format!("/devices/{device}/leave");
+        answer(self.authorized(Method::POST, &path)?, SHORT).await.map(drop)
     }
 
     /// Waits at the coordinator for a lease.
@@ -176,6 +206,14 @@ impl Client {
         update: &Update,
     ) -> Result<UpdateAnswer, RequestError> {
         self.send(Method::PUT, &format!("/leases/{lease}/update"), update).await
+    }
+
+    /// How long a blob is that a lease names.
+    pub(crate) async fn length(&self, blob: &BlobHash) -> Result<u64, RequestError> {
+        let response =
+            answer(self.authorized(Method::HEAD, &format!("/blobs/{blob}"))?, SHORT).await?;
+        content_length(&response)
+            .ok_or_else(|| RequestError::Nonsense("no Content-Length of a blob".into()))
     }
 
     /// A blob's bytes from `from` on.
@@ -287,7 +325,8 @@ mod tests {
         let client = server.client();
         client.set_token(Some("secret".into()));
         let failures = Mutex::new(Vec::new());
-        let beat = Heartbeat { state: DeviceState::Waiting, reason: None, lease: None };
+        let beat =
+            Heartbeat { state: DeviceState::Waiting, reason: None, lease: None, session: None };
         let answer = client
             .until_answered(
                 || client.heartbeat(device(), &beat),

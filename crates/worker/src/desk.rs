@@ -1,5 +1,5 @@
 //! The folder in which one lease is worked on: the lease, the trainer's checkpoint, and the finished
-//! update until the coordinator answered for it.
+//! update until the coordinator answered for it. All of it is sealed.
 //!
 //! It is named by the work and not by the lease: a lease that lapsed and came back, or that a
 //! restarted worker is given again, goes on where it stood.
@@ -13,11 +13,16 @@ use protocol::BlobHash;
 use protocol::fingerprint::Fingerprint;
 use protocol::lease::Lease;
 use protocol::metrics::TrainMetrics;
+use protocol::plan::{Optimizer, Plan};
+use protocol::sealed::{self, SealingKey};
 use protocol::trainer::TrainRequest;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-const LEASE: &str = "lease.json";
-const FINISHED: &str = "finished.json";
+const LEASE: &str = "lease";
+const FINISHED: &str = "finished";
+/// Bytes of a desk beside vectors.
+const SMALL_FILES: u64 = 1 << 20;
 
 /// What training gave; the bytes are in [`Desk::update`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,12 +35,13 @@ pub(crate) struct Finished {
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     folder: PathBuf,
+    key: SealingKey,
 }
 
 impl Desk {
     /// The desk for this lease in `desks`; all others are cleared, because a device holds one lease.
-    pub(crate) fn open(desks: &Path, lease: &Lease) -> io::Result<Self> {
-        let folder = desks.join(work(lease).to_string());
+    pub(crate) fn open(desks: &Path, key: &SealingKey, lease: &Lease) -> io::Result<Self> {
+        let folder = desks.join(work(lease, key).to_string());
         fs::create_dir_all(&folder)?;
         for other in fs::read_dir(desks)? {
             let other = other?;
@@ -43,19 +49,18 @@ impl Desk {
                 fs::remove_dir_all(other.path())?;
             }
         }
-        let desk = Self { folder };
-        let bytes = serde_json::to_vec(lease).unwrap_or_default();
-        platform::files::write_private(&desk.folder.join(LEASE), &bytes)?;
+        let desk = Self { folder, key: key.clone() };
+        desk.write(LEASE, lease)?;
         Ok(desk)
     }
 
     /// The desk with a finished update that nobody has answered for, where there is one.
-    pub(crate) fn left_over(desks: &Path) -> Option<(Self, Lease)> {
+    pub(crate) fn left_over(desks: &Path, key: &SealingKey) -> Option<(Self, Lease)> {
         fs::read_dir(desks).ok()?.flatten().find_map(|entry| {
-            let desk = Self { folder: entry.path() };
+            let desk = Self { folder: entry.path(), key: key.clone() };
             desk.finished()?;
-            let bytes = fs::read(desk.folder.join(LEASE)).ok()?;
-            Some((desk, serde_json::from_slice(&bytes).ok()?))
+            let lease = desk.read(LEASE)?;
+            Some((desk, lease))
         })
     }
 
@@ -80,6 +85,7 @@ impl Desk {
             checkpoint: self.folder.join("checkpoint"),
             checkpoint_seconds: checkpoint,
             output: self.update(),
+            key: Some(self.key.clone()),
         }
     }
 
@@ -90,15 +96,34 @@ impl Desk {
 
     pub(crate) fn finish(&self, finished: &Finished) -> io::Result<()> {
         fs::File::open(self.update())?.sync_all()?;
-        let bytes = serde_json::to_vec(finished).unwrap_or_default();
-        platform::files::write_private(&self.folder.join(FINISHED), &bytes)
+        self.write(FINISHED, finished)
     }
 
     /// None while training isn't done; a damaged record counts as none, and training does it again.
     pub(crate) fn finished(&self) -> Option<Finished> {
-        let bytes = fs::read(self.folder.join(FINISHED)).ok()?;
-        let finished = serde_json::from_slice(&bytes).ok()?;
+        let finished = self.read(FINISHED)?;
         self.update().exists().then_some(finished)
+    }
+
+    /// Bytes that are on the desk now.
+    pub(crate) fn bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(&self.folder)? {
+            bytes += entry?.metadata()?.len();
+        }
+        Ok(bytes)
+    }
+
+    fn write(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
+        let plain = serde_json::to_vec(value).unwrap_or_default();
+        let sealed = sealed::seal(&self.key, &plain, rand::random())?;
+        platform::files::write_private(&self.folder.join(name), &sealed)
+    }
+
+    /// None where it isn't there or damaged.
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let sealed = fs::read(self.folder.join(name)).ok()?;
+        serde_json::from_slice(&sealed::open(&self.key, sealed).ok()?).ok()
     }
 
     pub(crate) fn clear(&self) {
@@ -108,8 +133,19 @@ impl Desk {
     }
 }
 
-fn work(lease: &Lease) -> BlobHash {
-    let desk = Desk { folder: PathBuf::new() };
+/// Bytes that the desk of a model of so many parameters takes at most: a checkpoint and the one that
+/// is written beside it. The update is no larger, and comes when no other checkpoint does.
+pub(crate) fn most_bytes(parameters: u64, plan: &Plan) -> u64 {
+    let moments = match plan.optimizer {
+        Optimizer::Sgd { momentum, .. } => u64::from(momentum != 0.0),
+        Optimizer::Adam { .. } | Optimizer::AdamW { .. } => 2,
+    };
+    let checkpoint = parameters.saturating_mul(4).saturating_mul(1 + moments);
+    sealed::sealed_length(checkpoint).saturating_mul(2).saturating_add(SMALL_FILES)
+}
+
+fn work(lease: &Lease, key: &SealingKey) -> BlobHash {
+    let desk = Desk { folder: PathBuf::new(), key: key.clone() };
     desk.request(lease, PathBuf::new(), Vec::new()).work(lease.base, &lease.shards)
 }
 
@@ -118,20 +154,22 @@ mod tests {
     use protocol::Timestamp;
     use protocol::fingerprint::Backend;
     use protocol::model::{InputSpec, LayerSpec, ModelSpec};
-    use protocol::plan::{LocalWork, Optimizer, Plan};
+    use protocol::plan::LocalWork;
     use uuid::Uuid;
 
     use super::*;
 
+    const KEY: SealingKey = SealingKey::from_bytes([7; 32]);
+
     #[test]
     fn the_same_work_under_another_lease_is_the_same_desk() {
         let desks = tempfile::tempdir().unwrap();
-        let first = Desk::open(desks.path(), &lease(1, 0)).unwrap();
+        let first = Desk::open(desks.path(), &KEY, &lease(1, 0)).unwrap();
         fs::write(first.folder.join("checkpoint"), "half").unwrap();
-        let again = Desk::open(desks.path(), &lease(2, 0)).unwrap();
+        let again = Desk::open(desks.path(), &KEY, &lease(2, 0)).unwrap();
         assert!(again.folder.join("checkpoint").exists());
 
-        let other = Desk::open(desks.path(), &lease(3, 1)).unwrap();
+        let other = Desk::open(desks.path(), &KEY, &lease(3, 1)).unwrap();
         assert!(!again.folder.exists());
         other.clear();
         assert_eq!(fs::read_dir(desks.path()).unwrap().count(), 0);
@@ -140,10 +178,10 @@ mod tests {
     #[test]
     fn a_finished_update_is_found_after_a_restart() {
         let desks = tempfile::tempdir().unwrap();
-        assert!(Desk::left_over(&desks.path().join("none yet")).is_none());
-        let desk = Desk::open(desks.path(), &lease(1, 0)).unwrap();
+        assert!(Desk::left_over(&desks.path().join("none yet"), &KEY).is_none());
+        let desk = Desk::open(desks.path(), &KEY, &lease(1, 0)).unwrap();
         fs::write(desk.update(), "bytes").unwrap();
-        assert!(Desk::left_over(desks.path()).is_none());
+        assert!(Desk::left_over(desks.path(), &KEY).is_none());
         let finished = Finished {
             update: BlobHash::of(b"bytes"),
             metrics: TrainMetrics { loss: 0.5, steps: 3, examples: 12, seconds: 0.1 },
@@ -155,11 +193,28 @@ mod tests {
             },
         };
         desk.finish(&finished).unwrap();
-        let (found, of) = Desk::left_over(desks.path()).unwrap();
+        let (found, of) = Desk::left_over(desks.path(), &KEY).unwrap();
         assert_eq!(found.finished(), Some(finished));
         assert_eq!(of, lease(1, 0));
+        let name = lease(1, 0).job_name;
+        for file in [LEASE, FINISHED] {
+            let bytes = fs::read(desk.folder.join(file)).unwrap();
+            assert!(!bytes.windows(name.len()).any(|window| window == name.as_bytes()), "{file}");
+        }
+        let another = SealingKey::from_bytes([8; 32]);
+        assert!(Desk::left_over(desks.path(), &another).is_none());
         fs::remove_file(desk.update()).unwrap();
-        assert!(Desk::left_over(desks.path()).is_none());
+        assert!(Desk::left_over(desks.path(), &KEY).is_none());
+    }
+
+    #[test]
+    fn a_desk_takes_two_checkpoints() {
+        let plan = |optimizer| Plan { optimizer, ..lease(1, 0).plan };
+        let sgd = |momentum| Optimizer::Sgd { learning_rate: 0.1, momentum, weight_decay: 0.0 };
+        let megabytes = |optimizer| most_bytes(1_000_000, &plan(optimizer)) / 1_000_000;
+        assert_eq!(megabytes(sgd(0.0)), 9);
+        assert_eq!(megabytes(sgd(0.9)), 17);
+        assert_eq!(megabytes(Optimizer::Adam { learning_rate: 0.1 }), 25);
     }
 
     fn lease(id: u128, partition: u32) -> Lease {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use protocol::Problem;
+use protocol::join::exchange::NotProven;
 use trainer::TrainerError;
 
 /// Why a worker can't go on. Whatever may pass by itself is waited for instead.
@@ -16,16 +17,31 @@ pub enum WorkerError {
     #[error("this machine can't train: {0}")]
     Trainer(#[from] TrainerError),
     /// The device has no token, and none to get one with.
-    #[error("this device is not registered: give a join token with --join")]
+    #[error(
+        "this device is not enrolled: give a join code with --join (an administrator makes one by \
+         `constellation join-code create`)"
+    )]
     NotRegistered,
-    /// The coordinator doesn't know the device's token any more, and there is no join token.
+    /// The hardware is not that which the folder was enrolled on, and there is no join code.
+    #[error(
+        "{} was enrolled on another machine or as another --instance, so this is a copy: give a \
+         join code with --join, and it becomes a device of its own", path.display()
+    )]
+    Copied { path: PathBuf },
+    /// The coordinator doesn't know the device's token any more, and there is no join code.
     #[error(
         "the coordinator doesn't accept this device any more ({0}): it was revoked, or the \
-         coordinator's data is gone; register again with a new --join token"
+         coordinator's data is gone; enrol it again with a new --join code"
     )]
     Revoked(Problem),
-    #[error("the coordinator refused to register this device: {0}")]
+    #[error("the coordinator refused to enrol this device: {0}")]
     Refused(Problem),
+    #[error("{0}")]
+    SecondSession(Problem),
+    #[error(transparent)]
+    NotProven(#[from] NotProven),
+    #[error("can't make a key for this device: the system gives no randomness")]
+    Randomness,
     /// The coordinator speaks another protocol.
     #[error("{0}; do the coordinator and this worker have the same version?")]
     Coordinator(String),

@@ -1,10 +1,13 @@
-//! Who this device is, kept in its data folder: hardware id, device id and token.
+//! Who this device is, kept in its data folder: hardware id, the cluster, device id and token. Its
+//! key is among the secrets ([`crate::key`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use protocol::DeviceId;
+use protocol::enrolment::{MOST_EARLIER, Session};
 use protocol::fingerprint::Fingerprint;
+use protocol::join::JoinCode;
+use protocol::{DeviceId, Pin};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -20,6 +23,9 @@ pub(crate) struct Identity {
     random_hardware_id: Option<String>,
     #[serde(default)]
     pub(crate) enrolment: Option<Enrolment>,
+    /// The latest runs, the newest last.
+    #[serde(default)]
+    sessions: Vec<String>,
     #[serde(skip)]
     folder: PathBuf,
 }
@@ -32,6 +38,42 @@ pub(crate) struct Enrolment {
     pub(crate) heartbeat_seconds: u32,
     /// What the device registered with: another one must be told.
     pub(crate) fingerprint: Fingerprint,
+    /// The machine that was enrolled: on another one this folder is a copy.
+    pub(crate) hardware_id: String,
+    pub(crate) instance: u32,
+    pub(crate) cluster: Cluster,
+}
+
+/// The cluster that a device belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Of its coordinator: the proof of who answers.
+    pub pin: Pin,
+    /// Where the coordinator was, each `host:port`; hints.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+}
+
+impl From<&JoinCode> for Cluster {
+    fn from(code: &JoinCode) -> Self {
+        Self {
+            id: code.cluster_id.to_string(),
+            name: code.cluster_name.clone(),
+            pin: code.pin,
+            addresses: code.addresses.clone(),
+        }
+    }
+}
+
+/// The cluster that the worker with this data folder belongs to; none where it is not enrolled.
+///
+/// # Errors
+/// Where the folder's identity can't be read.
+pub fn enrolled_with(folder: &Path) -> Result<Option<Cluster>, WorkerError> {
+    Ok(Identity::load(folder)?.enrolment.map(|enrolment| enrolment.cluster))
 }
 
 impl Identity {
@@ -47,9 +89,12 @@ impl Identity {
                 folder.clone_into(&mut identity.folder);
                 Ok(identity)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self { random_hardware_id: None, enrolment: None, folder: folder.to_owned() })
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self {
+                random_hardware_id: None,
+                enrolment: None,
+                sessions: Vec::new(),
+                folder: folder.to_owned(),
+            }),
             Err(error) => Err(disk(error)),
         }
     }
@@ -68,13 +113,41 @@ impl Identity {
         Ok(id)
     }
 
+    /// A run of its own, after those that the coordinator may still believe in. It is kept before the
+    /// coordinator hears of it: a run that is killed at any moment is one of those that the next
+    /// goes on for.
+    pub(crate) fn begin_session(&mut self) -> Result<Session, WorkerError> {
+        let id = Uuid::new_v4().simple().to_string();
+        let session = Session { id: id.clone(), after: self.sessions.clone() };
+        self.sessions.push(id);
+        let surplus = self.sessions.len().saturating_sub(MOST_EARLIER);
+        self.sessions.drain(..surplus);
+        self.save()?;
+        Ok(session)
+    }
+
     pub(crate) fn enrol(&mut self, enrolment: Option<Enrolment>) -> Result<(), WorkerError> {
         self.enrolment = enrolment;
         self.save()
     }
 
+    /// Removes the folder's identity, a random hardware id included.
+    pub(crate) fn forget(folder: &Path) -> Result<(), WorkerError> {
+        let path = folder.join(FILE);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(WorkerError::Disk { path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
     fn save(&self) -> Result<(), WorkerError> {
-        let path = self.folder.join(FILE);
+        let path = self.path();
         let bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         platform::files::write_private(&path, &bytes)
             .map_err(|source| WorkerError::Disk { path, source })
@@ -82,7 +155,7 @@ impl Identity {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use protocol::fingerprint::Backend;
 
     use super::*;
@@ -91,7 +164,8 @@ mod tests {
     fn an_identity_survives_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let mut identity = Identity::load(folder.path()).unwrap();
-        let hardware = identity.hardware_id().unwrap();
+        let hardware_id = identity.hardware_id().unwrap();
+        assert_eq!(enrolled_with(folder.path()).unwrap(), None);
         let fingerprint = Fingerprint {
             app: "1".into(),
             burn: "2".into(),
@@ -99,13 +173,70 @@ mod tests {
             hardware: "x".into(),
         };
         let device = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        let token = "secret".into();
-        let enrolment = Enrolment { device, token, heartbeat_seconds: 30, fingerprint };
+        let cluster = Cluster {
+            id: "c".into(),
+            name: "n".into(),
+            pin: Pin::from_bytes([7; 32]),
+            addresses: vec!["192.0.2.7:8000".into()],
+        };
+        let enrolment = Enrolment {
+            device,
+            token: "secret".into(),
+            heartbeat_seconds: 30,
+            fingerprint,
+            hardware_id: hardware_id.clone(),
+            instance: 0,
+            cluster: cluster.clone(),
+        };
         identity.enrol(Some(enrolment)).unwrap();
 
         let mut again = Identity::load(folder.path()).unwrap();
-        assert_eq!(again.hardware_id().unwrap(), hardware);
+        assert_eq!(again.hardware_id().unwrap(), hardware_id);
         assert_eq!(again.enrolment.unwrap().device, device);
+        assert_eq!(enrolled_with(folder.path()).unwrap(), Some(cluster));
+    }
+
+    #[test]
+    fn each_run_goes_on_for_the_runs_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut before: Option<Session> = None;
+        for _ in 0..20 {
+            let session = Identity::load(folder.path()).unwrap().begin_session().unwrap();
+            assert!(session.is_bounded());
+            if let Some(before) = before {
+                assert!(session.follows(&before.id) && !before.follows(&session.id));
+            }
+            before = Some(session);
+        }
+    }
+
+    /// Makes the folder that of an enrolled device.
+    pub(crate) fn enrolled(folder: &Path, pin: Pin) {
+        let fingerprint = Fingerprint {
+            app: "1".into(),
+            burn: "2".into(),
+            backend: Backend::Cpu,
+            hardware: "x".into(),
+        };
+        let device = crate::test_server::device();
+        let token = "secret".into();
+        let mut identity = Identity::load(folder).unwrap();
+        let cluster = Cluster {
+            id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
+            name: "x".into(),
+            pin,
+            addresses: vec![],
+        };
+        let enrolment = Enrolment {
+            device,
+            token,
+            heartbeat_seconds: 30,
+            fingerprint,
+            hardware_id: identity.hardware_id().unwrap(),
+            instance: 0,
+            cluster,
+        };
+        identity.enrol(Some(enrolment)).unwrap();
     }
 
     #[test]

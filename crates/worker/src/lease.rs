@@ -4,14 +4,16 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 
+use protocol::BlobHash;
 use protocol::lease::{Lease, ReturnReason};
+use protocol::sealed::SealingKey;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use trainer::{Trained, TrainerError};
 
 use crate::cache::{Cache, FetchError};
 use crate::client::Client;
-use crate::desk::{Desk, Finished};
+use crate::desk::{self, Desk, Finished};
 use crate::owner::{Owner, TRAINING};
 use crate::policy::{Hold, keep_for};
 use crate::renewal::{Ended, Renewal};
@@ -31,7 +33,8 @@ pub(crate) struct Context<'a> {
     pub(crate) stop: &'a CancellationToken,
     /// Where desks are.
     pub(crate) desks: PathBuf,
-    pub(crate) maximum_shard_bytes: u64,
+    /// What everything on them and in the cache is sealed with.
+    pub(crate) key: &'a SealingKey,
     pub(crate) maximum_upload_mbps: Option<f64>,
 }
 
@@ -42,7 +45,7 @@ pub(crate) enum End {
     Settled,
     /// Its seat went elsewhere; the desk stays, because the same work may come again.
     Lost,
-    /// Given back because it failed here: the next one may as well.
+    /// Given back because it failed or does not fit here: the next one may as well.
     Failed,
     /// The coordinator doesn't accept this device's token.
     Unauthorized,
@@ -62,7 +65,7 @@ enum Trouble {
 /// Works on a lease until nothing is left to do for it.
 pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: &Lease) -> End {
     let renewal = Renewal::new(context.client, lease);
-    let desk = match Desk::open(&context.desks, lease) {
+    let desk = match Desk::open(&context.desks, context.key, lease) {
         Ok(desk) => desk,
         Err(error) => return failed(context, &renewal, &disk(&error)).await,
     };
@@ -104,6 +107,11 @@ pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: 
             Trouble::Fetch(FetchError::Request(error)) if error.is_unauthorized() => {
                 return End::Unauthorized;
             }
+            Trouble::Fetch(FetchError::Shortage(shortage)) => {
+                tracing::warn!(%shortage, "giving a lease back");
+                report::give_back(context, &renewal, ReturnReason::Disk, None).await;
+                return End::Failed;
+            }
             Trouble::Fetch(error) => return failed(context, &renewal, &error.to_string()).await,
             Trouble::Disk(error) => return failed(context, &renewal, &disk(&error)).await,
         }
@@ -122,7 +130,7 @@ async fn train(
     let mut interrupted = pin!(interruption(context, renewal));
     let Lease { id, round, partition, .. } = *lease;
     context.voice.say(&Status::Fetching { lease: id, round, partition });
-    let (base, shards) = unless(interrupted.as_mut(), fetch(context, lease)).await??;
+    let (base, shards) = unless(interrupted.as_mut(), fetch(context, desk, lease)).await??;
     let starting = trainers.ready(lease.plan.threads);
     let (trainer, ready) = unless(interrupted.as_mut(), starting).await??;
 
@@ -166,20 +174,35 @@ async fn train(
     }
 }
 
-async fn fetch(context: &Context<'_>, lease: &Lease) -> Result<(PathBuf, Vec<PathBuf>), Trouble> {
-    let fetch = |blob, at_most| {
-        context.cache.fetch(context.client, blob, at_most, |error| context.voice.offline(error))
-    };
-    let parameters = lease.spec.layout().map_or(0, |layout| layout.parameters);
-    let base = fetch(&lease.base, parameters as u64 * 4).await?;
-    let mut shards = Vec::new();
+/// Fetches what the lease names, once it is sure to fit.
+async fn fetch(
+    context: &Context<'_>,
+    desk: &Desk,
+    lease: &Lease,
+) -> Result<(PathBuf, Vec<PathBuf>), Trouble> {
+    let Context { client, cache, voice, .. } = context;
+    let parameters = lease.spec.layout().map_or(0, |layout| layout.parameters as u64);
+    let mut needed: Vec<(BlobHash, u64)> = Vec::with_capacity(lease.shards.len() + 1);
     for shard in &lease.shards {
-        shards.push(fetch(shard, context.maximum_shard_bytes).await?);
+        let length = if let Some(length) = cache.length(shard) {
+            length
+        } else {
+            let ask = || client.length(shard);
+            let answer = client.until_answered(ask, |error| voice.offline(error)).await;
+            answer.map_err(FetchError::from)?
+        };
+        needed.push((*shard, length));
     }
-    let mut needed = lease.shards.clone();
-    needed.push(lease.base);
-    context.cache.trim(&needed).await?;
-    Ok((base, shards))
+    needed.push((lease.base, parameters * 4));
+    let desk_bytes = desk::most_bytes(parameters, &lease.plan);
+    cache.make_room(&needed, desk_bytes, desk.bytes()?).await?;
+    let mut paths = Vec::with_capacity(needed.len());
+    for (blob, length) in &needed {
+        paths.push(cache.fetch(client, blob, *length, |error| voice.offline(error)).await?);
+    }
+    // The base is the last one.
+    let base = paths.pop().unwrap_or_default();
+    Ok((base, paths))
 }
 
 /// Ends when the work must.

@@ -2,17 +2,22 @@
 //! trainer that does them, and reports. It computes nothing itself.
 //!
 //! A lease is finished, resumed or given back, and never forgotten: what was trained stays on disk
-//! until the coordinator answered for it, and the work goes on through a coordinator's restart, a
+//! until the coordinator answered for it, sealed with this device's key, and the work goes on through a coordinator's restart, a
 //! worker's restart and a trainer's death.
 
 mod answer;
 mod cache;
 mod client;
 mod desk;
+mod enrol;
 mod error;
+mod files;
+mod first_contact;
 mod heartbeat;
 mod identity;
+mod key;
 mod lease;
+mod leave;
 mod owner;
 pub mod pinned;
 pub mod policy;
@@ -28,8 +33,12 @@ mod test_server;
 mod throttle;
 mod trainers;
 mod upload;
+mod vault;
 
 pub use error::WorkerError;
+pub use identity::{Cluster, enrolled_with};
+pub use key::forget;
+pub use leave::{Farewell, Left, leave};
 pub use policy::When;
 pub use run::run;
 pub use settings::Settings;

@@ -75,6 +75,11 @@ impl fmt::Display for Address {
 }
 
 impl Address {
+    /// As a join code names it.
+    pub(crate) fn host_and_port(&self) -> String {
+        self.to_string().trim_start_matches("https://").to_owned()
+    }
+
     /// What requests of a client made by [`pinned`] begin their URL with: whatever the host is, the
     /// handshake asks for the cluster's own key.
     pub fn base(&self) -> String {
@@ -92,16 +97,26 @@ pub fn pinned(
     address: &Address,
     pin: Pin,
 ) -> Result<ClientBuilder, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
     let verifier = Verifier {
         expected: pin,
         address: address.clone(),
-        algorithms: provider.signature_verification_algorithms,
+        algorithms: ring::default_provider().signature_verification_algorithms,
     };
+    verified(client, address, Arc::new(verifier))
+}
+
+/// Makes a client one that reaches `address`, by its [`Address::base`], and leaves it to `verifier`
+/// whom it takes there.
+pub(crate) fn verified(
+    client: ClientBuilder,
+    address: &Address,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientBuilder, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let resolver = Arc::new(To { host: address.host.clone() });

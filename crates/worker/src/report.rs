@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use protocol::codec::Codec;
 use protocol::lease::{LeaseReturn, ReturnReason, Update, UpdateOutcome};
+use protocol::sealed::plain_length;
 use tokio::time::timeout;
 
 use crate::answer::RequestError;
@@ -28,6 +29,7 @@ pub(crate) async fn report(
 ) -> End {
     let lease = renewal.lease();
     let bytes = tokio::fs::metadata(desk.update()).await.map_or(0, |file| file.len());
+    let bytes = plain_length(bytes).unwrap_or_default();
     context.voice.say(&Status::Uploading { lease, bytes });
     // A lease that lapsed may still be reported while its seat is open: the answer to the sending
     // says so, and only that one counts.
@@ -106,6 +108,7 @@ async fn send(
         lease: renewal.lease(),
         blob: finished.update,
         path: &path,
+        key: context.key,
         maximum_mbps: context.maximum_upload_mbps,
     };
     upload.run(|error| context.voice.offline(error)).await?;

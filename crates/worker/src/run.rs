@@ -3,21 +3,18 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use platform::{DeviceFacts, FolderLock};
-use protocol::device::{DeviceRegistration, Registered};
-use protocol::fingerprint::Backend;
+use platform::FolderLock;
 use protocol::lease::Lease;
-use protocol::trainer::Ready;
 use protocol::{DeviceId, Problem};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::RequestError;
-use crate::cache::Cache;
+use crate::cache::{Cache, Quota};
 use crate::client::{Client, NextJob};
 use crate::desk::Desk;
-use crate::heartbeat::beat;
-use crate::identity::{Enrolment, Identity};
+use crate::enrol::enrolled;
+use crate::heartbeat::{Ended, beat};
+use crate::identity::Identity;
 use crate::lease::{Context, End, work};
 use crate::owner::{Owner, WAITING};
 use crate::renewal::Renewal;
@@ -25,7 +22,7 @@ use crate::report::report;
 use crate::retry::Backoff;
 use crate::status::{Status, Voice};
 use crate::trainers::Trainers;
-use crate::{Settings, WorkerError};
+use crate::{Settings, WorkerError, vault};
 
 /// After so long without work the trainer gives its memory back.
 const TRAINER_IDLE: Duration = Duration::from_secs(20);
@@ -60,22 +57,10 @@ async fn live(
     trainers: &mut Trainers,
     stop: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    let cache_dir = settings.data_dir.join("cache");
-    let cache = Cache::open(cache_dir.clone(), settings.maximum_cache_bytes)
-        .map_err(|source| WorkerError::Disk { path: cache_dir, source })?;
     let client = Client::new(settings.coordinator.clone(), settings.pin);
     let owner = Owner::new(settings);
     let mut identity = Identity::load(&settings.data_dir)?;
-    let context = Context {
-        client: &client,
-        voice,
-        owner: &owner,
-        cache: &cache,
-        stop,
-        desks: settings.data_dir.join("leases"),
-        maximum_shard_bytes: settings.maximum_cache_bytes,
-        maximum_upload_mbps: settings.maximum_upload_mbps,
-    };
+    let session = identity.begin_session()?;
     let ready = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
@@ -83,7 +68,7 @@ async fn live(
     };
     let mut backoff = Backoff::default();
     loop {
-        let enrolled = enrolled(settings, &client, voice, &mut identity, &ready);
+        let enrolled = enrolled(settings, &client, voice, &mut identity, &ready, &session);
         let enrolment = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -91,76 +76,44 @@ async fn live(
         };
         client.set_token(Some(enrolment.token));
         let (device, seconds) = (enrolment.device, enrolment.heartbeat_seconds);
+        let disk = |source| WorkerError::Disk { path: settings.data_dir.clone(), source };
+        let key = vault::key(&settings.data_dir).map_err(disk)?;
+        let quota = Quota {
+            maximum: settings.maximum_cache_bytes,
+            minimum_free: settings.minimum_free_bytes,
+        };
+        let cache =
+            Cache::open(vault::cache(&settings.data_dir), quota, key.clone()).map_err(disk)?;
+        let context = Context {
+            client: &client,
+            voice,
+            owner: &owner,
+            cache: &cache,
+            stop,
+            desks: vault::desks(&settings.data_dir),
+            key: &key,
+            maximum_upload_mbps: settings.maximum_upload_mbps,
+        };
         let refused = tokio::select! {
             refused = serve(&context, trainers, device) => refused,
-            never = beat(&client, device, seconds, voice.activity()) => match never {},
+            ended = beat(&client, device, seconds, &session, voice.activity()) => match ended {
+                Ended::LetGo(problem) => Some(problem),
+                Ended::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
+            },
         };
         let Some(problem) = refused else { return Ok(()) };
         tracing::warn!(%problem, "the coordinator doesn't know this device any more");
+        // It may be in the middle of a lease, with rows in its memory.
+        trainers.kill();
+        let bytes = vault::destroy(&settings.data_dir).map_err(disk)?;
+        identity.enrol(None)?;
+        voice.say(&Status::Wiped { bytes });
         if settings.join.is_none() {
             return Err(WorkerError::Revoked(problem));
         }
-        identity.enrol(None)?;
         voice.say(&Status::Connecting);
         client.pause(backoff.next(None)).await;
     }
-}
-
-/// The device's enrolment, the one that is kept or a new one.
-async fn enrolled(
-    settings: &Settings,
-    client: &Client,
-    voice: &Voice<'_>,
-    identity: &mut Identity,
-    ready: &Ready,
-) -> Result<Enrolment, WorkerError> {
-    let facts = DeviceFacts::read();
-    let name = settings.name.clone().unwrap_or(facts.name);
-    let kept = identity.enrolment.clone();
-    let current = kept.as_ref().is_some_and(|kept| kept.fingerprint == ready.fingerprint);
-    let enrolment = match (kept, &settings.join) {
-        (Some(kept), _) if current => kept,
-        (Some(kept), None) => {
-            tracing::warn!(
-                "this device computes otherwise than when it was registered; it may get no work \
-                 until it registers again with --join"
-            );
-            kept
-        }
-        (None, None) => return Err(WorkerError::NotRegistered),
-        (_, Some(join)) => {
-            let registration = DeviceRegistration {
-                name: name.clone(),
-                device_type: facts.device_type.to_owned(),
-                cores: facts.cores,
-                ram_gb: facts.ram_gb,
-                gpu_available: ready.fingerprint.backend == Backend::Wgpu,
-                gpu_name: ready.gpu_name.clone(),
-                hardware_id: identity.hardware_id()?,
-                instance: settings.instance,
-                fingerprint: ready.fingerprint.clone(),
-            };
-            let register = || client.register(&registration, join);
-            let registered = client.until_answered(register, |error| voice.offline(error)).await;
-            let Registered { id, token, heartbeat_seconds } =
-                registered.map_err(|error| match error {
-                    RequestError::Refused(problem) => WorkerError::Refused(problem),
-                    other @ (RequestError::NoCoordinator
-                    | RequestError::NoPin
-                    | RequestError::Unreachable(_)
-                    | RequestError::WrongPin(_)
-                    | RequestError::Address(_)
-                    | RequestError::Unwell { .. }
-                    | RequestError::Nonsense(_)) => WorkerError::Coordinator(other.to_string()),
-                })?;
-            let fingerprint = ready.fingerprint.clone();
-            let enrolment = Enrolment { device: id, token, heartbeat_seconds, fingerprint };
-            identity.enrol(Some(enrolment.clone()))?;
-            enrolment
-        }
-    };
-    voice.say(&Status::Registered { device: enrolment.device, name });
-    Ok(enrolment)
 }
 
 /// Asks, works and reports until stopped; gives the coordinator's refusal of this device.
@@ -170,7 +123,7 @@ async fn serve(
     device: DeviceId,
 ) -> Option<Problem> {
     let mut backoff = Backoff::default();
-    if let Some((desk, lease)) = Desk::left_over(&context.desks)
+    if let Some((desk, lease)) = Desk::left_over(&context.desks, context.key)
         && let Some(finished) = desk.finished()
     {
         let renewal = Renewal::new(context.client, &lease);
@@ -264,12 +217,10 @@ async fn ask(context: &Context<'_>, device: DeviceId) -> Next {
                 let closest = CLOSEST_QUESTIONS.saturating_sub(asked.elapsed());
                 context.client.pause(retry_after.max(closest)).await;
             }
-            Err(RequestError::Refused(problem))
-                if matches!(problem.status, 401 | 403 | 404 | 410) =>
-            {
-                return Next::Refused(problem);
-            }
             Err(error) => {
+                if let Some(problem) = error.lets_go() {
+                    return Next::Refused(problem.clone());
+                }
                 context.voice.offline(&error);
                 context.client.pause(WAITING).await;
             }
@@ -283,6 +234,7 @@ mod tests {
     use trainer::TrainerCommand;
 
     use super::*;
+    use crate::test_server::{Server, Step};
 
     /// Also: a worker can be spawned on any runtime.
     fn spawnable<T: Send>(future: T) -> T {
@@ -308,15 +260,48 @@ mod tests {
     #[tokio::test]
     async fn a_device_without_token_asks_for_one() {
         let folder = tempfile::tempdir().unwrap();
-        let ready = r#"{"reply":"ready","fingerprint":{"app":"0","burn":"0","backend":"cpu","hardware":"x"},"gpu_name":null,"reason":"x"}"#;
-        let args = vec!["-c".into(), format!("echo '{ready}'; read line")];
-        let trainer = TrainerCommand { program: "sh".into(), args };
-        let settings = Settings { trainer, ..settings(folder.path()) };
+        let settings = Settings { trainer: ready_trainer(), ..settings(folder.path()) };
         let said = std::sync::Mutex::new(Vec::new());
         let observe = |status: &Status| said.lock().unwrap().push(status.clone());
         let error = run(settings, observe, CancellationToken::new()).await;
         assert!(matches!(error, Err(WorkerError::NotRegistered)));
         assert_eq!(said.into_inner().unwrap(), [Status::Connecting, Status::Stopped]);
+    }
+
+    #[tokio::test]
+    async fn a_revoked_device_destroys_what_it_keeps_and_forgets_its_enrolment() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = vault::key(folder.path()).unwrap();
+        for place in [vault::cache(folder.path()), vault::desks(folder.path()).join("work")] {
+            std::fs::create_dir_all(&place).unwrap();
+            std::fs::write(place.join("file"), [0; 100]).unwrap();
+        }
+        let out = || Step::answer("401 Unauthorized", "", b"");
+        // The heartbeat and the question for work: whichever comes first.
+        let server = Server::start(vec![out(), out()]).await;
+        crate::identity::tests::enrolled(folder.path(), server.pin);
+        let coordinator = watch::channel(Some(server.url.clone())).1;
+        let settings = Settings {
+            trainer: ready_trainer(),
+            coordinator,
+            pin: Some(server.pin),
+            when: crate::When::Always,
+            ..settings(folder.path())
+        };
+        let said = std::sync::Mutex::new(Vec::new());
+        let observe = |status: &Status| said.lock().unwrap().push(status.clone());
+        let error = run(settings, observe, CancellationToken::new()).await;
+        assert!(matches!(error, Err(WorkerError::Revoked(_))), "{error:?}");
+        assert!(said.into_inner().unwrap().contains(&Status::Wiped { bytes: 200 }));
+        assert!(!vault::cache(folder.path()).exists() && !vault::desks(folder.path()).exists());
+        assert!(Identity::load(folder.path()).unwrap().enrolment.is_none());
+        assert_ne!(vault::key(folder.path()).unwrap(), before, "the key is gone");
+    }
+
+    fn ready_trainer() -> TrainerCommand {
+        let ready = r#"{"reply":"ready","fingerprint":{"app":"1","burn":"2","backend":"cpu","hardware":"x"},"gpu_name":null,"reason":"x"}"#;
+        let args = vec!["-c".into(), format!("echo '{ready}'; read line")];
+        TrainerCommand { program: "sh".into(), args }
     }
 
     fn settings(folder: &std::path::Path) -> Settings {

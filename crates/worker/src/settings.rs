@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use platform::IdleSource;
+use protocol::join::Join;
 use protocol::{Pin, Timestamp};
 use tokio::sync::watch;
 use trainer::TrainerCommand;
@@ -17,10 +18,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The coordinator's URL, none while it isn't known; may change at any time.
     pub coordinator: watch::Receiver<Option<String>>,
-    /// Whose key is trusted; whoever answers without it is told nothing.
+    /// Whose key is trusted; none takes the join code's, or the one that the device was enrolled with.
     pub pin: Option<Pin>,
-    /// A join or admin token; needed until the device is registered.
-    pub join: Option<String>,
+    /// A join code; needed until the device is enrolled.
+    pub join: Option<Join>,
     /// The device's name; none takes the machine's.
     pub name: Option<String>,
     /// Tells several workers on one machine apart.
@@ -33,7 +34,10 @@ pub struct Settings {
     pub paused_until: watch::Receiver<Option<Timestamp>>,
     /// Where idle time comes from.
     pub idle: Arc<dyn IdleSource>,
+    /// That everything it keeps of work may take.
     pub maximum_cache_bytes: u64,
+    /// Of the disk, that it leaves free whatever else it may take.
+    pub minimum_free_bytes: u64,
     /// Megabits a second; none for as fast as it goes.
     pub maximum_upload_mbps: Option<f64>,
     /// The trainer at background priority.
@@ -41,7 +45,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: idle for five minutes, 10 GB of cache, uploads as fast as they go.
+    /// The defaults: idle for five minutes, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
     pub fn new(
         data_dir: PathBuf,
         coordinator: watch::Receiver<Option<String>>,
@@ -60,6 +64,7 @@ impl Settings {
             paused_until: watch::channel(None).1,
             idle: Arc::new(platform::SystemIdle),
             maximum_cache_bytes: 10_000_000_000,
+            minimum_free_bytes: 2_000_000_000,
             maximum_upload_mbps: None,
             nice: true,
         }

@@ -62,6 +62,11 @@ pub enum Status {
     Offline {
         reason: String,
     },
+    /// The coordinator let this device go: what it kept of the company's work is destroyed.
+    Wiped {
+        /// Of files that were removed.
+        bytes: u64,
+    },
     Stopped,
 }
 
@@ -82,7 +87,7 @@ impl Status {
             lease: Some(*lease),
         };
         match self {
-            Self::Connecting | Self::Offline { .. } | Self::Stopped => None,
+            Self::Connecting | Self::Offline { .. } | Self::Wiped { .. } | Self::Stopped => None,
             Self::Fetching { lease, .. }
             | Self::Training { lease, .. }
             | Self::Uploading { lease, .. } => Some(at_work(lease)),

@@ -1,18 +1,19 @@
 //! Getting a file to the coordinator: asks what has arrived, sends the rest, as often as it takes.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures::stream;
+use protocol::sealed::{SealedReader, SealingKey, plain_length};
 use protocol::{BlobHash, LeaseId};
 use reqwest::Body;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use crate::answer::RequestError;
 use crate::client::{Client, Sent};
+use crate::files::{blocking, sealed_hash};
 use crate::retry::Backoff;
 use crate::throttle::Throttle;
 
@@ -27,23 +28,26 @@ pub(crate) enum UploadError {
     Request(#[from] RequestError),
     #[error("the update can't be read: {0}")]
     Disk(#[from] io::Error),
+    #[error("the update was damaged on this device's disk")]
+    Spoilt,
     #[error("the update arrived damaged {DAMAGES} times")]
     Damaged,
 }
 
-/// A file to be sent for a lease.
+/// A sealed file to be sent, opened, for a lease.
 pub(crate) struct Upload<'a> {
     pub(crate) client: &'a Client,
     pub(crate) lease: LeaseId,
     pub(crate) blob: BlobHash,
     pub(crate) path: &'a Path,
+    pub(crate) key: &'a SealingKey,
     pub(crate) maximum_mbps: Option<f64>,
 }
 
 impl Upload<'_> {
     /// Sends the file; goes on where an earlier try broke off. Dropping the future gives it up.
     pub(crate) async fn run(&self, failed: impl Fn(&RequestError)) -> Result<(), UploadError> {
-        let length = tokio::fs::metadata(self.path).await?.len();
+        let length = self.checked().await?;
         let (mut backoff, mut damages) = (Backoff::default(), 0);
         loop {
             match self.rest(length).await {
@@ -63,6 +67,15 @@ impl Upload<'_> {
         }
     }
 
+    /// The length of the text, once it is what its name says: a damaged file would break off each
+    /// try as a bad network does, for ever.
+    async fn checked(&self) -> Result<u64, UploadError> {
+        let (path, key) = (self.path.to_owned(), self.key.clone());
+        let length = plain_length(tokio::fs::metadata(&path).await?.len());
+        let hash = blocking(move || sealed_hash(&path, &key)).await?;
+        length.filter(|_| hash == self.blob).ok_or(UploadError::Spoilt)
+    }
+
     /// One try: what the coordinator lacks.
     async fn rest(&self, length: u64) -> Result<Sent, UploadError> {
         let received = self.client.received(&self.blob, self.lease).await?;
@@ -76,32 +89,36 @@ impl Upload<'_> {
     }
 
     async fn body(&self, offset: u64) -> io::Result<Body> {
-        let mut file = File::open(self.path).await?;
-        file.set_max_buf_size(PIECE);
-        file.seek(io::SeekFrom::Start(offset)).await?;
+        let (path, key) = (self.path.to_owned(), self.key.clone());
+        let source = blocking(move || SealedReader::at(&key, File::open(path)?, offset)).await?;
         let throttle = Throttle::new(self.maximum_mbps, Instant::now());
-        Ok(Body::wrap_stream(stream::try_unfold((file, throttle), next_piece)))
+        Ok(Body::wrap_stream(stream::try_unfold((source, throttle), next_piece)))
     }
 }
 
-type Source = (File, Option<Throttle>);
+type Source = (SealedReader<File>, Option<Throttle>);
 
-async fn next_piece((mut file, mut throttle): Source) -> io::Result<Option<(Bytes, Source)>> {
-    let mut piece = vec![0; PIECE];
-    let length = file.read(&mut piece).await?;
-    if length == 0 {
+async fn next_piece((mut source, mut throttle): Source) -> io::Result<Option<(Bytes, Source)>> {
+    let (source, piece) = blocking(move || {
+        let mut piece = vec![0; PIECE];
+        let length = source.read(&mut piece)?;
+        piece.truncate(length);
+        Ok((source, piece))
+    })
+    .await?;
+    if piece.is_empty() {
         return Ok(None);
     }
-    piece.truncate(length);
     if let Some(throttle) = &mut throttle {
-        tokio::time::sleep(throttle.take(length, Instant::now())).await;
+        tokio::time::sleep(throttle.take(piece.len(), Instant::now())).await;
     }
-    Ok(Some((piece.into(), (file, throttle))))
+    Ok(Some((piece.into(), (source, throttle))))
 }
 
 #[cfg(test)]
 mod tests {
     use protocol::LeaseId;
+    use protocol::sealed::seal;
 
     use super::*;
     use crate::test_server::{Server, Step};
@@ -161,6 +178,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_update_that_the_disk_spoilt_is_not_sent() {
+        let server = Server::start(vec![]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("update.f32");
+        let key = SealingKey::from_bytes([7; 32]);
+        std::fs::write(&path, seal(&key, b"another", [1; 32]).unwrap()).unwrap();
+        let error = send_file(&server, BlobHash::of(b"12345"), &path).await.unwrap_err();
+        assert!(matches!(error, UploadError::Spoilt), "{error}");
+        std::fs::write(&path, b"12345").unwrap();
+        let error = send_file(&server, BlobHash::of(b"12345"), &path).await.unwrap_err();
+        assert!(matches!(error, UploadError::Disk(_)), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_lease_that_is_gone_is_the_end() {
         let server = Server::start(vec![Step::answer("404 Not Found", "", b"")]).await;
         let error = send(&server, b"12345").await.unwrap_err();
@@ -180,12 +211,16 @@ mod tests {
     async fn send(server: &Server, bytes: &[u8]) -> Result<(), UploadError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("update.f32");
-        std::fs::write(&path, bytes).unwrap();
-        let client = server.client();
+        let key = SealingKey::from_bytes([7; 32]);
+        std::fs::write(&path, seal(&key, bytes, [1; 32]).unwrap()).unwrap();
+        send_file(server, BlobHash::of(bytes), &path).await
+    }
+
+    async fn send_file(server: &Server, blob: BlobHash, path: &Path) -> Result<(), UploadError> {
+        let (client, key) = (server.client(), SealingKey::from_bytes([7; 32]));
         let lease: LeaseId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        let blob = BlobHash::of(bytes);
-        let upload =
-            Upload { client: &client, lease, blob, path: &path, maximum_mbps: Some(800.0) };
+        let maximum_mbps = Some(800.0);
+        let upload = Upload { client: &client, lease, blob, path, key: &key, maximum_mbps };
         upload.run(|_| {}).await
     }
 }

@@ -214,9 +214,9 @@ impl Course {
         let Some((_, AtWork { lease, result })) = self.at_work.pop_first() else { return Ok(()) };
         let trained = result.recv().context("a training thread is gone")??;
         self.idle.push_back(lease.device_id);
-        let (blob, bytes) = self.updates.put(&trained.delta)?;
+        let (blob, bytes, norm) = self.updates.put(&trained.delta)?;
         let fingerprint = self.compute.fingerprint().clone();
-        let receipt = Receipt { blob, bytes, metrics: trained.metrics, fingerprint };
+        let receipt = Receipt { blob, bytes, norm, metrics: trained.metrics, fingerprint };
         let event = Event::Updated { lease: lease.id, device: lease.device_id, receipt };
         match self.machine.handle(self.now, event) {
             Ok(effects) => self.perform(effects),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use federation::aggregate::Accumulator;
+use federation::aggregate::{Accumulator, check_update};
 use federation::machine::WeightedUpdate;
 use protocol::model::ModelSpec;
 use protocol::{BlobHash, codec, model_file};
@@ -25,13 +25,15 @@ impl Updates {
         Ok(Self { folder, files: HashMap::new() })
     }
 
-    pub(super) fn put(&mut self, delta: &[f32]) -> anyhow::Result<(BlobHash, u64)> {
+    /// Keeps an update that a coordinator would take; its name, bytes and norm.
+    pub(super) fn put(&mut self, delta: &[f32]) -> anyhow::Result<(BlobHash, u64, f64)> {
         let bytes = codec::encode(delta);
+        let norm = check_update(&bytes, delta.len())?;
         let name = BlobHash::of(&bytes);
         let file = self.folder.path().join(name.to_string());
         fs::write(&file, &bytes).context("can't keep an update")?;
         self.files.insert(name, file);
-        Ok((name, bytes.len() as u64))
+        Ok((name, bytes.len() as u64, norm))
     }
 
     /// The round's new model; its updates are gone then.

@@ -2,19 +2,24 @@
 //! whole and durable, or not at all. Nothing else in the crate knows where they lie. Calls block.
 
 mod partial;
+mod room;
 mod writer;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use protocol::BlobHash;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use partial::{Partial, UploadFault};
+pub(crate) use room::{NoRoom, Room};
 pub(crate) use writer::BlobWriter;
 
+use crate::points::{Point, Points};
 use partial::Uploads;
 
 /// The folder of blobs.
@@ -22,12 +27,27 @@ use partial::Uploads;
 pub(crate) struct Blobs {
     root: Arc<PathBuf>,
     uploads: Arc<Uploads>,
+    holds: Arc<AtomicUsize>,
+    room: Arc<Room>,
+    points: Points,
+    places: Arc<Semaphore>,
 }
+
+/// Uploads that are made durable, hashed or checked at the same time. More would be no faster, and
+/// the database's commits would wait behind them for the disk.
+const PLACES: usize = 4;
 
 impl Blobs {
     /// Takes `root`, making it where it isn't there; what an interrupted write left is removed.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        let blobs = Self { root: Arc::new(root.to_owned()), uploads: Arc::default() };
+        let blobs = Self {
+            root: Arc::new(root.to_owned()),
+            uploads: Arc::default(),
+            holds: Arc::default(),
+            room: Arc::new(Room::new(root, None)),
+            points: Points::default(),
+            places: Arc::new(Semaphore::new(PLACES)),
+        };
         fs::create_dir_all(blobs.partial_folder())?;
         let scratch = blobs.scratch_folder();
         match fs::remove_dir_all(&scratch) {
@@ -35,6 +55,38 @@ impl Blobs {
             Ok(()) | Err(_) => fs::create_dir_all(&scratch)?,
         }
         Ok(blobs)
+    }
+
+    /// Passes these points from now on.
+    pub(crate) fn with_points(self, points: Points) -> Self {
+        Self { points, ..self }
+    }
+
+    /// Stores no more than there is room for from now on.
+    pub(crate) fn with_room(self, room: Room) -> Self {
+        Self { room: Arc::new(room), ..self }
+    }
+
+    /// Refuses `bytes` more where there is no room for them.
+    pub(crate) fn ask_room(&self, bytes: u64) -> io::Result<()> {
+        self.room.ask(bytes)
+    }
+
+    /// While somebody holds the blobs, what can be removed stays.
+    pub(crate) fn hold(&self) -> Hold {
+        self.holds.fetch_add(1, Ordering::SeqCst);
+        Hold(self.holds.clone())
+    }
+
+    /// Whether nothing may be removed.
+    pub(crate) fn are_held(&self) -> bool {
+        self.holds.load(Ordering::SeqCst) > 0
+    }
+
+    /// Waits for one of the few places for work on whole blobs; it ends with what this gives.
+    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.places.acquire().await.ok()
     }
 
     /// Where the blob lies, or would lie.
@@ -82,6 +134,11 @@ impl Blobs {
         Partial::new(self.clone(), hash, key)
     }
 
+    /// How much room the disk has.
+    pub(crate) fn room(&self) -> io::Result<platform::files::Room> {
+        platform::files::room(&self.root)
+    }
+
     /// Removes the blob, where it is stored.
     pub(crate) fn remove(&self, hash: BlobHash) -> io::Result<()> {
         found(fs::remove_file(self.path(hash))).map(|_| ())
@@ -93,6 +150,13 @@ impl Blobs {
         age: Duration,
         keep: impl Fn(BlobHash) -> bool,
     ) -> io::Result<()> {
+        let mut old = self.older(age)?.into_iter();
+        old.try_for_each(|hash| if keep(hash) { Ok(()) } else { self.remove(hash) })
+    }
+
+    /// The blobs that were stored longer than `age` ago.
+    pub(crate) fn older(&self, age: Duration) -> io::Result<Vec<BlobHash>> {
+        let mut old = Vec::new();
         for folder in fs::read_dir(self.root.as_path())? {
             let folder = folder?;
             for entry in fs::read_dir(folder.path())? {
@@ -100,22 +164,27 @@ impl Blobs {
                 let name = (folder.file_name(), entry.file_name());
                 let name = format!("{}{}", name.0.to_string_lossy(), name.1.to_string_lossy());
                 let Ok(hash) = name.parse::<BlobHash>() else { continue };
-                let stored = entry.metadata()?.modified()?;
-                if stored.elapsed().is_ok_and(|since| since > age) && !keep(hash) {
-                    self.remove(hash)?;
+                // Another may remove it meanwhile.
+                let stored = found(entry.metadata().and_then(|metadata| metadata.modified()))?;
+                let since = stored.and_then(|stored| stored.elapsed().ok());
+                if since.is_some_and(|since| since > age) {
+                    old.push(hash);
                 }
             }
         }
-        Ok(())
+        Ok(old)
     }
 
-    /// Removes what was sent up in part under the keys that `keep` refuses.
-    pub(crate) fn remove_partials(&self, keep: impl Fn(&str) -> bool) -> io::Result<()> {
+    /// Removes what was sent up in part under the keys that `keep` refuses; it hears too how long
+    /// ago the last bytes came.
+    pub(crate) fn remove_partials(&self, keep: impl Fn(&str, Duration) -> bool) -> io::Result<()> {
         for entry in fs::read_dir(self.partial_folder())? {
             let entry = entry?;
             let name = entry.file_name();
             let key = name.to_str().and_then(|name| name.split_once('.')).map(|(_, key)| key);
-            if !key.is_some_and(&keep) {
+            let age = found(entry.metadata().and_then(|metadata| metadata.modified()))?;
+            let age = age.and_then(|written| written.elapsed().ok()).unwrap_or_default();
+            if !key.is_some_and(|key| keep(key, age)) {
                 found(fs::remove_file(entry.path()))?;
             }
         }
@@ -144,12 +213,26 @@ impl Blobs {
     fn adopt(&self, file: &Path, hash: BlobHash) -> io::Result<()> {
         let path = self.path(hash);
         let folder = path.parent().unwrap_or(&self.root);
+        self.points.pass(Point::BlobSynced);
         if !folder.is_dir() {
             fs::create_dir_all(folder)?;
             sync_folder(&self.root)?;
         }
         fs::rename(file, &path)?;
-        sync_folder(folder)
+        self.points.pass(Point::BlobRenamed);
+        sync_folder(folder)?;
+        self.points.pass(Point::BlobStored);
+        Ok(())
+    }
+}
+
+/// The wish that blobs stay, until dropped.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<AtomicUsize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

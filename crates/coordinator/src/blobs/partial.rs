@@ -14,9 +14,13 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 use super::Blobs;
+use crate::points::Point;
 
 /// Uploads that are being written, by file: one writer each, and a later one takes over.
 pub(super) type Uploads = Mutex<HashMap<PathBuf, Arc<Turn>>>;
+
+/// Bytes that room is asked for at a time.
+const STRIDE: u64 = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Turn {
@@ -108,6 +112,7 @@ impl Partial {
             return Err(UploadFault::Offset { offset: stored });
         }
         let mut file = OpenOptions::new().create(true).append(true).open(&self.path).await?;
+        let mut granted = 0;
         let fault = loop {
             let chunk = tokio::select! {
                 () = superseded.cancelled() => break Some(UploadFault::Superseded),
@@ -122,18 +127,29 @@ impl Partial {
             if stored > limit {
                 break Some(UploadFault::TooLong { limit });
             }
+            if granted < chunk.len() as u64 {
+                granted = STRIDE.max(chunk.len() as u64);
+                if let Err(error) = self.blobs.ask_room(chunk.len() as u64) {
+                    break Some(error.into());
+                }
+            }
+            granted -= chunk.len() as u64;
             if let Err(error) = file.write_all(&chunk).await {
                 break Some(error.into());
             }
+            self.blobs.points.pass(Point::UploadChunk);
         };
+        let _place = self.blobs.place().await;
         let ended = match file.flush().await {
             Ok(()) => file.sync_all().await,
             Err(error) => Err(error),
         };
-        match fault {
-            Some(fault) => Err(fault),
-            None => Ok(ended?),
+        if let Some(fault) = fault {
+            return Err(fault);
         }
+        ended?;
+        self.blobs.points.pass(Point::UploadSynced);
+        Ok(())
     }
 
     async fn finish(&self) -> Result<(), UploadFault> {
@@ -148,6 +164,7 @@ impl Partial {
             std::fs::remove_file(&path)?;
             Err(UploadFault::WrongHash { actual })
         };
+        let _place = self.blobs.place().await;
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 }

@@ -6,6 +6,7 @@ use protocol::BlobHash;
 use tempfile::NamedTempFile;
 
 use super::Blobs;
+use crate::points::Point;
 
 /// Bytes on their way to a blob. Dropped before [`BlobWriter::finish`], it leaves nothing.
 #[derive(Debug)]
@@ -13,18 +14,24 @@ pub(crate) struct BlobWriter {
     blobs: Blobs,
     file: BufWriter<NamedTempFile>,
     hasher: blake3::Hasher,
+    /// Bytes that there is room for and that are not written yet.
+    granted: u64,
 }
+
+/// Bytes that room is asked for at a time.
+const STRIDE: u64 = 1 << 20;
 
 impl BlobWriter {
     pub(super) fn new(blobs: Blobs) -> io::Result<Self> {
         let file = BufWriter::with_capacity(1 << 20, blobs.scratch()?);
-        Ok(Self { blobs, file, hasher: blake3::Hasher::new() })
+        Ok(Self { blobs, file, hasher: blake3::Hasher::new(), granted: 0 })
     }
 
     /// Makes the bytes durable and gives them their name.
     pub(crate) fn finish(self) -> io::Result<BlobHash> {
         let hash = BlobHash::from(self.hasher.finalize());
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.blobs.points.pass(Point::BlobWritten);
         file.as_file().sync_all()?;
         // A blob that is renamed over an equal one changes nothing.
         self.blobs.adopt(&file.into_temp_path().keep().map_err(|error| error.error)?, hash)?;
@@ -34,7 +41,13 @@ impl BlobWriter {
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let wanted = bytes.len() as u64;
+        if self.granted < wanted {
+            self.blobs.ask_room(wanted)?;
+            self.granted = wanted.max(STRIDE);
+        }
         let written = self.file.write(bytes)?;
+        self.granted -= written as u64;
         self.hasher.update(&bytes[..written]);
         Ok(written)
     }

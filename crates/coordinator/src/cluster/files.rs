@@ -86,7 +86,7 @@ pub(super) fn read_or_make(
                 .map_err(|source| ClusterError::Unwritable { path: folder, source })?;
             let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
             write(&key_path, &key.serialize_pem())?;
-            tracing::info!("made the cluster's key");
+            tracing::debug!("made the cluster's key");
             key
         }
     };

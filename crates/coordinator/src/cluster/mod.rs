@@ -4,6 +4,7 @@
 //! any time, and the key never: a new key is a new cluster to every device. So a key that is missing
 //! or damaged keeps the coordinator from starting.
 
+mod expiry;
 mod files;
 mod own;
 mod tls;

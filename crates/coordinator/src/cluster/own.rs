@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use blake3::{Hash, Hasher};
+use protocol::Timestamp;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use tokio_util::sync::CancellationToken;
 
 use super::ClusterError;
+use super::expiry::not_after;
 
 /// Authorities renew weeks before the end; a minute is soon.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -48,6 +50,11 @@ impl Current {
 
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         self.certified.read().unwrap_or_else(PoisonError::into_inner).certified.clone()
+    }
+
+    /// The end of the server's certificate; none where it can't be read.
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        not_after(self.certified().cert.first()?)
     }
 
     /// Shows renewed files soon after they are there, until `stopping`.

@@ -8,12 +8,13 @@ use std::time::Duration;
 use federation::machine::Event;
 use protocol::api::{CreatedToken, Job, Model, TokenRequest};
 use protocol::audit::{Action, SubjectKind};
-use protocol::device::{Device, DeviceRegistration, Registered};
+use protocol::device::{Device, RemovedDevice};
+use protocol::enrolment::{DeviceRegistration, Enrolment, Registered};
 use protocol::job::JobSpec;
 use protocol::{DeviceId, JobId};
 
 use super::handle::Answer;
-use super::{Driver, DriverHandle};
+use super::{Driver, DriverHandle, Voucher};
 use crate::caller::{Caller, Detail, detail};
 use crate::clock;
 use crate::register::NewModel;
@@ -108,18 +109,35 @@ impl By<'_> {
         .await
     }
 
-    /// Enrols a device; `by_admin` where an administrator's token vouches for it.
+    /// Everything that the coordinator is was written to a file of this name.
+    pub(crate) async fn backup_written(&self, name: String, bytes: u64) -> Answer<()> {
+        self.write(move |driver, caller| {
+            let detail = detail([("bytes", bytes.to_string())]);
+            driver.record(caller, Action::Written, SubjectKind::Backup, name, detail);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Enrols a device whose signature was checked.
     pub(crate) async fn register(
         &self,
         registration: DeviceRegistration,
-        by_admin: bool,
+        voucher: Voucher,
     ) -> Answer<Registered> {
         self.write(move |driver, caller| {
-            let (devices, name) = (driver.state.devices.len(), registration.name.clone());
-            let registered = driver.register(registration, by_admin)?;
-            let is_new = driver.state.devices.len() > devices;
-            let action = if is_new { Action::Enrolled } else { Action::Rekeyed };
-            let detail = detail([("name", name)]);
+            let name = registration.name.clone();
+            let registered = driver.register(registration, voucher)?;
+            let (action, words) = match registered.enrolment {
+                Enrolment::New => (Action::Enrolled, "new"),
+                Enrolment::Same => (Action::Rekeyed, "same"),
+                Enrolment::Copy => (Action::Enrolled, "copy"),
+                Enrolment::Rekeyed => (Action::Rekeyed, "rekeyed"),
+            };
+            let mut detail = detail([("name", name), ("enrolment", words.to_owned())]);
+            let row = driver.state.devices.get(&registered.id);
+            let code = row.and_then(|row| row.join_code.clone());
+            detail.extend(code.map(|code| ("join_code".to_owned(), code)));
             driver.record(caller, action, SubjectKind::Device, registered.id, detail);
             Ok(registered)
         })
@@ -136,12 +154,23 @@ impl By<'_> {
         .await
     }
 
+    /// A device goes by itself.
+    pub(crate) async fn leave(&self, device: DeviceId) -> Answer<()> {
+        self.write(move |driver, caller| {
+            driver.leave(device)?;
+            driver.record(caller, Action::Left, SubjectKind::Device, device, Detail::new());
+            Ok(())
+        })
+        .await
+    }
+
     /// Forgets revoked devices and those that were not heard of for `unheard_for`.
-    pub(crate) async fn clean_up(&self, unheard_for: Duration) -> Answer<Vec<DeviceId>> {
+    pub(crate) async fn clean_up(&self, unheard_for: Duration) -> Answer<Vec<RemovedDevice>> {
         self.write(move |driver, caller| {
             let gone = driver.clean_up(unheard_for);
-            for device in &gone {
-                driver.record(caller, Action::Removed, SubjectKind::Device, device, Detail::new());
+            for RemovedDevice { id, name } in &gone {
+                let detail = detail([("name", name.clone())]);
+                driver.record(caller, Action::Removed, SubjectKind::Device, id, detail);
             }
             Ok(gone)
         })

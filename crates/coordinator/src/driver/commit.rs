@@ -1,14 +1,17 @@
 //! A batch: what was decided and is not yet durable, and what follows once it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use federation::machine::Machine;
 use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
-use protocol::{DeviceId, JobId};
+use protocol::{DeviceId, JobId, Timestamp};
 
-use super::{Driver, FLUSH, RETRY, Refusal, State, sessions};
+use super::telling::Touched;
+use super::{Driver, FLUSH, FLUSHED_DEVICES, RETRY, Refusal, State, sessions};
 use crate::clock;
+use crate::points::Point;
 use crate::store::{Batch, ModelRow, SessionRow, TokenRow, Uses};
 use crate::views::job_view;
 
@@ -27,7 +30,9 @@ pub(super) struct Pending {
     pub(super) removed_tokens: BTreeMap<String, [u8; 32]>,
     pub(super) sessions: Vec<SessionRow>,
     pub(super) removed_sessions: BTreeMap<String, [u8; 32]>,
+    join_codes: BTreeSet<String>,
     pub(super) models: Vec<ModelRow>,
+    pub(super) telling: BTreeSet<Touched>,
     changes: Vec<Change>,
     pub(super) audit: Vec<Record>,
     undo: Vec<Undo>,
@@ -36,6 +41,8 @@ pub(super) struct Pending {
     idle_jobs: BTreeSet<JobId>,
     idle_devices: BTreeSet<DeviceId>,
     pub(super) uses: Uses,
+    /// The last of the idle devices that were written; the next flush goes on behind it.
+    flushed_to: Option<DeviceId>,
 }
 
 impl Pending {
@@ -68,6 +75,11 @@ impl Pending {
         self.idle_devices.insert(device);
     }
 
+    pub(super) fn join_code_changed(&mut self, id: &str) {
+        self.join_codes.insert(id.to_owned());
+        self.changed(ChangeKind::JoinCode, id.to_owned());
+    }
+
     /// Tells who watches the events.
     pub(super) fn changed(&mut self, kind: ChangeKind, id: String) {
         let change = Change { kind, id };
@@ -81,6 +93,18 @@ impl Pending {
         self.undo.push(Box::new(undo));
     }
 
+    /// The idle devices whose turn it is, at most so many: each comes to its turn, however often
+    /// others are heard of.
+    fn next_idle(&self, most: usize) -> Vec<DeviceId> {
+        let behind = match self.flushed_to {
+            Some(last) => (Bound::Excluded(last), Bound::Unbounded),
+            None => (Bound::Unbounded, Bound::Unbounded),
+        };
+        let idle = &self.idle_devices;
+        let around = idle.range(behind).chain(idle);
+        around.take(most.min(idle.len())).copied().collect()
+    }
+
     fn writes(&self) -> bool {
         !self.jobs.is_empty()
             || !self.devices.is_empty()
@@ -89,7 +113,9 @@ impl Pending {
             || !self.removed_tokens.is_empty()
             || !self.sessions.is_empty()
             || !self.removed_sessions.is_empty()
+            || !self.join_codes.is_empty()
             || !self.models.is_empty()
+            || !self.telling.is_empty()
             || !self.changes.is_empty()
             || !self.audit.is_empty()
     }
@@ -107,35 +133,54 @@ impl Driver {
     /// Ends the batch: writes it, shows it, and answers.
     pub(super) fn commit(&mut self) {
         let now = clock::now();
-        let flush = self.pending.owes_flush() && now >= self.flush_at;
-        let outcome = if self.pending.writes() || flush {
+        let due = self.pending.owes_flush() && now >= self.flush_at;
+        if due {
+            self.flush_at = now.after(FLUSH);
+        }
+        self.commit_with(now, due.then_some(FLUSHED_DEVICES));
+    }
+
+    /// Ends the last batch, with everything that a crash might have forgotten.
+    pub(super) fn commit_all(&mut self) {
+        self.commit_with(clock::now(), Some(usize::MAX));
+    }
+
+    /// `flush` is how many idle devices to write with the batch, where it is their time.
+    fn commit_with(&mut self, now: Timestamp, flush: Option<usize>) {
+        let wrote = self.pending.writes() || flush.is_some();
+        let outcome = if wrote {
             self.write(flush)
         } else {
             self.publish();
             Ok(())
         };
-        if flush {
-            self.flush_at = now.after(FLUSH);
-        }
         if outcome.is_err() {
             self.retry_at = now.after(RETRY);
         }
         for settle in std::mem::take(&mut self.pending.settle) {
             settle(self, outcome.clone());
         }
+        if wrote {
+            self.steps.observer.points.pass(Point::Answered);
+        }
     }
 
-    fn write(&mut self, flush: bool) -> Result<(), Refusal> {
-        let batch = self.batch(flush);
+    fn write(&mut self, flush: Option<usize>) -> Result<(), Refusal> {
+        let idle = flush.map(|most| self.pending.next_idle(most));
+        let batch = self.batch(idle.as_deref());
         match self.store.commit(&batch) {
             Ok(revision) => {
-                if flush {
+                if let Some(idle) = idle {
                     self.pending.idle_jobs.clear();
-                    self.pending.idle_devices.clear();
+                    for device in &idle {
+                        self.pending.idle_devices.remove(device);
+                    }
+                    self.pending.flushed_to = idle.last().copied();
                     self.pending.uses.clear();
                 }
                 self.publish();
                 self.revision.send_replace(revision);
+                self.steps.observer.points.pass(Point::Published);
                 Ok(())
             }
             Err(error) => {
@@ -146,12 +191,12 @@ impl Driver {
         }
     }
 
-    fn batch(&mut self, flush: bool) -> Batch {
+    /// `idle` are the idle devices that are written too, and every idle job with them.
+    fn batch(&mut self, idle: Option<&[DeviceId]>) -> Batch {
         let pending = &mut self.pending;
-        let idle_jobs = pending.idle_jobs.iter().filter(|_| flush);
-        let idle_devices = pending.idle_devices.iter().filter(|_| flush);
+        let idle_jobs = pending.idle_jobs.iter().filter(|_| idle.is_some());
         let jobs: BTreeSet<_> = pending.jobs.iter().chain(idle_jobs).collect();
-        let devices: BTreeSet<_> = pending.devices.iter().chain(idle_devices).collect();
+        let devices: BTreeSet<_> = pending.devices.iter().chain(idle.unwrap_or_default()).collect();
         Batch {
             jobs: jobs.into_iter().filter_map(|id| self.state.jobs.get(id).cloned()).collect(),
             devices: devices
@@ -163,8 +208,14 @@ impl Driver {
             removed_tokens: pending.removed_tokens.keys().cloned().collect(),
             sessions: pending.sessions.clone(),
             removed_sessions: pending.removed_sessions.keys().cloned().collect(),
-            uses: if flush { pending.uses.clone() } else { Uses::new() },
+            uses: if idle.is_some() { pending.uses.clone() } else { Uses::new() },
+            join_codes: pending
+                .join_codes
+                .iter()
+                .filter_map(|id| self.state.join_codes.get(id).cloned())
+                .collect(),
             models: pending.models.clone(),
+            telling: pending.telling.iter().map(|it| self.state.telling.entry(*it)).collect(),
             changes: std::mem::take(&mut pending.changes),
             audit: std::mem::take(&mut pending.audit),
         }
@@ -192,11 +243,16 @@ impl Driver {
         for id in std::mem::take(&mut pending.removed_devices) {
             self.views.remove_device(id);
         }
+        pending.join_codes.clear();
         pending.models.clear();
+        let telling = !std::mem::take(&mut pending.telling).is_empty();
         for id in &devices {
             if let Some(row) = self.state.devices.get(id) {
                 self.views.publish_device(row.clone());
             }
+        }
+        if telling {
+            self.publish_telling();
         }
         for id in jobs {
             self.match_steps(id);
@@ -210,7 +266,9 @@ impl Driver {
     pub(super) fn publish_job(&mut self, id: JobId) {
         if let Some(row) = self.state.jobs.get(&id) {
             let note = self.running.get(&id).and_then(|step| step.note.as_deref());
-            self.views.publish_job(job_view(row, note));
+            let mut view = job_view(row, note);
+            view.job.stalled = self.state.stalled.contains(&id);
+            self.views.publish_job(view);
         }
     }
 
@@ -232,6 +290,38 @@ impl Driver {
         pending.removed_tokens.clear();
         pending.sessions.clear();
         pending.removed_sessions.clear();
+        pending.join_codes.clear();
         pending.models.clear();
+        pending.telling.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn flushes_go_round_so_that_chatty_devices_keep_nobody_from_the_disk() {
+        let device = |n: u128| DeviceId::from_uuid(Uuid::from_u128(n));
+        let mut pending = Pending::default();
+        let mut written = Vec::new();
+        for _ in 0..4 {
+            // The first two are heard of again before every flush.
+            for n in
+                [1, 2, 3, 4, 5].into_iter().filter(|n| *n < 3 || !written.contains(&device(*n)))
+            {
+                pending.device_heard_of(device(n));
+            }
+            let turn = pending.next_idle(2);
+            for device in &turn {
+                pending.idle_devices.remove(device);
+            }
+            pending.flushed_to = turn.last().copied();
+            written.extend(turn);
+        }
+        assert_eq!(written, [1, 2, 3, 4, 5, 1, 2, 1].map(device));
+        assert!(Pending::default().next_idle(usize::MAX).is_empty());
     }
 }

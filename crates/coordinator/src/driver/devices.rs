@@ -1,14 +1,11 @@
-//! Devices: enrolling them, hearing of them, and letting them go.
+//! Devices: hearing of them, and letting them go.
 
 use std::time::Duration;
 
 use federation::machine::Event;
 use protocol::api::{ChangeKind, Role};
-use protocol::device::{
-    Device, DeviceRegistration, DeviceState, Heartbeat, HeartbeatAnswer, Registered,
-};
+use protocol::device::{Device, DeviceState, Heartbeat, HeartbeatAnswer, RemovedDevice};
 use protocol::{DeviceId, Timestamp};
-use uuid::Uuid;
 
 use super::{Driver, Refusal, TokenText};
 use crate::clock;
@@ -16,46 +13,15 @@ use crate::store::{DeviceRow, TokenRow};
 use crate::views::{HEARTBEAT_SECONDS, is_active};
 
 impl Driver {
-    /// The same machine registering again is the same device, with a new token.
-    pub(super) fn register(
-        &mut self,
-        said: DeviceRegistration,
-        by_admin: bool,
-    ) -> Result<Registered, Refusal> {
-        let now = clock::now();
-        let known = self
-            .state
-            .devices
-            .values()
-            .find(|row| row.hardware_id == said.hardware_id && row.instance == said.instance);
-        let known = known.cloned();
-        if known.as_ref().is_some_and(|row| row.revoked) && !by_admin {
-            return Err(Refusal::Revoked);
-        }
-        let id = known.as_ref().map_or_else(|| DeviceId::from_uuid(Uuid::now_v7()), |row| row.id);
-        let mut row = DeviceRow::new(id, said, now);
-        if let Some(known) = &known {
-            row.created_at = known.created_at;
-        }
-        self.state.devices.insert(id, row);
-        self.pending.undo(move |state| match known {
-            Some(known) => drop(state.devices.insert(id, known)),
-            None => drop(state.devices.remove(&id)),
-        });
-        self.pending.device_changed(id);
-        self.state.active.insert(id);
-        self.drop_device_tokens(id);
-        let token = self.new_token(Role::Device, String::new(), Some(id), None);
-        Ok(Registered { id, token: token.token, heartbeat_seconds: HEARTBEAT_SECONDS })
-    }
-
     pub(super) fn heartbeat(
         &mut self,
         device: DeviceId,
         said: &Heartbeat,
     ) -> Result<HeartbeatAnswer, Refusal> {
         let now = clock::now();
+        self.check_session(device, said.session.as_ref(), now)?;
         self.hear(device, now)?;
+        self.begin_session(device, said.session.clone());
         if let Some(row) = self.state.devices.get_mut(&device)
             && (row.state, row.reason) != (said.state, said.reason)
         {
@@ -91,8 +57,19 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes over the signs of life that were noted without asking it.
+    pub(super) fn take_heard(&mut self) {
+        for (device, at) in self.views.take_heard() {
+            if let Some(row) = self.state.devices.get_mut(&device) {
+                row.last_seen = row.last_seen.max(at);
+                self.pending.device_heard_of(device);
+            }
+        }
+    }
+
     /// Tells who watches that a device went silent.
-    pub(super) fn notice_silent_devices(&mut self, now: Timestamp) {
+    pub(super) fn find_silent_devices(&mut self, now: Timestamp) {
+        self.take_heard();
         let devices = &self.state.devices;
         let silent: Vec<DeviceId> = self
             .state
@@ -123,32 +100,51 @@ impl Driver {
         Ok(view)
     }
 
-    pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<DeviceId> {
+    pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<RemovedDevice> {
+        self.take_heard();
         let now = clock::now();
         let gone = |row: &&DeviceRow| row.revoked || now.since(row.last_seen) > unheard_for;
-        let gone: Vec<DeviceId> =
-            self.state.devices.values().filter(gone).map(|row| row.id).collect();
-        for id in &gone {
-            self.part_with(*id);
-            if let Some(row) = self.state.devices.remove(id) {
-                self.pending.undo(move |state| drop(state.devices.insert(row.id, row)));
-            }
-            self.pending.removed_devices.push(*id);
-            self.pending.changed(ChangeKind::Device, id.to_string());
+        let named = |row: &DeviceRow| RemovedDevice { id: row.id, name: row.name.clone() };
+        let gone: Vec<RemovedDevice> =
+            self.state.devices.values().filter(gone).map(named).collect();
+        for RemovedDevice { id, .. } in &gone {
+            self.forget(*id);
         }
         gone
     }
 
+    /// A device goes by itself: its token, its leases and its place in the list.
+    pub(super) fn leave(&mut self, device: DeviceId) -> Result<(), Refusal> {
+        if self.state.devices.get(&device).is_none() {
+            return Err(Refusal::UnknownDevice(device));
+        }
+        self.forget(device);
+        Ok(())
+    }
+
+    fn forget(&mut self, device: DeviceId) {
+        self.part_with(device);
+        if let Some(row) = self.state.devices.remove(&device) {
+            self.pending.undo(move |state| drop(state.devices.insert(row.id, row)));
+        }
+        self.pending.removed_devices.push(device);
+        self.pending.changed(ChangeKind::Device, device.to_string());
+    }
+
     fn part_with(&mut self, device: DeviceId) {
         self.state.active.remove(&device);
-        self.waiters.retain(|waiter| !waiter.is_of(device));
+        self.state.runs.remove(&device);
+        self.views.end_session(device);
+        self.waiters.remove(device);
         self.drop_device_tokens(device);
+        self.end_leases_of(device);
+    }
+
+    /// Gives the seats that the device holds to others.
+    pub(super) fn end_leases_of(&mut self, device: DeviceId) {
         let now = clock::now();
-        let jobs = self
-            .state
-            .jobs
-            .values()
-            .filter(|row| Self::is_open(row) && row.machine.lease_of(device).is_some());
+        let jobs =
+            self.state.jobs.values().filter(|row| Self::is_open(row) && row.machine.holds(device));
         for job in jobs.map(|row| row.id).collect::<Vec<_>>() {
             if let Err(error) = self.apply(now, job, Event::DeviceGone { device }) {
                 tracing::error!(%job, %device, %error, "a job did not let a device go");
@@ -156,7 +152,7 @@ impl Driver {
         }
     }
 
-    fn drop_device_tokens(&mut self, device: DeviceId) {
+    pub(super) fn drop_device_tokens(&mut self, device: DeviceId) {
         let of_device = |row: &&TokenRow| row.device == Some(device);
         let ids: Vec<String> =
             self.state.tokens.values().filter(of_device).map(|row| row.id.clone()).collect();

@@ -112,6 +112,17 @@ impl DriverHandle {
         self.write(move |driver| driver.update(lease, device, receipt, checked)).await
     }
 
+    /// Takes down that the update under this lease was found bad.
+    pub(crate) async fn refuse_update(
+        &self,
+        lease: LeaseId,
+        device: DeviceId,
+        blob: BlobHash,
+        reason: String,
+    ) -> Answer<()> {
+        self.write(move |driver| driver.refuse_update(lease, device, blob, &reason)).await
+    }
+
     /// Ends the driver; what it answered before is stored.
     pub(crate) fn stop(&self) {
         // It may have ended already.
@@ -132,7 +143,7 @@ impl DriverHandle {
         answer.await.unwrap_or(Err(Refusal::Stopping))
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Driver) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {

@@ -12,7 +12,7 @@ use super::sweep::prepared_blobs;
 use super::{Driver, Refusal};
 use crate::caller::Caller;
 use crate::clock;
-use crate::notice::Notice;
+use crate::moment::Moment;
 use crate::register::NewModel;
 use crate::store::JobRow;
 use crate::views::job_view;
@@ -58,9 +58,14 @@ impl Driver {
             return Ok(Self::look_at(id, effects));
         }
         self.pending.remember(id, &row.machine);
+        let was = row.machine.status();
         let effects = row.machine.handle(now, event)?;
+        let is = row.machine.status();
         self.pending.job_changed(id);
         self.work_may_be_there = true;
+        if is.is_final() && !was.is_final() {
+            self.job_ended(id);
+        }
         Ok(Self::look_at(id, effects))
     }
 
@@ -130,9 +135,9 @@ impl Driver {
     pub(super) fn tell_resumed(&self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         if let Some((key, _)) = wanted_step(&row.machine) {
-            let notice =
-                Notice::Resumed { job: id, round: row.machine.round(), phase: key.phase() };
-            self.steps.observer.tell(&notice);
+            let moment =
+                Moment::Resumed { job: id, round: row.machine.round(), phase: key.phase() };
+            self.steps.observer.tell(&moment);
         }
     }
 

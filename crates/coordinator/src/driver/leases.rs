@@ -1,31 +1,15 @@
 //! What devices do with leases: ask for one, keep it, give it back, report its update.
 
-use std::collections::VecDeque;
-
 use federation::machine::{Event, Machine, Receipt, Rejection};
 use federation::schedule::{self, Candidate};
-use protocol::lease::{Lease, LeaseReturn, LeaseStanding, Progress, ProgressAnswer, UpdateOutcome};
+use protocol::lease::{LeaseReturn, LeaseStanding, Progress, ProgressAnswer, UpdateOutcome};
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::waiters::{Reply, Waiter};
 use super::{Driver, Refusal};
 use crate::clock;
-use crate::store::JobRow;
-
-/// A device that waits for work; whoever holds the other end may have gone.
-pub(super) struct Waiter {
-    device: DeviceId,
-    reply: Reply,
-}
-
-impl Waiter {
-    pub(super) fn is_of(&self, device: DeviceId) -> bool {
-        self.device == device
-    }
-}
-
-type Reply = oneshot::Sender<Result<Option<Lease>, Refusal>>;
+use crate::store::{DeviceRow, JobRow};
 
 /// What may be sent up under a lease.
 #[derive(Debug, Clone, Copy)]
@@ -43,35 +27,41 @@ impl Driver {
             drop(reply.send(Err(refusal)));
             return;
         }
-        // A device asks once: an earlier request is one whose connection broke.
-        self.waiters.retain(|waiter| !waiter.is_of(device));
+        // What it asked earlier was on a connection that broke.
+        self.waiters.remove(device);
         if let Some(waiter) = self.serve(clock::now(), Waiter { device, reply }) {
-            self.waiters.push_back(waiter);
+            self.waiters.push(waiter);
         }
     }
 
     /// Answers a device that has waited long enough; one that got a lease meanwhile has its answer.
     pub(super) fn stop_waiting(&mut self, device: DeviceId) {
-        let patient = std::mem::take(&mut self.waiters);
-        let (ended, patient) = patient.into_iter().partition(|waiter| waiter.is_of(device));
-        self.waiters = patient;
-        let ended: VecDeque<Waiter> = ended;
-        for waiter in ended {
+        if let Some(waiter) = self.waiters.remove(device) {
             // Who asked may have gone.
             drop(waiter.reply.send(Ok(None)));
         }
     }
 
-    /// Gives work to the devices that wait, the longest waiting first.
+    /// Gives work to the devices that wait, the longest waiting first, for as long as there is any.
     pub(super) fn serve_waiters(&mut self, now: Timestamp) {
-        for waiter in std::mem::take(&mut self.waiters) {
+        if !self.has_open_seat() {
+            return;
+        }
+        for device in self.waiters.devices() {
+            let Some((place, waiter)) = self.waiters.take(device) else { continue };
             if waiter.reply.is_closed() {
                 continue;
             }
-            if let Some(waiter) = self.serve(now, waiter) {
-                self.waiters.push_back(waiter);
+            match self.serve(now, waiter) {
+                Some(waiter) => self.waiters.put_back((place, waiter)),
+                None if self.has_open_seat() => {}
+                None => return,
             }
         }
+    }
+
+    fn has_open_seat(&self) -> bool {
+        self.state.jobs.values().any(|row| row.machine.has_open_seat())
     }
 
     /// Grants a lease, or gives the waiter back.
@@ -80,9 +70,9 @@ impl Driver {
             drop(waiter.reply.send(Err(Refusal::UnknownDevice(waiter.device))));
             return None;
         };
-        let fingerprint = row.fingerprint.clone();
         let device = waiter.device;
-        let Some(job) = self.job_for(now, &waiter) else { return Some(waiter) };
+        let Some(job) = self.job_for(now, row) else { return Some(waiter) };
+        let fingerprint = row.fingerprint.clone();
         let lease = LeaseId::from_uuid(Uuid::now_v7());
         let granted = self.apply(now, job, Event::Requested { lease, device, fingerprint });
         let lease = match granted {
@@ -100,11 +90,12 @@ impl Driver {
     }
 
     /// The job that the device works for: the one it holds a lease of, else the fairest.
-    fn job_for(&self, now: Timestamp, waiter: &Waiter) -> Option<JobId> {
-        let device = self.state.devices.get(&waiter.device)?;
+    fn job_for(&self, now: Timestamp, device: &DeviceRow) -> Option<JobId> {
+        if device.quarantined.is_some() {
+            return None;
+        }
         let open = || self.state.jobs.values().filter(|row| Self::is_open(row));
-        let holding = open().find(|row| row.machine.lease_of(device.id).is_some());
-        if let Some(row) = holding {
+        if let Some(row) = open().find(|row| row.machine.holds(device.id)) {
             return Some(row.id);
         }
         let offering = open().filter(|row| row.machine.offers(device.id, &device.fingerprint, now));
@@ -127,6 +118,9 @@ impl Driver {
     ) -> Result<ProgressAnswer, Refusal> {
         let now = clock::now();
         self.hear(device, now)?;
+        if self.is_quarantined(device) {
+            return Ok(ProgressAnswer { standing: LeaseStanding::Lost, deadline: now });
+        }
         let job = self.renew(now, lease, device)?;
         self.apply(now, job, Event::Progressed { lease, device, progress })?;
         let held = self.state.jobs.get(&job).and_then(|row| row.machine.lease(lease));
@@ -145,6 +139,9 @@ impl Driver {
         lease: LeaseId,
         device: DeviceId,
     ) -> Result<JobId, Refusal> {
+        if self.is_quarantined(device) {
+            return Err(Refusal::Quarantined);
+        }
         // Leases are of the newest jobs, mostly.
         let jobs: Vec<JobId> = self.state.jobs.keys().rev().copied().collect();
         for job in jobs {
@@ -205,7 +202,13 @@ impl Driver {
                 return Err(Refusal::MissingBlob(blob));
             }
         }
-        let gave = self.apply(now, job, Event::Updated { lease, device, receipt })?;
+        let gave = match self.apply(now, job, Event::Updated { lease, device, receipt }) {
+            Err(Refusal::Rejected(large @ Rejection::Norm { .. })) => {
+                self.refuse_update(lease, device, blob, &large.to_string())?;
+                return Err(large.into());
+            }
+            gave => gave?,
+        };
         let outcome = gave.outcome.unwrap_or(UpdateOutcome::Superseded);
         match outcome {
             UpdateOutcome::Accepted | UpdateOutcome::Duplicate => {}

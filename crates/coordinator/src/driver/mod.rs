@@ -8,48 +8,67 @@
 mod by;
 mod commit;
 mod devices;
+mod enrol;
 mod handle;
 mod jobs;
+mod join_codes;
 mod leases;
+mod lookout;
+mod quarantine;
 mod refusal;
+mod roster;
 mod sessions;
 mod steps;
 mod sweep;
+mod telling;
 mod tokens;
+mod waiters;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use platform::FolderLock;
-use protocol::{BlobHash, DeviceId, JobId, Timestamp};
+use protocol::{BlobHash, DeviceId, JobId, Timestamp, WebhookId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use by::JobCommand;
+pub(crate) use enrol::Voucher;
 pub(crate) use handle::DriverHandle;
+pub(crate) use join_codes::{MadeJoinCode, NewJoinCode};
 pub(crate) use refusal::Refusal;
 pub(crate) use steps::{Say, StepContext, StepFault, Task, blocking};
-pub(crate) use sweep::upload_key;
+pub(crate) use sweep::{needed, upload_key};
 pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
 use crate::clock;
-use crate::store::{DeviceRow, JobRow, Loaded, SessionRow, Store, TokenRow};
-use crate::views::{Views, job_view};
+use crate::cluster::Current;
+use crate::store::{JobRow, Loaded, SessionRow, Store, TokenRow};
+use crate::telling::Courier;
+use crate::views::{Views, is_active};
 use commit::Pending;
-use leases::Waiter;
+use join_codes::JoinCodes;
+use roster::Devices;
 use sessions::Links;
 use steps::RunningStep;
+use telling::Telling;
+use waiters::Waiters;
 
 /// Requests that share one transaction at most.
 const BATCH: usize = 256;
 /// How often what needs no promise (signs of life) is written.
 const FLUSH: Duration = Duration::from_secs(5);
-/// How often the driver looks whether devices went silent.
+/// Devices that one flush writes: the driver answers nobody meanwhile, and a fleet's signs of life
+/// in one piece would hold up its heartbeats.
+const FLUSHED_DEVICES: usize = 512;
+/// How often the driver looks whether devices went silent, and how full the disk is.
 const ROUNDS: Duration = Duration::from_secs(10);
+/// As [`ROUNDS`], while no device is there.
+const QUIET_ROUNDS: Duration = Duration::from_mins(1);
 /// After a commit that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -67,6 +86,8 @@ pub(crate) struct Parts {
     pub(crate) revision: watch::Sender<u64>,
     pub(crate) lease_seconds: u32,
     pub(crate) steps: StepContext,
+    pub(crate) courier: Courier,
+    pub(crate) own_certificate: Option<Arc<Current>>,
     /// Of the data folder; given up when the driver ends.
     pub(crate) lock: FolderLock,
     /// Cancelled when the driver ends, however it does.
@@ -80,10 +101,14 @@ pub(crate) struct Driver {
     revision: watch::Sender<u64>,
     lease_seconds: u32,
     steps: StepContext,
+    courier: Courier,
+    own_certificate: Option<Arc<Current>>,
+    /// Webhooks to which a delivery is under way.
+    under_way: HashSet<WebhookId>,
     handle: DriverHandle,
     state: State,
     pending: Pending,
-    waiters: VecDeque<Waiter>,
+    waiters: Waiters,
     /// Something changed that may give a waiting device work.
     work_may_be_there: bool,
     running: HashMap<JobId, RunningStep>,
@@ -95,13 +120,19 @@ pub(crate) struct Driver {
     retry_at: Timestamp,
     flush_at: Timestamp,
     rounds_at: Timestamp,
+    /// When all blobs are looked through again.
+    look_through_at: Timestamp,
+    started_at: Timestamp,
 }
 
 /// What the database keeps, in memory.
 #[derive(Debug, Default)]
 struct State {
     jobs: BTreeMap<JobId, JobRow>,
-    devices: BTreeMap<DeviceId, DeviceRow>,
+    devices: Devices,
+    /// The run of the worker that each device was last heard of by; a restart forgets them.
+    runs: HashMap<DeviceId, String>,
+    join_codes: JoinCodes,
     tokens: BTreeMap<String, TokenRow>,
     sessions: BTreeMap<String, SessionRow>,
     links: Links,
@@ -110,6 +141,9 @@ struct State {
     model_files: HashSet<BlobHash>,
     /// What active devices showed last, to notice who goes silent.
     active: HashSet<DeviceId>,
+    telling: Telling,
+    /// Jobs that a notice says stand still.
+    stalled: HashSet<JobId>,
 }
 
 /// Starts the driver's thread.
@@ -125,9 +159,12 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         revision: parts.revision,
         lease_seconds: parts.lease_seconds,
         steps: parts.steps,
+        courier: parts.courier,
+        own_certificate: parts.own_certificate,
+        under_way: HashSet::new(),
         handle: handle.clone(),
         pending: Pending::default(),
-        waiters: VecDeque::new(),
+        waiters: Waiters::default(),
         work_may_be_there: false,
         running: HashMap::new(),
         garbage: HashSet::new(),
@@ -135,7 +172,11 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         retry_at: now,
         flush_at: now,
         rounds_at: now,
+        look_through_at: now.after(sweep::LOOK_EVERY),
+        started_at: now,
     };
+    let heard_lately = driver.state.devices.values().filter(|row| is_active(row, now));
+    driver.state.active = heard_lately.map(|row| row.id).collect();
     driver.publish_everything();
     let (ended, lock) = (parts.ended.drop_guard(), parts.lock);
     let thread = thread::Builder::new().name("driver".to_owned()).spawn(move || {
@@ -168,6 +209,7 @@ impl Driver {
             }
             self.look_after(clock::now());
             self.commit();
+            self.send_due(clock::now());
             if stop {
                 self.stop();
                 return;
@@ -190,10 +232,17 @@ impl Driver {
     fn look_after(&mut self, now: Timestamp) {
         if now >= self.retry_at {
             self.tick(now);
+            self.watch_jobs(now);
         }
         if now >= self.rounds_at {
-            self.rounds_at = now.after(ROUNDS);
-            self.notice_silent_devices(now);
+            let quiet = self.state.active.is_empty();
+            self.rounds_at = now.after(if quiet { QUIET_ROUNDS } else { ROUNDS });
+            self.find_silent_devices(now);
+            self.watch_disk();
+            self.watch_certificate(now);
+        }
+        if now >= self.look_through_at {
+            self.look_for_orphans(now);
         }
         if std::mem::take(&mut self.work_may_be_there) {
             self.serve_waiters(now);
@@ -205,8 +254,11 @@ impl Driver {
         let ticks = self.state.jobs.values().filter_map(|row| row.machine.deadline()).min();
         let ticks = ticks.map(|at| at.max(self.patient_until).max(self.retry_at));
         let flush = self.pending.owes_flush().then_some(self.flush_at);
-        let rounds = (!self.state.active.is_empty()).then_some(self.rounds_at);
-        let next = [ticks, flush, rounds].into_iter().flatten().min()?;
+        let stall = self.next_stall().map(|at| at.max(self.retry_at));
+        let delivery = self.state.telling.due_at(&self.under_way);
+        let next =
+            [ticks, flush, stall, delivery, Some(self.rounds_at), Some(self.look_through_at)];
+        let next = next.into_iter().flatten().min()?;
         // Never a busy loop, whatever the clock says.
         Some(next.since(clock::now()).max(Duration::from_millis(1)))
     }
@@ -215,13 +267,14 @@ impl Driver {
         for (_, step) in self.running.drain() {
             step.cancel.cancel();
         }
-        self.flush_at = clock::now();
-        self.commit();
+        self.take_heard();
+        self.commit_all();
     }
 
     fn publish_everything(&mut self) {
-        for row in self.state.jobs.values() {
-            self.views.publish_job(job_view(row, None));
+        let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
+        for job in jobs {
+            self.publish_job(job);
         }
         for row in self.state.devices.values() {
             self.views.publish_device(row.clone());
@@ -232,6 +285,7 @@ impl Driver {
         for row in self.state.sessions.values() {
             self.views.publish_credential(row.hash, sessions::credential(row));
         }
+        self.publish_telling();
         self.revision.send_replace(self.store.revision());
     }
 }
@@ -240,11 +294,14 @@ impl From<&Loaded> for State {
     fn from(loaded: &Loaded) -> Self {
         let mut state = Self {
             jobs: loaded.jobs.iter().map(|row| (row.id, row.clone())).collect(),
-            devices: loaded.devices.iter().map(|row| (row.id, row.clone())).collect(),
+            devices: loaded.devices.iter().cloned().collect(),
+            join_codes: loaded.join_codes.iter().cloned().collect(),
             tokens: loaded.tokens.iter().map(|row| (row.id.clone(), row.clone())).collect(),
             sessions: loaded.sessions.iter().map(|row| (row.id.clone(), row.clone())).collect(),
+            telling: Telling::from(&loaded.told),
             ..Self::default()
         };
+        state.stalled = state.telling.stalled();
         for row in &loaded.models {
             let newest = state.versions.entry(row.model.name.clone()).or_default();
             *newest = row.model.version.max(*newest);

@@ -1,12 +1,13 @@
 //! What the driver answers when it doesn't do what it was asked.
 
 use federation::machine::Rejection;
-use protocol::{BlobHash, DeviceId, JobId, LeaseId};
+use protocol::join::JoinCodeState;
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, NoticeId, WebhookId};
 
 use crate::store::StoreError;
 
 /// Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -29,8 +30,46 @@ pub(crate) enum Refusal {
     UnknownSession,
     #[error("this is the only administrator's token; make another before you delete it")]
     LastAdmin,
-    #[error("the device was revoked; only an administrator's token enrols it again")]
+    #[error(
+        "the device was revoked; an administrator lets it in again by removing its record \
+         (`constellation device cleanup`)"
+    )]
     Revoked,
+    #[error(
+        "the key is that of {name}, which is another machine or another --instance: this data \
+         folder is a copy of that one's; register with a key of its own"
+    )]
+    CopiedKey { id: DeviceId, name: String },
+    #[error(
+        "this machine is enrolled as {name}, which was heard of moments ago under another key; \
+         stop the other worker, or wait {seconds} s"
+    )]
+    AtWork { name: String, seconds: u64 },
+    #[error(
+        "another worker is at work as {name}: if this data folder was copied from another machine, \
+         remove its identity.json and enrol it anew; if two workers run on one machine, give each its \
+         own --data-dir and --instance"
+    )]
+    SecondSession { name: String },
+    #[error("there is no join code '{0}'")]
+    UnknownJoinCode(String),
+    #[error("this is no join code of this cluster; compare it with the one you were given")]
+    WrongJoinCode,
+    #[error("{}", super::join_codes::state_words(*.0))]
+    JoinCode(JoinCodeState),
+    #[error("device {0} is not in quarantine")]
+    NotQuarantined(DeviceId),
+    #[error(
+        "the device is in quarantine for its bad updates; an administrator releases it \
+         (`constellation device release`)"
+    )]
+    Quarantined,
+    #[error("there is no notice {0}")]
+    UnknownNotice(NoticeId),
+    #[error("there is no webhook {0}")]
+    UnknownWebhook(WebhookId),
+    #[error("there are {0} webhooks, which is the most; remove one first")]
+    TooManyWebhooks(usize),
     #[error("blob {0} is not here, or not as long as the update must be; send its bytes first")]
     MissingBlob(BlobHash),
     #[error("the coordinator is shutting down; try again in a moment")]

@@ -15,7 +15,8 @@ use super::{DriverHandle, Refusal};
 use crate::aggregate::{self, Aggregation};
 use crate::blobs::Blobs;
 use crate::evaluate::Trainers;
-use crate::notice::{Notice, Observer, Phase};
+use crate::moment::{Moment, Observer, Phase};
+use crate::points::Point;
 use crate::register::{self, NewModel};
 use crate::store::StoreError;
 use crate::{evaluate, prepare};
@@ -41,6 +42,16 @@ impl StepKey {
             Self::Aggregate { .. } => Phase::Aggregating,
             Self::Evaluate { .. } => Phase::Evaluating,
             Self::Register => Phase::Registering,
+        }
+    }
+
+    /// The moment between its result and the driver's knowing of it.
+    const fn done(self) -> Point {
+        match self {
+            Self::Prepare => Point::Prepared,
+            Self::Aggregate { .. } => Point::Aggregated,
+            Self::Evaluate { .. } => Point::Evaluated,
+            Self::Register => Point::ModelWritten,
         }
     }
 
@@ -81,7 +92,10 @@ pub(super) enum StepOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StepFault {
     /// There is no room on the disk; there may be later.
-    #[error("the disk is full: free some space, it goes on by itself")]
+    #[error(
+        "the disk is full, or all that the coordinator may store is stored: make room, it goes on by \
+         itself"
+    )]
     Full,
     /// A trainer broke or a connection broke; another may hold.
     #[error("{0}")]
@@ -160,12 +174,17 @@ async fn run(
 ) {
     let say = speaker(context, key, task.job, driver);
     let (mut pause, mut breaks) = (FIRST_PAUSE, 0);
+    let points = &context.observer.points;
     loop {
+        points.pass(Point::StepBegun);
         let fault = match attempt(context, task, cancel, &say).await {
-            Ok(outcome) => match deliver(key, task.job, driver, outcome).await {
-                Delivered::Taken => return,
-                Delivered::Again => continue,
-            },
+            Ok(outcome) => {
+                points.pass(key.done());
+                match deliver(key, task.job, driver, outcome).await {
+                    Delivered::Taken => return,
+                    Delivered::Again => continue,
+                }
+            }
             Err(fault) => fault,
         };
         tracing::warn!(job = %task.job, ?key, %fault, "a step did not get to its end");
@@ -250,7 +269,7 @@ async fn attempt(
         }
         Effect::Aggregate { round, base, updates, seat_rows } => {
             let parameters = parameters(task)?;
-            context.observer.tell(&Notice::Aggregating { job: task.job, round: *round });
+            context.observer.tell(&Moment::Aggregating { job: task.job, round: *round });
             let (blobs, updates, round) = (context.blobs.clone(), updates.clone(), *round);
             let work = Aggregation { base: *base, updates, seat_rows: *seat_rows, parameters };
             let ended = cancel.clone();

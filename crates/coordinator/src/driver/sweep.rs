@@ -1,17 +1,25 @@
-//! Removing blobs that nothing needs any more: updates of closed rounds, shards of ended jobs, and
-//! what nobody asked for. Models of rounds stay.
+//! Removing blobs that nothing needs any more. A blob stays while an open job's data, its open
+//! round's updates, a model that a job keeps of its rounds, or a registered model names it, while it
+//! is younger than a day, and while a backup reads the blobs. Everything else goes: at once where a
+//! job's change made it garbage, else with the daily look through all of them.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use federation::machine::{Effect, Machine, Preparation};
-use protocol::{BlobHash, DeviceId, JobId, LeaseId};
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
 
 use super::Driver;
 use super::steps::StepKey;
+use crate::points::Point;
 
-/// A blob that no job names may be on its way to a job; after this long it is not.
+/// A blob that no job names may be on its way to a job; after this long it is not. What a person
+/// sent up in part is forgotten after the same time.
 const ORPHAN_AGE: Duration = Duration::from_hours(24);
+/// Between two looks through all blobs.
+pub(super) const LOOK_EVERY: Duration = Duration::from_hours(24);
+/// Where a step or a backup was in the way.
+const LOOK_AGAIN: Duration = Duration::from_mins(10);
 
 /// The key of a lease's uploads.
 pub(crate) fn upload_key(lease: LeaseId, device: DeviceId) -> String {
@@ -52,6 +60,23 @@ fn passing(machine: &Machine) -> HashSet<BlobHash> {
     updates.chain(shards).collect()
 }
 
+/// Every blob that the job names, and that must stay for its sake.
+fn named(machine: &Machine) -> HashSet<BlobHash> {
+    let mut named = passing(machine);
+    named.extend(machine.history().iter().filter_map(|round| round.model));
+    let base = machine.preparation().map(|preparation| preparation.base);
+    named.extend(base.filter(|_| !machine.status().is_final()));
+    named
+}
+
+/// Every blob that a job or a registered model names.
+pub(crate) fn needed<'a>(
+    machines: impl Iterator<Item = &'a Machine>,
+    model_files: impl Iterator<Item = BlobHash>,
+) -> HashSet<BlobHash> {
+    model_files.chain(machines.flat_map(named)).collect()
+}
+
 impl Driver {
     /// After a commit: what the job has no more need of may go, unless another has.
     pub(super) fn sort_out(&mut self, id: JobId, before: &Machine) {
@@ -60,20 +85,27 @@ impl Driver {
         let round_ended = machine.history().last().map(|round| round.model)
             != before.history().last().map(|round| round.model);
         if round_ended || machine.status().is_final() {
-            let now_passing = passing(machine);
-            self.garbage.extend(passing(before).difference(&now_passing));
+            let now_named = named(machine);
+            self.garbage.extend(named(before).difference(&now_named));
             self.remove_partials();
         }
+        self.remove_garbage();
+    }
+
+    fn remove_garbage(&mut self) {
         // A job that is being prepared stores shards before its machine names them.
         let preparing = self.running.values().any(|step| step.key == StepKey::Prepare);
-        if self.garbage.is_empty() || preparing {
+        if self.garbage.is_empty() || preparing || self.blobs.are_held() {
             return;
         }
+        let points = self.steps.observer.points.clone();
         let needed = self.needed();
+        points.pass(Point::GarbageFound);
         for hash in std::mem::take(&mut self.garbage).difference(&needed) {
             if let Err(error) = self.blobs.remove(*hash) {
                 tracing::warn!(%hash, %error, "could not remove a blob");
             }
+            points.pass(Point::GarbageRemoved);
         }
     }
 
@@ -87,6 +119,32 @@ impl Driver {
         self.remove_partials();
     }
 
+    /// The daily look: the blobs are listed beside the driver, which then removes what it still
+    /// doesn't need.
+    pub(super) fn look_for_orphans(&mut self, now: Timestamp) {
+        self.look_through_at = now.after(LOOK_EVERY);
+        let (blobs, handle) = (self.blobs.clone(), self.handle.clone());
+        self.steps.runtime.spawn_blocking(move || {
+            let found = blobs.older(ORPHAN_AGE);
+            // Without a driver there is nobody to remove them.
+            drop(handle.send(move |driver| match found {
+                Ok(found) => driver.remove_orphans(&found, now),
+                Err(error) => tracing::warn!(%error, "could not look through the blobs"),
+            }));
+        });
+    }
+
+    fn remove_orphans(&mut self, found: &[BlobHash], now: Timestamp) {
+        // A step may have found a blob stored that no job names yet.
+        if !self.running.is_empty() || self.blobs.are_held() {
+            self.look_through_at = now.after(LOOK_AGAIN);
+            return;
+        }
+        self.garbage.extend(found);
+        self.remove_garbage();
+        self.remove_partials();
+    }
+
     fn remove_partials(&self) {
         let awaited = |key: &str| {
             let (lease, device) = key.split_once('_')?;
@@ -95,21 +153,14 @@ impl Driver {
             Some(jobs.any(|row| row.machine.awaits(lease, device)))
         };
         // What isn't a lease's is a person's upload.
-        if let Err(error) = self.blobs.remove_partials(|key| awaited(key).unwrap_or(true)) {
+        let keep = |key: &str, age: Duration| awaited(key).unwrap_or(age <= ORPHAN_AGE);
+        if let Err(error) = self.blobs.remove_partials(keep) {
             tracing::warn!(%error, "could not look through the uploads");
         }
     }
 
-    /// Every blob that a job or a model names.
     fn needed(&self) -> HashSet<BlobHash> {
-        let mut needed = self.state.model_files.clone();
-        for row in self.state.jobs.values() {
-            let machine = &row.machine;
-            needed.extend(passing(machine));
-            needed.extend(machine.history().iter().filter_map(|round| round.model));
-            let base = machine.preparation().map(|preparation| preparation.base);
-            needed.extend(base.filter(|_| !machine.status().is_final()));
-        }
-        needed
+        let machines = self.state.jobs.values().map(|row| &row.machine);
+        needed(machines, self.state.model_files.iter().copied())
     }
 }

@@ -28,7 +28,6 @@ impl TokenText {
         let word = match role {
             Role::Admin => "admin",
             Role::Viewer => "viewer",
-            Role::Join => "join",
             Role::Device => "device",
         };
         let secret: [u8; 32] = rand::random();

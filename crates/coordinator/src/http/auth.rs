@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use protocol::api::Role;
+use protocol::join::JoinProof;
 use protocol::{DeviceId, PROTOCOL_HEADER, PROTOCOL_VERSION, Timestamp};
 
 use super::problem::Failure;
@@ -18,6 +19,7 @@ use super::{Shared, cookie};
 use crate::caller::{Caller, PeerAddress, Principal, Who};
 use crate::clock;
 use crate::credential::{Credential, CredentialKind};
+use crate::driver::Voucher;
 
 /// What a request shows.
 enum Shown {
@@ -182,7 +184,7 @@ impl<S: Sync> FromRequestParts<S> for Admin {
         let principal = principal(parts)?;
         match principal.role {
             Role::Admin => Ok(Self(caller(parts, Who::Known(principal)))),
-            Role::Viewer | Role::Join | Role::Device => Err(forbidden("an administrator's token")),
+            Role::Viewer | Role::Device => Err(forbidden("an administrator's token")),
         }
     }
 }
@@ -198,29 +200,43 @@ impl<S: Sync> FromRequestParts<S> for Viewer {
         let principal = principal(parts)?;
         match principal.role {
             Role::Admin | Role::Viewer => Ok(Self(caller(parts, Who::Known(principal)))),
-            Role::Join | Role::Device => Err(forbidden("a viewer's or an administrator's token")),
+            Role::Device => Err(forbidden("a viewer's or an administrator's token")),
         }
     }
 }
 
-/// Whoever may enrol a device.
+/// Whoever may enrol a device: who has a join code, or an administrator. The path is public, so this
+/// looks at the credential by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Registrar {
-    pub(crate) is_admin: bool,
+    pub(crate) voucher: Voucher,
     pub(crate) caller: Caller,
 }
 
-impl<S: Sync> FromRequestParts<S> for Registrar {
+impl FromRequestParts<Shared> for Registrar {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let principal = principal(parts)?;
-        let is_admin = match principal.role {
-            Role::Admin => true,
-            Role::Join => false,
-            Role::Viewer | Role::Device => return Err(forbidden("a join token")),
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Failure> {
+        let token = bearer(&parts.headers);
+        if let Some(proof) = token.and_then(JoinProof::from_bearer) {
+            let voucher = Voucher::Code(proof.hash());
+            return Ok(Self { voucher, caller: caller(parts, Who::Stranger) });
+        }
+        let Some(principal) = parts.extensions.get::<Principal>().cloned() else {
+            let peer = parts.extensions.get::<PeerAddress>().copied();
+            return Err(if token.is_some() {
+                refuse(shared, peer, "token", unauthorized()).await
+            } else {
+                unauthorized()
+            });
         };
-        Ok(Self { is_admin, caller: caller(parts, Who::Known(principal)) })
+        match principal.role {
+            Role::Admin => {
+                let caller = caller(parts, Who::Known(principal));
+                Ok(Self { voucher: Voucher::Admin, caller })
+            }
+            Role::Viewer | Role::Device => Err(forbidden("a join code")),
+        }
     }
 }
 
@@ -259,7 +275,7 @@ impl<S: Sync> FromRequestParts<S> for BlobCaller {
         match (principal.role, principal.device) {
             (Role::Admin, _) => Ok(Self::Admin),
             (Role::Device, Some(device)) => Ok(Self::Device(device)),
-            (Role::Viewer | Role::Join | Role::Device, _) => {
+            (Role::Viewer | Role::Device, _) => {
                 Err(forbidden("a device's or an administrator's token"))
             }
         }

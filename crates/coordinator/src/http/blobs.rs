@@ -119,6 +119,7 @@ async fn upload(
     if offset.saturating_add(announced) > limit {
         return Err(Failure::too_large(format!("this upload may have at most {limit} bytes")));
     }
+    shared.blobs.ask_room(announced)?;
     shared.blobs.partial(hash, &key).receive(offset, limit, body.into_data_stream()).await?;
     let length = shared.blobs.length(hash)?.unwrap_or(0);
     Ok(state(StatusCode::CREATED, length, true))

@@ -20,10 +20,13 @@ use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::extract::InQuery;
 use super::problem::{Answer, Failure};
-use crate::blobs::is_full;
+use crate::blobs::{Blobs, is_full};
+use crate::points::Point;
 
 /// The largest file that can be added.
 const MOST_BYTES: u64 = 8 << 30;
+/// Bytes that room is asked for at a time.
+const STRIDE: u64 = 1 << 20;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list, add))
@@ -78,13 +81,17 @@ async fn add(
     InQuery(named): InQuery<Named>,
     request: Request,
 ) -> Answer<(StatusCode, Json<AddedDataset>)> {
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+    shared.blobs.ask_room(announced.unwrap_or(0_u64).saturating_mul(2))?;
     let folder = shared.blobs.scratch_dir()?;
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_form = kind.is_some_and(|kind| kind.starts_with("multipart/form-data"));
     let (name, file) = if is_form {
-        from_form(request, named, folder.path()).await?
+        from_form(request, named, folder.path(), &shared.blobs).await?
     } else {
-        let file = receive(request.into_body(), &named.filename, folder.path()).await?;
+        let file =
+            receive(request.into_body(), &named.filename, folder.path(), &shared.blobs).await?;
         (named.name, file)
     };
     if name.is_empty() {
@@ -96,11 +103,17 @@ async fn add(
         added.map_err(|error| failure(&error, folder.path()))
     });
     let added = added.await.map_err(|error| Failure::internal(error.to_string()))??;
+    shared.points.pass(Point::DatasetPlaced);
     shared.driver.by(&admin.0).dataset_added(added.info.name.clone()).await?;
     Ok((StatusCode::CREATED, Json(report(added))))
 }
 
-async fn from_form(request: Request, named: Named, folder: &Path) -> Answer<(String, PathBuf)> {
+async fn from_form(
+    request: Request,
+    named: Named,
+    folder: &Path,
+    blobs: &Blobs,
+) -> Answer<(String, PathBuf)> {
     let malformed = |words: String| Failure::bad_request("malformed-form", words);
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| malformed(error.body_text()))?;
@@ -111,7 +124,7 @@ async fn from_form(request: Request, named: Named, folder: &Path) -> Answer<(Str
             Some("file") => {
                 let own = field.file_name().unwrap_or_default().to_owned();
                 let filename = if named.filename.is_empty() { own } else { named.filename.clone() };
-                file = Some(store(field, &filename, folder).await?);
+                file = Some(store(field, &filename, folder, blobs).await?);
             }
             Some(_) | None => {}
         }
@@ -120,8 +133,8 @@ async fn from_form(request: Request, named: Named, folder: &Path) -> Answer<(Str
     Ok((name, file.ok_or_else(missing)?))
 }
 
-async fn receive(body: RawBody, filename: &str, folder: &Path) -> Answer<PathBuf> {
-    store(body.into_data_stream(), filename, folder).await
+async fn receive(body: RawBody, filename: &str, folder: &Path, blobs: &Blobs) -> Answer<PathBuf> {
+    store(body.into_data_stream(), filename, folder, blobs).await
 }
 
 /// Writes what arrives under the last part of its name.
@@ -129,6 +142,7 @@ async fn store<E>(
     mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     filename: &str,
     folder: &Path,
+    blobs: &Blobs,
 ) -> Answer<PathBuf> {
     let last = filename.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain = last.len() <= 200 && !last.starts_with('.') && !last.contains('\0');
@@ -138,7 +152,7 @@ async fn store<E>(
     }
     let path = folder.join(last);
     let mut file = tokio::fs::File::create(&path).await?;
-    let mut stored = 0;
+    let (mut stored, mut granted) = (0, 0);
     while let Some(chunk) = body.next().await {
         let broken =
             |_| Failure::bad_request("broken-upload", "the connection broke; send it again");
@@ -146,6 +160,11 @@ async fn store<E>(
         stored += chunk.len() as u64;
         if stored > MOST_BYTES {
             return Err(Failure::too_large(format!("a file may have at most {MOST_BYTES} bytes")));
+        }
+        if stored > granted {
+            // The rows that are made of it take as much again.
+            blobs.ask_room(2 * STRIDE)?;
+            granted = stored + STRIDE;
         }
         file.write_all(&chunk).await?;
     }

@@ -1,4 +1,4 @@
-//! `/devices`: enrolling, signs of life, asking for work.
+//! `/devices`: who there is, signs of life, asking for work.
 
 use std::time::Duration;
 
@@ -7,18 +7,20 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::DeviceId;
-use protocol::device::{Device, DeviceRegistration, Heartbeat, HeartbeatAnswer, Registered};
+use protocol::device::{CleanedUp, Device, Heartbeat, HeartbeatAnswer};
 use protocol::lease::Lease;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
-use super::auth::{Admin, OfDevice, Registrar, Viewer};
+use super::auth::{Admin, OfDevice, Viewer};
 use super::extract::{Body, InPath, InQuery};
 use super::problem::{Answer, Failure};
+use crate::caller::Caller;
 use crate::clock;
+use crate::views::HEARTBEAT_SECONDS;
 
 /// The longest that a request for work or for events is held, in seconds.
 pub(crate) const LONGEST_WAIT: u64 = 60;
@@ -28,11 +30,12 @@ const FORGET_DAYS: f64 = 30.0;
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(register))
         .routes(routes!(clean_up))
         .routes(routes!(heartbeat))
         .routes(routes!(next_job))
+        .routes(routes!(leave))
         .routes(routes!(revoke))
+        .routes(routes!(release))
 }
 
 /// Every enrolled device.
@@ -42,55 +45,10 @@ async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Device>> {
     Json(shared.views.devices(clock::now()))
 }
 
-/// Enrols a device, with a join token or an administrator's. The same machine again is the same
-/// device: it gets a new token and its earlier one stops working.
-#[utoipa::path(post, path = "/devices/register", tag = "devices", security(("token" = ["join", "admin"])),
-    request_body = DeviceRegistration, responses((status = 200, body = Registered)))]
-async fn register(
-    registrar: Registrar,
-    State(shared): State<Shared>,
-    Body(registration): Body<DeviceRegistration>,
-) -> Answer<Json<Registered>> {
-    check(&registration)?;
-    Ok(Json(shared.driver.by(&registrar.caller).register(registration, registrar.is_admin).await?))
-}
-
-fn check(said: &DeviceRegistration) -> Answer<()> {
-    let texts = [
-        ("name", &said.name),
-        ("device_type", &said.device_type),
-        ("hardware_id", &said.hardware_id),
-        ("fingerprint.app", &said.fingerprint.app),
-        ("fingerprint.burn", &said.fingerprint.burn),
-        ("fingerprint.hardware", &said.fingerprint.hardware),
-    ];
-    for (field, text) in texts {
-        if text.trim().is_empty() || text.chars().count() > 200 {
-            return Err(
-                Failure::invalid("invalid-device", "must have 1 to 200 characters").at(field)
-            );
-        }
-    }
-    if said.gpu_name.as_ref().is_some_and(|name| name.chars().count() > 200) {
-        let failure = Failure::invalid("invalid-device", "must have at most 200 characters");
-        return Err(failure.at("gpu_name"));
-    }
-    if !said.ram_gb.is_finite() || said.ram_gb < 0.0 {
-        return Err(Failure::invalid("invalid-device", "must be 0 or more").at("ram_gb"));
-    }
-    Ok(())
-}
-
 #[derive(Debug, Deserialize, IntoParams)]
 struct CleanUp {
     /// Days of silence after which a device is forgotten; 30 where none are given.
     inactive_days: Option<f64>,
-}
-
-/// Devices that were forgotten.
-#[derive(Debug, Serialize, ToSchema)]
-struct CleanedUp {
-    removed: Vec<DeviceId>,
 }
 
 /// Forgets revoked devices and those that were silent for long. They may enrol again.
@@ -119,7 +77,16 @@ async fn heartbeat(
     InPath(id): InPath<DeviceId>,
     Body(said): Body<Heartbeat>,
 ) -> Answer<Json<HeartbeatAnswer>> {
-    Ok(Json(shared.driver.heartbeat(caller.is(id)?, said).await?))
+    if said.session.as_ref().is_some_and(|session| !session.is_bounded()) {
+        let words = "must be a short id after at most 8 others";
+        return Err(Failure::invalid("invalid-session", words).at("session"));
+    }
+    let device = caller.is(id)?;
+    if shared.views.hear(device, &said, clock::now()) {
+        let answer = HeartbeatAnswer { heartbeat_seconds: HEARTBEAT_SECONDS, lease_held: true };
+        return Ok(Json(answer));
+    }
+    Ok(Json(shared.driver.heartbeat(device, said).await?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -152,6 +119,20 @@ async fn next_job(
     })
 }
 
+/// A device leaves the cluster: its token and its leases end, and it is off the list. It may enrol
+/// again.
+#[utoipa::path(post, path = "/devices/{id}/leave", tag = "devices", security(("token" = ["device"])),
+    params(("id" = DeviceId, Path)), responses((status = 204, description = "Gone")))]
+async fn leave(
+    device: OfDevice,
+    caller: Caller,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+) -> Answer<StatusCode> {
+    shared.driver.by(&caller).leave(device.is(id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.
 #[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
@@ -161,4 +142,15 @@ async fn revoke(
     InPath(id): InPath<DeviceId>,
 ) -> Answer<Json<Device>> {
     Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
+}
+
+/// Lets a device out of quarantine: it gets work again, and what was refused of it is forgotten.
+#[utoipa::path(post, path = "/devices/{id}/release", tag = "devices", security(("token" = ["admin"])),
+    params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
+async fn release(
+    Admin(caller): Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+) -> Answer<Json<Device>> {
+    Ok(Json(shared.driver.by(&caller).release(id).await?))
 }

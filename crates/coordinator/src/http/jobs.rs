@@ -13,7 +13,9 @@ use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::extract::{Body, InPath};
 use super::problem::{Answer, Failure};
+use crate::clock;
 use crate::driver::{JobCommand, Refusal};
+use crate::explain::explained;
 use crate::prepare::check_model;
 use crate::views::{JobView, metric_points};
 
@@ -90,7 +92,7 @@ fn check_rows(spec: &JobSpec, train_rows: u64) -> Result<(), JobError> {
     Err(JobError::Field { field: "data.partitions", message })
 }
 
-/// One job.
+/// One job, with all that is known of why it is where it is.
 #[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", security(("token" = ["viewer", "admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn show(
@@ -98,7 +100,12 @@ async fn show(
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> Answer<Json<Job>> {
-    Ok(Json(view(&shared, id)?.job.clone()))
+    let view = view(&shared, id)?;
+    let views = shared.views.clone();
+    // As long as there are devices: not on a thread that others wait for.
+    let explain = move || explained(&views, &view, clock::now());
+    let job = tokio::task::spawn_blocking(explain).await;
+    Ok(Json(job.map_err(|error| Failure::internal(error.to_string()))?))
 }
 
 fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, Failure> {

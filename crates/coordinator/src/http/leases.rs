@@ -70,12 +70,22 @@ async fn update(
     check_metrics(&update)?;
     let permit = shared.driver.permit(lease, device).await?;
     // Where the seat needs none, the machine still says what becomes of it.
-    if permit.awaited {
-        check_bytes(&shared, update.blob, permit.parameters).await?;
-    }
+    let norm = if permit.awaited {
+        check_bytes(&shared, update.blob, permit.parameters).await?
+    } else {
+        Ok(0.0)
+    };
+    let norm = match norm {
+        Ok(norm) => norm,
+        Err(BadUpdate(words)) => {
+            shared.driver.refuse_update(lease, device, update.blob, words.clone()).await?;
+            return Err(Failure::invalid("bad-update", words).at("blob"));
+        }
+    };
     let receipt = Receipt {
         blob: update.blob,
         bytes: permit.parameters * 4,
+        norm,
         metrics: update.metrics,
         fingerprint: update.fingerprint,
     };
@@ -97,10 +107,20 @@ fn check_metrics(update: &Update) -> Answer<()> {
     Err(Failure::invalid("invalid-metrics", words).at("metrics"))
 }
 
-/// The update's bytes must be there, as many as the model has parameters, finite and in bounds.
-async fn check_bytes(shared: &Shared, blob: BlobHash, parameters: u64) -> Answer<()> {
+/// Bytes that no honest device would send, in words.
+struct BadUpdate(String);
+
+/// The update's bytes must be there, as many as the model has parameters, finite and in bounds;
+/// gives their norm.
+async fn check_bytes(
+    shared: &Shared,
+    blob: BlobHash,
+    parameters: u64,
+) -> Answer<Result<f64, BadUpdate>> {
+    // Each holds its bytes in memory meanwhile.
+    let _place = shared.blobs.place().await;
     let blobs = shared.blobs.clone();
-    let check = move || -> Answer<()> {
+    let check = move || -> Answer<Result<f64, BadUpdate>> {
         let Some(length) = blobs.length(blob)? else {
             return Err(Refusal::MissingBlob(blob).into());
         };
@@ -108,13 +128,12 @@ async fn check_bytes(shared: &Shared, blob: BlobHash, parameters: u64) -> Answer
         let expected = parameters * 4;
         if length != expected {
             let words = format!("the update has {length} bytes, but the model takes {expected}");
-            return Err(Failure::invalid("bad-update", words).at("blob"));
+            return Ok(Err(BadUpdate(words)));
         }
         let Some(bytes) = blobs.bytes(blob, expected)? else {
             return Err(Refusal::MissingBlob(blob).into());
         };
-        check_update(&bytes, count)
-            .map_err(|fault| Failure::invalid("bad-update", fault.to_string()).at("blob"))
+        Ok(check_update(&bytes, count).map_err(|fault| BadUpdate(fault.to_string())))
     };
     tokio::task::spawn_blocking(check)
         .await

@@ -2,29 +2,36 @@
 
 mod audit;
 mod auth;
+mod backup;
 mod blobs;
 mod connection;
 mod cookie;
 mod datasets;
 mod devices;
+mod enrol;
 mod events;
 mod extract;
 mod failures;
 mod files;
 mod headers;
 mod jobs;
+mod join_codes;
 mod leases;
 mod metrics;
 mod models;
+mod notices;
 mod problem;
 mod public;
 mod serve;
 mod sessions;
 mod tokens;
 mod under_way;
+mod webhooks;
 
+use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -50,10 +57,14 @@ pub use headers::{InvalidOrigin, Origin};
 pub(crate) use metrics::Requests;
 pub(crate) use serve::serve;
 
+use crate::backup::{ScheduleState, Source};
 use crate::blobs::Blobs;
+use crate::challenge::Challenges;
 use crate::cluster::ClusterIdentity;
 use crate::driver::DriverHandle;
+use crate::points::Points;
 use crate::store::{Reader, StoreError};
+use crate::telling::Courier;
 use crate::views::Views;
 use problem::{Answer, Failure};
 
@@ -67,11 +78,15 @@ pub(crate) struct Shared(pub(crate) Arc<Parts>);
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) cluster: ClusterIdentity,
+    /// Where the coordinator listens.
+    pub(crate) address: SocketAddr,
+    pub(crate) challenges: Challenges,
     pub(crate) views: Arc<Views>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) blobs: Blobs,
     pub(crate) sources: Arc<Sources>,
     pub(crate) driver: DriverHandle,
+    pub(crate) courier: Courier,
     pub(crate) revision: watch::Receiver<u64>,
     /// Cancelled when long-polls must be answered.
     pub(crate) stopping: CancellationToken,
@@ -80,6 +95,10 @@ pub(crate) struct Parts {
     pub(crate) cookie: CookieNames,
     /// Pages of other origins that may ask.
     pub(crate) origins: Vec<Origin>,
+    pub(crate) points: Points,
+    pub(crate) data_dir: PathBuf,
+    /// How the scheduled backups go.
+    pub(crate) backups: Mutex<ScheduleState>,
 }
 
 impl Deref for Shared {
@@ -91,6 +110,16 @@ impl Deref for Shared {
 }
 
 impl Shared {
+    /// What a backup takes.
+    pub(crate) fn backup_source(&self) -> Source {
+        Source {
+            data_dir: self.data_dir.clone(),
+            uploads: self.sources.uploads.clone(),
+            blobs: self.blobs.clone(),
+            reader: self.reader.clone(),
+        }
+    }
+
     /// Reads the database where that holds up nobody.
     async fn read<T: Send + 'static>(
         &self,
@@ -117,16 +146,21 @@ pub(crate) fn router(shared: Shared) -> Router {
     let routes = OpenApiRouter::with_openapi(Documentation::openapi())
         .routes(routes!(health))
         .merge(audit::routes())
+        .merge(backup::routes())
         .merge(blobs::routes())
         .merge(datasets::routes())
         .merge(devices::routes())
         .merge(events::routes())
         .merge(jobs::routes())
+        .merge(join_codes::routes())
         .merge(leases::routes())
         .merge(metrics::routes())
         .merge(models::routes())
+        .merge(enrol::routes())
+        .merge(notices::routes())
         .merge(sessions::routes())
-        .merge(tokens::routes());
+        .merge(tokens::routes())
+        .merge(webhooks::routes());
     let (routes, mut api) = routes.split_for_parts();
     describe_access(&mut api, &shared.cookie);
     let authenticate = middleware::from_fn_with_state(shared.clone(), auth::authenticate);
@@ -148,6 +182,9 @@ fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieNames) {
     let components = api.components.get_or_insert_default();
     components.add_security_scheme("token", token);
     components.add_security_scheme("session", session);
+    let mut join_code = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    join_code.description = Some("The proof that a join code makes.".to_owned());
+    components.add_security_scheme("join_code", SecurityScheme::Http(join_code));
     for (route, path) in &mut api.paths.paths {
         let operations = [
             (Method::GET, &mut path.get),
@@ -161,7 +198,7 @@ fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieNames) {
             let Some(operation) = operation else { continue };
             let declared = operation.security.get_or_insert_default();
             if public::is_public(&method, route) {
-                declared.clear();
+                // What is declared there are credentials that the handler looks at by itself.
             } else if declared.is_empty() {
                 // An empty list would say that it is public.
                 operation.security = None;

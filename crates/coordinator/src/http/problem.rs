@@ -8,7 +8,7 @@ use federation::machine::Rejection;
 use protocol::Problem;
 use protocol::job::JobError;
 
-use crate::blobs::{UploadFault, is_full};
+use crate::blobs::{NoRoom, UploadFault, is_full};
 use crate::driver::{Refusal, StepFault};
 use crate::store::StoreError;
 
@@ -77,8 +77,13 @@ impl Failure {
     }
 
     pub(crate) fn disk_full() -> Self {
-        let detail = "the coordinator's disk is full: free some space there and try again; \
-                      nothing that was acknowledged is lost";
+        Self::no_room(
+            "the coordinator's disk is full: free some space there and try again; \
+             nothing that was acknowledged is lost",
+        )
+    }
+
+    fn no_room(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "Disk full", detail)
     }
 
@@ -117,6 +122,9 @@ impl IntoResponse for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>()) {
+            return Self::no_room(reason.to_string());
+        }
         if is_full(&error) {
             return Self::disk_full();
         }
@@ -153,6 +161,23 @@ impl From<Refusal> for Failure {
             Refusal::Revoked => {
                 Self::new(StatusCode::FORBIDDEN, "device-revoked", "Forbidden", words)
             }
+            Refusal::CopiedKey { .. } => Self::conflict("copied-key", words),
+            Refusal::AtWork { .. } => Self::conflict("device-at-work", words),
+            Refusal::SecondSession { .. } => Self::conflict("second-session", words),
+            Refusal::UnknownJoinCode(_) => Self::not_found("unknown-join-code", words),
+            Refusal::WrongJoinCode => {
+                Self::new(StatusCode::UNAUTHORIZED, "wrong-join-code", "Unauthorized", words)
+            }
+            Refusal::JoinCode(_) => {
+                Self::new(StatusCode::FORBIDDEN, "join-code-not-open", "Forbidden", words)
+            }
+            Refusal::NotQuarantined(_) => Self::conflict("not-quarantined", words),
+            Refusal::Quarantined => {
+                Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)
+            }
+            Refusal::UnknownNotice(_) => Self::not_found("unknown-notice", words),
+            Refusal::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),
+            Refusal::TooManyWebhooks(_) => Self::conflict("too-many-webhooks", words),
             Refusal::MissingBlob(_) => Self::conflict("missing-blob", words),
             Refusal::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "Shutting down", words)
@@ -168,6 +193,7 @@ fn rejected(rejection: &Rejection, words: String) -> Failure {
         Rejection::OtherDevice { .. } => {
             Failure::new(StatusCode::FORBIDDEN, "other-device", "Forbidden", words)
         }
+        Rejection::Norm { .. } => Failure::invalid("bad-update", words).at("blob"),
         Rejection::Fingerprint { .. } => Failure::conflict("fingerprint", words),
         Rejection::NothingToDo | Rejection::Stale { .. } => Failure::conflict("stale", words),
     }

@@ -4,7 +4,7 @@
 use axum::http::Method;
 
 /// Methods and paths, as routes are written.
-const PUBLIC: [(Method, &str); 6] = [
+const PUBLIC: [(Method, &str); 9] = [
     (Method::GET, "/health"),
     // The documentation, which is the same everywhere.
     (Method::GET, "/openapi.json"),
@@ -13,6 +13,10 @@ const PUBLIC: [(Method, &str); 6] = [
     (Method::GET, "/docs/{*rest}"),
     // Signing in: the link's code is the credential.
     (Method::POST, "/sessions"),
+    // Becoming a device: a join code is the credential, known to both sides or shown.
+    (Method::POST, "/join"),
+    (Method::POST, "/devices/challenge"),
+    (Method::POST, "/devices/register"),
 ];
 
 /// Whether the route answers strangers.

@@ -41,7 +41,7 @@ async fn link(
 ) -> Answer<(StatusCode, Json<SignInLink>)> {
     match asked.role {
         Role::Admin | Role::Viewer => {}
-        Role::Join | Role::Device => {
+        Role::Device => {
             let words = "people are viewers or administrators; choose admin or viewer";
             return Err(Failure::invalid("invalid-link", words).at("role"));
         }

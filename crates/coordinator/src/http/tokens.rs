@@ -1,4 +1,4 @@
-//! `/tokens`: credentials of people and of machines that enrol.
+//! `/tokens`: credentials of people and of programs.
 
 use axum::Json;
 use axum::extract::State;
@@ -41,7 +41,7 @@ async fn create(
     Body(request): Body<TokenRequest>,
 ) -> Answer<(StatusCode, Json<CreatedToken>)> {
     if request.role == Role::Device {
-        let words = "a device gets its token when it registers; choose admin, viewer or join";
+        let words = "a device gets its token when it registers; choose admin or viewer";
         return Err(Failure::invalid("invalid-token", words).at("role"));
     }
     if request.name.chars().count() > 100 {

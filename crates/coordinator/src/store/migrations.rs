@@ -1,11 +1,21 @@
 //! The shape of the database, version by version. `PRAGMA user_version` says which one a file has.
 
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
 use rusqlite::Connection;
 
 use super::StoreError;
 
-/// One step each; a step that was released never changes.
-const STEPS: [&str; 1] = ["
+/// The version that this program writes.
+pub(crate) const KNOWN_VERSION: u32 = 2;
+
+/// One step each. Only the last one may still change, until it is released: databases made by the
+/// ones before it exist (`tests/coordinator/version_1.sql` is one).
+const STEPS: [&str; KNOWN_VERSION as usize] = [VERSION_1, VERSION_2];
+
+const VERSION_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     CREATE TABLE jobs (
         id TEXT PRIMARY KEY,
@@ -26,18 +36,7 @@ const STEPS: [&str; 1] = ["
         role TEXT NOT NULL,
         name TEXT NOT NULL,
         device TEXT,
-        created_at INTEGER NOT NULL,
-        expires_at INTEGER,
-        last_used INTEGER
-    ) STRICT;
-    CREATE TABLE sessions (
-        id TEXT PRIMARY KEY,
-        hash BLOB NOT NULL UNIQUE,
-        role TEXT NOT NULL,
-        name TEXT NOT NULL,
-        from_address TEXT,
-        created_at INTEGER NOT NULL,
-        last_used INTEGER NOT NULL
+        created_at INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE models (
         id TEXT PRIMARY KEY,
@@ -53,6 +52,41 @@ const STEPS: [&str; 1] = ["
         id TEXT NOT NULL,
         PRIMARY KEY (revision, kind, id)
     ) STRICT, WITHOUT ROWID;
+";
+
+const VERSION_2: &str = "
+    -- Join codes take the place of join tokens.
+    DELETE FROM tokens WHERE role = 'join';
+    -- Devices of version 1 know no pin of the cluster's: they enrol anew.
+    DELETE FROM tokens WHERE role = 'device';
+    DELETE FROM devices;
+    ALTER TABLE tokens ADD COLUMN expires_at INTEGER;
+    ALTER TABLE tokens ADD COLUMN last_used INTEGER;
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        name TEXT NOT NULL,
+        from_address TEXT,
+        created_at INTEGER NOT NULL,
+        last_used INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE join_codes (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        hint TEXT NOT NULL UNIQUE,
+        proof BLOB NOT NULL UNIQUE,
+        password BLOB NOT NULL,
+        uses INTEGER NOT NULL,
+        maximum_uses INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        revoked INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE notices (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE webhooks (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    CREATE TABLE deliveries (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
     CREATE TABLE audit (
         number INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
@@ -73,17 +107,21 @@ const STEPS: [&str; 1] = ["
     CREATE TRIGGER audit_is_in_order BEFORE INSERT ON audit
     WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit)
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
-"];
+";
 
-/// Brings the database up to this program's version.
+/// Brings the database at `path` up to this program's version. One that has to change is kept first
+/// as it is, beside it, under its name and version.
 ///
 /// # Errors
 /// [`StoreError::Newer`] where a later program wrote it; it is left as it was.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
-    if found > known {
-        return Err(StoreError::Newer { found, known });
+    if found > KNOWN_VERSION {
+        return Err(StoreError::Newer { found, known: KNOWN_VERSION });
+    }
+    if found > 0 && found < KNOWN_VERSION {
+        keep(connection, path, found)?;
+        tracing::info!(from = found, to = KNOWN_VERSION, "the database is brought up to date");
     }
     for (version, step) in (1_u32..).zip(STEPS).filter(|(version, _)| *version > found) {
         let transaction = connection.transaction()?;
@@ -92,4 +130,26 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Copies the database before it changes.
+fn keep(connection: &Connection, path: &Path, version: u32) -> Result<(), StoreError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".version-{version}"));
+    let kept = path.with_file_name(&name);
+    name.push(".new");
+    let new = path.with_file_name(&name);
+    let failed = |error: io::Error| {
+        if crate::blobs::is_full(&error) {
+            return StoreError::Full;
+        }
+        StoreError::Sqlite(format!("can't keep a copy in {}: {error}", kept.display()))
+    };
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    connection.execute("VACUUM INTO ?1", [new.to_string_lossy()])?;
+    File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
+    fs::rename(&new, &kept).map_err(failed)
 }

@@ -2,10 +2,13 @@
 //! owns; readers beside it. Nothing else in the crate knows that this is SQLite.
 
 mod audit;
+mod join_codes;
 mod migrations;
 mod reader;
 mod rows;
 mod sessions;
+mod snapshot;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -19,10 +22,17 @@ use protocol::{DeviceId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use serde::de::DeserializeOwned;
 
+use crate::points::Points;
+
 pub(crate) use audit::MOST_ENTRIES;
+pub(crate) use migrations::KNOWN_VERSION;
 pub(crate) use reader::Reader;
-pub(crate) use rows::{DeviceRow, JobRow, ModelRow, TokenRow};
+pub(crate) use rows::{
+    DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, RefusedUpdate, TokenRow,
+};
 pub(crate) use sessions::SessionRow;
+pub(crate) use snapshot::adopt;
+pub(crate) use telling::{DeliveryRow, Entry, Told, WebhookRow};
 
 use crate::credential::CredentialKind;
 
@@ -73,7 +83,9 @@ pub(crate) struct Batch {
     pub(crate) removed_sessions: Vec<String>,
     /// When credentials were last used.
     pub(crate) uses: Uses,
+    pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
+    pub(crate) telling: Vec<Entry>,
     /// What the events tell of it.
     pub(crate) changes: Vec<Change>,
     /// What the audit log says of it.
@@ -88,7 +100,9 @@ pub(crate) struct Loaded {
     pub(crate) devices: Vec<DeviceRow>,
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) sessions: Vec<SessionRow>,
+    pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
+    pub(crate) told: Told,
 }
 
 /// The writer.
@@ -98,6 +112,7 @@ pub(crate) struct Store {
     revision: u64,
     /// The end of the audit log.
     chain: Chain,
+    points: Points,
 }
 
 impl Store {
@@ -106,10 +121,15 @@ impl Store {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        migrations::migrate(&mut connection)?;
+        migrations::migrate(&mut connection, path)?;
         let revision = reader::revision(&connection)?;
         let chain = audit::chain(&connection)?;
-        Ok(Self { connection, revision, chain })
+        Ok(Self { connection, revision, chain, points: Points::default() })
+    }
+
+    /// Passes these points from now on.
+    pub(crate) fn with_points(self, points: Points) -> Self {
+        Self { points, ..self }
     }
 
     /// The newest revision.
@@ -133,7 +153,9 @@ impl Store {
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,
             sessions: sessions::sessions(&self.connection)?,
+            join_codes: join_codes::read_all(&self.connection)?,
             models: reader::models(&self.connection)?,
+            told: telling::told(&self.connection)?,
         })
     }
 

@@ -7,7 +7,7 @@ use protocol::Timestamp;
 use protocol::api::{Change, ChangeKind, Events, Role};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use super::rows::{ModelRow, TokenRow};
+use super::rows::{JoinCodeRow, ModelRow, TokenRow};
 use super::write::{kind_word, sqlite_integer};
 use super::{StoreError, parsed, read};
 
@@ -58,6 +58,11 @@ impl Reader {
         let mut rows = self.with(tokens)?;
         rows.retain(|row| row.role != Role::Device);
         Ok(rows)
+    }
+
+    /// Every join code, the oldest first.
+    pub(crate) fn join_codes(&self) -> Result<Vec<JoinCodeRow>, StoreError> {
+        self.with(super::join_codes::read_all)
     }
 
     pub(super) fn with<T>(
@@ -160,10 +165,17 @@ fn model_row((model, card): (String, String)) -> Result<ModelRow, StoreError> {
 }
 
 fn kind_from(word: &str) -> Result<ChangeKind, StoreError> {
-    [ChangeKind::Job, ChangeKind::Device, ChangeKind::Model, ChangeKind::Dataset]
-        .into_iter()
-        .find(|kind| kind_word(*kind) == word)
-        .ok_or_else(|| StoreError::Unreadable { what: "change", reason: format!("kind '{word}'") })
+    [
+        ChangeKind::Job,
+        ChangeKind::Device,
+        ChangeKind::Model,
+        ChangeKind::Dataset,
+        ChangeKind::JoinCode,
+        ChangeKind::Notice,
+    ]
+    .into_iter()
+    .find(|kind| kind_word(*kind) == word)
+    .ok_or_else(|| StoreError::Unreadable { what: "change", reason: format!("kind '{word}'") })
 }
 
 pub(super) fn unsigned(integer: i64) -> u64 {

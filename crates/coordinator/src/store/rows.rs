@@ -2,9 +2,11 @@
 
 use federation::machine::Machine;
 use protocol::api::{Model, Role};
-use protocol::device::{Device, DeviceRegistration, DeviceState, HoldReason};
+use protocol::device::{Device, DeviceState, HoldReason, Quarantine};
+use protocol::enrolment::DeviceRegistration;
 use protocol::fingerprint::Fingerprint;
-use protocol::{DeviceId, JobId, Timestamp};
+use protocol::join::{JoinCodeState, JoinCodeView, JoinHint};
+use protocol::{DeviceId, JobId, LeaseId, Opaque, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A job and all that is decided about it.
@@ -34,6 +36,46 @@ pub(crate) struct DeviceRow {
     pub(crate) state: DeviceState,
     pub(crate) reason: Option<HoldReason>,
     pub(crate) revoked: bool,
+    /// Ed25519.
+    pub(crate) public_key: Opaque,
+    /// The join code that enrolled it; none for an administrator.
+    pub(crate) join_code: Option<String>,
+    pub(crate) note: Option<DeviceNote>,
+    /// Set while it gets no work.
+    #[serde(default)]
+    pub(crate) quarantined: Option<Quarantine>,
+    /// Its updates that were refused lately.
+    #[serde(default)]
+    pub(crate) refused: Vec<RefusedUpdate>,
+}
+
+/// How a device came to be, where that is out of the ordinary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum DeviceNote {
+    Rekeyed { at: Timestamp },
+    Copy { of: String },
+}
+
+impl DeviceNote {
+    fn words(&self) -> String {
+        match self {
+            Self::Rekeyed { at } => {
+                format!("got a new key at {at}: the machine was wiped, or its data folder is new")
+            }
+            Self::Copy { of } => {
+                format!("its data folder was copied from {of}; it is a device of its own now")
+            }
+        }
+    }
+}
+
+/// An update that was refused as a bad one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedUpdate {
+    pub(crate) lease: LeaseId,
+    pub(crate) job: JobId,
+    pub(crate) at: Timestamp,
 }
 
 impl DeviceRow {
@@ -54,6 +96,11 @@ impl DeviceRow {
             state: DeviceState::Waiting,
             reason: None,
             revoked: false,
+            public_key: said.public_key,
+            join_code: None,
+            note: None,
+            quarantined: None,
+            refused: Vec::new(),
         }
     }
 
@@ -74,6 +121,8 @@ impl DeviceRow {
             reason: self.reason.filter(|_| active),
             fingerprint: self.fingerprint.clone(),
             revoked: self.revoked,
+            note: self.note.as_ref().map(DeviceNote::words),
+            quarantined: self.quarantined.clone(),
         }
     }
 }
@@ -92,6 +141,64 @@ pub(crate) struct TokenRow {
     pub(crate) expires_at: Option<Timestamp>,
     /// As it was when the row was read.
     pub(crate) last_used: Option<Timestamp>,
+}
+
+/// A join code; of its secret only what is needed to recognize it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct JoinCodeRow {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) hint: JoinHint,
+    /// The hash of the proof.
+    pub(crate) proof: [u8; 32],
+    /// For exchanges by the typed code.
+    pub(crate) password: [u8; 32],
+    pub(crate) uses: u32,
+    pub(crate) maximum_uses: u32,
+    /// Exchanges that were begun and not finished.
+    pub(crate) tries: u32,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) created_at: Timestamp,
+    pub(crate) revoked: bool,
+}
+
+/// Exchanges beyond those that its open uses explain, before a code is closed.
+const MOST_TRIES: u32 = 10;
+
+impl JoinCodeRow {
+    pub(crate) fn state(&self, now: Timestamp) -> JoinCodeState {
+        let open_uses = self.maximum_uses.saturating_sub(self.uses);
+        if self.revoked {
+            JoinCodeState::Revoked
+        } else if now >= self.expires_at {
+            JoinCodeState::Expired
+        } else if open_uses == 0 {
+            JoinCodeState::UsedUp
+        } else if self.tries >= open_uses.saturating_add(MOST_TRIES) {
+            JoinCodeState::Closed
+        } else {
+            JoinCodeState::Open
+        }
+    }
+
+    pub(crate) fn view(&self, now: Timestamp) -> JoinCodeView {
+        JoinCodeView {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            state: self.state(now),
+            uses: self.uses,
+            maximum_uses: self.maximum_uses,
+            tries: self.tries,
+            expires_at: self.expires_at,
+            created_at: self.created_at,
+        }
+    }
+}
+
+impl std::fmt::Debug for JoinCodeRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JoinCodeRow").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// A registered model with its card.

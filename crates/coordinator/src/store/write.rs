@@ -6,6 +6,7 @@ use rusqlite::{Transaction, params};
 use serde::Serialize;
 
 use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit, sessions};
+use crate::points::Point;
 
 impl Store {
     /// Writes the batch durably and gives the newest revision.
@@ -14,12 +15,16 @@ impl Store {
     /// [`StoreError::Full`] and others; nothing of the batch is then written.
     pub(crate) fn commit(&mut self, batch: &Batch) -> Result<u64, StoreError> {
         let next = self.revision + u64::from(!batch.changes.is_empty());
+        self.points.pass(Point::CommitBegun);
         let transaction = self.connection.transaction()?;
         write_rows(&transaction, batch)?;
+        super::telling::write(&transaction, &batch.telling)?;
         write_changes(&transaction, next, &batch.changes)?;
         let mut chain = self.chain;
         audit::append(&transaction, &mut chain, &batch.audit)?;
+        self.points.pass(Point::CommitWritten);
         transaction.commit()?;
+        self.points.pass(Point::Committed);
         (self.revision, self.chain) = (next, chain);
         Ok(next)
     }
@@ -76,6 +81,9 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreE
         )?;
     }
     sessions::write(transaction, batch)?;
+    for code in &batch.join_codes {
+        super::join_codes::write(transaction, code)?;
+    }
     for row in &batch.models {
         let (model, card) = (json("model", &row.model)?, json("model card", &row.card)?);
         transaction.execute(
@@ -116,10 +124,12 @@ pub(super) const fn kind_word(kind: ChangeKind) -> &'static str {
         ChangeKind::Device => "device",
         ChangeKind::Model => "model",
         ChangeKind::Dataset => "dataset",
+        ChangeKind::JoinCode => "join_code",
+        ChangeKind::Notice => "notice",
     }
 }
 
-fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
+pub(super) fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value)
         .map_err(|error| StoreError::Unreadable { what, reason: error.to_string() })
 }

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::device::{Device, registration};
+use crate::device::{Device, register, registration};
 use crate::support::{Coordinator, answer, client};
 
 /// An operation of the OpenAPI document.
@@ -15,6 +15,8 @@ struct Operation {
     concrete: String,
     /// None where nothing is declared; empty where it is public.
     roles: Option<Vec<String>>,
+    /// Also answers to a join code.
+    by_code: bool,
 }
 
 async fn operations(coordinator: &Coordinator) -> Vec<Operation> {
@@ -30,11 +32,13 @@ async fn operations(coordinator: &Coordinator) -> Vec<Operation> {
             // A device looks only under a lease.
             let under =
                 if method == "head" { "?lease=01890a5d-ac96-774b-bcce-b302099a8057" } else { "" };
+            let (roles, by_code) = declared(operation);
             operations.push(Operation {
                 method: method.to_uppercase().parse().unwrap(),
                 path: path.clone(),
                 concrete: format!("{concrete}{under}"),
-                roles: declared(operation),
+                roles,
+                by_code,
             });
         }
     }
@@ -42,33 +46,39 @@ async fn operations(coordinator: &Coordinator) -> Vec<Operation> {
     operations
 }
 
-fn declared(operation: &Value) -> Option<Vec<String>> {
-    let alternatives = operation.get("security")?.as_array().unwrap();
-    let (mut of_tokens, mut of_sessions) = (Vec::new(), Vec::new());
+fn declared(operation: &Value) -> (Option<Vec<String>>, bool) {
+    let Some(alternatives) = operation.get("security") else { return (None, false) };
+    let alternatives = alternatives.as_array().unwrap();
+    let (mut of_tokens, mut of_sessions, mut by_code) = (Vec::new(), Vec::new(), false);
     for (scheme, roles) in alternatives.iter().flat_map(|one| one.as_object().unwrap()) {
         let roles = roles.as_array().unwrap().iter().map(|role| role.as_str().unwrap().to_owned());
         match scheme.as_str() {
             "token" => of_tokens.extend(roles),
             "session" => of_sessions.extend(roles),
+            "join_code" => by_code = true,
             other => panic!("{other} is no way to show who one is: {operation}"),
         }
     }
     assert_eq!(alternatives.is_empty(), of_tokens.is_empty(), "any role is no role: {operation}");
     let people = of_tokens.iter().filter(|role| ["viewer", "admin"].contains(&role.as_str()));
-    assert_eq!(people.cloned().collect::<Vec<_>>(), of_sessions, "{operation}");
-    Some(of_tokens)
+    // A browser enrols nothing.
+    let people = if by_code { Vec::new() } else { people.cloned().collect() };
+    assert_eq!(people, of_sessions, "{operation}");
+    (Some(of_tokens), by_code)
 }
 
 #[tokio::test]
 async fn every_operation_declares_its_roles_and_the_public_ones_are_few() {
     let coordinator = Coordinator::start().await;
     let mut public = Vec::new();
-    for Operation { method, path, roles, .. } in operations(&coordinator).await {
+    for Operation { method, path, roles, by_code, .. } in operations(&coordinator).await {
         let roles = roles.unwrap_or_else(|| {
             panic!("{method} {path} declares no role: write security((\"token\" = [..])) beside it")
         });
         if roles.is_empty() {
             public.push(format!("{method} {path}"));
+        } else if by_code {
+            public.push(format!("{method} {path} to a join code"));
         }
     }
     insta::assert_snapshot!(public.join("\n"));
@@ -77,7 +87,7 @@ async fn every_operation_declares_its_roles_and_the_public_ones_are_few() {
 #[tokio::test]
 async fn nothing_but_the_public_list_answers_without_a_credential() {
     let coordinator = Coordinator::start().await;
-    for Operation { method, path, concrete, roles } in operations(&coordinator).await {
+    for Operation { method, path, concrete, roles, .. } in operations(&coordinator).await {
         let request = coordinator.request(method.clone(), &concrete, "");
         let response = request.send().await.unwrap();
         if roles.is_some_and(|roles| roles.is_empty()) {
@@ -96,7 +106,7 @@ async fn a_guessed_credential_opens_nothing() {
     for some in all.chunks(25) {
         let coordinator = Coordinator::start().await;
         let cookie = coordinator.cookie_name().await;
-        for Operation { method, path, concrete, roles } in some {
+        for Operation { method, path, concrete, roles, .. } in some {
             if roles.as_ref().is_some_and(Vec::is_empty) {
                 continue;
             }
@@ -118,12 +128,11 @@ async fn each_role_gets_past_its_own_doors_only() {
     let device = Device::enrol(&coordinator, "one").await;
     let tokens = [
         ("viewer", coordinator.token("viewer").await),
-        ("join", coordinator.token("join").await),
         ("device", device.token),
         ("admin", coordinator.admin.clone()),
     ];
     let mut table = Vec::new();
-    for Operation { method, path, concrete, roles } in operations(&coordinator).await {
+    for Operation { method, path, concrete, roles, .. } in operations(&coordinator).await {
         let roles = roles.unwrap();
         let mut allowed = Vec::new();
         for (role, token) in &tokens {
@@ -164,47 +173,49 @@ async fn a_device_speaks_for_itself_alone() {
 }
 
 #[tokio::test]
-async fn registering_again_is_the_same_device_with_a_new_token() {
-    let coordinator = Coordinator::start().await;
-    let join = coordinator.token("join").await;
-    let register = || {
-        let request = coordinator.request(Method::POST, "/devices/register", &join);
-        answer(request.json(&registration("one")))
-    };
-    let (_, first) = register().await;
-    let (status, second) = register().await;
-    assert_eq!(status, StatusCode::OK);
-    assert_eq!(first["id"], second["id"]);
-    assert_ne!(first["token"], second["token"]);
-    assert_eq!(coordinator.get("/devices").await.as_array().unwrap().len(), 1);
-    let path = format!("/devices/{}/next-job", first["id"].as_str().unwrap());
-    for (token, expected) in
-        [(&first["token"], StatusCode::UNAUTHORIZED), (&second["token"], StatusCode::NO_CONTENT)]
-    {
-        let request = coordinator.request(Method::GET, &path, token.as_str().unwrap());
-        assert_eq!(request.send().await.unwrap().status(), expected);
-    }
-    // Another worker on the same machine is another device.
-    let mut instance = registration("one");
-    instance["instance"] = json!(1);
-    assert_ne!(coordinator.post("/devices/register", instance).await["id"], first["id"]);
-}
-
-#[tokio::test]
 async fn a_revoked_device_is_out_at_once_and_only_an_admin_lets_it_in_again() {
     let coordinator = Coordinator::start().await;
     let device = Device::enrol(&coordinator, "one").await;
-    let join = coordinator.token("join").await;
     let revoked = coordinator.post(&format!("/devices/{}/revoke", device.id), Value::Null).await;
     assert_eq!((&revoked["revoked"], &revoked["is_active"]), (&json!(true), &json!(false)));
     let path = format!("/devices/{}/next-job", device.id);
     let (status, _) = answer(coordinator.request(Method::GET, &path, &device.token)).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
-    let request = coordinator.request(Method::POST, "/devices/register", &join);
-    let (status, body) = answer(request.json(&registration("one"))).await;
-    assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("device-revoked")));
+    let code = coordinator.join_code(json!({})).await.secret.proof().bearer();
+    // Neither its key nor its machine gets in again, and the code isn't used up by trying.
+    for key in ["one", "another key"] {
+        let (status, body) = register(&coordinator, &code, key, registration("one")).await;
+        assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("device-revoked")));
+    }
+    assert_eq!(coordinator.get("/join-codes").await[0]["uses"], 0);
     assert_eq!(Device::enrol(&coordinator, "one").await.id, device.id);
     assert_eq!(coordinator.get("/devices").await[0]["revoked"], json!(false));
+}
+
+#[tokio::test]
+async fn a_device_that_leaves_is_off_the_list_and_only_it_can_say_so() {
+    let coordinator = Coordinator::start().await;
+    let (leaving, other) =
+        (Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await);
+    let path = format!("/devices/{}/leave", leaving.id);
+    let known = coordinator.audit().await.len();
+    for token in [&other.token, &coordinator.admin] {
+        let (status, _) = answer(coordinator.request(Method::POST, &path, token)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+    }
+    let (status, _) = answer(coordinator.request(Method::POST, &path, &leaving.token)).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        coordinator.audit_after(known).await,
+        ["one's Mac (device, 127.0.0.1): device left "]
+    );
+    let devices = coordinator.get("/devices").await;
+    let ids: Vec<_> = devices.as_array().unwrap().iter().map(|device| &device["id"]).collect();
+    assert_eq!(ids, [&json!(other.id)]);
+    let (status, _) = answer(coordinator.request(Method::POST, &path, &leaving.token)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "its token is worthless");
+    let coordinator = coordinator.restart().await;
+    assert_eq!(coordinator.get("/devices").await.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

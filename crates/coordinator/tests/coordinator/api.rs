@@ -5,7 +5,7 @@ use protocol::BlobHash;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::device::{Device, registration};
+use crate::device::{Device, register, registration};
 use crate::support::{Coordinator, redacted, tiny_job};
 
 fn snapshot(name: &str, body: Value) {
@@ -19,11 +19,11 @@ async fn every_kept_path_from_registration_to_the_downloaded_model() {
     snapshot("health", coordinator.get("/health").await);
     snapshot("no_jobs", coordinator.get("/jobs").await);
 
-    let registered = coordinator.post("/devices/register", registration("one")).await;
+    let admin = &coordinator.admin;
+    let (_, registered) = register(&coordinator, admin, "one", registration("one")).await;
     snapshot("registered", registered.clone());
     snapshot("devices", coordinator.get("/devices").await);
-    let text = |field: &str| registered[field].as_str().unwrap().to_owned();
-    let device = Device { id: text("id"), token: text("token") };
+    let device = Device::of(&registered);
     let beat = json!({ "state": "held", "reason": "on_battery", "of_a_later_version": 1 });
     let path = format!("/devices/{}/heartbeat", device.id);
     let (_, beat) = device.ask(&coordinator, Method::POST, &path, beat).await;
@@ -75,7 +75,7 @@ async fn every_kept_path_from_registration_to_the_downloaded_model() {
 
     snapshot("cleanup", coordinator.post("/devices/cleanup", Value::Null).await);
     let gone = coordinator.post("/devices/cleanup?inactive_days=0", Value::Null).await;
-    assert_eq!(gone["removed"], json!([device.id]));
+    assert_eq!(gone["removed"], json!([{ "id": device.id, "name": "one's Mac" }]));
     assert_eq!(coordinator.get("/devices").await, json!([]));
 }
 
@@ -106,6 +106,7 @@ async fn the_document_names_every_path_of_the_design() {
         ("post", "/devices/cleanup"),
         ("post", "/devices/{id}/heartbeat"),
         ("get", "/devices/{id}/next-job"),
+        ("post", "/devices/{id}/leave"),
         ("post", "/devices/{id}/revoke"),
         ("get", "/jobs"),
         ("post", "/jobs"),
@@ -127,6 +128,11 @@ async fn the_document_names_every_path_of_the_design() {
         ("put", "/blobs/{hash}"),
         ("put", "/leases/{id}/update"),
         ("post", "/leases/{id}/progress"),
+        ("post", "/join"),
+        ("post", "/devices/challenge"),
+        ("get", "/join-codes"),
+        ("post", "/join-codes"),
+        ("delete", "/join-codes/{id}"),
         ("get", "/tokens"),
         ("post", "/tokens"),
     ] {
@@ -137,7 +143,8 @@ async fn the_document_names_every_path_of_the_design() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let takes_token = operation["security"].is_array();
-            assert_eq!(takes_token, path != "/health", "{method} {path}");
+            let is_public = ["/health", "/join", "/devices/challenge"].contains(&path.as_str());
+            assert_eq!(takes_token, !is_public, "{method} {path}");
         }
     }
 }

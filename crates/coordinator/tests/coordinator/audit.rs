@@ -5,9 +5,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::device::{Device, update};
-use crate::support::{Coordinator, tiny_job};
+use crate::support::{Client, Coordinator, tiny_job};
 
-impl Coordinator {
+impl Client {
     /// The whole log, whose chain holds.
     pub(crate) async fn audit(&self) -> Vec<Entry> {
         let entries = self.get("/audit?limit=1000").await;

@@ -1,13 +1,16 @@
 //! A device that does what a worker does, with updates that a test can foretell.
 
 use protocol::codec;
+use protocol::enrolment::signed;
 use protocol::lease::Lease;
-use protocol::{BlobHash, LeaseId};
+use protocol::{BlobHash, LeaseId, Opaque};
 use reqwest::{Method, Response, StatusCode};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
-use crate::support::{Coordinator, answer};
+use crate::support::{Client, try_answer};
 
+#[derive(Clone)]
 pub(crate) struct Device {
     pub(crate) id: String,
     pub(crate) token: String,
@@ -26,41 +29,119 @@ pub(crate) fn registration(hardware: &str) -> Value {
     })
 }
 
+/// Registers with a fresh challenge, signed by the key of this name.
+pub(crate) async fn register(
+    coordinator: &Client,
+    credential: &str,
+    key: &str,
+    body: Value,
+) -> (StatusCode, Value) {
+    try_register(coordinator, credential, key, body).await.unwrap()
+}
+
+async fn try_register(
+    coordinator: &Client,
+    credential: &str,
+    key: &str,
+    body: Value,
+) -> reqwest::Result<(StatusCode, Value)> {
+    let body = try_signed_by(coordinator, key, body).await?;
+    let request = coordinator.request(Method::POST, "/devices/register", credential);
+    try_answer(request.json(&body)).await
+}
+
+/// The registration with a fresh challenge and a signature.
+pub(crate) async fn signed_by(coordinator: &Client, key: &str, body: Value) -> Value {
+    try_signed_by(coordinator, key, body).await.unwrap()
+}
+
+async fn try_signed_by(coordinator: &Client, key: &str, mut body: Value) -> reqwest::Result<Value> {
+    let request = coordinator.request(Method::POST, "/devices/challenge", "");
+    let (status, challenge) = try_answer(request).await?;
+    assert_eq!(status, StatusCode::OK);
+    body["challenge"] = challenge["challenge"].clone();
+    sign(coordinator, key, &mut body);
+    Ok(body)
+}
+
+pub(crate) fn sign(coordinator: &Client, key: &str, body: &mut Value) {
+    let key = Ed25519KeyPair::from_seed_unchecked(blake3::hash(key.as_bytes()).as_bytes()).unwrap();
+    let message = signed(
+        body["challenge"].as_str().unwrap(),
+        &coordinator.pin,
+        body["hardware_id"].as_str().unwrap(),
+        u32::try_from(body["instance"].as_u64().unwrap_or(0)).unwrap(),
+        &serde_json::from_value(body["fingerprint"].clone()).unwrap(),
+    );
+    body["public_key"] = json!(Opaque(key.public_key().as_ref().to_vec()));
+    body["signature"] = json!(Opaque(key.sign(&message).as_ref().to_vec()));
+}
+
 pub(crate) fn fingerprint() -> Value {
     json!({ "app": "test", "burn": "none", "backend": "cpu", "hardware": "tiny" })
 }
 
 impl Device {
-    pub(crate) async fn enrol(coordinator: &Coordinator, hardware: &str) -> Self {
+    /// Enrolled by an administrator, with the key that is named as the hardware is.
+    pub(crate) async fn enrol(coordinator: &Client, hardware: &str) -> Self {
+        Self::try_enrol(coordinator, hardware).await.unwrap()
+    }
+
+    /// As [`Device::enrol`], with a coordinator that may die meanwhile.
+    pub(crate) async fn try_enrol(coordinator: &Client, hardware: &str) -> reqwest::Result<Self> {
         let body = registration(hardware);
-        let registered = coordinator.post("/devices/register", body).await;
+        let (status, body) = try_register(coordinator, &coordinator.admin, hardware, body).await?;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        Ok(Self::of(&body))
+    }
+
+    /// As a registration's answer says.
+    pub(crate) fn of(registered: &Value) -> Self {
         let text = |field: &str| registered[field].as_str().unwrap().to_owned();
         Self { id: text("id"), token: text("token") }
     }
 
     pub(crate) async fn ask(
         &self,
-        coordinator: &Coordinator,
+        coordinator: &Client,
         method: Method,
         path: &str,
         body: Value,
     ) -> (StatusCode, Value) {
-        answer(coordinator.request(method, path, &self.token).json(&body)).await
+        self.try_ask(coordinator, method, path, body).await.unwrap()
+    }
+
+    pub(crate) async fn try_ask(
+        &self,
+        coordinator: &Client,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> reqwest::Result<(StatusCode, Value)> {
+        try_answer(coordinator.request(method, path, &self.token).json(&body)).await
     }
 
     /// The next lease; none where there is nothing to do within `wait` seconds.
-    pub(crate) async fn next_job(&self, coordinator: &Coordinator, wait: u32) -> Option<Lease> {
+    pub(crate) async fn next_job(&self, coordinator: &Client, wait: u32) -> Option<Lease> {
+        self.try_next_job(coordinator, wait).await.unwrap()
+    }
+
+    pub(crate) async fn try_next_job(
+        &self,
+        coordinator: &Client,
+        wait: u32,
+    ) -> reqwest::Result<Option<Lease>> {
         let path = format!("/devices/{}/next-job?wait={wait}", self.id);
-        let request = coordinator.request(Method::GET, &path, &self.token);
-        let (status, body) = answer(request).await;
+        let (status, body) =
+            try_answer(coordinator.request(Method::GET, &path, &self.token)).await?;
         match status {
-            StatusCode::NO_CONTENT => None,
-            StatusCode::OK => Some(serde_json::from_value(body).unwrap()),
+            StatusCode::NO_CONTENT => Ok(None),
+            StatusCode::OK => Ok(Some(serde_json::from_value(body).unwrap())),
             other => panic!("{other}: {body}"),
         }
     }
 
-    pub(crate) async fn blob(&self, coordinator: &Coordinator, hash: BlobHash) -> Vec<u8> {
+    pub(crate) async fn blob(&self, coordinator: &Client, hash: BlobHash) -> Vec<u8> {
         let request = coordinator.request(Method::GET, &format!("/blobs/{hash}"), &self.token);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -69,23 +150,47 @@ impl Device {
         bytes
     }
 
+    /// Bytes of an upload that have arrived.
+    pub(crate) async fn try_offset(
+        &self,
+        coordinator: &Client,
+        lease: LeaseId,
+        hash: BlobHash,
+    ) -> reqwest::Result<usize> {
+        let path = format!("/blobs/{hash}?lease={lease}");
+        let head = coordinator.request(Method::HEAD, &path, &self.token).send().await?;
+        assert_eq!(head.status(), StatusCode::OK);
+        Ok(head.headers()["upload-offset"].to_str().unwrap().parse().unwrap())
+    }
+
     pub(crate) async fn upload(
         &self,
-        coordinator: &Coordinator,
+        coordinator: &Client,
         lease: LeaseId,
         hash: BlobHash,
         offset: u64,
         bytes: Vec<u8>,
     ) -> Response {
+        self.try_upload(coordinator, lease, hash, offset, bytes).await.unwrap()
+    }
+
+    pub(crate) async fn try_upload(
+        &self,
+        coordinator: &Client,
+        lease: LeaseId,
+        hash: BlobHash,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> reqwest::Result<Response> {
         let path = format!("/blobs/{hash}?lease={lease}");
         let request = coordinator.request(Method::PUT, &path, &self.token);
-        request.header("Upload-Offset", offset).body(bytes).send().await.unwrap()
+        request.header("Upload-Offset", offset).body(bytes).send().await
     }
 
     /// Sends an update's bytes and reports it.
     pub(crate) async fn report(
         &self,
-        coordinator: &Coordinator,
+        coordinator: &Client,
         lease: &Lease,
         bytes: Vec<u8>,
     ) -> (StatusCode, Value) {
@@ -98,21 +203,30 @@ impl Device {
     /// Reports an update whose bytes are there.
     pub(crate) async fn tell(
         &self,
-        coordinator: &Coordinator,
+        coordinator: &Client,
         lease: LeaseId,
         blob: BlobHash,
     ) -> (StatusCode, Value) {
+        self.try_tell(coordinator, lease, blob).await.unwrap()
+    }
+
+    pub(crate) async fn try_tell(
+        &self,
+        coordinator: &Client,
+        lease: LeaseId,
+        blob: BlobHash,
+    ) -> reqwest::Result<(StatusCode, Value)> {
         let body = json!({
             "blob": blob,
             "codec": "f32-le",
             "metrics": { "loss": 0.5, "steps": 1, "examples": 20, "seconds": 0.25 },
             "fingerprint": fingerprint()
         });
-        self.ask(coordinator, Method::PUT, &format!("/leases/{lease}/update"), body).await
+        self.try_ask(coordinator, Method::PUT, &format!("/leases/{lease}/update"), body).await
     }
 
     /// Takes leases and reports what `update` makes of them until there are none for now.
-    pub(crate) async fn work(&self, coordinator: &Coordinator) -> usize {
+    pub(crate) async fn work(&self, coordinator: &Client) -> usize {
         let mut done = 0;
         while let Some(lease) = self.next_job(coordinator, 0).await {
             let (status, answer) = self.report(coordinator, &lease, update(&lease)).await;

@@ -12,18 +12,22 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::device::{Device, update};
-use crate::support::{Coordinator, settings, tiny_job};
+use crate::support::{Coordinator, answer, settings, tiny_job};
 
-/// A mounted memory disk of 2 MB, or why there is none.
-struct SmallDisk {
+/// A mounted memory disk, of 2 MB mostly, or why there is none.
+pub(crate) struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
     fn mount() -> Option<Self> {
+        Self::mount_of("2m")
+    }
+
+    pub(crate) fn mount_of(size: &str) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
             .arg(folder.path())
             .output();
         match mounted {
@@ -40,7 +44,7 @@ impl SmallDisk {
         }
     }
 
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         // What isn't the coordinator's data lies elsewhere.
         let mut settings = settings(&self.folder.path().join("data"));
         settings.sources.uploads = std::env::temp_dir().join("no-uploads");
@@ -143,5 +147,82 @@ async fn a_step_waits_for_room_and_says_so() {
     std::fs::remove_file(ballast).unwrap();
     coordinator.job_in(&id, "running").await;
     device.work(&coordinator).await;
+    coordinator.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_would_pass_the_limit_is_refused_and_the_rest_goes_on() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    let lease = device.next_job(&coordinator, 60).await.unwrap();
+    let Coordinator { running, folder, .. } = coordinator;
+    running.stop().await;
+    let mut limited = settings(folder.path());
+    limited.maximum_disk_bytes = Some(1);
+    let running = coordinator::start(limited).await.unwrap();
+    let coordinator = Coordinator::around(running, folder);
+
+    let bytes = vec![7; 10_000];
+    let path = format!("/blobs/{}", protocol::BlobHash::of(&bytes));
+    let dataset = "/datasets?name=large&filename=large.csv";
+    for (method, path) in [(Method::PUT, path.as_str()), (Method::POST, dataset)] {
+        let announced = coordinator.request(method.clone(), path, &coordinator.admin);
+        let piece = Ok::<_, std::io::Error>(bytes.clone());
+        let streamed = coordinator.request(method, path, &coordinator.admin);
+        let streamed = streamed.body(reqwest::Body::wrap_stream(futures::stream::iter([piece])));
+        for request in [announced.body(bytes.clone()), streamed] {
+            let (status, problem) = answer(request).await;
+            assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE, "{problem}");
+            let words = problem["detail"].as_str().unwrap();
+            assert!(words.contains("--maximum-disk-gb"), "{words}");
+        }
+    }
+    // The database is no part of it: leases, tokens and jobs go on.
+    assert_eq!(device.next_job(&coordinator, 0).await.unwrap().id, lease.id);
+    coordinator.token("viewer").await;
+
+    let Coordinator { running, folder, .. } = coordinator;
+    running.stop().await;
+    let coordinator = Coordinator::start_in(folder).await;
+    assert_eq!(device.work(&coordinator).await, 2);
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+}
+
+/// Everything acknowledged before the disk ran full, and while it was, is there afterwards, also
+/// after a crash; the job goes on by itself.
+#[tokio::test]
+async fn a_job_goes_through_a_full_disk_and_a_crash() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let coordinator = coordinator(&disk).await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let viewer = coordinator.token("viewer").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    let lease = device.next_job(&coordinator, 60).await.unwrap();
+    let bytes = update(&lease);
+    let hash = protocol::BlobHash::of(&bytes);
+    device.report(&coordinator, &lease, bytes).await;
+    let last = device.next_job(&coordinator, 0).await.unwrap();
+    let bytes = update(&last);
+    let last_hash = protocol::BlobHash::of(&bytes);
+    device.upload(&coordinator, last.id, last_hash, 0, bytes).await;
+
+    let ballast = disk.fill();
+    // The round's last report: the database may still take it, or refuse it; the sum has no room.
+    let (status, answer) = device.tell(&coordinator, last.id, last_hash).await;
+    let taken = status == StatusCode::OK && answer["outcome"] == "accepted";
+    assert!(taken || status == StatusCode::INSUFFICIENT_STORAGE, "{status} {answer}");
+    coordinator.running.stop().await;
+    ballast.remove();
+    let coordinator = self::coordinator(&disk).await;
+    let (_, answer) = device.tell(&coordinator, lease.id, hash).await;
+    assert_eq!(answer["outcome"], "duplicate");
+    let (_, answer) = device.tell(&coordinator, last.id, last_hash).await;
+    assert_eq!(answer["outcome"], if taken { "duplicate" } else { "accepted" });
+    let look = coordinator.request(Method::GET, "/jobs", &viewer).send().await.unwrap();
+    assert_eq!(look.status(), StatusCode::OK);
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+    device.work(&coordinator).await;
+    coordinator.job_in(&id, "completed").await;
     coordinator.running.stop().await;
 }

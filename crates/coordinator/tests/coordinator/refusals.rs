@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::device::{Device, registration};
+use crate::device::{Device, register, registration};
 use crate::support::{Coordinator, answer, tiny_job};
 
 fn job_with(path: &[&str], value: Value) -> Value {
@@ -121,7 +121,7 @@ async fn what_a_device_says_of_itself_is_checked() {
     for (field, value) in [("name", json!("")), ("hardware_id", json!("x".repeat(300)))] {
         let mut body = registration("one");
         body[field] = value;
-        let (status, body) = coordinator.ask(Method::POST, "/devices/register", Some(body)).await;
+        let (status, body) = register(&coordinator, &coordinator.admin, "one", body).await;
         assert_eq!(
             (status, &body["type"], &body["field"]),
             (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid-device"), &json!(field))

@@ -127,3 +127,34 @@ async fn an_orderly_restart_keeps_people_devices_and_jobs() {
     assert_eq!(look.status(), StatusCode::OK);
     assert!(device.next_job(&coordinator, 0).await.is_none());
 }
+
+#[tokio::test]
+async fn what_a_death_left_half_added_is_removed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let half = folder.path().join("datasets/.adding-x");
+    std::fs::create_dir_all(&half).unwrap();
+    std::fs::write(half.join("train.shard"), "half").unwrap();
+    let coordinator = Coordinator::start_in(folder).await;
+    assert!(!half.exists());
+    assert!(coordinator.folder.path().join("datasets").exists());
+}
+
+/// Such heartbeats don't pass the driver one by one.
+#[tokio::test]
+async fn a_heartbeat_that_told_nothing_new_is_kept() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let path = format!("/devices/{}/heartbeat", device.id);
+    let seen = loop {
+        let beat = json!({ "state": "waiting" });
+        let (status, answer) = device.ask(&coordinator, Method::POST, &path, beat).await;
+        assert_eq!((status, &answer["lease_held"]), (StatusCode::OK, &json!(true)));
+        let shown = coordinator.get("/devices").await[0].clone();
+        // Until the clock has moved.
+        if shown["last_seen"] != shown["created_at"] {
+            break shown["last_seen"].clone();
+        }
+    };
+    let coordinator = coordinator.restart().await;
+    assert_eq!(coordinator.get("/devices").await[0]["last_seen"], seen);
+}

@@ -1,10 +1,13 @@
 //! A coordinator of its own for each test, and a client that speaks to it.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coordinator::{HubSettings, Running, Settings, Sources, TrainerCommand};
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use protocol::Pin;
+use protocol::join::JoinCode;
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -15,8 +18,24 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Coordinator {
     pub(crate) running: Running,
     pub(crate) folder: TempDir,
+    pub(crate) client: Client,
+}
+
+/// Who asks a coordinator, wherever it runs.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) url: String,
     pub(crate) admin: String,
-    pub(crate) http: Client,
+    pub(crate) pin: Pin,
+    pub(crate) http: reqwest::Client,
+}
+
+impl Deref for Coordinator {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl Coordinator {
@@ -30,8 +49,8 @@ impl Coordinator {
     }
 
     pub(crate) fn around(running: Running, folder: TempDir) -> Self {
-        let admin = std::fs::read_to_string(folder.path().join("admin-token")).unwrap();
-        Self { running, folder, admin, http: client() }
+        let client = Client::new(running.url(), folder.path(), running.cluster.pin);
+        Self { running, folder, client }
     }
 
     /// Ends it in an orderly way and starts it again on the same folder.
@@ -41,15 +60,36 @@ impl Coordinator {
         Self::start_in(folder).await
     }
 
+    /// Ends it, lets `change` have its database, and starts it again.
+    pub(crate) async fn changed(self, change: impl FnOnce(&rusqlite::Connection)) -> Self {
+        let Self { running, folder, .. } = self;
+        running.stop().await;
+        change(&rusqlite::Connection::open(folder.path().join("constellation.db")).unwrap());
+        Self::start_in(folder).await
+    }
+
     /// As if the power went now: another coordinator on a copy of the disk.
     pub(crate) async fn after_a_crash(&self) -> Self {
+        Self::start_in(self.copy_of_the_disk()).await
+    }
+
+    /// The data folder as it is at this moment.
+    pub(crate) fn copy_of_the_disk(&self) -> TempDir {
         let copy = TempDir::new().unwrap();
         copy_folder(self.folder.path(), copy.path());
-        Self::start_in(copy).await
+        copy
+    }
+}
+
+impl Client {
+    /// An administrator, by the token that lies in the coordinator's folder.
+    pub(crate) fn new(url: String, folder: &Path, pin: Pin) -> Self {
+        let admin = std::fs::read_to_string(folder.join("admin-token")).unwrap();
+        Self { url, admin, pin, http: client() }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
-        let url = format!("{}{path}", self.running.url());
+        let url = format!("{}{path}", self.url);
         let request = self.http.request(method, url).header("Constellation-Protocol", "1");
         if token.is_empty() { request } else { request.bearer_auth(token) }
     }
@@ -61,11 +101,21 @@ impl Coordinator {
         path: &str,
         body: Option<Value>,
     ) -> (StatusCode, Value) {
+        self.try_ask(method, path, body).await.unwrap()
+    }
+
+    /// As [`Client::ask`], of a coordinator that may die meanwhile.
+    pub(crate) async fn try_ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<(StatusCode, Value)> {
         let mut request = self.request(method, path, &self.admin);
         if let Some(body) = body {
             request = request.json(&body);
         }
-        answer(request).await
+        try_answer(request).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -83,6 +133,12 @@ impl Coordinator {
     pub(crate) async fn token(&self, role: &str) -> String {
         let body = json!({ "role": role, "name": format!("a {role}") });
         self.post("/tokens", body).await["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a join code; what its link says.
+    pub(crate) async fn join_code(&self, asked: Value) -> JoinCode {
+        let created = self.post("/join-codes", asked).await;
+        created["link"].as_str().unwrap().parse().unwrap()
     }
 
     /// Creates a job and starts it; gives its id.
@@ -130,6 +186,8 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         },
         sources: sources(folder.join("datasets")),
         allow_origins: Vec::new(),
+        maximum_disk_bytes: None,
+        backups: None,
     }
 }
 
@@ -140,17 +198,21 @@ fn sources(uploads: PathBuf) -> Sources {
     Sources { data_dir: None, uploads, hub }
 }
 
-pub(crate) fn client() -> Client {
+pub(crate) fn client() -> reqwest::Client {
     // An error says that another test of this process did it.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
 }
 
 pub(crate) async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
-    let response = request.send().await.unwrap();
+    try_answer(request).await.unwrap()
+}
+
+pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<(StatusCode, Value)> {
+    let response = request.send().await?;
     let status = response.status();
     let kind = response.headers().get("content-type").cloned();
-    let bytes = response.bytes().await.unwrap();
+    let bytes = response.bytes().await?;
     if status.is_client_error() || status.is_server_error() {
         assert_eq!(kind.unwrap(), "application/problem+json");
     }
@@ -158,7 +220,7 @@ pub(crate) async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
     if let Some(said) = body.get("status").and_then(Value::as_u64) {
         assert_eq!(said, u64::from(status.as_u16()));
     }
-    (status, body)
+    Ok((status, body))
 }
 
 /// A job so small that a test can do its work: two rounds over two partitions.
@@ -177,6 +239,12 @@ pub(crate) fn tiny_job() -> Value {
         "data": { "partitions": 2, "train_limit": 40 },
         "run": { "rounds": 2 }
     })
+}
+
+/// The smallest dataset that can be added.
+pub(crate) fn small_csv() -> String {
+    let rows: Vec<String> = (0..20).map(|row| format!("text {row},{}\n", row % 2)).collect();
+    format!("text,label\n{}", rows.concat())
 }
 
 /// Replaces what differs from run to run, so that the rest can be compared.

@@ -71,7 +71,7 @@ pub(super) fn passed_before(cache: Option<&Path>, fingerprint: &str) -> bool {
 pub(super) fn remember(cache: Option<&Path>, fingerprint: &str) {
     if let Some(folder) = cache {
         let _ = std::fs::create_dir_all(folder);
-        let _ = files::write_atomically(&place(folder), passed(fingerprint).as_bytes());
+        let _ = files::write_atomically(&place(folder), passed(fingerprint).as_bytes(), None);
     }
 }
 

@@ -184,7 +184,7 @@ fn run(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Ended<Trained>, EngineError> {
     let checkpoints =
-        checkpoint.map(|(path, work)| Checkpoints { path, every: Duration::ZERO, work });
+        checkpoint.map(|(path, work)| Checkpoints { path, every: Duration::ZERO, work, key: None });
     let control = Control { stop, progress: &mut |_| {}, checkpoints };
     train(&Compute::cpu("a test"), job, control)
 }

@@ -11,18 +11,22 @@ pub(super) type Weighted<'a> = (&'a [[u8; 4]], f64);
 
 /// Updates whose changes are added to a sum while it is in a register.
 const TOGETHER: usize = 4;
+/// Sums of squares kept apart. Their number decides the bits of the sum, so it is not the machine's.
+const LANES: usize = 16;
 /// The bits of a float but its sign: as whole numbers they are ordered as the float's magnitude,
 /// infinities and what is no number above all.
 const MAGNITUDE: u32 = 0x7fff_ffff;
 
-/// Adds the parts to `sums` and says whether all of their changes are within bounds. Those that are
-/// not count as 0, so that adding the same parts with negative weights takes them off again.
+/// Adds the parts to `sums` and says whether all of their changes are within bounds. Groups of parts
+/// with one that is not are left out, so that adding the same parts with negative weights takes off
+/// what was added.
 pub(super) fn add(sums: &mut [f64], parts: &[Weighted], grid_bits: u32) -> bool {
     Arch::new().dispatch(Add { sums, parts, rounding: rounding(grid_bits) })
 }
 
-/// Whether every value is finite and at most [`MAXIMUM_CHANGE`] in magnitude.
-pub(super) fn within_bounds(words: &[[u8; 4]]) -> bool {
+/// Whether every value is finite and at most [`MAXIMUM_CHANGE`] in magnitude, and the sum of their
+/// squares: the same bits on every machine.
+pub(super) fn check(words: &[[u8; 4]]) -> (bool, f64) {
     Arch::new().dispatch(Check { words })
 }
 
@@ -45,15 +49,19 @@ impl WithSimd for Add<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
-        let mut largest = 0;
-        let (groups, rest) = self.parts.as_chunks::<TOGETHER>();
-        for group in groups {
-            largest = largest.max(add_group(self.sums, group, self.rounding));
+        let mut is_sound = true;
+        for group in self.parts.chunks(TOGETHER) {
+            // Looking first brings the group into the cache, and then no sum needs protection.
+            if group.iter().any(|(words, _)| largest(words) > MAXIMUM_CHANGE.to_bits()) {
+                is_sound = false;
+                continue;
+            }
+            match group.as_array::<TOGETHER>() {
+                Some(group) => add_group::<S>(self.sums, group, self.rounding),
+                None => group.iter().for_each(|part| add_one::<S>(self.sums, part, self.rounding)),
+            }
         }
-        for part in rest {
-            largest = largest.max(add_one(self.sums, part, self.rounding));
-        }
-        largest <= MAXIMUM_CHANGE.to_bits()
+        is_sound
     }
 }
 
@@ -62,15 +70,30 @@ struct Check<'a> {
 }
 
 impl WithSimd for Check<'_> {
-    type Output = bool;
+    type Output = (bool, f64);
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> bool {
-        let mut largest = 0;
-        for word in self.words {
-            largest = largest.max(u32::from_le_bytes(*word) & MAGNITUDE);
+    fn with_simd<S: Simd>(self, _: S) -> (bool, f64) {
+        let (mut largest, mut squares) = ([0_u32; LANES], [0.0_f64; LANES]);
+        let (groups, rest) = self.words.as_chunks::<LANES>();
+        for group in groups {
+            measure(group, &mut largest, &mut squares);
         }
-        largest <= MAXIMUM_CHANGE.to_bits()
+        let mut last = [[0; 4]; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        measure(&last, &mut largest, &mut squares);
+        let largest = largest.into_iter().max().unwrap_or(0);
+        (largest <= MAXIMUM_CHANGE.to_bits(), squares.iter().sum())
+    }
+}
+
+#[inline(always)]
+fn measure(group: &[[u8; 4]; LANES], largest: &mut [u32; LANES], squares: &mut [f64; LANES]) {
+    for ((word, largest), squares) in group.iter().zip(largest).zip(squares) {
+        let bits = u32::from_le_bytes(*word);
+        *largest = (*largest).max(bits & MAGNITUDE);
+        let value = f64::from(f32::from_bits(bits));
+        *squares += value * value;
     }
 }
 
@@ -101,35 +124,41 @@ fn rounding(grid_bits: u32) -> f64 {
     1.5 * (1_u64 << 52_u32.saturating_sub(grid_bits)) as f64
 }
 
+/// The largest magnitude among the changes, as its bits.
 #[inline(always)]
-fn add_group(sums: &mut [f64], group: &[Weighted; TOGETHER], rounding: f64) -> u32 {
+fn largest(words: &[[u8; 4]]) -> u32 {
+    words.iter().fold(0, |largest, word| largest.max(u32::from_le_bytes(*word) & MAGNITUDE))
+}
+
+#[inline(always)]
+fn add_group<S: Simd>(sums: &mut [f64], group: &[Weighted; TOGETHER], rounding: f64) {
     let [(a, rows_a), (b, rows_b), (c, rows_c), (d, rows_d)] = group;
-    let mut largest = 0;
     for ((((sum, a), b), c), d) in sums.iter_mut().zip(*a).zip(*b).zip(*c).zip(*d) {
-        let (a, b) = (rounded(*a, rounding, &mut largest), rounded(*b, rounding, &mut largest));
-        let (c, d) = (rounded(*c, rounding, &mut largest), rounded(*d, rounding, &mut largest));
-        *sum += (rows_a * a + rows_b * b) + (rows_c * c + rows_d * d);
+        let first = times_plus::<S>(*rows_a, rounded(*a, rounding), *sum);
+        let second = times_plus::<S>(*rows_b, rounded(*b, rounding), first);
+        let third = times_plus::<S>(*rows_c, rounded(*c, rounding), second);
+        *sum = times_plus::<S>(*rows_d, rounded(*d, rounding), third);
     }
-    largest
 }
 
 #[inline(always)]
-fn add_one(sums: &mut [f64], (words, rows): &Weighted, rounding: f64) -> u32 {
-    let mut largest = 0;
+fn add_one<S: Simd>(sums: &mut [f64], (words, rows): &Weighted, rounding: f64) {
     for (sum, word) in sums.iter_mut().zip(*words) {
-        *sum += rows * rounded(*word, rounding, &mut largest);
+        *sum = times_plus::<S>(*rows, rounded(*word, rounding), *sum);
     }
-    largest
 }
 
-/// The change on the grid, or 0 where it is out of bounds; `largest` keeps the largest magnitude.
+/// `rows` · `change` + `sum`, in one instruction where there is one: all of it is exact, so both
+/// ways give the same bits.
 #[inline(always)]
-fn rounded(word: [u8; 4], rounding: f64, largest: &mut u32) -> f64 {
-    let bits = u32::from_le_bytes(word);
-    let magnitude = bits & MAGNITUDE;
-    *largest = (*largest).max(magnitude);
-    let bits = if magnitude <= MAXIMUM_CHANGE.to_bits() { bits } else { 0 };
-    (f64::from(f32::from_bits(bits)) + rounding) - rounding
+fn times_plus<S: Simd>(rows: f64, change: f64, sum: f64) -> f64 {
+    if S::IS_SCALAR { rows * change + sum } else { rows.mul_add(change, sum) }
+}
+
+/// The change on the grid.
+#[inline(always)]
+fn rounded(word: [u8; 4], rounding: f64) -> f64 {
+    (f64::from(f32::from_le_bytes(word)) + rounding) - rounding
 }
 
 #[cfg(test)]
@@ -148,7 +177,7 @@ mod tests {
             prop_assume!(change.abs() <= MAXIMUM_CHANGE);
             let unit = (1_u64 << grid_bits) as f64;
             let expected = (f64::from(change) * unit).round_ties_even() / unit;
-            let actual = rounded(change.to_le_bytes(), rounding(grid_bits), &mut 0);
+            let actual = rounded(change.to_le_bytes(), rounding(grid_bits));
             // As numbers: the kernel's zero has no sign.
             let same = (actual + 0.0).to_bits() == (expected + 0.0).to_bits();
             prop_assert!(same, "{} at 2^-{}", change, grid_bits);
@@ -160,7 +189,7 @@ mod tests {
             #[expect(clippy::cast_possible_truncation, reason = "few enough bits to be exact")]
             let change = change as f32;
             prop_assume!(change.abs() <= MAXIMUM_CHANGE);
-            let units = rounded(change.to_le_bytes(), rounding(grid_bits), &mut 0)
+            let units = rounded(change.to_le_bytes(), rounding(grid_bits))
                 * (1_u64 << grid_bits) as f64;
             prop_assert!((units % 2.0).abs() < 0.5);
         }
@@ -169,15 +198,23 @@ mod tests {
         fn bounds_are_those_of_the_floats(bits in proptest::collection::vec(any::<u32>(), 0..40)) {
             let words: Vec<[u8; 4]> = bits.iter().map(|bits| bits.to_le_bytes()).collect();
             let expected = bits.iter().all(|bits| f32::from_bits(*bits).abs() <= MAXIMUM_CHANGE);
-            prop_assert_eq!(within_bounds(&words), expected);
+            prop_assert_eq!(check(&words).0, expected);
+        }
+
+        #[test]
+        fn squares_are_summed(values in proptest::collection::vec(-16.0_f32..=16.0, 0..100)) {
+            let words: Vec<[u8; 4]> = values.iter().map(|value| value.to_le_bytes()).collect();
+            let expected: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+            let actual = check(&words).1;
+            prop_assert!((actual - expected).abs() <= 1e-12 * expected, "{} {}", actual, expected);
         }
     }
 
     #[test]
     fn sixteen_is_within_bounds_and_the_next_float_is_not() {
-        assert!(within_bounds(&[16.0_f32.to_le_bytes(), (-16.0_f32).to_le_bytes()]));
+        assert!(check(&[16.0_f32.to_le_bytes(), (-16.0_f32).to_le_bytes()]).0);
         for value in [16.0_f32.next_up(), f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
-            assert!(!within_bounds(&[value.to_le_bytes()]), "{value}");
+            assert!(!check(&[value.to_le_bytes()]).0, "{value}");
         }
     }
 }

@@ -92,7 +92,7 @@ impl Accumulator {
         }
         // What was added exactly is taken off exactly.
         self.add_signed(updates, -1.0);
-        updates.iter().try_for_each(|(bytes, _)| check_update(bytes, self.sums.len()))
+        updates.iter().try_for_each(|(bytes, _)| check_update(bytes, self.sums.len()).map(|_| ()))
     }
 
     /// The global model after the round: `base` plus the mean of the added updates by rows; `base`
@@ -111,26 +111,31 @@ impl Accumulator {
     }
 }
 
-/// Whether an update may be added to a round of a model of `parameters`.
+/// Whether an update may be added to a round of a model of `parameters`; gives its L2 norm, the same
+/// bits on any machine and number of threads.
 ///
 /// # Errors
 /// Where it is of the wrong length, not finite or beyond [`MAXIMUM_CHANGE`].
-pub fn check_update(bytes: &[u8], parameters: usize) -> Result<(), UpdateFault> {
+pub fn check_update(bytes: &[u8], parameters: usize) -> Result<f64, UpdateFault> {
     check_length(bytes, parameters)?;
-    let fault = bytes
-        .par_chunks(4 * TILE)
-        .enumerate()
-        .find_first(|(_, bytes)| !kernel::within_bounds(words(bytes)));
-    let Some((number, bytes)) = fault else { return Ok(()) };
-    let offset = words(bytes).iter().position(|word| !kernel::within_bounds(&[*word]));
-    let offset = offset.unwrap_or_default();
-    let index = number * TILE + offset;
-    let change = f32::from_le_bytes(words(bytes)[offset]);
-    Err(if change.is_finite() {
+    let tiles: Vec<(bool, f64)> =
+        bytes.par_chunks(4 * TILE).map(|bytes| kernel::check(words(bytes))).collect();
+    match tiles.iter().position(|(within_bounds, _)| !within_bounds) {
+        // In the order of the tiles, whichever thread summed which.
+        None => Ok(tiles.iter().map(|(_, squares)| squares).sum::<f64>().sqrt()),
+        Some(number) => Err(fault(words(bytes), number * TILE)),
+    }
+}
+
+/// The first change from `start` on that is out of bounds.
+fn fault(words: &[[u8; 4]], start: usize) -> UpdateFault {
+    let offset = words[start..].iter().position(|word| !kernel::check(&[*word]).0);
+    let index = start + offset.unwrap_or_default();
+    if f32::from_le_bytes(words[index]).is_finite() {
         UpdateFault::TooLarge { index }
     } else {
         UpdateFault::NotFinite { index }
-    })
+    }
 }
 
 impl Accumulator {

@@ -34,6 +34,8 @@ pub struct Preparation {
 pub struct Receipt {
     pub blob: BlobHash,
     pub bytes: u64,
+    /// The L2 norm of its changes ([`crate::aggregate::check_update`]).
+    pub norm: f64,
     pub metrics: TrainMetrics,
     pub fingerprint: Fingerprint,
 }
@@ -73,6 +75,13 @@ pub enum Event {
         lease: LeaseId,
         device: DeviceId,
         receipt: Receipt,
+    },
+    /// The update under this lease was refused as a bad one, in these words: the lease ends and its
+    /// seat counts a failure.
+    Refused {
+        lease: LeaseId,
+        device: DeviceId,
+        reason: String,
     },
     /// The device is revoked or gone: its leases go back.
     DeviceGone {
@@ -144,7 +153,7 @@ pub enum Effect {
 }
 
 /// An event that can't be taken now.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Rejection {
     #[error("the job is {status}; {action} needs it to be {needed}")]
     Status { status: &'static str, action: &'static str, needed: &'static str },
@@ -154,6 +163,11 @@ pub enum Rejection {
     OtherDevice { lease: LeaseId },
     #[error("the update's fingerprint is {actual}, but the job takes {expected} only")]
     Fingerprint { expected: Box<Fingerprint>, actual: Box<Fingerprint> },
+    #[error(
+        "the update's norm of {norm:.3} is beyond {bound:.3}, the most that this round takes; lower \
+         the learning rate, or set strategy.maximum_norm (0 = no bound)"
+    )]
+    Norm { norm: f64, bound: f64 },
     /// No seat suits this device now.
     #[error("nothing to do for this device now")]
     NothingToDo,

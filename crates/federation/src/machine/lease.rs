@@ -7,7 +7,7 @@ use protocol::lease::{Lease, ReturnReason, UpdateOutcome};
 use protocol::{DeviceId, LeaseId, Timestamp};
 
 use super::phase::{Ending, Phase, Run, Stage};
-use super::seat::{Failure, LeaseRecord, Occupancy, Report, Seat, Standing};
+use super::seat::{Earlier, Failure, LeaseRecord, Occupancy, Report, Seat, Standing};
 use super::{Effect, Machine, MachineSettings, Receipt, Rejection, unknown};
 
 /// A device that failed a seat is kept from it while another that was heard of within this many
@@ -103,10 +103,11 @@ impl Machine {
         if let Some(effects) = run.settled(seat, &receipt, over) {
             return Ok(effects);
         }
-        run.accept(now, lease, seat, receipt).map(|mut effects| {
-            effects.extend(run.close_if_due(&self.settings, now, paused));
-            effects
-        })
+        run.admit(&self.settings, seat, &receipt)?;
+        let mut effects = run.accept(now, lease, seat, receipt);
+        run.gave(now, lease);
+        effects.extend(run.close_if_due(&self.settings, now, paused));
+        Ok(effects)
     }
 }
 
@@ -151,6 +152,7 @@ impl Run {
             seat,
             granted_at: now,
             deadline: now.after(settings.lease_duration()),
+            step: 0,
             stepped: false,
             standing: Standing::Held,
         };
@@ -175,27 +177,22 @@ impl Run {
         now: Timestamp,
     ) -> Option<usize> {
         let collecting = self.stage == Stage::Collecting;
-        if !collecting
-            || !self.binding.takes(fingerprint)
-            || self.round.short_of_memory.contains(&device)
-        {
+        if !collecting || !self.binding.takes(fingerprint) || self.round.is_too_much_for(device) {
             return None;
         }
         if let Some((_, record)) = self.round.held_by(device) {
             return Some(record.seat);
         }
         let last_round = self.round.number.saturating_sub(1);
-        let had = |seat: &Seat| {
-            self.earlier.values().any(|earlier| {
-                earlier.device == device
-                    && earlier.round == last_round
-                    && earlier.partition == seat.partition
-            })
-        };
+        let of_last_round =
+            |earlier: &&Earlier| earlier.device == device && earlier.round == last_round;
+        let had: Vec<u32> =
+            self.earlier.values().filter(of_last_round).map(|earlier| earlier.partition).collect();
         let open = self.round.seats.iter().enumerate().filter(|(_, seat)| {
             seat.occupancy == Occupancy::Open && self.may_try(settings, seat, device, now)
         });
-        open.min_by_key(|(index, seat)| (!had(seat), *index)).map(|(index, _)| index)
+        open.min_by_key(|(index, seat)| (!had.contains(&seat.partition), *index))
+            .map(|(index, _)| index)
     }
 
     fn may_try(
@@ -209,7 +206,7 @@ impl Run {
         let another = |(other, at): (&DeviceId, &Timestamp)| {
             *other != device
                 && !seat.failed_on(*other)
-                && !self.round.short_of_memory.contains(other)
+                && !self.round.is_too_much_for(*other)
                 && now.since(*at) <= patience
         };
         !seat.failed_on(device) || !self.seen.iter().any(another)
@@ -267,10 +264,13 @@ impl Run {
         match reason {
             ReturnReason::Failed => {
                 self.leases_lost += u64::from(held && stepped);
-                self.round.seats[seat].failures.push(Failure { device, detail });
+                self.round.seats[seat].failures.push(Failure { device, detail, refused: false });
             }
             ReturnReason::Memory => {
                 self.round.short_of_memory.insert(device);
+            }
+            ReturnReason::Disk => {
+                self.round.short_of_disk.insert(device);
             }
             ReturnReason::InUse
             | ReturnReason::OnBattery
@@ -323,8 +323,7 @@ impl Run {
         lease: LeaseId,
         seat: usize,
         receipt: Receipt,
-    ) -> Result<Vec<Effect>, Rejection> {
-        self.binding.check(&receipt.fingerprint)?;
+    ) -> Vec<Effect> {
         let mut effects = vec![Effect::Outcome(UpdateOutcome::Accepted)];
         if let Some(record) = self.round.leases.get_mut(&lease) {
             let lost = record.standing == (Standing::Lapsed { lost: true });
@@ -343,7 +342,7 @@ impl Run {
         }
         let round = self.round.number;
         effects.extend(update.map(|update| Effect::Accumulate { round, update }));
-        Ok(effects)
+        effects
     }
 
     /// Ends a held lease without its device's doing; `counts` where that is a loss.

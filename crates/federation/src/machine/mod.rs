@@ -17,9 +17,13 @@
 
 mod event;
 mod lease;
+mod norm;
+mod outlook;
 mod phase;
+mod refused;
 mod round;
 mod seat;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -30,7 +34,9 @@ use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use event::{Effect, Event, Partition, Preparation, Receipt, Rejection, WeightedUpdate};
+pub use outlook::{OpenSeats, Outlook};
 use phase::{Ending, Phase, Run, Stage};
+pub(crate) use stall::words as duration_words;
 
 /// What a machine is made for; it never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,12 +78,13 @@ impl Machine {
                 self.requested(now, lease, device, &fingerprint)
             }
             Event::Progressed { lease, device, progress } => {
-                self.renewed(now, lease, device, progress.step >= 1)
+                self.progressed(now, lease, device, progress.step)
             }
             Event::Renewed { lease, device } => self.renewed(now, lease, device, false),
             Event::Returned { lease, device, reason, detail } => {
                 self.returned(now, lease, device, reason, detail)
             }
+            Event::Refused { lease, device, reason } => self.refused(now, lease, device, reason),
             Event::Updated { lease, device, receipt } => self.updated(now, lease, device, receipt),
             Event::DeviceGone { device } => Ok(self.device_gone(device)),
             Event::Aggregated { round, model } => self.aggregated(round, model),

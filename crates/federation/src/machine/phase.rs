@@ -1,12 +1,14 @@
 //! The phases of a job, each with the data that it alone has.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use protocol::api::Round;
 use protocol::fingerprint::{Backend, Fingerprint};
 use protocol::{BlobHash, DeviceId, LeaseId, ModelId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::norm::Norms;
 use super::seat::{Earlier, OpenRound};
 use super::{Preparation, Rejection};
 
@@ -78,6 +80,15 @@ pub(super) struct Run {
     /// Rounds closed and, last, the open one.
     pub(super) history: Vec<Round>,
     pub(super) leases_lost: u64,
+    /// When a step, an update or a new round came last.
+    #[serde(default)]
+    pub(super) moved_at: Timestamp,
+    /// Of those that gave an update: from the grant on.
+    #[serde(default)]
+    pub(super) longest_lease: Duration,
+    /// Of the updates of closed rounds.
+    #[serde(default)]
+    pub(super) norms: Norms,
     /// Why the job ends after this round, where not for the count of rounds.
     pub(super) closing: Option<Closing>,
 }

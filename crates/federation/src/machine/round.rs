@@ -6,12 +6,15 @@ use protocol::api::Round;
 use protocol::metrics::EvalMetrics;
 use protocol::{BlobHash, Chance, DeviceId, LeaseId, Purpose, Timestamp};
 
+use super::norm::Norms;
 use super::phase::{Binding, Closing, Run, Stage};
 use super::seat::{Earlier, Occupancy, OpenRound, Seat, Standing};
 use super::{Effect, MachineSettings, Preparation, Rejection};
 
 /// Rounds whose leases are still recognised after they closed.
 const REMEMBERED: u32 = 2;
+/// Closed rounds whose models a job keeps, the latest ones; a registered model is a file of its own.
+const KEPT_MODELS: usize = 10;
 /// A longer deadline is this one: JSON's times end in the year 9999.
 const LONGEST_DEADLINE: Duration = Duration::from_hours(100 * 365 * 24);
 
@@ -41,6 +44,9 @@ impl Run {
             seen: std::collections::BTreeMap::new(),
             history: Vec::new(),
             leases_lost: 0,
+            moved_at: now,
+            longest_lease: Duration::ZERO,
+            norms: Norms::default(),
             closing: None,
         };
         run.record(now);
@@ -61,6 +67,8 @@ impl Run {
             examples: 0,
             bytes_up: 0,
             bytes_down: 0,
+            median_norm: None,
+            largest_norm: None,
             model: None,
         });
     }
@@ -215,6 +223,10 @@ impl Run {
             last.evaluation = Some(test);
             last.closed_at = Some(now);
         }
+        for round in self.history.iter_mut().rev().skip(KEPT_MODELS) {
+            round.model = None;
+        }
+        self.close_norms();
         let target = settings.spec.run.target_accuracy;
         let reached = validation
             .map(|metrics| metrics.accuracy)
@@ -228,6 +240,7 @@ impl Run {
         let closed = std::mem::replace(&mut self.round, next);
         self.remember(closed);
         self.stage = Stage::Collecting;
+        self.moved_at = now;
         self.record(now);
         Vec::new()
     }
@@ -267,6 +280,7 @@ impl Run {
         since: Timestamp,
         now: Timestamp,
     ) -> Vec<Effect> {
+        self.moved_at = now;
         let opened_at = self.history.last().map_or(since, |round| round.opened_at);
         let still = now.since(since.max(opened_at));
         self.round.closes_at = self.round.closes_at.map(|at| at.after(still));
@@ -309,6 +323,7 @@ fn open_round(
         seats: select(settings, preparation, number),
         leases: std::collections::BTreeMap::new(),
         short_of_memory: std::collections::BTreeSet::new(),
+        short_of_disk: std::collections::BTreeSet::new(),
     }
 }
 

@@ -27,9 +27,16 @@ pub(super) struct OpenRound {
     pub(super) leases: BTreeMap<LeaseId, LeaseRecord>,
     /// Devices on which this round's work does not fit.
     pub(super) short_of_memory: BTreeSet<DeviceId>,
+    #[serde(default)]
+    pub(super) short_of_disk: BTreeSet<DeviceId>,
 }
 
 impl OpenRound {
+    /// Whether the device said that this round's work does not fit it.
+    pub(super) fn is_too_much_for(&self, device: DeviceId) -> bool {
+        self.short_of_memory.contains(&device) || self.short_of_disk.contains(&device)
+    }
+
     pub(super) fn held_by(&self, device: DeviceId) -> Option<(LeaseId, &LeaseRecord)> {
         self.leases
             .iter()
@@ -86,6 +93,12 @@ impl Seat {
         self.failures.iter().any(|failure| failure.device == device)
     }
 
+    /// Whether it was given up, and not for one device alone.
+    pub(super) fn failed_on_many(&self) -> bool {
+        let first = self.failures.first().map(|failure| failure.device);
+        self.verdict(0).is_some() && self.failures.iter().any(|it| Some(it.device) != first)
+    }
+
     /// Why the seat is given up, where it is: it failed on three devices, or, where there was no
     /// other to try it, three times on one.
     pub(super) fn verdict(&self, round: u32) -> Option<String> {
@@ -106,11 +119,13 @@ impl Seat {
     }
 }
 
-/// A lease that a device gave back because its trainer failed.
+/// A lease that ended because its trainer failed or its update was refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) device: DeviceId,
     pub(super) detail: Option<String>,
+    /// It sent an update, and that was refused.
+    pub(super) refused: bool,
 }
 
 /// Where a seat stands.
@@ -131,6 +146,8 @@ pub(super) enum Occupancy {
 pub(super) struct Report {
     pub(super) blob: BlobHash,
     pub(super) bytes: u64,
+    #[serde(default)]
+    pub(super) norm: f64,
     pub(super) fingerprint: Fingerprint,
     /// Mean training loss; none where it is not a number, for which JSON has no word.
     pub(super) loss: Option<f64>,
@@ -142,6 +159,7 @@ impl From<Receipt> for Report {
         Self {
             blob: receipt.blob,
             bytes: receipt.bytes,
+            norm: receipt.norm,
             fingerprint: receipt.fingerprint,
             loss: Some(receipt.metrics.loss).filter(|loss| loss.is_finite()),
             examples: receipt.metrics.examples,
@@ -157,6 +175,9 @@ pub(super) struct LeaseRecord {
     pub(super) seat: usize,
     pub(super) granted_at: Timestamp,
     pub(super) deadline: Timestamp,
+    /// The last step that was reported.
+    #[serde(default)]
+    pub(super) step: u64,
     /// Its first step was reported.
     pub(super) stepped: bool,
     pub(super) standing: Standing,

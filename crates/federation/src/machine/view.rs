@@ -137,6 +137,22 @@ impl Machine {
         }
     }
 
+    /// Whether there is a seat that some device might get now. Cheaper than asking for each.
+    pub fn has_open_seat(&self) -> bool {
+        match &self.phase {
+            Phase::Running(run) if self.paused.is_none() => {
+                run.stage == Stage::Collecting
+                    && run.round.seats.iter().any(|seat| seat.occupancy == Occupancy::Open)
+            }
+            Phase::Running(_) | Phase::Pending | Phase::Preparing | Phase::Finished { .. } => false,
+        }
+    }
+
+    /// Whether the device holds a lease.
+    pub fn holds(&self, device: DeviceId) -> bool {
+        self.phase.run().is_some_and(|run| run.round.held_by(device).is_some())
+    }
+
     /// The lease that the device holds.
     pub fn lease_of(&self, device: DeviceId) -> Option<Lease> {
         let run = self.phase.run()?;
@@ -225,9 +241,12 @@ impl Machine {
             let minimum = run.minimum(&self.settings);
             words.push(format!("the deadline has passed, the round closes with {minimum}"));
         }
-        if !run.round.short_of_memory.is_empty() && leased == 0 {
-            let devices = run.round.short_of_memory.len();
-            words.push(format!("{devices} gave it back for lack of memory"));
+        let short =
+            [(&run.round.short_of_memory, "memory"), (&run.round.short_of_disk, "disk space")];
+        for (devices, of) in short.into_iter().filter(|(devices, _)| !devices.is_empty()) {
+            if leased == 0 {
+                words.push(format!("{} gave it back for lack of {of}", devices.len()));
+            }
         }
         let open = run.round.seats.iter().filter(|seat| seat.report().is_none());
         if let Some(seat) = open.max_by_key(|seat| seat.failures.len())

@@ -21,7 +21,7 @@ pub struct AccessArguments {
     coordinator: Option<String>,
     /// The pin of its key, as it prints it [default: that of the one on this machine, else the
     /// certificate must be one that this system trusts]
-    #[arg(long, value_name = "PIN", global = true)]
+    #[arg(long, value_name = "PIN", global = true, allow_hyphen_values = true)]
     pin: Option<Pin>,
     /// A token that it gave out [default: its own admin token, on this machine]
     #[arg(long, global = true, env = "CONSTELLATION_TOKEN", hide_env_values = true)]

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use coordinator::{Observer, Origin, OwnCertificate, Sources};
+use coordinator::{BackupSchedule, Observer, Origin, OwnCertificate, Sources};
 use protocol::Pin;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,18 @@ pub struct CoordinatorArguments {
     /// How long a lease lasts without a sign of its device
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(2..=86_400))]
     lease_seconds: u32,
+    /// Use no more disk than this
+    #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u64).range(1..))]
+    maximum_disk_gb: Option<u64>,
+    /// Make backups by itself, in this folder; one on another disk outlives this one
+    #[arg(long, value_name = "DIR")]
+    backup_dir: Option<PathBuf>,
+    /// From one backup to the next, such as 24h or 30m
+    #[arg(long, value_name = "TIME", default_value = "24h", requires = "backup_dir", value_parser = backup_every)]
+    backup_every: Duration,
+    /// Backups kept; older ones are removed
+    #[arg(long, value_name = "N", default_value_t = 7, requires = "backup_dir", value_parser = clap::value_parser!(u16).range(1..))]
+    backup_keep: u16,
     /// Print what happens as JSON
     #[arg(long)]
     json: bool,
@@ -88,6 +101,11 @@ pub async fn run(
     let told = lifetime::until_told(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), COORDINATOR_FOLDER)?;
     let json = arguments.json;
+    let backups = arguments.backup_dir.clone().map(|folder| BackupSchedule {
+        folder,
+        every: arguments.backup_every,
+        keep: usize::from(arguments.backup_keep),
+    });
     let sources = Sources::from_environment(data_dir.join(UPLOADS_FOLDER));
     let settings = coordinator::Settings {
         listen: arguments.listen,
@@ -97,11 +115,13 @@ pub async fn run(
         trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
         sources,
         allow_origins: arguments.allow_origin.clone(),
+        maximum_disk_bytes: arguments.maximum_disk_gb.map(|gb| gb.saturating_mul(1_000_000_000)),
+        backups,
         data_dir,
     };
     let observer = if json {
         // Nobody reading is found out by the first line.
-        Observer::new(|notice| drop(output::json(notice)))
+        Observer::new(|moment| drop(output::json(moment)))
     } else {
         Observer::default()
     };
@@ -141,4 +161,36 @@ pub async fn run(
         bail!("the coordinator can't go on; its log says why");
     }
     Ok(())
+}
+
+/// `30m`, `24h`, `7d`; never so short that one backup runs into the next.
+fn backup_every(text: &str) -> Result<Duration, String> {
+    let wrong = || "say 30m, 24h or 7d; at least 1m".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.checked_mul(seconds).filter(|seconds| (60..=31_536_000).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_between_backups() {
+        assert_eq!(backup_every("30m"), Ok(Duration::from_mins(30)));
+        assert_eq!(backup_every("24h"), Ok(Duration::from_hours(24)));
+        assert_eq!(backup_every("7d"), Ok(Duration::from_hours(7 * 24)));
+        for wrong in
+            ["", "h", "24", "0m", "-1h", "1x", "24 h", "99999999999999999999h", "400d", "5é"]
+        {
+            assert!(backup_every(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! `constellation device …`.
 
 use clap::{Args, Subcommand};
-use protocol::device::{Device, DeviceState, HoldReason};
+use protocol::DeviceId;
+use protocol::device::{CleanedUp, Device, DeviceState, HoldReason, RemovedDevice};
 
 use super::access::AccessArguments;
 use crate::output;
@@ -19,6 +20,22 @@ pub struct DeviceArguments {
 enum DeviceCommand {
     /// List devices and what each does
     List,
+    /// End a device's access and its leases, at once
+    Revoke {
+        /// As `device list` shows it
+        id: DeviceId,
+    },
+    /// Forget revoked devices and those that were silent for long; says which
+    Cleanup {
+        /// Days of silence
+        #[arg(long, value_name = "N", default_value_t = 30.0)]
+        inactive_days: f64,
+    },
+    /// Give a device work again that is in quarantine for its bad updates
+    Release {
+        /// As `device list` shows it
+        id: DeviceId,
+    },
 }
 
 pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Result<()> {
@@ -30,15 +47,48 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
             if json {
                 return Ok(output::json(&devices)?);
             }
-            let rows: Vec<[String; 7]> = devices.iter().map(row).collect();
-            let headings = ["ID", "NAME", "TYPE", "CORES", "GPU", "STATE", "LAST SEEN"];
+            let rows: Vec<[String; 8]> = devices.iter().map(row).collect();
+            let headings = ["ID", "NAME", "TYPE", "CORES", "GPU", "STATE", "LAST SEEN", "NOTE"];
             Ok(output::table(headings, &rows)?)
+        }
+        DeviceCommand::Revoke { id } => {
+            let nothing = serde_json::json!({});
+            let device: Device = client.post(&format!("/devices/{id}/revoke"), &nothing).await?;
+            if json {
+                return Ok(output::json(&device)?);
+            }
+            let words = format_args!("{} has no access any more", device.name);
+            Ok(output::line(words)?)
+        }
+        DeviceCommand::Cleanup { inactive_days } => {
+            let path = format!("/devices/cleanup?inactive_days={inactive_days}");
+            let cleaned: CleanedUp = client.post(&path, &serde_json::json!({})).await?;
+            if json {
+                return Ok(output::json(&cleaned)?);
+            }
+            for RemovedDevice { id, name } in &cleaned.removed {
+                output::line(format_args!("forgot {name} ({id})"))?;
+            }
+            if cleaned.removed.is_empty() {
+                output::note("nothing to forget");
+            }
+            Ok(())
+        }
+        DeviceCommand::Release { id } => {
+            let path = format!("/devices/{id}/release");
+            let device: Device = client.post(&path, &serde_json::json!({})).await?;
+            if json {
+                return Ok(output::json(&device)?);
+            }
+            Ok(output::line(format_args!("{} gets work again", device.name))?)
         }
     }
 }
 
-fn row(device: &Device) -> [String; 7] {
+fn row(device: &Device) -> [String; 8] {
     let state = match (device.state, device.reason) {
+        _ if device.revoked => "revoked",
+        _ if device.quarantined.is_some() => "in quarantine",
         (DeviceState::Held, Some(reason)) => reason_words(reason),
         (DeviceState::Held, None) => "held",
         (DeviceState::Waiting, _) => "waiting",
@@ -53,6 +103,7 @@ fn row(device: &Device) -> [String; 7] {
         device.gpu_name.clone().unwrap_or_default(),
         state.to_owned(),
         device.last_seen.to_string(),
+        device.note.clone().unwrap_or_default(),
     ]
 }
 

@@ -9,16 +9,20 @@ use crate::{CommandContext, logging, output};
 
 mod access;
 mod audit;
+mod backup;
 mod coordinator;
 mod dataset;
 mod demo;
 mod device;
 mod job;
+mod join_code;
+mod leave;
 mod lifetime;
 mod model;
 mod sign_in;
 mod status_words;
 mod token;
+mod webhook;
 mod worker;
 
 #[derive(Debug, Subcommand)]
@@ -29,18 +33,28 @@ pub enum Command {
     Coordinator(coordinator::CoordinatorArguments),
     /// Run a worker: it trains for a coordinator while this machine is free
     Worker(worker::WorkerArguments),
+    /// Take this machine out of its cluster and remove what it keeps of the work
+    Leave(leave::LeaveArguments),
     /// Submit jobs and follow them
     Job(job::JobArguments),
     /// Look at models, save them, measure them
     Model(model::ModelArguments),
+    /// Save everything that a coordinator is in one file
+    Backup(backup::BackupArguments),
+    /// Put a backup in place, on this machine or another
+    Restore(backup::RestoreArguments),
     /// List datasets and add one's own
     Dataset(dataset::DatasetArguments),
-    /// See the devices of the cluster
+    /// See the devices of the cluster, and let them go
     Device(device::DeviceArguments),
-    /// Give access to people and machines
+    /// Let devices join the cluster
+    JoinCode(join_code::JoinCodeArguments),
+    /// Give access to people and programs
     Token(token::TokenArguments),
     /// See who changed what, and check that nobody changed that
     Audit(audit::AuditArguments),
+    /// Tell other programs, such as a chat, what needs attention
+    Webhook(webhook::WebhookArguments),
 }
 
 /// Runs one command to its end; a failure is told in one line on standard error.
@@ -69,12 +83,17 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Demo(arguments) => demo::run(arguments, settings).await,
             Command::Coordinator(arguments) => coordinator::run(arguments, settings, context).await,
             Command::Worker(arguments) => worker::run(arguments, settings, context).await,
+            Command::Leave(arguments) => leave::run(arguments, settings).await,
             Command::Job(arguments) => job::run(arguments, settings).await,
             Command::Model(arguments) => model::run(arguments, settings, context).await,
+            Command::Backup(arguments) => backup::back_up(arguments, settings).await,
+            Command::Restore(arguments) => backup::restore(arguments).await,
             Command::Dataset(arguments) => dataset::run(arguments, settings).await,
             Command::Device(arguments) => device::run(arguments, settings).await,
+            Command::JoinCode(arguments) => join_code::run(arguments, settings).await,
             Command::Token(arguments) => token::run(arguments, settings).await,
             Command::Audit(arguments) => audit::run(arguments, settings).await,
+            Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }
     })
 }

@@ -27,6 +27,10 @@ pub(super) fn of(status: &Status) -> String {
         Status::Returned { reason, .. } => format!("gave its lease back: {}", returned(*reason)),
         Status::Held { words, .. } => words.clone(),
         Status::Offline { reason } => format!("offline: {reason}"),
+        Status::Wiped { bytes, .. } => format!(
+            "this device was let go: its key is destroyed and {:.1} MB of work are removed",
+            *bytes as f64 / 1e6
+        ),
         Status::Stopped => "stopped".into(),
     }
 }
@@ -45,6 +49,7 @@ pub(super) fn with_steps(status: &Status) -> String {
         | Status::Returned { .. }
         | Status::Held { .. }
         | Status::Offline { .. }
+        | Status::Wiped { .. }
         | Status::Stopped => of(status),
     }
 }
@@ -58,6 +63,7 @@ const fn returned(reason: ReturnReason) -> &'static str {
         ReturnReason::Paused => "paused",
         ReturnReason::ShuttingDown => "shutting down",
         ReturnReason::Memory => "it needs too much memory",
+        ReturnReason::Disk => "it needs more disk space than it may take",
         ReturnReason::Failed => "its trainer failed",
     }
 }

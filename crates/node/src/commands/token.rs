@@ -49,8 +49,6 @@ enum TokenRole {
     Admin,
     /// Sees everything, changes nothing
     Viewer,
-    /// Registers devices, and nothing else
-    Join,
 }
 
 impl From<TokenRole> for Role {
@@ -58,7 +56,6 @@ impl From<TokenRole> for Role {
         match role {
             TokenRole::Admin => Self::Admin,
             TokenRole::Viewer => Self::Viewer,
-            TokenRole::Join => Self::Join,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! `constellation worker`.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::{Args, ValueEnum};
 use protocol::Pin;
+use protocol::join::Join;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use worker::Status;
+use worker::{Cluster, Status};
 
 use super::{lifetime, status_words};
+use crate::candidates::Candidates;
 use crate::settings::{BackendChoice, Settings, data_dir};
 use crate::{CommandContext, discovery, output};
 
@@ -18,12 +20,12 @@ pub struct WorkerArguments {
     /// The coordinator's address [default: looks on the local network]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
-    /// The pin of its key, as it prints it: nobody else is trusted
-    #[arg(long, value_name = "PIN")]
+    /// The pin of its key, as it prints it: nobody else is trusted [default: the join code's]
+    #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
-    /// A token of the coordinator's for joining; needed once
-    #[arg(long, value_name = "TOKEN", env = "CONSTELLATION_JOIN", hide_env_values = true)]
-    join: Option<String>,
+    /// A join code: its link, or the code as it is typed; needed once
+    #[arg(long, value_name = "CODE", env = "CONSTELLATION_JOIN", hide_env_values = true)]
+    join: Option<Join>,
     /// Where it keeps everything [default: the system's folder for it]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -71,15 +73,15 @@ pub async fn run(
     context: &CommandContext,
 ) -> anyhow::Result<()> {
     let told = lifetime::until_told(arguments.exit_with_parent)?;
-    let folder = match arguments.instance {
-        0 => "worker".to_owned(),
-        instance => format!("worker-{instance}"),
-    };
-    let data_dir = data_dir(arguments.data_dir.as_deref(), &folder)?;
+    let data_dir = data_dir(arguments.data_dir.as_deref(), &folder(arguments.instance))?;
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
+    let known = known_cluster(&data_dir, arguments.join.as_ref())?;
     let (found, coordinator) = watch::channel(url.clone());
+    let candidates = Arc::new(Mutex::new(Candidates::new(known.as_ref())));
     if url.is_none() {
-        look(arguments.cluster, found.clone());
+        let cluster = arguments.cluster.or(known.map(|cluster| cluster.id));
+        found.send_replace(lock(&candidates).url());
+        look(cluster, candidates.clone(), found.clone());
     }
     let trainer = context.trainer(settings.backend.under(arguments.backend).value)?;
     #[expect(
@@ -106,16 +108,70 @@ pub async fn run(
         ..worker::Settings::new(data_dir, coordinator, trainer)
     };
     let observe = observer(arguments.json, told.clone());
-    worker::run(worker, move |status| observe(status), told).await?;
+    let moving = found.clone();
+    let observe = move |status: &Status| {
+        if url.is_none() && matches!(status, Status::Offline { .. }) {
+            // Nobody answered there: perhaps elsewhere.
+            let next = lock(&candidates).next();
+            moving.send_if_modified(|current| {
+                let is_new = *current != next;
+                *current = next;
+                is_new
+            });
+        }
+        observe(status);
+    };
+    worker::run(worker, observe, told).await?;
     drop(found);
     Ok(())
 }
 
-/// Looks for the coordinator for as long as somebody wants to know.
-fn look(cluster: Option<String>, found: watch::Sender<Option<String>>) {
+/// Among the standard ones.
+pub(super) fn folder(instance: u32) -> String {
+    match instance {
+        0 => "worker".to_owned(),
+        instance => format!("worker-{instance}"),
+    }
+}
+
+/// The cluster that the code or the folder names; a typed code names none.
+fn known_cluster(data_dir: &Path, join: Option<&Join>) -> anyhow::Result<Option<Cluster>> {
+    match join {
+        Some(Join::Link(code)) => Ok(Some(code.as_ref().into())),
+        Some(Join::Typed(_)) | None => Ok(worker::enrolled_with(data_dir)?),
+    }
+}
+
+fn lock(candidates: &Mutex<Candidates>) -> MutexGuard<'_, Candidates> {
+    candidates.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks for the coordinator for as long as somebody wants to know, beside the addresses that are
+/// known.
+pub(super) fn look(
+    cluster: Option<String>,
+    candidates: Arc<Mutex<Candidates>>,
+    found: watch::Sender<Option<String>>,
+) {
+    let (seen, mut seeing) = watch::channel(None);
     tokio::spawn(async move {
-        if let Err(error) = discovery::browse(cluster, found).await {
+        if let Err(error) = discovery::browse(cluster, seen).await {
             tracing::error!(%error, "the coordinator can't be looked for");
+        }
+    });
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                changed = seeing.changed() => if changed.is_err() { return },
+                () = found.closed() => return,
+            }
+            let url = seeing.borrow_and_update().clone();
+            let url = lock(&candidates).seen(url);
+            found.send_if_modified(|current| {
+                let is_new = *current != url;
+                *current = url;
+                is_new
+            });
         }
     });
 }
@@ -140,4 +196,25 @@ fn observer(json: bool, told: CancellationToken) -> Arc<dyn Fn(&Status) + Send +
             told.cancel();
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        worker: WorkerArguments,
+    }
+
+    #[test]
+    fn a_pin_that_begins_with_a_hyphen_is_no_flag() {
+        let pin = Pin::from_bytes([0xfb; 32]);
+        assert!(pin.to_string().starts_with('-'));
+        let line = Line::try_parse_from(["worker", "--pin", &pin.to_string()]).unwrap();
+        assert_eq!(line.worker.pin, Some(pin));
+    }
 }

@@ -81,6 +81,10 @@ impl JobSpec {
         self.check_data()?;
         self.check_plan()?;
         share("strategy.fraction", self.strategy.fraction)?;
+        let norm = self.strategy.maximum_norm.unwrap_or(0.0);
+        if !norm.is_finite() || norm < 0.0 {
+            return Err(wrong("strategy.maximum_norm", "must be 0 (no bound) or more"));
+        }
         within("run.rounds", u64::from(self.rounds()), 1, u64::from(MAXIMUM_ROUNDS))?;
         share("run.minimum_fraction", self.run.minimum_fraction)?;
         if !(0.0..=1.0).contains(&self.run.target_accuracy) {
@@ -225,6 +229,7 @@ mod tests {
                 "plan.optimizer.learning_rate",
             ),
             (r#"{"strategy": {"fraction": 1.5}}"#, "strategy.fraction"),
+            (r#"{"strategy": {"maximum_norm": -1.0}}"#, "strategy.maximum_norm"),
             (r#"{"run": {"rounds": 0}}"#, "run.rounds"),
             (r#"{"run": {"round_deadline": "soon"}}"#, "run.round_deadline"),
             (r#"{"name": " "}"#, "name"),

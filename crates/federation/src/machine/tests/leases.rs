@@ -223,6 +223,20 @@ fn a_device_without_the_memory_gets_nothing_until_the_next_round() {
 }
 
 #[test]
+fn a_device_without_the_disk_space_is_not_at_fault_and_gets_nothing_until_the_next_round() {
+    let mut machine = running(2, json!({}));
+    for lease in 1..=4 {
+        machine.handle(at(0), request(lease, lease)).unwrap();
+        machine.handle(at(0), returned(lease, lease, ReturnReason::Disk)).unwrap();
+        assert!(!machine.offers(device(lease), &cpu(), at(1)));
+    }
+    assert_eq!(machine.status(), JobStatus::Running, "no seat has failed");
+    assert!(machine.reason().unwrap().ends_with("4 gave it back for lack of disk space"));
+    close(&mut machine, at(2), 2);
+    assert!(machine.offers(device(1), &cpu(), at(3)));
+}
+
+#[test]
 fn a_reproducible_job_is_bound_to_the_first_fingerprint() {
     let metal = fingerprint(Backend::Wgpu, "apple-m2");
     let arm = fingerprint(Backend::Cpu, "aarch64+neon");

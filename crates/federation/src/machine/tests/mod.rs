@@ -2,6 +2,7 @@
 
 mod closing;
 mod leases;
+mod norms;
 mod random;
 mod rejections;
 mod simulation;
@@ -121,8 +122,12 @@ fn returned(lease_number: u64, device_number: u64, reason: ReturnReason) -> Even
 }
 
 fn update(lease_number: u64, device_number: u64, name: &str) -> Event {
+    update_of_norm(lease_number, device_number, name, 1.0)
+}
+
+fn update_of_norm(lease_number: u64, device_number: u64, name: &str, norm: f64) -> Event {
     let metrics = TrainMetrics { loss: 0.5, steps: 10, examples: 100, seconds: 1.0 };
-    let receipt = Receipt { blob: blob(name), bytes: 40, metrics, fingerprint: cpu() };
+    let receipt = Receipt { blob: blob(name), bytes: 40, norm, metrics, fingerprint: cpu() };
     Event::Updated { lease: lease(lease_number), device: device(device_number), receipt }
 }
 

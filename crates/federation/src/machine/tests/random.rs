@@ -35,6 +35,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => Just(ReturnReason::InUse),
         1 => Just(ReturnReason::Failed),
         1 => Just(ReturnReason::Memory),
+        1 => Just(ReturnReason::Disk),
     ];
     prop_oneof![
         12 => (device(), prop::bool::weighted(0.1)).prop_map(|(device, arm)| Act::Request { device, arm }),

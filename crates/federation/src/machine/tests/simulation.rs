@@ -203,7 +203,8 @@ impl World {
         }
         let metrics = TrainMetrics { loss: 0.5, steps: 1, examples: lease.rows, seconds: 1.0 };
         let name = format!("{} {} {}", lease.round, lease.partition, lease.base);
-        let receipt = Receipt { blob: blob(&name), bytes: 4, metrics, fingerprint: cpu() };
+        let receipt =
+            Receipt { blob: blob(&name), bytes: 4, norm: 1.0, metrics, fingerprint: cpu() };
         let event = Event::Updated { lease: lease.id, device: lease.device_id, receipt };
         if self.goes_wrong(0.2) {
             send(self, steps * 2_000 + 400, event.clone(), false);

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use protocol::Pin;
 use tokio::sync::mpsc;
 
 use super::process::{Heard, Process, Role};
@@ -28,8 +27,8 @@ struct Slot {
 #[derive(Debug, Clone)]
 pub(super) struct Joining {
     pub(super) cluster: String,
-    pub(super) pin: Pin,
-    pub(super) token: String,
+    /// Of a join code.
+    pub(super) link: String,
 }
 
 #[derive(Debug)]
@@ -85,10 +84,9 @@ impl Fleet {
         let name = format!("worker-{number}");
         let mut arguments = words(&["worker", "--when", "always", "--name", &name]);
         arguments.extend(words(&["--instance", &number.to_string()]));
-        arguments.extend(words(&["--cluster", &joining.cluster, "--join", &joining.token]));
-        arguments.extend(words(&["--pin", &joining.pin.to_string()]));
+        arguments.extend(words(&["--cluster", &joining.cluster, "--join", &joining.link]));
         arguments.push("--data-dir".into());
-        arguments.push(self.folder.join(&name).into());
+        arguments.push(worker_folder(&self.folder, worker).into());
         if let Some(limit) = self.maximum_upload_mbps {
             arguments.extend(words(&["--max-upload-mbps", &limit.to_string()]));
         }
@@ -145,6 +143,11 @@ impl Fleet {
             Role::Worker(worker) => &mut self.workers[worker],
         }
     }
+}
+
+/// The data folder of a worker, which is counted from 0.
+pub(super) fn worker_folder(folder: &Path, worker: usize) -> PathBuf {
+    folder.join(format!("worker-{}", worker + 1))
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {

@@ -66,6 +66,7 @@ pub async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result
     if arguments.keep {
         output::note(format_args!("kept: {}", folder.keep().display()));
     } else {
+        forget_keys(folder.path(), usize::from(arguments.workers));
         folder.close().context("can't remove the demo's folder")?;
     }
     let (summary, missing) = outcome?;
@@ -77,6 +78,18 @@ pub async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result
     match missing {
         Some(missing) => bail!("chaos did not hit what it should: {missing}; give more --rounds"),
         None => Ok(()),
+    }
+}
+
+/// Leaves nothing behind: on a Mac the workers' keys are in the Keychain, not in their folders.
+fn forget_keys(folder: &Path, workers: usize) {
+    for folder in (0..workers).map(|number| fleet::worker_folder(folder, number)) {
+        // One that never started has none.
+        if folder.exists()
+            && let Err(error) = worker::forget(&folder)
+        {
+            tracing::warn!(%error, folder = %folder.display(), "a worker's key is left over");
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use coordinator::{Notice, Phase};
-use protocol::api::{CreatedToken, Job, JobStatus, Role as TokenRole, TokenRequest};
+use coordinator::{Moment, Phase};
+use protocol::api::{Job, JobStatus};
 use protocol::dataset::DatasetEntry;
 use protocol::job::JobSpec;
+use protocol::join::{CreatedJoinCode, JoinCodeRequest};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use worker::Status;
@@ -80,10 +81,11 @@ impl Play {
         let begun = Instant::now();
         let client = self.open().await?;
         let spec = self.prepare(&client, arguments).await?;
-        let token = TokenRequest { role: TokenRole::Join, name: "demo".into(), expires_in: None };
-        let token: CreatedToken = client.post("/tokens", &token).await?;
+        let uses = Some(u32::from(arguments.workers));
+        let code = JoinCodeRequest { name: "demo".into(), uses, expires_in: None };
+        let code: CreatedJoinCode = client.post("/join-codes", &code).await?;
         if let Some(joining) = &mut self.joining {
-            joining.token = token.token;
+            joining.link = code.link;
         }
         for worker in 0..usize::from(arguments.workers) {
             self.start_worker(worker)?;
@@ -136,7 +138,7 @@ impl Play {
         };
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         self.port = port.with_context(|| format!("no port in '{url}'"))?;
-        self.joining = Some(Joining { cluster, pin, token: String::new() });
+        self.joining = Some(Joining { cluster, link: String::new() });
         let data_dir = self.fleet.coordinator_folder();
         Ok(Client::new(&Access { address: Some(url), pin: Some(pin), token: None, data_dir })?)
     }
@@ -222,12 +224,12 @@ impl Play {
             }
             (Role::Coordinator, Said::Line(line)) => {
                 match serde_json::from_str(&line) {
-                    Ok(Notice::Aggregating { round, .. }) => self.see(Sight::Aggregating { round }),
-                    Ok(Notice::Resumed { phase: Phase::Aggregating, .. }) => {
+                    Ok(Moment::Aggregating { round, .. }) => self.see(Sight::Aggregating { round }),
+                    Ok(Moment::Resumed { phase: Phase::Aggregating, .. }) => {
                         self.see(Sight::AggregationResumed)
                     }
                     // Other phases, and the opening line of a restart.
-                    Ok(Notice::Resumed { .. }) | Err(_) => Ok(()),
+                    Ok(Moment::Resumed { .. }) | Err(_) => Ok(()),
                 }
             }
             (role, Said::Ended) => {
@@ -307,6 +309,7 @@ fn doing(status: &Status) -> Doing {
         | Status::Returned { .. }
         | Status::Held { .. }
         | Status::Offline { .. }
+        | Status::Wiped { .. }
         | Status::Stopped => Doing::Other,
     }
 }

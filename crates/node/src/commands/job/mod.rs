@@ -132,8 +132,8 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
         return Ok(output::json(&job)?);
     }
     tell(&job, false)?;
-    if let Some(reason) = &job.reason {
-        output::line(reason)?;
+    for sentence in told(&job) {
+        output::line(sentence)?;
     }
     let spec = toml::to_string(&job.config).context("the job can't be written as a file")?;
     output::line(spec.trim_end())?;
@@ -145,4 +145,12 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
         output::line(format_args!("model_blake3 {hash}"))?;
     }
     Ok(())
+}
+
+/// Why the job is where it is.
+pub(super) fn told(job: &Job) -> Vec<&str> {
+    if job.explanation.is_empty() {
+        return job.reason.as_deref().into_iter().collect();
+    }
+    job.explanation.iter().map(String::as_str).collect()
 }

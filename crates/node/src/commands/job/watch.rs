@@ -14,11 +14,19 @@ pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result
     let bar = if output::is_watched() { ProgressBar::new(1000) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}")?);
     let mut follower = Follower::new(client, id);
+    let mut stalled = false;
     loop {
         let news = follower.next().await?;
         for line in news.closed.iter().filter_map(RoundLine::of) {
             bar.suspend(|| if json { output::json(&line) } else { output::line(&line) })?;
         }
+        if news.job.stalled && !stalled {
+            bar.suspend(|| {
+                output::note("the job does not move:");
+                super::told(&news.job).into_iter().for_each(|it| output::note(format!("  {it}")));
+            });
+        }
+        stalled = news.job.stalled;
         show_progress(&bar, &news.job);
         if news.job.status.is_final() {
             bar.finish_and_clear();

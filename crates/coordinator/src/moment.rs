@@ -7,10 +7,12 @@ use std::sync::Arc;
 use protocol::JobId;
 use serde::{Deserialize, Serialize};
 
+use crate::points::Points;
+
 /// A line of JSON for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Notice {
+pub enum Moment {
     /// A round's updates are about to be summed; nothing of it is stored yet.
     Aggregating { job: JobId, round: u32 },
     /// After a restart: this step was under way and is done again.
@@ -27,17 +29,25 @@ pub enum Phase {
     Registering,
 }
 
-/// Where notices go. It is called where work waits for it: it must be quick.
+/// Where moments are told. It is called where work waits for it: it must be quick.
 #[derive(Clone)]
-pub struct Observer(Arc<dyn Fn(&Notice) + Send + Sync>);
+pub struct Observer {
+    observe: Arc<dyn Fn(&Moment) + Send + Sync>,
+    pub(crate) points: Points,
+}
 
 impl Observer {
-    pub fn new(observe: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(observe))
+    pub fn new(observe: impl Fn(&Moment) + Send + Sync + 'static) -> Self {
+        Self { observe: Arc::new(observe), points: Points::default() }
     }
 
-    pub(crate) fn tell(&self, notice: &Notice) {
-        (self.0)(notice);
+    /// Tells of the points too.
+    pub fn with_points(self, points: Points) -> Self {
+        Self { points, ..self }
+    }
+
+    pub(crate) fn tell(&self, moment: &Moment) {
+        (self.observe)(moment);
     }
 }
 

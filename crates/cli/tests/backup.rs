@@ -1,0 +1,105 @@
+//! `backup` and `restore` as people type them: a coordinator moves to another folder, with all it has.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+const JOB: &str = "name = \"moved\"\nmodel_type = \"nlp\"\ndataset = \"synthetic\"\n";
+
+fn constellation(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_constellation"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        // Nothing of this machine's own settings or clusters.
+        .env("HOME", folder)
+        .env_remove("XDG_DATA_HOME")
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("CONSTELLATION_COORDINATOR")
+        .env_remove("CONSTELLATION_TOKEN");
+    command
+}
+
+fn output(folder: &Path, arguments: &[&str]) -> Output {
+    constellation(folder, arguments).output().unwrap()
+}
+
+fn result(folder: &Path, arguments: &[&str]) -> Value {
+    let output = output(folder, arguments);
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {words}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let output = output(folder, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A coordinator that ends with its standard input.
+struct Coordinator {
+    process: Child,
+    cluster: Value,
+}
+
+impl Coordinator {
+    fn start(folder: &Path, data_dir: &str) -> Self {
+        let listen = ["--listen", "127.0.0.1:0", "--no-discovery"];
+        let ways = ["coordinator", "--json", "--exit-with-parent", "--data-dir", data_dir];
+        let mut command = constellation(folder, &[&ways[..], &listen].concat());
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let opening: Value = serde_json::from_str(&line).unwrap();
+        Self { process, cluster: opening["cluster"].clone() }
+    }
+
+    fn stop(mut self) {
+        drop(self.process.stdin.take());
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+#[test]
+fn a_coordinator_moves_by_backup_and_restore() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("job.toml"), JOB).unwrap();
+    let first = Coordinator::start(folder, "old");
+    result(folder, &["job", "submit", "--hold", "job.toml", "--data-dir", "old", "--json"]);
+    let told = result(folder, &["backup", "cluster.tar", "--data-dir", "old", "--json"]);
+    let file = std::fs::metadata(folder.join("cluster.tar")).unwrap();
+    assert_eq!(told["bytes"], file.len());
+    assert_eq!(told["cluster"], first.cluster);
+    assert_eq!(file.permissions().mode() & 0o777, 0o600, "it holds the cluster's key");
+    let words = refused(folder, &["restore", "cluster.tar", "--data-dir", "old"]);
+    assert!(words.contains("in use"), "{words}");
+    let (cluster, jobs) = (first.cluster.clone(), ["job", "list", "--json", "--data-dir"]);
+    let before = result(folder, &[&jobs[..], &["old"]].concat());
+    first.stop();
+
+    let words = refused(folder, &["restore", "cluster.tar", "--data-dir", "old"]);
+    assert!(words.contains("--force"), "{words}");
+    let words = refused(folder, &["restore", "job.toml", "--data-dir", "new"]);
+    assert!(words.contains("not a backup"), "{words}");
+    let told = result(folder, &["restore", "cluster.tar", "--data-dir", "new", "--json"]);
+    assert_eq!(told["cluster"], cluster);
+    assert_eq!(told["before"], Value::Null);
+    let second = Coordinator::start(folder, "new");
+    assert_eq!(second.cluster, cluster);
+    assert_eq!(result(folder, &[&jobs[..], &["new"]].concat()), before);
+    second.stop();
+}

@@ -1,0 +1,180 @@
+//! Backups that the coordinator makes by itself.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use protocol::Timestamp;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use super::{BackupError, NAME, Source, file_name};
+use crate::caller::Caller;
+use crate::clock;
+use crate::driver::DriverHandle;
+use crate::points::{Point, Points};
+
+/// After a backup that failed, where the next one isn't due earlier.
+const RETRY: Duration = Duration::from_mins(15);
+/// Of a file that is being written.
+const WRITING: &str = ".constellation-";
+
+/// When and where the coordinator backs itself up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSchedule {
+    pub folder: PathBuf,
+    /// From one backup to the next, also across restarts.
+    pub every: Duration,
+    /// Older ones are removed once a new one is whole; at least 1.
+    pub keep: usize,
+}
+
+/// How the scheduled backups go.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub(crate) struct ScheduleState {
+    /// None where no backups are scheduled.
+    pub(crate) folder: Option<String>,
+    /// The last one that is whole.
+    pub(crate) last: Option<Made>,
+    /// Why the last attempt failed; none where it did not.
+    pub(crate) failure: Option<String>,
+    pub(crate) next_at: Option<Timestamp>,
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Made {
+    pub(crate) at: Timestamp,
+    /// In the backups' folder.
+    pub(crate) file: String,
+    pub(crate) bytes: u64,
+}
+
+/// The schedule at work.
+#[derive(Debug)]
+pub(crate) struct Scheduled {
+    schedule: BackupSchedule,
+    source: Source,
+    driver: DriverHandle,
+    points: Points,
+}
+
+impl Scheduled {
+    pub(crate) fn new(
+        schedule: BackupSchedule,
+        source: Source,
+        driver: DriverHandle,
+        points: Points,
+    ) -> Self {
+        Self { schedule, source, driver, points }
+    }
+
+    /// Makes backups until `stopping`, and writes down in `state` how that goes.
+    pub(crate) async fn run(self, state: &Mutex<ScheduleState>, stopping: CancellationToken) {
+        let this = std::sync::Arc::new(self);
+        let set = |change: &dyn Fn(&mut ScheduleState)| {
+            change(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
+        };
+        let folder = this.schedule.folder.display().to_string();
+        set(&|state| state.folder = Some(folder.clone()));
+        let mut wait = this.until_due();
+        loop {
+            set(&|state| state.next_at = Some(clock::now().after(wait)));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stopping.cancelled() => return,
+            }
+            let worker = this.clone();
+            let made = tokio::task::spawn_blocking(move || worker.make(clock::now())).await;
+            let made = made.unwrap_or_else(|error| Err(BackupError::Broken(error.to_string())));
+            wait = match made {
+                Ok(made) => {
+                    tracing::info!(file = made.file, bytes = made.bytes, "a backup was made");
+                    this.write_down(&made).await;
+                    set(&|state| {
+                        state.last = Some(made.clone());
+                        state.failure = None;
+                    });
+                    this.schedule.every
+                }
+                Err(error) => {
+                    tracing::error!(%error, folder, "the scheduled backup failed");
+                    set(&|state| state.failure = Some(error.to_string()));
+                    this.schedule.every.min(RETRY)
+                }
+            };
+        }
+    }
+
+    async fn write_down(&self, made: &Made) {
+        let caller = Caller::coordinator();
+        let written = self.driver.by(&caller).backup_written(made.file.clone(), made.bytes).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "the backup could not be written down in the audit log");
+        }
+    }
+
+    /// How long it is to the next backup, as the folder says.
+    fn until_due(&self) -> Duration {
+        let newest = backups(&self.schedule.folder).ok().and_then(|found| found.into_iter().max());
+        let age = newest.and_then(|(at, _)| at.elapsed().ok());
+        age.map_or(Duration::ZERO, |age| self.schedule.every.saturating_sub(age))
+    }
+
+    fn make(&self, now: Timestamp) -> Result<Made, BackupError> {
+        let folder = &self.schedule.folder;
+        fs::create_dir_all(folder).map_err(BackupError::at(folder))?;
+        remove_halves(folder).map_err(BackupError::at(folder))?;
+        let backup = self.source.take(now)?;
+        self.points.pass(Point::BackupTaken);
+        // Readable by its owner alone.
+        let file = tempfile::Builder::new().prefix(WRITING).tempfile_in(folder);
+        let mut file = file.map_err(BackupError::at(folder))?;
+        backup.write(&mut io::BufWriter::with_capacity(1 << 20, file.as_file_mut()))?;
+        self.points.pass(Point::BackupWritten);
+        file.as_file().sync_all().map_err(BackupError::at(folder))?;
+        let name = file_name(now);
+        let path = folder.join(&name);
+        file.persist(&path).map_err(|error| BackupError::at(&path)(error.error))?;
+        self.points.pass(Point::BackupPlaced);
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::at(folder))?;
+        self.prune().map_err(BackupError::at(folder))?;
+        Ok(Made { at: now, file: name, bytes: backup.length() })
+    }
+
+    fn prune(&self) -> io::Result<()> {
+        let mut found = backups(&self.schedule.folder)?;
+        found.sort();
+        let surplus = found.len().saturating_sub(self.schedule.keep.max(1));
+        found.into_iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+    }
+}
+
+/// Our backups in the folder, each with the time when it was written.
+fn backups(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_ours =
+            name.to_str().is_some_and(|name| name.starts_with(NAME.0) && name.ends_with(NAME.1));
+        if is_ours {
+            found.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+/// What a death left.
+fn remove_halves(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(WRITING)) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Join codes: making, ending and using them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::Duration;
+
+use protocol::Timestamp;
+use protocol::audit::{Action, SubjectKind};
+use protocol::join::{JoinCodeState, JoinHint, JoinSecret, SECRET_BYTES};
+use uuid::Uuid;
+
+use super::by::By;
+use super::handle::Answer;
+use super::{Driver, Refusal};
+use crate::caller::detail;
+use crate::clock;
+use crate::store::{DeviceRow, JoinCodeRow};
+
+/// Every join code, found by id, by hint and by proof.
+#[derive(Debug, Default)]
+pub(super) struct JoinCodes {
+    rows: BTreeMap<String, JoinCodeRow>,
+    by_hint: HashMap<JoinHint, String>,
+    by_proof: HashMap<[u8; 32], String>,
+}
+
+impl JoinCodes {
+    pub(super) fn get(&self, id: &str) -> Option<&JoinCodeRow> {
+        self.rows.get(id)
+    }
+
+    fn insert(&mut self, row: JoinCodeRow) {
+        self.by_hint.insert(row.hint, row.id.clone());
+        self.by_proof.insert(row.proof, row.id.clone());
+        self.rows.insert(row.id.clone(), row);
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(row) = self.rows.remove(id) {
+            self.by_hint.remove(&row.hint);
+            self.by_proof.remove(&row.proof);
+        }
+    }
+}
+
+impl FromIterator<JoinCodeRow> for JoinCodes {
+    fn from_iter<I: IntoIterator<Item = JoinCodeRow>>(rows: I) -> Self {
+        let mut codes = Self::default();
+        for row in rows {
+            codes.insert(row);
+        }
+        codes
+    }
+}
+
+/// What an administrator asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewJoinCode {
+    pub(crate) name: String,
+    pub(crate) uses: u32,
+    pub(crate) expires_in: Duration,
+}
+
+/// A code that was just made, with its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MadeJoinCode {
+    pub(crate) row: JoinCodeRow,
+    pub(crate) secret: JoinSecret,
+}
+
+/// What an exchange by a typed code goes by. Not shown: it is a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExchangePassword(pub(crate) [u8; 32]);
+
+impl fmt::Debug for ExchangePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExchangePassword(…)")
+    }
+}
+
+impl By<'_> {
+    pub(crate) async fn create_join_code(&self, asked: NewJoinCode) -> Answer<MadeJoinCode> {
+        self.write(|driver, caller| {
+            let made = driver.create_join_code(asked);
+            let row = &made.row;
+            let detail = detail([
+                ("name", row.name.clone()),
+                ("uses", row.maximum_uses.to_string()),
+                ("expires_at", row.expires_at.to_string()),
+            ]);
+            driver.record(caller, Action::Created, SubjectKind::JoinCode, &row.id, detail);
+            Ok(made)
+        })
+        .await
+    }
+
+    pub(crate) async fn revoke_join_code(&self, id: String) -> Answer<()> {
+        self.write(move |driver, caller| {
+            let name = driver.revoke_join_code(&id)?;
+            let detail = detail([("name", name)]);
+            driver.record(caller, Action::Revoked, SubjectKind::JoinCode, id, detail);
+            Ok(())
+        })
+        .await
+    }
+
+    /// For an exchange by a typed code; it counts as a try.
+    pub(crate) async fn begin_exchange(&self, hint: JoinHint) -> Answer<ExchangePassword> {
+        self.write(move |driver, _| driver.begin_exchange(hint)).await
+    }
+}
+
+impl Driver {
+    fn create_join_code(&mut self, asked: NewJoinCode) -> MadeJoinCode {
+        let now = clock::now();
+        let secret = loop {
+            let secret = JoinSecret::from_bytes(rand::random::<[u8; SECRET_BYTES]>());
+            // A hint has 32 bits: that two codes share one is rare, and must not be.
+            if !self.state.join_codes.by_hint.contains_key(&secret.hint()) {
+                break secret;
+            }
+        };
+        let row = JoinCodeRow {
+            id: Uuid::now_v7().to_string(),
+            name: asked.name,
+            hint: secret.hint(),
+            proof: secret.proof().hash(),
+            password: secret.password(),
+            uses: 0,
+            maximum_uses: asked.uses,
+            tries: 0,
+            expires_at: now.after(asked.expires_in),
+            created_at: now,
+            revoked: false,
+        };
+        let id = row.id.clone();
+        self.state.join_codes.insert(row.clone());
+        self.pending.join_code_changed(&id);
+        self.pending.undo(move |state| state.join_codes.remove(&id));
+        MadeJoinCode { row, secret }
+    }
+
+    /// Gives the code's name.
+    fn revoke_join_code(&mut self, id: &str) -> Result<String, Refusal> {
+        let row = self.state.join_codes.get(id);
+        let name = row.map(|row| row.name.clone());
+        let name = name.ok_or_else(|| Refusal::UnknownJoinCode(id.to_owned()))?;
+        self.change_code(id, |row| row.revoked = true);
+        Ok(name)
+    }
+
+    /// Begins an exchange by a typed code: a try, until a device is enrolled by it.
+    fn begin_exchange(&mut self, hint: JoinHint) -> Result<ExchangePassword, Refusal> {
+        let now = clock::now();
+        let codes = &self.state.join_codes;
+        let row = codes.by_hint.get(&hint).and_then(|id| codes.get(id));
+        let row = row.ok_or(Refusal::WrongJoinCode)?;
+        check(row, now)?;
+        let (id, password) = (row.id.clone(), row.password);
+        self.change_code(&id, |row| row.tries = row.tries.saturating_add(1));
+        Ok(ExchangePassword(password))
+    }
+
+    /// Counts a use of the code with this proof, in the transaction that enrols the device; the id of
+    /// the code. A device that this code enrolled before (and that may not have heard the answer)
+    /// takes no other use.
+    pub(super) fn use_code(
+        &mut self,
+        proof: [u8; 32],
+        known: Option<&DeviceRow>,
+        now: Timestamp,
+    ) -> Result<String, Refusal> {
+        let codes = &self.state.join_codes;
+        let row = codes.by_proof.get(&proof).and_then(|id| codes.get(id));
+        let row = row.ok_or(Refusal::WrongJoinCode)?;
+        let id = row.id.clone();
+        let is_again = known.is_some_and(|known| known.join_code.as_ref() == Some(&id));
+        match (row.state(now), is_again) {
+            (JoinCodeState::Open, false) => self.change_code(&id, |row| {
+                row.uses += 1;
+                row.tries = row.tries.saturating_sub(1);
+            }),
+            (JoinCodeState::Open, true) => {
+                self.change_code(&id, |row| row.tries = row.tries.saturating_sub(1));
+            }
+            (JoinCodeState::UsedUp, true) => {}
+            (state, _) => return Err(Refusal::JoinCode(state)),
+        }
+        Ok(id)
+    }
+
+    fn change_code(&mut self, id: &str, change: impl FnOnce(&mut JoinCodeRow)) {
+        let Some(row) = self.state.join_codes.rows.get_mut(id) else { return };
+        let before = row.clone();
+        change(row);
+        self.pending.join_code_changed(id);
+        self.pending.undo(move |state| state.join_codes.insert(before));
+    }
+}
+
+/// The driver's second look at a code that was found.
+fn check(row: &JoinCodeRow, now: Timestamp) -> Result<(), Refusal> {
+    match row.state(now) {
+        JoinCodeState::Open => Ok(()),
+        state => Err(Refusal::JoinCode(state)),
+    }
+}
+
+/// Why a code in this state enrols nobody.
+pub(super) const fn state_words(state: JoinCodeState) -> &'static str {
+    match state {
+        JoinCodeState::Open => "this join code counts",
+        JoinCodeState::UsedUp => {
+            "this join code has enrolled as many devices as it may; ask for another"
+        }
+        JoinCodeState::Expired => "this join code has expired; ask for another",
+        JoinCodeState::Revoked => "this join code was revoked; ask for another",
+        JoinCodeState::Closed => {
+            "this join code is closed after too many tries that nobody finished; ask for another"
+        }
+    }
+}

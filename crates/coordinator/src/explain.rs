@@ -1,0 +1,48 @@
+//! Brings together what [`federation::explain`] looks at: the job's round, every device, and the
+//! jobs they work for.
+
+use std::collections::HashMap;
+
+use federation::explain::{OtherJob, Sight, explain};
+use federation::machine::Outlook;
+use protocol::api::Job;
+use protocol::{DeviceId, Timestamp};
+
+use crate::views::{JobView, Views};
+
+/// The job as one that asks for it alone sees it.
+pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
+    let mut job = view.job.clone();
+    let others = other_jobs(views, view);
+    let devices: Vec<Sight> = views
+        .devices(now)
+        .into_iter()
+        .filter(|device| !device.revoked)
+        .map(|device| Sight {
+            device: device.id,
+            state: device.state,
+            reason: device.reason,
+            quarantined: device.quarantined.is_some(),
+            other_job: others.get(&device.id).cloned(),
+            fingerprint: device.fingerprint,
+        })
+        .collect();
+    job.explanation = explain(job.reason.as_deref(), &view.outlook, &devices, now);
+    job
+}
+
+/// The jobs that devices work for instead of this one.
+fn other_jobs(views: &Views, view: &JobView) -> HashMap<DeviceId, OtherJob> {
+    let mut others = HashMap::new();
+    for other in views.jobs() {
+        let Outlook::Collecting(round) = &other.outlook else { continue };
+        if other.job.id == view.job.id {
+            continue;
+        }
+        let ahead = other.job.config.run.priority > view.job.config.run.priority;
+        for device in &round.training {
+            others.insert(*device, OtherJob { name: other.job.name.clone(), ahead });
+        }
+    }
+    others
+}

@@ -1,0 +1,53 @@
+//! `/notices`: what an administrator should know.
+
+use axum::Json;
+use axum::extract::State;
+use protocol::NoticeId;
+use protocol::notice::Notice;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::{Admin, Viewer};
+use super::extract::{InPath, InQuery};
+use super::problem::Answer;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(dismiss))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Which {
+    /// Also those that are over or were dismissed.
+    #[serde(default)]
+    all: bool,
+}
+
+/// What needs attention, the newest first: neither over nor dismissed, unless `all` are asked for.
+/// The newest thousand are kept.
+#[utoipa::path(get, path = "/notices", tag = "notices", security(("token" = ["viewer", "admin"])), params(Which),
+    responses((status = 200, body = Vec<Notice>)))]
+async fn list(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InQuery(which): InQuery<Which>,
+) -> Json<Vec<Notice>> {
+    let mut notices = shared.views.notices();
+    notices
+        .retain(|notice| which.all || (notice.ended_at.is_none() && notice.dismissed_at.is_none()));
+    notices.reverse();
+    Json(notices)
+}
+
+/// Puts a notice away.
+#[utoipa::path(post, path = "/notices/{id}/dismiss", tag = "notices", security(("token" = ["admin"])),
+    params(("id" = NoticeId, Path)), responses((status = 200, body = Notice)))]
+async fn dismiss(
+    Admin(caller): Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<NoticeId>,
+) -> Answer<Json<Notice>> {
+    Ok(Json(shared.driver.by(&caller).dismiss_notice(id).await?))
+}

@@ -1,0 +1,70 @@
+//! A database of an earlier version goes on with everything in it.
+
+use std::path::Path;
+
+use reqwest::{Method, StatusCode};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::Coordinator;
+
+const VERSION_1: &str = include_str!("version_1.sql");
+/// Of that database.
+const VIEWER: &str =
+    "constellation-viewer-eb11007badc736a45db23ba599de0ba33ebcd8baf98d58acd82f80bce7aabbea";
+
+#[tokio::test]
+async fn a_database_of_version_1_goes_on_and_is_kept_as_it_was() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("constellation.db");
+    Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
+    let coordinator = Coordinator::start_in(folder).await;
+    assert_eq!(coordinator.running.cluster.id, "01a20c4b-cbb0-77ba-8b94-f11196525a5e");
+    let look = coordinator.request(Method::GET, "/jobs", VIEWER).send().await.unwrap();
+    assert_eq!(look.status(), StatusCode::OK);
+    let jobs = coordinator.get("/jobs").await;
+    assert_eq!((&jobs[0]["status"], &jobs[1]["status"]), (&json!("pending"), &json!("completed")));
+    let models = coordinator.get("/models").await;
+    assert_eq!(models[0]["blake3"], jobs[1]["model_blake3"]);
+    // Devices enrol anew, with the cluster's pin, and join codes took the place of join tokens.
+    assert_eq!(coordinator.get("/devices").await, json!([]));
+    let tokens = coordinator.get("/tokens").await;
+    let roles: Vec<&Value> =
+        tokens.as_array().unwrap().iter().map(|token| &token["role"]).collect();
+    assert!(!roles.contains(&&json!("join")), "{tokens}");
+    // What was pending can be started.
+    let id = jobs[0]["id"].as_str().unwrap();
+    coordinator.post(&format!("/jobs/{id}/start"), Value::Null).await;
+    coordinator.job_in(id, "running").await;
+
+    let kept = Connection::open(coordinator.folder.path().join("constellation.db.version-1"));
+    let kept = kept.unwrap();
+    let number = |query: &str| -> u32 { kept.query_row(query, [], |row| row.get(0)).unwrap() };
+    assert_eq!(number("PRAGMA user_version"), 1);
+    assert_eq!(number("SELECT count(*) FROM tokens WHERE role = 'join'"), 3);
+    assert_eq!(number("SELECT count(*) FROM jobs"), 2);
+    assert_eq!(number("SELECT count(*) FROM devices"), 1);
+}
+
+/// An earlier version's table that is changed in place, or a step that is forgotten, shows here.
+#[tokio::test]
+async fn a_migrated_database_has_the_shape_of_a_new_one() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("constellation.db");
+    Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
+    let migrated = Coordinator::start_in(folder).await;
+    let new = Coordinator::start().await;
+    assert_eq!(shape(migrated.folder.path()), shape(new.folder.path()));
+}
+
+/// Every column of every table, and every index.
+fn shape(folder: &Path) -> Vec<String> {
+    let database = Connection::open(folder.join("constellation.db")).unwrap();
+    let query = "SELECT m.type || ' ' || m.name || ' ' || ifnull(c.name, '') || ' ' ||
+            ifnull(c.type, '') || ' ' || ifnull(c.\"notnull\", '') || ' ' || ifnull(c.pk, '')
+        FROM sqlite_schema m LEFT JOIN pragma_table_info(m.name) c ORDER BY 1";
+    let mut statement = database.prepare(query).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}

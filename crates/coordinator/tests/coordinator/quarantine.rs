@@ -1,0 +1,189 @@
+//! Bad updates, and the devices that send them.
+
+use protocol::audit::Action;
+use protocol::codec;
+use protocol::lease::Lease;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::device::{Device, register, registration, update};
+use crate::support::{Coordinator, tiny_job};
+
+/// Each partition has a device of its own in quarantine before the honest one comes.
+fn job_of(partitions: u32) -> Value {
+    let mut job = tiny_job();
+    job["data"] = json!({ "partitions": partitions, "train_limit": 40 });
+    job
+}
+
+fn filled(lease: &Lease, value: f32) -> Vec<u8> {
+    codec::encode(&vec![value; lease.spec.layout().unwrap().parameters])
+}
+
+/// Takes a lease and sends this for it; gives the words of the refusal.
+async fn refused(coordinator: &Coordinator, device: &Device, value: f32) -> String {
+    let lease = device.next_job(coordinator, 60).await.unwrap();
+    let (status, body) = device.report(coordinator, &lease, filled(&lease, value)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    assert_eq!((&body["type"], &body["field"]), (&json!("bad-update"), &json!("blob")));
+    body["detail"].as_str().unwrap().to_owned()
+}
+
+async fn quarantine_of(coordinator: &Coordinator, device: &Device) -> Value {
+    let devices = coordinator.get("/devices").await;
+    let rows = devices.as_array().unwrap();
+    rows.iter().find(|row| row["id"] == device.id.as_str()).unwrap()["quarantined"].clone()
+}
+
+#[tokio::test]
+async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
+    let coordinator = Coordinator::start().await;
+    let (bad, good) =
+        (Device::enrol(&coordinator, "bad").await, Device::enrol(&coordinator, "good").await);
+    // A device that is known to work for the job: seats that fail elsewhere go to it.
+    let id = coordinator.start_job(job_of(4)).await;
+    let lease = good.next_job(&coordinator, 60).await.unwrap();
+
+    let words = refused(&coordinator, &bad, f32::NAN).await;
+    assert!(words.contains("not a finite number"), "{words}");
+    let words = refused(&coordinator, &bad, 17.0).await;
+    assert!(words.contains("beyond 16"), "{words}");
+    assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
+    // The count survives a restart.
+    let coordinator = coordinator.restart().await;
+    let words = refused(&coordinator, &bad, 15.0).await;
+    assert!(words.contains("norm"), "{words}");
+
+    let quarantined = quarantine_of(&coordinator, &bad).await;
+    let reason = quarantined["reason"].as_str().unwrap();
+    assert!(reason.starts_with("3 updates were refused; the last: the update's norm"), "{reason}");
+    let notices = coordinator.get("/notices").await;
+    assert_eq!(notices[0]["kind"], "device_quarantined");
+    assert_eq!(notices[0]["subject"], bad.id.as_str());
+    let text = notices[0]["text"].as_str().unwrap();
+    assert!(text.starts_with("bad's Mac gets no work: 3 updates were refused"), "{text}");
+
+    let entries = coordinator.audit().await;
+    let record = &entries.iter().find(|it| it.record.action == Action::Quarantined).unwrap().record;
+    assert_eq!((record.who.as_str(), &record.subject.id), ("coordinator", &bad.id));
+
+    // Heartbeats go on; there is no work, after a restart and a new enrolment neither.
+    let coordinator = coordinator.restart().await;
+    let path = format!("/devices/{}/heartbeat", bad.id);
+    let beat = json!({ "state": "waiting" });
+    assert_eq!(bad.ask(&coordinator, Method::POST, &path, beat).await.0, StatusCode::OK);
+    assert!(bad.next_job(&coordinator, 0).await.is_none());
+    let (_, again) = register(&coordinator, &coordinator.admin, "bad", registration("bad")).await;
+    let bad = Device { token: again["token"].as_str().unwrap().to_owned(), ..bad };
+    assert!(bad.next_job(&coordinator, 0).await.is_none());
+    let job = coordinator.get(&format!("/jobs/{id}")).await;
+    let explanation = job["explanation"].to_string();
+    assert!(explanation.contains("1 is in quarantine for bad updates"), "{explanation}");
+
+    // All seats are the good one's, and the job comes to its end.
+    let (_, answer) = good.report(&coordinator, &lease, update(&lease)).await;
+    assert_eq!(answer["outcome"], "accepted");
+    assert_eq!(good.work(&coordinator).await, 3);
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+    assert_eq!(good.work(&coordinator).await, 4);
+    coordinator.job_in(&id, "completed").await;
+}
+
+#[tokio::test]
+async fn an_administrator_releases_a_device() {
+    let coordinator = Coordinator::start().await;
+    let (bad, good) =
+        (Device::enrol(&coordinator, "bad").await, Device::enrol(&coordinator, "good").await);
+    coordinator.start_job(job_of(8)).await;
+    let lease = good.next_job(&coordinator, 60).await.unwrap();
+    let path = format!("/devices/{}/release", bad.id);
+    let (status, body) = coordinator.ask(Method::POST, &path, None).await;
+    assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("not-quarantined")));
+    for _ in 0..3 {
+        refused(&coordinator, &bad, f32::INFINITY).await;
+    }
+    let viewer = coordinator.token("viewer").await;
+    let by_viewer = coordinator.request(Method::POST, &path, &viewer).send().await.unwrap();
+    assert_eq!(by_viewer.status(), StatusCode::FORBIDDEN);
+    let device = coordinator.post(&path, Value::Null).await;
+    assert_eq!(device["quarantined"], Value::Null);
+    let entries = coordinator.audit().await;
+    let released = entries.iter().find(|it| it.record.action == Action::Released).unwrap();
+    assert_eq!(released.record.role, Some(protocol::api::Role::Admin));
+    assert_eq!(coordinator.get("/notices").await, json!([]));
+    let all = coordinator.get("/notices?all=true").await;
+    assert!(all[0]["ended_at"].is_string(), "{all}");
+
+    // It starts anew: two more are two, and good ones are taken.
+    refused(&coordinator, &bad, f32::NAN).await;
+    refused(&coordinator, &bad, f32::NAN).await;
+    assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
+    let next = bad.next_job(&coordinator, 60).await.unwrap();
+    let (_, answer) = bad.report(&coordinator, &next, update(&next)).await;
+    assert_eq!(answer["outcome"], "accepted");
+    good.report(&coordinator, &lease, update(&lease)).await;
+}
+
+#[tokio::test]
+async fn one_lease_counts_once_and_a_lease_in_quarantine_is_lost() {
+    let coordinator = Coordinator::start().await;
+    let (bad, good) =
+        (Device::enrol(&coordinator, "bad").await, Device::enrol(&coordinator, "good").await);
+    coordinator.start_job(job_of(8)).await;
+    good.next_job(&coordinator, 60).await.unwrap();
+    let lease = bad.next_job(&coordinator, 60).await.unwrap();
+    for value in [f32::NAN, 17.0, f32::NAN, -17.0] {
+        let (status, _) = bad.report(&coordinator, &lease, filled(&lease, value)).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
+    refused(&coordinator, &bad, f32::NAN).await;
+    refused(&coordinator, &bad, f32::NAN).await;
+    assert!(quarantine_of(&coordinator, &bad).await.is_object());
+
+    // What it held before, it holds no more, whatever it says.
+    let path = format!("/devices/{}/heartbeat", bad.id);
+    let beat = json!({ "state": "training", "lease": lease.id });
+    let (_, answer) = bad.ask(&coordinator, Method::POST, &path, beat).await;
+    assert_eq!(answer["lease_held"], json!(false));
+    let progress = json!({ "step": 1, "steps": 9, "loss": 0.5, "examples_per_second": 10.0 });
+    let path = format!("/leases/{}/progress", lease.id);
+    let (_, answer) = bad.ask(&coordinator, Method::POST, &path, progress).await;
+    assert_eq!(answer["standing"], "lost");
+    let blob = protocol::BlobHash::of(&update(&lease));
+    let (status, body) = bad.tell(&coordinator, lease.id, blob).await;
+    assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("quarantined")));
+}
+
+#[tokio::test]
+async fn a_job_that_fails_everywhere_blames_no_device() {
+    let coordinator = Coordinator::start().await;
+    let devices = [
+        Device::enrol(&coordinator, "one").await,
+        Device::enrol(&coordinator, "two").await,
+        Device::enrol(&coordinator, "three").await,
+    ];
+    let id = coordinator.start_job(job_of(8)).await;
+    // As with a learning rate that is far too high: whatever anyone sends is refused.
+    let [one, two, three] = devices.each_ref();
+    let lease = two.next_job(&coordinator, 60).await.unwrap();
+    let last = three.next_job(&coordinator, 60).await.unwrap();
+    for _ in 0..3 {
+        refused(&coordinator, one, f32::NAN).await;
+    }
+    assert!(quarantine_of(&coordinator, one).await.is_object());
+    for (device, lease) in [(two, lease), (three, last)] {
+        let (status, _) = device.report(&coordinator, &lease, filled(&lease, f32::NAN)).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let job = coordinator.job_in(&id, "failed").await;
+    let reason = job["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the updates of 3 devices were refused in round 1"), "{reason}");
+    for device in &devices {
+        assert_eq!(quarantine_of(&coordinator, device).await, Value::Null);
+    }
+    let notices = coordinator.get("/notices").await;
+    let kinds: Vec<&Value> =
+        notices.as_array().unwrap().iter().map(|notice| &notice["kind"]).collect();
+    assert_eq!(kinds, ["job_failed"]);
+}

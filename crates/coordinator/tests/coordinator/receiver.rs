@@ -1,0 +1,134 @@
+//! Somebody who listens to webhooks: a real socket that can be closed and opened again.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// Long enough on a busy machine; a test that waits this long fails.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A request that came.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Heard {
+    pub(crate) fn header(&self, name: &str) -> String {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let found = lines.find(|(header, _)| header.eq_ignore_ascii_case(name));
+        found.unwrap_or_else(|| panic!("no {name} in {}", self.head)).1.to_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    heard: Mutex<Vec<Heard>>,
+    news: Notify,
+}
+
+pub(crate) struct Receiver {
+    pub(crate) port: u16,
+    shared: Arc<Shared>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Receiver {
+    /// Answers everything with this status line, such as `204 No Content`.
+    pub(crate) async fn start(answer: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut receiver = Self { port, shared: Arc::default(), task: None };
+        receiver.listen(listener, answer);
+        receiver
+    }
+
+    /// Nobody listens any more.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+            // Its end is the abort.
+            drop(task.await);
+        }
+    }
+
+    /// Listens again where it did before.
+    pub(crate) fn start_again(&mut self, answer: &'static str) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(([127, 0, 0, 1], self.port).into()).unwrap();
+        self.listen(socket.listen(16).unwrap(), answer);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/hook?key=secret", self.port)
+    }
+
+    /// What came, once there are `count` requests.
+    pub(crate) async fn heard(&self, count: usize) -> Vec<Heard> {
+        let waiting = async {
+            loop {
+                let news = self.shared.news.notified();
+                let heard = self.shared.heard.lock().unwrap().clone();
+                if heard.len() >= count {
+                    return heard;
+                }
+                news.await;
+            }
+        };
+        let heard = tokio::time::timeout(PATIENCE, waiting).await;
+        heard.unwrap_or_else(|_| panic!("{count} requests did not come"))
+    }
+
+    fn listen(&mut self, listener: TcpListener, answer: &'static str) {
+        let shared = self.shared.clone();
+        self.task = Some(tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                // One at a time: an aborted receiver leaves none half done.
+                if let Some(heard) = serve(stream, answer).await {
+                    shared.heard.lock().unwrap().push(heard);
+                    shared.news.notify_one();
+                }
+            }
+        }));
+    }
+}
+
+/// Reads one request and answers it; none where it broke off.
+async fn serve(mut stream: TcpStream, answer: &str) -> Option<Heard> {
+    let mut text = Vec::new();
+    let (head, length) = loop {
+        if stream.read_buf(&mut text).await.ok()? == 0 {
+            return None;
+        }
+        let whole = String::from_utf8_lossy(&text).into_owned();
+        if let Some((head, _)) = whole.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>())
+            });
+            break (head.to_owned(), length.unwrap().unwrap());
+        }
+    };
+    let whole = head.len() + 4 + length;
+    while text.len() < whole {
+        if stream.read_buf(&mut text).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let body = String::from_utf8(text[head.len() + 4..].to_vec()).unwrap();
+    let reply = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(reply.as_bytes()).await.ok()?;
+    Some(Heard { head, body })
+}

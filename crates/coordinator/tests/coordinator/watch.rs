@@ -1,0 +1,151 @@
+//! What the coordinator notices by itself, and how it explains why a job doesn't move.
+
+use coordinator::{OwnCertificate, Settings};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::device::Device;
+use crate::disk::SmallDisk;
+use crate::support::{Coordinator, settings, tiny_job};
+
+async fn explanation(coordinator: &Coordinator, id: &str) -> Vec<String> {
+    let job = coordinator.get(&format!("/jobs/{id}")).await;
+    serde_json::from_value(job["explanation"].clone()).unwrap()
+}
+
+async fn beat(coordinator: &Coordinator, device: &Device, state: Value) {
+    let path = format!("/devices/{}/heartbeat", device.id);
+    let (status, body) = device.ask(coordinator, Method::POST, &path, state).await;
+    assert!(status.is_success(), "{body}");
+}
+
+#[tokio::test]
+async fn a_job_that_stands_still_is_told_until_it_moves() {
+    let folder = TempDir::new().unwrap();
+    // Five of these are what a job may stand still before its first lease.
+    let settings = Settings { lease_seconds: 1, ..settings(folder.path()) };
+    let running = coordinator::start(settings).await.unwrap();
+    let coordinator = Coordinator::around(running, folder);
+    let id = coordinator.start_job(tiny_job()).await;
+    coordinator.job_when(&id, |job| job["stalled"] == true).await;
+    let notices = coordinator.get("/notices").await;
+    assert_eq!(notices.as_array().unwrap().len(), 1);
+    assert_eq!((&notices[0]["kind"], &notices[0]["subject"]), (&json!("job_stalled"), &json!(id)));
+    assert_eq!(
+        notices[0]["text"],
+        "job 'tiny' does not move: 0 of 2 seats reported; waiting for a device"
+    );
+    let device = Device::enrol(&coordinator, "one").await;
+    device.work(&coordinator).await;
+    coordinator.job_when(&id, |job| job["stalled"] == false).await;
+    assert_eq!(coordinator.get("/notices").await, json!([]));
+}
+
+#[tokio::test]
+async fn the_explanation_names_what_devices_do() {
+    let coordinator = Coordinator::start().await;
+    let id = coordinator.start_job(tiny_job()).await;
+    coordinator.job_in(&id, "running").await;
+    let said = explanation(&coordinator, &id).await;
+    assert_eq!(said[0], "0 of 2 seats reported");
+    assert!(said[1].starts_with("no device is enrolled: make a join code"), "{said:?}");
+
+    let one = Device::enrol(&coordinator, "one").await;
+    let two = Device::enrol(&coordinator, "two").await;
+    let three = Device::enrol(&coordinator, "three").await;
+    beat(&coordinator, &one, json!({ "state": "held", "reason": "on_battery" })).await;
+    beat(&coordinator, &two, json!({ "state": "held", "reason": "in_use" })).await;
+    let said = explanation(&coordinator, &id).await;
+    assert_eq!(
+        said[1],
+        "of the devices 1 is free and about to ask, 1 waits for its owner to leave, 1 is on battery"
+    );
+
+    // A job with a higher priority takes the device that is free.
+    let mut urgent = tiny_job();
+    urgent["name"] = json!("urgent");
+    urgent["run"]["priority"] = json!(5);
+    let urgent = coordinator.start_job(urgent).await;
+    coordinator.job_in(&urgent, "running").await;
+    three.next_job(&coordinator, 60).await.unwrap();
+    let said = explanation(&coordinator, &id).await;
+    assert_eq!(
+        said[1],
+        "of the devices 1 works for 'urgent', which has a higher priority, 1 waits for its owner \
+         to leave, 1 is on battery"
+    );
+    let said = explanation(&coordinator, &urgent).await;
+    assert_eq!(said[0], "0 of 2 seats reported, 1 is being trained");
+    // A list has no explanations.
+    let jobs = coordinator.get("/jobs").await;
+    assert!(jobs.as_array().unwrap().iter().all(|job| job.get("explanation").is_none()));
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_is_told_until_it_has_room() {
+    let Some(disk) = SmallDisk::mount_of("40m") else { return };
+    let start = async || coordinator::start(disk.settings()).await.unwrap();
+    start().await.stop().await;
+    let notices = async |coordinator: &Coordinator| {
+        let revision = coordinator.get("/events").await["revision"].clone();
+        coordinator.get(&format!("/events?after={revision}&wait=1")).await;
+        coordinator.get("/notices").await
+    };
+    let around = |running| {
+        let copy = TempDir::new().unwrap();
+        let token = disk.settings().data_dir.join("admin-token");
+        std::fs::copy(token, copy.path().join("admin-token")).unwrap();
+        Coordinator::around(running, copy)
+    };
+
+    let ballast = disk.settings().data_dir.join("ballast");
+    std::fs::write(&ballast, vec![1; 77 << 19]).unwrap();
+    let coordinator = around(start().await);
+    let told = notices(&coordinator).await;
+    assert_eq!(told[0]["kind"], "disk_nearly_full", "{told}");
+    coordinator.running.stop().await;
+
+    std::fs::remove_file(&ballast).unwrap();
+    let coordinator = around(start().await);
+    assert_eq!(notices(&coordinator).await, json!([]));
+    let all = coordinator.get("/notices?all=true").await;
+    assert!(all[0]["ended_at"].is_string(), "{all}");
+    coordinator.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_told_until_it_is_renewed() {
+    let folder = TempDir::new().unwrap();
+    let files = OwnCertificate {
+        certificate: folder.path().join("lab.crt"),
+        key: folder.path().join("lab.key"),
+    };
+    let write = |days: i64| {
+        let mut params = rcgen::CertificateParams::new(["lab.example".to_owned()]).unwrap();
+        let end = jiff::Timestamp::now().as_second() + days * 86_400;
+        params.not_after =
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(end.unsigned_abs());
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    };
+    let data = TempDir::new().unwrap();
+    let certificate = Some(files.clone());
+
+    write(3);
+    let first = Settings { certificate: certificate.clone(), ..settings(data.path()) };
+    let running = coordinator::start(first).await.unwrap();
+    let coordinator = Coordinator::around(running, data);
+    let (_, told) = (coordinator.get("/events?wait=1").await, coordinator.get("/notices").await);
+    assert_eq!(told[0]["kind"], "certificate_expiring", "{told}");
+    let Coordinator { running, folder: data, .. } = coordinator;
+    running.stop().await;
+
+    write(300);
+    let second = Settings { certificate, ..settings(data.path()) };
+    let coordinator = Coordinator::around(coordinator::start(second).await.unwrap(), data);
+    coordinator.get("/events?wait=1").await;
+    let all = coordinator.get("/notices?all=true").await;
+    assert!(all[0]["ended_at"].is_string(), "{all}");
+}

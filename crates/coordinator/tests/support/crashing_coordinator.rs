@@ -1,0 +1,87 @@
+//! A coordinator in a process of its own that dies where it is told, as if the power went: the
+//! crash tests start it. It says on standard output where it listens and which points it passes,
+//! and ends in an orderly way with its standard input.
+//!
+//! ```text
+//! crashing-coordinator DATA_DIR TRAINER [POINT PASSING]
+//! ```
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use coordinator::{
+    BackupSchedule, HubSettings, Observer, Point, Points, Settings, Sources, TrainerCommand,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (folder, trainer, deadly) = match arguments.as_slice() {
+        [folder, trainer] => (folder, trainer, None),
+        [folder, trainer, point, passing] => {
+            let point: Point = serde_json::from_value(point.as_str().into())?;
+            (folder, trainer, Some((point, passing.parse()?)))
+        }
+        _ => return Err("DATA_DIR TRAINER [POINT PASSING]".into()),
+    };
+    let observer = Observer::default().with_points(points(deadly));
+    let running = coordinator::start_observed(settings(folder, trainer), observer).await?;
+    say(&format!("listening {}", running.url()));
+    tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
+    running.stop().await;
+    Ok(())
+}
+
+fn settings(folder: &str, trainer: &str) -> Settings {
+    let data_dir = PathBuf::from(folder);
+    let uploads = data_dir.join("datasets");
+    let hub = HubSettings {
+        endpoint: None,
+        home: Some(data_dir.with_extension("hub")),
+        token: None,
+        offline: true,
+    };
+    Settings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        name: "crashing".to_owned(),
+        lease_seconds: 60,
+        trainer: TrainerCommand { program: trainer.into(), args: vec![] },
+        sources: Sources { data_dir: None, uploads, hub },
+        certificate: None,
+        allow_origins: Vec::new(),
+        maximum_disk_bytes: None,
+        // The first one is due at the first start.
+        backups: Some(BackupSchedule {
+            folder: data_dir.with_extension("backups"),
+            every: Duration::from_hours(1),
+            keep: 2,
+        }),
+        data_dir,
+    }
+}
+
+/// Says each passing, and at the deadly one ends the process where it stands.
+fn points(deadly: Option<(Point, u32)>) -> Points {
+    let passings = Mutex::new(HashMap::new());
+    Points::new(move |point| {
+        let mut passings = passings.lock().unwrap_or_else(PoisonError::into_inner);
+        let passing = passings.entry(point).or_insert(0);
+        *passing += 1;
+        let name = serde_json::to_value(point).unwrap_or_default();
+        say(&format!("passed {}", name.as_str().unwrap_or_default()));
+        if deadly == Some((point, *passing)) {
+            // SIGKILL: nothing is flushed, dropped or told.
+            drop(platform::process::kill(std::process::id()));
+        }
+    })
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Without a parent there is nobody to tell.
+    drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+}

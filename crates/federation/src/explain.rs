@@ -1,0 +1,220 @@
+//! "Why isn't my job moving?", answered in plain sentences from what the coordinator knows: the
+//! open round, what every device does, and which other jobs they work for.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use protocol::device::{DeviceState, HoldReason};
+use protocol::fingerprint::Fingerprint;
+use protocol::{DeviceId, Timestamp};
+
+use crate::machine::{OpenSeats, Outlook, duration_words};
+
+/// Standing still for less than this is not worth a sentence.
+const WORTH_SAYING: Duration = Duration::from_mins(1);
+
+/// A device as far as it matters here; revoked ones are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sight {
+    pub device: DeviceId,
+    pub state: DeviceState,
+    pub reason: Option<HoldReason>,
+    pub fingerprint: Fingerprint,
+    pub quarantined: bool,
+    /// The job that it holds a lease of, where that is another.
+    pub other_job: Option<OtherJob>,
+}
+
+/// A job that a device works for instead.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OtherJob {
+    pub name: String,
+    /// Whether its priority is higher than this job's.
+    pub ahead: bool,
+}
+
+/// Sentences, the most important first; the first is the job's own reason.
+pub fn explain(
+    reason: Option<&str>,
+    outlook: &Outlook,
+    devices: &[Sight],
+    now: Timestamp,
+) -> Vec<String> {
+    let round = match outlook {
+        Outlook::Elsewhere => return reason.map(str::to_owned).into_iter().collect(),
+        Outlook::Collecting(round) => round,
+    };
+    let mut sentences = vec![seats(round)];
+    if round.paused {
+        sentences.push("the job is paused and gives out no work until it is resumed".to_owned());
+    } else if round.reported < round.seats {
+        sentences.extend(others(round, devices));
+        sentences.extend(bound(round, devices));
+        sentences.extend(deadline(round, now));
+    }
+    if let Some((partition, times, detail)) = &round.failure {
+        sentences.push(format!("partition {partition} failed {times}×; the last time: {detail}"));
+    }
+    let still = now.since(round.moved_at);
+    if !round.paused && still >= WORTH_SAYING {
+        sentences.push(format!("last progress {} ago", duration_words(still)));
+    }
+    sentences
+}
+
+fn seats(round: &OpenSeats) -> String {
+    let training = match round.training.len() {
+        0 => String::new(),
+        1 => ", 1 is being trained".to_owned(),
+        count => format!(", {count} are being trained"),
+    };
+    format!("{} of {} seats reported{training}", round.reported, round.seats)
+}
+
+fn deadline(round: &OpenSeats, now: Timestamp) -> Option<String> {
+    let at = round.closes_at?;
+    let minimum = round.minimum;
+    Some(if round.overdue {
+        let ago = duration_words(now.since(at));
+        format!(
+            "the deadline passed {ago} ago; the round closes as soon as {minimum} have reported"
+        )
+    } else {
+        let left = duration_words(at.since(now));
+        format!("the round closes in {left} with what it has, if {minimum} have reported by then")
+    })
+}
+
+/// Why a device does not train for the job, in the order in which it is told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Idle {
+    Free,
+    OtherJob(OtherJob),
+    Held(Held),
+    WrongFingerprint,
+    ShortOfMemory,
+    FailedAll,
+    Quarantined,
+    Offline,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Held {
+    InUse,
+    OnBattery,
+    TooWarm,
+    Scheduled,
+    Paused,
+    Unreadable,
+    Unsaid,
+}
+
+/// What the devices do that don't train for the job.
+fn others(round: &OpenSeats, devices: &[Sight]) -> Option<String> {
+    if devices.is_empty() {
+        return Some(
+            "no device is enrolled: make a join code (`constellation join-code create`) and give \
+             it to a Mac"
+                .to_owned(),
+        );
+    }
+    let mut counts: BTreeMap<Idle, usize> = BTreeMap::new();
+    for device in devices.iter().filter(|device| !round.training.contains(&device.device)) {
+        *counts.entry(idle(round, device)).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return (round.open > 0).then(|| "every device is at work for this job".to_owned());
+    }
+    let told: Vec<String> = counts.into_iter().map(|(idle, count)| told(&idle, count)).collect();
+    let whole = if round.training.is_empty() { "of the devices " } else { "of the other devices " };
+    Some(format!("{whole}{}", told.join(", ")))
+}
+
+fn idle(round: &OpenSeats, device: &Sight) -> Idle {
+    if device.quarantined {
+        return Idle::Quarantined;
+    }
+    match device.state {
+        DeviceState::Offline => return Idle::Offline,
+        DeviceState::Held => return Idle::Held(held(device.reason)),
+        DeviceState::Waiting | DeviceState::Training => {}
+    }
+    if let Some(other) = &device.other_job {
+        return Idle::OtherJob(other.clone());
+    }
+    if round.fingerprint.as_ref().is_some_and(|bound| *bound != device.fingerprint) {
+        return Idle::WrongFingerprint;
+    }
+    if round.short_of_memory.contains(&device.device) {
+        return Idle::ShortOfMemory;
+    }
+    if round.failed_all.contains(&device.device) {
+        return Idle::FailedAll;
+    }
+    Idle::Free
+}
+
+const fn held(reason: Option<HoldReason>) -> Held {
+    match reason {
+        Some(HoldReason::InUse) => Held::InUse,
+        Some(HoldReason::OnBattery) => Held::OnBattery,
+        Some(HoldReason::TooWarm) => Held::TooWarm,
+        Some(HoldReason::Scheduled) => Held::Scheduled,
+        Some(HoldReason::Paused) => Held::Paused,
+        Some(HoldReason::Unknown) => Held::Unreadable,
+        None => Held::Unsaid,
+    }
+}
+
+fn told(idle: &Idle, count: usize) -> String {
+    let (one, many) = match idle {
+        Idle::Free => ("is free and about to ask", "are free and about to ask"),
+        Idle::OtherJob(OtherJob { name, ahead }) => {
+            let ahead = if *ahead { ", which has a higher priority" } else { "" };
+            let works = if count == 1 { "works" } else { "work" };
+            return format!("{count} {works} for '{name}'{ahead}");
+        }
+        Idle::Held(Held::InUse) => {
+            ("waits for its owner to leave", "wait for their owners to leave")
+        }
+        Idle::Held(Held::OnBattery) => ("is on battery", "are on battery"),
+        Idle::Held(Held::TooWarm) => ("is too warm", "are too warm"),
+        Idle::Held(Held::Scheduled) => ("waits for its hours", "wait for their hours"),
+        Idle::Held(Held::Paused) => ("was paused by its owner", "were paused by their owners"),
+        Idle::Held(Held::Unreadable) => {
+            ("can't tell whether it is in use", "can't tell whether they are in use")
+        }
+        Idle::Held(Held::Unsaid) => ("is held back", "are held back"),
+        Idle::WrongFingerprint => ("would compute other bits", "would compute other bits"),
+        Idle::ShortOfMemory => {
+            ("has too little memory for this job", "have too little memory for this job")
+        }
+        Idle::FailedAll => ("failed every seat that is open", "failed every seat that is open"),
+        Idle::Quarantined => {
+            ("is in quarantine for bad updates", "are in quarantine for bad updates")
+        }
+        Idle::Offline => ("is offline", "are offline"),
+    };
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Which devices the job takes, where that is what keeps it.
+fn bound(round: &OpenSeats, devices: &[Sight]) -> Option<String> {
+    let bound = round.fingerprint.as_ref()?;
+    let refused = |device: &Sight| idle(round, device) == Idle::WrongFingerprint;
+    let free = |device: &Sight| {
+        !round.training.contains(&device.device) && idle(round, device) == Idle::Free
+    };
+    if !devices.iter().any(refused) || devices.iter().any(free) {
+        return None;
+    }
+    let Fingerprint { app, burn, backend, hardware } = bound;
+    Some(format!(
+        "the job takes only devices with {backend} {hardware} (Constellation {app}, burn {burn}), so \
+         that it can be repeated bit for bit, and none of those is free; `run.reproducible = false` \
+         takes any"
+    ))
+}

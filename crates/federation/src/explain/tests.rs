@@ -1,0 +1,174 @@
+//! What is said in every case.
+
+use std::collections::BTreeSet;
+
+use protocol::fingerprint::Backend;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_763_888_400_000);
+
+fn device(number: u64) -> DeviceId {
+    format!("00000000-0000-7000-8000-{number:012x}").parse().unwrap()
+}
+
+fn fingerprint(hardware: &str) -> Fingerprint {
+    Fingerprint {
+        app: "0.1.0".to_owned(),
+        burn: "0.22.1".to_owned(),
+        backend: Backend::Cpu,
+        hardware: hardware.to_owned(),
+    }
+}
+
+fn sight(number: u64, state: DeviceState) -> Sight {
+    Sight {
+        device: device(number),
+        state,
+        reason: None,
+        fingerprint: fingerprint("x86_64+avx2"),
+        quarantined: false,
+        other_job: None,
+    }
+}
+
+fn held(number: u64, reason: HoldReason) -> Sight {
+    Sight { reason: Some(reason), ..sight(number, DeviceState::Held) }
+}
+
+fn works_for(number: u64, name: &str, ahead: bool) -> Sight {
+    let other_job = Some(OtherJob { name: name.to_owned(), ahead });
+    Sight { other_job, ..sight(number, DeviceState::Training) }
+}
+
+fn round() -> OpenSeats {
+    OpenSeats {
+        seats: 12,
+        reported: 3,
+        open: 9,
+        training: BTreeSet::new(),
+        paused: false,
+        fingerprint: None,
+        short_of_memory: BTreeSet::new(),
+        failed_all: BTreeSet::new(),
+        failure: None,
+        moved_at: NOW,
+        closes_at: None,
+        overdue: false,
+        minimum: 6,
+    }
+}
+
+fn said(round: OpenSeats, devices: &[Sight]) -> String {
+    explain(Some("…"), &Outlook::Collecting(Box::new(round)), devices, NOW).join("\n")
+}
+
+#[test]
+fn a_job_that_waits_for_no_device_says_its_reason() {
+    let devices = [sight(1, DeviceState::Waiting)];
+    for reason in [
+        "waiting to be started",
+        "fetching and dividing the dataset: 34 of 120 MB",
+        "adding up the 12 updates of round 1: the disk is full: free some space, it goes on by itself",
+    ] {
+        assert_eq!(explain(Some(reason), &Outlook::Elsewhere, &devices, NOW), [reason]);
+    }
+    assert!(explain(None, &Outlook::Elsewhere, &devices, NOW).is_empty());
+}
+
+#[test]
+fn without_devices_it_says_how_to_get_some() {
+    insta::assert_snapshot!("no_devices", said(round(), &[]));
+}
+
+#[test]
+fn each_state_of_a_device_has_its_words() {
+    let reasons = [
+        HoldReason::InUse,
+        HoldReason::OnBattery,
+        HoldReason::TooWarm,
+        HoldReason::Scheduled,
+        HoldReason::Paused,
+        HoldReason::Unknown,
+    ];
+    let mut one: Vec<Sight> = (1..).zip(reasons).map(|(n, reason)| held(n, reason)).collect();
+    one.push(sight(7, DeviceState::Held));
+    one.push(sight(8, DeviceState::Offline));
+    one.push(sight(9, DeviceState::Waiting));
+    one.push(Sight { quarantined: true, ..sight(10, DeviceState::Waiting) });
+    one.push(works_for(11, "urgent", true));
+    one.push(works_for(12, "usual", false));
+    one.push(Sight { fingerprint: fingerprint("aarch64+neon"), ..sight(13, DeviceState::Waiting) });
+    one.push(sight(14, DeviceState::Waiting));
+    one.push(sight(15, DeviceState::Waiting));
+    let round = || OpenSeats {
+        fingerprint: Some(fingerprint("x86_64+avx2")),
+        short_of_memory: [device(14), device(114)].into(),
+        failed_all: [device(15), device(115)].into(),
+        ..round()
+    };
+    insta::assert_snapshot!("one_of_each", said(round(), &one).replace(", ", ",\n"));
+    let more = one.iter().map(|sight| {
+        let number = u64::from(sight.device.as_uuid().as_bytes()[15]);
+        Sight { device: device(100 + number), ..sight.clone() }
+    });
+    let two: Vec<Sight> = one.iter().cloned().chain(more).collect();
+    insta::assert_snapshot!("two_of_each", said(round(), &two).replace(", ", ",\n"));
+}
+
+#[test]
+fn all_offline() {
+    let devices: Vec<Sight> = (1..=4).map(|n| sight(n, DeviceState::Offline)).collect();
+    let moved_at = Timestamp::from_millis(NOW.as_millis() - 3 * 3_600_000);
+    insta::assert_snapshot!("all_offline", said(OpenSeats { moved_at, ..round() }, &devices));
+}
+
+#[test]
+fn a_job_in_full_swing() {
+    let mut devices = vec![sight(1, DeviceState::Training), sight(2, DeviceState::Training)];
+    let round = OpenSeats { training: [device(1), device(2)].into(), open: 7, ..round() };
+    insta::assert_snapshot!("in_full_swing", said(round.clone(), &devices));
+    devices.extend((3..=6).map(|n| held(n, HoldReason::InUse)));
+    devices.push(held(7, HoldReason::OnBattery));
+    let moved_at = Timestamp::from_millis(NOW.as_millis() - 240_000);
+    insta::assert_snapshot!(
+        "in_full_swing_with_others",
+        said(OpenSeats { moved_at, ..round }, &devices)
+    );
+}
+
+#[test]
+fn only_other_fingerprints_are_there() {
+    let arm =
+        |n| Sight { fingerprint: fingerprint("aarch64+neon"), ..sight(n, DeviceState::Waiting) };
+    let round = OpenSeats { fingerprint: Some(fingerprint("x86_64+avx2")), ..round() };
+    insta::assert_snapshot!("only_other_fingerprints", said(round.clone(), &[arm(1), arm(2)]));
+    // Where one is free, the others are not what keeps the job.
+    let devices = [arm(1), sight(2, DeviceState::Waiting)];
+    insta::assert_snapshot!("one_of_them_free", said(round, &devices));
+}
+
+#[test]
+fn a_paused_job_says_so_first() {
+    let devices = [sight(1, DeviceState::Waiting)];
+    insta::assert_snapshot!("paused", said(OpenSeats { paused: true, ..round() }, &devices));
+}
+
+#[test]
+fn a_deadline_ahead() {
+    let closes_at = Some(Timestamp::from_millis(NOW.as_millis() + 600_000));
+    let round = OpenSeats { closes_at, ..round() };
+    insta::assert_snapshot!("deadline_ahead", said(round, &[sight(1, DeviceState::Waiting)]));
+}
+
+#[test]
+fn a_deadline_below_the_minimum_and_a_seat_that_fails() {
+    let round = OpenSeats {
+        closes_at: Some(Timestamp::from_millis(NOW.as_millis() - 300_000)),
+        overdue: true,
+        failure: Some((4, 2, "out of memory".to_owned())),
+        failed_all: [device(1)].into(),
+        ..round()
+    };
+    insta::assert_snapshot!("deadline_passed", said(round, &[sight(1, DeviceState::Waiting)]));
+}

@@ -1,0 +1,190 @@
+//! How large an update may be: a bound on its L2 norm, from the norms of the job's closed rounds
+//! alone, so that neither the order nor the time of arrival within a round can change it.
+//!
+//! Bounding the norm takes the strength from an update that was enlarged to outweigh the others
+//! (Sun et al. 2019, "Can You Really Backdoor Federated Learning?", §4); taking the bound from a
+//! quantile of the norms seen is the idea of Andrew et al. 2021, "Differentially Private Learning
+//! with Adaptive Clipping". It does nothing against a poisoned update of usual size, and a majority
+//! of bad updates moves the median itself.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::phase::Run;
+use super::seat::Seat;
+use super::{MachineSettings, Preparation, Receipt, Rejection};
+
+/// Times the median of the norms that were accepted, for a partition of the usual number of steps.
+const GENEROUS: f64 = 10.0;
+/// Before a round has closed: the root mean square of an update's changes. Initial weights are
+/// smaller than 1 but for embeddings, which start at about 1: who changes all of them by more did
+/// not train them.
+const FIRST: f64 = 1.0;
+/// The bound never falls below this root mean square, also where the updates before were all 0.
+const LEAST: f64 = 1e-3;
+/// Closed rounds whose norms are kept.
+const KEPT_ROUNDS: usize = 8;
+/// Norms kept of a round; of a larger one, as many order statistics at equal distances.
+const KEPT_NORMS: usize = 64;
+
+/// The norms accepted in the last closed rounds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Norms {
+    /// The oldest round first, each in ascending order.
+    rounds: VecDeque<Vec<f64>>,
+}
+
+impl Norms {
+    /// Takes in the norms of a round that closed, in ascending order; one without any says nothing.
+    fn close(&mut self, mut norms: Vec<f64>) {
+        if norms.is_empty() {
+            return;
+        }
+        if norms.len() > KEPT_NORMS {
+            let last = norms.len() - 1;
+            norms = (0..KEPT_NORMS).map(|kept| norms[kept * last / (KEPT_NORMS - 1)]).collect();
+        }
+        self.rounds.push_back(norms);
+        while self.rounds.len() > KEPT_ROUNDS {
+            self.rounds.pop_front();
+        }
+    }
+
+    /// The lower median; none before a round has closed.
+    fn median(&self) -> Option<f64> {
+        let mut norms: Vec<f64> = self.rounds.iter().flatten().copied().collect();
+        norms.sort_unstable_by(f64::total_cmp);
+        lower_median(&norms).copied()
+    }
+
+    /// The largest norm for a model of `parameters`; `share` is the partition's steps over the
+    /// usual ones: who trains longer may go further, who trains less may be as far as the usual.
+    fn bound(&self, parameters: u64, share: f64) -> f64 {
+        let root = (parameters as f64).sqrt();
+        match self.median() {
+            None => FIRST * root,
+            Some(median) => (GENEROUS * median * share.max(1.0)).max(LEAST * root),
+        }
+    }
+}
+
+impl Run {
+    /// Whether the update may take the seat: its fingerprint and its norm.
+    ///
+    /// # Errors
+    /// [`Rejection::Fingerprint`] and [`Rejection::Norm`].
+    pub(super) fn admit(
+        &self,
+        settings: &MachineSettings,
+        seat: usize,
+        receipt: &Receipt,
+    ) -> Result<(), Rejection> {
+        self.binding.check(&receipt.fingerprint)?;
+        let bound = self.norm_bound(settings, &self.round.seats[seat]);
+        // What is no number is not within it either.
+        if receipt.norm <= bound {
+            return Ok(());
+        }
+        Err(Rejection::Norm { norm: receipt.norm, bound })
+    }
+
+    fn norm_bound(&self, settings: &MachineSettings, seat: &Seat) -> f64 {
+        match settings.spec.strategy.maximum_norm {
+            Some(0.0) => f64::MAX,
+            Some(bound) => bound,
+            None => {
+                let steps = settings.spec.plan().steps(seat.rows) as f64;
+                let usual = usual_steps(settings, &self.preparation);
+                self.norms.bound(self.parameters, steps / usual)
+            }
+        }
+    }
+
+    /// To be called when the round's model is made and measured.
+    pub(super) fn close_norms(&mut self) {
+        let reports = self.round.seats.iter().filter_map(Seat::report);
+        let mut norms: Vec<f64> = reports.map(|report| report.norm).collect();
+        norms.sort_unstable_by(f64::total_cmp);
+        if let Some(last) = self.history.last_mut() {
+            last.median_norm = lower_median(&norms).copied();
+            last.largest_norm = norms.last().copied();
+        }
+        self.norms.close(norms);
+    }
+}
+
+/// The lower median of the steps that the partitions take; at least 1.
+fn usual_steps(settings: &MachineSettings, preparation: &Preparation) -> f64 {
+    let plan = settings.spec.plan();
+    let rows = preparation.partitions.iter().map(|partition| partition.rows);
+    let mut steps: Vec<u64> = rows.filter(|rows| *rows > 0).map(|rows| plan.steps(rows)).collect();
+    steps.sort_unstable();
+    lower_median(&steps).copied().unwrap_or(1).max(1) as f64
+}
+
+fn lower_median<T>(ascending: &[T]) -> Option<&T> {
+    ascending.get(ascending.len().saturating_sub(1) / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_first_round_has_the_absolute_bound_and_later_ones_the_median() {
+        let mut norms = Norms::default();
+        assert_eq!(norms.bound(100, 1.0).to_bits(), 10.0_f64.to_bits());
+        norms.close(vec![1.0, 2.0, 3.0]);
+        assert_eq!(norms.bound(100, 1.0).to_bits(), 20.0_f64.to_bits());
+        // A long partition may go further, a short one as far as the usual.
+        assert_eq!(norms.bound(100, 3.0).to_bits(), 60.0_f64.to_bits());
+        assert_eq!(norms.bound(100, 0.1).to_bits(), 20.0_f64.to_bits());
+        norms.close(Vec::new());
+        assert_eq!(norms.bound(100, 1.0).to_bits(), 20.0_f64.to_bits());
+    }
+
+    #[test]
+    fn updates_of_zeros_leave_room_for_some_change() {
+        let mut norms = Norms::default();
+        norms.close(vec![0.0; 5]);
+        assert!((norms.bound(10_000, 1.0) - 0.1).abs() < 1e-12);
+    }
+
+    proptest! {
+        #[test]
+        fn little_is_kept_and_the_median_stays_in_place(
+            rounds in proptest::collection::vec(proptest::collection::vec(1.0_f64..100.0, 1..200), 1..12),
+        ) {
+            let mut norms = Norms::default();
+            for mut round in rounds.clone() {
+                round.sort_unstable_by(f64::total_cmp);
+                norms.close(round);
+            }
+            prop_assert!(norms.rounds.len() <= KEPT_ROUNDS);
+            prop_assert!(norms.rounds.iter().all(|round| round.len() <= KEPT_NORMS));
+            let kept: Vec<f64> = rounds.into_iter().rev().take(KEPT_ROUNDS).flatten().collect();
+            let median = norms.median().expect("there are norms");
+            prop_assert!(kept.contains(&median));
+        }
+
+        /// A minority of any size and at any scale leaves the bound where honest norms put it.
+        #[test]
+        fn a_minority_can_not_raise_the_bound(
+            honest in proptest::collection::vec(1.0_f64..2.0, 5..60),
+            minority in 0.0_f64..0.49,
+            scale in 1.0_f64..1e6,
+        ) {
+            let bad = (honest.len() as f64 * minority / (1.0 - minority)).floor();
+            let mut round = honest.clone();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 60")]
+            round.extend((0..bad as usize).map(|_| 2.0 * scale));
+            round.sort_unstable_by(f64::total_cmp);
+            let mut norms = Norms::default();
+            norms.close(round);
+            prop_assert!(norms.bound(4, 1.0) <= GENEROUS * 2.0);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `constellation join-code …`.
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use protocol::join::{CreatedJoinCode, JoinCodeRequest, JoinCodeState, JoinCodeView};
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
+
+use super::access::AccessArguments;
+use crate::output;
+use crate::settings::Settings;
+
+#[derive(Debug, Args)]
+pub struct JoinCodeArguments {
+    #[command(flatten)]
+    access: AccessArguments,
+    #[command(subcommand)]
+    command: JoinCodeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum JoinCodeCommand {
+    /// Make a join code; this is the only time that it is shown
+    Create {
+        /// What it is for
+        #[arg(long, default_value = "")]
+        name: String,
+        /// How many devices it enrols
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        uses: u32,
+        /// How long it counts: a number with s, m, h, d or w
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = seconds)]
+        expires: u64,
+        /// Don't draw the QR code
+        #[arg(long)]
+        no_qr: bool,
+    },
+    /// List join codes, without what is secret in them
+    List,
+    /// Make a join code worthless from now on; devices that it enrolled stay
+    Revoke {
+        /// As `join-code list` shows it
+        id: String,
+    },
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let expected = || format!("expected a time such as 30m, 12h or 7d, not '{text}'");
+    let unit = text.chars().last().ok_or_else(expected)?;
+    let each: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        'w' => 7 * 86_400,
+        _ => return Err(expected()),
+    };
+    let number: u64 = text[..text.len() - 1].trim().parse().map_err(|_| expected())?;
+    number.checked_mul(each).filter(|seconds| *seconds > 0).ok_or_else(expected)
+}
+
+pub async fn run(arguments: JoinCodeArguments, settings: Settings) -> anyhow::Result<()> {
+    let json = arguments.access.json;
+    let client = arguments.access.client(settings)?;
+    match arguments.command {
+        JoinCodeCommand::Create { name, uses, expires, no_qr } => {
+            let request = JoinCodeRequest { name, uses: Some(uses), expires_in: Some(expires) };
+            let created: CreatedJoinCode = client.post("/join-codes", &request).await?;
+            if json {
+                return Ok(output::json(&created)?);
+            }
+            if !no_qr {
+                output::line(qr(&created.link)?)?;
+            }
+            output::line(&created.link)?;
+            output::line(format_args!("or typed: {}", created.code))?;
+            let devices = if created.maximum_uses == 1 { "device" } else { "devices" };
+            output::note(format_args!(
+                "for {} {devices} until {}; on each: constellation worker --join CODE",
+                created.maximum_uses, created.expires_at
+            ));
+        }
+        JoinCodeCommand::List => {
+            let codes: Vec<JoinCodeView> = client.get("/join-codes").await?;
+            if json {
+                return Ok(output::json(&codes)?);
+            }
+            let rows: Vec<[String; 6]> = codes.iter().map(row).collect();
+            output::table(["ID", "NAME", "STATE", "USES", "EXPIRES", "CREATED"], &rows)?;
+        }
+        JoinCodeCommand::Revoke { id } => {
+            client.delete(&format!("/join-codes/{}", crate::client::escaped(&id))).await?;
+            if json {
+                output::json(&serde_json::json!({ "id": id, "revoked": true }))?;
+            } else {
+                output::line(format_args!("join code {id} is worthless now"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The text as a QR code of half blocks, dark on light as cameras want it.
+fn qr(text: &str) -> anyhow::Result<String> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::L)
+        .context("the link is too long for a QR code; give --no-qr")?;
+    // Terminals are dark mostly: the light of the code is what is drawn.
+    let mut image = code.render::<Dense1x2>();
+    Ok(image.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
+}
+
+fn row(code: &JoinCodeView) -> [String; 6] {
+    let state = match code.state {
+        JoinCodeState::Open => "open".to_owned(),
+        JoinCodeState::UsedUp => "used up".to_owned(),
+        JoinCodeState::Expired => "expired".to_owned(),
+        JoinCodeState::Revoked => "revoked".to_owned(),
+        JoinCodeState::Closed => format!("closed: {} tries that nobody finished", code.tries),
+    };
+    [
+        code.id.clone(),
+        code.name.clone(),
+        state,
+        format!("{} of {}", code.uses, code.maximum_uses),
+        code.expires_at.to_string(),
+        code.created_at.to_string(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(seconds("7d"), Ok(604_800));
+        assert_eq!(seconds("90m"), Ok(5400));
+        for wrong in ["", "7", "d", "0d", "-1d", "7y", "7 é", "99999999999999999999w"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// Read back by looking at the corners: each has a finder pattern, and the quiet zone is light.
+    #[test]
+    fn a_link_of_any_length_has_a_qr_code() {
+        let longest = format!("{}{}", protocol::join::LINK_PREFIX, "A".repeat(1600));
+        for link in [format!("{}AQ", protocol::join::LINK_PREFIX), longest] {
+            let image = qr(&link).unwrap();
+            let lines: Vec<&str> = image.lines().collect();
+            assert!(lines.len() > 12 && lines.iter().all(|line| !line.is_empty()));
+            assert!(lines[0].chars().all(|c| c == '█'), "{image}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The addresses by which other machines may reach this one.
+
+use std::net::IpAddr;
+
+/// This machine's addresses but loopback, the most widely usable first: IPv4 before IPv6, and those
+/// that count on one link alone last. Empty where the system doesn't say.
+pub fn own() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let addresses = interfaces.into_iter().map(|interface| interface.ip());
+    sorted(addresses.collect())
+}
+
+fn sorted(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    // An IPv6 address of one link can't be used without naming the link.
+    addresses.retain(|address| match address {
+        IpAddr::V4(_) => !address.is_loopback(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+    });
+    addresses.sort_by_key(|address| {
+        let is_link_local = match address {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(_) => false,
+        };
+        (is_link_local, address.is_ipv6(), *address)
+    });
+    addresses.dedup();
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_left_out_and_the_usable_come_first() {
+        let all = ["fe80::1", "169.254.1.1", "::1", "2001:db8::1", "127.0.0.1", "192.0.2.7"];
+        let all = all.iter().map(|text| text.parse().unwrap()).collect();
+        let expected = ["192.0.2.7", "2001:db8::1", "169.254.1.1"];
+        let expected: Vec<IpAddr> = expected.iter().map(|text| text.parse().unwrap()).collect();
+        assert_eq!(sorted(all), expected);
+    }
+
+    #[test]
+    fn asking_the_system_gives_no_loopback() {
+        assert!(own().iter().all(|address| !address.is_loopback()));
+    }
+}

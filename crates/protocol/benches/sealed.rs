@@ -1,0 +1,41 @@
+//! How fast files are sealed and opened, beside BLAKE3, which reads every cached blob anyway.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use protocol::BlobHash;
+use protocol::sealed::{Sealer, SealingKey, open, seal};
+
+const BYTES: usize = 64 << 20;
+/// Bytes between two writes to the file, as the trainer writes.
+const PIECE: usize = 1 << 20;
+
+fn benchmark(criterion: &mut Criterion) {
+    let key = SealingKey::from_bytes([7; 32]);
+    let plain: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+    let sealed = seal(&key, &plain, [1; 32]).expect("a cipher");
+    let mut group = criterion.benchmark_group("sealed_64MiB");
+    group.sample_size(10).throughput(Throughput::BytesDecimal(BYTES as u64));
+    group.bench_function("seal", |bencher| {
+        let mut out = Vec::new();
+        bencher.iter(|| {
+            let mut sealer = Sealer::begin(&key, [1; 32], &mut out);
+            for piece in plain.chunks(PIECE) {
+                sealer.push(black_box(piece), &mut out).expect("a cipher");
+                black_box(&mut out).clear();
+            }
+            sealer.finish(&mut out).expect("a cipher");
+        });
+    });
+    group.bench_function("open", |bencher| {
+        let copy = || sealed.clone();
+        bencher.iter_batched(copy, |sealed| black_box(open(&key, sealed)), BatchSize::PerIteration);
+    });
+    group.bench_function("blake3", |bencher| {
+        bencher.iter(|| black_box(BlobHash::of(black_box(&plain))));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, benchmark);
+criterion_main!(benches);
