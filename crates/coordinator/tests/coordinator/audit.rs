@@ -13,7 +13,9 @@ impl Client {
         let entries = self.get("/audit?limit=1000").await;
         let entries: Vec<Entry> = serde_json::from_value(entries).unwrap();
         let mut chain = Chain::default();
-        entries.iter().for_each(|entry| chain.follow(entry).unwrap());
+        for entry in &entries {
+            chain.follow(entry).unwrap();
+        }
         let head = self.get("/audit/head").await;
         assert_eq!(head, json!({ "number": chain.number, "hash": chain.head }));
         entries
@@ -61,9 +63,10 @@ async fn every_change_says_who_what_and_from_where() {
         "/datasets?name=ours&filename=ours.jsonl",
         &coordinator.admin,
     );
-    let rows: String = (0..40)
+    let rows: Vec<String> = (0..40)
         .map(|n| format!("{{\"text\": \"row {n}\", \"label\": \"{}\"}}\n", ["a", "b"][n % 2]))
         .collect();
+    let rows = rows.concat();
     assert_eq!(request.body(rows).send().await.unwrap().status(), StatusCode::CREATED);
     let entries = coordinator.audit().await;
     insta::assert_snapshot!(entries.iter().map(words).collect::<Vec<_>>().join("\n"));
