@@ -10,15 +10,23 @@ use crate::support::{Client, Coordinator, tiny_job};
 impl Client {
     /// The whole log, whose chain holds.
     pub(crate) async fn audit(&self) -> Vec<Entry> {
-        let entries = self.get("/audit?limit=1000").await;
-        let entries: Vec<Entry> = serde_json::from_value(entries).unwrap();
-        let mut chain = Chain::default();
-        for entry in &entries {
-            chain.follow(entry).unwrap();
+        let mut before = self.get("/audit/head").await;
+        loop {
+            let entries = self.get("/audit?limit=1000").await;
+            let head = self.get("/audit/head").await;
+            if head != before {
+                // The coordinator wrote something down by itself in between.
+                before = head;
+                continue;
+            }
+            let entries: Vec<Entry> = serde_json::from_value(entries).unwrap();
+            let mut chain = Chain::default();
+            for entry in &entries {
+                chain.follow(entry).unwrap();
+            }
+            assert_eq!(head, json!({ "number": chain.number, "hash": chain.head }));
+            return entries;
         }
-        let head = self.get("/audit/head").await;
-        assert_eq!(head, json!({ "number": chain.number, "hash": chain.head }));
-        entries
     }
 
     /// What was written down after entry `number`, in words.
