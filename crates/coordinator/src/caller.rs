@@ -71,6 +71,7 @@ impl Caller {
     }
 
     /// What the audit log says of what this caller did.
+    #[expect(clippy::needless_pass_by_value, reason = "callers name the id as they have it")]
     pub(crate) fn record(
         &self,
         at: Timestamp,

@@ -374,10 +374,10 @@ async fn write_down_start(
     written.map_err(|refusal| {
         driver.stop();
         let folder = folder.to_owned();
-        match refusal {
-            Refusal::Store(StoreError::Full) => StartError::DiskFull { folder },
-            refusal => StartError::Database { folder, reason: refusal.to_string() },
+        if refusal == Refusal::Store(StoreError::Full) {
+            return StartError::DiskFull { folder };
         }
+        StartError::Database { folder, reason: refusal.to_string() }
     })
 }
 

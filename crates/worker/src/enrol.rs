@@ -295,14 +295,14 @@ mod tests {
         Tried { outcome, bodies, offline: offline.into_inner().unwrap(), pin: server.pin }
     }
 
-    fn link() -> Option<Join> {
-        Some(Join::Link(Box::new(code())))
+    fn link() -> Join {
+        Join::Link(Box::new(code()))
     }
 
     #[tokio::test]
     async fn a_registration_is_signed_for_this_coordinator_and_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let tried = enrol(folder.path(), link(), vec![challenge(), registered()]).await;
+        let tried = enrol(folder.path(), Some(link()), vec![challenge(), registered()]).await;
         assert_eq!(tried.outcome.unwrap().device.to_string(), DEVICE);
         let said: DeviceRegistration = serde_json::from_value(tried.bodies[0].clone()).unwrap();
         let hardware = &said.hardware_id;
@@ -311,7 +311,7 @@ mod tests {
             .verify(&message, &said.signature.0)
             .unwrap();
         // The next start asks nobody, also without the code.
-        for join in [link(), None] {
+        for join in [Some(link()), None] {
             let again = enrol(folder.path(), join, vec![]).await;
             let cluster = again.outcome.unwrap().cluster;
             assert_eq!((cluster.pin, cluster.name.as_str()), (tried.pin, "lab"));
@@ -324,7 +324,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let before = DeviceKey::of(folder.path()).unwrap().public();
         let steps = vec![challenge(), refusal(409, "copied-key"), challenge(), registered()];
-        let tried = enrol(folder.path(), link(), steps).await;
+        let tried = enrol(folder.path(), Some(link()), steps).await;
         tried.outcome.unwrap();
         assert_eq!(tried.bodies[0]["public_key"], json!(before));
         assert_ne!(tried.bodies[1]["public_key"], json!(before));
@@ -336,7 +336,7 @@ mod tests {
     async fn a_folder_of_another_machine_becomes_a_device_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let steps = || vec![challenge(), registered()];
-        enrol(folder.path(), link(), steps()).await.outcome.unwrap();
+        enrol(folder.path(), Some(link()), steps()).await.outcome.unwrap();
         let key = DeviceKey::of(folder.path()).unwrap().public();
         let file = folder.path().join("identity.json");
         let mut kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
@@ -344,7 +344,7 @@ mod tests {
         std::fs::write(&file, kept.to_string()).unwrap();
         let tried = enrol(folder.path(), None, vec![]).await;
         assert!(matches!(tried.outcome, Err(WorkerError::Copied { .. })));
-        let tried = enrol(folder.path(), link(), steps()).await;
+        let tried = enrol(folder.path(), Some(link()), steps()).await;
         tried.outcome.unwrap();
         assert_eq!(tried.bodies[0]["copy_of"], DEVICE);
         assert_ne!(tried.bodies[0]["public_key"], json!(key));
@@ -354,7 +354,7 @@ mod tests {
     async fn a_machine_whose_old_worker_was_just_heard_of_is_asked_again() {
         let folder = tempfile::tempdir().unwrap();
         let steps = vec![challenge(), refusal(409, "device-at-work"), challenge(), registered()];
-        let tried = enrol(folder.path(), link(), steps).await;
+        let tried = enrol(folder.path(), Some(link()), steps).await;
         tried.outcome.unwrap();
         assert_eq!((tried.bodies.len(), tried.offline), (2, 1));
     }
@@ -363,7 +363,7 @@ mod tests {
     async fn a_code_that_does_not_count_ends_the_worker_with_its_reason() {
         let folder = tempfile::tempdir().unwrap();
         let steps = vec![challenge(), refusal(403, "join-code-not-open")];
-        let tried = enrol(folder.path(), link(), steps).await;
+        let tried = enrol(folder.path(), Some(link()), steps).await;
         assert!(
             matches!(tried.outcome, Err(WorkerError::Refused(problem)) if problem.status == 403)
         );
@@ -375,7 +375,7 @@ mod tests {
     async fn a_link_of_another_cluster_moves_the_device() {
         let folder = tempfile::tempdir().unwrap();
         let steps = || vec![challenge(), registered()];
-        enrol(folder.path(), link(), steps()).await.outcome.unwrap();
+        enrol(folder.path(), Some(link()), steps()).await.outcome.unwrap();
         let other = JoinCode { cluster_id: Uuid::from_u128(2), ..code() };
         let join = Some(Join::Link(Box::new(other)));
         let tried = enrol(folder.path(), join, steps()).await;

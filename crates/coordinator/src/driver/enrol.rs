@@ -181,7 +181,7 @@ mod tests {
     fn a_known_machine_with_a_new_key_is_that_device_once_it_is_silent() {
         let (devices, id) = devices();
         let wiped = said(2, "one", 0);
-        let error = who(&devices, &wiped, NOW.after(Duration::from_secs(60))).unwrap_err();
+        let error = who(&devices, &wiped, NOW.after(Duration::from_mins(1))).unwrap_err();
         assert!(matches!(error, Refusal::AtWork { seconds: 31, .. }), "{error}");
         let found = who(&devices, &wiped, NOW.after(Duration::from_secs(91))).unwrap();
         assert!(matches!(found, Who::Rekeyed(row) if row.id == id));

@@ -202,7 +202,10 @@ impl Driver {
 fn check(row: &JoinCodeRow, now: Timestamp) -> Result<(), Refusal> {
     match row.state(now) {
         JoinCodeState::Open => Ok(()),
-        state => Err(Refusal::JoinCode(state)),
+        state @ (JoinCodeState::UsedUp
+        | JoinCodeState::Expired
+        | JoinCodeState::Revoked
+        | JoinCodeState::Closed) => Err(Refusal::JoinCode(state)),
     }
 }
 

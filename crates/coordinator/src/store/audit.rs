@@ -48,7 +48,7 @@ pub(super) fn append(
     for record in records {
         let entry = chain.append(record.clone());
         let detail = serde_json::to_string(&record.detail)
-            .map_err(|error| unreadable(entry.number, error.to_string()))?;
+            .map_err(|error| unreadable(entry.number, error))?;
         transaction
             .prepare_cached(
                 "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -111,7 +111,7 @@ fn stored(row: &Row<'_>) -> Result<Stored, rusqlite::Error> {
 
 fn entry(row: Stored) -> Result<Entry, StoreError> {
     let role = row.role.map(|word| word.parse::<Role>());
-    let role = role.transpose().map_err(|error| unreadable(row.number, error.to_string()))?;
+    let role = role.transpose().map_err(|error| unreadable(row.number, error))?;
     Ok(Entry {
         number: row.number,
         record: Record {
@@ -128,7 +128,7 @@ fn entry(row: Stored) -> Result<Entry, StoreError> {
     })
 }
 
-fn unreadable(number: u64, reason: String) -> StoreError {
+fn unreadable(number: u64, reason: impl std::fmt::Display) -> StoreError {
     StoreError::Unreadable { what: "audit entry", reason: format!("number {number}: {reason}") }
 }
 
@@ -161,7 +161,8 @@ mod tests {
 
     fn follow(path: &Path) -> Result<Chain, Break> {
         let mut chain = Chain::default();
-        let entries = Reader::new(path).audit(0, MOST_ENTRIES).unwrap();
+        let entries = Reader::new(path).audit(0, MOST_ENTRIES);
+        let entries = entries.unwrap_or_else(|error| panic!("the log can't be read: {error}"));
         entries.iter().try_for_each(|entry| chain.follow(entry))?;
         Ok(chain)
     }
@@ -227,7 +228,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         let mut store = Store::open(&path).unwrap();
-        ["Ana", "Bob"].iter().for_each(|who| log(&mut store, who));
+        for who in ["Ana", "Bob"] {
+            log(&mut store, who);
+        }
         let connection = Connection::open(&path).unwrap();
         let drop_triggers = "DROP TRIGGER audit_is_not_changed; DROP TRIGGER audit_is_not_cut";
         connection.execute_batch(drop_triggers).unwrap();

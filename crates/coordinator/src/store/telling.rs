@@ -91,7 +91,7 @@ pub(super) fn write(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<
     for entry in entries {
         match entry {
             Entry::Notice(id, row) => {
-                put(transaction, "notices", "notice", &id.to_string(), row.as_ref())?
+                put(transaction, "notices", "notice", &id.to_string(), row.as_ref())?;
             }
             Entry::Webhook(id, row) => {
                 put(transaction, "webhooks", "webhook", &id.to_string(), row.as_ref())?;

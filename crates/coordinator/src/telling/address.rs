@@ -99,7 +99,7 @@ fn is_forbidden(ip: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address within one of NAT64 (RFC 6052, 64:ff9b::/96).
+/// The IPv4 address within one of NAT64 (RFC 6052, `64:ff9b::/96`).
 fn translated(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match ip.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {

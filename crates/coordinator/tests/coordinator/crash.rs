@@ -271,7 +271,8 @@ impl Cluster {
             let head = client.request(Method::HEAD, &path, &device.token).send().await.unwrap();
             // Unless the report that was under way took the seat, and its round is over since.
             let over = head.status() == StatusCode::GONE;
-            let complete = head.headers().get("upload-complete").map(|value| value.as_bytes());
+            let complete =
+                head.headers().get("upload-complete").map(reqwest::header::HeaderValue::as_bytes);
             assert!(over || complete == Some(b"?1".as_slice()), "{head:?}");
         }
         // Unless the report that was under way is what took it.

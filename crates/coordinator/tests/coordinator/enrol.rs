@@ -208,9 +208,9 @@ async fn a_key_must_be_the_device_s_own() {
         ("session", json!({ "id": "", "after": [] }), "invalid-device"),
     ];
     for (field, value, expected) in changes {
-        let mut changed = good.clone();
-        changed[field] = value;
-        let (status, body) = send(&changed).await;
+        let mut forged = good.clone();
+        forged[field] = value;
+        let (status, body) = send(&forged).await;
         assert!(status.is_client_error(), "{field}: {body}");
         assert_eq!(body["type"], expected, "{field}");
     }

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::{
+    Config, FailurePersistence, FileFailurePersistence, TestCaseError, TestRunner,
+};
 use protocol::BlobHash;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -54,7 +56,9 @@ fn act() -> impl Strategy<Value = Act> {
 #[test]
 fn what_nothing_refers_to_goes_and_nothing_else() {
     let cases = std::env::var("PROPTEST_CASES").map_or(8, |cases| cases.parse().unwrap());
-    let mut runner = TestRunner::new(Config { cases, ..Config::default() });
+    let regressions = FileFailurePersistence::Direct("tests/coordinator/garbage.regressions");
+    let failure_persistence = Some(Box::new(regressions) as Box<dyn FailurePersistence>);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence, ..Config::default() });
     let acts = prop::collection::vec(act(), 4..16);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runner.run(&acts, |acts| runtime.block_on(check(&acts))).unwrap();

@@ -84,7 +84,7 @@ impl Machine {
             Event::Returned { lease, device, reason, detail } => {
                 self.returned(now, lease, device, reason, detail)
             }
-            Event::Refused { lease, device, reason } => self.refused(now, lease, device, reason),
+            Event::Refused { lease, device, reason } => self.refused(now, lease, device, &reason),
             Event::Updated { lease, device, receipt } => self.updated(now, lease, device, receipt),
             Event::DeviceGone { device } => Ok(self.device_gone(device)),
             Event::Aggregated { round, model } => self.aggregated(round, model),

@@ -20,18 +20,18 @@ impl Machine {
         now: Timestamp,
         lease: LeaseId,
         device: DeviceId,
-        reason: String,
+        reason: &str,
     ) -> Result<Vec<Effect>, Rejection> {
         let before = self.phase.run().map_or(0, |run| run.failures().count());
         let mut effects =
-            self.returned(now, lease, device, ReturnReason::Failed, Some(reason.clone()))?;
+            self.returned(now, lease, device, ReturnReason::Failed, Some(reason.to_owned()))?;
         if let Some(run) = self.phase.run_mut()
             && run.failures().count() > before
         {
             run.mark_refused(lease);
         }
         let verdict = match &self.phase {
-            Phase::Running(run) => run.refusals_verdict(&reason),
+            Phase::Running(run) => run.refusals_verdict(reason),
             Phase::Pending | Phase::Preparing | Phase::Finished { .. } => None,
         };
         if let Some(reason) = verdict {

@@ -17,10 +17,9 @@ fn refused(lease_number: u64, device_number: u64) -> Event {
 /// The bound that an impossible norm is refused with.
 fn bound(machine: &mut Machine, lease_number: u64, device_number: u64) -> f64 {
     let event = update_of_norm(lease_number, device_number, "huge", f64::MAX);
-    match machine.handle(at(1), event).unwrap_err() {
-        Rejection::Norm { bound, .. } => bound,
-        other => panic!("{other}"),
-    }
+    let rejection = machine.handle(at(1), event).unwrap_err();
+    let Rejection::Norm { bound, .. } = rejection else { panic!("{rejection}") };
+    bound
 }
 
 #[test]

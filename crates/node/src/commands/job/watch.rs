@@ -23,7 +23,9 @@ pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result
         if news.job.stalled && !stalled {
             bar.suspend(|| {
                 output::note("the job does not move:");
-                super::told(&news.job).into_iter().for_each(|it| output::note(format!("  {it}")));
+                for sentence in super::told(&news.job) {
+                    output::note(format_args!("  {sentence}"));
+                }
             });
         }
         stalled = news.job.stalled;
