@@ -118,8 +118,7 @@ impl Driver {
     fn create_link(&mut self, role: Role, name: String) -> SignInLink {
         let now = clock::now();
         self.state.links.retain(|_, link| now < link.expires_at);
-        let secret: [u8; 16] = rand::random();
-        let code = secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let code = format!("{:032x}", rand::random::<u128>());
         let expires_at = now.after(LINK_LASTS);
         let hash = *blake3::hash(code.as_bytes()).as_bytes();
         self.state.links.insert(hash, Link { role, name, expires_at });

@@ -55,7 +55,7 @@ impl Bucket {
         Ok(())
     }
 
-    fn left(&self, now: Timestamp, burst: u32, refill: Duration) -> Result<(), Duration> {
+    fn left(self, now: Timestamp, burst: u32, refill: Duration) -> Result<(), Duration> {
         let spent = self.full_at.since(now) + refill;
         match spent.checked_sub(refill * burst) {
             None | Some(Duration::ZERO) => Ok(()),
@@ -82,12 +82,11 @@ impl Failures {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let too_many =
             peer.and_then(|peer| table.bucket(network(peer), now).take(now, BURST, REFILL).err());
-        let write = match table.written.take(now, WRITTEN_BURST, WRITTEN_REFILL) {
-            Ok(()) => Some(std::mem::take(&mut table.unwritten)),
-            Err(_) => {
-                table.unwritten += 1;
-                None
-            }
+        let write = if table.written.take(now, WRITTEN_BURST, WRITTEN_REFILL).is_ok() {
+            Some(std::mem::take(&mut table.unwritten))
+        } else {
+            table.unwritten += 1;
+            None
         };
         Failed { too_many, write }
     }
@@ -128,37 +127,37 @@ mod tests {
         Timestamp::from_millis(1_000_000).after(Duration::from_secs(seconds))
     }
 
-    fn peer(n: u32) -> Option<IpAddr> {
-        Some(IpAddr::from(n.to_be_bytes()))
+    fn peer(n: u32) -> IpAddr {
+        IpAddr::from(n.to_be_bytes())
     }
 
     #[test]
     fn who_fails_too_often_waits_and_nobody_else_does() {
         let failures = Failures::default();
         for _ in 0..BURST {
-            assert_eq!(failures.held_up(peer(1), at(0)), None);
-            assert_eq!(failures.failed(peer(1), at(0)).too_many, None);
+            assert_eq!(failures.held_up(Some(peer(1)), at(0)), None);
+            assert_eq!(failures.failed(Some(peer(1)), at(0)).too_many, None);
         }
-        assert_eq!(failures.held_up(peer(1), at(0)), Some(REFILL));
-        assert_eq!(failures.failed(peer(1), at(0)).too_many, Some(REFILL));
-        assert_eq!(failures.held_up(peer(2), at(0)), None);
+        assert_eq!(failures.held_up(Some(peer(1)), at(0)), Some(REFILL));
+        assert_eq!(failures.failed(Some(peer(1)), at(0)).too_many, Some(REFILL));
+        assert_eq!(failures.held_up(Some(peer(2)), at(0)), None);
         assert_eq!(failures.held_up(None, at(0)), None);
         // One more a refill later, and no more than that.
-        assert_eq!(failures.failed(peer(1), at(1)).too_many, None);
-        assert_eq!(failures.failed(peer(1), at(1)).too_many, Some(REFILL));
+        assert_eq!(failures.failed(Some(peer(1)), at(1)).too_many, None);
+        assert_eq!(failures.failed(Some(peer(1)), at(1)).too_many, Some(REFILL));
     }
 
     #[test]
     fn the_table_is_bounded_and_the_rest_share_a_bucket() {
         let failures = Failures::default();
         for n in 0..100_000 {
-            failures.failed(peer(n), at(0));
+            failures.failed(Some(peer(n)), at(0));
         }
         assert_eq!(failures.0.lock().unwrap().peers.len(), MOST_PEERS);
-        assert!(failures.held_up(peer(99_999), at(0)).is_some());
-        assert!(failures.held_up(peer(0), at(0)).is_none());
+        assert!(failures.held_up(Some(peer(99_999)), at(0)).is_some());
+        assert!(failures.held_up(Some(peer(0)), at(0)).is_none());
         // Those that are full again make room.
-        assert_eq!(failures.failed(peer(99_999), at(100_000)).too_many, None);
+        assert_eq!(failures.failed(Some(peer(99_999)), at(100_000)).too_many, None);
         assert_eq!(failures.0.lock().unwrap().peers.len(), 1);
     }
 
@@ -176,10 +175,10 @@ mod tests {
     fn what_is_not_written_down_is_counted() {
         let failures = Failures::default();
         let written =
-            (0..1000).filter(|n| failures.failed(peer(*n), at(0)).write.is_some()).count();
+            (0..1000).filter(|n| failures.failed(Some(peer(*n)), at(0)).write.is_some()).count();
         assert_eq!(written, 60);
-        assert_eq!(failures.failed(peer(1), at(60)).write, Some(940));
-        assert_eq!(failures.failed(peer(1), at(120)).write, Some(0));
+        assert_eq!(failures.failed(Some(peer(1)), at(60)).write, Some(940));
+        assert_eq!(failures.failed(Some(peer(1)), at(120)).write, Some(0));
     }
 
     proptest! {
@@ -191,7 +190,7 @@ mod tests {
             let (mut now, mut taken) = (at(0), 0_u64);
             for pause in pauses {
                 now = now.after(Duration::from_millis(pause));
-                taken += u64::from(failures.failed(peer(1), now).too_many.is_none());
+                taken += u64::from(failures.failed(Some(peer(1)), now).too_many.is_none());
                 prop_assert!(taken <= u64::from(BURST) + now.since(at(0)).as_secs());
             }
         }

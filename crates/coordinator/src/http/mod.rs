@@ -164,14 +164,14 @@ pub(crate) fn router(shared: Shared) -> Router {
     let (routes, mut api) = routes.split_for_parts();
     describe_access(&mut api, &shared.cookie);
     let authenticate = middleware::from_fn_with_state(shared.clone(), auth::authenticate);
-    let router = routes
+    let served = routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
         .route_layer(authenticate)
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(middleware::from_fn_with_state(shared.clone(), only_problems))
         .layer(middleware::from_fn(auth::check_protocol));
-    headers::layer(router, &shared.origins).with_state(shared)
+    headers::layer(served, &shared.origins).with_state(shared)
 }
 
 /// Says in the document how a token and a session are shown, and of each operation who may ask. Nothing

@@ -16,10 +16,16 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) problem: Problem,
+    hint: Option<Hint>,
+}
+
+/// What a header says beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hint {
     /// For uploads: bytes that are stored.
-    offset: Option<u64>,
+    Offset(u64),
     /// Seconds after which it may go better.
-    retry_after: Option<u64>,
+    RetryAfter(u64),
 }
 
 /// What handlers give.
@@ -33,7 +39,7 @@ impl Failure {
         detail: impl Into<String>,
     ) -> Self {
         let problem = Problem::new(status.as_u16(), kind, title, detail);
-        Self { problem, offset: None, retry_after: None }
+        Self { problem, hint: None }
     }
 
     pub(crate) fn at(mut self, field: &str) -> Self {
@@ -69,7 +75,7 @@ impl Failure {
                       program there shows an old one";
         let status = StatusCode::TOO_MANY_REQUESTS;
         let failure = Self::new(status, "too-many-failures", "Too many failures", detail);
-        Self { retry_after: Some(seconds), ..failure }
+        Self { hint: Some(Hint::RetryAfter(seconds)), ..failure }
     }
 
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
@@ -88,7 +94,7 @@ impl Failure {
     }
 
     fn with_offset(mut self, offset: u64) -> Self {
-        self.offset = Some(offset);
+        self.hint = Some(Hint::Offset(offset));
         self
     }
 }
@@ -107,14 +113,15 @@ impl IntoResponse for Failure {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if let Some(offset) = self.offset {
-            headers.insert("upload-offset", HeaderValue::from(offset));
+        match self.hint {
+            Some(Hint::Offset(offset)) => drop(headers.insert("upload-offset", offset.into())),
+            Some(Hint::RetryAfter(seconds)) => {
+                headers.insert(header::RETRY_AFTER, seconds.into());
+            }
+            None => {}
         }
         response
     }
