@@ -1,5 +1,7 @@
 //! Starting and stopping a coordinator.
 
+mod error;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -33,6 +35,7 @@ use crate::points::{Point, Points};
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
 use crate::telling::Courier;
 use crate::views::Views;
+pub use error::StartError;
 
 /// The file in the data folder with a token for this machine's own commands.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
@@ -61,44 +64,6 @@ pub struct Settings {
     pub maximum_disk_bytes: Option<u64>,
     /// Backups that it makes by itself.
     pub backups: Option<BackupSchedule>,
-}
-
-/// Why a coordinator can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(
-        "{address} is in use by another program: stop that one, or give another address with \
-         --listen (port 0 takes a free one)"
-    )]
-    AddressInUse { address: SocketAddr },
-    #[error("can't listen on {address}: {source}; give another address with --listen")]
-    Listen { address: SocketAddr, source: io::Error },
-    #[error(
-        "{} is in use by another Constellation: stop that one, or give another --data-dir",
-        folder.display()
-    )]
-    DataDirLocked { folder: PathBuf },
-    #[error(
-        "can't write to {}: {source}; make it writable, or give another --data-dir",
-        folder.display()
-    )]
-    DataDirUnwritable { folder: PathBuf, source: io::Error },
-    #[error("the disk of {} is full: free some space", folder.display())]
-    DiskFull { folder: PathBuf },
-    #[error(
-        "the database in {} is of a newer Constellation (version {found}; this one knows {known}): \
-         start that one, or give another --data-dir", folder.display()
-    )]
-    NewerDatabase { folder: PathBuf, found: u32, known: u32 },
-    #[error(
-        "the database in {} can't be used: {reason}; restore a backup, or give another --data-dir",
-        folder.display()
-    )]
-    Database { folder: PathBuf, reason: String },
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    #[error("the system refuses a thread: {0}")]
-    Thread(io::Error),
 }
 
 /// A coordinator at work. Dropping it ends it without waiting; [`Running::stop`] waits.

@@ -242,3 +242,24 @@ async fn an_orderly_restart_keeps_codes_and_who_they_enrolled() {
     assert_eq!((&again["id"], &again["enrolment"]), (&first["id"], &json!("same")));
     assert_eq!(coordinator.get("/join-codes").await[0]["uses"], 1);
 }
+
+#[tokio::test]
+async fn who_guesses_join_codes_is_held_up_and_a_code_that_counts_is_not() {
+    let coordinator = Coordinator::start().await;
+    let guess = JoinSecret::from_bytes([7; 10]).proof().bearer();
+    let mut guesses = 0;
+    loop {
+        guesses += 1;
+        assert!(guesses < 300, "nobody is held up");
+        let (status, body) = register(&coordinator, &guess, "one", registration("one")).await;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(body["type"], "too-many-failures");
+            break;
+        }
+        assert_eq!((status, &body["type"]), (StatusCode::UNAUTHORIZED, &json!("wrong-join-code")));
+    }
+    assert!(guesses > 60, "{guesses}");
+    let code = coordinator.join_code(json!({})).await.secret.proof().bearer();
+    let (status, _) = register(&coordinator, &code, "one", registration("one")).await;
+    assert_eq!(status, StatusCode::OK);
+}
