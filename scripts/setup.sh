@@ -8,7 +8,7 @@ main() {
   for part in "${@:-build}"; do
     case "$part" in
       build) rust && c_compiler ;;
-      test) rust && c_compiler && nextest ;;
+      test) rust && c_compiler && nextest && namespaces ;;
       darwin) rust && darwin_target && zig ;;
       wgpu) vulkan ;;
       deny) cargo_tool cargo-deny ;;
@@ -38,6 +38,12 @@ c_compiler() {
 # Without nextest the Makefile falls back to cargo's own runner, so a failed install is said and no failure.
 nextest() {
   cargo_tool cargo-nextest || echo "setup: cargo-nextest could not be installed; cargo's own test runner will do" >&2
+}
+
+# For jobs over networks that misbehave, which only root can build.
+namespaces() {
+  [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ] || return 0
+  command -v ip >/dev/null || debian iproute2 "ip, which makes network namespaces"
 }
 
 darwin_target() {

@@ -20,12 +20,14 @@ mod evaluate;
 mod explain;
 mod http;
 mod moment;
+mod pace;
 mod points;
 pub mod prepare;
 mod register;
 mod start;
 mod store;
 mod telling;
+mod traffic;
 mod views;
 
 pub use backup::BackupSchedule;

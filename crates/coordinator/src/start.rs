@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use axum::Router;
 use data::Sources;
@@ -53,8 +54,9 @@ pub struct Settings {
     pub name: String,
     /// What browsers are shown in place of the cluster's own certificate.
     pub certificate: Option<OwnCertificate>,
-    /// How long a lease lasts without a sign of its device.
-    pub lease_seconds: u32,
+    /// How long a lease lasts without a sign of its device, and the least that a device which
+    /// stands still is given; see `docs/reliability.md`.
+    pub lease_patience: Duration,
     /// Makes initial weights and measures models.
     pub trainer: TrainerCommand,
     pub sources: Sources,
@@ -136,7 +138,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         blobs: opened.blobs.clone(),
         views: views.clone(),
         revision,
-        lease_seconds: settings.lease_seconds,
+        lease_patience: settings.lease_patience,
         steps,
         courier: courier.clone(),
         own_certificate: opened.own_certificate.clone(),

@@ -13,12 +13,9 @@ use protocol::webhook::Webhook;
 use protocol::{DeviceId, JobId, Timestamp};
 
 use crate::credential::Credential;
+use crate::pace;
 use crate::store::{DeviceRow, JobRow};
-
-/// Seconds between two heartbeats.
-pub(crate) const HEARTBEAT_SECONDS: u32 = 30;
-/// A device is offline when this many heartbeats in a row didn't come.
-pub(crate) const MISSED_HEARTBEATS: u32 = 3;
+use crate::traffic::Traffic;
 
 /// A job as it was after the last commit.
 #[derive(Debug)]
@@ -45,6 +42,7 @@ pub(crate) struct Views {
     /// The oldest first.
     notices: RwLock<Vec<Notice>>,
     webhooks: RwLock<Vec<Webhook>>,
+    pub(crate) traffic: Traffic,
 }
 
 impl Views {
@@ -62,7 +60,13 @@ impl Views {
     /// Every device, in the order of their enrolment.
     pub(crate) fn devices(&self, now: Timestamp) -> Vec<Device> {
         let devices: Vec<_> = read(&self.devices).values().cloned().collect();
-        devices.iter().map(|row| row.view(is_active(row, now))).collect()
+        let patience = pace::offline_after(devices.len());
+        devices.iter().map(|row| row.view(is_active(row, now, patience))).collect()
+    }
+
+    /// Enrolled devices.
+    pub(crate) fn device_count(&self) -> usize {
+        read(&self.devices).len()
     }
 
     /// The credential with this hash. Looking a hash up tells nothing about what it came near to.
@@ -103,11 +107,12 @@ impl Views {
             read(&self.runs).get(&id).is_some_and(|known| *known == session.id)
         });
         let mut devices = write(&self.devices);
+        let patience = pace::offline_after(devices.len());
         let Some(row) = devices.get_mut(&id) else { return false };
         let tells_more = said.lease.is_some()
             || !is_known_session
             || (row.state, row.reason) != (said.state, said.reason)
-            || !is_active(row, now);
+            || !is_active(row, now, patience);
         if tells_more {
             return false;
         }
@@ -145,9 +150,9 @@ impl Views {
     }
 }
 
-/// Whether a device was heard of lately. Progress and requests for work count as heartbeats do.
-pub(crate) fn is_active(row: &DeviceRow, now: Timestamp) -> bool {
-    let patience = Duration::from_secs(u64::from(HEARTBEAT_SECONDS * MISSED_HEARTBEATS));
+/// Whether a device was heard of within `patience`. Progress and requests for work count as
+/// heartbeats do.
+pub(crate) fn is_active(row: &DeviceRow, now: Timestamp, patience: Duration) -> bool {
     !row.revoked && now.since(row.last_seen) <= patience
 }
 

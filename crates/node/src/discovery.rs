@@ -101,7 +101,16 @@ pub async fn browse(
 struct Found {
     service: String,
     port: u16,
-    addresses: BTreeSet<IpAddr>,
+    /// Those that appeared last come first: an old one may be told of for a while after it is gone.
+    addresses: Vec<IpAddr>,
+}
+
+impl Found {
+    /// Takes what the network says now; it tells of all addresses at once.
+    fn update(&mut self, new: Self) {
+        let known = std::mem::replace(self, new).addresses;
+        self.addresses.sort_by_key(|address| known.contains(address));
+    }
 }
 
 /// What the network has said so far.
@@ -138,7 +147,14 @@ impl Clusters {
         let new = Found {
             service: service.get_fullname().to_owned(),
             port: service.get_port(),
-            addresses: service.get_addresses().iter().map(mdns_sd::ScopedIp::to_ip_addr).collect(),
+            addresses: service
+                .get_addresses()
+                .iter()
+                .map(mdns_sd::ScopedIp::to_ip_addr)
+                .filter(can_stand_in_a_url)
+                .collect::<BTreeSet<IpAddr>>()
+                .into_iter()
+                .collect(),
         };
         match &self.wanted {
             None => self.wanted = Some(id.to_owned()),
@@ -148,10 +164,8 @@ impl Clusters {
             Some(_) => {}
         }
         match self.known.get_mut(id) {
-            Some(known) if known.port == new.port && known.service == new.service => {
-                known.addresses.extend(new.addresses);
-            }
-            Some(_) | None => drop(self.known.insert(id.to_owned(), new)),
+            Some(known) => known.update(new),
+            None => drop(self.known.insert(id.to_owned(), new)),
         }
         true
     }
@@ -164,9 +178,17 @@ impl Clusters {
                 IpAddr::V4(v4) => v4.is_link_local(),
                 IpAddr::V6(v6) => v6.is_unicast_link_local(),
             };
-            (!address.is_loopback(), is_link_local, address.is_ipv6(), **address)
+            (!address.is_loopback(), is_link_local, address.is_ipv6())
         })?;
         Some(format!("https://{}", SocketAddr::new(*address, found.port)))
+    }
+}
+
+/// An address of one link needs the name of the link beside it, for which a URL has no place.
+fn can_stand_in_a_url(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
     }
 }
 
@@ -182,11 +204,23 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_collected_and_the_nearest_is_taken() {
+    fn a_coordinator_that_moves_is_sought_where_it_was_seen_last() {
+        let mut clusters = Clusters::new(None);
+        clusters.take(&resolved("a", "1", 8000, "192.0.2.7,fe80::1"));
+        clusters.take(&resolved("a", "1", 8000, "192.0.2.7,192.0.2.9,fe80::1"));
+        assert_eq!(clusters.url().unwrap(), "https://192.0.2.9:8000");
+        clusters.take(&resolved("a", "1", 8000, "192.0.2.7,fe80::1"));
+        assert_eq!(clusters.url().unwrap(), "https://192.0.2.7:8000");
+        clusters.take(&resolved("a", "1", 8000, "fe80::1"));
+        assert_eq!(clusters.url(), None);
+    }
+
+    #[test]
+    fn the_nearest_address_is_taken() {
         let mut clusters = Clusters::new(None);
         assert!(clusters.take(&resolved("a", "1", 8000, "192.0.2.7")));
         assert_eq!(clusters.url().unwrap(), "https://192.0.2.7:8000");
-        clusters.take(&resolved("a", "1", 8000, "127.0.0.1"));
+        clusters.take(&resolved("a", "1", 8000, "192.0.2.7,127.0.0.1"));
         assert_eq!(clusters.url().unwrap(), "https://127.0.0.1:8000");
         clusters.take(&resolved("a", "1", 9000, "192.0.2.8"));
         assert_eq!(clusters.url().unwrap(), "https://192.0.2.8:9000");

@@ -22,7 +22,7 @@ async fn coordinator(folder: &Path) -> Running {
         maximum_disk_bytes: None,
         backups: None,
         allow_origins: Vec::new(),
-        lease_seconds: 60,
+        lease_patience: std::time::Duration::from_mins(1),
         trainer: TrainerCommand { program: "no-such-trainer".into(), args: vec![] },
         sources: Sources { data_dir: None, uploads, hub },
     };

@@ -50,7 +50,10 @@ pub struct Heartbeat {
 /// Answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeartbeatAnswer {
+    /// Seconds until the next heartbeat is due.
     pub heartbeat_seconds: u32,
+    /// Devices that lose their connections all at once come back over so many seconds.
+    pub return_within_seconds: f64,
     /// Whether the lease it named still counts; true where it named none.
     pub lease_held: bool,
 }

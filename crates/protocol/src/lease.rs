@@ -65,6 +65,10 @@ pub enum LeaseStanding {
 pub struct ProgressAnswer {
     pub standing: LeaseStanding,
     pub deadline: Timestamp,
+    /// Seconds from this answer to the deadline: the device's clock may differ.
+    pub seconds_left: f64,
+    /// Seconds until the next report is due.
+    pub next_seconds: f64,
 }
 
 /// Why a device gives a lease back. Coarse on purpose (DESIGN §11.22).

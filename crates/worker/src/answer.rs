@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::Problem;
+use protocol::lease::Lease;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -14,6 +15,39 @@ const LONGEST_ANSWER: usize = 4 << 20;
 
 pub(crate) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 pub(crate) const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
+
+/// Answer to asking for work.
+pub(crate) enum NextJob {
+    Lease(Box<Lease>),
+    Nothing { retry_after: Duration },
+}
+
+/// A blob on its way here.
+pub(crate) enum Download {
+    /// Bytes from `start` on.
+    From { start: u64, response: Response },
+    /// There are no bytes where the rest was asked for.
+    OutOfRange,
+}
+
+/// How much of a blob the coordinator has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) offset: u64,
+    pub(crate) complete: bool,
+}
+
+/// What became of bytes that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Whole,
+    /// The coordinator goes on from elsewhere.
+    Elsewhere {
+        offset: u64,
+    },
+    /// All bytes arrived and are not the blob; they were dropped.
+    Damaged,
+}
 
 /// Why a request gave nothing.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -7,18 +7,18 @@ use protocol::device::{Heartbeat, HeartbeatAnswer};
 use protocol::enrolment::{Challenge, DeviceRegistration, Registered};
 use protocol::join::exchange::NotProven;
 use protocol::join::{JoinProof, JoinSecret};
-use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
+use protocol::lease::{LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
 use protocol::{BlobHash, DeviceId, LeaseId, Pin};
 use reqwest::header::{CONTENT_LENGTH, RANGE};
-use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Body, Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::answer::{
-    RequestError, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer, content_length, json, late, range_start,
-    refusal, retry_after, unreachable, upload_offset,
+    Download, NextJob, Received, RequestError, Sent, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer,
+    content_length, json, late, range_start, refusal, retry_after, unreachable, upload_offset,
 };
 use crate::first_contact;
 use crate::identity::Cluster;
@@ -29,41 +29,6 @@ use crate::retry::Backoff;
 const SHORT: Duration = Duration::from_secs(20);
 /// Seconds that the coordinator may wait for a lease before it says that there is none.
 const LONG_POLL_SECONDS: u64 = 25;
-/// The slowest upload that is still waited for, in bytes a second.
-const SLOWEST_UPLOAD: f64 = 16_384.0;
-
-/// Answer to asking for work.
-pub(crate) enum NextJob {
-    Lease(Box<Lease>),
-    Nothing { retry_after: Duration },
-}
-
-/// A blob on its way here.
-pub(crate) enum Download {
-    /// Bytes from `start` on.
-    From { start: u64, response: Response },
-    /// There are no bytes where the rest was asked for.
-    OutOfRange,
-}
-
-/// How much of a blob the coordinator has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) offset: u64,
-    pub(crate) complete: bool,
-}
-
-/// What became of bytes that were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Whole,
-    /// The coordinator goes on from elsewhere.
-    Elsewhere {
-        offset: u64,
-    },
-    /// All bytes arrived and are not the blob; they were dropped.
-    Damaged,
-}
 
 pub(crate) struct Client {
     coordinator: watch::Receiver<Option<String>>,
@@ -73,17 +38,30 @@ pub(crate) struct Client {
     reach: Mutex<Option<Reach>>,
     /// The device's own.
     token: Mutex<Option<String>>,
+    /// Over how long devices come back that lost their connections all at once.
+    spread: Mutex<Duration>,
 }
 
 impl Client {
     pub(crate) fn new(coordinator: watch::Receiver<Option<String>>, pin: Option<Pin>) -> Self {
         let (reach, token) = (Mutex::new(None), Mutex::new(None));
-        Self { coordinator, pin: Mutex::new(pin), reach, token }
+        Self { coordinator, pin: Mutex::new(pin), reach, token, spread: Mutex::default() }
     }
 
     /// The token that requests carry from now on.
     pub(crate) fn set_token(&self, token: Option<String>) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// What the coordinator says of the fleet's return; nonsense counts as none.
+    pub(crate) fn set_spread(&self, seconds: f64) {
+        let spread = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        *self.spread.lock().unwrap_or_else(PoisonError::into_inner) = spread;
+    }
+
+    /// Waits for what the network or the coordinator refuses.
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::over(*self.spread.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whose key is trusted from now on.
@@ -101,7 +79,7 @@ impl Client {
     where
         F: Future<Output = Result<T, RequestError>>,
     {
-        let mut backoff = Backoff::default();
+        let mut backoff = self.backoff();
         loop {
             let error = match ask().await {
                 Err(error) if error.may_pass() => error,
@@ -254,7 +232,8 @@ impl Client {
         Ok(Received { offset, complete: complete.is_some_and(|value| value == "?1") })
     }
 
-    /// Sends `length` bytes of the blob, which begin at `offset` in it.
+    /// Sends `length` bytes of the blob, which begin at `offset` in it. No time limit: whoever asks
+    /// watches what arrives.
     pub(crate) async fn send_blob(
         &self,
         blob: &BlobHash,
@@ -267,8 +246,7 @@ impl Client {
             .header(UPLOAD_OFFSET, offset)
             .header(CONTENT_LENGTH, length)
             .body(body);
-        let limit = SHORT + Duration::from_secs_f64(length as f64 / SLOWEST_UPLOAD);
-        let response = request.timeout(limit).send().await.map_err(|error| unreachable(&error))?;
+        let response = request.send().await.map_err(|error| unreachable(&error))?;
         match (response.status(), upload_offset(&response)) {
             (status, _) if status.is_success() => Ok(Sent::Whole),
             (StatusCode::CONFLICT, Some(offset)) => Ok(Sent::Elsewhere { offset }),
@@ -319,7 +297,7 @@ mod tests {
         let server = Server::start(vec![
             Step::answer("503 Service Unavailable", "Retry-After: 0\r\n", b"starting"),
             Step::broken("200 OK", "", b"{\"heartbeat_seconds\":30}", 5),
-            Step::answer("200 OK", "", br#"{"heartbeat_seconds":30,"lease_held":true,"new":1}"#),
+            Step::answer("200 OK", "", br#"{"heartbeat_seconds":30,"return_within_seconds":0.5,"lease_held":true,"new":1}"#),
         ])
         .await;
         let client = server.client();

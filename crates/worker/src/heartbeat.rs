@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::answer::RequestError;
 use crate::client::Client;
+use crate::retry::jittered;
 use crate::status::Activity;
 
 /// The kind of problem by which the coordinator tells of a second worker.
@@ -41,7 +42,10 @@ pub(crate) async fn beat(
         let Activity { state, reason, lease } = activity.borrow_and_update().clone();
         let session = Some(session.clone());
         match client.heartbeat(device, &Heartbeat { state, reason, lease, session }).await {
-            Ok(answer) => every = period(answer.heartbeat_seconds),
+            Ok(answer) => {
+                every = period(answer.heartbeat_seconds);
+                client.set_spread(answer.return_within_seconds);
+            }
             Err(RequestError::Refused(problem)) if problem.kind == SECOND_SESSION => {
                 return Ended::SecondSession(problem);
             }
@@ -54,7 +58,7 @@ pub(crate) async fn beat(
         }
         sleep(CLOSEST).await;
         tokio::select! {
-            () = sleep(every.saturating_sub(CLOSEST)) => {}
+            () = sleep(jittered(every).saturating_sub(CLOSEST)) => {}
             Ok(()) = activity.changed() => {}
         }
     }

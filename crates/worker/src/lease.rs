@@ -130,6 +130,7 @@ async fn train(
     let mut interrupted = pin!(interruption(context, renewal));
     let Lease { id, round, partition, .. } = *lease;
     context.voice.say(&Status::Fetching { lease: id, round, partition });
+    renewal.begin();
     let (base, shards) = unless(interrupted.as_mut(), fetch(context, desk, lease)).await??;
     let starting = trainers.ready(lease.plan.threads);
     let (trainer, ready) = unless(interrupted.as_mut(), starting).await??;

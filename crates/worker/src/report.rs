@@ -12,7 +12,7 @@ use crate::desk::{Desk, Finished};
 use crate::lease::{Context, End};
 use crate::renewal::{Ended, Renewal};
 use crate::status::Status;
-use crate::upload::{Upload, UploadError};
+use crate::upload::{LOOK, Upload, UploadError};
 
 /// For giving back a lease when the worker is stopping.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -110,6 +110,7 @@ async fn send(
         path: &path,
         key: context.key,
         maximum_mbps: context.maximum_upload_mbps,
+        look: LOOK,
     };
     upload.run(|error| context.voice.offline(error)).await?;
     let update = Update {

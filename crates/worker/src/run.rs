@@ -9,8 +9,9 @@ use protocol::{DeviceId, Problem};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::NextJob;
 use crate::cache::{Cache, Quota};
-use crate::client::{Client, NextJob};
+use crate::client::Client;
 use crate::desk::Desk;
 use crate::enrol::enrolled;
 use crate::heartbeat::{Ended, beat};

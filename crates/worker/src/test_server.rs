@@ -21,6 +21,8 @@ pub(crate) struct Step {
     /// Bytes of the request's body that are read before the answer.
     body: usize,
     answer: Vec<u8>,
+    /// Whether the connection stays open then, as if the network between were gone.
+    stays: bool,
 }
 
 /// A request as it arrived; of the body what the step read.
@@ -46,7 +48,7 @@ impl Step {
         )
         .into_bytes();
         answer.extend_from_slice(body);
-        Self { body: usize::MAX, answer }
+        Self { body: usize::MAX, answer, stays: false }
     }
 
     /// Like [`Step::answer`], and the connection breaks after so many bytes of the answer's body.
@@ -58,7 +60,12 @@ impl Step {
 
     /// The connection breaks after so many bytes of the request's body.
     pub(crate) fn deaf(after: usize) -> Self {
-        Self { body: after, answer: Vec::new() }
+        Self { body: after, answer: Vec::new(), stays: false }
+    }
+
+    /// Nothing more is read or answered after so many bytes of the request's body.
+    pub(crate) fn silent(after: usize) -> Self {
+        Self { body: after, answer: Vec::new(), stays: true }
     }
 }
 
@@ -70,11 +77,16 @@ impl Server {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
         tokio::spawn(async move {
+            let mut open = Vec::new();
             for step in steps {
                 let (stream, _) = listener.accept().await.unwrap();
                 // A client that trusts another key ends here.
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    serve(stream, step, &seen).await;
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                serve(&mut stream, &step, &seen).await;
+                if step.stays {
+                    open.push(stream);
+                } else {
+                    stream.shutdown().await.ok();
                 }
             }
         });
@@ -124,7 +136,7 @@ fn tls() -> (TlsAcceptor, Pin) {
     (TlsAcceptor::from(Arc::new(config)), pin)
 }
 
-async fn serve(mut stream: TlsStream<TcpStream>, step: Step, seen: &Mutex<Vec<Asked>>) {
+async fn serve(stream: &mut TlsStream<TcpStream>, step: &Step, seen: &Mutex<Vec<Asked>>) {
     let mut received = Vec::new();
     let end = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -142,5 +154,4 @@ async fn serve(mut stream: TlsStream<TcpStream>, step: Step, seen: &Mutex<Vec<As
     asked.body.truncate(wanted);
     seen.lock().unwrap().push(asked);
     stream.write_all(&step.answer).await.unwrap();
-    stream.shutdown().await.ok();
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream;
@@ -11,13 +11,16 @@ use protocol::sealed::{SealedReader, SealingKey, plain_length};
 use protocol::{BlobHash, LeaseId};
 use reqwest::Body;
 
-use crate::answer::RequestError;
-use crate::client::{Client, Sent};
+use crate::answer::{RequestError, Sent, late};
+use crate::client::Client;
 use crate::files::{blocking, sealed_hash};
-use crate::retry::Backoff;
 use crate::throttle::Throttle;
 
 const PIECE: usize = 64 << 10;
+/// Between two looks at how much of what is sent has arrived. What stood still for so long is sent
+/// anew from there: a router between may have forgotten the connection, and the system alone would
+/// go on trying for a quarter of an hour.
+pub(crate) const LOOK: Duration = Duration::from_secs(10);
 /// Times that all bytes may arrive damaged before it is not the network's fault.
 const DAMAGES: u32 = 3;
 
@@ -42,13 +45,15 @@ pub(crate) struct Upload<'a> {
     pub(crate) path: &'a Path,
     pub(crate) key: &'a SealingKey,
     pub(crate) maximum_mbps: Option<f64>,
+    /// [`LOOK`].
+    pub(crate) look: Duration,
 }
 
 impl Upload<'_> {
     /// Sends the file; goes on where an earlier try broke off. Dropping the future gives it up.
     pub(crate) async fn run(&self, failed: impl Fn(&RequestError)) -> Result<(), UploadError> {
         let length = self.checked().await?;
-        let (mut backoff, mut damages) = (Backoff::default(), 0);
+        let (mut backoff, mut damages) = (self.client.backoff(), 0);
         loop {
             match self.rest(length).await {
                 Ok(Sent::Whole) => return Ok(()),
@@ -85,7 +90,23 @@ impl Upload<'_> {
         let offset = received.offset.min(length);
         let body = self.body(offset).await?;
         let rest = (offset, length - offset);
-        Ok(self.client.send_blob(&self.blob, self.lease, rest, body).await?)
+        tokio::select! {
+            sent = self.client.send_blob(&self.blob, self.lease, rest, body) => Ok(sent?),
+            error = self.standstill(offset) => Err(error.into()),
+        }
+    }
+
+    /// Ends when nothing more of what is sent has arrived between two looks, or the coordinator
+    /// doesn't say.
+    async fn standstill(&self, mut arrived: u64) -> RequestError {
+        loop {
+            tokio::time::sleep(self.look).await;
+            match self.client.received(&self.blob, self.lease).await {
+                Ok(received) if received.complete || received.offset <= arrived => return late(),
+                Ok(received) => arrived = received.offset,
+                Err(error) => return error,
+            }
+        }
     }
 
     async fn body(&self, offset: u64) -> io::Result<Body> {
@@ -150,6 +171,24 @@ mod tests {
         let last = server.asked().pop().unwrap();
         assert_eq!(last.header("upload-offset"), Some("70000"));
         assert_eq!(last.body, bytes[70_000..]);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_stands_still_is_begun_anew_from_where_it_is() {
+        let bytes = update(9_000_000);
+        let server = Server::start(vec![
+            has(0),
+            Step::silent(70_000),
+            has(70_000),
+            has(70_000),
+            has(70_000),
+            Step::answer("201 Created", "", b""),
+        ])
+        .await;
+        send(&server, &bytes).await.unwrap();
+        let last = server.asked().pop().unwrap();
+        assert_eq!(last.header("upload-offset"), Some("70000"));
+        assert!(last.body == bytes[70_000..]);
     }
 
     #[tokio::test]
@@ -219,8 +258,16 @@ mod tests {
     async fn send_file(server: &Server, blob: BlobHash, path: &Path) -> Result<(), UploadError> {
         let (client, key) = (server.client(), SealingKey::from_bytes([7; 32]));
         let lease: LeaseId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        let maximum_mbps = Some(800.0);
-        let upload = Upload { client: &client, lease, blob, path, key: &key, maximum_mbps };
+        let upload = Upload {
+            client: &client,
+            lease,
+            blob,
+            path,
+            key: &key,
+            maximum_mbps: Some(800.0),
+            // Longer than a connection on this machine takes.
+            look: Duration::from_millis(500),
+        };
         upload.run(|_| {}).await
     }
 }

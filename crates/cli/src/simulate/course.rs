@@ -25,7 +25,7 @@ use super::math::{self, Updates};
 use super::show::Show;
 
 /// No lease lapses: simulated devices don't fail.
-const LEASE_SECONDS: u32 = 1_000_000_000;
+const LEASE_PATIENCE: Duration = Duration::from_secs(1_000_000_000);
 
 pub(super) struct Course {
     machine: Machine,
@@ -76,7 +76,7 @@ impl Course {
         let settings = MachineSettings {
             job: JobId::from_uuid(Uuid::from_u128(1)),
             spec: job,
-            lease_seconds: LEASE_SECONDS,
+            lease_patience: LEASE_PATIENCE,
         };
         let mut course = Self {
             machine: Machine::new(settings),

@@ -9,8 +9,9 @@ use protocol::{DeviceId, Timestamp};
 
 use super::{Driver, Refusal, TokenText};
 use crate::clock;
+use crate::pace;
 use crate::store::{DeviceRow, TokenRow};
-use crate::views::{HEARTBEAT_SECONDS, is_active};
+use crate::views::is_active;
 
 impl Driver {
     pub(super) fn heartbeat(
@@ -39,7 +40,11 @@ impl Driver {
             let row = job.and_then(|job| self.state.jobs.get(&job));
             row.is_some_and(|row| row.machine.lease(lease).is_some())
         });
-        Ok(HeartbeatAnswer { heartbeat_seconds: HEARTBEAT_SECONDS, lease_held })
+        Ok(pace::heartbeat_answer(self.state.devices.len(), lease_held))
+    }
+
+    pub(super) fn offline_after(&self) -> Duration {
+        pace::offline_after(self.state.devices.len())
     }
 
     /// A sign of life.
@@ -71,11 +76,12 @@ impl Driver {
     pub(super) fn find_silent_devices(&mut self, now: Timestamp) {
         self.take_heard();
         let devices = &self.state.devices;
+        let patience = self.offline_after();
         let silent: Vec<DeviceId> = self
             .state
             .active
             .iter()
-            .filter(|id| devices.get(id).is_none_or(|row| !is_active(row, now)))
+            .filter(|id| devices.get(id).is_none_or(|row| !is_active(row, now, patience)))
             .copied()
             .collect();
         for id in silent {
@@ -133,6 +139,7 @@ impl Driver {
 
     fn part_with(&mut self, device: DeviceId) {
         self.state.active.remove(&device);
+        self.views.traffic.forget(device);
         self.state.runs.remove(&device);
         self.views.end_session(device);
         self.waiters.remove(device);

@@ -1,7 +1,5 @@
 //! Enrolling devices: who a machine that registers is (DESIGN §11.12), and what its code is worth.
 
-use std::time::Duration;
-
 use protocol::api::Role;
 use protocol::enrolment::{DeviceRegistration, Enrolment, Registered, Session};
 use protocol::{DeviceId, Timestamp};
@@ -10,8 +8,9 @@ use uuid::Uuid;
 use super::roster::Devices;
 use super::{Driver, Refusal};
 use crate::clock;
+use crate::pace;
 use crate::store::{DeviceNote, DeviceRow};
-use crate::views::{HEARTBEAT_SECONDS, MISSED_HEARTBEATS, is_active};
+use crate::views::is_active;
 
 /// What vouches for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +89,7 @@ impl Driver {
         self.begin_session(id, session);
         self.drop_device_tokens(id);
         let token = self.new_token(Role::Device, String::new(), Some(id), None);
-        let heartbeat_seconds = HEARTBEAT_SECONDS;
+        let heartbeat_seconds = pace::heartbeat_seconds(self.state.devices.len());
         Ok(Registered { id, token: token.token, heartbeat_seconds, enrolment })
     }
 
@@ -105,7 +104,8 @@ impl Driver {
         let (Some(session), Some(current)) = (session, self.state.runs.get(&device)) else {
             return Ok(());
         };
-        let row = self.state.devices.get(&device).filter(|row| is_active(row, now));
+        let row =
+            self.state.devices.get(&device).filter(|row| is_active(row, now, self.offline_after()));
         match row {
             Some(row) if !session.follows(current) => {
                 Err(Refusal::SecondSession { name: row.name.clone() })
@@ -133,11 +133,11 @@ fn who(devices: &Devices, said: &DeviceRegistration, now: Timestamp) -> Result<W
             Err(Refusal::CopiedKey { id: row.id, name: row.name.clone() })
         };
     }
+    let patience = pace::offline_after(devices.len());
     match devices.of_machine(&said.hardware_id, said.instance) {
         None => Ok(Who::New),
-        Some(row) if is_active(row, now) => {
+        Some(row) if is_active(row, now, patience) => {
             let silent = now.since(row.last_seen);
-            let patience = Duration::from_secs(u64::from(HEARTBEAT_SECONDS * MISSED_HEARTBEATS));
             let seconds = patience.saturating_sub(silent).as_secs() + 1;
             Err(Refusal::AtWork { name: row.name.clone(), seconds })
         }
@@ -149,6 +149,8 @@ fn who(devices: &Devices, said: &DeviceRegistration, now: Timestamp) -> Result<W
 mod tests {
     use protocol::Opaque;
     use serde_json::json;
+
+    use std::time::Duration;
 
     use super::*;
 

@@ -28,8 +28,8 @@ impl Driver {
     /// Stores a job whose spec was checked.
     pub(super) fn create_job(&mut self, spec: JobSpec) -> Job {
         let id = JobId::from_uuid(Uuid::now_v7());
-        let lease_seconds = self.lease_seconds;
-        let machine = Machine::new(MachineSettings { job: id, spec, lease_seconds });
+        let lease_patience = self.lease_patience;
+        let machine = Machine::new(MachineSettings { job: id, spec, lease_patience });
         let row = JobRow { id, created_at: clock::now(), machine };
         let job = job_view(&row, None).job;
         self.state.jobs.insert(id, row);

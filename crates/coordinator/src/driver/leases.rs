@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::waiters::{Reply, Waiter};
 use super::{Driver, Refusal};
 use crate::clock;
+use crate::pace;
 use crate::store::{DeviceRow, JobRow};
 
 /// What may be sent up under a lease.
@@ -119,17 +120,28 @@ impl Driver {
         let now = clock::now();
         self.hear(device, now)?;
         if self.is_quarantined(device) {
-            return Ok(ProgressAnswer { standing: LeaseStanding::Lost, deadline: now });
+            return Ok(self.progress_answer(now, None));
         }
         let job = self.renew(now, lease, device)?;
         self.apply(now, job, Event::Progressed { lease, device, progress })?;
         let held = self.state.jobs.get(&job).and_then(|row| row.machine.lease(lease));
-        Ok(match held {
-            Some(lease) => {
-                ProgressAnswer { standing: LeaseStanding::Held, deadline: lease.deadline }
-            }
-            None => ProgressAnswer { standing: LeaseStanding::Lost, deadline: now },
-        })
+        Ok(self.progress_answer(now, held.map(|lease| lease.deadline)))
+    }
+
+    /// `deadline` is that of a lease which is held.
+    fn progress_answer(&self, now: Timestamp, deadline: Option<Timestamp>) -> ProgressAnswer {
+        let standing = match deadline {
+            Some(_) => LeaseStanding::Held,
+            None => LeaseStanding::Lost,
+        };
+        let deadline = deadline.unwrap_or(now);
+        let next = pace::progress(self.state.devices.len(), self.lease_patience);
+        ProgressAnswer {
+            standing,
+            deadline,
+            seconds_left: deadline.since(now).as_secs_f64(),
+            next_seconds: next.as_secs_f64(),
+        }
     }
 
     /// Moves the deadline of a lease that its device names; gives its job.
@@ -142,10 +154,11 @@ impl Driver {
         if self.is_quarantined(device) {
             return Err(Refusal::Quarantined);
         }
+        let bytes = self.views.traffic.of(device);
         // Leases are of the newest jobs, mostly.
         let jobs: Vec<JobId> = self.state.jobs.keys().rev().copied().collect();
         for job in jobs {
-            match self.apply(now, job, Event::Renewed { lease, device }) {
+            match self.apply(now, job, Event::Renewed { lease, device, bytes }) {
                 Ok(_) => return Ok(job),
                 Err(Refusal::Rejected(Rejection::UnknownLease { .. })) => {}
                 Err(refusal) => return Err(refusal),

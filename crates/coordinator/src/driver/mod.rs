@@ -84,7 +84,7 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     pub(crate) views: Arc<Views>,
     pub(crate) revision: watch::Sender<u64>,
-    pub(crate) lease_seconds: u32,
+    pub(crate) lease_patience: Duration,
     pub(crate) steps: StepContext,
     pub(crate) courier: Courier,
     pub(crate) own_certificate: Option<Arc<Current>>,
@@ -99,7 +99,7 @@ pub(crate) struct Driver {
     blobs: Blobs,
     views: Arc<Views>,
     revision: watch::Sender<u64>,
-    lease_seconds: u32,
+    lease_patience: Duration,
     steps: StepContext,
     courier: Courier,
     own_certificate: Option<Arc<Current>>,
@@ -157,7 +157,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         blobs: parts.blobs,
         views: parts.views,
         revision: parts.revision,
-        lease_seconds: parts.lease_seconds,
+        lease_patience: parts.lease_patience,
         steps: parts.steps,
         courier: parts.courier,
         own_certificate: parts.own_certificate,
@@ -168,14 +168,16 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         work_may_be_there: false,
         running: HashMap::new(),
         garbage: HashSet::new(),
-        patient_until: now.after(Duration::from_secs(u64::from(parts.lease_seconds))),
+        patient_until: now.after(parts.lease_patience),
         retry_at: now,
         flush_at: now,
         rounds_at: now,
         look_through_at: now.after(sweep::LOOK_EVERY),
         started_at: now,
     };
-    let heard_lately = driver.state.devices.values().filter(|row| is_active(row, now));
+    let patience = driver.offline_after();
+    let devices = driver.state.devices.values();
+    let heard_lately = devices.filter(|row| is_active(row, now, patience));
     driver.state.active = heard_lately.map(|row| row.id).collect();
     driver.publish_everything();
     let (ended, lock) = (parts.ended.drop_guard(), parts.lock);

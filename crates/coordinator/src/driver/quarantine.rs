@@ -84,7 +84,7 @@ impl Driver {
         }
         self.set_free(device, Vec::new());
         let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
-        Ok(row.view(crate::views::is_active(row, clock::now())))
+        Ok(row.view(crate::views::is_active(row, clock::now(), self.offline_after())))
     }
 
     /// The job failed by its own fault: no device is blamed for what was refused under it.

@@ -29,6 +29,10 @@ impl Devices {
         self.rows.values()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub(super) fn of_key(&self, key: &Opaque) -> Option<&DeviceRow> {
         self.rows.get(self.by_key.get(key)?)
     }

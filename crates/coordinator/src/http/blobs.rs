@@ -1,5 +1,7 @@
 //! `/blobs`: bytes by their hash, down in ranges and up in pieces.
 
+use std::pin::pin;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -46,7 +48,11 @@ async fn download(
     headers: HeaderMap,
 ) -> Answer<Response> {
     may_read(&shared, caller, hash).await?;
-    files::send(&shared.blobs, hash, &headers).await
+    let response = files::send(&shared.blobs, hash, &headers).await?;
+    let BlobCaller::Device(device) = caller else { return Ok(response) };
+    Ok(response.map(|body| {
+        Body::from_stream(shared.views.traffic.counted(device, body.into_data_stream()))
+    }))
 }
 
 async fn may_read(shared: &Shared, caller: BlobCaller, hash: BlobHash) -> Answer<()> {
@@ -120,7 +126,14 @@ async fn upload(
         return Err(Failure::too_large(format!("this upload may have at most {limit} bytes")));
     }
     shared.blobs.ask_room(announced)?;
-    shared.blobs.partial(hash, &key).receive(offset, limit, body.into_data_stream()).await?;
+    let (partial, bytes) = (shared.blobs.partial(hash, &key), body.into_data_stream());
+    match caller {
+        BlobCaller::Admin => partial.receive(offset, limit, bytes).await?,
+        BlobCaller::Device(device) => {
+            let bytes = shared.views.traffic.counted(device, bytes);
+            partial.receive(offset, limit, pin!(bytes)).await?;
+        }
+    }
     let length = shared.blobs.length(hash)?.unwrap_or(0);
     Ok(state(StatusCode::CREATED, length, true))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::DeviceId;
 use protocol::device::{CleanedUp, Device, Heartbeat, HeartbeatAnswer};
@@ -20,7 +20,7 @@ use super::extract::{Body, InPath, InQuery};
 use super::problem::{Answer, Failure};
 use crate::caller::Caller;
 use crate::clock;
-use crate::views::HEARTBEAT_SECONDS;
+use crate::pace;
 
 /// The longest that a request for work or for events is held, in seconds.
 pub(crate) const LONGEST_WAIT: u64 = 60;
@@ -83,8 +83,7 @@ async fn heartbeat(
     }
     let device = caller.is(id)?;
     if shared.views.hear(device, &said, clock::now()) {
-        let answer = HeartbeatAnswer { heartbeat_seconds: HEARTBEAT_SECONDS, lease_held: true };
-        return Ok(Json(answer));
+        return Ok(Json(pace::heartbeat_answer(shared.views.device_count(), true)));
     }
     Ok(Json(shared.driver.heartbeat(device, said).await?))
 }
@@ -113,10 +112,17 @@ async fn next_job(
         lease = shared.driver.next_job(device, wait) => lease?,
         () = shared.stopping.cancelled() => None,
     };
-    Ok(match lease {
-        Some(lease) => Json(lease).into_response(),
-        None => (StatusCode::NO_CONTENT, [(header::RETRY_AFTER, "1")]).into_response(),
-    })
+    if let Some(lease) = lease {
+        return Ok(Json(lease).into_response());
+    }
+    let (devices, chance) = (shared.views.device_count(), rand::random());
+    let again = if shared.stopping.is_cancelled() {
+        pace::return_after_stop(devices, chance)
+    } else {
+        pace::next_question(devices, chance)
+    };
+    let again = [(header::RETRY_AFTER, HeaderValue::from(again.as_secs()))];
+    Ok((StatusCode::NO_CONTENT, again).into_response())
 }
 
 /// A device leaves the cluster: its token and its leases end, and it is off the list. It may enrol

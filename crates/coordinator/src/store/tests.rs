@@ -1,5 +1,7 @@
 //! The store against a real database.
 
+use std::time::Duration;
+
 use federation::machine::{Event, Machine, MachineSettings};
 use protocol::api::{ChangeKind, Role};
 use protocol::{DeviceId, JobId, Timestamp};
@@ -13,7 +15,8 @@ fn job_row(n: u128) -> JobRow {
     let spec = serde_json::json!({"name": "n", "model_type": "nlp", "dataset": "synthetic"});
     let id = JobId::from_uuid(Uuid::from_u128(n));
     let spec = serde_json::from_value(spec).unwrap();
-    let machine = Machine::new(MachineSettings { job: id, spec, lease_seconds: 5 });
+    let machine =
+        Machine::new(MachineSettings { job: id, spec, lease_patience: Duration::from_secs(5) });
     JobRow { id, created_at: Timestamp::from_millis(7), machine }
 }
 

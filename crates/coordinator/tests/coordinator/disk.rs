@@ -123,7 +123,8 @@ async fn writes_are_refused_and_nothing_acknowledged_is_lost() {
     let (status, answer) = device.report(&coordinator, &lease, bytes).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("accepted")));
     device.work(&coordinator).await;
-    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+    // The device may have done the second round's work by now as well.
+    coordinator.job_when(&id, |job| job["current_epoch"].as_u64() >= Some(1)).await;
     coordinator.running.stop().await;
 }
 

@@ -17,6 +17,7 @@ mod identity;
 mod jobs;
 mod leases;
 mod migrations;
+mod pace;
 mod quarantine;
 mod receiver;
 mod refusals;

@@ -179,7 +179,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         name: "test cluster".to_owned(),
         certificate: None,
-        lease_seconds: 60,
+        lease_patience: Duration::from_mins(1),
         trainer: TrainerCommand {
             program: env!("CARGO_BIN_EXE_tiny-trainer").into(),
             args: vec![],

@@ -24,7 +24,8 @@ async fn beat(coordinator: &Coordinator, device: &Device, state: Value) {
 async fn a_job_that_stands_still_is_told_until_it_moves() {
     let folder = TempDir::new().unwrap();
     // Five of these are what a job may stand still before its first lease.
-    let settings = Settings { lease_seconds: 1, ..settings(folder.path()) };
+    let settings =
+        Settings { lease_patience: std::time::Duration::from_secs(1), ..settings(folder.path()) };
     let running = coordinator::start(settings).await.unwrap();
     let coordinator = Coordinator::around(running, folder);
     let id = coordinator.start_job(tiny_job()).await;

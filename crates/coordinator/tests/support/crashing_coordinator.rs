@@ -48,7 +48,7 @@ fn settings(folder: &str, trainer: &str) -> Settings {
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         name: "crashing".to_owned(),
-        lease_seconds: 60,
+        lease_patience: std::time::Duration::from_mins(1),
         trainer: TrainerCommand { program: trainer.into(), args: vec![] },
         sources: Sources { data_dir: None, uploads, hub },
         certificate: None,

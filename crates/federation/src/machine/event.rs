@@ -60,10 +60,13 @@ pub enum Event {
         device: DeviceId,
         progress: Progress,
     },
-    /// The device says that it still holds the lease (its heartbeat): the deadline moves.
+    /// The device says that it still holds the lease (its heartbeat).
     Renewed {
         lease: LeaseId,
         device: DeviceId,
+        /// Of blobs that went between the device and the coordinator: a count that grows while
+        /// they do, and may begin anew.
+        bytes: u64,
     },
     Returned {
         lease: LeaseId,

@@ -6,17 +6,21 @@ use protocol::fingerprint::Fingerprint;
 use protocol::lease::{Lease, ReturnReason, UpdateOutcome};
 use protocol::{DeviceId, LeaseId, Timestamp};
 
+use super::pace::Headway;
 use super::phase::{Ending, Phase, Run, Stage};
 use super::seat::{Earlier, Failure, LeaseRecord, Occupancy, Report, Seat, Standing};
+use super::sign::Sign;
 use super::{Effect, Machine, MachineSettings, Receipt, Rejection, unknown};
 
-/// A device that failed a seat is kept from it while another that was heard of within this many
-/// lease durations may try it.
-const PATIENCE: u32 = 5;
+/// A device that failed a seat is kept from it while another that was heard of within so many times
+/// the lease patience may try it.
+const WAITS_FOR_ANOTHER: u32 = 5;
+/// A shorter patience would be shorter than what separates two signs of life.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl MachineSettings {
-    pub(super) fn lease_duration(&self) -> Duration {
-        Duration::from_secs(u64::from(self.lease_seconds.max(1)))
+    pub(super) fn patience(&self) -> Duration {
+        self.lease_patience.max(SHORTEST_PATIENCE)
     }
 }
 
@@ -34,27 +38,6 @@ impl Machine {
             }
             Phase::Running(_) | Phase::Pending | Phase::Preparing | Phase::Finished { .. } => {
                 Err(Rejection::NothingToDo)
-            }
-        }
-    }
-
-    pub(super) fn renewed(
-        &mut self,
-        now: Timestamp,
-        lease: LeaseId,
-        device: DeviceId,
-        stepped: bool,
-    ) -> Result<Vec<Effect>, Rejection> {
-        let paused = self.paused.is_some();
-        match &mut self.phase {
-            Phase::Running(run) => {
-                run.locate(lease, device)?;
-                run.renewed(&self.settings, now, lease, stepped, paused);
-                Ok(Vec::new())
-            }
-            Phase::Finished { run: Some(run), .. } => run.locate(lease, device).map(|_| Vec::new()),
-            Phase::Pending | Phase::Preparing | Phase::Finished { run: None, .. } => {
-                Err(unknown(lease))
             }
         }
     }
@@ -139,7 +122,7 @@ impl Run {
         let seat = seat.ok_or(Rejection::NothingToDo)?;
         if let Some((held, _)) = self.round.held_by(device) {
             // Asked again: its answer was lost, or its process started anew.
-            self.renewed(settings, now, held, false, false);
+            self.renewed(settings, now, held, Sign::Again, false);
             return self.grant(settings, held);
         }
         if self.round.leases.contains_key(&lease) || self.earlier.contains_key(&lease) {
@@ -147,12 +130,13 @@ impl Run {
         }
         self.binding = self.binding.decided(settings.spec.run.reproducible, fingerprint);
         self.count_base(device);
+        let headway = Headway::begun(now);
         let record = LeaseRecord {
             device,
             seat,
             granted_at: now,
-            deadline: now.after(settings.lease_duration()),
-            step: 0,
+            deadline: headway.deadline(now, settings.patience(), self.pace(device)),
+            headway,
             stepped: false,
             standing: Standing::Held,
         };
@@ -202,7 +186,7 @@ impl Run {
         device: DeviceId,
         now: Timestamp,
     ) -> bool {
-        let patience = settings.lease_duration().saturating_mul(PATIENCE);
+        let patience = settings.patience().saturating_mul(WAITS_FOR_ANOTHER);
         let another = |(other, at): (&DeviceId, &Timestamp)| {
             *other != device
                 && !seat.failed_on(*other)
@@ -210,35 +194,6 @@ impl Run {
                 && now.since(*at) <= patience
         };
         !seat.failed_on(device) || !self.seen.iter().any(another)
-    }
-
-    /// A sign of life: the deadline moves; a lapsed lease whose seat is still open is taken up.
-    fn renewed(
-        &mut self,
-        settings: &MachineSettings,
-        now: Timestamp,
-        lease: LeaseId,
-        stepped: bool,
-        paused: bool,
-    ) {
-        let collecting = self.stage == Stage::Collecting;
-        let Some(record) = self.round.leases.get(&lease) else { return };
-        let (device, standing) = (record.device, record.standing);
-        self.seen.insert(device, now);
-        let free = self.round.seats[record.seat].occupancy == Occupancy::Open
-            && self.round.held_by(device).is_none();
-        let lost = match standing {
-            Standing::Held => false,
-            Standing::Lapsed { lost } if free && collecting && !paused => lost,
-            Standing::Lapsed { .. } | Standing::Returned | Standing::Accepted => return,
-        };
-        self.leases_lost -= u64::from(lost);
-        if let Some(record) = self.round.leases.get_mut(&lease) {
-            record.standing = Standing::Held;
-            record.stepped |= stepped;
-            record.deadline = record.deadline.max(now.after(settings.lease_duration()));
-            self.round.seats[record.seat].occupancy = Occupancy::Leased { lease };
-        }
     }
 
     fn returned(

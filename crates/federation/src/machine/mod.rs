@@ -19,14 +19,18 @@ mod event;
 mod lease;
 mod norm;
 mod outlook;
+mod pace;
 mod phase;
 mod refused;
 mod round;
 mod seat;
+mod sign;
 mod stall;
 #[cfg(test)]
 mod tests;
 mod view;
+
+use std::time::Duration;
 
 use protocol::job::JobSpec;
 use protocol::metrics::EvalMetrics;
@@ -36,6 +40,7 @@ use serde::{Deserialize, Serialize};
 pub use event::{Effect, Event, Partition, Preparation, Receipt, Rejection, WeightedUpdate};
 pub use outlook::{OpenSeats, Outlook};
 use phase::{Ending, Phase, Run, Stage};
+use sign::Sign;
 pub(crate) use stall::words as duration_words;
 
 /// What a machine is made for; it never changes.
@@ -44,8 +49,30 @@ pub struct MachineSettings {
     pub job: JobId,
     /// Checked ([`JobSpec::check`]).
     pub spec: JobSpec,
-    /// How long a lease lasts without a sign of its device; 0 counts as 1.
-    pub lease_seconds: u32,
+    /// How long a lease lasts without a sign of its device, and the least that a device which
+    /// stands still is given; below a second counts as one.
+    #[serde(rename = "lease_seconds", with = "seconds")]
+    pub lease_patience: Duration,
+}
+
+/// A duration as machines are stored: whole seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        duration.as_secs().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
 }
 
 /// One job, from its creation to its end. What is stored is all there is: a machine read back from
@@ -78,9 +105,11 @@ impl Machine {
                 self.requested(now, lease, device, &fingerprint)
             }
             Event::Progressed { lease, device, progress } => {
-                self.progressed(now, lease, device, progress.step)
+                self.renewed(now, lease, device, Sign::Step { step: progress.step })
             }
-            Event::Renewed { lease, device } => self.renewed(now, lease, device, false),
+            Event::Renewed { lease, device, bytes } => {
+                self.renewed(now, lease, device, Sign::Alive { bytes })
+            }
             Event::Returned { lease, device, reason, detail } => {
                 self.returned(now, lease, device, reason, detail)
             }

@@ -9,6 +9,7 @@ use protocol::{BlobHash, DeviceId, LeaseId, ModelId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::norm::Norms;
+use super::pace::Pace;
 use super::seat::{Earlier, OpenRound};
 use super::{Preparation, Rejection};
 
@@ -77,6 +78,9 @@ pub(super) struct Run {
     pub(super) earlier: BTreeMap<LeaseId, Earlier>,
     /// When each device was last heard of in this job.
     pub(super) seen: BTreeMap<DeviceId, Timestamp>,
+    /// How fast each device was in this job.
+    #[serde(default)]
+    pub(super) paces: BTreeMap<DeviceId, Pace>,
     /// Rounds closed and, last, the open one.
     pub(super) history: Vec<Round>,
     pub(super) leases_lost: u64,

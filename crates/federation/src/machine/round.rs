@@ -42,6 +42,7 @@ impl Run {
             stage: Stage::Collecting,
             earlier: std::collections::BTreeMap::new(),
             seen: std::collections::BTreeMap::new(),
+            paces: std::collections::BTreeMap::new(),
             history: Vec::new(),
             leases_lost: 0,
             moved_at: now,
@@ -123,6 +124,7 @@ impl Run {
 
     pub(super) fn device_gone(&mut self, device: DeviceId) -> Vec<Effect> {
         self.seen.remove(&device);
+        self.paces.remove(&device);
         let held = self.round.held_by(device).map(|(lease, _)| lease);
         held.and_then(|lease| self.lapse(lease, true)).into_iter().collect()
     }

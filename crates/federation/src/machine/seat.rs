@@ -6,6 +6,7 @@ use protocol::fingerprint::Fingerprint;
 use protocol::{BlobHash, DeviceId, LeaseId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::pace::Headway;
 use super::{Receipt, WeightedUpdate};
 
 /// A seat fails the job when this many devices failed it, or one device this often.
@@ -175,9 +176,8 @@ pub(super) struct LeaseRecord {
     pub(super) seat: usize,
     pub(super) granted_at: Timestamp,
     pub(super) deadline: Timestamp,
-    /// The last step that was reported.
     #[serde(default)]
-    pub(super) step: u64,
+    pub(super) headway: Headway,
     /// Its first step was reported.
     pub(super) stepped: bool,
     pub(super) standing: Standing,

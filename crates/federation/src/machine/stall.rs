@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use protocol::{DeviceId, LeaseId, Timestamp};
+use protocol::{LeaseId, Timestamp};
 
+use super::Machine;
 use super::phase::{Phase, Run, Stage};
-use super::{Effect, Machine, Rejection};
 
 /// Times the longest lease that gave an update.
 const LONGEST_LEASES: u32 = 3;
-/// Lease durations that a job may stand still in any case.
-const DURATIONS: u32 = 5;
+/// Times the lease patience that a job may stand still in any case.
+const PATIENCES: u32 = 5;
 
 impl Machine {
     /// When something moved last while seats are open: a step of a trainer, an update, a new round.
@@ -24,22 +24,8 @@ impl Machine {
     /// least five times as long as a lease lasts without a sign of life.
     pub fn patience(&self) -> Duration {
         let measured = self.phase.run().map_or(Duration::ZERO, |run| run.longest_lease);
-        let least = self.settings.lease_duration().saturating_mul(DURATIONS);
+        let least = self.settings.patience().saturating_mul(PATIENCES);
         measured.saturating_mul(LONGEST_LEASES).max(least)
-    }
-
-    pub(super) fn progressed(
-        &mut self,
-        now: Timestamp,
-        lease: LeaseId,
-        device: DeviceId,
-        step: u64,
-    ) -> Result<Vec<Effect>, Rejection> {
-        let effects = self.renewed(now, lease, device, step >= 1)?;
-        if let Phase::Running(run) = &mut self.phase {
-            run.stepped(now, lease, step);
-        }
-        Ok(effects)
     }
 
     /// The rounds, while seats are open and nobody has paused them.
@@ -54,14 +40,6 @@ impl Machine {
 }
 
 impl Run {
-    fn stepped(&mut self, now: Timestamp, lease: LeaseId, step: u64) {
-        let Some(record) = self.round.leases.get_mut(&lease) else { return };
-        if step > record.step {
-            record.step = step;
-            self.moved_at = self.moved_at.max(now);
-        }
-    }
-
     /// A lease gave an update.
     pub(super) fn gave(&mut self, now: Timestamp, lease: LeaseId) {
         self.moved_at = self.moved_at.max(now);

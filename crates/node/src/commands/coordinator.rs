@@ -47,9 +47,10 @@ pub struct CoordinatorArguments {
     /// Where it makes first weights and measures models
     #[arg(long, value_enum)]
     backend: Option<BackendChoice>,
-    /// How long a lease lasts without a sign of its device
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(2..=86_400))]
-    lease_seconds: u32,
+    /// How long a lease lasts without a sign of its device, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(2..=86_400))]
+    lease_patience: u32,
     /// Use no more disk than this
     #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u64).range(1..))]
     maximum_disk_gb: Option<u64>,
@@ -111,7 +112,7 @@ pub async fn run(
         listen: arguments.listen,
         name: arguments.name.clone(),
         certificate: arguments.certificate(),
-        lease_seconds: arguments.lease_seconds,
+        lease_patience: Duration::from_secs(u64::from(arguments.lease_patience)),
         trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
         sources,
         allow_origins: arguments.allow_origin.clone(),

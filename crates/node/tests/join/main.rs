@@ -39,7 +39,7 @@ impl Coordinator {
         let settings = coordinator::Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             name: "lab".into(),
-            lease_seconds: 60,
+            lease_patience: std::time::Duration::from_mins(1),
             trainer: TrainerCommand { program: "none".into(), args: vec![] },
             sources: Sources {
                 data_dir: None,

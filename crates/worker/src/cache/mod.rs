@@ -17,10 +17,9 @@ use protocol::sealed::{SealingKey, plain_length, sealed_length};
 use reqwest::Response;
 use tokio::time::timeout;
 
-use crate::answer::{RequestError, late, unreachable};
-use crate::client::{Client, Download};
+use crate::answer::{Download, RequestError, late, unreachable};
+use crate::client::Client;
 use crate::files::{blocking, is_damage, sealed_hash};
-use crate::retry::Backoff;
 use part::{Arrived, Part};
 use room::Stock;
 pub(crate) use room::{Quota, Shortage};
@@ -71,7 +70,7 @@ impl Cache {
         if self.is_here(&path, blob).await? {
             return Ok(path);
         }
-        let (mut backoff, mut damages) = (Backoff::default(), 0);
+        let (mut backoff, mut damages) = (client.backoff(), 0);
         loop {
             // Its hash's state is large, and rarely needed.
             match Box::pin(self.attempt(client, blob, at_most)).await {

@@ -31,10 +31,90 @@ fn progress_and_heartbeats_move_the_deadline() {
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(40), progress(1, 1, 0)).unwrap();
     assert_eq!(machine.deadline(), Some(at(100)));
-    let renewed = Event::Renewed { lease: lease(1), device: device(1) };
-    machine.handle(at(70), renewed).unwrap();
+    machine.handle(at(70), alive(1, 1, 0)).unwrap();
     assert_eq!(machine.deadline(), Some(at(130)));
     assert_eq!(machine.handle(at(129), Event::Tick).unwrap(), []);
+}
+
+#[test]
+fn a_trainer_that_hangs_loses_its_lease_although_its_heartbeat_lives() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(5), progress(1, 1, 1)).unwrap();
+    machine.handle(at(25), progress(1, 1, 2)).unwrap();
+    // A step takes 20 seconds: after ten of them without another, it hangs.
+    for now in (30..225).step_by(10) {
+        machine.handle(at(now), alive(1, 1, 0)).unwrap();
+        machine.handle(at(now), progress(1, 1, 2)).unwrap();
+        assert_eq!(machine.handle(at(now), Event::Tick).unwrap(), [], "{now}");
+    }
+    assert_eq!(machine.deadline(), Some(at(225)));
+    let ended = machine.handle(at(225), Event::Tick).unwrap();
+    assert!(matches!(&ended[..], [Effect::LeaseEnded { after_first_step: true, .. }]));
+    // Being there does not take it up again, and what it does next does.
+    machine.handle(at(226), alive(1, 1, 0)).unwrap();
+    machine.handle(at(226), progress(1, 1, 2)).unwrap();
+    assert_eq!((machine.lease(lease(1)), machine.leases_lost()), (None, 1));
+    machine.handle(at(227), progress(1, 1, 3)).unwrap();
+    assert_eq!((machine.lease(lease(1)).unwrap().deadline, machine.leases_lost()), (at(287), 0));
+}
+
+#[test]
+fn a_device_that_never_begins_is_given_ten_minutes() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    for now in (30..600).step_by(30) {
+        machine.handle(at(now), alive(1, 1, 0)).unwrap();
+        // Asking again, as a process that dies and starts anew does, buys no time.
+        machine.handle(at(now), request(2, 1)).unwrap();
+        assert_eq!(machine.handle(at(now), Event::Tick).unwrap(), [], "{now}");
+    }
+    let ended = machine.handle(at(600), Event::Tick).unwrap();
+    assert!(matches!(&ended[..], [Effect::LeaseEnded { after_first_step: false, .. }]));
+}
+
+#[test]
+fn bytes_on_their_way_keep_a_lease() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    // A slow download, a training of ten quick steps, a slow upload.
+    let mut bytes = 0;
+    let mut keep = |machine: &mut Machine, now| {
+        bytes += 1000;
+        machine.handle(at(now), alive(1, 1, bytes)).unwrap();
+        assert_eq!(machine.handle(at(now), Event::Tick).unwrap(), [], "{now}");
+    };
+    for now in (50..2000).step_by(50) {
+        keep(&mut machine, now);
+    }
+    for step in 1..=10 {
+        let now = 2000 + i64::try_from(step).unwrap();
+        machine.handle(at(now), progress(1, 1, step)).unwrap();
+    }
+    for now in (2050..4000).step_by(50) {
+        machine.handle(at(now), progress(1, 1, 10)).unwrap();
+        keep(&mut machine, now);
+    }
+    assert_eq!(machine.leases_lost(), 0);
+    assert_eq!(machine.handle(at(4011), Event::Tick).unwrap().len(), 1, "and then it stopped");
+}
+
+#[test]
+fn a_device_is_known_by_its_speed_in_the_next_round() {
+    let mut machine = running(1, json!({}));
+    machine.handle(at(0), request(1, 1)).unwrap();
+    machine.handle(at(10), progress(1, 1, 1)).unwrap();
+    machine.handle(at(40), progress(1, 1, 2)).unwrap();
+    machine.handle(at(70), update(1, 1, "a")).unwrap();
+    machine.handle(at(70), aggregated(1)).unwrap();
+    machine.handle(at(70), evaluated(1, 0.5)).unwrap();
+    let mut machine = reload(&machine);
+    machine.handle(at(70), request(2, 1)).unwrap();
+    machine.handle(at(75), progress(2, 1, 1)).unwrap();
+    for now in (100..375).step_by(25) {
+        machine.handle(at(now), alive(2, 1, 0)).unwrap();
+    }
+    assert_eq!(machine.deadline(), Some(at(375)), "ten steps of 30 seconds");
 }
 
 #[test]
@@ -177,7 +257,7 @@ fn a_device_that_failed_a_seat_is_kept_from_it_while_another_may_try() {
     assert!(machine.reason().unwrap().contains("partition 0 failed 1×: out of paper"));
     machine.handle(at(2), update(2, 2, "b")).unwrap();
     assert!(machine.offers(device(2), &cpu(), at(3)));
-    let patience = 5 * i64::from(LEASE_SECONDS);
+    let patience = 5 * i64::try_from(PATIENCE.as_secs()).unwrap();
     assert!(!machine.offers(device(1), &cpu(), at(2 + patience)));
     assert!(machine.offers(device(1), &cpu(), at(3 + patience)), "device 2 is not heard of");
     machine.handle(at(4), Event::DeviceGone { device: device(2) }).unwrap();

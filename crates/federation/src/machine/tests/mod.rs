@@ -8,6 +8,8 @@ mod rejections;
 mod simulation;
 mod walk;
 
+use std::time::Duration;
+
 use protocol::dataset::SampleShape;
 use protocol::fingerprint::{Backend, Fingerprint};
 use protocol::lease::{Progress, ReturnReason};
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const LEASE_SECONDS: u32 = 60;
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn id(number: u64) -> String {
     format!("00000000-0000-7000-8000-{number:012x}")
@@ -71,7 +73,7 @@ fn machine(changes: Value) -> Machine {
     let spec: JobSpec = serde_json::from_value(spec).unwrap();
     spec.check().unwrap();
     let job = id(7).parse::<JobId>().unwrap();
-    Machine::new(MachineSettings { job, spec, lease_seconds: LEASE_SECONDS })
+    Machine::new(MachineSettings { job, spec, lease_patience: PATIENCE })
 }
 
 /// Partitions of 100, 101, 102 … rows.
@@ -110,6 +112,10 @@ fn request(lease_number: u64, device_number: u64) -> Event {
 fn progress(lease_number: u64, device_number: u64, step: u64) -> Event {
     let progress = Progress { step, steps: 10, loss: 1.0, examples_per_second: 100.0 };
     Event::Progressed { lease: lease(lease_number), device: device(device_number), progress }
+}
+
+fn alive(lease_number: u64, device_number: u64, bytes: u64) -> Event {
+    Event::Renewed { lease: lease(lease_number), device: device(device_number), bytes }
 }
 
 fn returned(lease_number: u64, device_number: u64, reason: ReturnReason) -> Event {

@@ -19,6 +19,7 @@ enum Act {
     Wait { seconds: i64 },
     Request { device: u64, arm: bool },
     Progress { lease: u64, device: Option<u64>, step: u64 },
+    Alive { lease: u64, bytes: u64 },
     Return { lease: u64, reason: ReturnReason },
     Update { lease: u64, device: Option<u64>, variant: bool },
     Gone { device: u64 },
@@ -41,6 +42,7 @@ fn act() -> impl Strategy<Value = Act> {
         12 => (device(), prop::bool::weighted(0.1)).prop_map(|(device, arm)| Act::Request { device, arm }),
         6 => (lease(), stray(), 0_u64..3)
             .prop_map(|(lease, device, step)| Act::Progress { lease, device, step }),
+        3 => (lease(), 0_u64..3).prop_map(|(lease, bytes)| Act::Alive { lease, bytes }),
         3 => (lease(), reason).prop_map(|(lease, reason)| Act::Return { lease, reason }),
         14 => (lease(), stray(), prop::bool::weighted(0.1))
             .prop_map(|(lease, device, variant)| Act::Update { lease, device, variant }),
@@ -103,6 +105,7 @@ impl World {
             Act::Progress { lease, device, step } => {
                 progress(lease, device.unwrap_or(self.owner(lease)), step)
             }
+            Act::Alive { lease, bytes } => alive(lease, self.owner(lease), bytes),
             Act::Return { lease, reason } => returned(lease, self.owner(lease), reason),
             Act::Update { lease, device, variant } => {
                 let name = match self.work(lease) {
@@ -208,7 +211,10 @@ impl World {
     fn check(&self) {
         let machine = &self.machine;
         let held = (1..=DEVICES + 1).filter_map(|number| machine.lease_of(device(number)));
-        let seats: Vec<u32> = held.map(|lease| lease.partition).collect();
+        let held: Vec<protocol::lease::Lease> = held.collect();
+        let longest = at(self.now).after(PATIENCE);
+        assert!(held.iter().all(|lease| lease.deadline <= longest), "kept beyond the patience");
+        let seats: Vec<u32> = held.iter().map(|lease| lease.partition).collect();
         let distinct: std::collections::BTreeSet<u32> = seats.iter().copied().collect();
         assert_eq!((distinct.len(), machine.leased_seats()), (seats.len(), seats.len()));
         if machine.status() != JobStatus::Running {

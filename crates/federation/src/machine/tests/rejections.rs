@@ -85,7 +85,7 @@ fn leases_that_are_unknown_or_anothers_are_refused() {
     let mut machine = running(2, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     let events = |lease, device| {
-        let renewed = Event::Renewed { lease: super::lease(lease), device: super::device(device) };
+        let renewed = alive(lease, device, 0);
         [
             progress(lease, device, 1),
             renewed,

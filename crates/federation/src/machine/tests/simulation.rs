@@ -1,5 +1,5 @@
-//! Whole jobs in virtual time, with messages dropped, delayed and doubled, devices that crash and a
-//! coordinator that is killed and reloaded: the same updates are aggregated as when nothing happens.
+//! Whole jobs in virtual time, with messages dropped, delayed and doubled, trainers that hang, devices
+//! that crash and a coordinator that is killed and reloaded: the same updates are aggregated as when nothing happens.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ enum Happening {
     Ask { device: u64 },
     /// A device's message about a lease arrives; it was sent in this life of the device.
     Arrive { device: u64, life: u32, event: Event, last: bool },
+    /// A trainer hangs at this step, and its device goes on saying that it is there.
+    Hang { device: u64, life: u32, lease: LeaseId, step: u64 },
     /// A step of the coordinator is done; it was begun in this life of the coordinator.
     Done { life: u32, event: Event },
     /// A device's process is killed and started anew.
@@ -42,6 +44,7 @@ struct World {
     leases: u64,
     lives: BTreeMap<u64, u32>,
     coordinator_life: u32,
+    hangs: u32,
     /// Every round's aggregation, once.
     aggregated: Vec<(u32, BlobHash, Vec<WeightedUpdate>)>,
 }
@@ -61,6 +64,7 @@ impl World {
             leases: 0,
             lives: BTreeMap::new(),
             coordinator_life: 0,
+            hangs: 0,
             aggregated: Vec::new(),
         };
         world.take(Event::Start);
@@ -145,6 +149,11 @@ impl World {
                     }
                 }
             }
+            Happening::Hang { device, life, lease, step } => {
+                if life == self.life(device) {
+                    self.hang(device, life, lease, step);
+                }
+            }
             Happening::Done { life, event } => {
                 if life == self.coordinator_life {
                     self.take(event);
@@ -179,6 +188,18 @@ impl World {
         }
     }
 
+    /// Says the same again, until the coordinator says that the lease is over.
+    fn hang(&mut self, device: u64, life: u32, lease: LeaseId, step: u64) {
+        let (id, progress) = (super::device(device), Progress { step, ..nothing_done() });
+        self.take(Event::Renewed { lease, device: id, bytes: 0 });
+        self.take(Event::Progressed { lease, device: id, progress });
+        if self.machine.lease(lease).is_some() {
+            self.plan(5_000, Happening::Hang { device, life, lease, step });
+        } else {
+            self.plan(100, Happening::Ask { device });
+        }
+    }
+
     /// Sends progress, then the update, a pure function of what the lease says.
     fn train(&mut self, device: u64, lease: &Lease) {
         let life = self.life(device);
@@ -191,6 +212,13 @@ impl World {
             let arrives = Happening::Arrive { device, life, event, last };
             world.plan(after + late, arrives);
         };
+        if self.goes_wrong(0.05) {
+            let step = self.within(10).cast_unsigned();
+            let hang = Happening::Hang { device, life, lease: lease.id, step };
+            self.hangs += 1;
+            self.plan(2_000, hang);
+            return;
+        }
         for step in 1..=steps {
             let progress = Progress {
                 step: step.cast_unsigned(),
@@ -228,6 +256,10 @@ impl World {
         }
         panic!("the job did not end: {:?}", self.machine.reason());
     }
+}
+
+fn nothing_done() -> Progress {
+    Progress { step: 0, steps: 10, loss: 1.0, examples_per_second: 1.0 }
 }
 
 /// What the coordinator answers when the step is done; the model is a pure function of it.
@@ -269,10 +301,12 @@ proptest! {
 
 #[test]
 fn the_trouble_is_real() {
-    let lost = (0..20).map(|seed| {
+    let (mut lost, mut hangs) = (0, 0);
+    for seed in 0..20 {
         let mut world = World::new(seed, true);
         world.run();
-        world.machine.leases_lost()
-    });
-    assert!(lost.sum::<u64>() > 20);
+        lost += world.machine.leases_lost();
+        hangs += world.hangs;
+    }
+    assert!(lost > 20 && hangs > 20, "{lost} leases lost, {hangs} trainers hung");
 }

@@ -72,7 +72,7 @@ impl Fleet {
     pub(super) fn start_coordinator(&mut self, port: u16) -> anyhow::Result<()> {
         let mut arguments = words(&["coordinator", "--name", "demo", "--listen"]);
         arguments.push(format!("127.0.0.1:{port}").into());
-        arguments.push("--lease-seconds".into());
+        arguments.push("--lease-patience".into());
         arguments.push(LEASE_SECONDS.to_string().into());
         arguments.push("--data-dir".into());
         arguments.push(self.coordinator_folder().into());
