@@ -94,6 +94,7 @@ impl Scheduled {
                 Ok(made) => {
                     tracing::info!(file = made.file, bytes = made.bytes, "a backup was made");
                     this.write_down(&made).await;
+                    this.tell(None).await;
                     set(&|state| {
                         state.last = Some(made.clone());
                         state.failure = None;
@@ -102,6 +103,8 @@ impl Scheduled {
                 }
                 Err(error) => {
                     tracing::error!(%error, folder, "the scheduled backup failed");
+                    this.tell(Some(format!("the scheduled backup into {folder} failed: {error}")))
+                        .await;
                     set(&|state| state.failure = Some(error.to_string()));
                     this.schedule.every.min(RETRY)
                 }
@@ -114,6 +117,13 @@ impl Scheduled {
         let written = self.driver.by(&caller).backup_written(made.file.clone(), made.bytes).await;
         if let Err(error) = written {
             tracing::warn!(%error, "the backup could not be written down in the audit log");
+        }
+    }
+
+    /// Tells people while backups fail.
+    async fn tell(&self, failure: Option<String>) {
+        if let Err(error) = self.driver.backup_failing(failure).await {
+            tracing::warn!(%error, "nobody could be told how the scheduled backup went");
         }
     }
 

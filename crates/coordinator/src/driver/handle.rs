@@ -7,6 +7,7 @@ use std::time::Duration;
 use federation::machine::Receipt;
 use protocol::device::{Heartbeat, HeartbeatAnswer};
 use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, UpdateOutcome};
+use protocol::notice::NoticeKind;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 use tokio::sync::oneshot;
 
@@ -59,6 +60,18 @@ impl DriverHandle {
         heartbeat: Heartbeat,
     ) -> Answer<HeartbeatAnswer> {
         self.write(move |driver| driver.heartbeat(device, &heartbeat)).await
+    }
+
+    /// Tells people that scheduled backups fail, and why; none where they don't any more.
+    pub(crate) async fn backup_failing(&self, failure: Option<String>) -> Answer<()> {
+        self.write(move |driver| {
+            match failure {
+                Some(text) => driver.raise(NoticeKind::BackupFailed, None, text),
+                None => driver.end_notice(NoticeKind::BackupFailed, None),
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// A lease for the device, as soon as there is one within `wait`; none where there is none.

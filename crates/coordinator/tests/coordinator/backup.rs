@@ -241,6 +241,9 @@ async fn a_scheduled_backup_that_fails_says_why() {
     let client = Client::new(running.url(), &folder.path().join("data"), running.cluster.pin);
     let state = backups_when(&client, |state| !state["failure"].is_null()).await;
     assert!(state["failure"].as_str().unwrap().contains("a file"), "{state}");
+    let notices = client.get("/notices").await;
+    assert_eq!(notices[0]["kind"], "backup_failed", "{notices}");
+    assert!(notices[0]["text"].as_str().unwrap().contains("a file"), "{notices}");
     running.stop().await;
 }
 
