@@ -17,6 +17,7 @@ struct Arguments {
     command: Command,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the process lives")]
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
