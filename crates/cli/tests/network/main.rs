@@ -168,7 +168,13 @@ fn with_two_workers(name: &str, quality: Quality) {
     let job = lab.file("job.toml", JOB);
     let all = lab.watch(&lab.submit(&job));
     check(name, &job, &all, began);
-    assert_eq!(reports(&workers, "accepted"), ROUNDS * SEATS);
+    // The last answers may still be on their way.
+    let mut reported = 0;
+    wait_until("every update is answered for", || {
+        reported += reports(&workers);
+        reported >= ROUNDS * SEATS
+    });
+    assert_eq!(reported, ROUNDS * SEATS);
 }
 
 /// Nothing was lost, nothing counted twice, and the model is the undisturbed one.
@@ -189,9 +195,11 @@ fn check(name: &str, job: &Path, lines: &[Value], began: Instant) {
     println!("network: {name} model_blake3={} seconds={seconds:.1}", last["model_blake3"]);
 }
 
-fn reports(workers: &[Program], outcome: &str) -> u64 {
+/// Updates that the workers have heard of as taken, now or before.
+fn reports(workers: &[Program]) -> u64 {
     let said = workers.iter().flat_map(Program::said);
-    said.filter(|line| line["state"] == "reported" && line["outcome"] == outcome).count() as u64
+    let taken = |line: &Value| line["outcome"] == "accepted" || line["outcome"] == "duplicate";
+    said.filter(|line| line["state"] == "reported" && taken(line)).count() as u64
 }
 
 fn partition() -> Duration {
@@ -199,7 +207,7 @@ fn partition() -> Duration {
     Duration::from_secs(seconds.unwrap_or(PARTITION_SECONDS))
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
     while !done() {
         assert!(Instant::now() < end, "{what}");
