@@ -1,7 +1,12 @@
 //! Whole demos as a person starts them: real processes on this machine, killed along the way, and
 //! the same job simulated in one process. Every way must end with the same bytes.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    reason = "a test fails by panicking"
+)]
 
 use std::path::Path;
 use std::process::Command;
@@ -20,10 +25,13 @@ layers = [{ kind = "embedding_bag", dimension = 8 }, { kind = "linear", outputs 
 [data]
 partitions = 6
 [plan]
-local_epochs = 30
+local_epochs = 100
 [run]
-rounds = 8
+rounds = 10
 "#;
+
+/// Of the demo under chaos.
+const TRIES: u32 = 4;
 
 #[test]
 fn machines_that_die_at_random_change_nothing_of_the_model() {
@@ -33,9 +41,11 @@ fn machines_that_die_at_random_change_nothing_of_the_model() {
 
     let undisturbed = demo(&job, &[]);
     assert_eq!(undisturbed["worker_kills"], 0, "{undisturbed}");
-    let chaos = demo(&job, &["--chaos"]);
     // The command itself fails where a kill missed: three leases after their first step, one
-    // worker in an upload, the coordinator in an aggregation. These figures say it again.
+    // worker in an upload, the coordinator in an aggregation. Chance decides who is killed when, so
+    // a kill may miss, which says nothing of the model: it is tried again. The figures say it again.
+    let chaos = (0..TRIES).find_map(|_| try_demo(&job, &["--chaos"]).ok());
+    let chaos = chaos.expect("chaos hits what it should, in one of some tries");
     assert!(chaos["leases_lost"].as_u64().unwrap() >= 3, "{chaos}");
     assert!(chaos["worker_kills"].as_u64().unwrap() >= 5, "{chaos}");
     assert_eq!((&chaos["trainer_kills"], &chaos["coordinator_kills"]), (&1.into(), &1.into()));
@@ -50,16 +60,30 @@ fn machines_that_die_at_random_change_nothing_of_the_model() {
 }
 
 fn demo(job: &Path, more: &[&str]) -> Value {
-    let arguments = ["demo", "--backend", "cpu", "--json", "--job", job.to_str().unwrap()];
-    last_line(&[&arguments, more].concat())
+    try_demo(job, more).unwrap()
 }
 
-/// The last line that the command prints, once it has succeeded.
+/// The demo's last line, or what it says where chaos missed.
+fn try_demo(job: &Path, more: &[&str]) -> Result<Value, String> {
+    let arguments = ["demo", "--backend", "cpu", "--json", "--job", job.to_str().unwrap()];
+    let told = try_last_line(&[&arguments, more].concat());
+    let missed = |words: &String| words.contains("chaos did not hit what it should");
+    assert!(told.as_ref().err().is_none_or(missed), "{told:?}");
+    told
+}
+
 fn last_line(arguments: &[&str]) -> Value {
+    try_last_line(arguments).unwrap()
+}
+
+/// The last line that the command prints, or what it says where it fails.
+fn try_last_line(arguments: &[&str]) -> Result<Value, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_constellation")).args(arguments).output();
     let output = output.unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "constellation {arguments:?}: {words}");
+    if !output.status.success() {
+        return Err(format!("constellation {arguments:?}: {words}"));
+    }
     let lines = String::from_utf8(output.stdout).unwrap();
-    serde_json::from_str(lines.lines().last().unwrap()).unwrap()
+    Ok(serde_json::from_str(lines.lines().last().unwrap()).unwrap())
 }
