@@ -2,28 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use serde_json::Value;
 
-const JOB: &str = "name = \"moved\"\nmodel_type = \"nlp\"\ndataset = \"synthetic\"\n";
+use support::constellation;
 
-fn constellation(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_constellation"));
-    command
-        .args(arguments)
-        .current_dir(folder)
-        // Nothing of this machine's own settings or clusters.
-        .env("HOME", folder)
-        .env_remove("XDG_DATA_HOME")
-        .env_remove("XDG_CONFIG_HOME")
-        .env_remove("CONSTELLATION_COORDINATOR")
-        .env_remove("CONSTELLATION_TOKEN");
-    command
-}
+const JOB: &str = "name = \"moved\"\nmodel_type = \"nlp\"\ndataset = \"synthetic\"\n";
 
 fn output(folder: &Path, arguments: &[&str]) -> Output {
     constellation(folder, arguments).output().unwrap()

@@ -3,27 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
 
-fn constellation(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_constellation"))
-        .args(arguments)
-        .current_dir(folder)
-        // Nothing of this machine's own settings or clusters.
-        .env("HOME", folder)
-        .env_remove("XDG_DATA_HOME")
-        .env_remove("XDG_CONFIG_HOME")
-        .env_remove("CONSTELLATION_COORDINATOR")
-        .env_remove("CONSTELLATION_TOKEN")
-        .output()
-        .unwrap()
-}
+use support::constellation;
 
 /// The one line that a failed command leaves.
 fn mistake(folder: &Path, arguments: &[&str]) -> String {
-    let output = constellation(folder, arguments);
+    let output = constellation(folder, arguments).output().unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {words}");
     assert!(output.stdout.is_empty(), "{arguments:?} prints a result");
@@ -82,7 +71,7 @@ fn without_a_coordinator_commands_say_how_to_name_one() {
 fn wrong_usage_ends_with_2_and_names_what_was_meant() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["jbo"][..], &["demo", "--workers", "0"], &["job", "submit"]] {
-        let output = constellation(folder.path(), arguments);
+        let output = constellation(folder.path(), arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?} says nothing");
     }

@@ -43,21 +43,6 @@ impl FolderLock {
     }
 }
 
-/// How much room a disk has, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// For this user.
-    pub available: u64,
-    pub total: u64,
-}
-
-/// The room of the disk that `path` lies on.
-pub fn room(path: &Path) -> io::Result<Room> {
-    let disk = rustix::fs::statvfs(path)?;
-    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-    Ok(Room { available: bytes(disk.f_bavail), total: bytes(disk.f_blocks) })
-}
-
 /// Replaces `path` by `bytes`, readable by its owner alone: a reader sees the old file or the new
 /// one, also after a power cut. One writer at a time.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {

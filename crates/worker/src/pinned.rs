@@ -97,21 +97,25 @@ pub fn pinned(
     address: &Address,
     pin: Pin,
 ) -> Result<ClientBuilder, rustls::Error> {
-    let verifier = Verifier {
-        expected: pin,
-        address: address.clone(),
-        algorithms: ring::default_provider().signature_verification_algorithms,
-    };
-    verified(client, address, Arc::new(verifier))
+    let wanted = address.clone();
+    verified(client, address, move |seen| {
+        if seen == pin {
+            return Ok(());
+        }
+        let wrong = WrongPin { address: wanted.clone(), expected: pin, seen };
+        Err(CertificateError::Other(OtherError(Arc::new(wrong))).into())
+    })
 }
 
-/// Makes a client one that reaches `address`, by its [`Address::base`], and leaves it to `verifier`
-/// whom it takes there.
+/// Makes a client one that reaches `address`, by its [`Address::base`], and takes there whose pin
+/// `judge` lets pass.
 pub(crate) fn verified(
     client: ClientBuilder,
     address: &Address,
-    verifier: Arc<dyn ServerCertVerifier>,
+    judge: impl Fn(Pin) -> Result<(), rustls::Error> + Send + Sync + 'static,
 ) -> Result<ClientBuilder, rustls::Error> {
+    let algorithms = ring::default_provider().signature_verification_algorithms;
+    let verifier = Arc::new(Verifier { judge, algorithms });
     let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -168,14 +172,19 @@ impl Resolve for To {
     }
 }
 
-#[derive(Debug)]
-struct Verifier {
-    expected: Pin,
-    address: Address,
+/// Asks `judge` about the peer's key; that the peer has that key is checked as ever.
+struct Verifier<J> {
+    judge: J,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Verifier {
+impl<J> fmt::Debug for Verifier<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").finish_non_exhaustive()
+    }
+}
+
+impl<J: Fn(Pin) -> Result<(), rustls::Error> + Send + Sync> ServerCertVerifier for Verifier<J> {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -185,12 +194,8 @@ impl ServerCertVerifier for Verifier {
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-        let seen = Pin::of_public_key(key.as_ref());
-        if seen == self.expected {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let wrong = WrongPin { address: self.address.clone(), expected: self.expected, seen };
-        Err(CertificateError::Other(OtherError(Arc::new(wrong))).into())
+        (self.judge)(Pin::of_public_key(key.as_ref()))?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

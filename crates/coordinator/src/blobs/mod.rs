@@ -135,8 +135,8 @@ impl Blobs {
     }
 
     /// How much room the disk has.
-    pub(crate) fn room(&self) -> io::Result<platform::files::Room> {
-        platform::files::room(&self.root)
+    pub(crate) fn space(&self) -> io::Result<platform::files::Space> {
+        platform::files::space(&self.root)
     }
 
     /// Removes the blob, where it is stored.

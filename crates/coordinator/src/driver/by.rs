@@ -164,7 +164,7 @@ impl By<'_> {
         .await
     }
 
-    /// Forgets revoked devices and those that were not heard of for `unheard_for`.
+    /// Forgets revoked devices and those that were not heard of for `unheard_for` or longer.
     pub(crate) async fn clean_up(&self, unheard_for: Duration) -> Answer<Vec<RemovedDevice>> {
         self.write(move |driver, caller| {
             let gone = driver.clean_up(unheard_for);

@@ -109,7 +109,7 @@ impl Driver {
     pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<RemovedDevice> {
         self.take_heard();
         let now = clock::now();
-        let gone = |row: &&DeviceRow| row.revoked || now.since(row.last_seen) > unheard_for;
+        let gone = |row: &&DeviceRow| row.revoked || now.since(row.last_seen) >= unheard_for;
         let named = |row: &DeviceRow| RemovedDevice { id: row.id, name: row.name.clone() };
         let gone: Vec<RemovedDevice> =
             self.state.devices.values().filter(gone).map(named).collect();

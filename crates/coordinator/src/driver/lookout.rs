@@ -90,14 +90,14 @@ impl Driver {
 
     /// Tells of a disk with little room, and that it has some again.
     pub(super) fn watch_disk(&mut self) {
-        let room = match self.blobs.room() {
-            Ok(room) => room,
+        let space = match self.blobs.space() {
+            Ok(space) => space,
             Err(error) => {
                 tracing::debug!(%error, "the disk does not say how much room it has");
                 return;
             }
         };
-        let little = room.available < (room.total / LITTLE_SHARE).min(LITTLE_ROOM);
+        let little = space.free < (space.total / LITTLE_SHARE).min(LITTLE_ROOM);
         if little == self.is_told(NoticeKind::DiskNearlyFull, None) {
             return;
         }
@@ -105,7 +105,7 @@ impl Driver {
             let text = format!(
                 "the coordinator's disk has only {} MB of room left: free some space, or nothing \
                  more can be stored",
-                room.available / 1_000_000
+                space.free / 1_000_000
             );
             self.raise(NoticeKind::DiskNearlyFull, None, text);
         } else {
