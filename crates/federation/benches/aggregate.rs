@@ -1,15 +1,23 @@
 //! How fast updates are added: 100 of 10 M parameters, from bytes in memory, validation included,
 //! beside this machine's copy bandwidth in the same run. Throughput is bytes of updates a second.
+//!
+//! The model is worked through in stretches, as the coordinator does: what is held does not grow with
+//! the model, and memory that was touched once is used again.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use federation::aggregate::{Accumulator, check_update};
-use protocol::{Chance, Purpose};
+use protocol::{BlobHash, Chance, Purpose, codec};
 
 const UPDATES: usize = 100;
 const PARAMETERS: usize = 10_000_000;
 const BYTES: usize = 4 * PARAMETERS;
+/// Parameters taken through all updates at a time, and updates added in one call: the coordinator's.
+const STRETCH: usize = 1 << 18;
+const TOGETHER: usize = 16;
+/// Rows behind an update.
+const ROWS: u64 = 1_200;
 /// Updates overlap in memory, each this much further on: 4 GB of updates in 436 MB, and still no
 /// byte is read twice before hundreds of megabytes of others have passed through the caches.
 const SHIFT: usize = 4_000_000;
@@ -17,7 +25,7 @@ const SHIFT: usize = 4_000_000;
 fn benchmark(criterion: &mut Criterion) {
     let memory = changes();
     let updates: Vec<(&[u8], u64)> =
-        (0..UPDATES).map(|number| (&memory[number * SHIFT..][..BYTES], 1_200)).collect();
+        (0..UPDATES).map(|number| (&memory[number * SHIFT..][..BYTES], ROWS)).collect();
     let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
 
     copy(criterion, &memory);
@@ -25,23 +33,50 @@ fn benchmark(criterion: &mut Criterion) {
     group.sample_size(10).throughput(Throughput::BytesDecimal((UPDATES * BYTES) as u64));
     for threads in [1, all] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        for together in [1, 4, 100] {
+        for together in [1, TOGETHER, UPDATES] {
             let name = BenchmarkId::new(format!("{threads}_threads"), format!("{together}_a_call"));
             group.bench_function(name, |bencher| {
                 bencher.iter(|| {
-                    pool.install(|| {
-                        let mut sum = Accumulator::new(PARAMETERS, 1_200 * UPDATES as u64);
-                        for call in updates.chunks(together) {
-                            sum.add(call).expect("valid updates");
-                        }
-                        black_box(sum)
-                    })
+                    pool.install(|| stretches(&updates, together, |sum, _| _ = black_box(sum)));
                 });
             });
         }
     }
+    group.bench_function("hashed_blobs_to_hashed_model", |bencher| {
+        bencher.iter(|| black_box(hashed(&updates)));
+    });
     group.finish();
     ends(criterion, &memory);
+}
+
+/// Sums the updates stretch by stretch; `take` gets each sum and where it starts.
+fn stretches(updates: &[(&[u8], u64)], together: usize, mut take: impl FnMut(Accumulator, usize)) {
+    for start in (0..PARAMETERS).step_by(STRETCH) {
+        let count = STRETCH.min(PARAMETERS - start);
+        let mut sum = Accumulator::new(count, ROWS * UPDATES as u64);
+        for call in updates.chunks(together) {
+            let part = call.iter().map(|(bytes, rows)| (&bytes[4 * start..][..4 * count], *rows));
+            let call: Vec<(&[u8], u64)> = part.collect();
+            sum.add(&call).expect("valid updates");
+        }
+        take(sum, start);
+    }
+}
+
+/// The whole way: the hash and the check of each update as it comes, the sum, the model and its hash.
+fn hashed(updates: &[(&[u8], u64)]) -> (Vec<BlobHash>, BlobHash) {
+    let receive = |(bytes, _): &(&[u8], u64)| {
+        check_update(bytes, PARAMETERS).expect("a valid update");
+        BlobHash::of(bytes)
+    };
+    let received = updates.iter().map(receive).collect();
+    let mut model = Vec::with_capacity(BYTES);
+    let base = vec![0.5; STRETCH];
+    stretches(updates, TOGETHER, |sum, start| {
+        let base = &base[..STRETCH.min(PARAMETERS - start)];
+        model.extend(codec::encode(&sum.finish(base)));
+    });
+    (received, BlobHash::of(&model))
 }
 
 /// What comes before and after: the check on receipt, the model at the end.
