@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::DataError;
+use crate::{DataError, pages};
 
 const BATCH: usize = 4096;
 
@@ -26,6 +27,8 @@ pub enum Cell<'a> {
 pub struct Columns {
     path: PathBuf,
     reader: SerializedFileReader<File>,
+    /// The same file, for its pages as they lie there.
+    raw: Arc<File>,
     /// Dotted paths of the columns and their place among the file's leaves.
     names: Vec<(String, usize)>,
 }
@@ -33,6 +36,7 @@ pub struct Columns {
 impl Columns {
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io(path))?;
+        let raw = Arc::new(file.try_clone().map_err(DataError::io(path))?);
         let reader = SerializedFileReader::new(file).map_err(|error| not_parquet(path, &error))?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let leaves = schema.columns().iter().enumerate();
@@ -40,7 +44,7 @@ impl Columns {
             .filter(|(_, column)| column.max_rep_level() == 0)
             .map(|(leaf, column)| (column.path().string(), leaf))
             .collect();
-        Ok(Self { path: path.to_owned(), reader, names })
+        Ok(Self { path: path.to_owned(), reader, raw, names })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -72,8 +76,7 @@ impl Columns {
             DataError::file(&self.path, reason)
         })?;
         for group in 0..self.reader.num_row_groups() {
-            let reader =
-                self.reader.get_row_group(group).and_then(|group| group.get_column_reader(leaf.1));
+            let reader = pages::reader(&self.reader, &self.raw, group, leaf.1);
             let reader = reader.map_err(|error| not_parquet(&self.path, &error))?;
             let unknown =
                 || DataError::file(&self.path, format!("column `{name}` is of a type not read"));

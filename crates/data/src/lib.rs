@@ -7,6 +7,7 @@ mod error;
 pub mod files;
 pub mod hub;
 mod layout;
+mod pages;
 mod picture;
 mod published;
 pub mod shard;
@@ -18,7 +19,7 @@ mod uploads;
 
 pub use catalogue::{CatalogueEntry, Origin};
 pub use error::DataError;
-pub use files::{AddReport, BadRow};
+pub use files::{AddReport, BadRow, Bounds};
 pub use hub::HubSettings;
 pub use sources::Sources;
 

@@ -56,3 +56,43 @@ fn colour(image: &DynamicImage) -> Picture {
     }
     Picture { channels: 3, height, width, pixels }
 }
+
+#[cfg(test)]
+mod tests {
+    use image::{GrayImage, ImageFormat};
+
+    use super::*;
+
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        GrayImage::new(8, 8).write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    /// Writes sides of 60,000 into a picture's header.
+    fn claiming(mut bytes: Vec<u8>, at: usize, width_of_number: usize) -> Vec<u8> {
+        for start in [at, at + width_of_number] {
+            let number = 60_000_u32.to_be_bytes();
+            let number = &number[4 - width_of_number..];
+            bytes[start..start + width_of_number].copy_from_slice(number);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_picture_that_claims_to_be_huge_is_refused_by_its_header() {
+        let mut png = claiming(encoded(ImageFormat::Png), 16, 4);
+        let mut sum = flate2::Crc::new();
+        sum.update(&png[12..29]);
+        png[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+        let jpeg = encoded(ImageFormat::Jpeg);
+        let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+        let jpeg = claiming(jpeg, frame + 5, 2);
+        for bytes in [png, jpeg] {
+            let error = decode(&bytes).unwrap_err();
+            assert!(error.contains("imension") || error.contains("imit"), "{error}");
+        }
+        assert!(decode(&encoded(ImageFormat::Png)).is_ok());
+        assert!(decode(&encoded(ImageFormat::Jpeg)).is_ok());
+    }
+}

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::{CatalogueEntry, Origin, PUBLISHED, Published};
-use crate::files::AddReport;
+use crate::files::{AddReport, Bounds};
 use crate::hub::{self, HubSettings};
 use crate::published::Files;
 use crate::synthetic::Synthetic;
@@ -68,18 +68,30 @@ impl Sources {
         uploads::remove_halves(&self.uploads)
     }
 
-    /// Adds a dataset from a person's file or folder. Blocks; leaves nothing behind where it fails.
+    /// Adds a dataset from a person's file or folder, within the usual bounds. Blocks; leaves nothing
+    /// behind where it fails.
     pub fn add(
         &self,
         name: &str,
         file: &Path,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<AddReport, DataError> {
+        self.add_within(name, file, Bounds::default(), progress)
+    }
+
+    /// As [`Sources::add`], within these bounds.
+    pub fn add_within(
+        &self,
+        name: &str,
+        file: &Path,
+        bounds: Bounds,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<AddReport, DataError> {
         uploads::check_name(name)?;
         if Synthetic::named(name).is_some() || Published::named(name).is_some() {
             return Err(DataError::NameTaken(name.to_owned()));
         }
-        uploads::add(&self.uploads, name, file, progress)
+        uploads::add(&self.uploads, name, file, bounds, progress)
     }
 
     fn published_entry(&self, published: &Published) -> CatalogueEntry {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use protocol::dataset::DatasetInfo;
 
-use crate::files::{self, Bad, Gathered, Labelled};
+use crate::files::{self, Bad, Bounds, Gathered, Labelled, Memory, Reading};
 use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard, split};
 
 const INFO: &str = "info.json";
@@ -60,6 +60,7 @@ pub fn add(
     uploads: &Path,
     name: &str,
     file: &Path,
+    bounds: Bounds,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<AddReport, DataError> {
     let folder = uploads.join(name);
@@ -67,13 +68,24 @@ pub fn add(
         return Err(DataError::NameTaken(name.to_owned()));
     }
     let shown = file.file_name().unwrap_or_default().to_string_lossy();
-    let (dataset, understood, bad) = files::gather(file, progress)
+    fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
+    let place = || tempfile::Builder::new().prefix(ADDING).tempdir_in(uploads);
+    let scratch = place().map_err(DataError::io(uploads))?;
+    let Bounds { disk, memory } = bounds;
+    let memory = Memory::of(memory);
+    let mut reading = Reading { scratch: scratch.path(), disk, memory, progress };
+    let (dataset, understood, bad) = files::gather(file, &mut reading)
         .and_then(|gathered| assemble(name, file, gathered))
         .map_err(|error| error.calling(file, &shown))?;
-    fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
-    let new = tempfile::Builder::new().prefix(ADDING).tempdir_in(uploads);
-    let new = new.map_err(DataError::io(uploads))?;
     let Dataset { info, train, test } = dataset;
+    let stored: usize = train.iter().chain(&test).map(|row| row.sample.bytes().len()).sum();
+    if stored as u64 > disk {
+        let (stored, disk) = (stored >> 20, disk >> 20);
+        let reason =
+            format!("its rows take {stored} MiB of the disk, where {disk} are left for it");
+        return Err(DataError::file(file, reason).calling(file, &shown));
+    }
+    let new = place().map_err(DataError::io(uploads))?;
     for (part, rows) in [(TRAIN, &train), (TEST, &test)] {
         let bytes = shard::write(info.sample, &rows.iter().collect::<Vec<_>>());
         write(&new.path().join(part), &bytes)?;

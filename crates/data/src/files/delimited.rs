@@ -1,44 +1,53 @@
 //! CSV and its kin: comma, semicolon or tab, with or without a header.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::meaning;
+use super::bounds::{LONGEST_ROW, Memory, check_columns};
 use super::table::{Record, Table};
-use super::{MOST_BYTES, name_of};
+use super::{meaning, name_of};
 use crate::DataError;
 
 /// Reads a whole file. Records with another number of columns than most are bad.
-pub fn read(path: &Path) -> Result<Table, DataError> {
-    let size = fs::metadata(path).map_err(DataError::io(path))?.len();
-    if size > MOST_BYTES {
-        let reason = format!("is larger than {} GiB; add less of it", MOST_BYTES >> 30);
-        return Err(DataError::file(path, reason));
-    }
-    let bytes = fs::read(path).map_err(DataError::io(path))?;
-    if bytes.contains(&0) {
-        return Err(DataError::file(
-            path,
-            "is not CSV, JSONL, Parquet, gzip or zip (nor UTF-16 text: save it as UTF-8)",
-        ));
-    }
-    parse(&name_of(path), &bytes).map_err(|reason| DataError::file(path, reason))
+pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
+    let file = File::open(path).map_err(DataError::io(path))?;
+    let parsed = parse(&name_of(path), BufReader::with_capacity(64 << 10, file), memory);
+    parsed.map_err(|reason| DataError::file(path, reason))
 }
 
-fn parse(file: &str, bytes: &[u8]) -> Result<Table, String> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Table, String> {
+    let start = source.fill_buf().map_err(|error| error.to_string())?;
+    let mark: &[u8] = b"\xef\xbb\xbf";
+    let skipped = if start.starts_with(mark) { mark.len() } else { 0 };
+    let delimiter = delimiter(&start[skipped..]);
+    source.consume(skipped);
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .delimiter(delimiter(bytes))
-        .from_reader(bytes);
+        .delimiter(delimiter)
+        .from_reader(RowByRow { source, left: LONGEST_ROW });
     let mut table = Table::default();
     let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
+    loop {
+        let line = reader.position().line();
+        reader.get_mut().left = LONGEST_ROW;
+        let read = reader.read_byte_record(&mut record);
+        if !read.map_err(|error| format!("line {line}: {error}"))? {
+            break;
+        }
         let line = record.position().map_or(0, csv::Position::line);
+        if record.as_slice().contains(&0) {
+            let words =
+                "is not CSV, JSONL, Parquet, gzip or zip (nor UTF-16 text: save it as UTF-8)";
+            return Err(words.to_owned());
+        }
+        check_columns(record.len())?;
+        memory.take_row()?;
+        record.iter().try_for_each(|cell| memory.take_cell(cell.len()))?;
         let cells: Result<Vec<String>, _> =
             record.iter().map(|cell| std::str::from_utf8(cell).map(str::to_owned)).collect();
         match cells {
@@ -66,6 +75,26 @@ fn parse(file: &str, bytes: &[u8]) -> Result<Table, String> {
     }
     table.bad.first.sort_by_key(|bad| bad.line);
     Ok(table)
+}
+
+/// A source of rows that ends with an error where a row goes on for too long.
+struct RowByRow<R> {
+    source: R,
+    /// Bytes that may be read before the row must have ended.
+    left: u64,
+}
+
+impl<R: Read> Read for RowByRow<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            let most = LONGEST_ROW >> 20;
+            let words = format!("this row is longer than {most} MiB; is a closing quote missing?");
+            return Err(io::Error::other(words));
+        }
+        let read = self.source.read(buffer)?;
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
+    }
 }
 
 /// The most frequent width among the first records; the first record wins a tie.
@@ -107,17 +136,21 @@ mod tests {
     use super::*;
     use crate::files::meaning::Meaning;
 
+    fn parsed(bytes: &[u8]) -> Result<Table, String> {
+        parse("t.csv", bytes, &mut Memory::of(1 << 20))
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Ok(table) = parse("fuzz", &bytes) {
+            if let Ok(table) = parsed(&bytes) {
                 let _ = Meaning::of(&table);
             }
         }
 
         #[test]
         fn no_text_of_quotes_and_separators_panics(text in "[a,;\t\"\n\r01é]{0,80}") {
-            if let Ok(table) = parse("fuzz", text.as_bytes()) {
+            if let Ok(table) = parsed(text.as_bytes()) {
                 let _ = Meaning::of(&table);
             }
         }
@@ -125,7 +158,7 @@ mod tests {
 
     #[test]
     fn quotes_hold_separators_and_line_breaks() {
-        let table = parse("t", b"text,label\n\"a, \"\"b\"\"\nc\",x\nd,y\n").unwrap();
+        let table = parsed(b"text,label\n\"a, \"\"b\"\"\nc\",x\nd,y\n").unwrap();
         assert_eq!(table.header.unwrap(), ["text", "label"]);
         assert_eq!(table.records[0].cells, ["a, \"b\"\nc", "x"]);
         assert_eq!((table.records[0].line, table.records[1].line), (2, 4));
@@ -133,15 +166,15 @@ mod tests {
 
     #[test]
     fn semicolons_tabs_and_a_mark_are_seen() {
-        let table = parse("t", b"\xef\xbb\xbflabel;text\nx;a, b\ny;c\n").unwrap();
+        let table = parsed(b"\xef\xbb\xbflabel;text\nx;a, b\ny;c\n").unwrap();
         assert_eq!(table.header.unwrap(), ["label", "text"]);
         assert_eq!(table.records[0].cells, ["x", "a, b"]);
-        assert_eq!(parse("t", b"label\ttext\n1\ta\n").unwrap().records[0].cells, ["1", "a"]);
+        assert_eq!(parsed(b"label\ttext\n1\ta\n").unwrap().records[0].cells, ["1", "a"]);
     }
 
     #[test]
     fn broken_rows_are_named_by_line() {
-        let table = parse("t.csv", b"text,label\na,x\nb\nc,y,z\n\xff,x\nd,y\n").unwrap();
+        let table = parsed(b"text,label\na,x\nb\nc,y,z\n\xff,x\nd,y\n").unwrap();
         assert_eq!(table.records.len(), 2);
         let bad: Vec<String> = table.bad.first.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -152,5 +185,42 @@ mod tests {
                 "t.csv line 5: it is not UTF-8",
             ]
         );
+    }
+
+    /// Bytes without end.
+    fn endless(start: &'static [u8], rest: &'static [u8]) -> impl BufRead {
+        struct Repeat(&'static [u8], usize);
+        impl Read for Repeat {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                for byte in buffer.iter_mut() {
+                    *byte = self.0[self.1 % self.0.len()];
+                    self.1 += 1;
+                }
+                Ok(buffer.len())
+            }
+        }
+        BufReader::new(start.chain(Repeat(rest, 0)))
+    }
+
+    #[test]
+    fn a_field_without_end_is_refused_at_its_line() {
+        for rest in [&b"x"[..], b"\n"] {
+            let file = endless(b"text,label\na,b\n\"c", rest);
+            let error = parse("t.csv", file, &mut Memory::of(1 << 20)).unwrap_err();
+            assert!(error.starts_with("line 3: this row is longer than 16 MiB"), "{error}");
+            assert!(error.ends_with("is a closing quote missing?"), "{error}");
+        }
+    }
+
+    #[test]
+    fn rows_and_columns_without_end_are_refused() {
+        let rows = endless(b"text,label\n", b"a,b\n");
+        let error = parse("t.csv", rows, &mut Memory::of(1 << 20)).unwrap_err();
+        assert!(error.contains("more than 1 MiB of memory"), "{error}");
+        let columns = endless(b"text,label\n", b"a,");
+        let error = parse("t.csv", columns, &mut Memory::of(64 << 20)).unwrap_err();
+        assert!(error.contains("longer than 16 MiB"), "{error}");
+        let wide = [vec![b','; 20_000], b"\n".to_vec()].concat();
+        assert!(parsed(&wide).unwrap_err().contains("20000 columns"));
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use protocol::dataset::SampleShape;
 
-use super::{Bad, Gathered, Labelled, MOST_BYTES};
+use super::bounds::{Memory, Reading};
+use super::{Bad, Gathered, Labelled};
 use crate::picture::{self, Picture};
 use crate::{DataError, LoadProgress, Sample};
 
@@ -14,7 +15,7 @@ use crate::{DataError, LoadProgress, Sample};
 pub fn gather(
     folder: &Path,
     images: &[&PathBuf],
-    progress: &mut dyn FnMut(LoadProgress),
+    reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
     let outer = outer_folders(images);
     let mut pictures = Pictures::default();
@@ -42,19 +43,20 @@ pub fn gather(
             continue;
         }
         let bytes = fs::read(&path).map_err(DataError::io(&path))?;
-        pictures.add(&shown, 1, class, is_test, &bytes);
+        pictures
+            .add(&shown, 1, class, is_test, &bytes, &mut reading.memory)
+            .map_err(|words| DataError::file(folder, words))?;
         if index % 1000 == 0 {
-            progress(LoadProgress::Reading { rows: index as u64 });
+            (reading.progress)(LoadProgress::Reading { rows: index as u64 });
         }
     }
-    pictures.gathered(folder, None, "images, one folder a class")
+    pictures.gathered(folder, None, "images, one folder a class", &mut reading.memory)
 }
 
 /// Decoded images on the way to rows.
 #[derive(Debug, Default)]
 pub struct Pictures {
     found: Vec<Found>,
-    bytes: u64,
     pub bad: Bad,
 }
 
@@ -68,26 +70,30 @@ struct Found {
 }
 
 impl Pictures {
-    pub fn add(&mut self, file: &str, line: u64, class: &str, is_test: bool, encoded: &[u8]) {
-        if class.trim().is_empty() {
-            self.bad.push(file, line, "it has no label");
-            return;
+    /// Takes an image, or names it as bad; an error says that there is no room for more.
+    pub fn add(
+        &mut self,
+        file: &str,
+        line: u64,
+        class: &str,
+        is_test: bool,
+        encoded: &[u8],
+        memory: &mut Memory,
+    ) -> Result<(), String> {
+        let (file, class) = (file.to_owned(), class.trim().to_owned());
+        if class.is_empty() {
+            self.bad.push(&file, line, "it has no label");
+            return Ok(());
         }
         match picture::decode(encoded) {
-            Ok(_) if self.bytes > MOST_BYTES => {
-                self.bad.push(
-                    file,
-                    line,
-                    "there are too many pixels before it; make images smaller",
-                );
-            }
             Ok(picture) => {
-                self.bytes += picture.pixels.len() as u64;
-                let (file, class) = (file.to_owned(), class.trim().to_owned());
+                memory
+                    .take(size_of::<Found>() + file.len() + class.len() + picture.pixels.len())?;
                 self.found.push(Found { file, line, class, is_test, picture });
             }
-            Err(reason) => self.bad.push(file, line, format!("it {reason}")),
+            Err(reason) => self.bad.push(&file, line, format!("it {reason}")),
         }
+        Ok(())
     }
 
     /// Keeps the images of the most frequent size; one in colour makes all of them 3 channels.
@@ -96,6 +102,7 @@ impl Pictures {
         path: &Path,
         classes: Option<Vec<String>>,
         understood: &str,
+        memory: &mut Memory,
     ) -> Result<Gathered, DataError> {
         let mut sizes: HashMap<(u32, u32), usize> = HashMap::new();
         for found in &self.found {
@@ -117,7 +124,11 @@ impl Pictures {
                 self.bad.push(&file, line, reason);
                 continue;
             }
+            let was_grey = picture.channels == 1;
             let picture = if in_colour { picture.in_colour() } else { picture };
+            // A grey one is three times as large in colour.
+            let grown = if was_grey && in_colour { picture.pixels.len() / 3 * 2 } else { 0 };
+            memory.take(grown).map_err(|words| DataError::file(path, words))?;
             let row = Labelled { class, sample: Sample::Image(picture.pixels) };
             if is_test { test.push(row) } else { train.push(row) }
         }

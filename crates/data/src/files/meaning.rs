@@ -73,7 +73,8 @@ impl Meaning {
         if width < 2 {
             return Err("has one column; give it a text and a label column".to_owned());
         }
-        let columns: Vec<Column> = (0..width).map(|at| Column::of(&table.records, at)).collect();
+        let columns: Vec<Column<'_>> =
+            (0..width).map(|at| Column::of(&table.records, at)).collect();
         let named = table.header.as_deref().and_then(label_by_name);
         if let Some(meaning) = pixels(&columns, named) {
             return Ok(meaning);
@@ -139,9 +140,9 @@ pub fn has_header(records: &[Record]) -> bool {
 }
 
 /// What a column holds.
-struct Column {
+struct Column<'a> {
     /// Rows of each value; `None` beyond [`MOST_CLASSES`].
-    values: Option<HashMap<String, usize>>,
+    values: Option<HashMap<&'a str, usize>>,
     /// Every value is a number.
     numeric: bool,
     /// Every value is a whole number from 0.
@@ -149,8 +150,8 @@ struct Column {
     bytes: usize,
 }
 
-impl Column {
-    fn of(records: &[Record], at: usize) -> Self {
+impl<'a> Column<'a> {
+    fn of(records: &'a [Record], at: usize) -> Self {
         let mut column =
             Self { values: Some(HashMap::new()), numeric: true, whole: true, bytes: 0 };
         for record in records {
@@ -159,12 +160,7 @@ impl Column {
             column.numeric = column.numeric && cell.parse::<f64>().is_ok();
             column.whole = column.whole && cell.parse::<u32>().is_ok();
             if let Some(values) = &mut column.values {
-                match values.get_mut(cell) {
-                    Some(count) => *count += 1,
-                    None => {
-                        values.insert(cell.to_owned(), 1);
-                    }
-                }
+                *values.entry(cell).or_default() += 1;
                 if values.len() > MOST_CLASSES {
                     column.values = None;
                 }
@@ -196,7 +192,7 @@ impl Column {
 }
 
 /// The column of the fewest values that repeat; the first of several.
-fn likely_label(columns: &[Column]) -> Option<usize> {
+fn likely_label(columns: &[Column<'_>]) -> Option<usize> {
     let candidates = columns.iter().enumerate();
     let counted = candidates.filter_map(|(at, column)| Some((column.classes(column.rows())?, at)));
     counted.min().map(|(_, at)| at)
@@ -204,7 +200,7 @@ fn likely_label(columns: &[Column]) -> Option<usize> {
 
 /// All columns but one are whole numbers, and their count is a square. Without a name the label is
 /// first or last, whichever has the evener values: a pixel at the rim is mostly dark.
-fn pixels(columns: &[Column], named: Option<usize>) -> Option<Meaning> {
+fn pixels(columns: &[Column<'_>], named: Option<usize>) -> Option<Meaning> {
     let count = columns.len() - 1;
     let side = count.isqrt();
     if side < 2 || side * side != count {

@@ -1,6 +1,7 @@
 //! Rows from the files that people have: CSV, JSON lines, Parquet, each also in gzip or zip, and
 //! folders or zips of images with one folder a class. What a file is, its content says.
 
+mod bounds;
 mod delimited;
 mod images;
 mod json_lines;
@@ -16,9 +17,13 @@ use std::path::{Path, PathBuf};
 
 use protocol::dataset::{DatasetInfo, SampleShape};
 
-use crate::{DataError, LoadProgress, Sample};
+use crate::{DataError, Sample};
 
-pub(crate) use unpack::MOST_BYTES;
+pub use bounds::Bounds;
+pub(crate) use bounds::{Memory, Reading};
+
+/// Folders are read so deep; deeper ones hold nobody's dataset.
+const DEEPEST: usize = 8;
 
 /// What became of a file that was added.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,28 +91,25 @@ impl Bad {
 }
 
 /// Reads a file or a folder.
-pub(crate) fn gather(
-    path: &Path,
-    progress: &mut dyn FnMut(LoadProgress),
-) -> Result<Gathered, DataError> {
+pub(crate) fn gather(path: &Path, reading: &mut Reading<'_>) -> Result<Gathered, DataError> {
     if path.is_dir() {
-        return gather_folder(path, progress);
+        return gather_folder(path, reading);
     }
     match Kind::of(path)? {
         Kind::Gzip => {
-            let (folder, inner) = unpack::gzip(path)?;
+            let (folder, inner) = unpack::gzip(path, reading)?;
             if Kind::of(&inner)? == Kind::Gzip {
                 return Err(DataError::file(path, "is gzip within gzip; unpack it once"));
             }
-            gather(&inner, progress).map_err(|error| error.calling(folder.path(), &name_of(path)))
+            gather(&inner, reading).map_err(|error| error.calling(folder.path(), &name_of(path)))
         }
         Kind::Zip => {
-            let folder = unpack::zip(path)?;
-            gather_folder(folder.path(), progress)
+            let folder = unpack::zip(path, reading)?;
+            gather_folder(folder.path(), reading)
                 .map_err(|error| error.calling(folder.path(), &name_of(path)))
         }
         kind @ (Kind::Parquet | Kind::JsonLines | Kind::Delimited) => {
-            table::gather(&[(path, kind)], progress)
+            table::gather(&[(path, kind)], reading)
         }
     }
 }
@@ -139,10 +141,7 @@ impl Kind {
 }
 
 /// A folder of images, of one table, or of a train and a test table.
-fn gather_folder(
-    folder: &Path,
-    progress: &mut dyn FnMut(LoadProgress),
-) -> Result<Gathered, DataError> {
+fn gather_folder(folder: &Path, reading: &mut Reading<'_>) -> Result<Gathered, DataError> {
     let mut files = Vec::new();
     list(folder, &mut PathBuf::new(), &mut files)?;
     files.sort();
@@ -153,7 +152,7 @@ fn gather_folder(
     let images: Vec<&PathBuf> =
         files.iter().filter(|path| ends(path, &[".png", ".jpg", ".jpeg"])).collect();
     if !images.is_empty() {
-        return images::gather(folder, &images, progress);
+        return images::gather(folder, &images, reading);
     }
     let tables: Vec<&PathBuf> = files
         .iter()
@@ -163,15 +162,15 @@ fn gather_folder(
         .collect();
     match tables.as_slice() {
         [] => Err(DataError::file(folder, "holds no image and no CSV, JSONL or Parquet file")),
-        [one] => gather(&folder.join(one), progress),
-        several => gather_splits(folder, several, progress),
+        [one] => gather(&folder.join(one), reading),
+        several => gather_splits(folder, several, reading),
     }
 }
 
 fn gather_splits(
     folder: &Path,
     tables: &[&PathBuf],
-    progress: &mut dyn FnMut(LoadProgress),
+    reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
     let mut by_split: BTreeMap<&str, PathBuf> = BTreeMap::new();
     for table in tables {
@@ -192,15 +191,18 @@ fn gather_splits(
         return Err(DataError::file(folder, reason));
     };
     // The folders live until both tables are read.
-    let (train, _train_folder) = unpacked(train)?;
-    let (test, _test_folder) = unpacked(test)?;
+    let (train, _train_folder) = unpacked(train, reading)?;
+    let (test, _test_folder) = unpacked(test, reading)?;
     let kinds = (Kind::of(&train)?, Kind::of(&test)?);
-    table::gather(&[(&train, kinds.0), (&test, kinds.1)], progress)
+    table::gather(&[(&train, kinds.0), (&test, kinds.1)], reading)
 }
 
-fn unpacked(path: &Path) -> Result<(PathBuf, Option<tempfile::TempDir>), DataError> {
+fn unpacked(
+    path: &Path,
+    reading: &mut Reading<'_>,
+) -> Result<(PathBuf, Option<tempfile::TempDir>), DataError> {
     match Kind::of(path)? {
-        Kind::Gzip => unpack::gzip(path).map(|(folder, inner)| (inner, Some(folder))),
+        Kind::Gzip => unpack::gzip(path, reading).map(|(folder, inner)| (inner, Some(folder))),
         Kind::Zip => Err(DataError::file(path, "is a zip within a folder; unpack it")),
         Kind::Parquet | Kind::JsonLines | Kind::Delimited => Ok((path.to_owned(), None)),
     }
@@ -208,7 +210,6 @@ fn unpacked(path: &Path) -> Result<(PathBuf, Option<tempfile::TempDir>), DataErr
 
 /// Every file below `folder`, relative to it; hidden ones and macOS's own left out.
 fn list(folder: &Path, inner: &mut PathBuf, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    const DEEPEST: usize = 8;
     let here = folder.join(&*inner);
     for entry in fs::read_dir(&here).map_err(DataError::io(&here))? {
         let entry = entry.map_err(DataError::io(&here))?;

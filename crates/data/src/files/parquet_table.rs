@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::bounds::{Memory, Reading, check_columns};
 use super::images::Pictures;
 use super::table::{Record, Table};
 use super::{Gathered, meaning, name_of};
@@ -9,18 +10,22 @@ use crate::columns::{Cell, Columns};
 use crate::{DataError, LoadProgress};
 
 /// Every column of plain values, as strings.
-pub fn read(path: &Path) -> Result<Table, DataError> {
+pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
     let file = Columns::open(path)?;
     let names: Vec<String> = file.names().map(str::to_owned).collect();
+    let refused = |words: String| DataError::file(path, words);
+    check_columns(names.len()).map_err(refused)?;
     let mut table = Table::default();
     for (at, name) in names.iter().enumerate() {
         let mut row = 0;
         file.read(name, |cell| {
             if at == 0 {
+                memory.take_row().map_err(refused)?;
                 let line = row as u64 + 1;
                 table.records.push(Record { line, cells: Vec::with_capacity(names.len()) });
             }
             if let Some(record) = table.records.get_mut(row) {
+                memory.take_cell(length(cell)).map_err(refused)?;
                 record.cells.push(string(cell));
             }
             row += 1;
@@ -39,8 +44,9 @@ pub fn class_names(path: &Path, label: &str) -> Result<Option<Vec<String>>, Data
 /// Rows of a file with a column of encoded images, or `None` where there is none.
 pub fn gather_images(
     path: &Path,
-    progress: &mut dyn FnMut(LoadProgress),
+    reading: &mut Reading<'_>,
 ) -> Result<Option<Gathered>, DataError> {
+    let refused = |words: String| DataError::file(path, words);
     let file = Columns::open(path)?;
     let names: Vec<String> = file.names().map(str::to_owned).collect();
     let known = ["image.bytes", "img.bytes", "image", "img", "picture.bytes", "picture"];
@@ -54,6 +60,7 @@ pub fn gather_images(
     let classes = file.class_names(&names[label]);
     let mut labels = Vec::new();
     file.read(&names[label], |cell| {
+        reading.memory.take_cell(length(cell)).map_err(refused)?;
         let text = string(cell);
         let known = |classes: &Vec<String>| classes.get(text.parse::<usize>().ok()?).cloned();
         labels.push(classes.as_ref().and_then(known).unwrap_or(text));
@@ -65,18 +72,29 @@ pub fn gather_images(
         let class = labels.get(row).map_or("", String::as_str);
         row += 1;
         match cell {
-            Cell::Bytes(bytes) => pictures.add(&file_name, row as u64, class, false, bytes),
+            Cell::Bytes(bytes) => pictures
+                .add(&file_name, row as u64, class, false, bytes, &mut reading.memory)
+                .map_err(refused)?,
             Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => {
                 pictures.bad.push(&file_name, row as u64, "it has no image");
             }
         }
         if row % 1000 == 0 {
-            progress(LoadProgress::Reading { rows: row as u64 });
+            (reading.progress)(LoadProgress::Reading { rows: row as u64 });
         }
         Ok(())
     })?;
     let understood = format!("images in `{image}`, classes in `{}`", names[label]);
-    pictures.gathered(path, classes, &understood).map(Some)
+    pictures.gathered(path, classes, &understood, &mut reading.memory).map(Some)
+}
+
+/// Bytes of a value as text; of numbers, the most that there are.
+fn length(cell: Cell<'_>) -> usize {
+    match cell {
+        Cell::Null => 0,
+        Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => 24,
+        Cell::Bytes(bytes) => bytes.len(),
+    }
 }
 
 fn string(cell: Cell<'_>) -> String {

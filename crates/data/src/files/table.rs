@@ -4,6 +4,7 @@ use std::path::Path;
 
 use protocol::dataset::SampleShape;
 
+use super::bounds::Reading;
 use super::meaning::{Content, Meaning};
 use super::{Bad, Gathered, Kind, Labelled, delimited, json_lines, name_of, parquet_table};
 use crate::{DataError, LoadProgress, Sample};
@@ -30,10 +31,7 @@ pub struct Record {
 }
 
 /// Rows from one table, or from a train and a test table with the same columns.
-pub fn gather(
-    files: &[(&Path, Kind)],
-    progress: &mut dyn FnMut(LoadProgress),
-) -> Result<Gathered, DataError> {
+pub fn gather(files: &[(&Path, Kind)], reading: &mut Reading<'_>) -> Result<Gathered, DataError> {
     let mut tables = Vec::new();
     let mut classes = None;
     let mut seen = 0;
@@ -41,21 +39,21 @@ pub fn gather(
         let table = match kind {
             Kind::Parquet => {
                 if let [(path, _)] = files
-                    && let Some(gathered) = parquet_table::gather_images(path, progress)?
+                    && let Some(gathered) = parquet_table::gather_images(path, reading)?
                 {
                     return Ok(gathered);
                 }
-                parquet_table::read(path)?
+                parquet_table::read(path, &mut reading.memory)?
             }
-            Kind::JsonLines => json_lines::read(path)?,
-            Kind::Delimited => delimited::read(path)?,
+            Kind::JsonLines => json_lines::read(path, &mut reading.memory)?,
+            Kind::Delimited => delimited::read(path, &mut reading.memory)?,
             Kind::Gzip | Kind::Zip => return Err(DataError::file(path, "is packed twice")),
         };
         if table.records.is_empty() && table.bad.count == 0 {
             return Err(DataError::file(path, "holds no row"));
         }
         seen += table.records.len();
-        progress(LoadProgress::Reading { rows: seen as u64 });
+        (reading.progress)(LoadProgress::Reading { rows: seen as u64 });
         tables.push((name_of(path), table));
     }
     let (name, first) = &tables[0];
@@ -69,6 +67,7 @@ pub fn gather(
     let mut bad = Bad::default();
     let mut splits = Vec::new();
     for (name, table) in tables {
+        let progress = &mut *reading.progress;
         splits.push(rows(&name, table, &meaning, scale, classes.as_deref(), &mut bad, progress));
     }
     let test = if splits.len() == 2 { splits.pop() } else { None };

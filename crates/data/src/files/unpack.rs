@@ -8,29 +8,24 @@ use flate2::read::MultiGzDecoder;
 use tempfile::TempDir;
 use zip::ZipArchive;
 
-use super::name_of;
+use super::bounds::Reading;
+use super::{DEEPEST, name_of};
 use crate::DataError;
 
-/// The most that a file may unpack to.
-pub const MOST_BYTES: u64 = 8 << 30;
 const MOST_FILES: usize = 2_000_000;
 
 /// The file within a gzip, in a folder that is deleted when dropped.
-pub fn gzip(path: &Path) -> Result<(TempDir, PathBuf), DataError> {
-    let folder = temporary(path)?;
+pub fn gzip(path: &Path, reading: &mut Reading<'_>) -> Result<(TempDir, PathBuf), DataError> {
+    let folder = temporary(path, reading)?;
     let name = name_of(path);
     let inner = folder.path().join(name.strip_suffix(".gz").unwrap_or(&name));
     let source = MultiGzDecoder::new(File::open(path).map_err(DataError::io(path))?);
-    copy(source, &inner, MOST_BYTES, path)?;
+    copy(source, &inner, &mut reading.disk, path)?;
     Ok((folder, inner))
 }
 
 /// The files of a zip, in a folder that is deleted when dropped.
-pub fn zip(path: &Path) -> Result<TempDir, DataError> {
-    zip_within(path, MOST_BYTES)
-}
-
-fn zip_within(path: &Path, most_bytes: u64) -> Result<TempDir, DataError> {
+pub fn zip(path: &Path, reading: &mut Reading<'_>) -> Result<TempDir, DataError> {
     let broken = |error: &dyn ToString| {
         DataError::file(path, format!("is a damaged zip: {}", error.to_string()))
     };
@@ -39,8 +34,7 @@ fn zip_within(path: &Path, most_bytes: u64) -> Result<TempDir, DataError> {
     if archive.len() > MOST_FILES {
         return Err(DataError::file(path, format!("holds more than {MOST_FILES} files")));
     }
-    let folder = temporary(path)?;
-    let mut left = most_bytes;
+    let folder = temporary(path, reading)?;
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(|error| broken(&error))?;
         if !entry.is_file() || entry.is_symlink() {
@@ -50,28 +44,37 @@ fn zip_within(path: &Path, most_bytes: u64) -> Result<TempDir, DataError> {
             let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
             return Err(DataError::file(path, format!("holds `{name}`, which leads out of it")));
         };
+        // Nobody will look there, and each file could have folders of its own without end.
+        if inner.components().count() > DEEPEST {
+            continue;
+        }
         let target = folder.path().join(inner);
         let parent = target.parent().unwrap_or(folder.path());
         fs::create_dir_all(parent).map_err(DataError::io(parent))?;
-        left -= copy(entry, &target, left, path)?;
+        copy(entry, &target, &mut reading.disk, path)?;
     }
     Ok(folder)
 }
 
 /// Counts what comes, not what a header promises.
-fn copy(source: impl Read, target: &Path, most: u64, from: &Path) -> Result<u64, DataError> {
+fn copy(source: impl Read, target: &Path, left: &mut u64, from: &Path) -> Result<(), DataError> {
     let mut out = File::create(target).map_err(DataError::io(target))?;
-    let copied = io::copy(&mut source.take(most.saturating_add(1)), &mut out)
-        .map_err(|error| DataError::file(from, format!("cannot be unpacked: {error}")))?;
-    if copied > most {
-        let reason = format!("unpacks to more than {} GiB; add less of it", MOST_BYTES >> 30);
-        return Err(DataError::file(from, reason));
-    }
-    Ok(copied)
+    let copied =
+        io::copy(&mut source.take(left.saturating_add(1)), &mut out).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::StorageFull => DataError::io(target)(error),
+                _ => DataError::file(from, format!("cannot be unpacked: {error}")),
+            },
+        )?;
+    *left = left.checked_sub(copied).ok_or_else(|| {
+        let reason = "unpacks to more than there may be of it; add less, or make room on the disk";
+        DataError::file(from, reason)
+    })?;
+    Ok(())
 }
 
-fn temporary(path: &Path) -> Result<TempDir, DataError> {
-    tempfile::Builder::new().prefix("constellation-").tempdir().map_err(DataError::io(path))
+fn temporary(path: &Path, reading: &Reading<'_>) -> Result<TempDir, DataError> {
+    tempfile::tempdir_in(reading.scratch).map_err(DataError::io(path))
 }
 
 #[cfg(test)]
@@ -82,6 +85,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
+    use crate::files::Memory;
 
     fn archive(folder: &Path, entries: &[(&str, &[u8])]) -> PathBuf {
         let path = folder.join("it.zip");
@@ -94,12 +98,54 @@ mod tests {
         path
     }
 
+    /// Unpacks within so many bytes, and looks at what is there.
+    fn within<T>(
+        path: &Path,
+        bytes: u64,
+        unpack: impl FnOnce(&Path, &mut Reading<'_>) -> Result<T, DataError>,
+    ) -> Result<T, String> {
+        let mut reading = Reading {
+            scratch: path.parent().unwrap(),
+            disk: bytes,
+            memory: Memory::of(0),
+            progress: &mut |_| {},
+        };
+        unpack(path, &mut reading).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn an_entry_that_leads_out_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = archive(folder.path(), &[("a/../../out.csv", b"x")]);
-        let error = zip(&path).unwrap_err().to_string();
+        let error = within(&path, 100, zip).unwrap_err();
         assert!(error.contains("leads out of it"), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_written_but_files_below_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it.zip");
+        let mut writer = ZipWriter::new(File::create(&path).unwrap());
+        let options = SimpleFileOptions::default();
+        writer.add_symlink("link", folder.path().display().to_string(), options).unwrap();
+        writer.start_file("link/through.csv", options).unwrap();
+        writer.start_file(format!("{}deep.csv", "a/".repeat(DEEPEST)), options).unwrap();
+        writer.finish().unwrap();
+        let unpacked = within(&path, 100, zip).unwrap();
+        let found = |path: &str| unpacked.path().join(path).symlink_metadata();
+        assert!(found("link").unwrap().is_dir(), "the entry after it made a folder");
+        assert!(found("link/through.csv").unwrap().is_file());
+        assert!(found("a").is_err(), "too deep to be looked for");
+        assert!(!folder.path().join("through.csv").exists());
+    }
+
+    #[test]
+    fn an_absolute_name_stays_below_the_folder_or_is_refused() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let target = elsewhere.path().join("out.csv");
+        let path = archive(folder.path(), &[(target.to_str().unwrap(), b"x")]);
+        drop(within(&path, 100, zip));
+        assert!(!target.exists());
     }
 
     #[test]
@@ -108,9 +154,9 @@ mod tests {
         let zeros = vec![0; 1 << 20];
         let path = archive(folder.path(), &[("a.csv", &zeros), ("b.csv", &zeros)]);
         assert!(fs::metadata(&path).unwrap().len() < 10_000);
-        let error = zip_within(&path, (2 << 20) - 1).unwrap_err().to_string();
+        let error = within(&path, (2 << 20) - 1, zip).unwrap_err();
         assert!(error.contains("unpacks to more than"), "{error}");
-        assert!(zip_within(&path, 2 << 20).is_ok());
+        within(&path, 2 << 20, zip).unwrap();
     }
 
     #[test]
@@ -119,8 +165,8 @@ mod tests {
         let path = archive(folder.path(), &[("a.csv", b"text,label\n")]);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(zip(&path).unwrap_err().to_string().contains("damaged zip"));
+        assert!(within(&path, 100, zip).unwrap_err().contains("damaged zip"));
         fs::write(&path, [0x1f, 0x8b, 8, 0, 1]).unwrap();
-        assert!(gzip(&path).unwrap_err().to_string().contains("cannot be unpacked"));
+        assert!(within(&path, 100, gzip).unwrap_err().contains("cannot be unpacked"));
     }
 }
