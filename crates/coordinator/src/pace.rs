@@ -30,6 +30,7 @@ pub(crate) fn heartbeat_answer(devices: usize, lease_held: bool) -> HeartbeatAns
         heartbeat_seconds: heartbeat_seconds(devices),
         return_within_seconds: spread(devices).as_secs_f64(),
         lease_held,
+        quarantined: None,
     }
 }
 

@@ -163,6 +163,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         cookie: http::CookieNames::new(&opened.cluster.id),
         origins: settings.allow_origins,
         points: points.clone(),
+        adding: Arc::default(),
         data_dir: settings.data_dir.clone(),
         backups: Mutex::new(ScheduleState::default()),
     }));

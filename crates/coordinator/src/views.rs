@@ -100,8 +100,8 @@ impl Views {
         devices.insert(row.id, Arc::new(row));
     }
 
-    /// Notes a sign of life that tells nothing else; false where it does, and the driver must hear of
-    /// it. Most of a fleet's heartbeats are such, and none of them waits for a commit to end.
+    /// Notes a sign of life that tells nothing else; false where it does or is to be told something,
+    /// and the driver must hear of it. Most of a fleet's heartbeats are such, and none of them waits for a commit to end.
     pub(crate) fn hear(&self, id: DeviceId, said: &Heartbeat, now: Timestamp) -> bool {
         let is_known_session = said.session.as_ref().is_none_or(|session| {
             read(&self.runs).get(&id).is_some_and(|known| *known == session.id)
@@ -110,6 +110,7 @@ impl Views {
         let patience = pace::offline_after(devices.len());
         let Some(row) = devices.get_mut(&id) else { return false };
         let tells_more = said.lease.is_some()
+            || row.quarantined.is_some()
             || !is_known_session
             || (row.state, row.reason) != (said.state, said.reason)
             || !is_active(row, now, patience);

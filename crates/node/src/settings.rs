@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use protocol::Pin;
+use protocol::join::Join;
 use serde::{Deserialize, Serialize};
 
 mod layer;
@@ -94,6 +95,8 @@ pub struct Settings {
     pub coordinator_url: Chosen<Option<String>>,
     /// The pin of its key.
     pub coordinator_pin: Chosen<Option<Pin>>,
+    /// What enrols this machine, where it is in no cluster yet.
+    pub enrollment_code: Chosen<Option<Join>>,
     /// Seconds without input after which a Mac may train.
     pub idle_seconds: Chosen<u32>,
     /// Gigabytes of blobs that a worker keeps.
@@ -128,6 +131,7 @@ impl Settings {
         let settings = Self {
             coordinator_url: optional(layers.coordinator_url),
             coordinator_pin: optional(layers.coordinator_pin),
+            enrollment_code: optional(layers.enrollment_code),
             idle_seconds: Chosen::or_default(layers.idle_seconds, 300),
             maximum_cache_gb: Chosen::or_default(layers.maximum_cache_gb, 10.0),
             maximum_upload_mbps: optional(layers.maximum_upload_mbps),

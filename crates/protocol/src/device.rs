@@ -47,6 +47,13 @@ pub struct Heartbeat {
     pub session: Option<Session>,
 }
 
+/// Why a device gets no work until an administrator releases it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantine {
+    pub since: Timestamp,
+    pub reason: String,
+}
+
 /// Answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeartbeatAnswer {
@@ -56,13 +63,9 @@ pub struct HeartbeatAnswer {
     pub return_within_seconds: f64,
     /// Whether the lease it named still counts; true where it named none.
     pub lease_held: bool,
-}
-
-/// Why a device gets no work until an administrator releases it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Quarantine {
-    pub since: Timestamp,
-    pub reason: String,
+    /// Why it gets no work for now, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<Quarantine>,
 }
 
 /// A device as `GET /devices` shows it: the kept fields first.

@@ -5,13 +5,12 @@ use std::time::Duration;
 use protocol::device::Heartbeat;
 use protocol::enrolment::Session;
 use protocol::{DeviceId, Problem};
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::answer::RequestError;
 use crate::client::Client;
 use crate::retry::jittered;
-use crate::status::Activity;
+use crate::status::{Activity, Voice};
 
 /// The kind of problem by which the coordinator tells of a second worker.
 pub(crate) const SECOND_SESSION: &str = "second-session";
@@ -35,8 +34,9 @@ pub(crate) async fn beat(
     device: DeviceId,
     seconds: u32,
     session: &Session,
-    mut activity: watch::Receiver<Activity>,
+    voice: &Voice<'_>,
 ) -> Ended {
+    let mut activity = voice.activity();
     let mut every = period(seconds);
     loop {
         let Activity { state, reason, lease } = activity.borrow_and_update().clone();
@@ -45,6 +45,7 @@ pub(crate) async fn beat(
             Ok(answer) => {
                 every = period(answer.heartbeat_seconds);
                 client.set_spread(answer.return_within_seconds);
+                voice.quarantined(answer.quarantined.map(|quarantine| quarantine.reason));
             }
             Err(RequestError::Refused(problem)) if problem.kind == SECOND_SESSION => {
                 return Ended::SecondSession(problem);

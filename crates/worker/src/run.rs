@@ -97,7 +97,7 @@ async fn live(
         };
         let refused = tokio::select! {
             refused = serve(&context, trainers, device) => refused,
-            ended = beat(&client, device, seconds, &session, voice.activity()) => match ended {
+            ended = beat(&client, device, seconds, &session, voice) => match ended {
                 Ended::LetGo(problem) => Some(problem),
                 Ended::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
             },

@@ -23,6 +23,12 @@ pub enum Status {
     },
     /// Ready for a lease.
     Waiting,
+    /// Ready, but the coordinator gives this device none: its updates were refused. An administrator
+    /// can release it.
+    Quarantined {
+        /// In the coordinator's words.
+        reason: String,
+    },
     Fetching {
         lease: LeaseId,
         round: u32,
@@ -97,6 +103,7 @@ impl Status {
             }
             Self::Registered { .. }
             | Self::Waiting
+            | Self::Quarantined { .. }
             | Self::Reported { .. }
             | Self::Lost { .. }
             | Self::Returned { .. } => Some(Activity::waiting()),
@@ -115,15 +122,27 @@ pub(crate) struct Voice<'a> {
     observe: &'a (dyn Fn(&Status) + Send + Sync),
     activity: watch::Sender<Activity>,
     last: Mutex<Option<Status>>,
+    /// Why the coordinator gives this device no work, where that is so.
+    quarantine: Mutex<Option<String>>,
 }
 
 impl<'a> Voice<'a> {
     pub(crate) fn new(observe: &'a (dyn Fn(&Status) + Send + Sync)) -> Self {
-        Self { observe, activity: watch::Sender::new(Activity::waiting()), last: Mutex::new(None) }
+        Self {
+            observe,
+            activity: watch::Sender::new(Activity::waiting()),
+            last: Mutex::new(None),
+            quarantine: Mutex::new(None),
+        }
     }
 
     /// Says it once: a status that is said again is no news.
     pub(crate) fn say(&self, status: &Status) {
+        let quarantine = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let status = match (status, quarantine) {
+            (Status::Waiting, Some(reason)) => &Status::Quarantined { reason },
+            (status, _) => status,
+        };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.replace(status.clone()).as_ref() == Some(status) {
             return;
@@ -137,6 +156,20 @@ impl<'a> Voice<'a> {
             });
         }
         (self.observe)(status);
+    }
+
+    /// What a heartbeat was told; who waits says so at once.
+    pub(crate) fn quarantined(&self, reason: Option<String>) {
+        let mut quarantine = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
+        if *quarantine == reason {
+            return;
+        }
+        *quarantine = reason;
+        drop(quarantine);
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if matches!(last, Some(Status::Waiting | Status::Quarantined { .. })) {
+            self.say(&Status::Waiting);
+        }
     }
 
     pub(crate) fn offline(&self, error: &RequestError) {
@@ -162,6 +195,31 @@ mod tests {
         let line = serde_json::to_string(&held).unwrap();
         assert_eq!(line, r#"{"state":"held","reason":"unknown","words":"x"}"#);
         assert_eq!(serde_json::to_string(&Status::Waiting).unwrap(), r#"{"state":"waiting"}"#);
+    }
+
+    #[test]
+    fn who_waits_in_quarantine_says_so_until_it_is_released() {
+        let said = Mutex::new(Vec::new());
+        let observe = |status: &Status| said.lock().unwrap().push(status.clone());
+        let voice = Voice::new(&observe);
+        let quarantined = Status::Quarantined { reason: "3 updates".into() };
+        voice.say(&Status::Waiting);
+        voice.quarantined(None);
+        voice.quarantined(Some("3 updates".into()));
+        voice.quarantined(Some("3 updates".into()));
+        voice.say(&Status::Waiting);
+        voice.offline(&RequestError::NoCoordinator);
+        voice.say(&Status::Waiting);
+        voice.quarantined(None);
+        drop(voice);
+        let said = said.into_inner().unwrap();
+        let offline = said[2].clone();
+        let waiting = Status::Waiting;
+        assert_eq!(
+            said,
+            [waiting.clone(), quarantined.clone(), offline.clone(), quarantined, waiting]
+        );
+        assert!(matches!(offline, Status::Offline { .. }));
     }
 
     #[test]

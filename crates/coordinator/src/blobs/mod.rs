@@ -5,11 +5,12 @@ mod partial;
 mod room;
 mod writer;
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::BlobHash;
@@ -27,6 +28,8 @@ use partial::Uploads;
 pub(crate) struct Blobs {
     root: Arc<PathBuf>,
     uploads: Arc<Uploads>,
+    /// What was sent up under each key, since this process started.
+    begun: Arc<Mutex<HashMap<String, HashSet<BlobHash>>>>,
     holds: Arc<AtomicUsize>,
     room: Arc<Room>,
     points: Points,
@@ -43,6 +46,7 @@ impl Blobs {
         let blobs = Self {
             root: Arc::new(root.to_owned()),
             uploads: Arc::default(),
+            begun: Arc::default(),
             holds: Arc::default(),
             room: Arc::new(Room::new(root, None)),
             points: Points::default(),
@@ -134,6 +138,18 @@ impl Blobs {
         Partial::new(self.clone(), hash, key)
     }
 
+    /// Whether another blob may be sent up under this key, which may have `most` of them.
+    pub(crate) fn begin(&self, hash: BlobHash, key: &str, most: usize) -> bool {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let blobs = begun.entry(key.to_owned()).or_default();
+        blobs.contains(&hash) || (blobs.len() < most && blobs.insert(hash))
+    }
+
+    /// Bytes that may still be stored.
+    pub(crate) fn room_left(&self) -> io::Result<u64> {
+        self.room.left()
+    }
+
     /// How much room the disk has.
     pub(crate) fn space(&self) -> io::Result<platform::files::Space> {
         platform::files::space(&self.root)
@@ -178,6 +194,9 @@ impl Blobs {
     /// Removes what was sent up in part under the keys that `keep` refuses; it hears too how long
     /// ago the last bytes came.
     pub(crate) fn remove_partials(&self, keep: impl Fn(&str, Duration) -> bool) -> io::Result<()> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.retain(|key, _| keep(key, Duration::ZERO));
+        drop(begun);
         for entry in fs::read_dir(self.partial_folder())? {
             let entry = entry?;
             let name = entry.file_name();
@@ -271,6 +290,17 @@ mod tests {
         blobs.remove(hash).unwrap();
         blobs.remove(hash).unwrap();
         assert_eq!(blobs.length(hash).unwrap(), None);
+    }
+
+    #[test]
+    fn a_key_has_only_so_many_blobs_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let begin = |text: &str, key| blobs.begin(BlobHash::of(text.as_bytes()), key, 2);
+        assert!(begin("a", "one") && begin("b", "one") && begin("a", "one"));
+        assert!(!begin("c", "one") && begin("c", "other"));
+        blobs.remove_partials(|key, _| key != "one").unwrap();
+        assert!(begin("c", "one"));
     }
 
     #[test]

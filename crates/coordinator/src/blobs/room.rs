@@ -57,9 +57,7 @@ impl Room {
     /// Refuses to store `bytes` more where that would take what must stay free. Looks at the disk:
     /// to be asked once for many bytes.
     pub(crate) fn ask(&self, bytes: u64) -> io::Result<()> {
-        let space = platform::files::space(&self.folder)?;
-        let reserve = RESERVE.min(space.total / RESERVE_PART);
-        if space.free < bytes.saturating_add(reserve) {
+        if self.free()? < bytes {
             return Err(no_room(NoRoom::Reserve));
         }
         let Some(maximum) = self.maximum else { return Ok(()) };
@@ -77,6 +75,21 @@ impl Room {
         used.bytes += if fits { bytes } else { 0 };
         *kept = Some(used);
         if fits { Ok(()) } else { Err(no_room(NoRoom::Limit { maximum_gb, used_gb })) }
+    }
+}
+
+impl Room {
+    /// Bytes that may still be stored. Looks at every file where there is a limit.
+    pub(crate) fn left(&self) -> io::Result<u64> {
+        let free = self.free()?;
+        let Some(maximum) = self.maximum else { return Ok(free) };
+        Ok(free.min(maximum.saturating_sub(size(&self.folder)?)))
+    }
+
+    /// Bytes that the disk has beside those that must stay free.
+    fn free(&self) -> io::Result<u64> {
+        let space = platform::files::space(&self.folder)?;
+        Ok(space.free.saturating_sub(RESERVE.min(space.total / RESERVE_PART)))
     }
 }
 
@@ -113,6 +126,7 @@ mod tests {
         fs::create_dir(folder.path().join("below")).unwrap();
         fs::write(folder.path().join("below/a"), [0; 600]).unwrap();
         let room = Room::new(folder.path(), Some(1000));
+        assert_eq!(room.left().unwrap(), 400);
         room.ask(400).unwrap();
         let error = room.ask(401).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);

@@ -40,7 +40,10 @@ impl Driver {
             let row = job.and_then(|job| self.state.jobs.get(&job));
             row.is_some_and(|row| row.machine.lease(lease).is_some())
         });
-        Ok(pace::heartbeat_answer(self.state.devices.len(), lease_held))
+        let row = self.state.devices.get(&device);
+        let quarantined = row.and_then(|row| row.quarantined.clone());
+        let answer = pace::heartbeat_answer(self.state.devices.len(), lease_held);
+        Ok(HeartbeatAnswer { quarantined, ..answer })
     }
 
     pub(super) fn offline_after(&self) -> Duration {

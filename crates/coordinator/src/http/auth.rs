@@ -15,6 +15,7 @@ use protocol::{DeviceId, PROTOCOL_HEADER, PROTOCOL_VERSION, Timestamp};
 
 use super::problem::Failure;
 use super::public::is_public;
+use super::strangers::Introduction;
 use super::{Shared, cookie};
 use crate::caller::{Caller, PeerAddress, Principal, Who};
 use crate::clock;
@@ -44,6 +45,9 @@ pub(crate) async fn authenticate(
         // A stranger's path does nothing for a cookie, so that no other site can use it.
         Shown::Good(credential) if public && credential.kind == CredentialKind::Session => {}
         Shown::Good(credential) => {
+            if let Some(introduction) = request.extensions().get::<Introduction>() {
+                introduction.made();
+            }
             if credential.kind == CredentialKind::Session {
                 cookie::check_origin(&request)?;
             }

@@ -20,6 +20,8 @@ use crate::driver::upload_key;
 
 /// An administrator's upload: a flat vector of the largest model there may be.
 const MOST_BYTES: u64 = 400_000_000;
+/// Different blobs of one lease: it has one update, and another where the first was lost.
+const MOST_OF_A_LEASE: usize = 4;
 /// The key of uploads that belong to no lease.
 const PERSON: &str = "person";
 
@@ -124,6 +126,13 @@ async fn upload(
     let announced = number(&headers, header::CONTENT_LENGTH.as_str())?.unwrap_or(0);
     if offset.saturating_add(announced) > limit {
         return Err(Failure::too_large(format!("this upload may have at most {limit} bytes")));
+    }
+    if matches!(caller, BlobCaller::Device(_)) && !shared.blobs.begin(hash, &key, MOST_OF_A_LEASE) {
+        let words = format!(
+            "a lease has one update, and {MOST_OF_A_LEASE} different ones were begun; report one of \
+             them, or give the lease back"
+        );
+        return Err(Failure::conflict("too-many-blobs", words));
     }
     shared.blobs.ask_room(announced)?;
     let (partial, bytes) = (shared.blobs.partial(hash, &key), body.into_data_stream());

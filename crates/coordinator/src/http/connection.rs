@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -26,6 +26,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::patience::with_patience;
+use super::strangers::Introduction;
 use super::under_way::UnderWay;
 use crate::caller::PeerAddress;
 use crate::cluster::HTTP2;
@@ -34,7 +36,8 @@ use crate::cluster::HTTP2;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// HTTP/1: for a request's headers, and between two requests of a connection.
 const HEADERS: Duration = Duration::from_secs(30);
-/// HTTP/2: a connection without a request for so long, at most twice as long, is closed.
+/// A connection without a request for so long, at most twice as long, is closed; after four times as
+/// long also one whose peer takes nothing of its answers.
 const IDLE: Duration = Duration::from_mins(1);
 /// HTTP/2: after so long without a word a peer is asked whether it is there; a device that left
 /// without goodbye shows by this.
@@ -52,8 +55,14 @@ const AHEAD_OF_CONNECTION: u32 = 512 << 10;
 const BUFFER: usize = 64 << 10;
 /// Bytes of a request's headers.
 const LONGEST_HEADERS: u32 = 16 << 10;
+/// HTTP/1: how many there may be.
+const MOST_HEADERS: usize = 100;
 /// Requests that one connection may have under way: a dashboard has a dozen, a device three.
 const MOST_STREAMS: u32 = 64;
+/// Requests that a peer may take back before they were looked at, and those that it may be told of
+/// as wrong: whoever does so more often only makes work (CVE-2023-44487).
+const MOST_TAKEN_BACK: usize = 20;
+const MOST_WRONG: usize = 128;
 
 /// The first byte of a TLS record that opens a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -92,7 +101,12 @@ enum Begun {
 impl Connections {
     pub(super) fn new(router: Router, acceptor: TlsAcceptor, stopping: CancellationToken) -> Self {
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(BUFFER);
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS)
+            .max_buf_size(BUFFER)
+            .max_header_size(LONGEST_HEADERS as usize)
+            .max_headers(MOST_HEADERS);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -102,12 +116,20 @@ impl Connections {
             .initial_connection_window_size(AHEAD_OF_CONNECTION)
             .max_send_buf_size(BUFFER)
             .max_header_list_size(LONGEST_HEADERS)
-            .max_concurrent_streams(MOST_STREAMS);
+            .max_concurrent_streams(MOST_STREAMS)
+            .max_pending_accept_reset_streams(MOST_TAKEN_BACK)
+            .max_local_error_reset_streams(MOST_WRONG);
         Self { router, acceptor, http1, http2, stopping }
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(&self, stream: TcpStream, peer: PeerAddress, watcher: Watcher) {
+    pub(super) async fn serve(
+        &self,
+        stream: TcpStream,
+        peer: PeerAddress,
+        introduction: &Introduction,
+        watcher: Watcher,
+    ) {
         // Answers are small and waited for.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps Nagle's algorithm");
@@ -118,9 +140,18 @@ impl Connections {
         };
         let begun = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let ended = match begun {
-            Ok(Begun::Plain(stream)) => Box::pin(self.http1(stream, peer, false, watcher)).await,
-            Ok(Begun::Tls(stream)) => Box::pin(self.http1(stream, peer, true, watcher)).await,
-            Ok(Begun::Http2(stream)) => Box::pin(self.http2(stream, peer, watcher)).await,
+            Ok(Begun::Plain(stream)) => {
+                let from = Peer { address: peer, introduction, over_tls: false };
+                Box::pin(self.http1(stream, from, watcher)).await
+            }
+            Ok(Begun::Tls(stream)) => {
+                let from = Peer { address: peer, introduction, over_tls: true };
+                Box::pin(self.http1(stream, from, watcher)).await
+            }
+            Ok(Begun::Http2(stream)) => {
+                let from = Peer { address: peer, introduction, over_tls: true };
+                Box::pin(self.http2(stream, from, watcher)).await
+            }
             Ok(Begun::TurnedAway) => Ok(()),
             Err(error) => {
                 tracing::debug!(%error, peer = %peer.0, "a connection did not begin");
@@ -151,42 +182,48 @@ impl Connections {
         }
     }
 
-    async fn http1<S>(
-        &self,
-        stream: S,
-        peer: PeerAddress,
-        over_tls: bool,
-        watcher: Watcher,
-    ) -> hyper::Result<()>
+    async fn http1<S>(&self, stream: S, from: Peer<'_>, watcher: Watcher) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        // Whether it is idle is told by the deadline of its headers.
-        let router = self.router.clone();
-        let service =
-            service_fn(move |request| router.clone().oneshot(with_peer(request, peer, over_tls)));
-        watcher.watch(self.http1.serve_connection(TokioIo::new(stream), service)).await
+        let requests = UnderWay::default();
+        let service = service_fn(|request| self.answer(request, &from, &requests));
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        until_left(watcher.watch(connection), &requests).await
     }
 
     async fn http2(
         &self,
         stream: Box<TlsStream<TcpStream>>,
-        peer: PeerAddress,
+        from: Peer<'_>,
         watcher: Watcher,
     ) -> hyper::Result<()> {
         let requests = UnderWay::default();
-        let (counted, router) = (requests.clone(), self.router.clone());
-        let service = service_fn(move |request| {
-            let one = counted.begin();
-            let answer = router.clone().oneshot(with_peer(request, peer, true));
-            async { Ok::<_, Infallible>(answer.await?.map(|body| one.until_sent(body))) }
-        });
+        let service = service_fn(|request| self.answer(request, &from, &requests));
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
-        tokio::select! {
-            ended = watcher.watch(connection) => ended,
-            // Dropped: the peer has nothing under way, and comes again when it has.
-            () = requests.none_for(IDLE) => Ok(()),
-        }
+        until_left(watcher.watch(connection), &requests).await
+    }
+
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        from: &Peer<'_>,
+        requests: &UnderWay,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
+        let one = requests.begin();
+        let answer = self.router.clone().oneshot(from.put_on(request));
+        async { Ok(answer.await?.map(|body| one.until_sent(body))) }
+    }
+}
+
+/// Serves a connection until it ends, or its peer has nothing under way: it comes again when it has.
+async fn until_left(
+    connection: impl Future<Output = hyper::Result<()>>,
+    requests: &UnderWay,
+) -> hyper::Result<()> {
+    tokio::select! {
+        ended = connection => ended,
+        () = requests.none_for(IDLE) => Ok(()),
     }
 }
 
@@ -198,13 +235,26 @@ fn speech(first: u8, peer: IpAddr) -> Speech {
     }
 }
 
-fn with_peer(request: Request<Incoming>, peer: PeerAddress, over_tls: bool) -> Request<Body> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(peer);
-    if over_tls {
-        request.extensions_mut().insert(OverTls);
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+struct Peer<'a> {
+    address: PeerAddress,
+    introduction: &'a Introduction,
+    over_tls: bool,
+}
+
+impl Peer<'_> {
+    /// The request with what handlers may ask of its connection.
+    fn put_on(&self, request: Request<Incoming>) -> Request<Body> {
+        let mut request = request.map(|body| with_patience(Body::new(body)));
+        let extensions = request.extensions_mut();
+        extensions.insert(self.address);
+        extensions.insert(self.introduction.clone());
+        if self.over_tls {
+            extensions.insert(OverTls);
+        }
+        request
     }
-    request
 }
 
 /// Nothing of the request is read before the answer: it may hold a token, which has crossed the
@@ -298,6 +348,33 @@ mod tests {
             stream.write_all(said).await.unwrap();
             let mut answer = Vec::new();
             drop(stream.read_to_end(&mut answer).await);
+            let left = begun.elapsed();
+            assert!(left >= patience && left < patience * 2, "{said:?}: {left:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_drips_is_left() {
+        let stopping = CancellationToken::new();
+        let (address, _) = port(&stopping).await;
+        // The beginning of a hello of 512 bytes, and a header.
+        let beginnings: [(&[u8], Duration); 2] =
+            [(&[TLS_HANDSHAKE, 3, 1, 2, 0, 1], HANDSHAKE), (b"GET / HTTP/1.1\r\nHost: ", HEADERS)];
+        for (said, patience) in beginnings {
+            let begun = Instant::now();
+            let (mut listening, mut speaking) =
+                TcpStream::connect(address).await.unwrap().into_split();
+            speaking.write_all(said).await.unwrap();
+            let dripping = async {
+                while speaking.write_all(b"a").await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            };
+            let mut answer = Vec::new();
+            tokio::select! {
+                () = dripping => {}
+                _ = listening.read_to_end(&mut answer) => {}
+            }
             let left = begun.elapsed();
             assert!(left >= patience && left < patience * 2, "{said:?}: {left:?}");
         }

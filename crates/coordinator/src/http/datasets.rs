@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use axum::Json;
 use axum::body::Body as RawBody;
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
-use data::{AddReport, CatalogueEntry, DataError};
+use data::{AddReport, Bounds, CatalogueEntry, DataError};
 use futures::{Stream, StreamExt};
 use protocol::dataset::{AddedDataset, DatasetEntry, RowProblem};
 use serde::Deserialize;
@@ -16,10 +17,10 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::extract::InQuery;
 use super::problem::{Answer, Failure};
+use super::{MOST_JSON, Shared};
 use crate::blobs::{Blobs, is_full};
 use crate::points::Point;
 
@@ -83,7 +84,11 @@ async fn add(
 ) -> Answer<(StatusCode, Json<AddedDataset>)> {
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-    shared.blobs.ask_room(announced.unwrap_or(0_u64).saturating_mul(2))?;
+    let announced = announced.unwrap_or(0_u64);
+    if announced > MOST_BYTES {
+        return Err(too_long());
+    }
+    shared.blobs.ask_room(announced.saturating_mul(2))?;
     let folder = shared.blobs.scratch_dir()?;
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_form = kind.is_some_and(|kind| kind.starts_with("multipart/form-data"));
@@ -97,9 +102,13 @@ async fn add(
     if name.is_empty() {
         return Err(Failure::invalid("bad-dataset", "give it a name: ?name=NAME").at("name"));
     }
-    let sources = shared.sources.clone();
+    let (sources, turn) = (shared.sources.clone(), shared.adding.clone().lock_owned().await);
+    let usual = Bounds::default();
+    let bounds = Bounds { disk: usual.disk.min(shared.blobs.room_left()?), ..usual };
     let added = tokio::task::spawn_blocking(move || {
-        let added = sources.add(&name, &file, &mut |_| {});
+        // Whoever asks may be gone before it is done.
+        let _turn = turn;
+        let added = sources.add_within(&name, &file, bounds, &mut |_| {});
         added.map_err(|error| failure(&error, folder.path()))
     });
     let added = added.await.map_err(|error| Failure::internal(error.to_string()))??;
@@ -114,17 +123,18 @@ async fn from_form(
     folder: &Path,
     blobs: &Blobs,
 ) -> Answer<(String, PathBuf)> {
-    let malformed = |words: String| Failure::bad_request("malformed-form", words);
     let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|error| malformed(error.body_text()))?;
+    let mut form =
+        form.map_err(|error| Failure::bad_request("malformed-form", error.body_text()))?;
     let (mut name, mut file) = (named.name, None);
-    while let Some(field) = form.next_field().await.map_err(|e| malformed(e.body_text()))? {
+    while let Some(field) = form.next_field().await.map_err(|error| malformed(&error))? {
         match field.name() {
-            Some("name") => name = field.text().await.map_err(|e| malformed(e.body_text()))?,
+            Some("name") => name = field.text().await.map_err(|error| malformed(&error))?,
             Some("file") => {
                 let own = field.file_name().unwrap_or_default().to_owned();
                 let filename = if named.filename.is_empty() { own } else { named.filename.clone() };
-                file = Some(store(field, &filename, folder, blobs).await?);
+                file =
+                    Some(store(field, &filename, folder, blobs, |error| malformed(&error)).await?);
             }
             Some(_) | None => {}
         }
@@ -134,7 +144,20 @@ async fn from_form(
 }
 
 async fn receive(body: RawBody, filename: &str, folder: &Path, blobs: &Blobs) -> Answer<PathBuf> {
-    store(body.into_data_stream(), filename, folder, blobs).await
+    let broken = |_| Failure::bad_request("broken-upload", "the connection broke; send it again");
+    store(body.into_data_stream(), filename, folder, blobs, broken).await
+}
+
+/// A form is taken apart in memory, so it may be no larger than any other body that is.
+fn malformed(error: &MultipartError) -> Failure {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Failure::too_large(format!(
+            "a form may have at most {} MiB; send the file itself as the body: \
+             POST /datasets?name=NAME&filename=FILE",
+            MOST_JSON >> 20
+        ));
+    }
+    Failure::bad_request("malformed-form", error.body_text())
 }
 
 /// Writes what arrives under the last part of its name.
@@ -143,6 +166,7 @@ async fn store<E>(
     filename: &str,
     folder: &Path,
     blobs: &Blobs,
+    broken: impl Fn(E) -> Failure,
 ) -> Answer<PathBuf> {
     let last = filename.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain = last.len() <= 200 && !last.starts_with('.') && !last.contains('\0');
@@ -154,12 +178,10 @@ async fn store<E>(
     let mut file = tokio::fs::File::create(&path).await?;
     let (mut stored, mut granted) = (0, 0);
     while let Some(chunk) = body.next().await {
-        let broken =
-            |_| Failure::bad_request("broken-upload", "the connection broke; send it again");
-        let chunk = chunk.map_err(broken)?;
+        let chunk = chunk.map_err(&broken)?;
         stored += chunk.len() as u64;
         if stored > MOST_BYTES {
-            return Err(Failure::too_large(format!("a file may have at most {MOST_BYTES} bytes")));
+            return Err(too_long());
         }
         if stored > granted {
             // The rows that are made of it take as much again.
@@ -170,6 +192,10 @@ async fn store<E>(
     }
     file.flush().await?;
     Ok(path)
+}
+
+fn too_long() -> Failure {
+    Failure::too_large(format!("a file may have at most {} GiB; add less of it", MOST_BYTES >> 30))
 }
 
 fn report(added: AddReport) -> AddedDataset {

@@ -2,9 +2,12 @@
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
+use super::patience::WHOLE;
 use super::problem::Failure;
 
 /// A JSON body; unknown fields are ignored.
@@ -15,11 +18,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        match axum::Json::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(body_failure(&rejection)),
+        match timeout(WHOLE, axum::Json::from_request(request, state)).await {
+            Ok(Ok(axum::Json(value))) => Ok(Self(value)),
+            Ok(Err(rejection)) => Err(body_failure(&rejection)),
+            Err(_) => Err(late()),
         }
     }
+}
+
+fn late() -> Failure {
+    let words = format!("the body did not come within {} s; send it again", WHOLE.as_secs());
+    Failure::new(StatusCode::REQUEST_TIMEOUT, "late-body", "Request timeout", words)
 }
 
 fn body_failure(rejection: &JsonRejection) -> Failure {
@@ -28,13 +37,13 @@ fn body_failure(rejection: &JsonRejection) -> Failure {
         JsonRejection::JsonSyntaxError(_) => Failure::bad_request("malformed-json", words),
         JsonRejection::JsonDataError(_) => Failure::invalid("invalid-body", words),
         JsonRejection::MissingJsonContentType(_) => Failure::new(
-            axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "not-json",
             "Not JSON",
             "send JSON, with the header Content-Type: application/json",
         ),
         JsonRejection::BytesRejection(_) => {
-            if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 return Failure::too_large("the body is larger than this request may have");
             }
             Failure::bad_request("broken-body", words)
@@ -79,4 +88,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
 
 fn query_failure(rejection: &QueryRejection) -> Failure {
     Failure::bad_request("wrong-query", rejection.body_text())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use axum::body::Bytes;
+    use futures::StreamExt;
+    use serde_json::Value;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_not_waited_for() {
+        let drops = futures::stream::repeat(()).then(|()| async {
+            sleep(Duration::from_secs(1)).await;
+            Ok::<_, Infallible>(Bytes::from_static(b" "))
+        });
+        let request = Request::builder().header("content-type", "application/json");
+        let request = request.body(axum::body::Body::from_stream(drops)).unwrap();
+        let failure = Body::<Value>::from_request(request, &()).await.unwrap_err();
+        assert_eq!((failure.problem.status, failure.problem.kind.as_str()), (408, "late-body"));
+    }
 }

@@ -107,7 +107,7 @@ impl Table {
 }
 
 /// A host has all the addresses of its IPv6 network.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

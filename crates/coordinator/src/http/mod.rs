@@ -20,10 +20,12 @@ mod leases;
 mod metrics;
 mod models;
 mod notices;
+mod patience;
 mod problem;
 mod public;
 mod serve;
 mod sessions;
+mod strangers;
 mod tokens;
 mod under_way;
 mod webhooks;
@@ -96,6 +98,8 @@ pub(crate) struct Parts {
     /// Pages of other origins that may ask.
     pub(crate) origins: Vec<Origin>,
     pub(crate) points: Points,
+    /// Held by who makes rows of a person's file: it may take much memory, so one at a time.
+    pub(crate) adding: Arc<tokio::sync::Mutex<()>>,
     pub(crate) data_dir: PathBuf,
     /// How the scheduled backups go.
     pub(crate) backups: Mutex<ScheduleState>,

@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connections;
+use super::strangers::Strangers;
 use crate::caller::PeerAddress;
 
 /// Beyond this, peers wait until somebody leaves.
@@ -31,6 +32,7 @@ pub(crate) async fn serve(
 ) {
     let open = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let strangers = Strangers::default();
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let connections = Arc::new(Connections::new(router, acceptor, stopping.clone()));
     loop {
@@ -50,9 +52,13 @@ pub(crate) async fn serve(
             },
             () = stopping.cancelled() => break,
         };
+        let Some(introduction) = strangers.admit(peer.0) else {
+            tracing::debug!(peer = %peer.0, "an address holds too many connections without a token");
+            continue;
+        };
         let (connections, watcher) = (connections.clone(), open.watcher());
         tokio::spawn(async move {
-            connections.serve(stream, peer, watcher).await;
+            connections.serve(stream, peer, &introduction, watcher).await;
             drop(permit);
         });
     }

@@ -13,6 +13,7 @@ mod disk;
 mod enrol;
 mod events;
 mod garbage;
+mod hostile;
 mod identity;
 mod jobs;
 mod leases;

@@ -71,7 +71,8 @@ async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
     let coordinator = coordinator.restart().await;
     let path = format!("/devices/{}/heartbeat", bad.id);
     let beat = json!({ "state": "waiting" });
-    assert_eq!(bad.ask(&coordinator, Method::POST, &path, beat).await.0, StatusCode::OK);
+    let (status, told) = bad.ask(&coordinator, Method::POST, &path, beat).await;
+    assert_eq!((status, &told["quarantined"]), (StatusCode::OK, &quarantined));
     assert!(bad.next_job(&coordinator, 0).await.is_none());
     let (_, again) = register(&coordinator, &coordinator.admin, "bad", registration("bad")).await;
     let bad = Device { token: again["token"].as_str().unwrap().to_owned(), ..bad };

@@ -25,7 +25,7 @@ fn own_address() -> Option<IpAddr> {
     Some(socket.local_addr().unwrap().ip()).filter(|ip| !ip.is_loopback())
 }
 
-fn certificate_of(coordinator: &Coordinator) -> CertificateDer<'static> {
+pub(crate) fn certificate_of(coordinator: &Coordinator) -> CertificateDer<'static> {
     let file = coordinator.folder.path().join("cluster/certificate.pem");
     CertificateDer::from_pem_file(file).unwrap()
 }
@@ -36,7 +36,7 @@ fn pin_of(certificate: &CertificateDer<'_>) -> Pin {
 }
 
 /// A client as others make it, that trusts these certificates.
-fn trusting(
+pub(crate) fn trusting(
     certificates: &[CertificateDer<'static>],
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&str],
@@ -55,7 +55,7 @@ fn trusting(
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(
+pub(crate) async fn connect(
     connector: &TlsConnector,
     address: SocketAddr,
     name: &str,

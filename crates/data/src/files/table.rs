@@ -49,8 +49,11 @@ pub fn gather(files: &[(&Path, Kind)], reading: &mut Reading<'_>) -> Result<Gath
             Kind::Delimited => delimited::read(path, &mut reading.memory)?,
             Kind::Gzip | Kind::Zip => return Err(DataError::file(path, "is packed twice")),
         };
-        if table.records.is_empty() && table.bad.count == 0 {
-            return Err(DataError::file(path, "holds no row"));
+        let has_columns = table.header.as_ref().is_some_and(|header| !header.is_empty());
+        if table.records.is_empty() && (table.bad.count == 0 || !has_columns) {
+            let first = table.bad.first.first();
+            let first = first.map(|bad| format!(" that can be read; {bad}")).unwrap_or_default();
+            return Err(DataError::file(path, format!("holds no row{first}")));
         }
         seen += table.records.len();
         (reading.progress)(LoadProgress::Reading { rows: seen as u64 });

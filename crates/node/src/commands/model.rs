@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::api::Model;
+use protocol::model::ModelSpec;
 use protocol::{BlobHash, codec};
 use reqwest::Method;
 
@@ -82,7 +83,7 @@ pub async fn run(
         }
         ModelCommand::Download { name, version, output: file } => {
             let model = find(&client, &name, version).await?;
-            let file = file.unwrap_or_else(|| default_file(&model));
+            let file = file.unwrap_or_else(|| default_file(&model.name));
             download(&client, &model, &file).await?;
             if json {
                 let told = serde_json::json!({ "file": file, "model_blake3": model.blake3 });
@@ -96,7 +97,7 @@ pub async fn run(
             let folder = tempfile::tempdir().context("can't make a temporary folder")?;
             let file = folder.path().join("model.safetensors");
             download(&client, &model, &file).await?;
-            let parameters = parameters(&model, &file)?;
+            let parameters = parameters(&model.spec, &file)?;
             let Model { spec, classes, .. } = model;
             let task = EvaluateModel { spec, parameters, classes, dataset, uploads };
             let evaluate = context.evaluate;
@@ -115,9 +116,14 @@ async fn find(client: &Client, name: &str, version: Option<u32>) -> anyhow::Resu
     Ok(client.get(&format!("/models/{}{query}", escaped(name))).await?)
 }
 
-fn default_file(model: &Model) -> PathBuf {
+/// Letters of a model's name that its file gets; four bytes each fit any disk.
+const LONGEST_NAME: usize = 50;
+
+fn default_file(name: &str) -> PathBuf {
     let plain = |letter: char| if letter.is_alphanumeric() { letter } else { '-' };
-    let name: String = model.name.chars().map(plain).collect();
+    // Of what a coordinator calls a model only letters and digits stay: no path, no hidden file.
+    let name: String = name.chars().take(LONGEST_NAME).map(plain).collect();
+    let name = if name.is_empty() { "model" } else { &name };
     PathBuf::from(format!("{name}.safetensors"))
 }
 
@@ -151,13 +157,13 @@ async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result
     Ok(())
 }
 
-fn parameters(model: &Model, file: &Path) -> anyhow::Result<Vec<f32>> {
+fn parameters(spec: &ModelSpec, file: &Path) -> anyhow::Result<Vec<f32>> {
     let bytes = std::fs::read(file).context("can't read the model again")?;
-    let header = protocol::model_file::header(&model.spec)?;
+    let header = protocol::model_file::header(spec)?;
     let Some(flat) = bytes.strip_prefix(header.as_slice()) else {
         bail!("the model's file is not written as its spec says");
     };
-    Ok(codec::decode(flat, model.spec.layout()?.parameters)?)
+    Ok(codec::decode(flat, spec.layout()?.parameters)?)
 }
 
 fn show(model: &Model) -> anyhow::Result<()> {
@@ -186,4 +192,50 @@ fn row(model: &Model) -> [String; 6] {
         accuracy.map_or(String::new(), |accuracy| format!("{accuracy:.4}")),
         model.created_at.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_s_name_leads_nowhere() {
+        for (name, file) in [
+            ("ag news", "ag-news.safetensors"),
+            ("../../.ssh/authorized_keys", "-------ssh-authorized-keys.safetensors"),
+            ("C:\\x", "C--x.safetensors"),
+            ("a\0b\n", "a-b-.safetensors"),
+            ("", "model.safetensors"),
+        ] {
+            assert_eq!(default_file(name), Path::new(file), "{name:?}");
+        }
+        assert!(default_file(&"東".repeat(500)).as_os_str().len() < 255);
+    }
+
+    /// The only reader of model files: the header is what the spec makes of it, byte for byte.
+    #[test]
+    fn a_model_file_whose_header_lies_is_refused() {
+        let spec: ModelSpec = serde_json::from_value(serde_json::json!({
+            "input": { "kind": "text", "buckets": 4, "ngrams": 1, "max_words": 4 },
+            "layers": [{ "kind": "embedding_bag", "dimension": 2 }, { "kind": "linear", "outputs": 2 }]
+        }))
+        .unwrap();
+        let header = protocol::model_file::header(&spec).unwrap();
+        let flat = codec::encode(&vec![0.5; spec.layout().unwrap().parameters]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            parameters(&spec, &path)
+        };
+        let whole = [header.as_slice(), &flat].concat();
+        assert_eq!(read(&whole).unwrap().len() * 4, flat.len());
+        for lie in [u64::MAX, 1 << 40, 0, header.len() as u64] {
+            let lying = [&lie.to_le_bytes()[..], &whole[8..]].concat();
+            assert!(read(&lying).unwrap_err().to_string().contains("not written as its spec says"));
+        }
+        assert!(read(&whole[..whole.len() - 1]).is_err());
+        assert!(read(&[whole.as_slice(), &[0; 4]].concat()).is_err());
+        assert!(read(&[]).is_err());
+    }
 }

@@ -9,6 +9,9 @@ pub(super) fn of(status: &Status) -> String {
         Status::Connecting => "connecting".into(),
         Status::Registered { device, name } => format!("registered as {name} ({device})"),
         Status::Waiting => "waiting for work".into(),
+        Status::Quarantined { reason } => {
+            format!("in quarantine, until an administrator releases this device: {reason}")
+        }
         Status::Fetching { round, partition, .. } => {
             format!("fetching round {round} partition {partition}")
         }
@@ -42,6 +45,7 @@ pub(super) fn with_steps(status: &Status) -> String {
         Status::Connecting
         | Status::Registered { .. }
         | Status::Waiting
+        | Status::Quarantined { .. }
         | Status::Fetching { .. }
         | Status::Uploading { .. }
         | Status::Reported { .. }

@@ -23,8 +23,9 @@ pub struct WorkerArguments {
     /// The pin of its key, as it prints it: nobody else is trusted [default: the join code's]
     #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
-    /// A join code: its link, or the code as it is typed; needed once
-    #[arg(long, value_name = "CODE", env = "CONSTELLATION_JOIN", hide_env_values = true)]
+    /// A join code: its link, or the code as it is typed; needed once [default: what
+    /// `CONSTELLATION_JOIN` or the setting `EnrollmentCode` says]
+    #[arg(long, value_name = "CODE")]
     join: Option<Join>,
     /// Where it keeps everything [default: the system's folder for it]
     #[arg(long, value_name = "DIR")]
@@ -75,7 +76,8 @@ pub async fn run(
     let told = lifetime::until_told(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), &folder(arguments.instance))?;
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
-    let known = known_cluster(&data_dir, arguments.join.as_ref())?;
+    let join = settings.enrollment_code.under(arguments.join.map(Some)).value;
+    let known = known_cluster(&data_dir, join.as_ref())?;
     let (found, coordinator) = watch::channel(url.clone());
     let candidates = Arc::new(Mutex::new(Candidates::new(known.as_ref())));
     if url.is_none() {
@@ -92,7 +94,7 @@ pub async fn run(
     let maximum_cache_bytes = (settings.maximum_cache_gb.value * 1e9) as u64;
     let worker = worker::Settings {
         pin: settings.coordinator_pin.under(arguments.pin.map(Some)).value,
-        join: arguments.join,
+        join,
         name: arguments.name,
         instance: arguments.instance,
         when: match arguments.when {

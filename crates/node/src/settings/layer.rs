@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::Pin;
+use protocol::join::{InvalidJoin, Join};
 
 use super::{BackendChoice, Chosen, Source};
 
@@ -18,6 +19,9 @@ pub enum SettingsError {
     Unknown { path: PathBuf, key: String, nearest: Option<String> },
     #[error("{place}: '{value}' is not {expected}")]
     Value { place: String, value: String, expected: &'static str },
+    /// What stands there is secret, so it isn't said.
+    #[error("{place}: {source}")]
+    JoinCode { place: String, source: InvalidJoin },
 }
 
 fn suggest(nearest: Option<&str>) -> String {
@@ -29,6 +33,7 @@ fn suggest(nearest: Option<&str>) -> String {
 pub(super) struct Layer {
     pub(super) coordinator_url: Option<Chosen<String>>,
     pub(super) coordinator_pin: Option<Chosen<Pin>>,
+    pub(super) enrollment_code: Option<Chosen<Join>>,
     pub(super) idle_seconds: Option<Chosen<u32>>,
     pub(super) maximum_cache_gb: Option<Chosen<f64>>,
     pub(super) maximum_upload_mbps: Option<Chosen<f64>>,
@@ -37,9 +42,10 @@ pub(super) struct Layer {
 }
 
 /// Each setting's name in files and in the environment.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
     ("CoordinatorURL", "CONSTELLATION_COORDINATOR"),
     ("CoordinatorPin", "CONSTELLATION_PIN"),
+    ("EnrollmentCode", "CONSTELLATION_JOIN"),
     ("IdleSeconds", "CONSTELLATION_IDLE_SECONDS"),
     ("MaximumCacheGB", "CONSTELLATION_MAXIMUM_CACHE_GB"),
     ("MaximumUploadMbps", "CONSTELLATION_MAXIMUM_UPLOAD_MBPS"),
@@ -99,6 +105,7 @@ impl Layer {
         Self {
             coordinator_url: self.coordinator_url.or(weaker.coordinator_url),
             coordinator_pin: self.coordinator_pin.or(weaker.coordinator_pin),
+            enrollment_code: self.enrollment_code.or(weaker.enrollment_code),
             idle_seconds: self.idle_seconds.or(weaker.idle_seconds),
             maximum_cache_gb: self.maximum_cache_gb.or(weaker.maximum_cache_gb),
             maximum_upload_mbps: self.maximum_upload_mbps.or(weaker.maximum_upload_mbps),
@@ -125,6 +132,13 @@ impl Layer {
             "CoordinatorPin" => {
                 let pin = text.parse().map_err(|_| wrong("a pin of 43 characters"))?;
                 self.coordinator_pin = chosen(pin, source);
+            }
+            "EnrollmentCode" => {
+                let code = text.parse().map_err(|source| SettingsError::JoinCode {
+                    place: place.to_owned(),
+                    source,
+                })?;
+                self.enrollment_code = chosen(code, source);
             }
             "IdleSeconds" => {
                 let seconds = text.parse().map_err(|_| wrong("a whole number of seconds"))?;
@@ -183,6 +197,33 @@ mod tests {
         std::fs::write(&path, "IdleSeconds = \"soon\"").unwrap();
         let error = Layer::from_file(&path, Source::User, true).unwrap_err().to_string();
         assert!(error.ends_with("IdleSeconds: 'soon' is not a whole number of seconds"), "{error}");
+    }
+
+    #[test]
+    fn a_join_code_is_read_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("managed.toml");
+        std::fs::write(&path, "EnrollmentCode = \"0123-4567-89AB-CDEF\"").unwrap();
+        let layer = Layer::from_file(&path, Source::Managed, false).unwrap();
+        assert!(!format!("{layer:?}").contains("CDEF"), "{layer:?}");
+        let code = layer.enrollment_code.unwrap();
+        assert_eq!(code.value, "0123456789abcdef".parse().unwrap());
+        assert_eq!(code.source, Source::Managed(path.clone()));
+        std::fs::write(&path, "EnrollmentCode = \"0123-4567-89AB-CDE\"").unwrap();
+        let error = Layer::from_file(&path, Source::Managed, false).unwrap_err().to_string();
+        assert!(
+            error.ends_with("EnrollmentCode: a join code has 16 letters and digits, this has 15")
+        );
+        let pin = protocol::Pin::from_bytes([5; 32]);
+        let environment = |name: &str| match name {
+            "CONSTELLATION_JOIN" => Some("fedc-ba98-7654-3210".to_owned()),
+            "CONSTELLATION_PIN" => Some(pin.to_string()),
+            _ => None,
+        };
+        let layer = Layer::from_environment(environment).unwrap();
+        assert_eq!(layer.coordinator_pin.unwrap().value, pin);
+        let code = layer.enrollment_code.unwrap();
+        assert_eq!(code.source, Source::Environment("CONSTELLATION_JOIN"));
     }
 
     #[test]

@@ -304,6 +304,7 @@ fn doing(status: &Status) -> Doing {
         Status::Connecting
         | Status::Registered { .. }
         | Status::Waiting
+        | Status::Quarantined { .. }
         | Status::Fetching { .. }
         | Status::Lost { .. }
         | Status::Returned { .. }

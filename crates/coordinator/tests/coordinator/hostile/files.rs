@@ -1,0 +1,110 @@
+//! Datasets that are made to take more than they are. What each reader bounds, the tests of the data
+//! crate show; here, that nothing is left of what was refused and that the coordinator goes on.
+
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::support::{Coordinator, answer, settings, small_csv};
+
+async fn add(coordinator: &Coordinator, filename: &str, bytes: Vec<u8>) -> (StatusCode, Value) {
+    let path = format!("/datasets?name=mine&filename={filename}");
+    let request = coordinator.request(Method::POST, &path, &coordinator.admin);
+    answer(request.body(bytes)).await
+}
+
+fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in entries {
+        writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn assert_nothing_left(coordinator: &Coordinator) {
+    let folder = coordinator.folder.path();
+    assert_eq!(names(&folder.join("datasets")), Vec::<String>::new());
+    assert_eq!(names(&folder.join("blobs/scratch")), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_claims_to_be_more_than_it_is_is_refused_in_words() {
+    let coordinator = Coordinator::start().await;
+    let quote = [b"text,label\na,x\n\"b".to_vec(), vec![b'x'; 17 << 20]].concat();
+    let columns = [vec![b','; 30_000], b"\na,b\n".to_vec()].concat();
+    // A footer that says that it is four gigabytes long.
+    let parquet = [b"PAR1", &[0; 64][..], &u32::MAX.to_le_bytes(), b"PAR1"].concat();
+    // The signature and the header of a picture of 60,000 by 60,000.
+    let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\0\0\0\0".to_vec();
+    picture.extend([0; 4]);
+    let pictures = zip(&[("cat/1.png", &picture), ("dog/2.png", &picture)]);
+    let out = zip(&[("a/../../out.csv", b"text,label\n")]);
+    let row = "{\"text\":\"a\",\"label\":".to_owned();
+    let deep = [row, "[".repeat(2 << 20), "\n".to_owned()].concat().into_bytes();
+    for (filename, bytes, words) in [
+        ("quote.csv", quote, "is a closing quote missing?"),
+        ("columns.csv", columns, "more than 20000 columns"),
+        ("footer.parquet", parquet, "not a Parquet file"),
+        ("pictures.zip", pictures, "no image that can be read"),
+        ("out.zip", out, "leads out of it"),
+        ("deep.jsonl", deep, "no row that can be read; deep.jsonl line 1"),
+    ] {
+        let (status, body) = add(&coordinator, filename, bytes).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{filename}: {body}");
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{filename}: {detail}");
+        let folder = coordinator.folder.path().to_str().unwrap();
+        assert!(
+            !detail.contains(folder),
+            "{filename}: where it lay is nobody's business: {detail}"
+        );
+        assert_nothing_left(&coordinator);
+    }
+    let (status, body) = add(&coordinator, "good.csv", small_csv().into_bytes()).await;
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+}
+
+#[tokio::test]
+async fn a_bomb_is_unpacked_no_further_than_there_is_room() {
+    let folder = TempDir::new().unwrap();
+    let mut small = settings(folder.path());
+    small.maximum_disk_bytes = Some(16 << 20);
+    let running = coordinator::start(small).await.unwrap();
+    let coordinator = Coordinator::around(running, folder);
+    let row = b"a,b\n".repeat(8 << 20);
+    let bomb = zip(&[("rows.csv", &row)]);
+    assert!(bomb.len() < 1 << 20, "{}", bomb.len());
+    let (status, body) = add(&coordinator, "bomb.zip", bomb).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("unpacks to more than"), "{body}");
+    assert_nothing_left(&coordinator);
+}
+
+#[tokio::test]
+async fn a_form_is_bounded_and_says_how_to_send_more() {
+    let coordinator = Coordinator::start().await;
+    let form = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n{}\r\n--b--\r\n",
+        "a,b\n".repeat(1 << 19)
+    );
+    let headers_without_end = format!("--b\r\nX: {}", "x".repeat(2 << 20));
+    for body in [form, headers_without_end] {
+        let request = coordinator.request(Method::POST, "/datasets?name=x", &coordinator.admin);
+        let request = request.header("content-type", "multipart/form-data; boundary=b");
+        let (status, body) = answer(request.body(body)).await;
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
+        assert!(body["detail"].as_str().unwrap().contains("send the file itself"), "{body}");
+    }
+}
