@@ -223,8 +223,8 @@ mod tests {
     }
 
     fn checked(file: File, most: u64) -> Result<()> {
-        let raw = Arc::new(file.try_clone().unwrap());
-        let reader = SerializedFileReader::new(file).unwrap();
+        let raw = Arc::new(file.try_clone()?);
+        let reader = SerializedFileReader::new(file)?;
         check_packed(&raw, reader.metadata().row_group(0).column(0), 1, most)
     }
 

@@ -20,8 +20,8 @@ use crate::driver::upload_key;
 
 /// An administrator's upload: a flat vector of the largest model there may be.
 const MOST_BYTES: u64 = 400_000_000;
-/// Different blobs of one lease: it has one update, and another where the first was lost.
-const MOST_OF_A_LEASE: usize = 4;
+/// Different blobs of one lease: it has one update, and others where the first was lost or refused.
+const MOST_OF_A_LEASE: usize = 8;
 /// The key of uploads that belong to no lease.
 const PERSON: &str = "person";
 

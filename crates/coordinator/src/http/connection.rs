@@ -26,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::patience::with_patience;
+use super::peer::Peer;
 use super::strangers::Introduction;
 use super::under_way::UnderWay;
 use crate::caller::PeerAddress;
@@ -67,10 +67,6 @@ const MOST_WRONG: usize = 128;
 /// The first byte of a TLS record that opens a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 const USE_HTTPS: &str = "This coordinator speaks HTTPS here: begin its address with https://\n";
-
-/// An extension of requests that came over TLS.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OverTls;
 
 /// How connections are served.
 pub(super) struct Connections {
@@ -232,28 +228,6 @@ fn speech(first: u8, peer: IpAddr) -> Speech {
         (TLS_HANDSHAKE, _) => Speech::Tls,
         (_, true) => Speech::Plain,
         (_, false) => Speech::PlainFromAfar,
-    }
-}
-
-/// Where a connection comes from.
-#[derive(Debug, Clone, Copy)]
-struct Peer<'a> {
-    address: PeerAddress,
-    introduction: &'a Introduction,
-    over_tls: bool,
-}
-
-impl Peer<'_> {
-    /// The request with what handlers may ask of its connection.
-    fn put_on(&self, request: Request<Incoming>) -> Request<Body> {
-        let mut request = request.map(|body| with_patience(Body::new(body)));
-        let extensions = request.extensions_mut();
-        extensions.insert(self.address);
-        extensions.insert(self.introduction.clone());
-        if self.over_tls {
-            extensions.insert(OverTls);
-        }
-        request
     }
 }
 

@@ -5,7 +5,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use protocol::PROTOCOL_HEADER;
 
-use super::connection::OverTls;
+use super::peer::OverTls;
 use super::problem::Failure;
 use crate::credential::SESSION_IDLE;
 

@@ -21,6 +21,7 @@ mod metrics;
 mod models;
 mod notices;
 mod patience;
+mod peer;
 mod problem;
 mod public;
 mod serve;

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::{Admin, Viewer, check_failures, refuse};
-use super::connection::OverTls;
 use super::extract::{Body, InPath};
+use super::peer::OverTls;
 use super::problem::{Answer, Failure};
 use crate::caller::{Caller, PeerAddress, Who};
 use crate::clock;

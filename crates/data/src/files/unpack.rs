@@ -59,13 +59,12 @@ pub fn zip(path: &Path, reading: &mut Reading<'_>) -> Result<TempDir, DataError>
 /// Counts what comes, not what a header promises.
 fn copy(source: impl Read, target: &Path, left: &mut u64, from: &Path) -> Result<(), DataError> {
     let mut out = File::create(target).map_err(DataError::io(target))?;
-    let copied =
-        io::copy(&mut source.take(left.saturating_add(1)), &mut out).map_err(
-            |error| match error.kind() {
-                io::ErrorKind::StorageFull => DataError::io(target)(error),
-                _ => DataError::file(from, format!("cannot be unpacked: {error}")),
-            },
-        )?;
+    let copied = io::copy(&mut source.take(left.saturating_add(1)), &mut out).map_err(|error| {
+        if error.kind() == io::ErrorKind::StorageFull {
+            return DataError::io(target)(error);
+        }
+        DataError::file(from, format!("cannot be unpacked: {error}"))
+    })?;
     *left = left.checked_sub(copied).ok_or_else(|| {
         let reason = "unpacks to more than there may be of it; add less, or make room on the disk";
         DataError::file(from, reason)
@@ -105,7 +104,7 @@ mod tests {
         unpack: impl FnOnce(&Path, &mut Reading<'_>) -> Result<T, DataError>,
     ) -> Result<T, String> {
         let mut reading = Reading {
-            scratch: path.parent().unwrap(),
+            scratch: path.parent().ok_or("no folder")?,
             disk: bytes,
             memory: Memory::of(0),
             progress: &mut |_| {},

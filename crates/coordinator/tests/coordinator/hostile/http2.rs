@@ -73,7 +73,7 @@ impl Http2 {
 }
 
 impl Frame {
-    /// The last four bytes but what text follows: of RST_STREAM and GOAWAY the code.
+    /// Why a stream is reset or the connection ends.
     fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
