@@ -7,7 +7,7 @@ use worker::Cluster;
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     hints: Vec<String>,
-    seen: Option<String>,
+    seen: Vec<String>,
     tries: usize,
 }
 
@@ -31,16 +31,18 @@ impl Candidates {
         self.url()
     }
 
-    /// What Bonjour sees now; that is tried at once.
-    pub(crate) fn seen(&mut self, url: Option<String>) -> Option<String> {
-        self.seen = url;
-        self.tries = 0;
+    /// What Bonjour sees now; that is tried at once, unless one of it is being tried.
+    pub(crate) fn seen(&mut self, urls: Vec<String>) -> Option<String> {
+        let current = self.url();
+        self.seen = urls;
+        let still = self.seen.iter().position(|url| current.as_ref() == Some(url));
+        self.tries = still.unwrap_or(0);
         self.url()
     }
 
     /// What is seen now goes before what was once so.
     fn all(&self) -> Vec<&str> {
-        let hints = self.hints.iter().filter(|hint| self.seen.as_ref() != Some(hint));
+        let hints = self.hints.iter().filter(|hint| !self.seen.contains(hint));
         self.seen.iter().chain(hints).map(String::as_str).collect()
     }
 }
@@ -68,16 +70,27 @@ mod tests {
         let mut candidates = hinted();
         candidates.next();
         let two = "https://192.0.2.2:8000".to_owned();
-        assert_eq!(candidates.seen(Some(two.clone())), Some(two.clone()));
+        assert_eq!(candidates.seen(vec![two.clone()]), Some(two.clone()));
         assert_eq!(candidates.next().unwrap(), "https://192.0.2.1:8000");
         assert_eq!(candidates.next(), Some(two));
-        assert_eq!(candidates.seen(None).unwrap(), "https://192.0.2.1:8000");
+        assert_eq!(candidates.seen(Vec::new()).unwrap(), "https://192.0.2.1:8000");
+    }
+
+    #[test]
+    fn who_is_being_tried_is_not_left_for_another_cluster_that_is_seen() {
+        let mut candidates = Candidates::new(None);
+        candidates.seen(vec!["one".into()]);
+        assert_eq!(candidates.seen(vec!["one".into(), "two".into()]).unwrap(), "one");
+        assert_eq!(candidates.next().unwrap(), "two");
+        let seen = vec!["three".into(), "one".into(), "two".into()];
+        assert_eq!(candidates.seen(seen).unwrap(), "two");
+        assert_eq!(candidates.seen(vec!["three".into()]).unwrap(), "three");
     }
 
     #[test]
     fn without_any_there_is_none() {
         let mut candidates = Candidates::new(None);
         assert_eq!((candidates.url(), candidates.next()), (None, None));
-        assert_eq!(candidates.seen(Some("x".into())), Some("x".to_owned()));
+        assert_eq!(candidates.seen(vec!["x".into()]), Some("x".to_owned()));
     }
 }

@@ -59,14 +59,15 @@ impl Advertisement {
     }
 }
 
-/// Tells `found` the best known URL of the coordinator, or none, until nobody listens any more.
-/// With `cluster` only the coordinator of that id counts; without, the first that is found.
+/// Tells `found` the best known URL of the coordinator until nobody listens any more. With `cluster`
+/// only the coordinator of that id counts; without, each that is found, in the order in which they
+/// were.
 ///
 /// # Errors
 /// Where the network can't be asked at all.
 pub async fn browse(
     cluster: Option<String>,
-    found: watch::Sender<Option<String>>,
+    found: watch::Sender<Vec<String>>,
 ) -> Result<(), DiscoveryError> {
     let daemon = ServiceDaemon::new()?;
     let events = daemon.browse(SERVICE)?;
@@ -79,12 +80,12 @@ pub async fn browse(
         // The daemon's thread has ended.
         let Ok(event) = event else { break };
         if clusters.take(&event) {
-            let url = clusters.url();
+            let urls = clusters.urls();
             found.send_if_modified(|known| {
-                let is_new = *known != url;
+                let is_new = *known != urls;
                 if is_new {
-                    tracing::info!(url = url.as_deref(), "the coordinator's address by Bonjour");
-                    *known = url;
+                    tracing::info!(?urls, "the coordinator's address by Bonjour");
+                    *known = urls;
                 }
                 is_new
             });
@@ -116,15 +117,17 @@ impl Found {
 /// What the network has said so far.
 #[derive(Debug)]
 struct Clusters {
-    /// The one that counts; chosen by the first found where nobody named it.
+    /// The one that counts; all of them where nobody named it.
     wanted: Option<String>,
+    /// Their ids, the first found first.
+    order: Vec<String>,
     /// By cluster id: a service may be renamed, and is resolved anew for each address.
     known: BTreeMap<String, Found>,
 }
 
 impl Clusters {
     fn new(wanted: Option<String>) -> Self {
-        Self { wanted, known: BTreeMap::new() }
+        Self { wanted, order: Vec::new(), known: BTreeMap::new() }
     }
 
     /// Whether the event may have changed the answer.
@@ -156,12 +159,11 @@ impl Clusters {
                 .into_iter()
                 .collect(),
         };
-        match &self.wanted {
-            None => self.wanted = Some(id.to_owned()),
-            Some(wanted) if wanted != id && !self.known.contains_key(id) => {
-                tracing::debug!(id, wanted, "another cluster on this network");
-            }
-            Some(_) => {}
+        if self.wanted.as_ref().is_some_and(|wanted| wanted != id) {
+            tracing::trace!(id, "another cluster on this network");
+        }
+        if !self.order.iter().any(|known| known == id) {
+            self.order.push(id.to_owned());
         }
         match self.known.get_mut(id) {
             Some(known) => known.update(new),
@@ -170,8 +172,13 @@ impl Clusters {
         true
     }
 
-    fn url(&self) -> Option<String> {
-        let found = self.known.get(self.wanted.as_ref()?)?;
+    fn urls(&self) -> Vec<String> {
+        let counts = |id: &&String| self.wanted.as_ref().is_none_or(|wanted| wanted == *id);
+        self.order.iter().filter(counts).filter_map(|id| self.url(id)).collect()
+    }
+
+    fn url(&self, id: &str) -> Option<String> {
+        let found = self.known.get(id)?;
         // This machine before others, and what needs no scope before what does.
         let address = found.addresses.iter().min_by_key(|address| {
             let is_link_local = match address {
@@ -203,42 +210,52 @@ mod tests {
         ServiceEvent::ServiceResolved(Box::new(service.as_resolved_service()))
     }
 
+    impl Clusters {
+        /// Of the only one that counts.
+        fn only(&self) -> Option<String> {
+            let urls = self.urls();
+            assert!(urls.len() < 2, "{urls:?}");
+            urls.into_iter().next()
+        }
+    }
+
     #[test]
     fn a_coordinator_that_moves_is_sought_where_it_was_seen_last() {
         let mut clusters = Clusters::new(None);
         clusters.take(&resolved("a", "1", 8000, "192.0.2.7,fe80::1"));
         clusters.take(&resolved("a", "1", 8000, "192.0.2.7,192.0.2.9,fe80::1"));
-        assert_eq!(clusters.url().unwrap(), "https://192.0.2.9:8000");
+        assert_eq!(clusters.only().unwrap(), "https://192.0.2.9:8000");
         clusters.take(&resolved("a", "1", 8000, "192.0.2.7,fe80::1"));
-        assert_eq!(clusters.url().unwrap(), "https://192.0.2.7:8000");
+        assert_eq!(clusters.only().unwrap(), "https://192.0.2.7:8000");
         clusters.take(&resolved("a", "1", 8000, "fe80::1"));
-        assert_eq!(clusters.url(), None);
+        assert_eq!(clusters.only(), None);
     }
 
     #[test]
     fn the_nearest_address_is_taken() {
         let mut clusters = Clusters::new(None);
         assert!(clusters.take(&resolved("a", "1", 8000, "192.0.2.7")));
-        assert_eq!(clusters.url().unwrap(), "https://192.0.2.7:8000");
+        assert_eq!(clusters.only().unwrap(), "https://192.0.2.7:8000");
         clusters.take(&resolved("a", "1", 8000, "192.0.2.7,127.0.0.1"));
-        assert_eq!(clusters.url().unwrap(), "https://127.0.0.1:8000");
+        assert_eq!(clusters.only().unwrap(), "https://127.0.0.1:8000");
         clusters.take(&resolved("a", "1", 9000, "192.0.2.8"));
-        assert_eq!(clusters.url().unwrap(), "https://192.0.2.8:9000");
+        assert_eq!(clusters.only().unwrap(), "https://192.0.2.8:9000");
         clusters.take(&ServiceEvent::ServiceRemoved(SERVICE.into(), format!("a.{SERVICE}")));
-        assert_eq!(clusters.url(), None);
+        assert_eq!(clusters.only(), None);
     }
 
     #[test]
-    fn only_the_wanted_cluster_counts_or_the_first() {
+    fn only_the_wanted_cluster_counts_or_each_in_turn() {
         let mut wanted = Clusters::new(Some("2".into()));
         wanted.take(&resolved("a", "1", 8000, "127.0.0.1"));
-        assert_eq!(wanted.url(), None);
+        assert_eq!(wanted.only(), None);
         wanted.take(&resolved("b", "2", 8001, "127.0.0.1"));
-        assert_eq!(wanted.url().unwrap(), "https://127.0.0.1:8001");
-        let mut first = Clusters::new(None);
-        first.take(&resolved("a", "1", 8000, "127.0.0.1"));
-        first.take(&resolved("b", "2", 8001, "127.0.0.1"));
-        assert_eq!(first.url().unwrap(), "https://127.0.0.1:8000");
+        assert_eq!(wanted.only().unwrap(), "https://127.0.0.1:8001");
+        let mut all = Clusters::new(None);
+        all.take(&resolved("b", "2", 8001, "127.0.0.1"));
+        all.take(&resolved("a", "1", 8000, "127.0.0.1"));
+        all.take(&resolved("b", "2", 8002, "127.0.0.1"));
+        assert_eq!(all.urls(), ["https://127.0.0.1:8002", "https://127.0.0.1:8000"]);
     }
 
     #[tokio::test]
@@ -246,12 +263,12 @@ mod tests {
         let cluster = uuid::Uuid::now_v7().to_string();
         let address = SocketAddr::from(([127, 0, 0, 1], 4711));
         let advertisement = Advertisement::start(&cluster, "test cluster", address).unwrap();
-        let (found, mut url) = watch::channel(None);
+        let (found, mut url) = watch::channel(Vec::new());
         let browsing = tokio::spawn(browse(Some(cluster), found));
-        let url_found = url.wait_for(Option::is_some).await.unwrap().clone();
-        assert_eq!(url_found.unwrap(), "https://127.0.0.1:4711");
+        let found = url.wait_for(|urls| !urls.is_empty()).await.unwrap().clone();
+        assert_eq!(found, ["https://127.0.0.1:4711"]);
         advertisement.stop().await;
-        url.wait_for(Option::is_none).await.unwrap();
+        url.wait_for(Vec::is_empty).await.unwrap();
         drop(url);
         browsing.await.unwrap().unwrap();
     }

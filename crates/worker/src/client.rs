@@ -112,13 +112,23 @@ impl Client {
         }
     }
 
-    /// The cluster whose coordinator proves that it knows this code.
+    /// Where the coordinator is said to be now.
+    pub(crate) fn url(&self) -> Option<String> {
+        self.coordinator.borrow().clone()
+    }
+
+    /// Whether its address may still change.
+    pub(crate) fn may_move(&self) -> bool {
+        self.coordinator.has_changed().is_ok()
+    }
+
+    /// The cluster of the coordinator at `url`, where that proves that it knows this code.
     pub(crate) async fn join(
         &self,
+        url: Option<&str>,
         secret: &JoinSecret,
     ) -> Result<Result<Cluster, NotProven>, RequestError> {
-        let url = self.coordinator.borrow().clone();
-        first_contact::join(url.as_deref().ok_or(RequestError::NoCoordinator)?, secret).await
+        first_contact::join(url.ok_or(RequestError::NoCoordinator)?, secret).await
     }
 
     /// Something to sign for a registration.
@@ -274,7 +284,7 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, RequestError> {
-        let url = self.coordinator.borrow().clone().ok_or(RequestError::NoCoordinator)?;
+        let url = self.url().ok_or(RequestError::NoCoordinator)?;
         let pin = *self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         let pin = pin.ok_or(RequestError::NoPin)?;
         let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ use protocol::trainer::Ready;
 
 use crate::answer::RequestError;
 use crate::client::Client;
+use crate::first_contact::by_typed_code;
 use crate::identity::{Cluster, Enrolment, Identity};
 use crate::key::DeviceKey;
 use crate::status::{Status, Voice};
@@ -140,11 +141,7 @@ async fn cluster(
         (Join::Link(code), _) => Ok(code.as_ref().into()),
         // The pin that was learned counts for as long as the enrolment is kept.
         (Join::Typed(_), Some(kept)) => Ok(kept.cluster.clone()),
-        (Join::Typed(secret), None) => {
-            let ask = || client.join(secret);
-            let answer = client.until_answered(ask, |error| voice.offline(error)).await;
-            Ok(answer.map_err(refused)??)
-        }
+        (Join::Typed(secret), None) => by_typed_code(client, voice, secret).await,
     }
 }
 
@@ -187,7 +184,7 @@ impl Applicant<'_> {
     }
 }
 
-fn refused(error: RequestError) -> WorkerError {
+pub(crate) fn refused(error: RequestError) -> WorkerError {
     match error {
         RequestError::Refused(problem) => WorkerError::Refused(problem),
         other @ (RequestError::NoCoordinator

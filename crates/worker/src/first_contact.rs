@@ -1,6 +1,7 @@
 //! Joining by a typed code: finding out which certificate is the cluster's, from a coordinator that
 //! nothing is known of yet but that it should know the code.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,12 +9,60 @@ use protocol::join::JoinSecret;
 use protocol::join::exchange::{Asking, CHANCE_BYTES, JoinAnswer, NotProven};
 use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin};
 
+use crate::WorkerError;
 use crate::answer::{RequestError, answer, json};
+use crate::client::Client;
+use crate::enrol::refused;
 use crate::identity::Cluster;
 use crate::pinned::{Address, verified};
+use crate::status::{Status, Voice};
 
 /// For each of the two requests.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// That a typed code is none of this cluster's.
+const WRONG_CODE: &str = "wrong-join-code";
+/// For another coordinator to be found after one that did not know the code.
+const ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// The cluster that knows the code: there may be several on this network, so each that is found is
+/// asked in turn, once.
+pub(crate) async fn by_typed_code(
+    client: &Client,
+    voice: &Voice<'_>,
+    secret: &JoinSecret,
+) -> Result<Cluster, WorkerError> {
+    let mut asked = BTreeSet::new();
+    loop {
+        let mut url = None;
+        let ask = || {
+            url = client.url();
+            let url = url.clone();
+            async move { client.join(url.as_deref(), secret).await }
+        };
+        let answer = client.until_answered(ask, |error| voice.offline(error)).await;
+        let error = match answer {
+            Ok(Ok(cluster)) => return Ok(cluster),
+            Ok(Err(not_proven)) => WorkerError::from(not_proven),
+            Err(RequestError::Refused(problem)) if problem.kind == WRONG_CODE => {
+                WorkerError::Refused(problem)
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        asked.extend(url);
+        if !client.may_move() {
+            return Err(error);
+        }
+        // Whoever knows other addresses gives the next when it hears this.
+        voice.say(&Status::Offline { reason: error.to_string() });
+        let is_new = || client.url().is_some_and(|url| !asked.contains(&url));
+        if !is_new() {
+            client.pause(ELSEWHERE).await;
+        }
+        if !is_new() {
+            return Err(error);
+        }
+    }
+}
 
 /// The cluster of the coordinator at `url`, if that proves that it knows the code. Nothing that would
 /// enrol a device is sent.

@@ -110,9 +110,10 @@ pub async fn run(
         ..worker::Settings::new(data_dir, coordinator, trainer)
     };
     let observe = observer(arguments.json, told.clone());
-    let moving = found.clone();
+    // An address that was given stays.
+    let moving = url.is_none().then_some(found);
     let observe = move |status: &Status| {
-        if url.is_none() && matches!(status, Status::Offline { .. }) {
+        if let (Some(moving), Status::Offline { .. }) = (&moving, status) {
             // Nobody answered there: perhaps elsewhere.
             let next = lock(&candidates).next();
             moving.send_if_modified(|current| {
@@ -124,7 +125,6 @@ pub async fn run(
         observe(status);
     };
     worker::run(worker, observe, told).await?;
-    drop(found);
     Ok(())
 }
 
@@ -155,7 +155,7 @@ pub(super) fn look(
     candidates: Arc<Mutex<Candidates>>,
     found: watch::Sender<Option<String>>,
 ) {
-    let (seen, mut seeing) = watch::channel(None);
+    let (seen, mut seeing) = watch::channel(Vec::new());
     tokio::spawn(async move {
         if let Err(error) = discovery::browse(cluster, seen).await {
             tracing::error!(%error, "the coordinator can't be looked for");
@@ -167,8 +167,8 @@ pub(super) fn look(
                 changed = seeing.changed() => if changed.is_err() { return },
                 () = found.closed() => return,
             }
-            let url = seeing.borrow_and_update().clone();
-            let url = lock(&candidates).seen(url);
+            let urls = seeing.borrow_and_update().clone();
+            let url = lock(&candidates).seen(urls);
             found.send_if_modified(|current| {
                 let is_new = *current != url;
                 *current = url;

@@ -164,6 +164,30 @@ async fn a_wrong_code_enrols_nobody_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_typed_code_is_tried_at_each_cluster_that_is_found() {
+    let (one, two) = (Coordinator::start().await, Coordinator::start().await);
+    let (_, code) = two.code().await;
+    let folder = TempDir::new().unwrap();
+    let (found, coordinator) = watch::channel(Some(one.url()));
+    let settings = worker_settings(folder.path(), "", Some(Join::Typed(code)));
+    let settings = worker::Settings { coordinator, ..settings };
+    let (stop, next) = (CancellationToken::new(), two.url());
+    let enrolled = stop.clone();
+    let observe = move |status: &Status| {
+        if matches!(status, Status::Offline { .. }) {
+            found.send_replace(Some(next.clone()));
+        }
+        if matches!(status, Status::Registered { .. }) {
+            enrolled.cancel();
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, worker::run(settings, observe, stop)).await;
+    ended.unwrap().unwrap();
+    assert_eq!(enrolled_with(folder.path()).unwrap().unwrap().pin, two.pin());
+    assert_eq!((one.devices().await.len(), two.devices().await.len()), (0, 1));
+}
+
+#[tokio::test]
 async fn somebody_between_is_refused_by_name_and_learns_nothing() {
     let coordinator = Coordinator::start().await;
     let (link, code) = coordinator.code().await;
