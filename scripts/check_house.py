@@ -89,7 +89,7 @@ def clippy_settings(path, text, root):
 
 
 def local_words(path, text):
-    if path == LOCK_FILE:
+    if Path(path).name == LOCK_FILE:
         return
     for number, line in enumerate(text.splitlines(), 1):
         for pattern, what in LOCAL_WORDS:

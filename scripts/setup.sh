@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the build needs and this machine lacks, says what it installs, and fails with the mend where it can't.
-# Usage: setup.sh PART…, with the parts build, test, darwin, wgpu, deny. A part that is there already costs nothing.
+# Usage: setup.sh PART…, with the parts build, test, darwin, wgpu, deny, fuzz, api-test. A part that is there already costs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,9 @@ main() {
       darwin) rust && darwin_target && zig ;;
       wgpu) vulkan ;;
       deny) cargo_tool cargo-deny ;;
-      *) fail "setup: there is no part called '$part'; there are build, test, darwin, wgpu and deny" ;;
+      fuzz) rust && c_compiler && cargo_tool cargo-fuzz ;;
+      api-test) schemathesis ;;
+      *) fail "setup: there is no part called '$part'; there are build, test, darwin, wgpu, deny, fuzz and api-test" ;;
     esac
   done
 }
@@ -60,13 +62,29 @@ zig() {
   local tools version=0.16.0
   tools="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/darwin"
   [ "$("$tools/zig/bin/python" -m ziglang version 2>/dev/null)" = "$version" ] && return
-  command -v python3 >/dev/null || debian python3 "Python"
-  python3 -c 'import ensurepip' 2>/dev/null || debian python3-venv "Python's environments"
+  python
   say "Zig $version (a C compiler for macOS), into $tools/zig"
   rm -rf "$tools/zig"
   mkdir -p "$tools"
   python3 -m venv "$tools/zig" && "$tools/zig/bin/pip" install --quiet "ziglang==$version" ||
     fail "setup: the Python package ziglang==$version could not be installed into $tools/zig"
+}
+
+# The same versions everywhere: what is found must be found again.
+schemathesis() {
+  local home wanted=scripts/api_test_requirements.txt
+  home="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/schemathesis"
+  cmp -s "$wanted" "$home/requirements.txt" && return
+  python
+  say "schemathesis, into $home"
+  rm -rf "$home"
+  python3 -m venv "$home" && "$home/bin/pip" install --quiet -r "$wanted" && cp "$wanted" "$home/requirements.txt" ||
+    fail "setup: what $wanted lists could not be installed into $home"
+}
+
+python() {
+  command -v python3 >/dev/null || debian python3 "Python"
+  python3 -c 'import ensurepip' 2>/dev/null || debian python3-venv "Python's environments"
 }
 
 # A Mac has Metal; on Linux a machine without a GPU gets Mesa's software Vulkan.

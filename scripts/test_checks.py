@@ -53,6 +53,8 @@ class House(unittest.TestCase):
             self.assertEqual(len(self.reasons("a.md", line)), 1, line)
         for line in ["/home/me/work/x", "frame/work/", "~/work/", "https://huggingface.co"]:
             self.assertEqual(self.reasons("a.md", line), [], line)
+        for lock in ["Cargo.lock", "fuzz/Cargo.lock"]:
+            self.assertEqual(self.reasons(lock, "registry+https://github.com/rust-lang/crates" + ".io-index"), [], lock)
 
 
 class Layers(unittest.TestCase):

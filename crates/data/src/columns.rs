@@ -1,6 +1,7 @@
 //! Columns of a Parquet file, read one at a time without building rows.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,7 +38,8 @@ impl Columns {
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io(path))?;
         let raw = Arc::new(file.try_clone().map_err(DataError::io(path))?);
-        let reader = SerializedFileReader::new(file).map_err(|error| not_parquet(path, &error))?;
+        let reader = contained(|| SerializedFileReader::new(file))
+            .map_err(|error| not_parquet(path, &error))?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let leaves = schema.columns().iter().enumerate();
         let names = leaves
@@ -76,7 +78,7 @@ impl Columns {
             DataError::file(&self.path, reason)
         })?;
         for group in 0..self.reader.num_row_groups() {
-            let reader = pages::reader(&self.reader, &self.raw, group, leaf.1);
+            let reader = contained(|| pages::reader(&self.reader, &self.raw, group, leaf.1));
             let reader = reader.map_err(|error| not_parquet(&self.path, &error))?;
             let unknown =
                 || DataError::file(&self.path, format!("column `{name}` is of a type not read"));
@@ -116,9 +118,9 @@ impl Columns {
         loop {
             levels.clear();
             values.clear();
-            let (records, _, _) = reader
-                .read_records(BATCH, Some(&mut levels), None, &mut values)
-                .map_err(|error| not_parquet(&self.path, &error))?;
+            let batch = || reader.read_records(BATCH, Some(&mut levels), None, &mut values);
+            let (records, _, _) =
+                contained(batch).map_err(|error| not_parquet(&self.path, &error))?;
             if records == 0 {
                 return Ok(());
             }
@@ -135,6 +137,12 @@ impl Columns {
             }
         }
     }
+}
+
+/// The library panics over some damaged files: that is an error like its others.
+fn contained<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    let damaged = |_| Err(ParquetError::General("it is damaged".to_owned()));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(damaged)
 }
 
 fn not_parquet(path: &Path, error: &ParquetError) -> DataError {

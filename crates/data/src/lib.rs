@@ -22,6 +22,7 @@ pub use error::DataError;
 pub use files::{AddReport, BadRow, Bounds};
 pub use hub::HubSettings;
 pub use sources::Sources;
+pub use uploads::read_file;
 
 use protocol::dataset::DatasetInfo;
 

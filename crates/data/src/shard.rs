@@ -28,6 +28,10 @@ pub enum ShardError {
     Truncated { at: usize, what: &'static str },
     #[error("the shard's kind of row is {0}, which this version does not know; update it")]
     UnknownKind(u8),
+    #[error(
+        "the shard holds texts and yet an image size of {channels}×{height}×{width}; fetch it again"
+    )]
+    SizeOfTexts { channels: u32, height: u32, width: u32 },
     #[error("the shard's image size {channels}×{height}×{width} is zero or absurd; fetch it again")]
     ImageSize { channels: u32, height: u32, width: u32 },
     #[error("row {row} has {length} bytes where its image takes {expected}; fetch the shard again")]
@@ -78,6 +82,9 @@ pub fn read(bytes: &[u8]) -> Result<Shard, ShardError> {
         IMAGE => SampleShape::Image { channels, height, width },
         other => return Err(ShardError::UnknownKind(other)),
     };
+    if kind == TEXT && (channels, height, width) != (0, 0, 0) {
+        return Err(ShardError::SizeOfTexts { channels, height, width });
+    }
     let pixels = pixels(channels, height, width);
     if kind == IMAGE && pixels.is_none() {
         return Err(ShardError::ImageSize { channels, height, width });
@@ -214,6 +221,15 @@ mod tests {
         let mut bytes = write(SampleShape::Text, &[]);
         bytes[21..29].copy_from_slice(&u64::MAX.to_le_bytes());
         assert_eq!(read(&bytes), Err(ShardError::Truncated { at: bytes.len(), what: "the rows" }));
+    }
+
+    /// Found by `make fuzz`: two shards of the same rows had different bytes, and so two names.
+    #[test]
+    fn texts_with_an_image_size_are_refused() {
+        let mut bytes = write(SampleShape::Text, &[]);
+        bytes[13] = 7;
+        let error = ShardError::SizeOfTexts { channels: 0, height: 7, width: 0 };
+        assert_eq!(read(&bytes), Err(error));
     }
 
     #[test]

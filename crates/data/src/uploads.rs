@@ -1,5 +1,6 @@
 //! The datasets that people added, as they lie on disk: `NAME/{info.json, train.shard, test.shard}`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
@@ -67,23 +68,20 @@ pub fn add(
     if folder.exists() {
         return Err(DataError::NameTaken(name.to_owned()));
     }
-    let shown = file.file_name().unwrap_or_default().to_string_lossy();
     fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
     let place = || tempfile::Builder::new().prefix(ADDING).tempdir_in(uploads);
     let scratch = place().map_err(DataError::io(uploads))?;
     let Bounds { disk, memory } = bounds;
     let memory = Memory::of(memory);
     let mut reading = Reading { scratch: scratch.path(), disk, memory, progress };
-    let (dataset, understood, bad) = files::gather(file, &mut reading)
-        .and_then(|gathered| assemble(name, file, gathered))
-        .map_err(|error| error.calling(file, &shown))?;
+    let (dataset, report) = read(name, file, &mut reading)?;
     let Dataset { info, train, test } = dataset;
     let stored: usize = train.iter().chain(&test).map(|row| row.sample.bytes().len()).sum();
     if stored as u64 > disk {
         let (stored, disk) = (stored >> 20, disk >> 20);
         let reason =
             format!("its rows take {stored} MiB of the disk, where {disk} are left for it");
-        return Err(DataError::file(file, reason).calling(file, &shown));
+        return Err(DataError::file(file, reason).calling(file, &shown(file)));
     }
     let new = place().map_err(DataError::io(uploads))?;
     for (part, rows) in [(TRAIN, &train), (TEST, &test)] {
@@ -103,7 +101,37 @@ pub fn add(
         }
     })?;
     sync(uploads)?;
-    Ok(AddReport { info, understood, bad_rows: bad.count, problems: bad.first })
+    Ok(report)
+}
+
+/// A file or a folder of people's as a dataset of this name, which is kept nowhere.
+pub fn read_file(
+    name: &str,
+    file: &Path,
+    bounds: Bounds,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<(Dataset, AddReport), DataError> {
+    let scratch = tempfile::tempdir().map_err(DataError::io(file))?;
+    let (scratch, memory) = (scratch.path(), Memory::of(bounds.memory));
+    read(name, file, &mut Reading { scratch, disk: bounds.disk, memory, progress })
+}
+
+fn read(
+    name: &str,
+    file: &Path,
+    reading: &mut Reading<'_>,
+) -> Result<(Dataset, AddReport), DataError> {
+    let (dataset, understood, bad) = files::gather(file, reading)
+        .and_then(|gathered| assemble(name, file, gathered))
+        .map_err(|error| error.calling(file, &shown(file)))?;
+    let info = dataset.info.clone();
+    let report = AddReport { info, understood, bad_rows: bad.count, problems: bad.first };
+    Ok((dataset, report))
+}
+
+/// What people call a file.
+fn shown(file: &Path) -> Cow<'_, str> {
+    file.file_name().unwrap_or_default().to_string_lossy()
 }
 
 /// Removes what a death left half added; nobody may be adding.

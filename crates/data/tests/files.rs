@@ -111,6 +111,14 @@ fn names_are_checked_before_anything_is_read() {
     assert!(matches!(error, DataError::NameTaken(_)), "{error}");
 }
 
+/// Found by `make fuzz`: the library panics over a column that lies before the file's beginning.
+#[test]
+fn a_parquet_file_with_a_negative_offset_is_an_error() {
+    let bytes = include_bytes!("damaged/negative_offset.parquet");
+    let error = Place::new().add("x.parquet", bytes).unwrap_err().to_string();
+    assert!(error.starts_with("x.parquet: is not a Parquet file that can be read"), "{error}");
+}
+
 #[test]
 fn a_zip_of_images_with_one_folder_a_class() {
     let place = Place::new();

@@ -51,16 +51,32 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Optimizer steps for a partition of `rows` rows; 0 for an empty one.
+    /// Optimizer steps for a partition of `rows` rows, as far as a u64 counts; 0 for an empty one.
     pub fn steps(&self, rows: u64) -> u64 {
         if rows == 0 {
             return 0;
         }
         match self.local_work {
             LocalWork::Epochs(epochs) => {
-                u64::from(epochs) * rows.div_ceil(u64::from(self.batch_size.max(1)))
+                let an_epoch = rows.div_ceil(u64::from(self.batch_size.max(1)));
+                u64::from(epochs).saturating_mul(an_epoch)
             }
             LocalWork::Steps(steps) => u64::from(steps),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found when fuzzing was set up: the steps of a lease that claims so many rows overflowed.
+    #[test]
+    fn steps_of_absurdly_many_rows_are_the_most_there_are() {
+        let optimizer = Optimizer::Adam { learning_rate: 0.1 };
+        let local_work = LocalWork::Epochs(3);
+        let plan = Plan { local_work, batch_size: 2, optimizer, threads: 1 };
+        assert_eq!(plan.steps(5), 9);
+        assert_eq!(plan.steps(u64::MAX), u64::MAX);
     }
 }

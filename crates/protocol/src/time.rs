@@ -22,9 +22,11 @@ impl Timestamp {
         self.0
     }
 
-    /// This point plus `duration`, at most the largest representable point.
+    /// This point plus `duration`, at most the last one that RFC 3339 can name.
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let last = jiff::Timestamp::MAX.as_millisecond();
+        Self(self.0.saturating_add(millis).min(last.max(self.0)))
     }
 
     /// Time since `earlier`; zero where `earlier` is later.
@@ -35,7 +37,9 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
+        // Its whole range: by milliseconds it ends a second earlier than it reads.
+        let (second, rest) = (self.0.div_euclid(1000), self.0.rem_euclid(1000) * 1_000_000);
+        match jiff::Timestamp::new(second, i32::try_from(rest).unwrap_or_default()) {
             Ok(point) => point.fmt(f),
             Err(_) => write!(f, "{} ms", self.0),
         }
@@ -72,6 +76,26 @@ impl ToSchema for Timestamp {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Found by `make api-test`: a token for ages ended at "9223372036854775807 ms". A round's deadline
+    /// came to the same, which no device could read.
+    #[test]
+    fn the_end_of_a_duration_of_ages_can_be_written_and_read() {
+        let end = Timestamp::from_millis(1_763_888_400_123).after(Duration::from_secs(1 << 62));
+        let json = serde_json::to_string(&end).unwrap();
+        assert_eq!(json, "\"9999-12-30T22:00:00.999Z\"");
+        assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), end);
+        assert_eq!(end.after(Duration::from_secs(1)), end);
+    }
+
+    #[test]
+    fn the_first_time_can_be_written_and_read_too() {
+        let first = jiff::Timestamp::MIN.as_millisecond();
+        for millis in [first, -1, -1001] {
+            let json = serde_json::to_string(&Timestamp::from_millis(millis)).unwrap();
+            assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap().as_millis(), millis);
+        }
+    }
 
     #[test]
     fn json_is_rfc_3339_and_keeps_milliseconds() {

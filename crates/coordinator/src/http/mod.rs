@@ -47,9 +47,11 @@ use protocol::{PROTOCOL_VERSION, Problem};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -201,6 +203,7 @@ fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieNames) {
         ];
         for (method, operation) in operations {
             let Some(operation) = operation else { continue };
+            describe_problems(operation);
             let declared = operation.security.get_or_insert_default();
             if public::is_public(&method, route) {
                 // What is declared there are credentials that the handler looks at by itself.
@@ -212,6 +215,16 @@ fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieNames) {
             }
         }
     }
+}
+
+/// Whatever is not as it is described is a problem.
+fn describe_problems(operation: &mut Operation) {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new()
+        .description("A problem")
+        .content("application/problem+json", problem)
+        .build();
+    operation.responses.responses.insert("default".to_owned(), response.into());
 }
 
 /// What sessions may do of what tokens may: people's share.

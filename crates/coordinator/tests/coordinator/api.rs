@@ -151,6 +151,21 @@ async fn the_document_names_every_path_of_the_design() {
     }
 }
 
+/// Found by `make api-test`: the document knew of no answer but the good ones.
+#[tokio::test]
+async fn every_operation_says_what_its_problems_look_like() {
+    let coordinator = Coordinator::start().await;
+    let document = coordinator.get("/openapi.json").await;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let content = &operation["responses"]["default"]["content"];
+            let schema = content["application/problem+json"]["schema"]["$ref"].as_str();
+            assert_eq!(schema, Some("#/components/schemas/Problem"), "{method} {path}");
+        }
+    }
+    assert!(document["components"]["schemas"]["Problem"]["properties"]["detail"].is_object());
+}
+
 #[tokio::test]
 async fn metrics_are_prometheus_text() {
     let coordinator = Coordinator::start().await;

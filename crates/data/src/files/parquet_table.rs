@@ -22,7 +22,7 @@ pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
             if at == 0 {
                 memory.take_row().map_err(refused)?;
                 let line = row as u64 + 1;
-                table.records.push(Record { line, cells: Vec::with_capacity(names.len()) });
+                table.records.push(Record { line, cells: Vec::new() });
             }
             if let Some(record) = table.records.get_mut(row) {
                 memory.take_cell(length(cell)).map_err(refused)?;
@@ -31,6 +31,9 @@ pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
             row += 1;
             Ok(())
         })?;
+        if row != table.records.len() {
+            return Err(refused("has columns of different lengths".to_owned()));
+        }
     }
     table.header = Some(names);
     Ok(table)

@@ -1,6 +1,7 @@
 //! What a chain of hashes shows.
 
 use proptest::prelude::*;
+use utoipa::PartialSchema;
 
 use super::*;
 
@@ -43,6 +44,18 @@ fn an_entry_survives_json() {
     let read: Entry = serde_json::from_str(&json).unwrap();
     assert_eq!(read, entry);
     assert_eq!(read.hash, read.expected_hash());
+}
+
+/// Found by `make api-test`: the document promised `Created`, and answers say `created`.
+#[test]
+fn the_schema_has_the_words_of_json() {
+    let words = |schema| serde_json::to_value(&schema).unwrap()["enum"].clone();
+    assert_eq!(words(Action::schema()), json(Action::ALL));
+    assert_eq!(words(SubjectKind::schema()), json(SubjectKind::ALL));
+}
+
+fn json(words: &[impl Serialize]) -> serde_json::Value {
+    serde_json::to_value(words).unwrap()
 }
 
 #[test]
