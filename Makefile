@@ -47,7 +47,9 @@ lint: ## formatting, clippy, dependency arrows, house rules
 check-macos: ## type-check every crate for macOS, from any system
 	scripts/check_macos.sh
 
+# GLIBC_TUNABLES as trainers have it (crates/trainer/src/process.rs), for both sides of each comparison.
 bench: ## run the benchmarks (criterion); ARGS go to them
+	GLIBC_TUNABLES=glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=33554432 \
 	cargo bench --locked -p engine -p federation --bench '*' -- $(ARGS)
 
 bench-load: ## load one coordinator with 10,000 devices (5 minutes, 5 GB of disk), then Flower's SuperLink where flwr is installed

@@ -27,6 +27,18 @@ pub(crate) enum BatchInput {
     Pixels(Vec<f32>),
 }
 
+impl Batch {
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let input = match &self.input {
+            BatchInput::Words(words) => words.unique.len() + words.locals.len(),
+            BatchInput::Pixels(pixels) => pixels.len(),
+        };
+        let masks: usize = self.masks.iter().map(Vec::len).sum();
+        4 * (input + masks + self.targets.len())
+    }
+}
+
 /// Ids of a batch's texts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Words {
@@ -51,25 +63,67 @@ impl Words {
 
     /// From ids row after row and where each row ends; `once` drops a row's repeats.
     pub(crate) fn new(ids: &[u32], mut ends: Vec<usize>, once: bool) -> Self {
-        let mut unique = ids.to_vec();
-        unique.sort_unstable();
-        unique.dedup();
-        let mut locals = Vec::with_capacity(ids.len());
-        // The row, counted from 1, that each id was last seen in.
-        let mut seen = vec![0; unique.len()];
-        let mut start = 0;
-        for (row, end) in (1_usize..).zip(&mut ends) {
-            for id in &ids[start..*end] {
-                let local = unique.binary_search(id).unwrap_or_default();
-                if !once || seen[local] != row {
-                    seen[local] = row;
-                    locals.push(u32::try_from(local).unwrap_or_default());
+        let (unique, mut locals) = ranked(ids);
+        if once {
+            // The row, counted from 1, that each id was last seen in.
+            let mut seen = vec![0; unique.len()];
+            let (mut start, mut kept) = (0, 0);
+            for (row, end) in (1_usize..).zip(&mut ends) {
+                for place in start..*end {
+                    let local = locals[place];
+                    if seen[local as usize] != row {
+                        seen[local as usize] = row;
+                        locals[kept] = local;
+                        kept += 1;
+                    }
                 }
+                (start, *end) = (*end, kept);
             }
-            (start, *end) = (*end, locals.len());
+            locals.truncate(kept);
         }
         Self { unique, locals, ends }
     }
+}
+
+/// Each id once, ascending, and for every id in `ids` its place among them. By a radix sort, from the
+/// lowest digit up: where steps are short, sorting by comparison and searching is what they wait for.
+fn ranked(ids: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    const DIGIT: u32 = 11;
+    const MASK: u32 = (1 << DIGIT) - 1;
+    let largest = ids.iter().copied().max().unwrap_or_default();
+    // (id, place in `ids`)
+    let mut sorted: Vec<(u32, u32)> = ids.iter().copied().zip(0..).collect();
+    let mut other = vec![(0, 0); sorted.len()];
+    let mut shift = 0;
+    while shift < u32::BITS && largest >> shift > 0 {
+        let digit = |id: u32| (id >> shift & MASK) as usize;
+        let mut starts = [0_usize; 1 << DIGIT];
+        for (id, _) in &sorted {
+            starts[digit(*id)] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            (*start, sum) = (sum, sum + *start);
+        }
+        for pair in &sorted {
+            let start = &mut starts[digit(pair.0)];
+            other[*start] = *pair;
+            *start += 1;
+        }
+        std::mem::swap(&mut sorted, &mut other);
+        shift += DIGIT;
+    }
+    let mut unique: Vec<u32> = Vec::with_capacity(ids.len());
+    let mut places = vec![0; ids.len()];
+    let mut rank = 0;
+    for (id, place) in sorted {
+        if unique.last() != Some(&id) {
+            rank = u32::try_from(unique.len()).unwrap_or_default();
+            unique.push(id);
+        }
+        places[place as usize] = rank;
+    }
+    (unique, places)
 }
 
 /// Which step's chance dropout masks are drawn from.
@@ -189,7 +243,8 @@ impl Featurizer {
                 BatchInput::Words(Words::new(&ids, ends, unique))
             }
             InputSpec::Image { .. } => {
-                let mut pixels = Vec::new();
+                let values = rows.first().map_or(0, |row| row.sample.bytes().len());
+                let mut pixels = Vec::with_capacity(values * rows.len());
                 for row in rows {
                     pixels.extend(row.sample.bytes().iter().map(|b| self.levels[*b as usize]));
                 }
@@ -279,6 +334,24 @@ mod tests {
         assert_eq!(schedule.rows(2).len(), 2);
         let again = Schedule::new(1, 2, 3, 4, 10).rows(5).to_vec();
         assert_eq!(schedule.rows(5), again, "a step's rows depend on its number alone");
+    }
+
+    #[test]
+    fn ids_are_ranked_as_sorting_ranks_them() {
+        let mut chance = Chance::new(Purpose::Step, 1, 2, 3, 4);
+        for (count, buckets) in
+            [(0, 2), (1, 2), (300, 7), (3_000, 1 << 17), (500, u64::from(u32::MAX))]
+        {
+            let draw = |_| u32::try_from(chance.below(buckets)).unwrap();
+            let ids: Vec<u32> = (0..count).map(draw).collect();
+            let (unique, places) = ranked(&ids);
+            let mut expected = ids.clone();
+            expected.sort_unstable();
+            expected.dedup();
+            assert_eq!(unique, expected);
+            let back: Vec<u32> = places.iter().map(|place| unique[*place as usize]).collect();
+            assert_eq!(back, ids);
+        }
     }
 
     #[test]

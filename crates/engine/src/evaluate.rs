@@ -52,7 +52,7 @@ fn measure(
             return Ok(Ended::Stopped { step });
         }
         let rows: Vec<&Row> = rows.iter().collect();
-        let (logits, _) = network.forward(&featurizer.batch(&rows, None))?;
+        let (logits, _) = network.forward(&mut featurizer.batch(&rows, None))?;
         let logits = logits.try_into_data().map_err(device_failed)?;
         let logits = logits.as_slice::<f32>().map_err(device_failed)?;
         let mut batch_loss = 0.0;

@@ -1,4 +1,7 @@
-//! Batches made by a thread ahead of the steps, through a bounded channel.
+//! Batches made by a thread ahead of the steps.
+//!
+//! They are handed over in groups: a thread that is woken for every batch costs a short step more than
+//! the batch does.
 
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::Scope;
@@ -9,12 +12,15 @@ use data::Row;
 use crate::EngineError;
 use crate::batch::{Batch, Featurizer, Schedule, StepKey};
 
-/// Batches that may wait for their step; a few are enough to smooth out long rows.
-const AHEAD: usize = 4;
+/// Batches of a group, and their bytes, where a batch alone isn't larger. Three groups may be in
+/// memory: one in the making, one waiting, one in use.
+const GROUP: usize = 16;
+const GROUP_BYTES: usize = 4 << 20;
 
 /// The batches of a lease, in order, with the time that steps waited for them.
 pub(crate) struct Prefetch {
-    batches: Receiver<Batch>,
+    groups: Receiver<Vec<Batch>>,
+    group: std::vec::IntoIter<Batch>,
     waited: Duration,
 }
 
@@ -29,43 +35,60 @@ pub(crate) struct Source<'a> {
     pub(crate) steps: u64,
 }
 
+impl Source<'_> {
+    fn batch(&mut self, step: u64) -> Batch {
+        let indices = self.schedule.rows(step).iter();
+        let rows: Vec<&Row> = indices.filter_map(|index| self.rows.get(*index as usize)).collect();
+        self.featurizer.batch(&rows, Some(StepKey { step, ..self.key }))
+    }
+}
+
 impl Prefetch {
     /// Starts the thread. It ends with its last batch, or when this is dropped.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         mut source: Source<'scope>,
     ) -> Result<Self, EngineError> {
-        let (sender, batches) = sync_channel(AHEAD);
+        let (sender, groups) = sync_channel(1);
         let run = move || {
-            for step in source.key.step..source.steps {
-                let indices = source.schedule.rows(step);
-                let rows: Vec<&Row> =
-                    indices.iter().filter_map(|index| source.rows.get(*index as usize)).collect();
-                let batch = source.featurizer.batch(&rows, Some(StepKey { step, ..source.key }));
-                if sender.send(batch).is_err() {
+            // The first group is one batch, so that the first step starts at once.
+            let (mut step, mut size) = (source.key.step, 1);
+            while step < source.steps {
+                let last = source.steps.min(step + size as u64);
+                let group: Vec<Batch> = (step..last).map(|step| source.batch(step)).collect();
+                let largest = group.iter().map(Batch::bytes).max().unwrap_or_default();
+                if sender.send(group).is_err() {
                     return;
                 }
+                step = last;
+                size = (2 * size).min(GROUP).min(GROUP_BYTES / largest.max(1)).max(1);
             }
         };
         std::thread::Builder::new()
             .name("batches".to_owned())
             .spawn_scoped(scope, run)
             .map_err(|error| EngineError::Internal(format!("no thread for batches: {error}")))?;
-        Ok(Self { batches, waited: Duration::ZERO })
+        Ok(Self { groups, group: Vec::new().into_iter(), waited: Duration::ZERO })
     }
 
     /// The next step's batch.
     pub(crate) fn next(&mut self) -> Result<Batch, EngineError> {
-        let ended = || EngineError::Internal("the thread that makes batches ended".to_owned());
-        match self.batches.try_recv() {
-            Ok(batch) => return Ok(batch),
-            Err(TryRecvError::Disconnected) => return Err(ended()),
-            Err(TryRecvError::Empty) => {}
+        if let Some(batch) = self.group.next() {
+            return Ok(batch);
         }
-        let since = Instant::now();
-        let batch = self.batches.recv().map_err(|_| ended())?;
-        self.waited += since.elapsed();
-        Ok(batch)
+        let group = match self.groups.try_recv() {
+            Ok(group) => Some(group),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                let since = Instant::now();
+                let group = self.groups.recv().ok();
+                self.waited += since.elapsed();
+                group
+            }
+        };
+        self.group = group.unwrap_or_default().into_iter();
+        let ended = || EngineError::Internal("the thread that makes batches ended".to_owned());
+        self.group.next().ok_or_else(ended)
     }
 
     /// How long steps have waited so far.

@@ -179,10 +179,11 @@ impl<'a> Run<'a> {
                 return Ok(Ended::Stopped { step: self.done.steps });
             }
             let batch = batches.next()?;
-            let loss = self.step(&batch)?;
+            let rows = batch.rows as u64;
+            let loss = self.step(batch)?;
             self.done.steps += 1;
             self.done.loss += loss;
-            self.done.examples += batch.rows as u64;
+            self.done.examples += rows;
             let elapsed = begun.elapsed().as_secs_f64();
             self.done.seconds = seconds_before + elapsed;
             let examples = (self.done.examples - examples_before) as f64;
@@ -206,18 +207,14 @@ impl<'a> Run<'a> {
     }
 
     /// One optimizer step; the batch's mean loss before it.
-    fn step(&mut self, batch: &Batch) -> Result<f64, EngineError> {
-        let words = match &batch.input {
-            BatchInput::Words(words) => Some(words),
-            BatchInput::Pixels(_) => None,
-        };
-        if let (Some(optimizer), Some(table), Some(words)) =
-            (&mut self.table, &mut self.network.table, words)
+    fn step(&mut self, mut batch: Batch) -> Result<f64, EngineError> {
+        if let (Some(optimizer), Some(table), BatchInput::Words(words)) =
+            (&mut self.table, &mut self.network.table, &batch.input)
         {
             optimizer.prepare(table, words);
         }
-        let (logits, leaf) = self.network.forward(batch)?;
-        let loss = self.network.loss(logits, batch);
+        let (logits, leaf) = self.network.forward(&mut batch)?;
+        let loss = self.network.loss(logits, &batch);
         let mut gradients = loss.backward();
         // One read for both: it is also what keeps an asynchronous device in step.
         let mut reads = Transaction::default().register(loss.inner());
@@ -232,8 +229,8 @@ impl<'a> Run<'a> {
             let step = self.done.steps + 1;
             return Err(EngineError::Diverged { step, what: "the loss" });
         }
-        if let (Some(optimizer), Some(table), Some(words), Some(gradient)) =
-            (&mut self.table, &mut self.network.table, words, reads.next())
+        if let (Some(optimizer), Some(table), BatchInput::Words(words), Some(gradient)) =
+            (&mut self.table, &mut self.network.table, &batch.input, reads.next())
         {
             let gradient = gradient.as_slice::<f32>().map_err(device_failed)?;
             optimizer.apply(table, words, gradient);

@@ -131,9 +131,9 @@ fn measure(
     let featurizer = Featurizer::new(spec)?;
     let rows = rows(spec, featurizer.classes())?;
     let key = StepKey { seed: 1, round: 1, partition: 0, step: 0 };
-    let batch = featurizer.batch(&rows.iter().collect::<Vec<_>>(), Some(key));
+    let mut batch = featurizer.batch(&rows.iter().collect::<Vec<_>>(), Some(key));
     let network = Network::new(spec, &initialize(spec, 1)?, &device.clone().autodiff())?;
-    let (logits, leaf) = network.forward(&batch)?;
+    let (logits, leaf) = network.forward(&mut batch)?;
     let loss = network.loss(logits, &batch);
     let mut gradients = loss.backward();
     let body = network.body_gradients(&gradients)?;

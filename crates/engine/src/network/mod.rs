@@ -58,9 +58,12 @@ impl Network {
     }
 
     /// The logits `[rows, classes]` of a batch, and the leaf that stands for the table. Rows of the
-    /// table must not be owed steps.
-    pub(crate) fn forward(&self, batch: &Batch) -> Result<(Tensor<2>, Option<Leaf>), EngineError> {
-        let (mut value, leaf) = match (&batch.input, &self.table, self.input) {
+    /// table must not be owed steps. Pixels move to the device: the batch has none afterwards.
+    pub(crate) fn forward(
+        &self,
+        batch: &mut Batch,
+    ) -> Result<(Tensor<2>, Option<Leaf>), EngineError> {
+        let (mut value, leaf) = match (&mut batch.input, &self.table, self.input) {
             (BatchInput::Words(words), Some(table), InputSpec::Text { .. }) => {
                 let (value, leaf) = table.forward(words, &self.device);
                 (value, Some(leaf))
@@ -71,7 +74,8 @@ impl Network {
                 InputSpec::Image { channels, height, width, .. },
             ) => {
                 let [channels, height, width] = [channels, height, width].map(|n| n as usize);
-                let data = TensorData::new(pixels.clone(), [batch.rows, channels, height, width]);
+                let data =
+                    TensorData::new(std::mem::take(pixels), [batch.rows, channels, height, width]);
                 (Value::Image(Tensor::from_data(data, &self.device)), None)
             }
             (BatchInput::Words(_) | BatchInput::Pixels(_), Some(_) | None, _) => {

@@ -60,8 +60,8 @@ fn a_linear_layer_is_pytorchs() {
     let flat = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0];
     let network = Network::new(&spec, &flat, &Device::flex()).unwrap();
     let row = data::Row { label: 0, sample: data::Sample::Image(vec![255, 51]) };
-    let batch = Featurizer::new(&spec).unwrap().batch(&[&row], None);
-    let logits = network.forward(&batch).unwrap().0.into_data();
+    let mut batch = Featurizer::new(&spec).unwrap().batch(&[&row], None);
+    let logits = network.forward(&mut batch).unwrap().0.into_data();
     let logits = logits.as_slice::<f32>().unwrap();
     for (logit, expected) in logits.iter().zip([11.4, 23.8, 36.2]) {
         assert!((logit - expected).abs() < 1e-5, "{logits:?}");
@@ -75,10 +75,10 @@ fn a_table_is_burns_embedding() {
     for spec in [bag_spec(Combine::Mean, 16), bag_spec(Combine::Sqrtn, 5), sequence_spec()] {
         let rows = texts(14);
         let rows: Vec<&data::Row> = rows.iter().collect();
-        let batch = Featurizer::new(&spec).unwrap().batch(&rows, None);
+        let mut batch = Featurizer::new(&spec).unwrap().batch(&rows, None);
         let network = Network::new(&spec, &initialize(&spec, 5).unwrap(), &device).unwrap();
+        let (logits, leaf) = network.forward(&mut batch).unwrap();
         let BatchInput::Words(words) = &batch.input else { panic!("not words") };
-        let (logits, leaf) = network.forward(&batch).unwrap();
         let loss = network.loss(logits, &batch);
         let mut gradients = loss.backward();
         let leaf = leaf.unwrap().gradient(&mut gradients).unwrap().into_data();

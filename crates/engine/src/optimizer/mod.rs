@@ -14,6 +14,9 @@ pub(crate) use rule::{Correction, Corrections, Rule};
 
 use crate::EngineError;
 
+/// Parameters that one thread steps: fewer aren't worth waking another.
+const PART: usize = 1 << 18;
+
 /// An optimizer and its state for each parameter tensor, in the module's order.
 #[derive(Debug)]
 pub(crate) struct DenseOptimizer {
@@ -194,9 +197,35 @@ fn on_slices<const D: usize>(
     // Both are f32 by construction; anything else would be a change in burn, which the tests see.
     if let (Ok(parameters), Ok(gradient)) = (data.as_mut_slice::<f32>(), gradient.as_slice::<f32>())
     {
-        pulp::Arch::new().dispatch(|| rule.step(correction, parameters, first, second, gradient));
+        in_parts(rule, correction, parameters, first, second, gradient);
     }
     Tensor::from_data(data, &device)
+}
+
+/// [`Rule::step`], on all threads where there is enough to do: each parameter is its own affair, so
+/// parts change no bit.
+fn in_parts(
+    rule: Rule,
+    correction: Correction,
+    parameters: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[f32],
+) {
+    if parameters.len() <= PART {
+        pulp::Arch::new().dispatch(|| rule.step(correction, parameters, first, second, gradient));
+        return;
+    }
+    let middle = parameters.len() / 2;
+    let (parameters, parameters_b) = parameters.split_at_mut(middle);
+    // Empty where the rule has none.
+    let (first, first_b) = first.split_at_mut(middle.min(first.len()));
+    let (second, second_b) = second.split_at_mut(middle.min(second.len()));
+    let (gradient, gradient_b) = gradient.split_at(middle.min(gradient.len()));
+    rayon::join(
+        || in_parts(rule, correction, parameters, first, second, gradient),
+        || in_parts(rule, correction, parameters_b, first_b, second_b, gradient_b),
+    );
 }
 
 /// The same operations as [`Rule::step`], in the same order.

@@ -98,7 +98,7 @@ fn network() -> (Network, Batch) {
 }
 
 fn gradients(network: &Network, batch: &Batch) -> Gradients {
-    let (logits, _) = network.forward(batch).unwrap();
+    let (logits, _) = network.forward(&mut batch.clone()).unwrap();
     network.loss(logits, batch).backward()
 }
 
