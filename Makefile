@@ -1,6 +1,7 @@
 # Every way in. `make` lists them; CARGO_TARGET_DIR, DATASET and ARGS are taken from the environment or the command line.
 DATASET ?= synthetic
 ARGS ?=
+FUZZ_SECONDS ?= 60
 PYTHON ?= python3
 
 # The real corpora lie beside the checkout on the machines that have them; elsewhere tests say what they skip.
@@ -11,7 +12,7 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-wgpu lint check-macos bench bench-load fmt
+.PHONY: help setup demo test test-wgpu fuzz api-test lint check-macos bench bench-load fmt
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -35,9 +36,20 @@ test-wgpu: ## run the GPU backend's tests, on a software GPU where there is no o
 	@scripts/setup.sh test wgpu
 	@scripts/run_tests.sh -p engine --features engine/wgpu --test wgpu $(ARGS)
 
+fuzz: ## fuzz what reads bytes from outside, FUZZ_SECONDS=60 each, or ARGS="csv shard" (not in CI: 20 minutes, and chance has a say)
+	@scripts/setup.sh fuzz
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh $(ARGS)
+
+api-test: ## ask a coordinator all that its OpenAPI document describes (schemathesis; not in CI: PyPI must answer)
+	@scripts/setup.sh build api-test
+	cargo build --locked -p cli --bin constellation
+	@"$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/constellation/schemathesis/bin/python" -B scripts/api_test.py \
+	  "$(or $(CARGO_TARGET_DIR),target)/debug/constellation" $(ARGS)
+
 lint: ## formatting, clippy, dependency arrows, house rules
 	@scripts/setup.sh build
 	cargo fmt --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	python3 -B scripts/test_checks.py --quiet
 	scripts/check_layers.py
@@ -60,3 +72,4 @@ bench-load: ## load one coordinator with 10,000 devices (5 minutes, 5 GB of disk
 
 fmt: ## format the code
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
