@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -184,8 +185,9 @@ impl Connections {
     {
         let requests = UnderWay::default();
         let service = service_fn(|request| self.answer(request, &from, &requests));
-        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
-        until_left(watcher.watch(connection), &requests).await
+        let watched =
+            Box::pin(watcher.watch(self.http1.serve_connection(TokioIo::new(stream), service)));
+        until_left(watched, &requests).await
     }
 
     async fn http2(
@@ -196,8 +198,10 @@ impl Connections {
     ) -> hyper::Result<()> {
         let requests = UnderWay::default();
         let service = service_fn(|request| self.answer(request, &from, &requests));
-        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
-        until_left(watcher.watch(connection), &requests).await
+        // On the heap once: a future keeps room for everything that was ever moved through it.
+        let watched =
+            Box::pin(watcher.watch(self.http2.serve_connection(TokioIo::new(stream), service)));
+        until_left(watched, &requests).await
     }
 
     fn answer(
@@ -214,7 +218,7 @@ impl Connections {
 
 /// Serves a connection until it ends, or its peer has nothing under way: it comes again when it has.
 async fn until_left(
-    connection: impl Future<Output = hyper::Result<()>>,
+    connection: Pin<Box<impl Future<Output = hyper::Result<()>>>>,
     requests: &UnderWay,
 ) -> hyper::Result<()> {
     tokio::select! {
