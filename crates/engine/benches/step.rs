@@ -30,7 +30,7 @@ use support::{BATCH, SGD, Workload};
 const THREADS: u32 = 2;
 const IDS: usize = 60;
 /// Steps of a run before its time counts: the first ones get their memory from the system.
-const WARM: u64 = 3;
+const WARM: u32 = 3;
 
 fn steps(criterion: &mut Criterion) {
     let device = Device::flex().autodiff();
@@ -71,11 +71,11 @@ fn compare<M: Module + Sync>(
             let (mut begun, mut ended) = (Instant::now(), Instant::now());
             let mut watch = |report: StepReport| {
                 ended = Instant::now();
-                if report.step == WARM {
+                if report.step == u64::from(WARM) {
                     begun = ended;
                 }
             };
-            black_box(workload.train(SGD, THREADS, steps + WARM as u32, &mut watch));
+            black_box(workload.train(SGD, THREADS, steps + WARM, &mut watch));
             ended - begun
         });
     });
@@ -102,8 +102,8 @@ fn bare<M: Module>(
     let loss_of = CrossEntropyLossConfig::new().init(device);
     let mut optimizer = SgdConfig::new().init();
     let mut begun = Instant::now();
-    for step in 0..WARM + steps {
-        if step == WARM {
+    for step in 0..steps + u64::from(WARM) {
+        if step == u64::from(WARM) {
             begun = Instant::now();
         }
         let targets = Tensor::from_data(batch.targets.clone(), device);

@@ -185,9 +185,9 @@ impl Connections {
     {
         let requests = UnderWay::default();
         let service = service_fn(|request| self.answer(request, &from, &requests));
-        let watched =
+        let connection =
             Box::pin(watcher.watch(self.http1.serve_connection(TokioIo::new(stream), service)));
-        until_left(watched, &requests).await
+        until_left(connection, &requests).await
     }
 
     async fn http2(
@@ -199,9 +199,9 @@ impl Connections {
         let requests = UnderWay::default();
         let service = service_fn(|request| self.answer(request, &from, &requests));
         // On the heap once: a future keeps room for everything that was ever moved through it.
-        let watched =
+        let connection =
             Box::pin(watcher.watch(self.http2.serve_connection(TokioIo::new(stream), service)));
-        until_left(watched, &requests).await
+        until_left(connection, &requests).await
     }
 
     fn answer(
