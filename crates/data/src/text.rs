@@ -38,10 +38,16 @@ fn words(text: &str, max_words: u32, mut give: impl FnMut(u64)) {
     let bytes = text.as_bytes();
     let (mut hash, mut in_word, mut count) = (EMPTY, false, 0);
     let mut at = 0;
-    while at < bytes.len() {
-        let byte = bytes[at];
+    loop {
+        // What most texts are made of: one chain of operations a word, and the next word's beside it.
+        while let Some(lower @ 1..) = bytes.get(at).map(|byte| LOWER[usize::from(*byte)]) {
+            hash = step(hash, lower);
+            in_word = true;
+            at += 1;
+        }
+        let Some(byte) = bytes.get(at).copied() else { break };
         let (size, place) = if byte < 0x80 {
-            (1, ascii(byte, in_word, bytes.get(at + 1).copied()))
+            (1, punctuation(byte, in_word, bytes.get(at + 1).copied()))
         } else {
             let character = text[at..].chars().next().unwrap_or('\u{fffd}');
             (character.len_utf8(), beyond_ascii(character, in_word, bytes, at))
@@ -53,16 +59,9 @@ fn words(text: &str, max_words: u32, mut give: impl FnMut(u64)) {
                 return;
             }
         }
-        match place {
-            Place::Between => {}
-            Place::Inside | Place::Alone if byte < 0x80 => {
-                hash = step(hash, byte.to_ascii_lowercase());
-                in_word = true;
-            }
-            Place::Inside | Place::Alone => {
-                hash = step_character(hash, &text[at..at + size]);
-                in_word = true;
-            }
+        if place != Place::Between {
+            hash = step_character(hash, &text[at..at + size]);
+            in_word = true;
         }
         if place == Place::Alone {
             give(mix(hash));
@@ -86,9 +85,23 @@ enum Place {
     Alone,
 }
 
-fn ascii(byte: u8, in_word: bool, next: Option<u8>) -> Place {
+/// Of each byte that is an ASCII letter or digit: itself, lower-cased; 0 of the others.
+const LOWER: [u8; 256] = {
+    let mut lower = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        if byte.is_ascii_alphanumeric() {
+            lower[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    lower
+};
+
+/// A byte of ASCII that is neither letter nor digit.
+fn punctuation(byte: u8, in_word: bool, next: Option<u8>) -> Place {
     let joins = byte == b'\'' && in_word && next.is_some_and(|next| next.is_ascii_alphanumeric());
-    if byte.is_ascii_alphanumeric() || joins { Place::Inside } else { Place::Between }
+    if joins { Place::Inside } else { Place::Between }
 }
 
 /// Fixed ranges rather than `char::is_alphanumeric`, whose tables grow with each Unicode version.

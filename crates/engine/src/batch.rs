@@ -8,6 +8,7 @@ use protocol::model::{InputSpec, LayerSpec, ModelSpec, Shape};
 use protocol::{Chance, Purpose};
 
 use crate::EngineError;
+use crate::words::{Ranks, Words};
 
 /// One step's rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,99 +32,12 @@ impl Batch {
     /// About how much memory it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let input = match &self.input {
-            BatchInput::Words(words) => words.unique.len() + words.locals.len(),
+            BatchInput::Words(words) => words.values(),
             BatchInput::Pixels(pixels) => pixels.len(),
         };
         let masks: usize = self.masks.iter().map(Vec::len).sum();
         4 * (input + masks + self.targets.len())
     }
-}
-
-/// Ids of a batch's texts.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Words {
-    /// Each id once, ascending.
-    pub(crate) unique: Vec<u32>,
-    /// Indices into `unique`, row after row.
-    locals: Vec<u32>,
-    /// Where each row's indices end.
-    ends: Vec<usize>,
-}
-
-impl Words {
-    pub(crate) fn rows(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Indices into `unique` of one row, in order.
-    pub(crate) fn row(&self, row: usize) -> &[u32] {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        &self.locals[start..self.ends[row]]
-    }
-
-    /// From ids row after row and where each row ends; `once` drops a row's repeats.
-    pub(crate) fn new(ids: &[u32], mut ends: Vec<usize>, once: bool) -> Self {
-        let (unique, mut locals) = ranked(ids);
-        if once {
-            // The row, counted from 1, that each id was last seen in.
-            let mut seen = vec![0; unique.len()];
-            let (mut start, mut kept) = (0, 0);
-            for (row, end) in (1_usize..).zip(&mut ends) {
-                for place in start..*end {
-                    let local = locals[place];
-                    if seen[local as usize] != row {
-                        seen[local as usize] = row;
-                        locals[kept] = local;
-                        kept += 1;
-                    }
-                }
-                (start, *end) = (*end, kept);
-            }
-            locals.truncate(kept);
-        }
-        Self { unique, locals, ends }
-    }
-}
-
-/// Each id once, ascending, and for every id in `ids` its place among them. By a radix sort, from the
-/// lowest digit up: where steps are short, sorting by comparison and searching is what they wait for.
-fn ranked(ids: &[u32]) -> (Vec<u32>, Vec<u32>) {
-    const DIGIT: u32 = 11;
-    const MASK: u32 = (1 << DIGIT) - 1;
-    let largest = ids.iter().copied().max().unwrap_or_default();
-    // (id, place in `ids`)
-    let mut sorted: Vec<(u32, u32)> = ids.iter().copied().zip(0..).collect();
-    let mut other = vec![(0, 0); sorted.len()];
-    let mut shift = 0;
-    while shift < u32::BITS && largest >> shift > 0 {
-        let digit = |id: u32| (id >> shift & MASK) as usize;
-        let mut starts = [0_usize; 1 << DIGIT];
-        for (id, _) in &sorted {
-            starts[digit(*id)] += 1;
-        }
-        let mut sum = 0;
-        for start in &mut starts {
-            (*start, sum) = (sum, sum + *start);
-        }
-        for pair in &sorted {
-            let start = &mut starts[digit(pair.0)];
-            other[*start] = *pair;
-            *start += 1;
-        }
-        std::mem::swap(&mut sorted, &mut other);
-        shift += DIGIT;
-    }
-    let mut unique: Vec<u32> = Vec::with_capacity(ids.len());
-    let mut places = vec![0; ids.len()];
-    let mut rank = 0;
-    for (id, place) in sorted {
-        if unique.last() != Some(&id) {
-            rank = u32::try_from(unique.len()).unwrap_or_default();
-            unique.push(id);
-        }
-        places[place as usize] = rank;
-    }
-    (unique, places)
 }
 
 /// Which step's chance dropout masks are drawn from.
@@ -145,6 +59,9 @@ pub(crate) struct Featurizer {
     dropouts: Vec<(f64, usize)>,
     /// What each byte of a pixel becomes.
     levels: Vec<f32>,
+    ranks: Ranks,
+    /// A batch's ids, for its room.
+    ids: Vec<u32>,
 }
 
 impl Featurizer {
@@ -171,13 +88,15 @@ impl Featurizer {
             | LayerSpec::Tanh
             | LayerSpec::Gelu => None,
         });
-        let levels = match spec.input {
-            InputSpec::Text { .. } => Vec::new(),
+        let (levels, buckets) = match spec.input {
+            InputSpec::Text { buckets, .. } => (Vec::new(), buckets),
             InputSpec::Image { mean, deviation, .. } => {
-                (0..=u8::MAX).map(|byte| (f32::from(byte) / 255.0 - mean) / deviation).collect()
+                let level = |byte| (f32::from(byte) / 255.0 - mean) / deviation;
+                ((0..=u8::MAX).map(level).collect(), 0)
             }
         };
-        Ok(Self { input: spec.input, classes, dropouts: dropouts.collect(), levels })
+        let (dropouts, ranks) = (dropouts.collect(), Ranks::new(buckets));
+        Ok(Self { input: spec.input, classes, dropouts, levels, ranks, ids: Vec::new() })
     }
 
     pub(crate) const fn classes(&self) -> usize {
@@ -221,7 +140,7 @@ impl Featurizer {
     }
 
     /// The batch of these rows; with masks where a step's key is given.
-    pub(crate) fn batch(&self, rows: &[&Row], key: Option<StepKey>) -> Batch {
+    pub(crate) fn batch(&mut self, rows: &[&Row], key: Option<StepKey>) -> Batch {
         let mut targets = vec![0.0; rows.len() * self.classes];
         for (row, target) in rows.iter().zip(targets.chunks_exact_mut(self.classes)) {
             target[row.label as usize] = 1.0;
@@ -230,17 +149,18 @@ impl Featurizer {
         Batch { rows: rows.len(), input: self.input(rows), targets, masks }
     }
 
-    fn input(&self, rows: &[&Row]) -> BatchInput {
+    fn input(&mut self, rows: &[&Row]) -> BatchInput {
         match self.input {
             InputSpec::Text { buckets, ngrams, max_words, unique } => {
-                let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(rows.len()));
+                self.ids.clear();
+                let mut ends = Vec::with_capacity(rows.len());
                 for row in rows {
                     if let Sample::Text(text) = &row.sample {
-                        data::text::ids(text, buckets, ngrams, max_words, &mut ids);
+                        data::text::ids(text, buckets, ngrams, max_words, &mut self.ids);
                     }
-                    ends.push(ids.len());
+                    ends.push(self.ids.len());
                 }
-                BatchInput::Words(Words::new(&ids, ends, unique))
+                BatchInput::Words(Words::new(&self.ids, ends, unique, &mut self.ranks))
             }
             InputSpec::Image { .. } => {
                 let values = rows.first().map_or(0, |row| row.sample.bytes().len());
@@ -334,34 +254,5 @@ mod tests {
         assert_eq!(schedule.rows(2).len(), 2);
         let again = Schedule::new(1, 2, 3, 4, 10).rows(5).to_vec();
         assert_eq!(schedule.rows(5), again, "a step's rows depend on its number alone");
-    }
-
-    #[test]
-    fn ids_are_ranked_as_sorting_ranks_them() {
-        let mut chance = Chance::new(Purpose::Step, 1, 2, 3, 4);
-        for (count, buckets) in
-            [(0, 2), (1, 2), (300, 7), (3_000, 1 << 17), (500, u64::from(u32::MAX))]
-        {
-            let draw = |_| u32::try_from(chance.below(buckets)).unwrap();
-            let ids: Vec<u32> = (0..count).map(draw).collect();
-            let (unique, places) = ranked(&ids);
-            let mut expected = ids.clone();
-            expected.sort_unstable();
-            expected.dedup();
-            assert_eq!(unique, expected);
-            let back: Vec<u32> = places.iter().map(|place| unique[*place as usize]).collect();
-            assert_eq!(back, ids);
-        }
-    }
-
-    #[test]
-    fn words_are_looked_up_once_and_keep_their_order() {
-        let words = Words::new(&[7, 3, 7, 9, 3], vec![3, 3, 5], false);
-        assert_eq!(words.unique, [3, 7, 9]);
-        assert_eq!(words.row(0), [1, 0, 1]);
-        assert!(words.row(1).is_empty());
-        assert_eq!(words.row(2), [2, 0]);
-        let once = Words::new(&[7, 3, 7, 9, 3], vec![3, 3, 5], true);
-        assert_eq!((once.row(0), once.row(2)), ([1, 0].as_slice(), [2, 0].as_slice()));
     }
 }

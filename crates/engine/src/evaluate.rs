@@ -25,11 +25,11 @@ pub fn evaluate(
     stop: &(dyn Fn() -> bool + Sync),
     progress: &mut (dyn FnMut(StepReport) + Send),
 ) -> Result<Ended<EvalMetrics>, EngineError> {
-    let featurizer = Featurizer::new(spec)?;
+    let mut featurizer = Featurizer::new(spec)?;
     featurizer.check(rows)?;
     let ended = Compute::on_threads(threads, || {
         let network = Network::new(spec, model, &compute.device)?;
-        measure(&network, &featurizer, rows, stop, progress)
+        measure(&network, &mut featurizer, rows, stop, progress)
     });
     compute.clean_up();
     ended
@@ -37,7 +37,7 @@ pub fn evaluate(
 
 fn measure(
     network: &Network,
-    featurizer: &Featurizer,
+    featurizer: &mut Featurizer,
     rows: &[Row],
     stop: &(dyn Fn() -> bool + Sync),
     progress: &mut (dyn FnMut(StepReport) + Send),

@@ -17,6 +17,7 @@ mod serve;
 #[cfg(test)]
 mod testing;
 mod train;
+mod words;
 
 pub use backend::{BackendChoice, UnknownBackend};
 pub use compute::Compute;

@@ -1,14 +1,12 @@
-//! Who asks, and what they may do. The middleware lets nobody past without a credential, but on the
+//! Who asks, and what they may do. `envelope` lets nobody past without a credential, but on the
 //! paths of [`super::public`]; handlers then say by an extractor which role they are for.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use protocol::api::Role;
 use protocol::join::JoinProof;
 use protocol::{DeviceId, PROTOCOL_HEADER, PROTOCOL_VERSION, Timestamp};
@@ -31,16 +29,28 @@ enum Shown {
     Bad,
 }
 
-/// Lets pass who has a credential that counts, and tells the handler who it is.
-pub(crate) async fn authenticate(
-    State(shared): State<Shared>,
-    route: MatchedPath,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
+/// Why a request does not pass.
+pub(super) enum Refused {
+    At(Failure),
+    /// It showed a credential that doesn't count.
+    Bad(Option<PeerAddress>),
+}
+
+impl Refused {
+    pub(super) async fn answer(self, shared: &Shared) -> Failure {
+        match self {
+            Self::At(failure) => failure,
+            Self::Bad(peer) => refuse(shared, peer, "token", unauthorized()).await,
+        }
+    }
+}
+
+/// Writes into a request whose credential counts who it is from.
+pub(super) fn authenticate(shared: &Shared, request: &mut Request) -> Result<(), Refused> {
     let now = clock::now();
-    let public = is_public(request.method(), route.as_str());
-    match shown(&shared, &request, now) {
+    let route = request.extensions().get::<MatchedPath>();
+    let public = route.is_some_and(|route| is_public(request.method(), route.as_str()));
+    match shown(shared, request, now) {
         Shown::Inside => {}
         // A stranger's path does nothing for a cookie, so that no other site can use it.
         Shown::Good(credential) if public && credential.kind == CredentialKind::Session => {}
@@ -49,7 +59,7 @@ pub(crate) async fn authenticate(
                 introduction.made();
             }
             if credential.kind == CredentialKind::Session {
-                cookie::check_origin(&request)?;
+                cookie::check_origin(request).map_err(Refused::At)?;
             }
             if credential.principal.role != Role::Device && credential.used(now) {
                 shared.driver.used(credential.kind, credential.id.clone(), now);
@@ -59,13 +69,12 @@ pub(crate) async fn authenticate(
             extensions.insert(credential);
         }
         Shown::Nothing | Shown::Bad if public => {}
-        Shown::Nothing => return Err(unauthorized()),
+        Shown::Nothing => return Err(Refused::At(unauthorized())),
         Shown::Bad => {
-            let peer = request.extensions().get::<PeerAddress>().copied();
-            return Err(refuse(&shared, peer, "token", unauthorized()).await);
+            return Err(Refused::Bad(request.extensions().get::<PeerAddress>().copied()));
         }
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 fn shown(shared: &Shared, request: &Request, now: Timestamp) -> Shown {
@@ -133,25 +142,19 @@ fn unauthorized() -> Failure {
 }
 
 /// Refuses peers that speak a later version than ours; who says none is a person with curl.
-pub(crate) async fn check_protocol(request: Request, next: Next) -> Result<Response, Failure> {
-    let said = request.headers().get(PROTOCOL_HEADER);
+pub(super) fn check_protocol(headers: &HeaderMap) -> Result<(), Failure> {
+    let said = headers.get(PROTOCOL_HEADER);
     let version = said.map(|value| value.to_str().ok().and_then(|text| text.parse::<u32>().ok()));
     match version {
-        None => {}
-        Some(Some(1..=PROTOCOL_VERSION)) => {}
-        Some(_) => {
-            return Err(Failure::bad_request(
-                "protocol-version",
-                format!(
-                    "this coordinator speaks versions 1 to {PROTOCOL_VERSION} of the protocol; \
-                     update it, or this peer"
-                ),
-            ));
-        }
+        None | Some(Some(1..=PROTOCOL_VERSION)) => Ok(()),
+        Some(_) => Err(Failure::bad_request(
+            "protocol-version",
+            format!(
+                "this coordinator speaks versions 1 to {PROTOCOL_VERSION} of the protocol; \
+                 update it, or this peer"
+            ),
+        )),
     }
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(PROTOCOL_HEADER, PROTOCOL_VERSION.into());
-    Ok(response)
 }
 
 fn forbidden(needed: &str) -> Failure {

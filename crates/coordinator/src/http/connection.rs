@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -56,6 +58,9 @@ const AHEAD_OF_CONNECTION: u32 = 512 << 10;
 const BUFFER: usize = 64 << 10;
 /// Bytes of a request's headers.
 const LONGEST_HEADERS: u32 = 16 << 10;
+/// Bytes of headers that a peer may refer to instead of repeating them: what both sides would remember
+/// of 10,000 waiting connections is worth more than the bytes of their next request.
+const REMEMBERED_HEADERS: u32 = 0;
 /// HTTP/1: how many there may be.
 const MOST_HEADERS: usize = 100;
 /// Requests that one connection may have under way: a dashboard has a dozen, a device three.
@@ -113,6 +118,7 @@ impl Connections {
             .initial_connection_window_size(AHEAD_OF_CONNECTION)
             .max_send_buf_size(BUFFER)
             .max_header_list_size(LONGEST_HEADERS)
+            .header_table_size(REMEMBERED_HEADERS)
             .max_concurrent_streams(MOST_STREAMS)
             .max_pending_accept_reset_streams(MOST_TAKEN_BACK)
             .max_local_error_reset_streams(MOST_WRONG);
@@ -212,7 +218,7 @@ impl Connections {
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let one = requests.begin();
         let answer = self.router.clone().oneshot(from.put_on(request));
-        async { Ok(answer.await?.map(|body| one.until_sent(body))) }
+        async { Ok(said_once(answer.await?).map(|body| one.until_sent(body))) }
     }
 }
 
@@ -225,6 +231,18 @@ async fn until_left(
         ended = connection => ended,
         () = requests.none_for(IDLE) => Ok(()),
     }
+}
+
+/// The answer with headers that HTTP/2 doesn't remember for its connection's next answer: see
+/// [`REMEMBERED_HEADERS`]. The date is written here, since hyper's would be remembered, each second's.
+fn said_once(mut answer: Response<Body>) -> Response<Body> {
+    let headers = answer.headers_mut();
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now());
+    if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+        headers.insert(header::DATE, date);
+    }
+    headers.values_mut().for_each(|value| value.set_sensitive(true));
+    answer
 }
 
 fn speech(first: u8, peer: IpAddr) -> Speech {

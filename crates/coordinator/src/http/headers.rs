@@ -3,10 +3,7 @@
 use std::str::FromStr;
 
 use axum::Router;
-use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use axum::middleware::{self, Next};
-use axum::response::Response;
 use protocol::PROTOCOL_HEADER;
 use tower_http::cors::CorsLayer;
 
@@ -47,9 +44,7 @@ impl FromStr for Origin {
 }
 
 /// Adds the headers that keep a browser from doing more with an answer than it should.
-async fn protect(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+pub(super) fn protect(headers: &mut HeaderMap) {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_page = kind.is_some_and(|kind| kind.starts_with("text/html"));
     let is_json = kind.is_some_and(|kind| kind.contains("json"));
@@ -61,20 +56,18 @@ async fn protect(request: Request, next: Next) -> Response {
     if is_json && !headers.contains_key(header::CACHE_CONTROL) {
         set(headers, header::CACHE_CONTROL, "no-store");
     }
-    response
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
 }
 
-/// The router with these headers, and with pages of `origins` allowed to ask it. They show a token:
-/// a session's cookie never goes to another site.
-pub(super) fn layer<S: Clone + Send + Sync + 'static>(
+/// The router with pages of `origins` allowed to ask it. They show a token: a session's cookie never
+/// goes to another site.
+pub(super) fn allow<S: Clone + Send + Sync + 'static>(
     router: Router<S>,
     origins: &[Origin],
 ) -> Router<S> {
-    let router = router.layer(middleware::from_fn(protect));
     if origins.is_empty() {
         return router;
     }

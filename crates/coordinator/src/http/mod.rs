@@ -9,6 +9,7 @@ mod cookie;
 mod datasets;
 mod devices;
 mod enrol;
+mod envelope;
 mod events;
 mod extract;
 mod failures;
@@ -37,9 +38,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{Method, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::http::Method;
 use axum::{Json, Router};
 use data::Sources;
 use protocol::api::{Health, Role};
@@ -71,6 +70,7 @@ use crate::points::Points;
 use crate::store::{Reader, StoreError};
 use crate::telling::Courier;
 use crate::views::Views;
+use envelope::{Authenticate, Envelope};
 use problem::{Answer, Failure};
 
 /// The largest JSON body.
@@ -170,15 +170,12 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(webhooks::routes());
     let (routes, mut api) = routes.split_for_parts();
     describe_access(&mut api, &shared.cookie);
-    let authenticate = middleware::from_fn_with_state(shared.clone(), auth::authenticate);
     let served = routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
-        .route_layer(authenticate)
+        .route_layer(Authenticate(shared.clone()))
         .fallback(unknown_path)
-        .layer(DefaultBodyLimit::max(MOST_JSON))
-        .layer(middleware::from_fn_with_state(shared.clone(), only_problems))
-        .layer(middleware::from_fn(auth::check_protocol));
-    headers::layer(served, &shared.origins).with_state(shared)
+        .layer((Envelope(shared.clone()), DefaultBodyLimit::max(MOST_JSON)));
+    headers::allow(served, &shared.origins).with_state(shared)
 }
 
 /// Says in the document how a token and a session are shown, and of each operation who may ask. Nothing
@@ -251,32 +248,4 @@ async fn health(State(shared): State<Shared>) -> Json<Health> {
 async fn unknown_path(request: Request) -> Failure {
     let path = request.uri().path();
     Failure::not_found("unknown-path", format!("there is nothing at {path}; /docs shows what is"))
-}
-
-/// Turns errors that didn't come from us (a wrong method, a missing page of the documentation) into
-/// problems, and counts answers.
-async fn only_problems(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let what = format!("{} {}", request.method(), request.uri().path());
-    let response = next.run(request).await;
-    let status = response.status();
-    shared.requests.count(status.as_u16());
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    let is_ours = kind.is_some_and(|kind| kind == "application/problem+json");
-    if is_ours || !(status.is_client_error() || status.is_server_error()) {
-        return response;
-    }
-    let (kind, words) = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ("wrong-method", "can't be asked for; the header Allow says what can".to_owned())
-        }
-        StatusCode::NOT_FOUND => ("unknown-path", "is not here".to_owned()),
-        other => ("error", format!("failed: {other}")),
-    };
-    let title = status.canonical_reason().unwrap_or("Error");
-    let failure = Failure::new(status, kind, title, format!("{what} {words}"));
-    let mut problem = failure.into_response();
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        problem.headers_mut().insert(header::ALLOW, allow.clone());
-    }
-    problem
 }

@@ -128,7 +128,7 @@ fn measure(
     spec: &ModelSpec,
     device: &Device,
 ) -> Result<Measured, EngineError> {
-    let featurizer = Featurizer::new(spec)?;
+    let mut featurizer = Featurizer::new(spec)?;
     let rows = rows(spec, featurizer.classes())?;
     let key = StepKey { seed: 1, round: 1, partition: 0, step: 0 };
     let mut batch = featurizer.batch(&rows.iter().collect::<Vec<_>>(), Some(key));

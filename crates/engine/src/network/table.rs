@@ -12,9 +12,9 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use protocol::model::Combine;
 
 use crate::EngineError;
-use crate::batch::Words;
 use crate::network::Value;
 use crate::optimizer::{Correction, Corrections, FlatMoments, Rule};
+use crate::words::Words;
 
 /// The table `[buckets, dimension]`, row-major.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use crate::batch::Featurizer;
 use crate::initialize;
 use crate::optimizer::Rule;
 use crate::testing::{OPTIMIZERS, bag_spec, bits, dense_spec, sequence_spec, texts};
+use crate::words::{Ranks, Words};
 
 #[test]
 fn parameters_lie_as_the_layout_says_for_every_preset_and_layer_kind() {
@@ -169,7 +170,7 @@ fn a_table_steps_as_if_all_of_it_were_stepped() {
     for (optimizer, dimension) in OPTIMIZERS.iter().flat_map(|o| [(o, 16), (o, 11)]) {
         let spec = bag_spec(Combine::Mean, dimension);
         let rows = texts(40);
-        let featurizer = Featurizer::new(&spec).unwrap();
+        let mut featurizer = Featurizer::new(&spec).unwrap();
         let flat = initialize(&spec, 6).unwrap();
         let size = 211 * dimension as usize;
         let table =
@@ -209,8 +210,9 @@ fn a_table_steps_as_the_dense_optimizer_does() {
         let expected = dense_steps(&optimizer);
         let mut table = Table::new(TableKind::Bag(Combine::Mean), 1, start());
         let mut of_table = TableOptimizer::new(Rule::new(&optimizer), &table);
+        let mut ranks = Ranks::new(10);
         for step in 0..20 {
-            let words = crate::batch::Words::new(&[touched(step)], vec![1], false);
+            let words = Words::new(&[touched(step)], vec![1], false, &mut ranks);
             of_table.prepare(&mut table, &words);
             of_table.apply(&mut table, &words, &[gradient(step)]);
         }
