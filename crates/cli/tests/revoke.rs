@@ -4,14 +4,12 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
 
 use platform::Secrets;
 use serde_json::{Value, json};
 
-use support::constellation;
+use support::{Node, result};
 
 /// It goes on for as long as the test does.
 const JOB: &str = r#"
@@ -23,59 +21,6 @@ partitions = 1
 [plan]
 local_epochs = 10000
 "#;
-
-/// A process that ends with its standard input, and says what it does in lines of JSON.
-struct Node {
-    process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Node {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let arguments = [arguments, &["--json", "--exit-with-parent"]].concat();
-        let mut command = constellation(folder, &arguments);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        Self { process, lines }
-    }
-
-    /// The next thing that it says of this state; it ends before the test waits for good.
-    fn until(&mut self, state: &str) -> Value {
-        for line in self.lines.by_ref() {
-            let said: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            if said["state"] == state {
-                return said;
-            }
-        }
-        panic!("it ended without being {state}")
-    }
-
-    /// Its exit code, once it ended by itself.
-    fn ended(mut self) -> Option<i32> {
-        assert!(self.lines.by_ref().all(|line| line.is_ok()));
-        self.process.wait().unwrap().code()
-    }
-
-    fn stop(mut self) -> Option<i32> {
-        drop(self.process.stdin.take());
-        self.ended()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-fn result(folder: &Path, arguments: &[&str]) -> Value {
-    let arguments = [arguments, &["--data-dir", "coordinator", "--json"]].concat();
-    let output = constellation(folder, &arguments).output().unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {words}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();

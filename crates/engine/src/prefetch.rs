@@ -14,7 +14,7 @@ use crate::batch::{Batch, Featurizer, Schedule, StepKey};
 
 /// Batches of a group, and their bytes, where a batch alone isn't larger. Three groups may be in
 /// memory: one in the making, one waiting, one in use.
-const GROUP: usize = 16;
+const GROUP: usize = 64;
 const GROUP_BYTES: usize = 4 << 20;
 
 /// The batches of a lease, in order, with the time that steps waited for them.

@@ -1,7 +1,12 @@
 //! What tests of the command line share.
 
+#![allow(dead_code, reason = "each of the tests takes what it needs")]
+
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
 
 /// The command, in `folder`, with nothing of this machine's own settings or clusters.
 pub(crate) fn constellation(folder: &Path, arguments: &[&str]) -> Command {
@@ -15,4 +20,58 @@ pub(crate) fn constellation(folder: &Path, arguments: &[&str]) -> Command {
         .env_remove("CONSTELLATION_COORDINATOR")
         .env_remove("CONSTELLATION_TOKEN");
     command
+}
+
+/// A process that ends with its standard input, and says what it does in lines of JSON.
+pub(crate) struct Node {
+    process: Child,
+    pub(crate) lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Node {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let arguments = [arguments, &["--json", "--exit-with-parent"]].concat();
+        let mut command = constellation(folder, &arguments);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    /// The next thing that it says of this state; it ends before the test waits for good.
+    pub(crate) fn until(&mut self, state: &str) -> Value {
+        for line in self.lines.by_ref() {
+            let said: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if said["state"] == state {
+                return said;
+            }
+        }
+        panic!("it ended without being {state}")
+    }
+
+    /// Its exit code, once it ended by itself.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        assert!(self.lines.by_ref().all(|line| line.is_ok()));
+        self.process.wait().unwrap().code()
+    }
+
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        drop(self.process.stdin.take());
+        self.ended()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// What a command answers in JSON; it asks the coordinator of the folder `coordinator`.
+pub(crate) fn result(folder: &Path, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--data-dir", "coordinator", "--json"]].concat();
+    let output = constellation(folder, &arguments).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {words}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }

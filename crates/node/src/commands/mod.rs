@@ -19,6 +19,7 @@ mod join_code;
 mod leave;
 mod lifetime;
 mod model;
+mod notice;
 mod sign_in;
 mod status_words;
 mod token;
@@ -53,6 +54,8 @@ pub enum Command {
     Token(token::TokenArguments),
     /// See who changed what, and check that nobody changed that
     Audit(audit::AuditArguments),
+    /// See what needs attention
+    Notice(notice::NoticeArguments),
     /// Tell other programs, such as a chat, what needs attention
     Webhook(webhook::WebhookArguments),
 }
@@ -93,6 +96,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::JoinCode(arguments) => join_code::run(arguments, settings).await,
             Command::Token(arguments) => token::run(arguments, settings).await,
             Command::Audit(arguments) => audit::run(arguments, settings).await,
+            Command::Notice(arguments) => notice::run(arguments, settings).await,
             Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }
     })
