@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use protocol::PROTOCOL_HEADER;
 use tower_http::cors::CorsLayer;
 
@@ -58,6 +60,17 @@ pub(super) fn protect(headers: &mut HeaderMap) {
     }
 }
 
+/// Marks headers as such that HTTP/2 doesn't remember for its connection's next answer: 10,000
+/// waiting connections would remember them all. The date is written here, since hyper's would be
+/// remembered, each second's.
+pub(super) fn say_once(headers: &mut HeaderMap) {
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now());
+    if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+        headers.insert(header::DATE, date);
+    }
+    headers.values_mut().for_each(|value| value.set_sensitive(true));
+}
+
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
 }
@@ -85,6 +98,18 @@ pub(super) fn allow<S: Clone + Send + Sync + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_header_is_remembered_and_the_date_is_among_them() {
+        let mut headers = HeaderMap::new();
+        protect(&mut headers);
+        say_once(&mut headers);
+        assert!(headers.values().all(HeaderValue::is_sensitive), "{headers:?}");
+        let date = headers[header::DATE].to_str().unwrap();
+        let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).unwrap();
+        assert!(Timestamp::now().duration_since(parsed).as_secs().abs() < 3600, "{date}");
+        assert!(date.ends_with(" GMT"), "{date}");
+    }
 
     #[test]
     fn an_origin_is_written_as_browsers_write_it() {
