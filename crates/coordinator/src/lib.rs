@@ -24,6 +24,7 @@ mod pace;
 mod points;
 pub mod prepare;
 mod register;
+mod shelf;
 mod start;
 mod store;
 mod telling;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use data::{DataError, Dataset, LoadProgress, Row, shard};
 use federation::machine::{Partition, Preparation};
 use federation::partition::{PartitionError, partition, split_validation};
-use protocol::dataset::{DatasetInfo, SampleShape};
-use protocol::job::{JobError, JobSpec};
+use protocol::dataset::DatasetInfo;
+use protocol::job::{DataSpec, JobError, JobSpec};
 use protocol::model::ModelSpec;
 use protocol::trainer::InitializeRequest;
 use protocol::{BlobHash, Chance, Purpose, codec};
@@ -50,8 +50,7 @@ pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
     let info = &dataset.info;
     let classes = u32::try_from(info.classes.len()).unwrap_or(u32::MAX);
     let spec = job.model_spec(info.sample, classes)?;
-    let rows = limited(job, &dataset.train);
-    let labels = |rows: &[&Row]| rows.iter().map(|row| row.label).collect::<Vec<_>>();
+    let rows = limited(job.seed, &job.data, &dataset.train);
     let (rows, validation) = if job.run.target_accuracy > 0.0 {
         let split = split_validation(job.seed, &labels(&rows), classes)
             .map_err(|error| too_few_rows(&error))?;
@@ -59,11 +58,9 @@ pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
     } else {
         (rows, None)
     };
-    let seats = job.data.partitions;
-    let parts = partition(job.seed, &job.data.partitioner, &labels(&rows), classes, seats);
-    let parts = parts.map_err(|error| too_few_rows(&error))?;
+    let parts = dealt(job.seed, &job.data, &rows, classes)?;
     let partitions = parts.iter().map(|part| PreparedPartition {
-        shard: shard::write(info.sample, &picked(&rows, part)),
+        shard: shard::write(info.sample, part),
         rows: part.len() as u64,
     });
     Ok(Prepared {
@@ -75,19 +72,48 @@ pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
     })
 }
 
+/// The rows of each partition as a job with this seed would divide them, where it has no target to
+/// reach, for which it would keep some aside.
+///
+/// # Errors
+/// As [`divide`].
+pub(crate) fn partitions<'a>(
+    seed: u64,
+    data: &DataSpec,
+    dataset: &'a Dataset,
+) -> Result<Vec<Vec<&'a Row>>, JobError> {
+    let classes = u32::try_from(dataset.info.classes.len()).unwrap_or(u32::MAX);
+    dealt(seed, data, &limited(seed, data, &dataset.train), classes)
+}
+
+fn dealt<'a>(
+    seed: u64,
+    data: &DataSpec,
+    rows: &[&'a Row],
+    classes: u32,
+) -> Result<Vec<Vec<&'a Row>>, JobError> {
+    let parts = partition(seed, &data.partitioner, &labels(rows), classes, data.partitions);
+    let parts = parts.map_err(|error| too_few_rows(&error))?;
+    Ok(parts.iter().map(|part| picked(rows, part)).collect())
+}
+
+fn labels(rows: &[&Row]) -> Vec<u32> {
+    rows.iter().map(|row| row.label).collect()
+}
+
 fn too_few_rows(error: &PartitionError) -> JobError {
     JobError::Field { field: "data.partitions", message: error.to_string() }
 }
 
 /// The rows that the job trains on, in the dataset's order: all, or as many as its limit, drawn at
 /// random because files are often sorted.
-fn limited<'a>(job: &JobSpec, train: &'a [Row]) -> Vec<&'a Row> {
-    let limit = usize::try_from(job.data.train_limit).unwrap_or(usize::MAX);
+fn limited<'a>(seed: u64, data: &DataSpec, train: &'a [Row]) -> Vec<&'a Row> {
+    let limit = usize::try_from(data.train_limit).unwrap_or(usize::MAX);
     if limit == 0 || limit >= train.len() {
         return train.iter().collect();
     }
     let mut drawn: Vec<usize> = (0..train.len()).collect();
-    Chance::new(Purpose::Selection, job.seed, 0, 0, 0).shuffle(&mut drawn);
+    Chance::new(Purpose::Selection, seed, 0, 0, 0).shuffle(&mut drawn);
     drawn.truncate(limit);
     drawn.sort_unstable();
     drawn.into_iter().map(|index| &train[index]).collect()
@@ -225,16 +251,6 @@ async fn initialize(
     .await
 }
 
-/// Whether the job's model can be built for rows of this shape.
-pub(crate) fn check_model(
-    job: &JobSpec,
-    sample: SampleShape,
-    classes: usize,
-) -> Result<(), JobError> {
-    let classes = u32::try_from(classes).unwrap_or(u32::MAX);
-    job.model_spec(sample, classes).map(|_| ())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -271,6 +287,21 @@ mod tests {
         assert_eq!(shard::read(&prepared.test).unwrap().rows, dataset.test);
         assert_eq!(prepared.validation, None);
         assert_eq!(divide(&job(&serde_json::json!({})), &dataset).unwrap(), prepared);
+    }
+
+    #[test]
+    fn partitions_that_are_looked_at_are_those_of_the_job() {
+        let dataset = Synthetic::Topics.generate();
+        let skewed = serde_json::json!({ "seed": 7, "data": {
+            "partitions": 4, "train_limit": 500, "partitioner": { "kind": "dirichlet", "alpha": 0.3 }
+        } });
+        let job = job(&skewed);
+        let shown = partitions(7, &job.data, &dataset).unwrap();
+        let shards: Vec<Vec<u8>> =
+            shown.iter().map(|rows| shard::write(dataset.info.sample, rows)).collect();
+        let prepared = divide(&job, &dataset).unwrap();
+        let drawn: Vec<Vec<u8>> = prepared.partitions.into_iter().map(|it| it.shard).collect();
+        assert_eq!(shards, drawn);
     }
 
     #[test]

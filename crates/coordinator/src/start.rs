@@ -33,6 +33,7 @@ use crate::evaluate::Trainers;
 use crate::http::{self, Origin, Shared};
 use crate::moment::Observer;
 use crate::points::{Point, Points};
+use crate::shelf::Shelf;
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
 use crate::telling::Courier;
 use crate::views::Views;
@@ -153,6 +154,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         views,
         reader: opened.reader,
         blobs: opened.blobs,
+        shelf: Shelf::new(sources.clone()),
         sources,
         driver: driver.clone(),
         courier,

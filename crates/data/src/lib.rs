@@ -8,7 +8,7 @@ pub mod files;
 pub mod hub;
 mod layout;
 mod pages;
-mod picture;
+pub mod picture;
 mod published;
 pub mod shard;
 mod sources;

@@ -47,18 +47,32 @@ impl Sources {
         name: &str,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Dataset, DataError> {
+        if let Some(dataset) = self.load_here(name, progress)? {
+            return Ok(dataset);
+        }
+        let published = Published::named(name).ok_or_else(|| self.unknown(name))?;
+        published.read(&hub::fetch(&self.hub, published, progress)?, progress)
+    }
+
+    /// Reads a whole dataset whose rows are on this machine; none where only a download would tell.
+    /// Blocks.
+    pub fn load_here(
+        &self,
+        name: &str,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Option<Dataset>, DataError> {
         if let Some(synthetic) = Synthetic::named(name) {
-            return Ok(synthetic.generate());
+            return Ok(Some(synthetic.generate()));
         }
         if let Some(published) = Published::named(name) {
             let files = match self.local(published) {
-                Some(files) => files,
-                None => hub::fetch(&self.hub, published, progress)?,
+                Some(files) => Some(files),
+                None => hub::checked(&self.hub, published)?,
             };
-            return published.read(&files, progress);
+            return files.map(|files| published.read(&files, progress)).transpose();
         }
         match uploads::load(&self.uploads, name, progress)? {
-            Some(dataset) => Ok(dataset),
+            Some(dataset) => Ok(Some(dataset)),
             None => Err(self.unknown(name)),
         }
     }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::job::DataSpec;
+
 /// What one row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -41,6 +43,62 @@ pub struct DatasetEntry {
     pub classes: Option<Vec<String>>,
     pub train_rows: Option<u64>,
     pub test_rows: Option<u64>,
+}
+
+/// A dataset as `GET /datasets/{name}` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DatasetDetail {
+    #[serde(flatten)]
+    pub entry: DatasetEntry,
+    /// Rows of each class; none where the rows are not on the coordinator's machine.
+    pub train_class_counts: Option<Vec<u64>>,
+    pub test_class_counts: Option<Vec<u64>>,
+    /// Whether the rows are on the coordinator's machine.
+    pub here: bool,
+}
+
+/// Which part of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    #[default]
+    Train,
+    Test,
+}
+
+/// A row as `GET /datasets/{name}/rows` shows it: a text or an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DatasetRow {
+    /// Index into the dataset's classes.
+    pub label: u32,
+    /// Cut after 10,000 characters.
+    pub text: Option<String>,
+    /// A PNG, as a `data:` address.
+    pub image: Option<String>,
+}
+
+/// Body of `POST /datasets/{name}/partitions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PartitionsRequest {
+    pub seed: u64,
+    #[serde(default)]
+    pub data: DataSpec,
+}
+
+/// Answer to it: how a job with this seed would divide the rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Partitions {
+    pub classes: Vec<String>,
+    /// By the partitions' numbers.
+    pub partitions: Vec<PartitionCounts>,
+}
+
+/// One partition's rows, counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartitionCounts {
+    pub rows: u64,
+    /// By class.
+    pub class_counts: Vec<u64>,
 }
 
 /// Answer to `POST /datasets`: what became of the file.

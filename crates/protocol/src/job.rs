@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::dataset::SampleShape;
-use crate::model::{InputSpec, LayerSpec, ModelSpec, Preset};
+use crate::model::{InputSpec, LayerOutline, LayerSpec, ModelSpec, Preset};
 use crate::plan::{LocalWork, Optimizer, Plan};
 
 mod check;
@@ -204,15 +204,53 @@ impl JobSpec {
         }
     }
 
+    /// The same job with every default filled in, as far as the job alone decides it.
+    #[must_use]
+    pub fn filled_in(&self) -> Self {
+        let plan = self.plan();
+        let (local_epochs, local_steps) = match plan.local_work {
+            LocalWork::Epochs(epochs) => (Some(epochs), None),
+            LocalWork::Steps(steps) => (None, Some(steps)),
+        };
+        let mut job = self.clone();
+        if job.model.layers.is_none() {
+            job.model.preset = job.model.preset.or(Some(self.family_preset()));
+        }
+        job.plan = PlanSpec {
+            local_epochs,
+            local_steps,
+            batch_size: Some(plan.batch_size),
+            optimizer: Some(plan.optimizer),
+            threads: Some(plan.threads),
+        };
+        job.run.rounds = Some(self.rounds());
+        job
+    }
+
+    const fn family_preset(&self) -> Preset {
+        match self.model_type {
+            ModelType::Vision => Preset::Cnn,
+            ModelType::Nlp => Preset::TextBag,
+        }
+    }
+
     /// `model_name` of the kept API: the preset, or `custom`.
     pub fn model_name(&self) -> &'static str {
         match (&self.model.layers, self.model.preset) {
             (Some(_), _) => "custom",
             (None, Some(preset)) => preset.name(),
-            (None, None) => match self.model_type {
-                ModelType::Vision => Preset::Cnn.name(),
-                ModelType::Nlp => Preset::TextBag.name(),
-            },
+            (None, None) => self.family_preset().name(),
         }
     }
+}
+
+/// Answer to `POST /jobs/check`: what the job would train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobCheck {
+    /// The job with every default filled in; as the body of `POST /jobs` it is the same job.
+    pub config: JobSpec,
+    pub spec: ModelSpec,
+    /// Of the model.
+    pub parameters: u64,
+    pub layers: Vec<LayerOutline>,
 }

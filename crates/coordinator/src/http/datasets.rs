@@ -43,7 +43,7 @@ async fn list(_: Viewer, State(shared): State<Shared>) -> Answer<Json<Vec<Datase
     Ok(Json(entries.into_iter().map(entry).collect()))
 }
 
-fn entry(known: CatalogueEntry) -> DatasetEntry {
+pub(super) fn entry(known: CatalogueEntry) -> DatasetEntry {
     let (classes, rows) = match known.info {
         Some(info) => (Some(info.classes), Some((info.train_rows, info.test_rows))),
         None => (None, None),

@@ -90,7 +90,14 @@ pub(super) fn allow<S: Clone + Send + Sync + 'static>(
     router.layer(
         CorsLayer::new()
             .allow_origin(origins.iter().map(|origin| origin.0.clone()).collect::<Vec<_>>())
-            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
+            .allow_methods([
+                Method::GET,
+                Method::HEAD,
+                Method::POST,
+                Method::PUT,
+                Method::PATCH,
+                Method::DELETE,
+            ])
             .allow_headers(headers),
     )
 }

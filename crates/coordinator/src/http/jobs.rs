@@ -5,18 +5,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::JobId;
 use protocol::api::{Job, MetricPoint, Round};
-use protocol::job::{JobError, JobSpec};
+use protocol::job::JobSpec;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::extract::{Body, InPath};
+use super::job_check::{Checked, checked};
 use super::problem::{Answer, Failure};
 use crate::clock;
 use crate::driver::{JobCommand, Refusal};
 use crate::explain::explained;
-use crate::prepare::check_model;
 use crate::views::{JobView, metric_points};
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -46,50 +46,8 @@ async fn create(
     State(shared): State<Shared>,
     Body(spec): Body<JobSpec>,
 ) -> Answer<(StatusCode, Json<Job>)> {
-    spec.check()?;
-    let spec = check_dataset(&shared, spec).await?;
+    let Checked { spec, .. } = checked(&shared, spec).await?;
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_job(spec).await?)))
-}
-
-/// Refuses what can't be trained, as far as that is known without a download.
-async fn check_dataset(shared: &Shared, spec: JobSpec) -> Answer<JobSpec> {
-    let sources = shared.sources.clone();
-    let check = move || -> Answer<JobSpec> {
-        let Some(entry) = sources.list().into_iter().find(|entry| entry.name == spec.dataset)
-        else {
-            // Loading what nobody knows fails at once, with the names that are known.
-            return match sources.load(&spec.dataset, &mut |_| {}) {
-                Err(error) => {
-                    Err(Failure::invalid("unknown-dataset", error.to_string()).at("dataset"))
-                }
-                Ok(_) => Ok(spec),
-            };
-        };
-        match (&entry.info, &spec.model.layers) {
-            (Some(info), _) => {
-                check_model(&spec, entry.sample, info.classes.len())?;
-                check_rows(&spec, info.train_rows)?;
-            }
-            // A preset suits any number of classes.
-            (None, None) => check_model(&spec, entry.sample, 2)?,
-            (None, Some(_)) => {}
-        }
-        Ok(spec)
-    };
-    tokio::task::spawn_blocking(check)
-        .await
-        .map_err(|error| Failure::internal(error.to_string()))?
-}
-
-fn check_rows(spec: &JobSpec, train_rows: u64) -> Result<(), JobError> {
-    let limit = Some(spec.data.train_limit).filter(|limit| *limit > 0);
-    let rows = limit.map_or(train_rows, |limit| limit.min(train_rows));
-    let partitions = u64::from(spec.data.partitions);
-    if partitions <= rows {
-        return Ok(());
-    }
-    let message = format!("{partitions} partitions of {rows} rows would leave some empty");
-    Err(JobError::Field { field: "data.partitions", message })
 }
 
 /// One job, with all that is known of why it is where it is.

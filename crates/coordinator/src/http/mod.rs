@@ -6,6 +6,7 @@ mod backup;
 mod blobs;
 mod connection;
 mod cookie;
+mod dataset;
 mod datasets;
 mod devices;
 mod enrol;
@@ -15,12 +16,14 @@ mod extract;
 mod failures;
 mod files;
 mod headers;
+mod job_check;
 mod jobs;
 mod join_codes;
 mod leases;
 mod metrics;
 mod models;
 mod notices;
+mod pages;
 mod patience;
 mod peer;
 mod problem;
@@ -67,6 +70,7 @@ use crate::challenge::Challenges;
 use crate::cluster::ClusterIdentity;
 use crate::driver::DriverHandle;
 use crate::points::Points;
+use crate::shelf::Shelf;
 use crate::store::{Reader, StoreError};
 use crate::telling::Courier;
 use crate::views::Views;
@@ -90,6 +94,8 @@ pub(crate) struct Parts {
     pub(crate) reader: Arc<Reader>,
     pub(crate) blobs: Blobs,
     pub(crate) sources: Arc<Sources>,
+    /// Datasets that people look at.
+    pub(crate) shelf: Shelf,
     pub(crate) driver: DriverHandle,
     pub(crate) courier: Courier,
     pub(crate) revision: watch::Receiver<u64>,
@@ -155,9 +161,11 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(audit::routes())
         .merge(backup::routes())
         .merge(blobs::routes())
+        .merge(dataset::routes())
         .merge(datasets::routes())
         .merge(devices::routes())
         .merge(events::routes())
+        .merge(job_check::routes())
         .merge(jobs::routes())
         .merge(join_codes::routes())
         .merge(leases::routes())
@@ -165,6 +173,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(models::routes())
         .merge(enrol::routes())
         .merge(notices::routes())
+        .merge(pages::routes())
         .merge(sessions::routes())
         .merge(tokens::routes())
         .merge(webhooks::routes());

@@ -3,6 +3,8 @@
 
 use axum::http::Method;
 
+use super::pages;
+
 /// Methods and paths, as routes are written.
 const PUBLIC: [(Method, &str); 9] = [
     (Method::GET, "/health"),
@@ -22,5 +24,7 @@ const PUBLIC: [(Method, &str); 9] = [
 /// Whether the route answers strangers.
 pub(super) fn is_public(method: &Method, route: &str) -> bool {
     let method = if method == Method::HEAD { &Method::GET } else { method };
-    PUBLIC.iter().any(|(public, path)| public == method && *path == route)
+    // The dashboard's files show nothing by themselves.
+    let is_page = method == Method::GET && pages::is_page(route);
+    is_page || PUBLIC.iter().any(|(public, path)| public == method && *path == route)
 }

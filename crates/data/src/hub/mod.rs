@@ -59,6 +59,20 @@ pub(crate) fn cached(settings: &HubSettings, published: &Published) -> Option<Fi
     Store::open(settings, published.repository)?.files()
 }
 
+/// The files of a dataset that the cache holds whole, each checked against its digest; one that is not
+/// what its name says is deleted, and the dataset then is not there.
+pub(crate) fn checked(
+    settings: &HubSettings,
+    published: &Published,
+) -> Result<Option<Files>, DataError> {
+    let Some(files) = cached(settings, published) else { return Ok(None) };
+    let mut whole = true;
+    for file in files.train.iter().chain(&files.test) {
+        whole &= Store::check_cached(file)?;
+    }
+    Ok(whole.then_some(files))
+}
+
 /// The files of a dataset from the cache, downloaded where they are not there yet. Every file is
 /// checked against its digest, also one that was in the cache.
 pub(crate) fn fetch(
@@ -74,14 +88,8 @@ pub(crate) fn fetch(
     let Some(store) = Store::open(settings, published.repository) else {
         return Err(offline("there is no home folder to keep downloads in".to_owned()));
     };
-    if let Some(files) = store.files() {
-        let mut whole = true;
-        for file in files.train.iter().chain(&files.test) {
-            whole &= Store::check_cached(file)?;
-        }
-        if whole {
-            return Ok(files);
-        }
+    if let Some(files) = checked(settings, published)? {
+        return Ok(files);
     }
     if settings.offline {
         return Err(offline("HF_HUB_OFFLINE is set".to_owned()));

@@ -31,7 +31,35 @@ pub struct ParameterLayout {
     pub parameters: usize,
 }
 
+/// One layer of a spec, measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LayerOutline {
+    pub kind: String,
+    /// Of what it gives for one row, the outermost size first.
+    pub shape: Vec<u32>,
+    pub parameters: u64,
+}
+
 impl ModelSpec {
+    /// What each layer gives and holds, in order.
+    ///
+    /// # Errors
+    /// Where the spec can't be built.
+    pub fn outline(&self) -> Result<Vec<LayerOutline>, SpecError> {
+        let mut input = self.input_shape()?;
+        let layers = self.layers.iter().zip(self.shapes()?);
+        let outline = layers.map(|(layer, output)| {
+            let tensors = tensors(layer, std::mem::replace(&mut input, output), output);
+            let count = |sizes: &Vec<u32>| sizes.iter().map(|size| u64::from(*size)).product();
+            LayerOutline {
+                kind: layer.kind().to_owned(),
+                shape: output.sizes(),
+                parameters: tensors.iter().map(|(_, sizes)| -> u64 { count(sizes) }).sum(),
+            }
+        });
+        Ok(outline.collect())
+    }
+
     /// Where each parameter lies.
     ///
     /// # Errors

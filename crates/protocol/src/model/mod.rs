@@ -7,7 +7,7 @@ mod shape;
 mod shape_tests;
 mod spec;
 
-pub use layout::{ParameterLayout, TensorLayout};
+pub use layout::{LayerOutline, ParameterLayout, TensorLayout};
 pub use preset::Preset;
 pub use shape::{Shape, SpecError, SpecProblem};
 pub use spec::{Combine, InputSpec, LayerSpec, ModelSpec};

@@ -189,6 +189,16 @@ impl ModelSpec {
 }
 
 impl Shape {
+    /// The sizes of one row, the outermost first.
+    pub fn sizes(self) -> Vec<u32> {
+        match self {
+            Self::Words { max_words, .. } => vec![max_words],
+            Self::Sequence { channels, length } => vec![channels, length],
+            Self::Image { channels, height, width } => vec![channels, height, width],
+            Self::Flat(size) => vec![size],
+        }
+    }
+
     /// Values of one row.
     fn values(self) -> u64 {
         match self {

@@ -1,0 +1,210 @@
+//! `/datasets/{name}`: one dataset, its rows, and how a job would divide them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use data::{DataError, Dataset, Origin, Row, Sample, picture};
+use protocol::dataset::{
+    DatasetDetail, DatasetRow, PartitionCounts, Partitions, PartitionsRequest, SampleShape, Split,
+};
+use protocol::job::{JobSpec, ModelChoice, ModelType, PlanSpec, RunSpec, StrategySpec};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::Viewer;
+use super::datasets::entry;
+use super::extract::{Body, InPath, InQuery};
+use super::problem::{Answer, Failure};
+use crate::prepare::partitions;
+
+/// Rows of an answer, unless it is told otherwise.
+const ROWS: usize = 20;
+const MOST_ROWS: usize = 100;
+/// Characters of a text.
+const LONGEST_TEXT: usize = 10_000;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(rows)).routes(routes!(divide))
+}
+
+/// One dataset. Its rows are counted where they are on the coordinator's machine, which takes as long
+/// as reading them.
+#[utoipa::path(get, path = "/datasets/{name}", tag = "datasets", security(("token" = ["viewer", "admin"])),
+    params(("name" = String, Path)), responses((status = 200, body = DatasetDetail)))]
+async fn show(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InPath(name): InPath<String>,
+) -> Answer<Json<DatasetDetail>> {
+    let sources = shared.sources.clone();
+    let wanted = name.clone();
+    let find = move || sources.list().into_iter().find(|entry| entry.name == wanted);
+    let found = tokio::task::spawn_blocking(find).await;
+    let found = found.map_err(|error| Failure::internal(error.to_string()))?;
+    let Some(found) = found else { return Err(unknown(&name)) };
+    let dataset = match found.origin {
+        Origin::Hub => None,
+        Origin::Embedded | Origin::Local | Origin::Cached | Origin::Uploaded => {
+            shared.shelf.look(&name).await.map_err(|error| unreadable(&name, &error))?
+        }
+    };
+    let mut entry = entry(found);
+    let counts = dataset.as_deref().map(|dataset| {
+        let classes = dataset.info.classes.len();
+        (class_counts(&dataset.train, classes), class_counts(&dataset.test, classes))
+    });
+    if let Some(dataset) = &dataset {
+        entry.classes = Some(dataset.info.classes.clone());
+        entry.train_rows = Some(dataset.train.len() as u64);
+        entry.test_rows = Some(dataset.test.len() as u64);
+    }
+    let here = dataset.is_some();
+    let (train_class_counts, test_class_counts) = counts.unzip();
+    Ok(Json(DatasetDetail { entry, train_class_counts, test_class_counts, here }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Page {
+    /// Rows left out before the first.
+    #[serde(default)]
+    offset: usize,
+    /// At most 100; 20 where none is given.
+    limit: Option<usize>,
+    /// `train` where none is named.
+    #[serde(default)]
+    #[param(inline)]
+    split: Split,
+}
+
+/// Rows of a dataset that is on the coordinator's machine, in its order.
+#[utoipa::path(get, path = "/datasets/{name}/rows", tag = "datasets", security(("token" = ["viewer", "admin"])),
+    params(("name" = String, Path), Page), responses((status = 200, body = Vec<DatasetRow>)))]
+async fn rows(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InPath(name): InPath<String>,
+    InQuery(page): InQuery<Page>,
+) -> Answer<Json<Vec<DatasetRow>>> {
+    let dataset = here(&shared, &name).await?;
+    let shown = move || {
+        let rows = match page.split {
+            Split::Train => &dataset.train,
+            Split::Test => &dataset.test,
+        };
+        let limit = page.limit.unwrap_or(ROWS).min(MOST_ROWS);
+        let rows = rows.iter().skip(page.offset).take(limit);
+        rows.map(|row| shown(row, dataset.info.sample)).collect()
+    };
+    let shown = tokio::task::spawn_blocking(shown).await;
+    Ok(Json(shown.map_err(|error| Failure::internal(error.to_string()))?))
+}
+
+/// How a job with this seed would divide the rows, where it has no target accuracy to reach. Nothing is
+/// stored.
+#[utoipa::path(post, path = "/datasets/{name}/partitions", tag = "datasets",
+    security(("token" = ["viewer", "admin"])), params(("name" = String, Path)),
+    request_body = PartitionsRequest, responses((status = 200, body = Partitions)))]
+async fn divide(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InPath(name): InPath<String>,
+    Body(asked): Body<PartitionsRequest>,
+) -> Answer<Json<Partitions>> {
+    job(&name, &asked).check()?;
+    let dataset = here(&shared, &name).await?;
+    let divide = move || -> Answer<Partitions> {
+        let classes = &dataset.info.classes;
+        let parts = partitions(asked.seed, &asked.data, &dataset)?;
+        let partitions = parts.iter().map(|rows| PartitionCounts {
+            rows: rows.len() as u64,
+            class_counts: class_counts(rows.iter().copied(), classes.len()),
+        });
+        Ok(Partitions { partitions: partitions.collect(), classes: classes.clone() })
+    };
+    let divided = tokio::task::spawn_blocking(divide).await;
+    Ok(Json(divided.map_err(|error| Failure::internal(error.to_string()))??))
+}
+
+/// A job that is divided so, for what is checked of one.
+fn job(name: &str, asked: &PartitionsRequest) -> JobSpec {
+    JobSpec {
+        name: "partitions".to_owned(),
+        // Nothing of the model is looked at.
+        model_type: ModelType::Nlp,
+        dataset: name.to_owned(),
+        seed: asked.seed,
+        model: ModelChoice::default(),
+        data: asked.data.clone(),
+        plan: PlanSpec::default(),
+        strategy: StrategySpec::default(),
+        run: RunSpec::default(),
+    }
+}
+
+/// The dataset, whose rows must be on this machine.
+async fn here(shared: &Shared, name: &str) -> Answer<Arc<Dataset>> {
+    let found = shared.shelf.look(name).await.map_err(|error| unreadable(name, &error))?;
+    found.ok_or_else(|| {
+        let words = format!(
+            "the rows of '{name}' are not on the coordinator's machine; a job that trains on it \
+             downloads them"
+        );
+        Failure::conflict("dataset-not-here", words)
+    })
+}
+
+fn unknown(name: &str) -> Failure {
+    let words = format!("there is no dataset '{name}'; GET /datasets shows the names");
+    Failure::not_found("unknown-dataset", words)
+}
+
+fn unreadable(name: &str, error: &DataError) -> Failure {
+    match error {
+        DataError::Unknown { .. } | DataError::BadName(_) => unknown(name),
+        DataError::Offline { .. }
+        | DataError::Denied { .. }
+        | DataError::Missing { .. }
+        | DataError::Refused { .. }
+        | DataError::Damaged { .. }
+        | DataError::Interrupted { .. }
+        | DataError::Row { .. }
+        | DataError::File { .. }
+        | DataError::Shard { .. }
+        | DataError::NameTaken(_)
+        | DataError::TooManyBadRows { .. }
+        | DataError::ClassTooSmall { .. }
+        | DataError::TooFewClasses(_) => {
+            Failure::conflict("unreadable-dataset", format!("'{name}' can't be read: {error}"))
+        }
+        DataError::Io { .. } => Failure::internal(error.to_string()),
+    }
+}
+
+fn class_counts<'a>(rows: impl IntoIterator<Item = &'a Row>, classes: usize) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    for row in rows {
+        if let Some(count) = counts.get_mut(row.label as usize) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+fn shown(row: &Row, shape: SampleShape) -> DatasetRow {
+    let (text, image) = match (&row.sample, shape) {
+        (Sample::Text(text), _) => (Some(text.chars().take(LONGEST_TEXT).collect()), None),
+        (Sample::Image(pixels), SampleShape::Image { channels, height, width }) => {
+            let png = picture::png(channels, height, width, pixels);
+            let image = png.map(|png| format!("data:image/png;base64,{}", STANDARD.encode(png)));
+            (None, image)
+        }
+        (Sample::Image(_), SampleShape::Text) => (None, None),
+    };
+    DatasetRow { label: row.label, text, image }
+}

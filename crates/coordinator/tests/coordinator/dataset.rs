@@ -1,0 +1,113 @@
+//! One dataset: its rows as people see them, and how a job would divide them.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use data::synthetic::Synthetic;
+use data::{Sample, picture};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Coordinator, tiny_job};
+
+#[tokio::test]
+async fn a_dataset_that_is_here_has_its_rows_counted_and_shown() {
+    let coordinator = Coordinator::start().await;
+    let detail = coordinator.get("/datasets/synthetic").await;
+    let listed = coordinator.get("/datasets").await;
+    for (field, value) in listed[0].as_object().unwrap() {
+        assert_eq!(&detail[field], value, "{field}");
+    }
+    assert_eq!(detail["here"], true);
+    let counts = |field: &str| -> u64 {
+        detail[field].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum()
+    };
+    assert_eq!((counts("train_class_counts"), counts("test_class_counts")), (8000, 2000));
+
+    let known = Synthetic::Topics.generate();
+    let rows = coordinator.get("/datasets/synthetic/rows").await;
+    assert_eq!(rows.as_array().unwrap().len(), 20);
+    let page = "/datasets/synthetic/rows?offset=7&limit=3&split=test";
+    let rows = coordinator.get(page).await;
+    let expected: Vec<Value> = known.test[7..10]
+        .iter()
+        .map(|row| {
+            let Sample::Text(text) = &row.sample else { panic!("{row:?}") };
+            json!({ "label": row.label, "text": text, "image": null })
+        })
+        .collect();
+    assert_eq!(rows, json!(expected));
+    let beyond = coordinator.get("/datasets/synthetic/rows?offset=8000").await;
+    assert_eq!(beyond, json!([]));
+    let most = coordinator.get("/datasets/synthetic/rows?limit=5000").await;
+    assert_eq!(most.as_array().unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn images_are_shown_as_pngs_of_their_pixels() {
+    let coordinator = Coordinator::start().await;
+    let rows = coordinator.get("/datasets/synthetic_images/rows?limit=2").await;
+    for (row, known) in rows.as_array().unwrap().iter().zip(Synthetic::Shapes.generate().train) {
+        assert_eq!((&row["label"], &row["text"]), (&json!(known.label), &Value::Null));
+        let image = row["image"].as_str().unwrap();
+        let png = image.strip_prefix("data:image/png;base64,").unwrap();
+        let shown = picture::decode(&STANDARD.decode(png).unwrap()).unwrap();
+        assert_eq!(shown.pixels, known.sample.bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_dataset_that_only_a_download_would_tell_of_is_not_downloaded() {
+    let coordinator = Coordinator::start().await;
+    let detail = coordinator.get("/datasets/mnist").await;
+    assert_eq!((&detail["here"], &detail["origin"]), (&json!(false), &json!("hub")));
+    assert_eq!((&detail["train_class_counts"], &detail["classes"]), (&Value::Null, &Value::Null));
+    let body = Some(json!({ "seed": 1 }));
+    for (method, path, body) in [
+        (Method::GET, "/datasets/mnist/rows", None),
+        (Method::POST, "/datasets/mnist/partitions", body),
+    ] {
+        let (status, problem) = coordinator.ask(method, path, body).await;
+        assert_eq!(status, StatusCode::CONFLICT);
+        assert_eq!(problem["type"], "dataset-not-here", "{problem}");
+    }
+    for path in ["/datasets/none", "/datasets/none/rows", "/datasets/..%2Fnone/rows"] {
+        let (status, problem) = coordinator.ask(Method::GET, path, None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(problem["type"], "unknown-dataset", "{problem}");
+    }
+    let (status, problem) =
+        coordinator.ask(Method::GET, "/datasets/synthetic/rows?split=half", None).await;
+    assert_eq!((status, &problem["type"]), (StatusCode::BAD_REQUEST, &json!("wrong-query")));
+}
+
+/// What is looked at is what is trained on: the leases' rows are those of the partitions.
+#[tokio::test]
+async fn partitions_are_drawn_as_a_job_draws_them() {
+    let coordinator = Coordinator::start().await;
+    let mut job = tiny_job();
+    job["seed"] = json!(9);
+    job["data"] = json!({ "partitions": 3, "train_limit": 300,
+        "partitioner": { "kind": "quantity", "alpha": 0.5 } });
+    let asked = json!({ "seed": 9, "data": job["data"] });
+    let drawn = coordinator.post("/datasets/synthetic/partitions", asked).await;
+    assert_eq!(drawn["classes"].as_array().unwrap().len(), 4);
+    let partitions = drawn["partitions"].as_array().unwrap();
+    let rows: Vec<u64> = partitions.iter().map(|it| it["rows"].as_u64().unwrap()).collect();
+    assert_eq!((rows.len(), rows.iter().sum::<u64>()), (3, 300));
+    for partition in partitions {
+        let counts = partition["class_counts"].as_array().unwrap().iter();
+        let sum: u64 = counts.map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!(sum, partition["rows"]);
+    }
+    coordinator.start_job(job).await;
+    for device in ["one", "two", "three"] {
+        let device = crate::device::Device::enrol(&coordinator, device).await;
+        let lease = device.next_job(&coordinator, 60).await.unwrap();
+        assert_eq!(lease.rows, rows[lease.partition as usize]);
+    }
+    let wrong = json!({ "seed": 9, "data": { "partitions": 9000 } });
+    let path = "/datasets/synthetic/partitions";
+    let (status, problem) = coordinator.ask(Method::POST, path, Some(wrong)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(problem["field"], "data.partitions");
+}
