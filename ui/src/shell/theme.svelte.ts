@@ -15,7 +15,11 @@ class Theme {
   }
 
   next(): void {
-    this.choice = CHOICES[(CHOICES.indexOf(this.choice) + 1) % CHOICES.length] ?? 'system';
+    this.set(CHOICES[(CHOICES.indexOf(this.choice) + 1) % CHOICES.length] ?? 'system');
+  }
+
+  set(choice: Choice): void {
+    this.choice = choice;
     try {
       localStorage.setItem(KEY, this.choice);
     } catch {
