@@ -1,0 +1,41 @@
+// The API's types by short names. They come from the document; `npm run types` writes schema.d.ts.
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+
+export type Problem = Schemas['Problem'];
+export type Current = Schemas['Current'];
+export type Events = Schemas['Events'];
+export type ChangeKind = Schemas['ChangeKind'];
+export type Health = Schemas['Health'];
+export type DeviceState = Schemas['DeviceState'];
+export type HoldReason = Schemas['HoldReason'];
+export type Job = Schemas['Job'];
+export type JobStatus = Schemas['JobStatus'];
+export type JobSpec = Schemas['JobSpec'];
+export type ModelType = Schemas['ModelType'];
+export type Partitioner = Schemas['Partitioner'];
+export type Optimizer = Schemas['Optimizer'];
+export type LayerSpec = Schemas['LayerSpec'];
+export type ModelSpec = Schemas['ModelSpec'];
+export type InputSpec = Schemas['InputSpec'];
+export type Preset = Schemas['Preset'];
+export type Round = Schemas['Round'];
+export type EvalMetrics = Schemas['EvalMetrics'];
+export type DatasetEntry = Schemas['DatasetEntry'];
+export type AddedDataset = Schemas['AddedDataset'];
+export type RowProblem = Schemas['RowProblem'];
+export type SampleShape = Schemas['SampleShape'];
+export type JoinCode = Schemas['JoinCodeView'];
+export type CreatedJoinCode = Schemas['CreatedJoinCode'];
+export type Notice = Schemas['Notice'];
+export type NoticeKind = Schemas['NoticeKind'];
+export type Entry = Schemas['Entry'];
+export type Token = Schemas['Token'];
+export type CreatedToken = Schemas['CreatedToken'];
+export type Webhook = Schemas['Webhook'];
+export type CreatedWebhook = Schemas['CreatedWebhook'];
+export type WebhookResult = Schemas['WebhookResult'];
+export type SignInLink = Schemas['SignInLink'];
+export type ScheduleState = Schemas['ScheduleState'];
+export type Role = Schemas['Role'];
