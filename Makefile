@@ -12,7 +12,7 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-wgpu fuzz api-test lint check-macos bench bench-load fmt
+.PHONY: help setup demo ui test test-ui test-wgpu fuzz api-test lint check-macos bench bench-load bench-ui screenshots fmt
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -26,11 +26,22 @@ demo: ## train on this machine with 3 workers: DATASET=synthetic|ag_news|…, AR
 	cargo build --release --locked -p cli
 	@cargo run --quiet --release --locked -p cli --bin constellation -- demo --dataset $(DATASET) $(ARGS)
 
+ui: ## build the dashboard into ui/dist; the next build of the coordinator embeds it
+	@scripts/setup.sh ui
+	@npm --prefix ui run --silent build
+
 test: ## run every test, or those that ARGS names: ARGS="-p federation"
 	@scripts/setup.sh test
 	@echo "datasets: $(or $(CONSTELLATION_DATA_DIR),none (CONSTELLATION_DATA_DIR is not set): tests of real corpora say that they skip)"
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-ui)
 	cargo test --quiet --locked --workspace --doc
 	@scripts/run_tests.sh $(or $(ARGS),--workspace)
+
+test-ui: ui ## run the dashboard's tests: of its code, then in a real browser against real processes
+	@scripts/setup.sh build browser
+	@npm --prefix ui run --silent test
+	cargo build --locked --workspace --bins
+	@CONSTELLATION_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/constellation" npm --prefix ui run --silent e2e
 
 test-wgpu: ## run the GPU backend's tests, on a software GPU where there is no other (the first run builds 25 minutes)
 	@scripts/setup.sh test wgpu
@@ -47,13 +58,14 @@ api-test: ## ask a coordinator all that its OpenAPI document describes (schemath
 	  "$(or $(CARGO_TARGET_DIR),target)/debug/constellation" $(ARGS)
 
 lint: ## formatting, clippy, dependency arrows, house rules
-	@scripts/setup.sh build
+	@scripts/setup.sh build ui
 	cargo fmt --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	python3 -B scripts/test_checks.py --quiet
 	scripts/check_layers.py
 	scripts/check_house.py
+	@npm --prefix ui run --silent check
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check -A unused-wrapper -A license-not-encountered bans licenses sources; fi
 
 check-macos: ## type-check every crate for macOS, from any system
@@ -72,4 +84,5 @@ bench-load: ## load one coordinator with 10,000 devices (5 minutes, 5 GB of disk
 
 fmt: ## format the code
 	cargo fmt
+	npm --prefix ui run --silent format
 	cargo fmt --manifest-path fuzz/Cargo.toml

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the build needs and this machine lacks, says what it installs, and fails with the mend where it can't.
-# Usage: setup.sh PART…, with the parts build, test, darwin, wgpu, deny, fuzz, api-test. A part that is there already costs nothing.
+# Usage: setup.sh PART…, with the parts build, test, ui, browser, darwin, wgpu, deny, fuzz, api-test. A part that is there already costs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,12 +9,14 @@ main() {
     case "$part" in
       build) rust && c_compiler ;;
       test) rust && c_compiler && nextest && namespaces ;;
+      ui) node && node_packages ;;
+      browser) chromium ;;
       darwin) rust && darwin_target && zig ;;
       wgpu) vulkan ;;
       deny) cargo_tool cargo-deny ;;
       fuzz) rust && c_compiler && cargo_tool cargo-fuzz ;;
       api-test) schemathesis ;;
-      *) fail "setup: there is no part called '$part'; there are build, test, darwin, wgpu, deny, fuzz and api-test" ;;
+      *) fail "setup: there is no part called '$part'; there are build, test, ui, browser, darwin, wgpu, deny, fuzz and api-test" ;;
     esac
   done
 }
@@ -46,6 +48,32 @@ nextest() {
 namespaces() {
   [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ] || return 0
   command -v ip >/dev/null || debian iproute2 "ip, which makes network namespaces"
+}
+
+# The dashboard's tools. Debian 12's own Node.js is too old for them.
+node() {
+  local found
+  found=$(command node --version 2>/dev/null) || fail "setup: Node.js is missing: install version 20.19 or later from nodejs.org"
+  command node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' ||
+    fail "setup: Node.js is $found, and the dashboard is built with 20.19 or later: install it from nodejs.org"
+}
+
+node_packages() {
+  cmp -s ui/package-lock.json ui/node_modules/.constellation-lock && return
+  say "the dashboard's packages, into ui/node_modules"
+  npm --prefix ui ci --no-audit --no-fund --loglevel=error && cp ui/package-lock.json ui/node_modules/.constellation-lock ||
+    fail "setup: npm could not install what ui/package-lock.json lists; is the npm registry reachable?"
+}
+
+# For the dashboard's tests in a browser. CHROMIUM names another one.
+chromium() {
+  [ -n "${CHROMIUM:-}" ] && return
+  if [ "$(uname -s)" = Darwin ]; then
+    [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ] ||
+      fail "setup: the dashboard's tests need a browser: install Google Chrome, or name one by CHROMIUM=/path/to/it"
+  elif ! command -v chromium >/dev/null; then
+    debian chromium "a browser for the dashboard's tests"
+  fi
 }
 
 darwin_target() {

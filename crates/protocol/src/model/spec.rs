@@ -1,6 +1,7 @@
 //! A model as data. Sizes of inputs are inferred, so a spec says only what each layer gives.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// How a row becomes the first layer's input.
@@ -19,7 +20,22 @@ pub enum InputSpec {
         unique: bool,
     },
     /// Pixels as `(byte / 255 − mean) / deviation`.
-    Image { channels: u32, height: u32, width: u32, mean: f32, deviation: f32 },
+    Image {
+        channels: u32,
+        height: u32,
+        width: u32,
+        #[serde(deserialize_with = "single")]
+        mean: f32,
+        #[serde(deserialize_with = "single")]
+        deviation: f32,
+    },
+}
+
+/// A number that 32 bits hold. One that they don't would become infinite, and be written as nothing.
+fn single<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    let number = f32::deserialize(deserializer)?;
+    let refusal = || D::Error::custom(format!("must be finite and at most {:e}", f32::MAX));
+    number.is_finite().then_some(number).ok_or_else(refusal)
 }
 
 /// How a bag's vectors become one. An empty bag gives zeros.
@@ -121,6 +137,18 @@ pub struct ModelSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_beyond_32_bits_is_refused_where_it_is_read() {
+        let read = |deviation: &str| {
+            let mean = r#""channels":1,"height":2,"width":2,"mean":0.5"#;
+            let json = format!(r#"{{"kind":"image",{mean},"deviation":{deviation}}}"#);
+            serde_json::from_str::<InputSpec>(&json)
+        };
+        assert!(read("3e38").is_ok());
+        let error = read("3e58").unwrap_err().to_string();
+        assert!(error.contains("must be finite and at most 3.4028235e38"), "{error}");
+    }
 
     #[test]
     fn kind_is_the_name_in_json() {
