@@ -40,7 +40,7 @@ test: ## run every test, or those that ARGS names: ARGS="-p federation"
 test-ui: ui ## run the dashboard's tests: of its code, then in a real browser against real processes
 	@scripts/setup.sh build browser
 	@npm --prefix ui run --silent test
-	cargo build --locked --workspace --bins
+	cargo test --quiet --locked --workspace --no-run
 	@CONSTELLATION_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/constellation" npm --prefix ui run --silent e2e
 
 test-wgpu: ## run the GPU backend's tests, on a software GPU where there is no other (the first run builds 25 minutes)
