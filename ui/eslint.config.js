@@ -17,9 +17,18 @@ export default typescript.config(
   },
   {
     rules: {
-      eqeqeq: 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', destructuredArrayIgnorePattern: '^_' },
+      ],
+      // Maps and sets here live within one function, and the query of the address is made anew.
+      'svelte/prefer-svelte-reactivity': 'off',
+      // Written out where `Loaded` has other snippets too, and `{' '}` is a space that Prettier keeps.
+      'svelte/no-useless-children-snippet': 'off',
+      'svelte/no-useless-mustaches': 'off',
       // Addresses are hash routes of our own router, not SvelteKit's.
       'svelte/no-navigation-without-resolve': 'off',
     },

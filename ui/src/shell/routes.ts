@@ -1,5 +1,5 @@
 // Every page by its address. Each is loaded when it is first opened.
-import { route } from './router.svelte';
+import { route } from './match';
 
 const page = <T>(loaded: Promise<T>) => loaded as Promise<never>;
 

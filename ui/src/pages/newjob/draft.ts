@@ -56,8 +56,13 @@ export const PRESETS: Record<ModelType, Partial<Record<Preset, string>>> = {
   },
 };
 
+/** As much of a job as is said; labels are newer than the document. */
+type Said = {
+  [Key in keyof Omit<JobSpec, 'run'>]?: Partial<JobSpec[Key]>;
+} & { run?: Partial<NonNullable<JobSpec['run']>> & { labels?: string[] } };
+
 /** What the API takes for what isn't said, as its document has it. */
-export function complete(spec: Partial<JobSpec> & { run?: { labels?: string[] } }): Draft {
+export function complete(spec: Said): Draft {
   const { model, data, plan, strategy, run } = spec;
   return {
     name: spec.name ?? '',

@@ -1,0 +1,123 @@
+// A coordinator with workers, the built page before it, and a browser that is signed in.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { preview, type PreviewServer } from 'vite';
+
+const BROWSER_ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export class Cluster {
+  readonly folder = mkdtempSync(join(tmpdir(), 'constellation-e2e-'));
+  readonly data = join(this.folder, 'coordinator');
+  private readonly program: string;
+  private readonly children: ChildProcess[] = [];
+  private server: PreviewServer | undefined;
+  private browser: Browser | undefined;
+  private workers = 0;
+  /** The coordinator's, as workers ask it. */
+  url = '';
+  /** The page's, with the API behind it. */
+  address = '';
+
+  constructor() {
+    const program = process.env.CONSTELLATION_BIN;
+    if (!program) throw new Error('CONSTELLATION_BIN says where the program `constellation` is');
+    this.program = program;
+  }
+
+  async start(): Promise<void> {
+    const words = ['coordinator', '--json', '--no-discovery', '--listen', '127.0.0.1:0'];
+    const child = this.spawn([...words, '--data-dir', this.data]);
+    this.url = await firstAddress(child);
+    // The page's own server hands on what isn't the page, over loopback without TLS.
+    process.env.CONSTELLATION_URL = this.url.replace('https:', 'http:');
+    this.server = await preview({ preview: { port: 0, host: '127.0.0.1' }, logLevel: 'error' });
+    this.address = this.server.resolvedUrls?.local[0] ?? '';
+    const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+    this.browser = await chromium.launch({ executablePath, args: BROWSER_ARGUMENTS });
+  }
+
+  /** A worker that trains at once, as another device than the ones before. */
+  addWorker(): void {
+    this.workers += 1;
+    const made = this.run(['join-code', 'create', '--json']);
+    const { link } = JSON.parse(made) as { link: string };
+    const data = join(this.folder, `worker-${this.workers}`);
+    const words = ['worker', '--when', 'always', '--backend', 'cpu', '--coordinator', this.url];
+    this.spawn([
+      ...words,
+      '--join',
+      link,
+      '--data-dir',
+      data,
+      '--instance',
+      String(this.workers),
+      '--json',
+    ]);
+  }
+
+  async signedIn(): Promise<Page> {
+    const page = await this.stranger();
+    const said = this.run(['coordinator', 'sign-in']);
+    const code = /#\/sign-in\/(\w+)/.exec(said)?.[1];
+    await page.goto(`${this.address}#/sign-in/${code}`);
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    return page;
+  }
+
+  async stranger(): Promise<Page> {
+    if (!this.browser) throw new Error('not started');
+    const context = await this.browser.newContext({ acceptDownloads: true });
+    const page = await context.newPage();
+    page.setDefaultTimeout(15_000);
+    return page;
+  }
+
+  /** What the page asks of the API itself. */
+  async get<T>(page: Page, path: string): Promise<T> {
+    return page.evaluate(async (path) => (await fetch(path)).json(), path) as Promise<T>;
+  }
+
+  run(words: string[]): string {
+    return execFileSync(this.program, [...words, '--data-dir', this.data], { encoding: 'utf8' });
+  }
+
+  async stop(): Promise<void> {
+    await this.browser?.close();
+    await this.server?.close();
+    const ended = this.children.map(
+      (child) => new Promise((resolve) => child.once('exit', resolve)),
+    );
+    for (const child of this.children.reverse()) child.kill('SIGTERM');
+    await Promise.all(ended);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private spawn(words: string[]): ChildProcess {
+    const child = spawn(this.program, words, { stdio: ['ignore', 'pipe', 'ignore'] });
+    this.children.push(child);
+    return child;
+  }
+}
+
+function firstAddress(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`the coordinator ended with ${code}`)));
+    if (!child.stdout) return;
+    createInterface(child.stdout).on('line', (line) => {
+      if (line.startsWith('{')) resolve((JSON.parse(line) as { url: string }).url);
+    });
+  });
+}

@@ -1,0 +1,103 @@
+// An administrator's day in a real browser, against a real coordinator with real workers.
+import { readFile } from 'node:fs/promises';
+
+import { blake3 } from '@noble/hashes/blake3.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { Cluster } from './cluster';
+
+const cluster = new Cluster();
+let page: Page;
+
+beforeAll(async () => {
+  await cluster.start();
+  cluster.addWorker();
+  cluster.addWorker();
+  page = await cluster.signedIn();
+});
+afterAll(() => cluster.stop());
+
+const open = (route: string) => page.goto(`${cluster.address}#${route}`);
+
+test('a stranger is told how to sign in, and a link counts once', async () => {
+  const stranger = await cluster.stranger();
+  await stranger.goto(cluster.address);
+  await stranger.getByText('constellation coordinator sign-in').waitFor();
+  await stranger.goto(`${cluster.address}#/sign-in/00000000000000000000000000000000`);
+  await stranger.getByRole('alert').waitFor();
+  await stranger.close();
+});
+
+test('a job is made by the form, trains to its end, and its model is the one it says', async () => {
+  await open('/jobs/new');
+  await page.getByLabel('Name', { exact: true }).fill('by-the-form');
+  await page.getByLabel('Dataset', { exact: true }).selectOption('synthetic');
+  await page.getByLabel('Number of partitions').fill('4');
+  await page.getByLabel('Rounds', { exact: true }).fill('3');
+  await page.getByRole('button', { name: 'Create and start' }).click();
+  await page.getByRole('heading', { name: 'by-the-form', exact: true }).waitFor();
+  await page.getByText('3 of 3').waitFor({ timeout: 120_000 });
+  await page.getByText('Completed').first().waitFor();
+
+  await open('/models/by-the-form');
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('link', { name: 'Download safetensors' }).click();
+  const bytes = await readFile(await (await downloading).path());
+  const hash = bytesToHex(blake3(bytes));
+  const [model] = await cluster.get<{ blake3: string }[]>(page, '/models');
+  expect(hash).toBe(model?.blake3);
+  await page.getByText(hash).waitFor();
+});
+
+test('what is wrong with a job is said at its field, and it is not created', async () => {
+  await open('/jobs/new');
+  await page.getByLabel('Name', { exact: true }).fill('too-large');
+  await page.getByLabel('Dataset', { exact: true }).selectOption('synthetic');
+  await page.getByLabel('Batch size').fill('99999999');
+  const create = page.getByRole('button', { name: 'Create only' });
+  // A coordinator that checks as it is written never lets it be sent.
+  if (await create.isEnabled()) await create.click();
+  await page.getByRole('alert').filter({ hasText: 'plan.batch_size' }).waitFor();
+  expect(await page.getByLabel('Batch size').getAttribute('aria-invalid')).toBe('true');
+  const jobs = await cluster.get<{ name: string }[]>(page, '/jobs');
+  expect(jobs.map((job) => job.name)).not.toContain('too-large');
+});
+
+test('a broken CSV is refused with the row at fault', async () => {
+  await open('/data');
+  await page.getByRole('button', { name: 'Add a dataset' }).click();
+  const rows = ['text,label', 'good,a', 'no label', 'neither', 'good too,b'];
+  const file = { name: 'broken.csv', mimeType: 'text/csv', buffer: Buffer.from(rows.join('\n')) };
+  await page.getByLabel('File', { exact: true }).setInputFiles(file);
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  const alert = page.getByRole('alert');
+  await alert.waitFor();
+  expect(await alert.textContent()).toMatch(/broken\.csv/);
+});
+
+test('a device is revoked', async () => {
+  await open('/devices');
+  await page.getByRole('cell').getByRole('link').first().click();
+  await page.getByRole('button', { name: 'Revoke' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+  await page.getByText('Revoked', { exact: true }).waitFor();
+  const devices = await cluster.get<{ revoked: boolean }[]>(page, '/devices');
+  expect(devices.filter((device) => device.revoked)).toHaveLength(1);
+});
+
+test('a join code is made by the keyboard alone', async () => {
+  await open('/enrol');
+  await page.getByRole('button', { name: 'New join code' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByLabel('What it is for').focus();
+  await page.keyboard.type('by keyboard');
+  await page.keyboard.press('Enter');
+  await page.getByRole('img', { name: 'Join code as a QR code' }).waitFor();
+  await open('/jobs');
+  await page.getByRole('searchbox').waitFor();
+  await page.keyboard.press('/');
+  await page.keyboard.type('nothing has this name');
+  await page.getByText('No job matches').waitFor();
+});
