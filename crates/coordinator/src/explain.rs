@@ -23,11 +23,13 @@ pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
             state: device.state,
             reason: device.reason,
             quarantined: device.quarantined.is_some(),
+            labelled: view.job.config.run.takes(&device.labels),
             other_job: others.get(&device.id).cloned(),
             fingerprint: device.fingerprint,
         })
         .collect();
-    job.explanation = explain(job.reason.as_deref(), &view.outlook, &devices, now);
+    let labels = &view.job.config.run.labels;
+    job.explanation = explain(job.reason.as_deref(), &view.outlook, labels, &devices, now);
     job
 }
 

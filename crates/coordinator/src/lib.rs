@@ -19,6 +19,7 @@ mod driver;
 mod evaluate;
 mod explain;
 mod http;
+mod job_log;
 mod moment;
 mod pace;
 mod points;
@@ -29,6 +30,7 @@ mod start;
 mod store;
 mod telling;
 mod traffic;
+mod usage;
 mod views;
 
 pub use backup::BackupSchedule;

@@ -61,7 +61,12 @@ impl Views {
     pub(crate) fn devices(&self, now: Timestamp) -> Vec<Device> {
         let devices: Vec<_> = read(&self.devices).values().cloned().collect();
         let patience = pace::offline_after(devices.len());
-        devices.iter().map(|row| row.view(is_active(row, now, patience))).collect()
+        devices.iter().map(|row| row.view(is_active(row, now, patience), now)).collect()
+    }
+
+    /// What a device is called.
+    pub(crate) fn device_name(&self, id: DeviceId) -> Option<String> {
+        read(&self.devices).get(&id).map(|row| row.name.clone())
     }
 
     /// Enrolled devices.

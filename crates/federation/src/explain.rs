@@ -24,6 +24,8 @@ pub struct Sight {
     pub reason: Option<HoldReason>,
     pub fingerprint: Fingerprint,
     pub quarantined: bool,
+    /// Whether it has one of the job's labels, where the job asks for any.
+    pub labelled: bool,
     /// The job that it holds a lease of, where that is another.
     pub other_job: Option<OtherJob>,
 }
@@ -36,10 +38,12 @@ pub struct OtherJob {
     pub ahead: bool,
 }
 
-/// Sentences, the most important first; the first is the job's own reason.
+/// Sentences, the most important first; the first is the job's own reason. `labels` are those of the
+/// devices that the job takes; none where it takes every device.
 pub fn explain(
     reason: Option<&str>,
     outlook: &Outlook,
+    labels: &[String],
     devices: &[Sight],
     now: Timestamp,
 ) -> Vec<String> {
@@ -52,6 +56,7 @@ pub fn explain(
         sentences.push("the job is paused and gives out no work until it is resumed".to_owned());
     } else if round.reported < round.seats {
         sentences.extend(others(round, devices));
+        sentences.extend(unlabelled(labels, devices));
         sentences.extend(bound(round, devices));
         sentences.extend(deadline(round, now));
     }
@@ -94,6 +99,7 @@ enum Idle {
     Free,
     OtherJob(OtherJob),
     Held(Held),
+    OtherLabels,
     WrongFingerprint,
     ShortOfMemory,
     FailedAll,
@@ -145,6 +151,9 @@ fn idle(round: &OpenSeats, device: &Sight) -> Idle {
     if let Some(other) = &device.other_job {
         return Idle::OtherJob(other.clone());
     }
+    if !device.labelled {
+        return Idle::OtherLabels;
+    }
     if round.fingerprint.as_ref().is_some_and(|bound| *bound != device.fingerprint) {
         return Idle::WrongFingerprint;
     }
@@ -188,6 +197,7 @@ fn told(idle: &Idle, count: usize) -> String {
             ("can't tell whether it is in use", "can't tell whether they are in use")
         }
         Idle::Held(Held::Unsaid) => ("is held back", "are held back"),
+        Idle::OtherLabels => ("has none of its labels", "have none of its labels"),
         Idle::WrongFingerprint => ("would compute other bits", "would compute other bits"),
         Idle::ShortOfMemory => {
             ("has too little memory for this job", "have too little memory for this job")
@@ -199,6 +209,18 @@ fn told(idle: &Idle, count: usize) -> String {
         Idle::Offline => ("is offline", "are offline"),
     };
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// That no device has the labels that the job asks for.
+fn unlabelled(labels: &[String], devices: &[Sight]) -> Option<String> {
+    if labels.is_empty() || devices.is_empty() || devices.iter().any(|device| device.labelled) {
+        return None;
+    }
+    let labels = labels.join("' or '");
+    Some(format!(
+        "the job takes only devices with the label '{labels}', and none has it: label one, or make \
+         the job without `run.labels`"
+    ))
 }
 
 /// Which devices the job takes, where that is what keeps it.

@@ -121,6 +121,17 @@ pub struct MetricPoint {
     pub value: f64,
 }
 
+/// Something that happened to a job, as `GET /jobs/{id}/log` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogEntry {
+    pub at: Timestamp,
+    /// `created`, `started`, `paused`, `resumed`, `cancelled`, `completed`, `round_closed`,
+    /// `lease_lost`, `stalled`, `moving` or `ended`.
+    pub kind: String,
+    /// A sentence for people.
+    pub text: String,
+}
+
 /// A registered model: the kept fields first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Model {

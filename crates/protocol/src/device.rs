@@ -92,6 +92,39 @@ pub struct Device {
     /// Set while it gets no work because of its bad updates.
     #[serde(default)]
     pub quarantined: Option<Quarantine>,
+    /// What an administrator sorts it by; a job may take only devices with one of some labels.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Of Constellation, as it said when it registered.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// As it said last of a lease; none before its first step.
+    #[serde(default)]
+    pub examples_per_second: Option<f64>,
+    #[serde(default)]
+    pub contribution: Contribution,
+}
+
+/// What a device's updates that counted add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Contribution {
+    /// Rows trained on, repeats counted.
+    pub examples: u64,
+    /// Spent in steps.
+    pub seconds: f64,
+    pub leases: u64,
+    /// Of the seconds, those reported today (UTC).
+    pub seconds_today: f64,
+}
+
+/// Body of `PATCH /devices/{id}`; what is left out stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct DeviceChange {
+    /// It keeps this name when it registers again.
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub labels: Option<Vec<String>>,
 }
 
 /// Answer to `POST /devices/cleanup`.

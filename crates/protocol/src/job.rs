@@ -152,6 +152,8 @@ pub struct RunSpec {
     pub reproducible: Option<bool>,
     /// Jobs with a higher priority are leased first.
     pub priority: i32,
+    /// Lease only to devices with one of these labels; empty = to every device.
+    pub labels: Vec<String>,
 }
 
 impl Default for RunSpec {
@@ -163,7 +165,15 @@ impl Default for RunSpec {
             round_deadline: String::new(),
             reproducible: None,
             priority: 0,
+            labels: Vec::new(),
         }
+    }
+}
+
+impl RunSpec {
+    /// Whether a device with these labels may work for the job.
+    pub fn takes(&self, labels: &[String]) -> bool {
+        self.labels.is_empty() || self.labels.iter().any(|label| labels.contains(label))
     }
 }
 

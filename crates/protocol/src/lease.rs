@@ -89,6 +89,23 @@ pub enum ReturnReason {
     Failed,
 }
 
+impl ReturnReason {
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::InUse => "in use",
+            Self::OnBattery => "on battery",
+            Self::TooWarm => "too warm",
+            Self::Scheduled => "outside its hours",
+            Self::Paused => "paused by its owner",
+            Self::ShuttingDown => "shutting down",
+            Self::Memory => "too little memory",
+            Self::Disk => "too little disk",
+            Self::Failed => "its trainer failed",
+        }
+    }
+}
+
 /// Body of `POST /leases/{id}/return`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LeaseReturn {
@@ -124,4 +141,55 @@ pub enum UpdateOutcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UpdateAnswer {
     pub outcome: UpdateOutcome,
+}
+
+/// How a lease ended, or that it has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseOutcome {
+    /// Its device holds it.
+    Open,
+    /// Its update counts.
+    Reported,
+    /// Its device gave it back.
+    Returned,
+    /// Nothing was heard of it, or it stood still.
+    Lapsed,
+    /// Its update was refused as a bad one.
+    Refused,
+    /// The coordinator ended it: the job or its device stopped, or the seat needed it no more.
+    Ended,
+}
+
+impl LeaseOutcome {
+    /// As JSON and the database have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Reported => "reported",
+            Self::Returned => "returned",
+            Self::Lapsed => "lapsed",
+            Self::Refused => "refused",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// What is kept of a lease, as `GET /jobs/{id}/leases` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LeaseRecord {
+    pub id: LeaseId,
+    pub device: DeviceId,
+    pub device_name: String,
+    pub round: u32,
+    pub partition: u32,
+    pub granted_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    pub outcome: LeaseOutcome,
+    /// Why it ended otherwise than by its update, in a few coarse words.
+    pub reason: Option<String>,
+    /// Steps done, as far as its device told.
+    pub steps: u64,
+    /// Rows trained on, repeats counted; 0 without an update.
+    pub examples: u64,
 }

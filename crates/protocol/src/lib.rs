@@ -27,6 +27,7 @@ pub mod sealed;
 pub mod session;
 pub mod time;
 pub mod trainer;
+pub mod usage;
 pub mod webhook;
 
 pub use blob::BlobHash;

@@ -29,6 +29,12 @@ impl Timestamp {
         Self(self.0.saturating_add(millis).min(last.max(self.0)))
     }
 
+    /// This point less `duration`.
+    pub fn before(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// Time since `earlier`; zero where `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

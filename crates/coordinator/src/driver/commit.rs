@@ -6,13 +6,13 @@ use std::ops::Bound;
 use federation::machine::Machine;
 use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
-use protocol::{DeviceId, JobId, Timestamp};
+use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 
 use super::telling::Touched;
 use super::{Driver, FLUSH, FLUSHED_DEVICES, RETRY, Refusal, State, sessions};
 use crate::clock;
 use crate::points::Point;
-use crate::store::{Batch, ModelRow, SessionRow, TokenRow, Uses};
+use crate::store::{Batch, DayRow, LeaseRow, ModelRow, SessionRow, TokenRow, Trim, Uses};
 use crate::views::job_view;
 
 type Undo = Box<dyn FnOnce(&mut State) + Send>;
@@ -33,6 +33,10 @@ pub(super) struct Pending {
     join_codes: BTreeSet<String>,
     pub(super) models: Vec<ModelRow>,
     pub(super) telling: BTreeSet<Touched>,
+    pub(super) leases: BTreeMap<LeaseId, LeaseRow>,
+    /// By date.
+    pub(super) days: BTreeSet<String>,
+    pub(super) trim: Option<Trim>,
     changes: Vec<Change>,
     pub(super) audit: Vec<Record>,
     undo: Vec<Undo>,
@@ -68,6 +72,11 @@ impl Pending {
     pub(super) fn device_changed(&mut self, device: DeviceId) {
         self.devices.insert(device);
         self.changed(ChangeKind::Device, device.to_string());
+    }
+
+    /// A change that nobody who watches the events needs to hear of.
+    pub(super) fn device_counted(&mut self, device: DeviceId) {
+        self.devices.insert(device);
     }
 
     /// A change that a crash may forget.
@@ -116,6 +125,8 @@ impl Pending {
             || !self.join_codes.is_empty()
             || !self.models.is_empty()
             || !self.telling.is_empty()
+            || !self.leases.is_empty()
+            || self.trim.is_some()
             || !self.changes.is_empty()
             || !self.audit.is_empty()
     }
@@ -216,6 +227,16 @@ impl Driver {
                 .collect(),
             models: pending.models.clone(),
             telling: pending.telling.iter().map(|it| self.state.telling.entry(*it)).collect(),
+            leases: pending.leases.values().cloned().collect(),
+            days: pending
+                .days
+                .iter()
+                .filter_map(|date| {
+                    let day = *self.state.days.get(date)?;
+                    Some(DayRow { date: date.clone(), day })
+                })
+                .collect(),
+            trim: pending.trim.take(),
             changes: std::mem::take(&mut pending.changes),
             audit: std::mem::take(&mut pending.audit),
         }
@@ -245,6 +266,8 @@ impl Driver {
         }
         pending.join_codes.clear();
         pending.models.clear();
+        pending.leases.clear();
+        pending.days.clear();
         let telling = !std::mem::take(&mut pending.telling).is_empty();
         for id in &devices {
             if let Some(row) = self.state.devices.get(id) {
@@ -292,6 +315,8 @@ impl Driver {
         pending.removed_sessions.clear();
         pending.join_codes.clear();
         pending.models.clear();
+        pending.leases.clear();
+        pending.days.clear();
         pending.telling.clear();
     }
 }

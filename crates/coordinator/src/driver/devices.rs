@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use federation::machine::Event;
 use protocol::api::{ChangeKind, Role};
-use protocol::device::{Device, DeviceState, Heartbeat, HeartbeatAnswer, RemovedDevice};
+use protocol::audit::{Action, SubjectKind};
+use protocol::device::{
+    Device, DeviceChange, DeviceState, Heartbeat, HeartbeatAnswer, RemovedDevice,
+};
 use protocol::{DeviceId, Timestamp};
 
+use super::by::By;
 use super::{Driver, Refusal, TokenText};
+use crate::caller::detail;
 use crate::clock;
 use crate::pace;
 use crate::store::{DeviceRow, TokenRow};
@@ -93,12 +98,39 @@ impl Driver {
         }
     }
 
+    /// Gives the device a name that it keeps, and labels.
+    fn name_and_label(
+        &mut self,
+        device: DeviceId,
+        change: DeviceChange,
+    ) -> Result<Device, Refusal> {
+        let patience = self.offline_after();
+        let row = self.state.devices.get_mut(&device).ok_or(Refusal::UnknownDevice(device))?;
+        let before = (row.name.clone(), row.is_named, row.labels.clone());
+        if let Some(name) = change.name {
+            (row.name, row.is_named) = (name, true);
+        }
+        if let Some(labels) = change.labels {
+            row.labels = labels;
+        }
+        let now = clock::now();
+        let view = row.view(is_active(row, now, patience), now);
+        self.pending.undo(move |state| {
+            if let Some(row) = state.devices.get_mut(&device) {
+                (row.name, row.is_named, row.labels) = before;
+            }
+        });
+        self.pending.device_changed(device);
+        self.work_may_be_there = true;
+        Ok(view)
+    }
+
     /// Ends the device's token and its leases, at once.
     pub(super) fn revoke(&mut self, device: DeviceId) -> Result<Device, Refusal> {
         let row = self.state.devices.get_mut(&device).ok_or(Refusal::UnknownDevice(device))?;
         let before = row.revoked;
         row.revoked = true;
-        let view = row.view(false);
+        let view = row.view(false, clock::now());
         self.pending.undo(move |state| {
             if let Some(row) = state.devices.get_mut(&device) {
                 row.revoked = before;
@@ -195,5 +227,22 @@ impl Driver {
             self.pending.removed_tokens.insert(row.id.clone(), row.hash);
             self.pending.undo(move |state| drop(state.tokens.insert(row.id.clone(), row)));
         }
+    }
+}
+
+impl By<'_> {
+    pub(crate) async fn change_device(
+        &self,
+        device: DeviceId,
+        change: DeviceChange,
+    ) -> Result<Device, Refusal> {
+        self.write(move |driver, caller| {
+            let view = driver.name_and_label(device, change)?;
+            let labels = view.labels.join(", ");
+            let detail = detail([("name", view.name.clone()), ("labels", labels)]);
+            driver.record(caller, Action::Changed, SubjectKind::Device, device, detail);
+            Ok(view)
+        })
+        .await
     }
 }

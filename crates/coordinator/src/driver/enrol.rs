@@ -75,9 +75,7 @@ impl Driver {
         let mut row = DeviceRow::new(id, said, now);
         (row.join_code, row.note) = (join_code, note);
         if let Some(known) = &known {
-            row.created_at = known.created_at;
-            row.quarantined.clone_from(&known.quarantined);
-            row.refused.clone_from(&known.refused);
+            row.keep(known);
         }
         self.state.devices.insert(id, row);
         self.pending.undo(move |state| match known {

@@ -7,6 +7,7 @@ use protocol::lease::{Lease, UpdateOutcome};
 use protocol::{BlobHash, JobId, ModelId, Timestamp};
 use uuid::Uuid;
 
+use super::history::end_words;
 use super::steps::{RunningStep, StepKey, StepOutcome, Task};
 use super::sweep::prepared_blobs;
 use super::{Driver, Refusal};
@@ -52,6 +53,7 @@ impl Driver {
         event: Event,
     ) -> Result<Gave, Refusal> {
         let row = self.state.jobs.get_mut(&id).ok_or(Refusal::UnknownJob(id))?;
+        // Neither ends a lease.
         if let Event::Progressed { .. } | Event::Renewed { .. } = event {
             let effects = row.machine.handle(now, event)?;
             self.pending.job_heard_of(id);
@@ -65,6 +67,12 @@ impl Driver {
         self.work_may_be_there = true;
         if is.is_final() && !was.is_final() {
             self.job_ended(id);
+        }
+        for effect in &effects {
+            if let Effect::LeaseEnded { lease, why, .. } = effect {
+                let (outcome, words) = end_words(*why);
+                self.lease_ended(id, *lease, outcome, words);
+            }
         }
         Ok(Self::look_at(id, effects))
     }
@@ -81,8 +89,8 @@ impl Driver {
                     "two updates of one seat differ although the job promised that they would not"
                 ),
                 // Its device hears of it in the answer to its next progress.
-                Effect::LeaseEnded { lease, device, after_first_step } => {
-                    tracing::info!(%job, %lease, %device, after_first_step, "a lease ended");
+                Effect::LeaseEnded { lease, device, after_first_step, why } => {
+                    tracing::info!(%job, %lease, %device, after_first_step, ?why, "a lease ended");
                 }
                 Effect::Prepare
                 | Effect::Accumulate { .. }

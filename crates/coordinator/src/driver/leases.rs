@@ -77,7 +77,12 @@ impl Driver {
         let lease = LeaseId::from_uuid(Uuid::now_v7());
         let granted = self.apply(now, job, Event::Requested { lease, device, fingerprint });
         let lease = match granted {
-            Ok(gave) => gave.grant,
+            Ok(gave) => {
+                if let Some(lease) = &gave.grant {
+                    self.lease_granted(lease);
+                }
+                gave.grant
+            }
             Err(Refusal::Rejected(Rejection::NothingToDo)) => return Some(waiter),
             Err(error) => {
                 tracing::error!(%job, %device, %error, "a job offered a seat and refused it");
@@ -99,7 +104,10 @@ impl Driver {
         if let Some(row) = open().find(|row| row.machine.holds(device.id)) {
             return Some(row.id);
         }
-        let offering = open().filter(|row| row.machine.offers(device.id, &device.fingerprint, now));
+        let takes = |row: &&JobRow| row.machine.spec().run.takes(&device.labels);
+        let offering = open().filter(takes);
+        let offering =
+            offering.filter(|row| row.machine.offers(device.id, &device.fingerprint, now));
         let candidates: Vec<Candidate> = offering
             .map(|row| Candidate {
                 job: row.id,
@@ -118,11 +126,13 @@ impl Driver {
         progress: Progress,
     ) -> Result<ProgressAnswer, Refusal> {
         let now = clock::now();
+        self.measured(device, progress.examples_per_second);
         self.hear(device, now)?;
         if self.is_quarantined(device) {
             return Ok(self.progress_answer(now, None));
         }
         let job = self.renew(now, lease, device)?;
+        self.lease_stepped(lease, progress.step);
         self.apply(now, job, Event::Progressed { lease, device, progress })?;
         let held = self.state.jobs.get(&job).and_then(|row| row.machine.lease(lease));
         Ok(self.progress_answer(now, held.map(|lease| lease.deadline)))
@@ -159,7 +169,10 @@ impl Driver {
         let jobs: Vec<JobId> = self.state.jobs.keys().rev().copied().collect();
         for job in jobs {
             match self.apply(now, job, Event::Renewed { lease, device, bytes }) {
-                Ok(_) => return Ok(job),
+                Ok(_) => {
+                    self.lease_renewed(job, lease);
+                    return Ok(job);
+                }
                 Err(Refusal::Rejected(Rejection::UnknownLease { .. })) => {}
                 Err(refusal) => return Err(refusal),
             }
@@ -177,7 +190,9 @@ impl Driver {
         self.hear(device, now)?;
         let job = self.renew(now, lease, device)?;
         let event = Event::Returned { lease, device, reason: body.reason, detail: body.detail };
-        self.apply(now, job, event).map(|_| ())
+        self.apply(now, job, event)?;
+        self.lease_returned(job, lease, body.reason);
+        Ok(())
     }
 
     pub(super) fn permit(&mut self, lease: LeaseId, device: DeviceId) -> Result<Permit, Refusal> {
@@ -215,6 +230,7 @@ impl Driver {
                 return Err(Refusal::MissingBlob(blob));
             }
         }
+        let (metrics, backend) = (receipt.metrics.clone(), receipt.fingerprint.backend);
         let gave = match self.apply(now, job, Event::Updated { lease, device, receipt }) {
             Err(Refusal::Rejected(large @ Rejection::Norm { .. })) => {
                 self.refuse_update(lease, device, blob, &large.to_string())?;
@@ -224,7 +240,8 @@ impl Driver {
         };
         let outcome = gave.outcome.unwrap_or(UpdateOutcome::Superseded);
         match outcome {
-            UpdateOutcome::Accepted | UpdateOutcome::Duplicate => {}
+            UpdateOutcome::Accepted => self.lease_reported(job, lease, device, &metrics, backend),
+            UpdateOutcome::Duplicate => {}
             UpdateOutcome::Superseded => drop(self.garbage.insert(blob)),
         }
         Ok(outcome)

@@ -10,6 +10,7 @@ mod commit;
 mod devices;
 mod enrol;
 mod handle;
+mod history;
 mod jobs;
 mod join_codes;
 mod leases;
@@ -31,13 +32,14 @@ use std::thread;
 use std::time::Duration;
 
 use platform::FolderLock;
-use protocol::{BlobHash, DeviceId, JobId, Timestamp, WebhookId};
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp, WebhookId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use by::JobCommand;
 pub(crate) use enrol::Voucher;
 pub(crate) use handle::DriverHandle;
+pub(crate) use history::KEPT as LEASES_KEPT;
 pub(crate) use join_codes::{MadeJoinCode, NewJoinCode};
 pub(crate) use refusal::Refusal;
 pub(crate) use steps::{Say, StepContext, StepFault, Task, blocking};
@@ -47,7 +49,7 @@ pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 use crate::blobs::Blobs;
 use crate::clock;
 use crate::cluster::Current;
-use crate::store::{JobRow, Loaded, SessionRow, Store, TokenRow};
+use crate::store::{Day, JobRow, LeaseRow, Loaded, SessionRow, Store, TokenRow};
 use crate::telling::Courier;
 use crate::views::{Views, is_active};
 use commit::Pending;
@@ -122,6 +124,8 @@ pub(crate) struct Driver {
     rounds_at: Timestamp,
     /// When all blobs are looked through again.
     look_through_at: Timestamp,
+    /// When what is kept of leases is trimmed again.
+    trim_at: Timestamp,
     started_at: Timestamp,
 }
 
@@ -144,6 +148,12 @@ struct State {
     telling: Telling,
     /// Jobs that a notice says stand still.
     stalled: HashSet<JobId>,
+    /// Leases that are held.
+    leases: HashMap<LeaseId, LeaseRow>,
+    /// By date.
+    days: BTreeMap<String, Day>,
+    /// Jobs that were granted leases since the last trim.
+    leased_jobs: HashSet<JobId>,
 }
 
 /// Starts the driver's thread.
@@ -173,6 +183,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         flush_at: now,
         rounds_at: now,
         look_through_at: now.after(sweep::LOOK_EVERY),
+        trim_at: now.after(history::TRIM_EVERY),
         started_at: now,
     };
     let patience = driver.offline_after();
@@ -246,6 +257,9 @@ impl Driver {
         if now >= self.look_through_at {
             self.look_for_orphans(now);
         }
+        if now >= self.trim_at {
+            self.trim_history(now);
+        }
         if std::mem::take(&mut self.work_may_be_there) {
             self.serve_waiters(now);
         }
@@ -301,6 +315,8 @@ impl From<&Loaded> for State {
             tokens: loaded.tokens.iter().map(|row| (row.id.clone(), row.clone())).collect(),
             sessions: loaded.sessions.iter().map(|row| (row.id.clone(), row.clone())).collect(),
             telling: Telling::from(&loaded.told),
+            leases: loaded.leases.iter().map(|row| (row.record.id, row.clone())).collect(),
+            days: loaded.days.iter().map(|row| (row.date.clone(), row.day)).collect(),
             ..Self::default()
         };
         state.stalled = state.telling.stalled();

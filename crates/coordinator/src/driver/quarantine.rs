@@ -7,6 +7,7 @@ use std::time::Duration;
 use federation::machine::{Event, Rejection};
 use protocol::audit::{Action, SubjectKind};
 use protocol::device::{Device, Quarantine};
+use protocol::lease::LeaseOutcome;
 use protocol::notice::NoticeKind;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
 
@@ -54,8 +55,12 @@ impl Driver {
         // Last, for it may end the job and with that take back what was just counted.
         let reason = reason.to_owned();
         match self.apply(now, job, Event::Refused { lease, device, reason }) {
+            Ok(_) => {
+                self.lease_ended(job, lease, LeaseOutcome::Refused, "its update was refused");
+                Ok(())
+            }
             // Another update had taken the seat, or the lease had ended before.
-            Ok(_) | Err(Refusal::Rejected(Rejection::UnknownLease { .. })) => Ok(()),
+            Err(Refusal::Rejected(Rejection::UnknownLease { .. })) => Ok(()),
             Err(refusal) => Err(refusal),
         }
     }
@@ -84,7 +89,8 @@ impl Driver {
         }
         self.set_free(device, Vec::new());
         let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
-        Ok(row.view(crate::views::is_active(row, clock::now(), self.offline_after())))
+        let now = clock::now();
+        Ok(row.view(crate::views::is_active(row, now, self.offline_after()), now))
     }
 
     /// The job failed by its own fault: no device is blamed for what was refused under it.

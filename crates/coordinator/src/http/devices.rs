@@ -1,5 +1,6 @@
 //! `/devices`: who there is, signs of life, asking for work.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::DeviceId;
-use protocol::device::{CleanedUp, Device, Heartbeat, HeartbeatAnswer};
+use protocol::device::{CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer};
 use protocol::lease::Lease;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -26,10 +27,14 @@ use crate::pace;
 pub(crate) const LONGEST_WAIT: u64 = 60;
 /// Days after which `cleanup` forgets a silent device, unless it is told otherwise.
 const FORGET_DAYS: f64 = 30.0;
+const LONGEST_NAME: usize = 100;
+const LONGEST_LABEL: usize = 50;
+const MOST_LABELS: usize = 20;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(change))
         .routes(routes!(clean_up))
         .routes(routes!(heartbeat))
         .routes(routes!(next_job))
@@ -137,6 +142,47 @@ async fn leave(
 ) -> Answer<StatusCode> {
     shared.driver.by(&caller).leave(device.is(id)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Names a device and sorts it by labels; what is left out stays. A job with `run.labels` is leased only
+/// to devices with one of them.
+#[utoipa::path(patch, path = "/devices/{id}", tag = "devices", security(("token" = ["admin"])),
+    params(("id" = DeviceId, Path)), request_body = DeviceChange, responses((status = 200, body = Device)))]
+async fn change(
+    admin: Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+    Body(asked): Body<DeviceChange>,
+) -> Answer<Json<Device>> {
+    let change = checked(asked)?;
+    Ok(Json(shared.driver.by(&admin.0).change_device(id, change).await?))
+}
+
+fn checked(asked: DeviceChange) -> Answer<DeviceChange> {
+    let name = asked.name.map(|name| name.trim().to_owned());
+    if name.as_deref().is_some_and(|name| !is_plain(name, LONGEST_NAME)) {
+        let words = format!("must be 1 to {LONGEST_NAME} characters on one line");
+        return Err(Failure::invalid("invalid-device", words).at("name"));
+    }
+    let labels = asked.labels.map(|labels| {
+        let labels: BTreeSet<String> = labels.iter().map(|it| it.trim().to_owned()).collect();
+        labels.into_iter().collect::<Vec<_>>()
+    });
+    if let Some(labels) = &labels
+        && (labels.len() > MOST_LABELS
+            || labels.iter().any(|label| !is_plain(label, LONGEST_LABEL)))
+    {
+        let words = format!(
+            "must be at most {MOST_LABELS} labels of 1 to {LONGEST_LABEL} characters on one line each"
+        );
+        return Err(Failure::invalid("invalid-device", words).at("labels"));
+    }
+    Ok(DeviceChange { name, labels })
+}
+
+fn is_plain(text: &str, longest: usize) -> bool {
+    let length = text.chars().count();
+    (1..=longest).contains(&length) && !text.chars().any(char::is_control)
 }
 
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.

@@ -66,7 +66,7 @@ async fn show(
     Ok(Json(job.map_err(|error| Failure::internal(error.to_string()))?))
 }
 
-fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, Failure> {
+pub(super) fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, Failure> {
     shared.views.job(id).ok_or_else(|| Refusal::UnknownJob(id).into())
 }
 

@@ -17,6 +17,7 @@ mod failures;
 mod files;
 mod headers;
 mod job_check;
+mod job_history;
 mod jobs;
 mod join_codes;
 mod leases;
@@ -33,6 +34,7 @@ mod sessions;
 mod strangers;
 mod tokens;
 mod under_way;
+mod usage;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -166,6 +168,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(devices::routes())
         .merge(events::routes())
         .merge(job_check::routes())
+        .merge(job_history::routes())
         .merge(jobs::routes())
         .merge(join_codes::routes())
         .merge(leases::routes())
@@ -176,6 +179,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(pages::routes())
         .merge(sessions::routes())
         .merge(tokens::routes())
+        .merge(usage::routes())
         .merge(webhooks::routes());
     let (routes, mut api) = routes.split_for_parts();
     describe_access(&mut api, &shared.cookie);

@@ -3,7 +3,7 @@
 
 use protocol::Timestamp;
 use protocol::api::Role;
-use protocol::audit::{AuditHash, Chain, Entry, Head, Record, Subject};
+use protocol::audit::{AuditHash, Chain, Entry, Head, Record, Subject, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::reader::unsigned;
@@ -17,6 +17,19 @@ impl Reader {
     /// Entries after number `after`, at most `limit` and [`MOST_ENTRIES`].
     pub(crate) fn audit(&self, after: u64, limit: u64) -> Result<Vec<Entry>, StoreError> {
         self.with(|connection| entries(connection, after, limit))
+    }
+
+    /// What was done to one thing, the oldest first; at most [`MOST_ENTRIES`] of it.
+    pub(crate) fn audit_of(&self, kind: SubjectKind, id: &str) -> Result<Vec<Entry>, StoreError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT * FROM audit WHERE subject_kind = ?1 AND subject_id = ?2
+                 ORDER BY number LIMIT ?3",
+            )?;
+            let asked = (kind.word(), id, sqlite_integer(MOST_ENTRIES));
+            let rows = statement.query_map(asked, stored)?;
+            rows.map(|row| entry(row?)).collect()
+        })
     }
 
     /// The newest entry.
@@ -137,7 +150,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use protocol::audit::{Action, Break, SubjectKind};
+    use protocol::audit::{Action, Break};
 
     use super::*;
     use crate::store::{Batch, Store};

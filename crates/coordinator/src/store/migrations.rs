@@ -9,11 +9,11 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// The version that this program writes.
-pub(crate) const KNOWN_VERSION: u32 = 2;
+pub(crate) const KNOWN_VERSION: u32 = 3;
 
 /// One step each. Only the last one may still change, until it is released: databases made by the
 /// ones before it exist (`tests/coordinator/version_1.sql` is one).
-const STEPS: [&str; KNOWN_VERSION as usize] = [VERSION_1, VERSION_2];
+const STEPS: [&str; KNOWN_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -107,6 +107,22 @@ const VERSION_2: &str = "
     CREATE TRIGGER audit_is_in_order BEFORE INSERT ON audit
     WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit)
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+";
+
+const VERSION_3: &str = "
+    -- What is kept of leases; their ids are in the order of their grants.
+    CREATE TABLE leases (
+        job TEXT NOT NULL,
+        id TEXT NOT NULL,
+        granted_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        outcome TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (job, id)
+    ) STRICT, WITHOUT ROWID;
+    -- What updates that counted add up to, by day.
+    CREATE TABLE days (date TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX audit_by_subject ON audit (subject_kind, subject_id);
 ";
 
 /// Brings the database at `path` up to this program's version. One that has to change is kept first

@@ -3,6 +3,7 @@
 
 mod audit;
 mod join_codes;
+mod leases;
 mod migrations;
 mod reader;
 mod rows;
@@ -25,6 +26,7 @@ use serde::de::DeserializeOwned;
 use crate::points::Points;
 
 pub(crate) use audit::MOST_ENTRIES;
+pub(crate) use leases::{Day, DayRow, LeaseRow, Trim};
 pub(crate) use migrations::KNOWN_VERSION;
 pub(crate) use reader::Reader;
 pub(crate) use rows::{
@@ -86,6 +88,10 @@ pub(crate) struct Batch {
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
     pub(crate) telling: Vec<Entry>,
+    pub(crate) leases: Vec<LeaseRow>,
+    pub(crate) days: Vec<DayRow>,
+    /// What is kept of leases no longer.
+    pub(crate) trim: Option<Trim>,
     /// What the events tell of it.
     pub(crate) changes: Vec<Change>,
     /// What the audit log says of it.
@@ -103,6 +109,9 @@ pub(crate) struct Loaded {
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
     pub(crate) told: Told,
+    /// Those that are held.
+    pub(crate) leases: Vec<LeaseRow>,
+    pub(crate) days: Vec<DayRow>,
 }
 
 /// The writer.
@@ -156,6 +165,8 @@ impl Store {
             join_codes: join_codes::read_all(&self.connection)?,
             models: reader::models(&self.connection)?,
             told: telling::told(&self.connection)?,
+            leases: leases::open(&self.connection)?,
+            days: leases::days(&self.connection, "")?,
         })
     }
 

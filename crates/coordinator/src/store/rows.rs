@@ -2,12 +2,14 @@
 
 use federation::machine::Machine;
 use protocol::api::{Model, Role};
-use protocol::device::{Device, DeviceState, HoldReason, Quarantine};
+use protocol::device::{Contribution, Device, DeviceState, HoldReason, Quarantine};
 use protocol::enrolment::DeviceRegistration;
 use protocol::fingerprint::Fingerprint;
 use protocol::join::{JoinCodeState, JoinCodeView, JoinHint};
 use protocol::{DeviceId, JobId, LeaseId, Opaque, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::clock;
 
 /// A job and all that is decided about it.
 #[derive(Debug, Clone)]
@@ -47,6 +49,18 @@ pub(crate) struct DeviceRow {
     /// Its updates that were refused lately.
     #[serde(default)]
     pub(crate) refused: Vec<RefusedUpdate>,
+    /// An administrator chose its name.
+    #[serde(default)]
+    pub(crate) is_named: bool,
+    #[serde(default)]
+    pub(crate) labels: Vec<String>,
+    #[serde(default)]
+    pub(crate) examples_per_second: Option<f64>,
+    #[serde(default)]
+    pub(crate) contribution: Contribution,
+    /// The day that [`Contribution::seconds_today`] is of.
+    #[serde(default)]
+    pub(crate) contributed_on: String,
 }
 
 /// How a device came to be, where that is out of the ordinary.
@@ -101,11 +115,34 @@ impl DeviceRow {
             note: None,
             quarantined: None,
             refused: Vec::new(),
+            is_named: false,
+            labels: Vec::new(),
+            examples_per_second: None,
+            contribution: Contribution::default(),
+            contributed_on: String::new(),
         }
     }
 
+    /// Keeps what the record of an earlier registration knows beside what the device says.
+    pub(crate) fn keep(&mut self, known: &Self) {
+        self.created_at = known.created_at;
+        self.quarantined.clone_from(&known.quarantined);
+        self.refused.clone_from(&known.refused);
+        self.labels.clone_from(&known.labels);
+        self.is_named = known.is_named;
+        if known.is_named {
+            self.name.clone_from(&known.name);
+        }
+        self.contribution = known.contribution;
+        self.contributed_on.clone_from(&known.contributed_on);
+    }
+
     /// As the API shows it; `active` is whether it has been heard of lately.
-    pub(crate) fn view(&self, active: bool) -> Device {
+    pub(crate) fn view(&self, active: bool, now: Timestamp) -> Device {
+        let mut contribution = self.contribution;
+        if self.contributed_on != clock::date(now) {
+            contribution.seconds_today = 0.0;
+        }
         Device {
             id: self.id,
             name: self.name.clone(),
@@ -123,6 +160,10 @@ impl DeviceRow {
             revoked: self.revoked,
             note: self.note.as_ref().map(DeviceNote::words),
             quarantined: self.quarantined.clone(),
+            labels: self.labels.clone(),
+            version: Some(self.fingerprint.app.clone()),
+            examples_per_second: self.examples_per_second,
+            contribution,
         }
     }
 }

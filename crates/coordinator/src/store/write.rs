@@ -19,6 +19,7 @@ impl Store {
         let transaction = self.connection.transaction()?;
         write_rows(&transaction, batch)?;
         super::telling::write(&transaction, &batch.telling)?;
+        super::leases::write(&transaction, batch)?;
         write_changes(&transaction, next, &batch.changes)?;
         let mut chain = self.chain;
         audit::append(&transaction, &mut chain, &batch.audit)?;
@@ -87,7 +88,8 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreE
     for row in &batch.models {
         let (model, card) = (json("model", &row.model)?, json("model card", &row.card)?);
         transaction.execute(
-            "INSERT INTO models VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO models VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO UPDATE SET model = excluded.model, card = excluded.card",
             params![row.model.id.to_string(), row.model.name, row.model.version, model, card],
         )?;
     }

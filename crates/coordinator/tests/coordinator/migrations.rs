@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::Coordinator;
+use crate::device::Device;
+use crate::support::{Coordinator, tiny_job};
 
 const VERSION_1: &str = include_str!("version_1.sql");
 /// Of that database.
@@ -45,6 +46,39 @@ async fn a_database_of_version_1_goes_on_and_is_kept_as_it_was() {
     assert_eq!(number("SELECT count(*) FROM tokens WHERE role = 'join'"), 3);
     assert_eq!(number("SELECT count(*) FROM jobs"), 2);
     assert_eq!(number("SELECT count(*) FROM devices"), 1);
+}
+
+/// Takes from a database what version 3 brought.
+const BACK_TO_VERSION_2: &str = "
+    DROP TABLE leases;
+    DROP TABLE days;
+    DROP INDEX audit_by_subject;
+    UPDATE devices SET record = json_remove(record, '$.is_named', '$.labels',
+        '$.examples_per_second', '$.contribution', '$.contributed_on');
+    UPDATE jobs SET machine = json_remove(machine, '$.settings.spec.run.labels'),
+        spec = json_remove(spec, '$.run.labels');
+    PRAGMA user_version = 2;
+";
+
+#[tokio::test]
+async fn a_database_of_version_2_goes_on_with_the_leases_that_were_held() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    let lease = device.next_job(&coordinator, 60).await.unwrap();
+    let coordinator =
+        coordinator.changed(|database| database.execute_batch(BACK_TO_VERSION_2).unwrap()).await;
+    let path = format!("/jobs/{id}/leases");
+    assert_eq!(coordinator.get(&path).await, json!([]), "nothing was kept of it");
+    assert_eq!(device.next_job(&coordinator, 60).await.unwrap().id, lease.id);
+    device.work(&coordinator).await;
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+    let kept = coordinator.get(&path).await;
+    let outcomes: Vec<&Value> =
+        kept.as_array().unwrap().iter().map(|lease| &lease["outcome"]).collect();
+    assert_eq!(outcomes, [&json!("reported"); 2]);
+    assert_eq!(coordinator.get("/devices").await[0]["contribution"]["leases"], 2);
+    assert!(coordinator.folder.path().join("constellation.db.version-2").exists());
 }
 
 /// An earlier version's table that is changed in place, or a step that is forgotten, shows here.

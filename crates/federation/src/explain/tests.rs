@@ -28,6 +28,7 @@ fn sight(number: u64, state: DeviceState) -> Sight {
         reason: None,
         fingerprint: fingerprint("x86_64+avx2"),
         quarantined: false,
+        labelled: true,
         other_job: None,
     }
 }
@@ -60,7 +61,7 @@ fn round() -> OpenSeats {
 }
 
 fn said(round: OpenSeats, devices: &[Sight]) -> String {
-    explain(Some("…"), &Outlook::Collecting(Box::new(round)), devices, NOW).join("\n")
+    explain(Some("…"), &Outlook::Collecting(Box::new(round)), &[], devices, NOW).join("\n")
 }
 
 #[test]
@@ -71,9 +72,9 @@ fn a_job_that_waits_for_no_device_says_its_reason() {
         "fetching and dividing the dataset: 34 of 120 MB",
         "adding up the 12 updates of round 1: the disk is full: free some space, it goes on by itself",
     ] {
-        assert_eq!(explain(Some(reason), &Outlook::Elsewhere, &devices, NOW), [reason]);
+        assert_eq!(explain(Some(reason), &Outlook::Elsewhere, &[], &devices, NOW), [reason]);
     }
-    assert!(explain(None, &Outlook::Elsewhere, &devices, NOW).is_empty());
+    assert!(explain(None, &Outlook::Elsewhere, &[], &devices, NOW).is_empty());
 }
 
 #[test]
@@ -171,4 +172,19 @@ fn a_deadline_below_the_minimum_and_a_seat_that_fails() {
         ..round()
     };
     insta::assert_snapshot!("deadline_passed", said(round, &[sight(1, DeviceState::Waiting)]));
+}
+
+#[test]
+fn labels_that_no_device_has_are_told_of_with_what_to_do() {
+    let labels = ["lab".to_owned(), "studio".to_owned()];
+    let other = Sight { labelled: false, ..sight(1, DeviceState::Waiting) };
+    let told = |devices: &[Sight]| {
+        explain(Some("…"), &Outlook::Collecting(Box::new(round())), &labels, devices, NOW)
+    };
+    let none = told(std::slice::from_ref(&other));
+    assert_eq!(none[1], "of the devices 1 has none of its labels");
+    assert!(none[2].contains("'lab' or 'studio', and none has it"), "{none:?}");
+    let one = told(&[other, sight(2, DeviceState::Offline)]);
+    assert_eq!(one[1], "of the devices 1 has none of its labels, 1 is offline");
+    assert!(!one.iter().any(|it| it.contains("label one")), "{one:?}");
 }

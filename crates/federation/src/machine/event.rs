@@ -152,7 +152,32 @@ pub enum Effect {
     /// Store the result under the job's name; answer `Registered`.
     Register { model: BlobHash, evaluation: Option<EvalMetrics> },
     /// This lease no longer counts; its device should hear of it.
-    LeaseEnded { lease: LeaseId, device: DeviceId, after_first_step: bool },
+    LeaseEnded { lease: LeaseId, device: DeviceId, after_first_step: bool, why: LeaseEnd },
+}
+
+/// Why a lease ended without its device's doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// Nothing was heard of it, or it stood still.
+    Lapsed,
+    /// Another device's update took the seat.
+    Superseded,
+    /// The round closed at its deadline without it.
+    RoundClosed,
+    /// Its device is revoked or gone.
+    DeviceGone,
+    /// The job was paused, completed or cancelled, or failed.
+    Stopped,
+}
+
+impl LeaseEnd {
+    /// Whether it is a loss, where work had begun.
+    pub(super) const fn counts(self) -> bool {
+        match self {
+            Self::Lapsed | Self::Superseded | Self::RoundClosed | Self::DeviceGone => true,
+            Self::Stopped => false,
+        }
+    }
 }
 
 /// An event that can't be taken now.

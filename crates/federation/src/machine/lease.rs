@@ -10,7 +10,7 @@ use super::pace::Headway;
 use super::phase::{Ending, Phase, Run, Stage};
 use super::seat::{Earlier, Failure, LeaseRecord, Occupancy, Report, Seat, Standing};
 use super::sign::Sign;
-use super::{Effect, Machine, MachineSettings, Receipt, Rejection, unknown};
+use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, Rejection, unknown};
 
 /// A device that failed a seat is kept from it while another that was heard of within so many times
 /// the lease patience may try it.
@@ -293,21 +293,21 @@ impl Run {
         if let Occupancy::Leased { lease: other } = was
             && other != lease
         {
-            effects.extend(self.lapse(other, true));
+            effects.extend(self.lapse(other, LeaseEnd::Superseded));
         }
         let round = self.round.number;
         effects.extend(update.map(|update| Effect::Accumulate { round, update }));
         effects
     }
 
-    /// Ends a held lease without its device's doing; `counts` where that is a loss.
-    pub(super) fn lapse(&mut self, lease: LeaseId, counts: bool) -> Option<Effect> {
+    /// Ends a held lease without its device's doing.
+    pub(super) fn lapse(&mut self, lease: LeaseId, why: LeaseEnd) -> Option<Effect> {
         let record = self.round.leases.get_mut(&lease)?;
         match record.standing {
             Standing::Held => {}
             Standing::Lapsed { .. } | Standing::Returned | Standing::Accepted => return None,
         }
-        let lost = counts && record.stepped;
+        let lost = why.counts() && record.stepped;
         record.standing = Standing::Lapsed { lost };
         self.leases_lost += u64::from(lost);
         let place = &mut self.round.seats[record.seat];
@@ -315,7 +315,7 @@ impl Run {
             place.occupancy = Occupancy::Open;
         }
         let (device, after_first_step) = (record.device, record.stepped);
-        Some(Effect::LeaseEnded { lease, device, after_first_step })
+        Some(Effect::LeaseEnded { lease, device, after_first_step, why })
     }
 
     /// A lease of the open round, as its device knows it; none where it isn't held.

@@ -37,7 +37,9 @@ use protocol::metrics::EvalMetrics;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use event::{Effect, Event, Partition, Preparation, Receipt, Rejection, WeightedUpdate};
+pub use event::{
+    Effect, Event, LeaseEnd, Partition, Preparation, Receipt, Rejection, WeightedUpdate,
+};
 pub use outlook::{OpenSeats, Outlook};
 use phase::{Ending, Phase, Run, Stage};
 use sign::Sign;

@@ -9,7 +9,7 @@ use protocol::{BlobHash, Chance, DeviceId, LeaseId, Purpose, Timestamp};
 use super::norm::Norms;
 use super::phase::{Binding, Closing, Run, Stage};
 use super::seat::{Earlier, Occupancy, OpenRound, Seat, Standing};
-use super::{Effect, MachineSettings, Preparation, Rejection};
+use super::{Effect, LeaseEnd, MachineSettings, Preparation, Rejection};
 
 /// Rounds whose leases are still recognised after they closed.
 const REMEMBERED: u32 = 2;
@@ -117,7 +117,7 @@ impl Run {
             .map(|(lease, _)| *lease)
             .collect();
         let mut effects: Vec<Effect> =
-            expired.into_iter().filter_map(|lease| self.lapse(lease, true)).collect();
+            expired.into_iter().filter_map(|lease| self.lapse(lease, LeaseEnd::Lapsed)).collect();
         effects.extend(self.close_if_due(settings, now, paused));
         effects
     }
@@ -126,13 +126,13 @@ impl Run {
         self.seen.remove(&device);
         self.paces.remove(&device);
         let held = self.round.held_by(device).map(|(lease, _)| lease);
-        held.and_then(|lease| self.lapse(lease, true)).into_iter().collect()
+        held.and_then(|lease| self.lapse(lease, LeaseEnd::DeviceGone)).into_iter().collect()
     }
 
     /// Ends every held lease at a person's wish: no loss is counted.
     pub(super) fn end_leases(&mut self) -> Vec<Effect> {
         let leases: Vec<LeaseId> = self.round.leases.keys().copied().collect();
-        leases.into_iter().filter_map(|lease| self.lapse(lease, false)).collect()
+        leases.into_iter().filter_map(|lease| self.lapse(lease, LeaseEnd::Stopped)).collect()
     }
 
     /// Closes the round's seats when all have reported, or the deadline has passed and enough have.
@@ -151,15 +151,15 @@ impl Run {
         if reported < self.round.seats.len() && !due {
             return Vec::new();
         }
-        let mut effects = self.give_up_open_seats(true);
+        let mut effects = self.give_up_open_seats(LeaseEnd::RoundClosed);
         self.stage = Stage::Aggregating;
         effects.push(self.aggregate());
         effects
     }
 
-    fn give_up_open_seats(&mut self, counts: bool) -> Vec<Effect> {
+    fn give_up_open_seats(&mut self, why: LeaseEnd) -> Vec<Effect> {
         let leases: Vec<LeaseId> = self.round.leases.keys().copied().collect();
-        let effects = leases.into_iter().filter_map(|lease| self.lapse(lease, counts)).collect();
+        let effects = leases.into_iter().filter_map(|lease| self.lapse(lease, why)).collect();
         for seat in &mut self.round.seats {
             if seat.report().is_none() {
                 seat.occupancy = Occupancy::Lost;
@@ -253,7 +253,7 @@ impl Run {
             Stage::Collecting if self.round.number == 1 => return None,
             Stage::Collecting => {
                 self.closing = Some(Closing::Asked);
-                let mut effects = self.give_up_open_seats(false);
+                let mut effects = self.give_up_open_seats(LeaseEnd::Stopped);
                 effects.push(self.register(self.round.base));
                 return Some(effects);
             }

@@ -90,6 +90,15 @@ impl JobSpec {
         if !(0.0..=1.0).contains(&self.run.target_accuracy) {
             return Err(wrong("run.target_accuracy", "must be from 0 (off) to 1"));
         }
+        let is_plain = |label: &String| {
+            !label.trim().is_empty()
+                && label.chars().count() <= 50
+                && !label.chars().any(char::is_control)
+        };
+        if self.run.labels.len() > 20 || !self.run.labels.iter().all(is_plain) {
+            let words = "must be at most 20 labels of 1 to 50 characters on one line each";
+            return Err(wrong("run.labels", words));
+        }
         self.round_deadline().map(|_| ())
     }
 

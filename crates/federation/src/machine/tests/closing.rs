@@ -22,7 +22,7 @@ fn at_its_deadline_a_round_closes_with_the_minimum() {
     machine.handle(at(591), progress(1, 1, 1)).unwrap();
     assert_eq!(machine.deadline(), Some(at(600)));
     let effects = machine.handle(at(600), Event::Tick).unwrap();
-    let ended = Effect::LeaseEnded { lease: lease(1), device: device(1), after_first_step: true };
+    let ended = lease_ended(1, true, LeaseEnd::RoundClosed);
     assert_eq!(effects[0], ended);
     let Effect::Aggregate { updates, seat_rows, .. } = &effects[1] else { panic!() };
     assert_eq!((updates.len(), *seat_rows, machine.leases_lost()), (2, 406, 1));
@@ -49,7 +49,7 @@ fn a_pause_ends_leases_grants_none_and_takes_what_is_on_its_way() {
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(1), progress(1, 1, 3)).unwrap();
     let effects = machine.handle(at(2), Event::Pause).unwrap();
-    let ended = Effect::LeaseEnded { lease: lease(1), device: device(1), after_first_step: true };
+    let ended = lease_ended(1, true, LeaseEnd::Stopped);
     assert_eq!(effects, [ended]);
     assert_eq!((machine.status(), machine.leases_lost()), (JobStatus::Paused, 0));
     assert_eq!(machine.deadline(), None);
@@ -139,7 +139,7 @@ fn completing_while_a_round_is_added_up_brings_it_to_its_end() {
 fn cancelling_ends_leases_in_any_phase() {
     let mut machine = running(2, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
-    let ended = Effect::LeaseEnded { lease: lease(1), device: device(1), after_first_step: false };
+    let ended = lease_ended(1, false, LeaseEnd::Stopped);
     assert_eq!(machine.handle(at(1), Event::Cancel).unwrap(), [ended]);
     assert_eq!((machine.status(), machine.completed_at()), (JobStatus::Cancelled, Some(at(1))));
     assert_eq!(

@@ -123,11 +123,7 @@ fn a_lease_without_a_sign_of_life_lapses_and_counts_after_its_first_step() {
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(0), request(2, 2)).unwrap();
     machine.handle(at(0), progress(2, 2, 1)).unwrap();
-    let ended = |number, after_first_step| Effect::LeaseEnded {
-        lease: lease(number),
-        device: device(number),
-        after_first_step,
-    };
+    let ended = |number, after_first_step| lease_ended(number, after_first_step, LeaseEnd::Lapsed);
     let effects = machine.handle(at(60), Event::Tick).unwrap();
     assert_eq!(effects, [ended(1, false), ended(2, true)]);
     assert_eq!((machine.leases_lost(), machine.leased_seats()), (1, 0));
@@ -167,7 +163,7 @@ fn a_late_update_takes_an_open_seat_and_ends_the_other_lease() {
     machine.handle(at(62), request(2, 2)).unwrap();
     let effects = machine.handle(at(63), update(1, 1, "a")).unwrap();
     assert_eq!(outcome(&effects), UpdateOutcome::Accepted);
-    let ended = Effect::LeaseEnded { lease: lease(2), device: device(2), after_first_step: false };
+    let ended = lease_ended(2, false, LeaseEnd::Superseded);
     assert_eq!((&effects[1], machine.leases_lost()), (&ended, 0));
     let same = machine.handle(at(64), update(2, 2, "a")).unwrap();
     assert_eq!(outcome(&same), UpdateOutcome::Duplicate);

@@ -175,3 +175,8 @@ fn close(machine: &mut Machine, now: Timestamp, seats: u64) -> Vec<Effect> {
 fn reload(machine: &Machine) -> Machine {
     serde_json::from_str(&serde_json::to_string(machine).unwrap()).unwrap()
 }
+
+/// Of the lease and the device of this number.
+fn lease_ended(number: u64, after_first_step: bool, why: LeaseEnd) -> Effect {
+    Effect::LeaseEnded { lease: lease(number), device: device(number), after_first_step, why }
+}

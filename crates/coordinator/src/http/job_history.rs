@@ -1,0 +1,81 @@
+//! `/jobs/{id}/leases` and `/jobs/{id}/log`: what happened to a job so far.
+
+use axum::Json;
+use axum::extract::State;
+use protocol::api::LogEntry;
+use protocol::audit::SubjectKind;
+use protocol::lease::LeaseRecord;
+use protocol::{JobId, Timestamp};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::Viewer;
+use super::extract::{InPath, InQuery};
+use super::jobs::view;
+use super::problem::Answer;
+use crate::clock;
+use crate::driver::LEASES_KEPT;
+use crate::job_log::{Known, log};
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(leases)).routes(routes!(tell))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Since {
+    /// Only leases that were granted or ended after this time.
+    after: Option<Timestamp>,
+}
+
+/// The newest 2,000 leases of a job that were granted in the last 30 days, the oldest first.
+#[utoipa::path(get, path = "/jobs/{id}/leases", tag = "jobs", security(("token" = ["viewer", "admin"])),
+    params(("id" = JobId, Path), Since), responses((status = 200, body = Vec<LeaseRecord>)))]
+async fn leases(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+    InQuery(since): InQuery<Since>,
+) -> Answer<Json<Vec<LeaseRecord>>> {
+    view(&shared, id)?;
+    let after = since.after.unwrap_or(Timestamp::from_millis(i64::MIN));
+    let mut records = kept(&shared, id, after).await?;
+    let steps = shared.driver.held_steps(id).await?;
+    for record in &mut records {
+        if let Some(steps) = steps.get(&record.id).filter(|_| record.ended_at.is_none()) {
+            record.steps = *steps;
+        }
+    }
+    Ok(Json(records))
+}
+
+/// What happened to a job, the oldest first: who made and started it, each round, each lease that was
+/// lost, how it ended.
+#[utoipa::path(get, path = "/jobs/{id}/log", tag = "jobs", security(("token" = ["viewer", "admin"])),
+    params(("id" = JobId, Path)), responses((status = 200, body = Vec<LogEntry>)))]
+async fn tell(
+    _: Viewer,
+    State(shared): State<Shared>,
+    InPath(id): InPath<JobId>,
+) -> Answer<Json<Vec<LogEntry>>> {
+    let view = view(&shared, id)?;
+    let leases = kept(&shared, id, Timestamp::from_millis(i64::MIN)).await?;
+    let subject = id.to_string();
+    let entries = shared.read(move |reader| reader.audit_of(SubjectKind::Job, &subject)).await?;
+    let notices = shared.views.notices();
+    Ok(Json(log(&Known { view: &view, entries: &entries, leases: &leases, notices: &notices })))
+}
+
+/// What is kept of the job's leases, with their devices' names of now.
+async fn kept(shared: &Shared, id: JobId, after: Timestamp) -> Answer<Vec<LeaseRecord>> {
+    let oldest = clock::now().before(LEASES_KEPT);
+    let mut records = shared.read(move |reader| reader.leases(id, oldest, after)).await?;
+    for record in &mut records {
+        if let Some(name) = shared.views.device_name(record.device) {
+            record.device_name = name;
+        }
+    }
+    Ok(records)
+}

@@ -1,0 +1,30 @@
+//! `/usage`: what the devices gave.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use protocol::usage::Usage;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::Viewer;
+use super::problem::Answer;
+use crate::clock;
+use crate::usage::{DAYS, usage};
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// What all devices together gave today and by day, and how fast they are now. The energy is an
+/// estimate from stated watts by kind of device.
+#[utoipa::path(get, path = "/usage", tag = "status", security(("token" = ["viewer", "admin"])),
+    responses((status = 200, body = Usage)))]
+async fn show(_: Viewer, State(shared): State<Shared>) -> Answer<Json<Usage>> {
+    let now = clock::now();
+    let from = clock::date(now.before(Duration::from_hours(24 * u64::from(DAYS))));
+    let rows = shared.read(move |reader| reader.days(&from)).await?;
+    Ok(Json(usage(&shared.views, &rows, now)))
+}

@@ -1,0 +1,112 @@
+//! What happened to a job, told from what is kept anyway: the audit log, the rounds, what is kept of
+//! leases, and the notices.
+
+use protocol::Timestamp;
+use protocol::api::{JobStatus, LogEntry, Round};
+use protocol::audit::{Action, Entry};
+use protocol::lease::{LeaseOutcome, LeaseRecord};
+use protocol::notice::{Notice, NoticeKind};
+
+use crate::views::{JobView, status_word};
+
+/// All that is known of a job's past.
+pub(crate) struct Known<'a> {
+    pub(crate) view: &'a JobView,
+    /// Of the audit log, about the job.
+    pub(crate) entries: &'a [Entry],
+    pub(crate) leases: &'a [LeaseRecord],
+    /// Of all jobs.
+    pub(crate) notices: &'a [Notice],
+}
+
+/// The oldest first.
+pub(crate) fn log(known: &Known<'_>) -> Vec<LogEntry> {
+    let mut log: Vec<LogEntry> = known.entries.iter().filter_map(by_somebody).collect();
+    log.extend(known.view.rounds.iter().filter_map(closed));
+    log.extend(known.leases.iter().filter_map(lost));
+    let id = known.view.job.id.to_string();
+    let own = known.notices.iter().filter(|notice| notice.subject.as_ref() == Some(&id));
+    log.extend(own.flat_map(stalled));
+    log.extend(end(known.view));
+    // What happened at once stays in the order above.
+    log.sort_by_key(|entry| entry.at);
+    log
+}
+
+fn told(at: Timestamp, kind: &str, text: String) -> LogEntry {
+    LogEntry { at, kind: kind.to_owned(), text }
+}
+
+fn by_somebody(entry: &Entry) -> Option<LogEntry> {
+    let record = &entry.record;
+    let did = match record.action {
+        Action::Created => "created",
+        Action::Started => "started",
+        Action::Paused => "paused",
+        Action::Resumed => "resumed",
+        Action::Cancelled => "cancelled",
+        Action::Completed => "completed",
+        Action::Added
+        | Action::Removed
+        | Action::Enrolled
+        | Action::Rekeyed
+        | Action::Revoked
+        | Action::Left
+        | Action::Quarantined
+        | Action::Released
+        | Action::Refused
+        | Action::Changed
+        | Action::Written
+        | Action::Restored => return None,
+    };
+    Some(told(record.at, did, format!("{did} by {}", record.who)))
+}
+
+fn closed(round: &Round) -> Option<LogEntry> {
+    let at = round.closed_at?;
+    let accuracy = round.evaluation.as_ref().map_or_else(String::new, |evaluation| {
+        format!(", test accuracy {:.2} %", evaluation.accuracy * 100.0)
+    });
+    let Round { round, reported, seats, .. } = round;
+    let text = format!("round {round} closed with {reported} of {seats} updates{accuracy}");
+    Some(told(at, "round_closed", text))
+}
+
+/// Leases that ended without an update, other than by a person's wish.
+fn lost(lease: &LeaseRecord) -> Option<LogEntry> {
+    let did = match lease.outcome {
+        LeaseOutcome::Open | LeaseOutcome::Reported | LeaseOutcome::Ended => return None,
+        LeaseOutcome::Returned => "gave back",
+        LeaseOutcome::Lapsed => "lost",
+        LeaseOutcome::Refused => "sent a bad update for",
+    };
+    let LeaseRecord { device_name, partition, round, steps, .. } = lease;
+    let reason = lease.reason.as_deref().unwrap_or("no reason was given");
+    let text = format!(
+        "{device_name} {did} partition {partition} of round {round} after {steps} steps: {reason}"
+    );
+    Some(told(lease.ended_at?, "lease_lost", text))
+}
+
+fn stalled(notice: &Notice) -> Vec<LogEntry> {
+    if notice.kind != NoticeKind::JobStalled {
+        return Vec::new();
+    }
+    let mut log = vec![told(notice.created_at, "stalled", notice.text.clone())];
+    log.extend(notice.ended_at.map(|at| told(at, "moving", "it moves again".to_owned())));
+    log
+}
+
+fn end(view: &JobView) -> Option<LogEntry> {
+    let job = &view.job;
+    let because = job.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let text = match job.status {
+        JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => {
+            format!("{}{because}", status_word(job.status))
+        }
+        JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::Paused => {
+            return None;
+        }
+    };
+    Some(told(job.completed_at?, "ended", text))
+}

@@ -1,0 +1,158 @@
+//! What is kept of leases, and what their updates add up to by day.
+
+use protocol::lease::{LeaseOutcome, LeaseRecord};
+use protocol::{JobId, LeaseId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use super::write::{json, sqlite_integer};
+use super::{Batch, Reader, Store, StoreError, parsed, read};
+
+/// The most leases of a job that are kept; the newest are.
+const MOST_LEASES: u64 = 2000;
+
+/// A lease, from its grant on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LeaseRow {
+    pub(crate) job: JobId,
+    pub(crate) record: LeaseRecord,
+}
+
+/// What updates that counted add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Day {
+    pub(crate) gpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) examples: u64,
+    pub(crate) leases: u64,
+    /// An estimate; see [`crate::usage`].
+    pub(crate) watt_hours: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DayRow {
+    /// Such as `2026-11-24`, UTC.
+    pub(crate) date: String,
+    pub(crate) day: Day,
+}
+
+/// What goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trim {
+    /// Leases that were granted before.
+    pub(crate) before: Timestamp,
+    /// Those beyond [`MOST_LEASES`] of these jobs.
+    pub(crate) jobs: Vec<JobId>,
+    /// Days before this date.
+    pub(crate) date: String,
+}
+
+impl Store {
+    /// A lease that is kept.
+    pub(crate) fn lease(&self, job: JobId, id: LeaseId) -> Result<Option<LeaseRow>, StoreError> {
+        let record: Option<String> = self
+            .connection
+            .prepare_cached("SELECT record FROM leases WHERE job = ?1 AND id = ?2")?
+            .query_row((job.to_string(), id.to_string()), |row| row.get(0))
+            .optional()?;
+        record.map(|record| Ok(LeaseRow { job, record: read("lease", &record)? })).transpose()
+    }
+}
+
+impl Reader {
+    /// The newest leases of a job, the oldest of them first, of those that were granted since `oldest`
+    /// and granted or ended after `after`.
+    pub(crate) fn leases(
+        &self,
+        job: JobId,
+        oldest: Timestamp,
+        after: Timestamp,
+    ) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT record FROM leases WHERE job = ?1 AND granted_at >= ?2
+                 AND max(granted_at, ifnull(ended_at, granted_at)) > ?3
+                 ORDER BY id DESC LIMIT ?4",
+            )?;
+            let asked = params![
+                job.to_string(),
+                oldest.as_millis(),
+                after.as_millis(),
+                sqlite_integer(MOST_LEASES)
+            ];
+            let rows = statement.query_map(asked, |row| row.get::<_, String>(0))?;
+            let mut records: Vec<LeaseRecord> =
+                rows.map(|row| read("lease", &row?)).collect::<Result<_, _>>()?;
+            records.reverse();
+            Ok(records)
+        })
+    }
+
+    /// The days from this date on.
+    pub(crate) fn days(&self, from: &str) -> Result<Vec<DayRow>, StoreError> {
+        self.with(|connection| days(connection, from))
+    }
+}
+
+pub(super) fn open(connection: &Connection) -> Result<Vec<LeaseRow>, StoreError> {
+    let mut statement = connection.prepare("SELECT job, record FROM leases WHERE outcome = ?1")?;
+    let rows = statement.query_map([LeaseOutcome::Open.word()], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })?;
+    rows.map(|row| {
+        let (job, record) = row?;
+        Ok(LeaseRow { job: parsed("lease", &job)?, record: read("lease", &record)? })
+    })
+    .collect()
+}
+
+pub(super) fn days(connection: &Connection, from: &str) -> Result<Vec<DayRow>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT date, record FROM days WHERE date >= ?1 ORDER BY date")?;
+    let rows = statement
+        .query_map([from], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    rows.map(|row| {
+        let (date, record) = row?;
+        Ok(DayRow { date, day: read("day", &record)? })
+    })
+    .collect()
+}
+
+pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+    for LeaseRow { job, record } in &batch.leases {
+        transaction
+            .prepare_cached(
+                "INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (job, id) DO UPDATE SET
+                 ended_at = excluded.ended_at, outcome = excluded.outcome, record = excluded.record",
+            )?
+            .execute(params![
+                job.to_string(),
+                record.id.to_string(),
+                record.granted_at.as_millis(),
+                record.ended_at.map(Timestamp::as_millis),
+                record.outcome.word(),
+                json("lease", record)?
+            ])?;
+    }
+    for DayRow { date, day } in &batch.days {
+        transaction
+            .prepare_cached(
+                "INSERT INTO days VALUES (?1, ?2)
+                 ON CONFLICT (date) DO UPDATE SET record = excluded.record",
+            )?
+            .execute((date, json("day", day)?))?;
+    }
+    let Some(trim) = &batch.trim else { return Ok(()) };
+    transaction.execute("DELETE FROM leases WHERE granted_at < ?1", [trim.before.as_millis()])?;
+    transaction.execute("DELETE FROM days WHERE date < ?1", [&trim.date])?;
+    for job in &trim.jobs {
+        transaction
+            .prepare_cached(
+                "DELETE FROM leases WHERE job = ?1 AND outcome <> ?3 AND id <=
+                 (SELECT id FROM leases WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            )?
+            .execute((job.to_string(), sqlite_integer(MOST_LEASES), LeaseOutcome::Open.word()))?;
+    }
+    Ok(())
+}

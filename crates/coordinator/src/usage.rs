@@ -1,0 +1,63 @@
+//! What the cluster's devices gave, and about how much power it took.
+
+use std::collections::HashSet;
+
+use federation::machine::Outlook;
+use protocol::Timestamp;
+use protocol::fingerprint::Backend;
+use protocol::usage::{Usage, UsageDay, UsageToday};
+
+use crate::clock;
+use crate::store::{Day, DayRow};
+use crate::views::Views;
+
+/// Days that are shown.
+pub(crate) const DAYS: u32 = 14;
+
+/// What a device is taken to draw while it trains, in watts, whatever it really is: an estimate by its
+/// kind. A Mac with Apple silicon draws 20 to 60 under load; other machines are taken for a desktop,
+/// with or without a GPU at work. Idle power counts in, and screens don't.
+pub(crate) fn watts(device_type: &str, backend: Backend) -> f64 {
+    match (device_type, backend) {
+        ("mac", Backend::Wgpu) => 45.0,
+        ("mac", Backend::Cpu) => 35.0,
+        (_, Backend::Wgpu) => 300.0,
+        (_, Backend::Cpu) => 100.0,
+    }
+}
+
+/// As the API shows it; `rows` are the days that anything was given on.
+pub(crate) fn usage(views: &Views, rows: &[DayRow], now: Timestamp) -> Usage {
+    let of = |date: &str| rows.iter().find(|row| row.date == date).map(|row| row.day);
+    let day = |ago| clock::date(now.before(std::time::Duration::from_hours(24 * u64::from(ago))));
+    let days = (0..DAYS).rev().map(|ago| {
+        let date = day(ago);
+        let Day { gpu_seconds, cpu_seconds, examples, .. } = of(&date).unwrap_or_default();
+        UsageDay { date, seconds: gpu_seconds + cpu_seconds, examples }
+    });
+    let today = of(&day(0)).unwrap_or_default();
+    Usage {
+        examples_per_second: examples_per_second(views, now),
+        today: UsageToday {
+            gpu_seconds: today.gpu_seconds,
+            cpu_seconds: today.cpu_seconds,
+            examples: today.examples,
+            leases: today.leases,
+            kilowatt_hours: today.watt_hours / 1000.0,
+        },
+        days: days.collect(),
+    }
+}
+
+/// Of the devices that hold a lease and were heard of lately.
+fn examples_per_second(views: &Views, now: Timestamp) -> f64 {
+    let mut training = HashSet::new();
+    for job in views.jobs() {
+        if let Outlook::Collecting(round) = &job.outlook {
+            training.extend(round.training.iter().copied());
+        }
+    }
+    let devices = views.devices(now);
+    let training = devices.iter().filter(|it| it.is_active && training.contains(&it.id));
+    training.filter_map(|device| device.examples_per_second).sum()
+}

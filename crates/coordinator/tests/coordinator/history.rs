@@ -1,0 +1,184 @@
+//! What is kept of leases, what a job's log tells, and what devices gave.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::device::{Device, update};
+use crate::support::{Coordinator, tiny_job};
+
+fn kinds(log: &Value) -> Vec<String> {
+    log.as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn leases_are_kept_with_how_they_ended() {
+    let coordinator = Coordinator::start().await;
+    let (one, two) =
+        (Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await);
+    let id = coordinator.start_job(tiny_job()).await;
+    let path = format!("/jobs/{id}/leases");
+    let first = one.next_job(&coordinator, 60).await.unwrap();
+    let progress = json!({ "step": 3, "steps": 9, "loss": 0.5, "examples_per_second": 80.0 });
+    let of_first = format!("/leases/{}/progress", first.id);
+    one.ask(&coordinator, Method::POST, &of_first, progress).await;
+    let open = coordinator.get(&path).await;
+    assert_eq!(
+        open,
+        json!([{
+            "id": first.id, "device": one.id, "device_name": "one's Mac", "round": 1,
+            "partition": first.partition, "granted_at": first.granted_at, "ended_at": null,
+            "outcome": "open", "reason": null, "steps": 3, "examples": 0
+        }])
+    );
+    assert_eq!(coordinator.get("/usage").await["examples_per_second"], 80.0);
+
+    let of_first = format!("/leases/{}/return", first.id);
+    one.ask(&coordinator, Method::POST, &of_first, json!({ "reason": "on_battery" })).await;
+    let again = two.next_job(&coordinator, 60).await.unwrap();
+    assert_eq!(again.partition, first.partition);
+    two.report(&coordinator, &again, update(&again)).await;
+    let other = two.next_job(&coordinator, 60).await.unwrap();
+    coordinator.post(&format!("/jobs/{id}/pause"), Value::Null).await;
+
+    // As it was, also after a restart.
+    let coordinator = coordinator.restart().await;
+    let leases = coordinator.get(&path).await;
+    let table: Vec<Value> = leases
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            assert_ne!(it["ended_at"], Value::Null, "{it}");
+            json!([it["id"], it["outcome"], it["reason"], it["steps"], it["examples"]])
+        })
+        .collect();
+    assert_eq!(
+        table,
+        [
+            json!([first.id, "returned", "on battery", 3, 0]),
+            json!([again.id, "reported", null, 1, 20]),
+            json!([other.id, "ended", "the job stopped", 0, 0])
+        ]
+    );
+    let last = leases[2]["granted_at"].as_str().unwrap();
+    let newer = coordinator.get(&format!("{path}?after={last}")).await;
+    assert_eq!(newer.as_array().unwrap().len(), 1);
+    assert_eq!(newer[0]["id"], json!(other.id));
+
+    // An update that was on its way counts, and then that is how the lease ended.
+    coordinator.post(&format!("/jobs/{id}/resume"), Value::Null).await;
+    two.report(&coordinator, &other, update(&other)).await;
+    assert_eq!(coordinator.get(&path).await[2]["outcome"], "reported");
+    let unknown = "/jobs/01890a5d-ac96-774b-bcce-b302099a8057/leases";
+    assert_eq!(coordinator.ask(Method::GET, unknown, None).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_refused_update_and_a_revoked_device_are_told_apart() {
+    let coordinator = Coordinator::start().await;
+    let (bad, gone) =
+        (Device::enrol(&coordinator, "bad").await, Device::enrol(&coordinator, "gone").await);
+    let id = coordinator.start_job(tiny_job()).await;
+    let lease = bad.next_job(&coordinator, 60).await.unwrap();
+    let nan = protocol::codec::encode(&vec![f32::NAN; update(&lease).len() / 4]);
+    bad.report(&coordinator, &lease, nan).await;
+    gone.next_job(&coordinator, 60).await.unwrap();
+    coordinator.post(&format!("/devices/{}/revoke", gone.id), Value::Null).await;
+    let leases = coordinator.get(&format!("/jobs/{id}/leases")).await;
+    let outcomes = leases.as_array().unwrap().iter().map(|it| it["outcome"].clone());
+    assert_eq!(outcomes.collect::<Vec<_>>(), ["refused", "ended"]);
+    let log = coordinator.get(&format!("/jobs/{id}/log")).await;
+    assert_eq!(kinds(&log), ["created", "started", "lease_lost"]);
+    let text = log[2]["text"].as_str().unwrap();
+    assert!(text.starts_with("bad's Mac sent a bad update for partition"), "{text}");
+}
+
+#[tokio::test]
+async fn a_job_s_log_tells_who_did_what_and_how_each_round_went() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    let lease = device.next_job(&coordinator, 60).await.unwrap();
+    let back = format!("/leases/{}/return", lease.id);
+    let failed = json!({ "reason": "failed", "detail": "the GPU fell off" });
+    device.ask(&coordinator, Method::POST, &back, failed).await;
+    coordinator.post(&format!("/jobs/{id}/pause"), Value::Null).await;
+    coordinator.post(&format!("/jobs/{id}/resume"), Value::Null).await;
+    while coordinator.get(&format!("/jobs/{id}")).await["status"] != "completed" {
+        device.work(&coordinator).await;
+    }
+    let viewer = coordinator.token("viewer").await;
+    let request = coordinator.request(Method::GET, &format!("/jobs/{id}/log"), &viewer);
+    let (status, log) = crate::support::answer(request).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        kinds(&log),
+        [
+            "created",
+            "started",
+            "lease_lost",
+            "paused",
+            "resumed",
+            "round_closed",
+            "round_closed",
+            "ended"
+        ]
+    );
+    let text = |index: usize| log[index]["text"].as_str().unwrap();
+    assert_eq!(text(0), "created by this machine");
+    let partition = lease.partition;
+    assert_eq!(
+        text(2),
+        format!(
+            "one's Mac gave back partition {partition} of round 1 after 0 steps: its trainer failed"
+        )
+    );
+    let rounds = coordinator.get(&format!("/jobs/{id}/rounds")).await;
+    let accuracy = rounds[1]["evaluation"]["accuracy"].as_f64().unwrap() * 100.0;
+    let closed = format!("round 2 closed with 2 of 2 updates, test accuracy {accuracy:.2} %");
+    assert_eq!(text(6), closed);
+    assert_eq!(text(7), "completed");
+}
+
+#[tokio::test]
+async fn what_devices_give_is_counted_once_and_stays() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enrol(&coordinator, "one").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    let lease = device.next_job(&coordinator, 60).await.unwrap();
+    let bytes = update(&lease);
+    for _ in 0..2 {
+        device.report(&coordinator, &lease, bytes.clone()).await;
+    }
+    device.work(&coordinator).await;
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+    let coordinator = coordinator.after_a_crash().await;
+    let given = &coordinator.get("/devices").await[0];
+    let expected = json!({ "examples": 40, "seconds": 0.5, "leases": 2, "seconds_today": 0.5 });
+    assert_eq!(given["contribution"], expected);
+    assert_eq!((&given["version"], &given["labels"]), (&json!("test"), &json!([])));
+    assert_eq!(given["examples_per_second"], 80.0);
+    let usage = coordinator.get("/usage").await;
+    let today = &usage["today"];
+    assert_eq!((&today["cpu_seconds"], &today["gpu_seconds"]), (&json!(0.5), &json!(0.0)));
+    assert_eq!((&today["examples"], &today["leases"]), (&json!(40), &json!(2)));
+    // Half a second of a Mac's CPU at 35 W.
+    let hours = today["kilowatt_hours"].as_f64().unwrap();
+    assert!((hours - 0.5 * 35.0 / 3.6e6).abs() < 1e-15, "{hours}");
+    let days = usage["days"].as_array().unwrap();
+    assert_eq!(days.len(), 14);
+    assert_eq!((&days[13]["seconds"], &days[12]["seconds"]), (&json!(0.5), &json!(0.0)));
+    assert!(days.is_sorted_by_key(|day| day["date"].as_str().unwrap()), "{days:?}");
+    assert_eq!(usage["examples_per_second"], 0.0, "nobody trains now");
+
+    // What was given yesterday is not of today.
+    let yesterday =
+        "UPDATE devices SET record = json_set(record, '$.contributed_on', '2026-01-01')";
+    let coordinator = coordinator
+        .changed(|database| {
+            assert_eq!(database.execute(yesterday, []).unwrap(), 1);
+        })
+        .await;
+    let given = &coordinator.get("/devices").await[0]["contribution"];
+    assert_eq!((&given["seconds"], &given["seconds_today"]), (&json!(0.5), &json!(0.0)));
+}

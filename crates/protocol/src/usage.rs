@@ -1,0 +1,36 @@
+//! What a cluster's devices gave.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Answer to `GET /usage`. Days are those of UTC; only updates that counted are in them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    /// Of all devices that hold a lease now, as they said last.
+    pub examples_per_second: f64,
+    pub today: UsageToday,
+    /// The last 14, the oldest first; the last one is today.
+    pub days: Vec<UsageDay>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UsageToday {
+    /// Spent in steps on GPUs, as the updates say.
+    pub gpu_seconds: f64,
+    pub cpu_seconds: f64,
+    /// Rows trained on, repeats counted.
+    pub examples: u64,
+    pub leases: u64,
+    /// An estimate, not a measurement: the seconds times what a device of its kind is taken to draw
+    /// under load: a Mac 45 W on its GPU and 35 W on its CPU, any other machine 300 W and 100 W.
+    pub kilowatt_hours: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UsageDay {
+    /// Such as `2026-11-24`.
+    pub date: String,
+    /// On GPUs and CPUs together.
+    pub seconds: f64,
+    pub examples: u64,
+}
