@@ -1,4 +1,4 @@
-// A coordinator with workers, the built page before it, and a browser that is signed in.
+// A coordinator with workers, and a browser that is signed in to the page which it serves.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,29 +6,19 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { preview, type PreviewServer } from 'vite';
 
-const BROWSER_ARGUMENTS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+import { BROWSER, BROWSER_ARGUMENTS } from './browser';
 
 export class Cluster {
   readonly folder = mkdtempSync(join(tmpdir(), 'constellation-e2e-'));
   readonly data = join(this.folder, 'coordinator');
   private readonly program: string;
   private readonly children: ChildProcess[] = [];
-  private server: PreviewServer | undefined;
   private browser: Browser | undefined;
   private workers = 0;
   /** The coordinator's, as workers ask it. */
   url = '';
-  /** The page's, with the API behind it. */
+  /** The page's: over loopback it needs no TLS. */
   address = '';
 
   constructor() {
@@ -41,12 +31,8 @@ export class Cluster {
     const words = ['coordinator', '--json', '--no-discovery', '--listen', '127.0.0.1:0'];
     const child = this.spawn([...words, '--data-dir', this.data]);
     this.url = await firstAddress(child);
-    // The page's own server hands on what isn't the page, over loopback without TLS.
-    process.env.CONSTELLATION_URL = this.url.replace('https:', 'http:');
-    this.server = await preview({ preview: { port: 0, host: '127.0.0.1' }, logLevel: 'error' });
-    this.address = this.server.resolvedUrls?.local[0] ?? '';
-    const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-    this.browser = await chromium.launch({ executablePath, args: BROWSER_ARGUMENTS });
+    this.address = `${this.url.replace('https:', 'http:').replace(/\/$/, '')}/`;
+    this.browser = await chromium.launch({ executablePath: BROWSER, args: BROWSER_ARGUMENTS });
   }
 
   /** A worker that trains at once, as another device than the ones before. */
@@ -96,7 +82,6 @@ export class Cluster {
 
   async stop(): Promise<void> {
     await this.browser?.close();
-    await this.server?.close();
     const ended = this.children.map(
       (child) => new Promise((resolve) => child.once('exit', resolve)),
     );

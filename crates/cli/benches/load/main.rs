@@ -54,6 +54,13 @@ struct Arguments {
     /// Where the coordinator's folder is made, and removed afterwards [default: the system's]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// A coordinator's folder to take instead, with what it has; it stays
+    #[arg(long, value_name = "DIR", conflicts_with = "dir")]
+    data_dir: Option<PathBuf>,
+    /// Say `ready` on standard output once every device waits, and measure nothing: go on until standard
+    /// input ends. For what is measured elsewhere (`ui/bench`)
+    #[arg(long)]
+    hold: bool,
     /// The program to load [default: this repository's, built with this one]
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_constellation"))]
     program: PathBuf,
@@ -73,14 +80,15 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let folder = match &arguments.dir {
+    let made = match &arguments.dir {
         Some(dir) => TempDir::new_in(dir),
         None => TempDir::new(),
     };
-    let folder = folder.context("no folder for the coordinator")?;
-    check_room(arguments, folder.path())?;
+    let made = made.context("no folder for the coordinator")?;
+    let folder = arguments.data_dir.as_deref().unwrap_or(made.path());
+    check_room(arguments, folder)?;
     let updates = Arc::new(Updates::new(arguments.updates, arguments.parameters)?);
-    let coordinator = Coordinator::start(&arguments.program, folder.path())?;
+    let coordinator = Coordinator::start(&arguments.program, folder)?;
     let meter = Meter::start(coordinator.pid())?;
     let server = Arc::new(Server::of(&coordinator)?);
     let record = Arc::new(Record::default());
@@ -92,6 +100,13 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     node::output::note("they begin to wait and to beat");
     let mut fleet = fleet.set_going(arguments.changes);
     fleet.one_period().await;
+    if arguments.hold {
+        node::output::line("ready")?;
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
+            .await??;
+        fleet.stop().await;
+        return coordinator.stop();
+    }
     let steady = meter.now();
     record.enter(Stage::Steady);
     let wait = Duration::from_secs(arguments.seconds);
