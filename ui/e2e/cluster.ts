@@ -82,10 +82,12 @@ export class Cluster {
 
   async stop(): Promise<void> {
     await this.browser?.close();
-    const ended = this.children.map(
-      (child) => new Promise((resolve) => child.once('exit', resolve)),
+    // A revoked worker has ended by itself.
+    const left = this.children.filter(
+      (child) => child.exitCode === null && child.signalCode === null,
     );
-    for (const child of this.children.reverse()) child.kill('SIGTERM');
+    const ended = left.map((child) => new Promise((resolve) => child.once('exit', resolve)));
+    for (const child of left.reverse()) child.kill('SIGTERM');
     await Promise.all(ended);
     rmSync(this.folder, { recursive: true, force: true });
   }

@@ -57,7 +57,8 @@ test('what is wrong with a job is said at its field, and it is not created', asy
   await page.getByLabel('Dataset', { exact: true }).selectOption('synthetic');
   await page.getByLabel('Batch size').fill('99999999');
   const create = page.getByRole('button', { name: 'Create only' });
-  // A coordinator that checks as it is written never lets it be sent.
+  // A coordinator that checks as it is written never lets it be sent; an older one says it then.
+  await page.getByText(/It is checked when it is created|plan\.batch_size/).waitFor();
   if (await create.isEnabled()) await create.click();
   await page.getByRole('alert').filter({ hasText: 'plan.batch_size' }).waitFor();
   expect(await page.getByLabel('Batch size').getAttribute('aria-invalid')).toBe('true');

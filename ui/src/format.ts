@@ -14,7 +14,7 @@ export function count(value: number | null | undefined): string {
 
 /** `1.2M`, for where there is little room. */
 export function short(value: number | null | undefined): string {
-  return value == null ? NONE : compact.format(value);
+  return value == null ? NONE : compact.format(value === 0 ? 0 : value);
 }
 
 export function percent(value: number | null | undefined, digits = 1): string {
