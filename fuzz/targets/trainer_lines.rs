@@ -20,6 +20,7 @@ fuzz_target!(init: plant(SEEDS), |bytes: &[u8]| {
             }
             Some(TrainerRequest::Initialize(request)) => jobs::examine_model(&request.spec),
             Some(TrainerRequest::Evaluate(request)) => jobs::examine_model(&request.spec),
+            Some(TrainerRequest::Predict(request)) => jobs::examine_model(&request.spec),
             Some(TrainerRequest::Stop) | None => {}
         }
     }

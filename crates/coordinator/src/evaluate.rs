@@ -7,7 +7,7 @@ use std::time::Duration;
 use federation::machine::Preparation;
 use protocol::BlobHash;
 use protocol::metrics::EvalMetrics;
-use protocol::trainer::{EvaluateRequest, InitializeRequest, TrainerFailure};
+use protocol::trainer::{EvaluateRequest, InitializeRequest, PredictRequest, TrainerFailure};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use trainer::{Limits, Trainer, TrainerCommand, TrainerError};
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// More threads than this don't make evaluation faster.
 const MOST_THREADS: usize = 8;
 
-/// One trainer for all jobs, started when it is needed.
+/// One trainer for all jobs, or for all predictions, started when it is needed.
 #[derive(Clone)]
 pub(crate) struct Trainers {
     command: TrainerCommand,
@@ -72,6 +72,18 @@ impl Trainers {
         let mut kept = self.trainer().await?;
         let Some(trainer) = kept.trainer.as_mut() else { return Err(StepFault::Cancelled) };
         let result = trainer.evaluate(request, &mut |_| {}, cancel).await;
+        self.give_back(kept, result)
+    }
+
+    /// How probable each class is for one row.
+    pub(crate) async fn predict(
+        &self,
+        request: PredictRequest,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<f64>, StepFault> {
+        let mut kept = self.trainer().await?;
+        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepFault::Cancelled) };
+        let result = trainer.predict(request, cancel).await;
         self.give_back(kept, result)
     }
 

@@ -51,6 +51,7 @@ impl NewModel {
             spec: self.spec,
             parameters: self.parameters,
             evaluation: self.evaluation,
+            stage: None,
         };
         let card = json!({
             "model": model,

@@ -14,6 +14,7 @@ use data::Sources;
 use platform::{FolderLock, LockError};
 use protocol::audit::{Action, SubjectKind};
 use protocol::session::SignInLinkRequest;
+use protocol::setting::Setting;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -60,6 +61,10 @@ pub struct Settings {
     pub lease_patience: Duration,
     /// Makes initial weights and measures models.
     pub trainer: TrainerCommand,
+    /// Answers predictions; on the CPU.
+    pub predictor: TrainerCommand,
+    /// These settings as people see them, with where each came from.
+    pub shown: Vec<Setting>,
     pub sources: Sources,
     /// Pages of these origins may ask, with a token; usually none.
     pub allow_origins: Vec<Origin>,
@@ -81,7 +86,7 @@ pub struct Running {
     pub router: Router,
     driver: DriverHandle,
     driver_thread: Option<thread::JoinHandle<()>>,
-    trainers: Trainers,
+    trainers: [Trainers; 2],
     server: Option<JoinHandle<()>>,
     stopping: CancellationToken,
     driver_ended: CancellationToken,
@@ -124,6 +129,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     let (revision, revisions) = watch::channel(0);
     let sources = Arc::new(settings.sources);
     let trainers = Trainers::new(settings.trainer);
+    let predictor = Trainers::new(settings.predictor);
     let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
     let steps = StepContext {
         runtime: Handle::current(),
@@ -157,6 +163,8 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         shelf: Shelf::new(sources.clone()),
         sources,
         driver: driver.clone(),
+        predictor: predictor.clone(),
+        settings: settings.shown,
         courier,
         revision: revisions,
         stopping: stopping.clone(),
@@ -191,7 +199,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         router,
         driver,
         driver_thread: Some(driver_thread),
-        trainers,
+        trainers: [trainers, predictor],
         server: Some(server),
         stopping,
         driver_ended,
@@ -235,7 +243,9 @@ impl Running {
         if let Some(thread) = self.driver_thread.take() {
             drop(tokio::task::spawn_blocking(move || thread.join()).await);
         }
-        self.trainers.stop().await;
+        for trainers in &self.trainers {
+            trainers.stop().await;
+        }
     }
 }
 

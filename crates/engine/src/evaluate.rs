@@ -35,6 +35,38 @@ pub fn evaluate(
     ended
 }
 
+/// How probable each class is for one row, in the order of the model's outputs.
+pub fn predict(
+    compute: &Compute,
+    spec: &ModelSpec,
+    model: &[f32],
+    row: &Row,
+    threads: u32,
+) -> Result<Vec<f64>, EngineError> {
+    let mut featurizer = Featurizer::new(spec)?;
+    featurizer.check(std::slice::from_ref(row))?;
+    let probabilities = Compute::on_threads(threads, || {
+        let network = Network::new(spec, model, &compute.device)?;
+        let (logits, _) = network.forward(&mut featurizer.batch(&[row], None))?;
+        let logits = logits.try_into_data().map_err(device_failed)?;
+        let logits = logits.as_slice::<f32>().map_err(device_failed)?;
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(EngineError::Diverged { step: 0, what: "what the model gives" });
+        }
+        Ok(softmax(logits))
+    });
+    compute.clean_up();
+    probabilities
+}
+
+/// In f64, shifted so that nothing overflows.
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let powers: Vec<f64> = logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
 fn measure(
     network: &Network,
     featurizer: &mut Featurizer,

@@ -7,7 +7,7 @@ use std::path::Path;
 use data::Row;
 use protocol::model::ModelSpec;
 use protocol::sealed::{SealedReader, Sealer, SealingKey, plain_length};
-use protocol::{BlobHash, codec};
+use protocol::{BlobHash, codec, model_file};
 
 use crate::EngineError;
 use crate::batch::Featurizer;
@@ -71,6 +71,15 @@ pub(crate) fn read_model(
     let flat = codec::decode(&bytes, expected)
         .map_err(|source| EngineError::Model { path: path.to_owned(), source })?;
     Ok((flat, BlobHash::of(&bytes)))
+}
+
+/// The flat vector in a model file, or in a file that is nothing else.
+pub(crate) fn read_model_file(path: &Path, spec: &ModelSpec) -> Result<Vec<f32>, EngineError> {
+    let (expected, header) = (spec.layout()?.parameters, model_file::header(spec)?);
+    let bytes = read(path, None)?;
+    let flat = bytes.strip_prefix(header.as_slice()).unwrap_or(&bytes);
+    codec::decode(flat, expected)
+        .map_err(|source| EngineError::Model { path: path.to_owned(), source })
 }
 
 /// The rows of these shards, in order, and the hash of each; refused where the model doesn't read

@@ -22,7 +22,7 @@ mod words;
 pub use backend::{BackendChoice, UnknownBackend};
 pub use compute::Compute;
 pub use error::EngineError;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, predict};
 pub use initial::initialize;
 pub use serve::{ServeOptions, Served, serve};
 pub use train::{Checkpoints, Control, Ended, StepReport, TrainJob, Trained, train};

@@ -12,12 +12,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use protocol::trainer::{
-    EvaluateRequest, InitializeRequest, TrainRequest, TrainerFailure, TrainerReply, TrainerRequest,
+    EvaluateRequest, InitializeRequest, PredictRequest, TrainRequest, TrainerFailure, TrainerReply,
+    TrainerRequest,
 };
 use protocol::{BlobHash, codec};
 
 use crate::train::{Checkpoints, Control, Ended, StepReport, TrainJob};
-use crate::{BackendChoice, Compute, EngineError, evaluate, files, initialize, train};
+use crate::{BackendChoice, Compute, EngineError, evaluate, files, initialize, predict, train};
 
 /// Progress is sent no more often than this.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -161,6 +162,7 @@ impl<W: Write + Send> Worker<W> {
             TrainerRequest::Initialize(request) => make(request),
             TrainerRequest::Train(request) => self.train(request, stops_before),
             TrainerRequest::Evaluate(request) => self.evaluate(request, stops_before),
+            TrainerRequest::Predict(request) => self.predict(request),
             TrainerRequest::Stop => Ok(TrainerReply::Stopped { step: 0 }),
         }));
         match done {
@@ -227,6 +229,16 @@ impl<W: Write + Send> Worker<W> {
             Ended::Stopped { step } => TrainerReply::Stopped { step },
             Ended::Done(metrics) => TrainerReply::Evaluated { metrics },
         })
+    }
+
+    /// One row: too short to be stopped in.
+    fn predict(&mut self, request: &PredictRequest) -> Result<TrainerReply, EngineError> {
+        let PredictRequest { spec, model, shard } = request;
+        let model = files::read_model_file(model, spec)?;
+        let (rows, _) = files::read_shards(&[shard], spec, None)?;
+        let row = rows.first().ok_or(EngineError::NoRows)?;
+        let probabilities = predict(&self.compute, spec, &model, row, self.threads)?;
+        Ok(TrainerReply::Predicted { probabilities })
     }
 }
 

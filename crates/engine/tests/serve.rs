@@ -13,9 +13,10 @@ use protocol::model::{InputSpec, LayerSpec, ModelSpec};
 use protocol::plan::{LocalWork, Optimizer, Plan};
 use protocol::sealed::{SealingKey, open, seal};
 use protocol::trainer::{
-    EvaluateRequest, InitializeRequest, TrainRequest, TrainerFailure, TrainerReply, TrainerRequest,
+    EvaluateRequest, InitializeRequest, PredictRequest, TrainRequest, TrainerFailure, TrainerReply,
+    TrainerRequest,
 };
-use protocol::{BlobHash, codec};
+use protocol::{BlobHash, codec, model_file};
 
 #[test]
 fn a_model_is_made_trained_and_evaluated() {
@@ -39,6 +40,47 @@ fn a_model_is_made_trained_and_evaluated() {
         panic!("not evaluated");
     };
     assert_eq!(metrics.examples, 30);
+    assert_eq!(trainer.end(), Served::InputEnded);
+}
+
+#[test]
+fn a_prediction_agrees_with_the_evaluation_of_its_row() {
+    let mut trainer = Trainer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let request = train_request(folder.path(), LocalWork::Epochs(3));
+    let flat = folder.path().join("base");
+    // As it is downloaded: with its header.
+    let model = folder.path().join("model.safetensors");
+    let file = [model_file::header(&spec()).unwrap(), std::fs::read(&flat).unwrap()].concat();
+    std::fs::write(&model, file).unwrap();
+    let known = data::shard::read(&std::fs::read(&request.shards[0]).unwrap()).unwrap();
+    let shard = folder.path().join("row");
+    for row in &known.rows[..5] {
+        std::fs::write(&shard, data::shard::write(known.sample, &[row])).unwrap();
+        let asked = PredictRequest { spec: spec(), model: model.clone(), shard: shard.clone() };
+        let reply = trainer.ask(&TrainerRequest::Predict(asked.clone()));
+        let TrainerReply::Predicted { probabilities } = reply else { panic!("{reply:?}") };
+        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{probabilities:?}");
+        let flat = PredictRequest { model: flat.clone(), ..asked };
+        let again = trainer.ask(&TrainerRequest::Predict(flat));
+        assert_eq!(again, TrainerReply::Predicted { probabilities: probabilities.clone() });
+        let evaluate = EvaluateRequest {
+            spec: spec(),
+            model: folder.path().join("base"),
+            shards: vec![shard.clone()],
+        };
+        let reply = trainer.ask(&TrainerRequest::Evaluate(evaluate));
+        let TrainerReply::Evaluated { metrics } = reply else { panic!("{reply:?}") };
+        // Its loss is what the row's own class lacks of being certain.
+        let loss = -probabilities[row.label as usize].ln();
+        assert!((metrics.loss - loss).abs() < 1e-9, "{} {loss}", metrics.loss);
+    }
+    let broken = PredictRequest { spec: spec(), model: shard.clone(), shard };
+    let reply = trainer.ask(&TrainerRequest::Predict(broken));
+    assert!(
+        matches!(reply, TrainerReply::Failed { failure: TrainerFailure::Data, .. }),
+        "{reply:?}"
+    );
     assert_eq!(trainer.end(), Served::InputEnded);
 }
 

@@ -10,9 +10,11 @@ use protocol::join::Join;
 use serde::{Deserialize, Serialize};
 
 mod layer;
+mod shown;
 
 use layer::Layer;
 pub use layer::SettingsError;
+pub use shown::shown;
 
 /// Where trainers compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]

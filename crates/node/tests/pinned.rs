@@ -24,6 +24,8 @@ async fn coordinator(folder: &Path) -> Running {
         allow_origins: Vec::new(),
         lease_patience: std::time::Duration::from_mins(1),
         trainer: TrainerCommand { program: "no-such-trainer".into(), args: vec![] },
+        predictor: TrainerCommand { program: "no-such-trainer".into(), args: vec![] },
+        shown: Vec::new(),
         sources: Sources { data_dir: None, uploads, hub },
     };
     coordinator::start(settings).await.unwrap()

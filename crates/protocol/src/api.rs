@@ -154,6 +154,45 @@ pub struct Model {
     pub parameters: u64,
     /// On the test split, at the job's last round.
     pub evaluation: Option<EvalMetrics>,
+    /// What it is in use for, such as `production`; one version of a name has it at a time.
+    #[serde(default)]
+    pub stage: Option<String>,
+}
+
+/// Body of `PATCH /models/{name}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ModelChange {
+    /// Null takes it out of its stage; to be said, one way or the other.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required)]
+    pub stage: Option<String>,
+}
+
+/// Body of `POST /models/{name}/predict`: a text or an image, as the model reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct PredictionRequest {
+    /// At most 100,000 characters.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// A PNG or JPEG in base64, alone or as a `data:` address; it is scaled to the model's size, and made
+    /// grey or coloured as the model reads. No side beyond 2,048, and the whole body within 1 MiB.
+    #[serde(default)]
+    pub image: Option<String>,
+}
+
+/// Answer to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Prediction {
+    /// The most probable first.
+    pub classes: Vec<ClassProbability>,
+    /// From the question to the answer, reading the model included.
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ClassProbability {
+    pub name: String,
+    pub probability: f64,
 }
 
 /// What an event is about.

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod problem;
 pub mod sealed;
 pub mod session;
+pub mod setting;
 pub mod time;
 pub mod trainer;
 pub mod usage;

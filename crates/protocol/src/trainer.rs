@@ -19,6 +19,7 @@ pub enum TrainerRequest {
     Initialize(InitializeRequest),
     Train(TrainRequest),
     Evaluate(EvaluateRequest),
+    Predict(PredictRequest),
     /// End the running request between two steps, without a checkpoint.
     Stop,
 }
@@ -73,6 +74,16 @@ pub struct EvaluateRequest {
     pub shards: Vec<PathBuf>,
 }
 
+/// Tell of one row which class it is of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictRequest {
+    pub spec: ModelSpec,
+    /// A model file ([`crate::model_file`]), or a flat vector.
+    pub model: PathBuf,
+    /// The row, alone in a shard; its label is not looked at.
+    pub shard: PathBuf,
+}
+
 /// From the trainer. The first line is always `ready` or `failed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
@@ -94,6 +105,10 @@ pub enum TrainerReply {
     },
     Evaluated {
         metrics: EvalMetrics,
+    },
+    /// In the order of the model's outputs; together they are 1.
+    Predicted {
+        probabilities: Vec<f64>,
     },
     /// The answer to `stop`, and to a request that it ended.
     Stopped {

@@ -81,6 +81,7 @@ impl Trainer {
             | TrainerReply::Initialized { .. }
             | TrainerReply::Trained { .. }
             | TrainerReply::Evaluated { .. }
+            | TrainerReply::Predicted { .. }
             | TrainerReply::Stopped { .. }) => Err(trainer.unexpected(&other).await),
         }
     }

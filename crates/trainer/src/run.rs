@@ -4,7 +4,7 @@ use protocol::BlobHash;
 use protocol::lease::Progress;
 use protocol::metrics::{EvalMetrics, TrainMetrics};
 use protocol::trainer::{
-    EvaluateRequest, InitializeRequest, TrainRequest, TrainerReply, TrainerRequest,
+    EvaluateRequest, InitializeRequest, PredictRequest, TrainRequest, TrainerReply, TrainerRequest,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
@@ -21,7 +21,8 @@ pub struct Trained {
 }
 
 impl Trainer {
-    /// Sends a request and gives its last reply: `Initialized`, `Trained` or `Evaluated`.
+    /// Sends a request and gives its last reply: `Initialized`, `Trained`, `Evaluated` or
+    /// `Predicted`.
     ///
     /// When `cancel` fires the trainer is asked to stop, and killed where it doesn't answer within
     /// `Limits::stop_grace`; a request that finished just then still counts as finished. Dropping
@@ -64,6 +65,7 @@ impl Trainer {
                     reply @ (TrainerReply::Initialized { .. }
                     | TrainerReply::Trained { .. }
                     | TrainerReply::Evaluated { .. }
+                    | TrainerReply::Predicted { .. }
                     | TrainerReply::Failed { .. }) => break finished(reply),
                 },
             }
@@ -116,6 +118,20 @@ impl Trainer {
         Err(self.unexpected(&reply).await)
     }
 
+    /// How probable each class is for one row.
+    pub async fn predict(
+        &mut self,
+        request: PredictRequest,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<f64>, TrainerError> {
+        let request = TrainerRequest::Predict(request);
+        let reply = self.run(&request, &mut |_| {}, cancel).await?;
+        if let TrainerReply::Predicted { probabilities } = reply {
+            return Ok(probabilities);
+        }
+        Err(self.unexpected(&reply).await)
+    }
+
     async fn send(&mut self, request: &TrainerRequest) -> Result<(), TrainerError> {
         let mut line = serde_json::to_vec(request).unwrap_or_default();
         line.push(b'\n');
@@ -142,6 +158,7 @@ impl Trainer {
                     reply @ (TrainerReply::Initialized { .. }
                     | TrainerReply::Trained { .. }
                     | TrainerReply::Evaluated { .. }
+                    | TrainerReply::Predicted { .. }
                     | TrainerReply::Failed { .. }) => finished_before = Some(finished(reply)),
                 }
             }

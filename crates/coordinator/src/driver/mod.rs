@@ -15,6 +15,7 @@ mod jobs;
 mod join_codes;
 mod leases;
 mod lookout;
+mod models;
 mod quarantine;
 mod refusal;
 mod roster;

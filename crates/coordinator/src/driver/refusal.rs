@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     UnknownDevice(DeviceId),
     #[error("this device holds no lease {0}, and held none lately")]
     UnknownLease(LeaseId),
+    #[error("there is no such version of a model '{0}'")]
+    UnknownModel(String),
     #[error("there is no token '{0}'")]
     UnknownToken(String),
     #[error(

@@ -27,10 +27,13 @@ mod notices;
 mod pages;
 mod patience;
 mod peer;
+mod predict;
 mod problem;
+mod profile;
 mod public;
 mod serve;
 mod sessions;
+mod settings;
 mod strangers;
 mod tokens;
 mod under_way;
@@ -47,6 +50,7 @@ use axum::http::Method;
 use axum::{Json, Router};
 use data::Sources;
 use protocol::api::{Health, Role};
+use protocol::setting::Setting;
 use protocol::{PROTOCOL_VERSION, Problem};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +75,7 @@ use crate::blobs::Blobs;
 use crate::challenge::Challenges;
 use crate::cluster::ClusterIdentity;
 use crate::driver::DriverHandle;
+use crate::evaluate::Trainers;
 use crate::points::Points;
 use crate::shelf::Shelf;
 use crate::store::{Reader, StoreError};
@@ -99,6 +104,10 @@ pub(crate) struct Parts {
     /// Datasets that people look at.
     pub(crate) shelf: Shelf,
     pub(crate) driver: DriverHandle,
+    /// Answers predictions.
+    pub(crate) predictor: Trainers,
+    /// What it was started with, as people see it.
+    pub(crate) settings: Vec<Setting>,
     pub(crate) courier: Courier,
     pub(crate) revision: watch::Receiver<u64>,
     /// Cancelled when long-polls must be answered.
@@ -177,7 +186,10 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(enrol::routes())
         .merge(notices::routes())
         .merge(pages::routes())
+        .merge(predict::routes())
+        .merge(profile::routes())
         .merge(sessions::routes())
+        .merge(settings::routes())
         .merge(tokens::routes())
         .merge(usage::routes())
         .merge(webhooks::routes());

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use protocol::api::Model;
+use protocol::api::{Model, ModelChange};
 use protocol::job::ModelType;
 use protocol::model::ModelSpec;
 use protocol::{BlobHash, JobId};
@@ -22,10 +22,13 @@ use crate::driver::{Refusal, blocking};
 use crate::register::{NewModel, write_file};
 use crate::store::{ModelRow, Reader};
 
+const LONGEST_STAGE: usize = 50;
+
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list, register))
         .routes(routes!(show))
+        .routes(routes!(change))
         .routes(routes!(card))
         .routes(routes!(download))
 }
@@ -149,9 +152,9 @@ fn of_blob(asked: ModelRegistration) -> Answer<NewModel> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
-struct Version {
+pub(super) struct Version {
     /// From 1; the newest where none is named.
-    version: Option<u32>,
+    pub(super) version: Option<u32>,
 }
 
 /// One model.
@@ -164,6 +167,29 @@ async fn show(
     InQuery(version): InQuery<Version>,
 ) -> Answer<Json<Model>> {
     Ok(Json(find(&shared, name, version.version).await?.model))
+}
+
+/// Puts a version of a model in a stage, such as `production`, and any other version of its name out of
+/// it; or, by null, the version out of its stage.
+#[utoipa::path(patch, path = "/models/{name}", tag = "models", security(("token" = ["admin"])),
+    params(("name" = String, Path), Version), request_body = ModelChange,
+    responses((status = 200, body = Model)))]
+async fn change(
+    admin: Admin,
+    State(shared): State<Shared>,
+    InPath(name): InPath<String>,
+    InQuery(version): InQuery<Version>,
+    Body(asked): Body<ModelChange>,
+) -> Answer<Json<Model>> {
+    let stage = asked.stage.map(|stage| stage.trim().to_owned());
+    let is_plain = |stage: &String| {
+        (1..=LONGEST_STAGE).contains(&stage.chars().count()) && !stage.chars().any(char::is_control)
+    };
+    if !stage.as_ref().is_none_or(is_plain) {
+        let words = format!("must be null, or 1 to {LONGEST_STAGE} characters on one line");
+        return Err(Failure::invalid("invalid-model", words).at("stage"));
+    }
+    Ok(Json(shared.driver.by(&admin.0).set_stage(name, version.version, stage).await?))
 }
 
 /// A model's card: the model, and how it came about.
@@ -201,7 +227,7 @@ async fn download(
     Ok(response)
 }
 
-async fn find(shared: &Shared, name: String, version: Option<u32>) -> Answer<ModelRow> {
+pub(super) async fn find(shared: &Shared, name: String, version: Option<u32>) -> Answer<ModelRow> {
     let words = match version {
         Some(version) => format!("there is no version {version} of a model '{name}'"),
         None => format!("there is no model '{name}'"),

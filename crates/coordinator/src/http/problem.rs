@@ -159,6 +159,7 @@ impl From<Refusal> for Failure {
             Refusal::UnknownJob(_) => Self::not_found("unknown-job", words),
             Refusal::UnknownDevice(_) => Self::not_found("unknown-device", words),
             Refusal::UnknownLease(_) => Self::not_found("unknown-lease", words),
+            Refusal::UnknownModel(_) => Self::not_found("unknown-model", words),
             Refusal::UnknownToken(_) => Self::not_found("unknown-token", words),
             Refusal::UnknownSignInCode => {
                 Self::new(StatusCode::UNAUTHORIZED, "sign-in-code", "Unauthorized", words)

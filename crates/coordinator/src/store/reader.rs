@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::rows::{JoinCodeRow, ModelRow, TokenRow};
 use super::write::{kind_word, sqlite_integer};
-use super::{StoreError, parsed, read};
+use super::{Store, StoreError, parsed, read};
 
 /// Connections that only read; each call takes one. Calls block for as long as SQLite reads.
 #[derive(Debug)]
@@ -122,6 +122,16 @@ pub(super) fn models(connection: &Connection) -> Result<Vec<ModelRow>, StoreErro
         connection.prepare_cached("SELECT model, card FROM models ORDER BY name, version")?;
     let rows = statement.query_map([], texts)?;
     rows.map(|row| model_row(row?)).collect()
+}
+
+impl Store {
+    /// Every version of a model.
+    pub(crate) fn versions(&self, name: &str) -> Result<Vec<ModelRow>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT model, card FROM models WHERE name = ?1")?;
+        let rows = statement.query_map([name], texts)?;
+        rows.map(|row| model_row(row?)).collect()
+    }
 }
 
 pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use coordinator::{HubSettings, Running, Settings, Sources, TrainerCommand};
 use protocol::Pin;
 use protocol::join::JoinCode;
+use protocol::setting::{Setting, SettingOrigin};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -180,15 +181,23 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         name: "test cluster".to_owned(),
         certificate: None,
         lease_patience: Duration::from_mins(1),
-        trainer: TrainerCommand {
-            program: env!("CARGO_BIN_EXE_tiny-trainer").into(),
-            args: vec![],
-        },
+        trainer: tiny_trainer(),
+        predictor: tiny_trainer(),
+        shown: vec![Setting {
+            key: "ClusterName".to_owned(),
+            value: json!("test cluster"),
+            origin: SettingOrigin::User,
+            about: "What the cluster is called.".to_owned(),
+        }],
         sources: sources(folder.join("datasets")),
         allow_origins: Vec::new(),
         maximum_disk_bytes: None,
         backups: None,
     }
+}
+
+fn tiny_trainer() -> TrainerCommand {
+    TrainerCommand { program: env!("CARGO_BIN_EXE_tiny-trainer").into(), args: vec![] }
 }
 
 /// Datasets without a network.

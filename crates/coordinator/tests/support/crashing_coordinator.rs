@@ -50,6 +50,8 @@ fn settings(folder: &str, trainer: &str) -> Settings {
         name: "crashing".to_owned(),
         lease_patience: std::time::Duration::from_mins(1),
         trainer: TrainerCommand { program: trainer.into(), args: vec![] },
+        predictor: TrainerCommand { program: trainer.into(), args: vec![] },
+        shown: Vec::new(),
         sources: Sources { data_dir: None, uploads, hub },
         certificate: None,
         allow_origins: Vec::new(),

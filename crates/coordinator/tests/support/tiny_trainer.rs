@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use data::shard;
 use protocol::fingerprint::{Backend, Fingerprint};
 use protocol::metrics::EvalMetrics;
-use protocol::model::ModelSpec;
+use protocol::model::{ModelSpec, Shape};
 use protocol::trainer::{
-    EvaluateRequest, InitializeRequest, Ready, TrainerFailure, TrainerReply, TrainerRequest,
+    EvaluateRequest, InitializeRequest, PredictRequest, Ready, TrainerFailure, TrainerReply,
+    TrainerRequest,
 };
-use protocol::{BlobHash, Chance, Purpose, codec};
+use protocol::{BlobHash, Chance, Purpose, codec, model_file};
 
 fn main() {
     let fingerprint = Fingerprint {
@@ -28,6 +29,7 @@ fn main() {
         let reply = match serde_json::from_str(&line) {
             Ok(TrainerRequest::Initialize(request)) => initialize(&request),
             Ok(TrainerRequest::Evaluate(request)) => evaluate(&request),
+            Ok(TrainerRequest::Predict(request)) => predict(&request),
             Ok(TrainerRequest::Stop) => Ok(TrainerReply::Stopped { step: 0 }),
             Ok(TrainerRequest::Train(_)) => Err("this trainer does not train".to_owned()),
             Err(error) => Err(error.to_string()),
@@ -83,6 +85,25 @@ fn evaluate(request: &EvaluateRequest) -> Result<TrainerReply, String> {
         confusion,
     };
     Ok(TrainerReply::Evaluated { metrics })
+}
+
+/// By the biases alone; the row must be one, and readable.
+fn predict(request: &PredictRequest) -> Result<TrainerReply, String> {
+    let header = model_file::header(&request.spec).map_err(|error| error.to_string())?;
+    let file = read(&request.model)?;
+    let flat = file.strip_prefix(header.as_slice()).ok_or("this is no model file")?;
+    let weights =
+        codec::decode(flat, parameters(&request.spec)?).map_err(|error| error.to_string())?;
+    let rows = shard::read(&read(&request.shard)?).map_err(|error| error.to_string())?.rows;
+    if rows.len() != 1 {
+        return Err(format!("{} rows are not one", rows.len()));
+    }
+    let shapes = request.spec.shapes().map_err(|error| error.to_string())?;
+    let Some(Shape::Flat(classes)) = shapes.last() else { return Err("no classes".to_owned()) };
+    let biases = &weights[weights.len() - *classes as usize..];
+    let powers: Vec<f64> = biases.iter().map(|bias| f64::from(*bias).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    Ok(TrainerReply::Predicted { probabilities: powers.iter().map(|it| it / sum).collect() })
 }
 
 fn parameters(spec: &ModelSpec) -> Result<usize, String> {

@@ -8,14 +8,20 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use coordinator::{BackupSchedule, Observer, Origin, OwnCertificate, Sources};
 use protocol::Pin;
+use protocol::setting::{Setting, SettingOrigin};
 use serde::{Deserialize, Serialize};
 
 use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
 use super::lifetime;
 use super::sign_in::{self, SignInArguments};
 use crate::discovery::Advertisement;
-use crate::settings::{BackendChoice, Settings, data_dir};
+use crate::settings::{BackendChoice, Settings, data_dir, shown};
 use crate::{CommandContext, output};
+
+const DEFAULT_NAME: &str = "Constellation";
+const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+/// Seconds.
+const DEFAULT_PATIENCE: u32 = 60;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -26,10 +32,10 @@ pub struct CoordinatorArguments {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_LISTEN)]
     listen: SocketAddr,
     /// The cluster's name
-    #[arg(long, default_value = "Constellation")]
+    #[arg(long, default_value = DEFAULT_NAME)]
     name: String,
     /// A certificate of your own (PEM), so that browsers don't warn; devices go by the cluster's
     /// own all the same [default: the cluster's own]
@@ -48,7 +54,7 @@ pub struct CoordinatorArguments {
     #[arg(long, value_enum)]
     backend: Option<BackendChoice>,
     /// How long a lease lasts without a sign of its device, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_PATIENCE,
         value_parser = clap::value_parser!(u32).range(2..=86_400))]
     lease_patience: u32,
     /// Use no more disk than this
@@ -82,6 +88,49 @@ impl CoordinatorArguments {
         let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
         Some(OwnCertificate { certificate, key })
     }
+
+    /// The settings that count for this run: the machine's, and those that only a coordinator has.
+    fn shown(&self, settings: &Settings) -> Vec<Setting> {
+        let backend = settings.backend.clone().under(self.backend);
+        let settings = Settings { backend, ..settings.clone() };
+        let given = |is_default| {
+            if is_default { SettingOrigin::Default } else { SettingOrigin::User }
+        };
+        let name = given(self.name == DEFAULT_NAME);
+        let listen = given(self.listen.to_string() == DEFAULT_LISTEN);
+        let patience = given(self.lease_patience == DEFAULT_PATIENCE);
+        let (disk, backups) = (self.maximum_disk_gb, self.backup_dir.as_ref());
+        let mut shown = vec![
+            shown("ClusterName", &self.name, name, "What the cluster is called."),
+            shown("Listen", self.listen, listen, "Where the coordinator listens."),
+            shown(
+                "LeaseSeconds",
+                self.lease_patience,
+                patience,
+                "Seconds that a lease lasts without a sign of its device.",
+            ),
+            shown(
+                "MaximumDiskGB",
+                disk,
+                given(disk.is_none()),
+                "Gigabytes that are stored at most.",
+            ),
+            shown(
+                "BackupFolder",
+                backups,
+                given(backups.is_none()),
+                "Where backups go that the coordinator makes by itself.",
+            ),
+            shown(
+                "Discovery",
+                !self.no_discovery,
+                given(!self.no_discovery),
+                "Whether the local network is told where the coordinator is.",
+            ),
+        ];
+        shown.extend(settings.shown());
+        shown
+    }
 }
 
 /// The first line of `constellation coordinator --json`.
@@ -108,12 +157,15 @@ pub async fn run(
         keep: usize::from(arguments.backup_keep),
     });
     let sources = Sources::from_environment(data_dir.join(UPLOADS_FOLDER));
+    let shown = arguments.shown(&settings);
     let settings = coordinator::Settings {
         listen: arguments.listen,
         name: arguments.name.clone(),
         certificate: arguments.certificate(),
         lease_patience: Duration::from_secs(u64::from(arguments.lease_patience)),
         trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
+        predictor: context.trainer(BackendChoice::Cpu)?,
+        shown,
         sources,
         allow_origins: arguments.allow_origin.clone(),
         maximum_disk_bytes: arguments.maximum_disk_gb.map(|gb| gb.saturating_mul(1_000_000_000)),

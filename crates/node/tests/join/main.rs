@@ -41,6 +41,8 @@ impl Coordinator {
             name: "lab".into(),
             lease_patience: std::time::Duration::from_mins(1),
             trainer: TrainerCommand { program: "none".into(), args: vec![] },
+            predictor: TrainerCommand { program: "none".into(), args: vec![] },
+            shown: Vec::new(),
             sources: Sources {
                 data_dir: None,
                 uploads: folder.path().join("datasets"),

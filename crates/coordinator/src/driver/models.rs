@@ -1,0 +1,69 @@
+//! Models after they are registered: which version is in use for what.
+
+use std::collections::BTreeMap;
+
+use protocol::api::{ChangeKind, Model};
+use protocol::audit::{Action, SubjectKind};
+
+use super::by::By;
+use super::{Driver, Refusal};
+use crate::caller::detail;
+use crate::store::ModelRow;
+
+impl Driver {
+    /// Puts a version, the newest where none is named, in a stage, from which it takes any other of its
+    /// name; or out of its own.
+    fn set_stage(
+        &mut self,
+        name: &str,
+        version: Option<u32>,
+        stage: Option<&str>,
+    ) -> Result<Model, Refusal> {
+        let stored = self.store.versions(name)?.into_iter();
+        let pending = self.pending.models.iter().filter(|row| row.model.name == name).cloned();
+        // What this batch changes goes over what is stored.
+        let mut rows: BTreeMap<u32, ModelRow> =
+            stored.chain(pending).map(|row| (row.model.version, row)).collect();
+        let newest = rows.keys().next_back().copied();
+        let unknown = || Refusal::UnknownModel(name.to_owned());
+        let chosen = version.or(newest).ok_or_else(unknown)?;
+        let model = &mut rows.get_mut(&chosen).ok_or_else(unknown)?.model;
+        model.stage = stage.map(str::to_owned);
+        let model = model.clone();
+        for (version, mut row) in rows {
+            let is_taken =
+                version != chosen && stage.is_some() && row.model.stage.as_deref() == stage;
+            if is_taken {
+                row.model.stage = None;
+            }
+            if is_taken || version == chosen {
+                row.card["model"]["stage"] = row.model.stage.clone().into();
+                self.pending.changed(ChangeKind::Model, row.model.id.to_string());
+                self.pending.models.push(row);
+            }
+        }
+        Ok(model)
+    }
+}
+
+impl By<'_> {
+    pub(crate) async fn set_stage(
+        &self,
+        name: String,
+        version: Option<u32>,
+        stage: Option<String>,
+    ) -> Result<Model, Refusal> {
+        self.write(move |driver, caller| {
+            let model = driver.set_stage(&name, version, stage.as_deref())?;
+            let stage = model.stage.clone().unwrap_or_default();
+            let detail = detail([
+                ("name", model.name.clone()),
+                ("version", model.version.to_string()),
+                ("stage", stage),
+            ]);
+            driver.record(caller, Action::Changed, SubjectKind::Model, model.id, detail);
+            Ok(model)
+        })
+        .await
+    }
+}

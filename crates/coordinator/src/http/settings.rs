@@ -1,0 +1,22 @@
+//! `/settings`: what the coordinator was started with.
+
+use axum::Json;
+use axum::extract::State;
+use protocol::setting::Setting;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::Viewer;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// Every setting of the coordinator's program and where it came from; never a secret. They change with
+/// a restart.
+#[utoipa::path(get, path = "/settings", tag = "status", security(("token" = ["viewer", "admin"])),
+    responses((status = 200, body = Vec<Setting>)))]
+async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Setting>> {
+    Json(shared.settings.clone())
+}
