@@ -94,8 +94,9 @@ test('the dashboard of a large fleet', async () => {
     ['JavaScript heap of the devices page', `${(heap / 1e6).toFixed(1)} MB`],
     ['memory of its renderer process', `${largest.toFixed(0)} MB`],
   ];
-  console.log(lines.map(([what, value]) => `${what.padEnd(48)}${value}`).join('\n'));
-  console.log(JSON.stringify({ overview, devices, rounds, scrolled, tasks, heap, largest }));
+  const table = lines.map(([what, value]) => `${what.padEnd(48)}${value}\n`).join('');
+  const figures = JSON.stringify({ overview, devices, rounds, scrolled, tasks, heap, largest });
+  process.stdout.write(`${table}${figures}\n`);
 });
 
 function named(variable: string): string {

@@ -1,5 +1,5 @@
 // The words for what the API names, the same on every page.
-import type { Device } from './api/coming';
+import type { Device } from './api/types';
 import type { DeviceState, HoldReason, JobStatus, NoticeKind, SampleShape } from './api/types';
 
 export const STATES: Record<DeviceState, string> = {

@@ -61,6 +61,8 @@ pub struct DeviceRegistration {
 /// One run of a worker, so that two workers with one identity are told apart from one worker that
 /// was started anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+// A person's is called so too.
+#[schema(as = WorkerSession)]
 pub struct Session {
     /// Made at every start.
     pub id: String,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import type { Device } from '../../api/coming';
+import type { Device } from '../../api/types';
 import { filterDevices } from './filter';
 
 const devices = [

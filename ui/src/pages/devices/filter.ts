@@ -1,5 +1,5 @@
 // Which devices a search and a filter leave.
-import type { Device } from '../../api/coming';
+import type { Device } from '../../api/types';
 import { stateOf } from '../../words';
 
 export type Filter =

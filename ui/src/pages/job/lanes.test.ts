@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import type { LeaseView } from '../../api/coming';
+import type { LeaseView } from '../../api/types';
 import { lanes } from './lanes';
 
 const at = (second: number) => new Date(second * 1000).toISOString();

@@ -1,5 +1,5 @@
 // Leases as bars in a lane for each device.
-import type { LeaseView } from '../../api/coming';
+import type { LeaseView } from '../../api/types';
 
 export interface Lane {
   device: string;

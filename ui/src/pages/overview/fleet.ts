@@ -1,5 +1,5 @@
 // The fleet as a picture: devices around their coordinator, nearest those that train.
-import type { Device } from '../../api/coming';
+import type { Device } from '../../api/types';
 import type { HoldReason } from '../../api/types';
 import { REASONS, STATES } from '../../words';
 
