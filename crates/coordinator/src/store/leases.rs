@@ -156,3 +156,74 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::DeviceId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::reader::unsigned;
+
+    fn lease(job: u128, number: u64, outcome: LeaseOutcome) -> LeaseRow {
+        let granted_at = Timestamp::from_millis(i64::try_from(number).unwrap() * 1000);
+        let record = LeaseRecord {
+            id: LeaseId::from_uuid(Uuid::from_u128(u128::from(number))),
+            device: DeviceId::from_uuid(Uuid::from_u128(1)),
+            device_name: "a Mac".to_owned(),
+            round: 1,
+            partition: 0,
+            granted_at,
+            ended_at: (outcome != LeaseOutcome::Open).then_some(granted_at),
+            outcome,
+            reason: None,
+            steps: 0,
+            examples: 0,
+        };
+        LeaseRow { job: JobId::from_uuid(Uuid::from_u128(job)), record }
+    }
+
+    #[test]
+    fn the_newest_leases_of_a_job_stay_and_old_ones_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let mut store = Store::open(&path).unwrap();
+        let reader = Reader::new(&path);
+        let reported = |number| lease(1, number, LeaseOutcome::Reported);
+        let mut leases: Vec<LeaseRow> = (2..=MOST_LEASES + 10).map(reported).collect();
+        leases.push(lease(1, 1, LeaseOutcome::Open));
+        leases.push(lease(2, 5000, LeaseOutcome::Reported));
+        let day = |date: &str| DayRow { date: date.to_owned(), day: Day::default() };
+        let days = vec![day("2026-10-24"), day("2026-10-25")];
+        store.commit(&Batch { leases, days, ..Batch::default() }).unwrap();
+
+        let job = JobId::from_uuid(Uuid::from_u128(1));
+        let since = |oldest| {
+            let leases = reader.leases(job, Timestamp::from_millis(oldest), Timestamp::default());
+            leases.unwrap().iter().map(|it| it.granted_at.as_millis() / 1000).collect::<Vec<_>>()
+        };
+        let newest: Vec<i64> = (11..=2010).collect();
+        assert_eq!(since(0), newest, "the newest are shown, the oldest of them first");
+        let trim = |before, jobs| Trim {
+            before: Timestamp::from_millis(before),
+            jobs,
+            date: "2026-10-25".to_owned(),
+        };
+        let commit = |store: &mut Store, trim| {
+            store.commit(&Batch { trim: Some(trim), ..Batch::default() }).unwrap();
+        };
+        commit(&mut store, trim(0, vec![job]));
+        assert_eq!(reader.days("").unwrap(), [day("2026-10-25")]);
+        let count = |store: &Store| -> u64 {
+            let query = "SELECT count(*) FROM leases";
+            unsigned(store.connection.query_row(query, [], |row| row.get(0)).unwrap())
+        };
+        // Those, the one that is held, and the other job's.
+        assert_eq!(count(&store), MOST_LEASES + 2);
+        let held = store.load("").unwrap().leases;
+        assert_eq!(held, [lease(1, 1, LeaseOutcome::Open)]);
+        commit(&mut store, trim(2_010_000, Vec::new()));
+        assert_eq!((since(0), count(&store)), (vec![2010], 2));
+        assert_eq!(since(2_010_001), [0; 0]);
+    }
+}
