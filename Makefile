@@ -82,6 +82,12 @@ bench-load: ## load one coordinator with 10,000 devices (5 minutes, 5 GB of disk
 	@if $(PYTHON) -c 'import flwr' 2>/dev/null; then $(PYTHON) bench/flower_superlink.py; \
 	  else echo "skipped: Flower's SuperLink: pip install -r bench/requirements.txt, and PYTHON=… if not python3"; fi
 
+screenshots: ui ## every page of the dashboard as pictures, into SCREENSHOTS (target/screenshots)
+	@scripts/setup.sh build browser
+	cargo test --quiet --locked --workspace --no-run
+	@SCREENSHOTS="$(abspath $(or $(SCREENSHOTS),target/screenshots))" \
+	CONSTELLATION_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/constellation" npm --prefix ui run --silent screenshots
+
 bench-ui: ui ## the dashboard before 10,000 devices and a job of 1,000 rounds, in a real browser (10 minutes)
 	@scripts/setup.sh build browser
 	@CONSTELLATION_LOAD="$$(cargo bench --locked -p cli --bench load --no-run --message-format=json | \

@@ -28,26 +28,50 @@ const PAGES = [
 const cluster = new Cluster();
 let page: Page;
 let script: string;
+let job: string;
 
 beforeAll(async () => {
   script = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   await cluster.start();
   cluster.addWorker();
+  job = cluster.train(JOB);
   page = await cluster.signedIn();
-});
+}, 180_000);
 afterAll(() => cluster.stop());
+
+const JOB = `
+name = "accessible"
+model_type = "nlp"
+dataset = "synthetic"
+[data]
+partitions = 2
+train_limit = 400
+[run]
+rounds = 2
+`;
+
+async function examine(path: string, scheme: 'light' | 'dark'): Promise<void> {
+  await page.emulateMedia({ colorScheme: scheme });
+  await page.goto(`${cluster.address}#${path}`);
+  await page.locator('main h1').first().waitFor();
+  await page.waitForFunction(() => document.querySelector('[aria-busy=true]') === null);
+  await page.evaluate(script);
+  const { violations } = await page.evaluate(() =>
+    (window as unknown as { axe: typeof axe }).axe.run(document),
+  );
+  expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)])).toEqual([]);
+}
+
+test.each(['light', 'dark'] as const)('a job, its model and a device in %s', async (scheme) => {
+  const [device] = await cluster.get<{ id: string }[]>(page, '/devices');
+  await examine(`/jobs/${job}`, scheme);
+  await examine('/models/accessible', scheme);
+  await examine(`/devices/${device?.id}`, scheme);
+});
 
 test.each(PAGES.flatMap((path) => (['light', 'dark'] as const).map((scheme) => [path, scheme])))(
   '%s in %s',
   async (path, scheme) => {
-    await page.emulateMedia({ colorScheme: scheme as 'light' | 'dark' });
-    await page.goto(`${cluster.address}#${path}`);
-    await page.locator('main h1').first().waitFor();
-    await page.waitForFunction(() => document.querySelector('[aria-busy=true]') === null);
-    await page.evaluate(script);
-    const { violations } = await page.evaluate(() =>
-      (window as unknown as { axe: typeof axe }).axe.run(document),
-    );
-    expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)])).toEqual([]);
+    await examine(path as string, scheme as 'light' | 'dark');
   },
 );

@@ -1,6 +1,6 @@
 // A coordinator with workers, and a browser that is signed in to the page which it serves.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -74,6 +74,20 @@ export class Cluster {
   /** What the page asks of the API itself. */
   async get<T>(page: Page, path: string): Promise<T> {
     return page.evaluate(async (path) => (await fetch(path)).json(), path) as Promise<T>;
+  }
+
+  /** Trains a job to its end; gives its id. Needs a worker. */
+  train(job: string): string {
+    const id = this.submit(job);
+    this.run(['job', 'watch', id, '--json']);
+    return id;
+  }
+
+  /** Starts a job; gives its id. */
+  submit(job: string): string {
+    const file = join(this.folder, 'job.toml');
+    writeFileSync(file, job);
+    return (JSON.parse(this.run(['job', 'submit', file, '--json'])) as { id: string }).id;
   }
 
   run(words: string[]): string {

@@ -1,6 +1,7 @@
 //! What the cluster's devices gave, and about how much power it took.
 
 use std::collections::HashSet;
+use std::ops::Add;
 
 use federation::machine::Outlook;
 use protocol::Timestamp;
@@ -59,5 +60,6 @@ fn examples_per_second(views: &Views, now: Timestamp) -> f64 {
     }
     let devices = views.devices(now);
     let training = devices.iter().filter(|it| it.is_active && training.contains(&it.id));
-    training.filter_map(|device| device.examples_per_second).sum()
+    // From 0, since the sum of nothing is -0.
+    training.filter_map(|device| device.examples_per_second).fold(0.0, f64::add)
 }

@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Page {
     /// The number of the last entry that is known; 0 for the beginning.
     #[serde(default)]

@@ -33,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Under {
     /// The lease that the upload belongs to.
     lease: Option<LeaseId>,

@@ -70,6 +70,7 @@ async fn show(
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Page {
     /// Rows left out before the first.
     #[serde(default)]

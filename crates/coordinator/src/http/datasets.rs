@@ -62,6 +62,7 @@ pub(super) fn entry(known: CatalogueEntry) -> DatasetEntry {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Named {
     /// What the dataset is called from now on.
     #[serde(default)]

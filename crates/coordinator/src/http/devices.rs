@@ -51,6 +51,7 @@ async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Device>> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct CleanUp {
     /// Days of silence after which a device is forgotten; 30 where none are given.
     inactive_days: Option<f64>,
@@ -94,6 +95,7 @@ async fn heartbeat(
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Wait {
     /// Seconds to wait for work; at most 60.
     #[serde(default)]

@@ -22,6 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Since {
     /// The revision of the last answer; 0 for everything that is remembered.
     #[serde(default)]

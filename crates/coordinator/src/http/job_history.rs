@@ -25,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Since {
     /// Only leases that were granted or ended after this time.
     after: Option<Timestamp>,

@@ -152,6 +152,7 @@ fn of_blob(asked: ModelRegistration) -> Answer<NewModel> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Version {
     /// From 1; the newest where none is named.
     pub(super) version: Option<u32>,
