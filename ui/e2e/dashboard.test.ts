@@ -22,6 +22,9 @@ afterAll(() => cluster.stop());
 const open = (route: string) => page.goto(`${cluster.address}#${route}`);
 
 test('a stranger is told how to sign in, and a link counts once', async () => {
+  // Signing in took one attempt.
+  const audit = await cluster.get<{ action: string }[]>(page, '/audit');
+  expect(audit.map((entry) => entry.action)).not.toContain('refused');
   const stranger = await cluster.stranger();
   await stranger.goto(cluster.address);
   await stranger.getByText('constellation coordinator sign-in').waitFor();
@@ -49,6 +52,36 @@ test('a job is made by the form, trains to its end, and its model is the one it 
   const [model] = await cluster.get<{ blake3: string }[]>(page, '/models');
   expect(hash).toBe(model?.blake3);
   await page.getByText(hash).waitFor();
+});
+
+test('a model is tried, and put in a stage', async () => {
+  await open('/models/by-the-form');
+  await page.getByLabel('A text').fill('planets and stars around a distant sun');
+  await page.getByRole('button', { name: 'Predict' }).click();
+  const classes = page.getByRole('list', { name: 'Classes, the most probable first' });
+  await classes.waitFor({ timeout: 60_000 });
+  expect(await classes.getByRole('listitem').count()).toBe(4);
+
+  await page.getByRole('button', { name: 'Set its stage' }).click();
+  await page.getByLabel('Stage', { exact: true }).fill('production');
+  await page.getByRole('button', { name: 'Set', exact: true }).click();
+  await page.getByText('Version 1 is production').waitFor();
+  const models = await cluster.get<{ stage: string | null }[]>(page, '/models');
+  expect(models.map((model) => model.stage)).toEqual(['production']);
+});
+
+test('a device gets a name and labels', async () => {
+  await open('/devices');
+  await page.getByRole('cell').getByRole('link').first().click();
+  await page.getByRole('button', { name: 'Name and labels' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Name', { exact: true }).fill('the one by the window');
+  await dialog.getByLabel('Labels', { exact: true }).fill('lab, quiet');
+  await dialog.getByLabel('Labels', { exact: true }).press('Enter');
+  await page.getByRole('heading', { name: 'the one by the window' }).waitFor();
+  const devices = await cluster.get<{ name: string; labels: string[] }[]>(page, '/devices');
+  const named = devices.find((device) => device.name === 'the one by the window');
+  expect(named?.labels).toEqual(['lab', 'quiet']);
 });
 
 test('what is wrong with a job is said at its field, and it is not created', async () => {
@@ -94,6 +127,10 @@ test('a join code is made by the keyboard alone', async () => {
   await page.keyboard.type('by keyboard');
   await page.keyboard.press('Enter');
   await page.getByRole('img', { name: 'Join code as a QR code' }).waitFor();
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download a configuration profile' }).press('Enter');
+  const profile = await readFile(await (await downloading).path(), 'utf8');
+  expect(profile).toMatch(/EnrollmentCode[^]*constellation:\/\/join\//);
   await open('/jobs');
   await page.getByRole('searchbox').waitFor();
   await page.keyboard.press('/');
