@@ -21,9 +21,9 @@ pub(crate) struct Known<'a> {
 
 /// The oldest first.
 pub(crate) fn log(known: &Known<'_>) -> Vec<LogEntry> {
-    let mut log: Vec<LogEntry> = known.entries.iter().filter_map(by_somebody).collect();
+    let mut log: Vec<LogEntry> = known.leases.iter().filter_map(lost).collect();
+    log.extend(known.entries.iter().filter_map(by_somebody));
     log.extend(known.view.rounds.iter().filter_map(closed));
-    log.extend(known.leases.iter().filter_map(lost));
     let id = known.view.job.id.to_string();
     let own = known.notices.iter().filter(|notice| notice.subject.as_ref() == Some(&id));
     log.extend(own.flat_map(stalled));

@@ -27,7 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Since {
-    /// Only leases that were granted or ended after this time.
+    /// Only leases that were granted or ended at this time or later: the last ones seen come again, since
+    /// others may have come in the same millisecond.
     after: Option<Timestamp>,
 }
 

@@ -61,7 +61,7 @@ impl Store {
 
 impl Reader {
     /// The newest leases of a job, the oldest of them first, of those that were granted since `oldest`
-    /// and granted or ended after `after`.
+    /// and granted or ended at `after` or later.
     pub(crate) fn leases(
         &self,
         job: JobId,
@@ -71,7 +71,7 @@ impl Reader {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT record FROM leases WHERE job = ?1 AND granted_at >= ?2
-                 AND max(granted_at, ifnull(ended_at, granted_at)) > ?3
+                 AND max(granted_at, ifnull(ended_at, granted_at)) >= ?3
                  ORDER BY id DESC LIMIT ?4",
             )?;
             let asked = params![
