@@ -19,6 +19,8 @@ export default typescript.config(
     rules: {
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
+      // Without one, a button in a form sends the form.
+      'svelte/button-has-type': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': [
         'error',

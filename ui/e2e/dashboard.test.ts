@@ -97,6 +97,19 @@ test('what is wrong with a job is said at its field, and it is not created', asy
   expect(jobs.map((job) => job.name)).not.toContain('too-large');
 });
 
+test('the form and its TOML are two sides of one job, and changing sides sends nothing', async () => {
+  await open('/jobs/new?dataset=synthetic');
+  await page.getByLabel('Name', { exact: true }).fill('two-sides');
+  await page.getByText('The job is sound').waitFor();
+  await page.getByRole('tab', { name: 'As TOML' }).click();
+  const file = page.getByLabel('Job file');
+  await file.fill((await file.inputValue()) + '[run]\nrounds = 7\n');
+  await page.getByRole('tab', { name: 'Form' }).click();
+  expect(await page.getByLabel('Rounds', { exact: true }).inputValue()).toBe('7');
+  const jobs = await cluster.get<{ name: string }[]>(page, '/jobs');
+  expect(jobs.map((job) => job.name)).not.toContain('two-sides');
+});
+
 test('a broken CSV is refused with the row at fault', async () => {
   await open('/data');
   await page.getByRole('button', { name: 'Add a dataset' }).click();
