@@ -151,7 +151,8 @@ async fn what_devices_give_is_counted_once_and_stays() {
     for _ in 0..2 {
         device.report(&coordinator, &lease, bytes.clone()).await;
     }
-    device.work(&coordinator).await;
+    let other = device.next_job(&coordinator, 60).await.unwrap();
+    device.report(&coordinator, &other, update(&other)).await;
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
     let coordinator = coordinator.after_a_crash().await;
     let given = &coordinator.get("/devices").await[0];
