@@ -98,6 +98,7 @@ test('what is wrong with a job is said at its field, and it is not created', asy
 });
 
 test('the form and its TOML are two sides of one job, and changing sides sends nothing', async () => {
+  await open('/jobs');
   await open('/jobs/new?dataset=synthetic');
   await page.getByLabel('Name', { exact: true }).fill('two-sides');
   await page.getByText('The job is sound').waitFor();

@@ -2,6 +2,7 @@
 // SCREENSHOTS: for people to look at.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 import { afterAll, beforeAll, test } from 'vitest';
 
@@ -30,7 +31,13 @@ beforeAll(async () => {
   cluster.addWorker();
   const done = cluster.train(job('topics', 'synthetic', 'nlp', 8));
   cluster.train(job('topics-again', 'synthetic', 'nlp', 5));
-  cluster.submit(job('shapes', 'synthetic_images', 'vision', 60));
+  const running = cluster.submit(job('shapes', 'synthetic_images', 'vision', 60));
+  // So that its curve shows.
+  const rounds = () => {
+    const shown = cluster.run(['job', 'show', running, '--json']);
+    return (JSON.parse(shown) as { current_epoch: number }).current_epoch;
+  };
+  while (rounds() < 5) await setTimeout(500);
   pages = [
     ['overview', '/'],
     ['jobs', '/jobs'],
