@@ -42,7 +42,7 @@ export class Cluster {
     const { link } = JSON.parse(made) as { link: string };
     const data = join(this.folder, `worker-${this.workers}`);
     const words = ['worker', '--when', 'always', '--backend', 'cpu', '--coordinator', this.url];
-    this.spawn([
+    const worker = this.spawn([
       ...words,
       '--join',
       link,
@@ -52,6 +52,8 @@ export class Cluster {
       String(this.workers),
       '--json',
     ]);
+    // Nobody reads what it tells, and a full pipe would hold it up.
+    worker.stdout?.resume();
   }
 
   async signedIn(): Promise<Page> {
