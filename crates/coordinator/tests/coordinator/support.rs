@@ -283,16 +283,24 @@ fn redact(text: String) -> String {
     }
 }
 
+/// What the living coordinator removes meanwhile is left out.
 fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    if let Err(error) = try_copy_folder(from, to) {
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+    }
+}
+
+fn try_copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    let entries = std::fs::read_dir(from)?;
+    std::fs::create_dir_all(to)?;
+    for entry in entries {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
+        if entry.path().is_dir() {
             copy_folder(&entry.path(), &target);
         } else if let Err(error) = std::fs::copy(entry.path(), target) {
-            // A file that the living coordinator just removed.
-            assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
         }
     }
+    Ok(())
 }
