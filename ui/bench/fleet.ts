@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 const job = (rounds: number) => `
 name = "many rounds"
 model_type = "vision"
-dataset = "synthetic"
+dataset = "synthetic_images"
 [model]
 preset = "mlp"
 [data]
