@@ -12,6 +12,7 @@ mod commands;
 pub mod discovery;
 mod duration;
 pub mod job_file;
+mod lines;
 pub mod logging;
 pub mod output;
 pub mod rounds;

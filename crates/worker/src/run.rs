@@ -105,7 +105,7 @@ async fn live(
         let Some(problem) = refused else { return Ok(()) };
         tracing::warn!(%problem, "the coordinator doesn't know this device any more");
         // It may be in the middle of a lease, with rows in its memory.
-        trainers.kill();
+        trainers.end().await;
         let bytes = vault::destroy(&settings.data_dir).map_err(disk)?;
         identity.enrol(None)?;
         voice.say(&Status::Wiped { bytes });

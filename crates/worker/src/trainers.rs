@@ -53,6 +53,13 @@ impl Trainers {
         }
     }
 
+    /// Kills it, and waits until it is gone: it may be writing to what is removed next.
+    pub(crate) async fn end(&mut self) {
+        if let Some((trainer, _)) = self.current.take() {
+            trainer.stop(Duration::ZERO).await;
+        }
+    }
+
     /// Kills it now.
     pub(crate) fn kill(&mut self) {
         self.current = None;

@@ -15,6 +15,7 @@ use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
 use super::lifetime;
 use super::sign_in::{self, SignInArguments};
 use crate::discovery::Advertisement;
+use crate::lines::Lines;
 use crate::settings::{BackendChoice, Settings, data_dir, shown};
 use crate::{CommandContext, output};
 
@@ -174,7 +175,8 @@ pub async fn run(
     };
     let observer = if json {
         // Nobody reading is found out by the first line.
-        Observer::new(|moment| drop(output::json(moment)))
+        let lines = Lines::start(|| {})?;
+        Observer::new(move |moment| lines.say_json(moment))
     } else {
         Observer::default()
     };

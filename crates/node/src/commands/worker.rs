@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use protocol::Pin;
 use protocol::join::Join;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use worker::{Cluster, Status};
 
 use super::{lifetime, status_words};
 use crate::candidates::Candidates;
+use crate::lines::Lines;
 use crate::settings::{BackendChoice, Settings, data_dir};
-use crate::{CommandContext, discovery, output};
+use crate::{CommandContext, discovery};
 
 #[derive(Debug, Args)]
 pub struct WorkerArguments {
@@ -109,7 +109,10 @@ pub async fn run(
             .value,
         ..worker::Settings::new(data_dir, coordinator, trainer)
     };
-    let observe = observer(arguments.json, told.clone());
+    let unread = told.clone();
+    // The worker ends where nobody is there to read.
+    let lines = Arc::new(Lines::start(move || unread.cancel())?);
+    let observe = observer(arguments.json, lines.clone());
     // An address that was given stays.
     let moving = url.is_none().then_some(found);
     let observe = move |status: &Status| {
@@ -124,8 +127,9 @@ pub async fn run(
         }
         observe(status);
     };
-    worker::run(worker, observe, told).await?;
-    Ok(())
+    let ended = worker::run(worker, observe, told).await;
+    lines.end();
+    Ok(ended?)
 }
 
 /// Among the standard ones.
@@ -178,26 +182,20 @@ pub(super) fn look(
     });
 }
 
-/// Tells each status; the worker ends where nobody reads them any more.
-fn observer(json: bool, told: CancellationToken) -> Arc<dyn Fn(&Status) + Send + Sync> {
-    let last = std::sync::Mutex::new(String::new());
-    Arc::new(move |status| {
-        let written = if json {
-            output::json(status)
-        } else {
-            let words = status_words::of(status);
-            let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if *last == words {
-                return;
-            }
-            let written = output::line(&words);
-            *last = words;
-            written
-        };
-        if written.is_err() {
-            told.cancel();
+/// Tells each status.
+fn observer(json: bool, lines: Arc<Lines>) -> impl Fn(&Status) + Send + Sync {
+    let last = Mutex::new(String::new());
+    move |status| {
+        if json {
+            return lines.say_json(status);
         }
-    })
+        let words = status_words::of(status);
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != words {
+            lines.say(words.clone());
+            *last = words;
+        }
+    }
 }
 
 #[cfg(test)]
