@@ -105,6 +105,25 @@ pub struct Device {
     pub contribution: Contribution,
 }
 
+const MOST_LABELS: usize = 20;
+const LONGEST_LABEL: usize = 50;
+
+/// Whether these can be labels, of a device or in a job; if not, what they must be.
+pub fn check_labels(labels: &[String]) -> Result<(), String> {
+    let is_label = |label: &String| {
+        (1..=LONGEST_LABEL).contains(&label.chars().count())
+            && label.trim() == label
+            && !label.chars().any(char::is_control)
+    };
+    if labels.len() <= MOST_LABELS && labels.iter().all(is_label) {
+        return Ok(());
+    }
+    Err(format!(
+        "must be at most {MOST_LABELS} labels of 1 to {LONGEST_LABEL} characters on one line each, \
+         without spaces around them"
+    ))
+}
+
 /// What a device's updates that counted add up to.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Contribution {

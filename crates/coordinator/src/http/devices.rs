@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::DeviceId;
-use protocol::device::{CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer};
+use protocol::device::{CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer, check_labels};
 use protocol::lease::Lease;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -28,8 +28,6 @@ pub(crate) const LONGEST_WAIT: u64 = 60;
 /// Days after which `cleanup` forgets a silent device, unless it is told otherwise.
 const FORGET_DAYS: f64 = 30.0;
 const LONGEST_NAME: usize = 100;
-const LONGEST_LABEL: usize = 50;
-const MOST_LABELS: usize = 20;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -162,7 +160,10 @@ async fn change(
 
 fn checked(asked: DeviceChange) -> Answer<DeviceChange> {
     let name = asked.name.map(|name| name.trim().to_owned());
-    if name.as_deref().is_some_and(|name| !is_plain(name, LONGEST_NAME)) {
+    let is_plain = |name: &str| {
+        (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+    };
+    if !name.as_deref().is_none_or(is_plain) {
         let words = format!("must be 1 to {LONGEST_NAME} characters on one line");
         return Err(Failure::invalid("invalid-device", words).at("name"));
     }
@@ -170,21 +171,11 @@ fn checked(asked: DeviceChange) -> Answer<DeviceChange> {
         let labels: BTreeSet<String> = labels.iter().map(|it| it.trim().to_owned()).collect();
         labels.into_iter().collect::<Vec<_>>()
     });
-    if let Some(labels) = &labels
-        && (labels.len() > MOST_LABELS
-            || labels.iter().any(|label| !is_plain(label, LONGEST_LABEL)))
-    {
-        let words = format!(
-            "must be at most {MOST_LABELS} labels of 1 to {LONGEST_LABEL} characters on one line each"
-        );
-        return Err(Failure::invalid("invalid-device", words).at("labels"));
+    if let Some(labels) = &labels {
+        check_labels(labels)
+            .map_err(|words| Failure::invalid("invalid-device", words).at("labels"))?;
     }
     Ok(DeviceChange { name, labels })
-}
-
-fn is_plain(text: &str, longest: usize) -> bool {
-    let length = text.chars().count();
-    (1..=longest).contains(&length) && !text.chars().any(char::is_control)
 }
 
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.

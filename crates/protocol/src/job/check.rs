@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{JobSpec, ModelType, Partitioner};
 use crate::dataset::SampleShape;
+use crate::device::check_labels;
 use crate::model::{ModelSpec, Preset, SpecError};
 use crate::plan::{LocalWork, Optimizer};
 
@@ -90,15 +91,7 @@ impl JobSpec {
         if !(0.0..=1.0).contains(&self.run.target_accuracy) {
             return Err(wrong("run.target_accuracy", "must be from 0 (off) to 1"));
         }
-        let is_plain = |label: &String| {
-            !label.trim().is_empty()
-                && label.chars().count() <= 50
-                && !label.chars().any(char::is_control)
-        };
-        if self.run.labels.len() > 20 || !self.run.labels.iter().all(is_plain) {
-            let words = "must be at most 20 labels of 1 to 50 characters on one line each";
-            return Err(wrong("run.labels", words));
-        }
+        check_labels(&self.run.labels).map_err(|words| wrong("run.labels", words))?;
         self.round_deadline().map(|_| ())
     }
 
@@ -240,6 +233,7 @@ mod tests {
             (r#"{"strategy": {"fraction": 1.5}}"#, "strategy.fraction"),
             (r#"{"strategy": {"maximum_norm": -1.0}}"#, "strategy.maximum_norm"),
             (r#"{"run": {"rounds": 0}}"#, "run.rounds"),
+            (r#"{"run": {"labels": [" lab"]}}"#, "run.labels"),
             (r#"{"run": {"round_deadline": "soon"}}"#, "run.round_deadline"),
             (r#"{"name": " "}"#, "name"),
         ] {
