@@ -5,7 +5,6 @@ use std::ops::Add;
 
 use federation::machine::Outlook;
 use protocol::Timestamp;
-use protocol::fingerprint::Backend;
 use protocol::usage::{Usage, UsageDay, UsageToday};
 
 use crate::clock;
@@ -14,18 +13,6 @@ use crate::views::Views;
 
 /// Days that are shown.
 pub(crate) const DAYS: u32 = 14;
-
-/// What a device is taken to draw while it trains, in watts, whatever it really is: an estimate by its
-/// kind. A Mac with Apple silicon draws 20 to 60 under load; other machines are taken for a desktop,
-/// with or without a GPU at work. Idle power counts in, and screens don't.
-pub(crate) fn watts(device_type: &str, backend: Backend) -> f64 {
-    match (device_type, backend) {
-        ("mac", Backend::Wgpu) => 45.0,
-        ("mac", Backend::Cpu) => 35.0,
-        (_, Backend::Wgpu) => 300.0,
-        (_, Backend::Cpu) => 100.0,
-    }
-}
 
 /// As the API shows it; `rows` are the days that anything was given on.
 pub(crate) fn usage(views: &Views, rows: &[DayRow], now: Timestamp) -> Usage {

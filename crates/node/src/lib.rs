@@ -1,11 +1,12 @@
 //! One running Constellation without its engine: settings, discovery, and the commands of the
 //! command line. Whoever has the engine says how a trainer is started.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use protocol::metrics::EvalMetrics;
 use protocol::model::ModelSpec;
 
+pub mod app;
 mod candidates;
 pub mod client;
 mod commands;
@@ -18,6 +19,7 @@ pub mod output;
 pub mod rounds;
 pub mod settings;
 
+pub use commands::lifetime::until_signal;
 pub use commands::{Command, run};
 use settings::BackendChoice;
 use trainer::TrainerCommand;
@@ -40,12 +42,19 @@ impl CommandContext {
         &self,
         backend: BackendChoice,
     ) -> Result<TrainerCommand, platform::folders::NoHome> {
-        let cache = platform::folders::cache()?;
-        let args = ["trainer", "--backend", &backend.to_string(), "--cache-dir"];
-        let mut args: Vec<String> = args.map(str::to_owned).to_vec();
-        args.push(cache.to_string_lossy().into_owned());
-        Ok(TrainerCommand { program: self.program.clone(), args })
+        trainer_command(&self.program, backend)
     }
+}
+
+fn trainer_command(
+    program: &Path,
+    backend: BackendChoice,
+) -> Result<TrainerCommand, platform::folders::NoHome> {
+    let cache = platform::folders::cache()?;
+    let args = ["trainer", "--backend", &backend.to_string(), "--cache-dir"];
+    let mut args: Vec<String> = args.map(str::to_owned).to_vec();
+    args.push(cache.to_string_lossy().into_owned());
+    Ok(TrainerCommand { program: program.to_owned(), args })
 }
 
 /// A model to measure.

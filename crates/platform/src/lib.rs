@@ -3,6 +3,7 @@
 
 pub mod addresses;
 pub mod device;
+pub mod display;
 pub mod files;
 pub mod folders;
 pub mod hardware;

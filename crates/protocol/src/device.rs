@@ -33,6 +33,20 @@ pub enum HoldReason {
     Unknown,
 }
 
+impl HoldReason {
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::InUse => "in use",
+            Self::OnBattery => "on battery",
+            Self::TooWarm => "too warm",
+            Self::Scheduled => "outside its hours",
+            Self::Paused => "paused",
+            Self::Unknown => "not readable",
+        }
+    }
+}
+
 /// Body of `POST /devices/{id}/heartbeat`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Heartbeat {

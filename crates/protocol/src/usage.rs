@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::fingerprint::Backend;
+
 /// Answer to `GET /usage`. Days are those of UTC; only updates that counted are in them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
@@ -33,4 +35,16 @@ pub struct UsageDay {
     /// On GPUs and CPUs together.
     pub seconds: f64,
     pub examples: u64,
+}
+
+/// What a device is taken to draw while it trains, in watts, whatever it really is: an estimate by its
+/// kind. A Mac with Apple silicon draws 20 to 60 under load; other machines are taken for a desktop,
+/// with or without a GPU at work. Idle power counts in, and screens don't.
+pub fn watts(device_type: &str, backend: Backend) -> f64 {
+    match (device_type, backend) {
+        ("mac", Backend::Wgpu) => 45.0,
+        ("mac", Backend::Cpu) => 35.0,
+        (_, Backend::Wgpu) => 300.0,
+        (_, Backend::Cpu) => 100.0,
+    }
 }

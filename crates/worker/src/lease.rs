@@ -129,15 +129,30 @@ async fn train(
 ) -> Result<Finished, Trouble> {
     let mut interrupted = pin!(interruption(context, renewal));
     let Lease { id, round, partition, .. } = *lease;
-    context.voice.say(&Status::Fetching { lease: id, round, partition });
+    let (job_name, total_rounds) = (&lease.job_name, lease.total_rounds);
+    context.voice.say(&Status::Fetching {
+        lease: id,
+        job_name: job_name.clone(),
+        round,
+        total_rounds,
+        partition,
+    });
     renewal.begin();
     let (base, shards) = unless(interrupted.as_mut(), fetch(context, desk, lease)).await??;
     let starting = trainers.ready(lease.plan.threads);
     let (trainer, ready) = unless(interrupted.as_mut(), starting).await??;
 
     let trainer_pid = trainer.pid();
-    let training =
-        |step, steps| Status::Training { lease: id, round, partition, step, steps, trainer_pid };
+    let training = |step, steps| Status::Training {
+        lease: id,
+        job_name: job_name.clone(),
+        round,
+        total_rounds,
+        partition,
+        step,
+        steps,
+        trainer_pid,
+    };
     context.voice.say(&training(0, lease.plan.steps(lease.rows)));
     let mut on_progress = |progress: protocol::lease::Progress| {
         context.voice.say(&training(progress.step, progress.steps));

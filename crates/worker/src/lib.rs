@@ -42,4 +42,4 @@ pub use leave::{Farewell, Left, leave};
 pub use policy::When;
 pub use run::run;
 pub use settings::Settings;
-pub use status::Status;
+pub use status::{Given, Status};

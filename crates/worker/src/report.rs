@@ -11,7 +11,7 @@ use crate::answer::RequestError;
 use crate::desk::{Desk, Finished};
 use crate::lease::{Context, End};
 use crate::renewal::{Ended, Renewal};
-use crate::status::Status;
+use crate::status::{Given, Status};
 use crate::upload::{LOOK, Upload, UploadError};
 
 /// For giving back a lease when the worker is stopping.
@@ -48,7 +48,9 @@ pub(crate) async fn report(
     match sent {
         Ok(outcome) => {
             desk.clear();
-            context.voice.say(&Status::Reported { lease, outcome });
+            let (backend, metrics) = (finished.fingerprint.backend, &finished.metrics);
+            let given = Given { backend, seconds: metrics.seconds, examples: metrics.examples };
+            context.voice.say(&Status::Reported { lease, outcome, given });
             End::Settled
         }
         Err(UploadError::Request(error)) if error.is_unauthorized() => End::Unauthorized,

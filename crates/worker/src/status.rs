@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use protocol::device::{DeviceState, HoldReason};
+use protocol::fingerprint::Backend;
 use protocol::lease::{ReturnReason, UpdateOutcome};
 use protocol::{DeviceId, LeaseId};
 use serde::{Deserialize, Serialize};
@@ -31,12 +32,16 @@ pub enum Status {
     },
     Fetching {
         lease: LeaseId,
+        job_name: String,
         round: u32,
+        total_rounds: u32,
         partition: u32,
     },
     Training {
         lease: LeaseId,
+        job_name: String,
         round: u32,
+        total_rounds: u32,
         partition: u32,
         step: u64,
         steps: u64,
@@ -49,6 +54,7 @@ pub enum Status {
     Reported {
         lease: LeaseId,
         outcome: UpdateOutcome,
+        given: Given,
     },
     /// The seat went elsewhere, or the job doesn't want it any more.
     Lost {
@@ -74,6 +80,16 @@ pub enum Status {
         bytes: u64,
     },
     Stopped,
+}
+
+/// What one finished lease took of this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Given {
+    pub backend: Backend,
+    /// Spent in steps.
+    pub seconds: f64,
+    /// Rows trained on, repeats counted.
+    pub examples: u64,
 }
 
 /// What a heartbeat tells.

@@ -13,7 +13,7 @@ use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 use super::{Driver, DriverHandle, Refusal, State};
 use crate::clock;
 use crate::store::{LeaseRow, Trim};
-use crate::usage::watts;
+use protocol::usage::watts;
 
 /// Leases and days are kept this long (DESIGN §11.22).
 pub(crate) const KEPT: Duration = Duration::from_hours(30 * 24);

@@ -11,7 +11,7 @@ use crate::settings::{Settings, data_dir};
 /// The coordinator's folder among the standard ones.
 pub(super) const COORDINATOR_FOLDER: &str = "coordinator";
 /// Within it: the datasets that people added.
-pub(super) const UPLOADS_FOLDER: &str = "datasets";
+pub(crate) const UPLOADS_FOLDER: &str = "datasets";
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Coordinator")]

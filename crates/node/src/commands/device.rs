@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use protocol::DeviceId;
-use protocol::device::{CleanedUp, Device, DeviceState, HoldReason, RemovedDevice};
+use protocol::device::{CleanedUp, Device, DeviceState, RemovedDevice};
 
 use super::access::AccessArguments;
 use crate::output;
@@ -89,7 +89,7 @@ fn row(device: &Device) -> [String; 8] {
     let state = match (device.state, device.reason) {
         _ if device.revoked => "revoked",
         _ if device.quarantined.is_some() => "in quarantine",
-        (DeviceState::Held, Some(reason)) => reason_words(reason),
+        (DeviceState::Held, Some(reason)) => reason.words(),
         (DeviceState::Held, None) => "held",
         (DeviceState::Waiting, _) => "waiting",
         (DeviceState::Training, _) => "training",
@@ -105,15 +105,4 @@ fn row(device: &Device) -> [String; 8] {
         device.last_seen.to_string(),
         device.note.clone().unwrap_or_default(),
     ]
-}
-
-const fn reason_words(reason: HoldReason) -> &'static str {
-    match reason {
-        HoldReason::InUse => "in use",
-        HoldReason::OnBattery => "on battery",
-        HoldReason::TooWarm => "too warm",
-        HoldReason::Scheduled => "scheduled",
-        HoldReason::Paused => "paused",
-        HoldReason::Unknown => "not readable",
-    }
 }

@@ -72,7 +72,7 @@ fn confirmed(data_dir: &std::path::Path) -> anyhow::Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("yes"))
 }
 
-fn words(left: &Left) -> String {
+pub(crate) fn words(left: &Left) -> String {
     let removed =
         format!("the key is destroyed, {:.1} MB of work removed", left.bytes as f64 / 1e6);
     match (&left.coordinator, left.device) {

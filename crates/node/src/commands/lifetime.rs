@@ -5,6 +5,14 @@ use std::io::Read;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Cancelled by Ctrl-C, SIGTERM or the terminal's end.
+///
+/// # Errors
+/// Where the system won't tell of signals.
+pub fn until_signal() -> std::io::Result<CancellationToken> {
+    until_told(false)
+}
+
 /// Cancelled by Ctrl-C, SIGTERM or the terminal's end, and with `with_parent` also when standard
 /// input ends: then the process that started this one is gone, however it went. Signals are heard
 /// from here on.

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use crate::settings::Settings;
 use crate::{CommandContext, logging, output};
 
-mod access;
+pub(crate) mod access;
 mod audit;
 mod backup;
 mod coordinator;
@@ -16,15 +16,15 @@ mod demo;
 mod device;
 mod job;
 mod join_code;
-mod leave;
-mod lifetime;
+pub(crate) mod leave;
+pub(crate) mod lifetime;
 mod model;
 mod notice;
 mod sign_in;
 mod status_words;
 mod token;
 mod webhook;
-mod worker;
+pub(crate) mod worker;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

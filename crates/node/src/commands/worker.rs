@@ -141,7 +141,10 @@ pub(super) fn folder(instance: u32) -> String {
 }
 
 /// The cluster that the code or the folder names; a typed code names none.
-fn known_cluster(data_dir: &Path, join: Option<&Join>) -> anyhow::Result<Option<Cluster>> {
+pub(crate) fn known_cluster(
+    data_dir: &Path,
+    join: Option<&Join>,
+) -> anyhow::Result<Option<Cluster>> {
     match join {
         Some(Join::Link(code)) => Ok(Some(code.as_ref().into())),
         Some(Join::Typed(_)) | None => Ok(worker::enrolled_with(data_dir)?),
@@ -154,7 +157,7 @@ fn lock(candidates: &Mutex<Candidates>) -> MutexGuard<'_, Candidates> {
 
 /// Looks for the coordinator for as long as somebody wants to know, beside the addresses that are
 /// known.
-pub(super) fn look(
+pub(crate) fn look(
     cluster: Option<String>,
     candidates: Arc<Mutex<Candidates>>,
     found: watch::Sender<Option<String>>,

@@ -1,0 +1,162 @@
+//! The menu-bar icon's menu as a value: whoever has a tray draws it and hands back the chosen
+//! [`Action`].
+
+use super::view::{CoordinatorView, Membership, View, WishView};
+use super::wish::Pause;
+
+/// One line of the menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// Says something and can't be chosen.
+    Words(String),
+    Choice {
+        action: Action,
+        words: &'static str,
+    },
+    Separator,
+}
+
+/// What somebody chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    ShowPopover,
+    Pause(Pause),
+    Resume,
+    Contribute,
+    OpenDashboard,
+    OpenSettings,
+    OpenWelcome,
+    Quit,
+}
+
+impl Action {
+    pub const ALL: [Self; 10] = [
+        Self::ShowPopover,
+        Self::Pause(Pause::Hour),
+        Self::Pause(Pause::Tomorrow),
+        Self::Pause(Pause::Resumed),
+        Self::Resume,
+        Self::Contribute,
+        Self::OpenDashboard,
+        Self::OpenSettings,
+        Self::OpenWelcome,
+        Self::Quit,
+    ];
+
+    /// Names the line in the system's menu.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::ShowPopover => "show",
+            Self::Pause(Pause::Hour) => "pause-hour",
+            Self::Pause(Pause::Tomorrow) => "pause-tomorrow",
+            Self::Pause(Pause::Resumed) => "pause-resumed",
+            Self::Resume => "resume",
+            Self::Contribute => "contribute",
+            Self::OpenDashboard => "open-dashboard",
+            Self::OpenSettings => "open-settings",
+            Self::OpenWelcome => "open-welcome",
+            Self::Quit => "quit",
+        }
+    }
+
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.id() == id)
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::ShowPopover => "Show Constellation",
+            Self::Pause(Pause::Hour) => "Pause for 1 Hour",
+            Self::Pause(Pause::Tomorrow) => "Pause until Tomorrow",
+            Self::Pause(Pause::Resumed) => "Pause until I Resume",
+            Self::Resume => "Resume",
+            Self::Contribute => "Contribute Now",
+            Self::OpenDashboard => "Open Dashboard",
+            Self::OpenSettings => "Settings…",
+            Self::OpenWelcome => "Set Up…",
+            Self::Quit => "Quit Constellation",
+        }
+    }
+}
+
+/// The menu that shows `view`.
+pub fn menu(view: &View) -> Vec<Item> {
+    let choice = |action: Action| Item::Choice { action, words: action.words() };
+    let mut items = vec![Item::Words(view.line.clone())];
+    if !view.mode.is_chosen {
+        items.push(choice(Action::OpenWelcome));
+    }
+    items.extend([Item::Separator, choice(Action::ShowPopover)]);
+    let is_member = matches!(view.membership, Membership::Member { .. });
+    if view.mode.worker && is_member {
+        items.push(Item::Separator);
+        match view.wish {
+            WishView::Paused { .. } if view.may.pause => items.push(choice(Action::Resume)),
+            WishView::Paused { .. } => {}
+            WishView::None | WishView::Contributing { .. } if view.may.pause => {
+                let pauses = [Pause::Hour, Pause::Tomorrow, Pause::Resumed];
+                items.extend(pauses.map(|pause| choice(Action::Pause(pause))));
+            }
+            WishView::None | WishView::Contributing { .. } => {}
+        }
+        match view.wish {
+            WishView::Contributing { .. } => items.push(choice(Action::Resume)),
+            WishView::None | WishView::Paused { .. } => items.push(choice(Action::Contribute)),
+        }
+    }
+    items.push(Item::Separator);
+    if matches!(view.coordinator, CoordinatorView::Running { .. }) {
+        items.push(choice(Action::OpenDashboard));
+    }
+    items.push(choice(Action::OpenSettings));
+    if view.may.quit {
+        items.extend([Item::Separator, choice(Action::Quit)]);
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::MayView;
+    use super::super::words::tests::view;
+    use super::*;
+
+    fn text(view: &View) -> String {
+        let line = |item| match item {
+            Item::Words(words) => words,
+            Item::Choice { words, .. } => words.to_owned(),
+            Item::Separator => "--".to_owned(),
+        };
+        menu(view).into_iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_state_has_its_menu() {
+        let mut waiting = view();
+        let mut said = vec![text(&waiting)];
+        waiting.wish = WishView::Paused { until: Some("14:00".into()) };
+        said.push(text(&waiting));
+        waiting.wish = WishView::Contributing { until: None };
+        said.push(text(&waiting));
+        waiting.may = MayView { pause: false, quit: false };
+        said.push(text(&waiting));
+        waiting.membership = Membership::None { problem: None };
+        waiting.coordinator = CoordinatorView::Running {
+            cluster: "Acme".into(),
+            url: "https://127.0.0.1:8000".into(),
+            warning: None,
+        };
+        said.push(text(&waiting));
+        waiting.mode.is_chosen = false;
+        said.push(text(&waiting));
+        insta::assert_snapshot!(said.join("\n\n"));
+    }
+
+    #[test]
+    fn an_action_is_known_by_its_id() {
+        for action in Action::ALL {
+            assert_eq!(Action::from_id(action.id()), Some(action));
+        }
+        assert_eq!(Action::from_id("x"), None);
+    }
+}

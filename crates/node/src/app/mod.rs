@@ -1,0 +1,345 @@
+//! The app without its windows: what runs in it, what it shows as one value ([`View`]), and what a
+//! person can ask of it. A menu bar, a popover or nothing at all may be put in front.
+
+mod coordinating;
+mod ledger;
+mod menu;
+mod mode;
+mod options;
+mod state;
+pub mod view;
+mod wish;
+mod words;
+mod working;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use protocol::join::Join;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use worker::WorkerError;
+
+pub use coordinating::Door;
+pub use menu::{Action, Item, menu};
+pub use mode::Mode;
+pub use options::Options;
+pub use platform::display::display;
+use state::{Shared, State};
+pub use view::{SettingsView, View};
+pub use wish::Pause;
+
+use crate::settings::Settings;
+use view::{CoordinatorView, Membership};
+
+/// After so long a worker that failed tries again.
+const AGAIN: Duration = Duration::from_secs(30);
+/// Times of day in the view move on by themselves.
+const TICK: Duration = Duration::from_secs(30);
+
+/// A running app. Clones are the same app.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+    runtime: Handle,
+}
+
+impl App {
+    /// Starts what this machine was chosen for, on `runtime`.
+    ///
+    /// # Errors
+    /// Where the settings or the app's folder can't be used.
+    pub fn start(options: Options, runtime: Handle) -> anyhow::Result<Self> {
+        let settings = Settings::load()?;
+        std::fs::create_dir_all(&options.data_dir)
+            .with_context(|| format!("can't make {}", options.data_dir.display()))?;
+        let shared = Arc::new(Shared::new(State::load(options, settings)));
+        let app = Self { shared, runtime };
+        app.runtime.spawn(tick(app.shared.clone()));
+        app.apply();
+        Ok(app)
+    }
+
+    /// What is seen now, and each time that it changes.
+    pub fn views(&self) -> watch::Receiver<View> {
+        self.shared.views()
+    }
+
+    /// The settings page.
+    pub fn settings(&self) -> SettingsView {
+        self.shared.read(State::settings_view)
+    }
+
+    /// Whoever asks the coordinator in this process; none while it doesn't run.
+    pub fn door(&self) -> Option<Door> {
+        self.shared.read(|state| state.door.clone())
+    }
+
+    /// Makes this machine what somebody chose, now and at every start.
+    ///
+    /// # Errors
+    /// The organization chose already, or the choice can't be kept.
+    pub fn choose(&self, mode: Mode) -> Result<(), String> {
+        self.shared.change(|state| state.choose(mode))?;
+        self.apply();
+        Ok(())
+    }
+
+    /// Joins the cluster of a join code: its link, or as it is typed.
+    ///
+    /// # Errors
+    /// The text is no join code; whether the coordinator takes it is seen in the view.
+    pub fn join(&self, text: &str) -> Result<(), String> {
+        let join: Join = text.trim().parse().map_err(|error| format!("{error}"))?;
+        self.shared.change(|state| {
+            state.mode.get_or_insert(Mode { worker: true, coordinator: false }).worker = true;
+            let mode = state.mode;
+            state.save_mode(mode);
+        });
+        self.restart_worker(Some(join));
+        Ok(())
+    }
+
+    /// Leaves the cluster and destroys what the worker keeps; gives what that did, in words.
+    ///
+    /// # Errors
+    /// In words: what can't be removed.
+    pub async fn leave(&self) -> Result<String, String> {
+        self.stop_worker().await;
+        let (folder, url) = self
+            .shared
+            .read(|state| (state.worker_folder(), state.settings.coordinator_url.value.clone()));
+        let known = worker::enrolled_with(&folder).ok().flatten();
+        let candidates = crate::candidates::Candidates::new(known.as_ref());
+        let (found, coordinator) = watch::channel(url.or_else(|| candidates.url()));
+        let left = worker::leave(&folder, coordinator).await;
+        drop(found);
+        self.shared.change(|state| {
+            state.facts.status = None;
+            state.facts.membership = Membership::None { problem: None };
+        });
+        left.map(|left| crate::commands::leave::words(&left)).map_err(|error| error.to_string())
+    }
+
+    /// Trains nothing for a while.
+    ///
+    /// # Errors
+    /// The organization doesn't let anybody pause.
+    pub fn pause(&self, pause: Pause) -> Result<(), String> {
+        self.shared.change(|state| state.pause(pause))
+    }
+
+    /// Takes back a pause, or what [`App::contribute`] asked for.
+    pub fn resume(&self) {
+        self.shared.change(|state| state.wish(wish::Wish::None));
+    }
+
+    /// Trains for an hour though somebody uses the machine.
+    pub fn contribute(&self) {
+        self.shared.change(|state| state.wish(wish::Wish::contribute(state::now())));
+    }
+
+    /// Something that the windows' side lacks, for people to read.
+    pub fn note(&self, words: String) {
+        self.shared.change(|state| state.facts.notes.push(words));
+    }
+
+    /// Ends everything, in order.
+    pub async fn stop(&self) {
+        self.stop_worker().await;
+        self.stop_coordinator().await;
+    }
+
+    /// Starts and stops what the mode says.
+    fn apply(&self) {
+        let mode = self.shared.read(|state| state.mode);
+        let (worker, coordinator) =
+            mode.map_or((false, false), |mode| (mode.worker, mode.coordinator));
+        let app = self.clone();
+        self.runtime.spawn(async move {
+            if coordinator {
+                app.start_coordinator().await;
+            } else {
+                app.stop_coordinator().await;
+            }
+            if worker {
+                app.restart_worker(None);
+            } else {
+                app.stop_worker().await;
+            }
+        });
+    }
+
+    async fn start_coordinator(&self) {
+        if self.shared.read(|state| state.facts.coordinator != CoordinatorView::Off) {
+            return;
+        }
+        self.shared.change(|state| state.facts.coordinator = CoordinatorView::Starting);
+        let (folder, options, settings) = self.shared.read(|state| {
+            (state.coordinator_folder(), state.options.clone(), state.settings.clone())
+        });
+        let started = coordinating::InApp::start(&folder, &options, &settings).await;
+        let coordinator = match started {
+            Ok(coordinator) => coordinator,
+            Err(reason) => {
+                return self
+                    .shared
+                    .change(|state| state.facts.coordinator = CoordinatorView::Failed { reason });
+            }
+        };
+        let stop = CancellationToken::new();
+        let (ended, ending) = watch::channel(());
+        self.shared.change(|state| {
+            state.door = Some(coordinator.door());
+            state.coordinator = Some((stop.clone(), ending));
+            state.facts.coordinator = CoordinatorView::Running {
+                cluster: coordinator.cluster.clone(),
+                url: coordinator.url(),
+                warning: None,
+            };
+        });
+        let shared = self.shared.clone();
+        self.runtime.spawn(async move {
+            let failed = tokio::select! {
+                () = stop.cancelled() => false,
+                () = coordinator.failed() => true,
+            };
+            coordinator.stop().await;
+            shared.change(|state| {
+                state.door = None;
+                state.facts.coordinator = if failed {
+                    let reason = "It can't go on; its log says why.".to_owned();
+                    CoordinatorView::Failed { reason }
+                } else {
+                    CoordinatorView::Off
+                };
+            });
+            drop(ended);
+        });
+    }
+
+    async fn stop_coordinator(&self) {
+        let running = self.shared.change(|state| state.coordinator.take());
+        if let Some((stop, mut ended)) = running {
+            stop.cancel();
+            // Its end is the sender's.
+            while ended.changed().await.is_ok() {}
+        }
+        self.shared.change(|state| state.facts.coordinator = CoordinatorView::Off);
+    }
+
+    async fn stop_worker(&self) {
+        let running = self.shared.change(|state| state.worker.take());
+        if let Some((stop, mut ended)) = running {
+            stop.cancel();
+            while ended.changed().await.is_ok() {}
+        }
+    }
+
+    /// Runs the worker in place of the one that may run, with a code where there is one.
+    fn restart_worker(&self, join: Option<Join>) {
+        let app = self.clone();
+        self.runtime.spawn(async move {
+            app.stop_worker().await;
+            let stop = CancellationToken::new();
+            let (ended, ending) = watch::channel(());
+            app.shared.change(|state| state.worker = Some((stop.clone(), ending)));
+            let working = app.clone();
+            app.runtime.spawn(async move {
+                working.work(join, stop).await;
+                drop(ended);
+            });
+        });
+    }
+
+    /// The worker's life in the app: a failure that may pass is tried again, one that needs a code
+    /// waits for it.
+    async fn work(&self, join: Option<Join>, stop: CancellationToken) {
+        let mut join =
+            join.or_else(|| self.shared.read(|state| state.settings.enrollment_code.value.clone()));
+        let (folder, options, settings, wish) = self.shared.read(|state| {
+            let wish = state.wishes();
+            (state.worker_folder(), state.options.clone(), state.settings.clone(), wish)
+        });
+        let known = worker::enrolled_with(&folder).ok().flatten();
+        if known.is_none() && join.is_none() {
+            join = self.own_code().await;
+        }
+        let membership = match (&known, &join) {
+            (Some(cluster), _) => Membership::Member { cluster: cluster.name.clone() },
+            (None, Some(_)) => Membership::Joining,
+            (None, None) => {
+                let none = Membership::None { problem: None };
+                return self.shared.change(|state| state.facts.membership = none);
+            }
+        };
+        self.shared.change(|state| {
+            state.facts.membership = membership;
+            state.facts.failure = None;
+        });
+        loop {
+            let job = working::Job {
+                folder: &folder,
+                options: &options,
+                settings: &settings,
+                join: join.clone(),
+                wish: wish.clone(),
+            };
+            let shared = self.shared.clone();
+            let observe = move |status: &worker::Status| {
+                shared.change(|state| state.heard(status));
+            };
+            let ended = working::run(job, observe, stop.clone()).await;
+            let failure = match ended {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) if needs_code(&error) => {
+                    let problem = Some(error.to_string());
+                    let none = Membership::None { problem };
+                    return self.shared.change(|state| state.facts.membership = none);
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => format!("{error:#}"),
+            };
+            tracing::warn!(failure, "the worker ended; it is tried again");
+            self.shared.change(|state| state.facts.failure = Some(failure));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+            self.shared.change(|state| state.facts.failure = None);
+        }
+    }
+
+    /// A code of the coordinator in this app: its machine joins without being asked.
+    async fn own_code(&self) -> Option<Join> {
+        let link = self.door()?.join_link().await;
+        let link = link.inspect_err(|error| tracing::warn!(error, "no join code for this machine"));
+        link.ok()?.parse().ok()
+    }
+}
+
+const fn needs_code(error: &WorkerError) -> bool {
+    match error {
+        WorkerError::NotRegistered
+        | WorkerError::Copied { .. }
+        | WorkerError::Revoked(_)
+        | WorkerError::Refused(_)
+        | WorkerError::NotProven(_) => true,
+        WorkerError::Folder(_)
+        | WorkerError::Disk { .. }
+        | WorkerError::Trainer(_)
+        | WorkerError::SecondSession(_)
+        | WorkerError::Randomness
+        | WorkerError::Coordinator(_) => false,
+    }
+}
+
+/// Lets the view follow the clock.
+async fn tick(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        shared.change(State::follow_clock);
+    }
+}

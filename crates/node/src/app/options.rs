@@ -1,0 +1,38 @@
+//! How an app is started.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use trainer::TrainerCommand;
+
+use crate::settings::BackendChoice;
+
+/// What is decided before there is anything to see.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Everything that the app keeps is below it.
+    pub data_dir: PathBuf,
+    /// The program `constellation`, whose subcommand is the trainer.
+    pub program: PathBuf,
+    /// Where this node listens as a coordinator.
+    pub listen: SocketAddr,
+    /// What its cluster is called.
+    pub cluster_name: String,
+    /// Tells several workers on one machine apart.
+    pub instance: u32,
+    /// What this machine lacks, in words, such as a display.
+    pub notes: Vec<String>,
+}
+
+impl Options {
+    /// How a trainer with this backend is started.
+    ///
+    /// # Errors
+    /// Where there is no folder for what a GPU compiles.
+    pub(super) fn trainer(
+        &self,
+        backend: BackendChoice,
+    ) -> Result<TrainerCommand, platform::folders::NoHome> {
+        crate::trainer_command(&self.program, backend)
+    }
+}

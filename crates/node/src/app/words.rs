@@ -1,0 +1,338 @@
+//! From what the parts of the app say to what a person reads. Pure.
+
+use protocol::Timestamp;
+use protocol::device::HoldReason;
+use worker::Status;
+
+use super::view::{
+    CoordinatorView, GivenView, Icon, MayView, Membership, ModeView, Seen, View, WishView, WorkView,
+};
+use super::wish::Wish;
+
+/// What is known, as the parts of the app said it last.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) mode: ModeView,
+    /// The worker's last word.
+    pub(super) status: Option<Status>,
+    /// What ended the worker, where that needs a person or time.
+    pub(super) failure: Option<String>,
+    pub(super) membership: Membership,
+    pub(super) wish: Wish,
+    pub(super) may: MayView,
+    pub(super) coordinator: CoordinatorView,
+    pub(super) notes: Vec<String>,
+    pub(super) device: Device,
+}
+
+/// What the coordinator is told of the machine itself.
+#[derive(Debug, Clone)]
+pub(super) struct Device {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) cores: u32,
+    pub(super) ram_gb: f64,
+}
+
+impl Device {
+    /// As its owner calls it.
+    pub(super) fn machine(&self) -> &'static str {
+        if self.kind == "mac" { "Mac" } else { "computer" }
+    }
+}
+
+/// The view of these facts at `now`, in the zone of the machine's owner.
+pub(super) fn view(
+    facts: &Facts,
+    given: GivenView,
+    now: Timestamp,
+    zone: &jiff::tz::TimeZone,
+) -> View {
+    let wish = facts.wish.at(now).view(now, zone);
+    let work = facts.status.as_ref().and_then(work);
+    let Said { icon, line, detail } = said(facts, &wish, work.as_ref());
+    View {
+        mode: facts.mode,
+        icon,
+        line,
+        detail,
+        company_sees: company_sees(facts),
+        work,
+        membership: facts.membership.clone(),
+        given,
+        wish,
+        may: facts.may,
+        coordinator: facts.coordinator.clone(),
+        notes: facts.notes.clone(),
+        machine: facts.device.machine().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+struct Said {
+    icon: Icon,
+    line: String,
+    detail: String,
+}
+
+fn say(icon: Icon, line: impl Into<String>, detail: impl Into<String>) -> Said {
+    Said { icon, line: line.into(), detail: detail.into() }
+}
+
+fn said(facts: &Facts, wish: &WishView, work: Option<&WorkView>) -> Said {
+    if !facts.mode.is_chosen {
+        return say(Icon::Attention, "Not set up yet", "Say what this machine is for.");
+    }
+    if let CoordinatorView::Failed { reason } = &facts.coordinator {
+        return say(Icon::Attention, "The coordinator does not run", reason);
+    }
+    if !facts.mode.worker {
+        return coordinator_alone(&facts.coordinator);
+    }
+    if let Some(failure) = &facts.failure {
+        return say(Icon::Attention, "Needs attention", failure);
+    }
+    match &facts.membership {
+        Membership::None { problem: Some(problem) } => {
+            return say(Icon::Attention, "Not connected: in no cluster", problem);
+        }
+        Membership::None { problem: None } => {
+            let detail = "Give the join code that your administrator sent you.";
+            return say(Icon::Attention, "Not connected: in no cluster", detail);
+        }
+        Membership::Joining => return say(Icon::Waiting, "Joining…", "Asking the coordinator."),
+        Membership::Member { .. } => {}
+    }
+    if let WishView::Paused { until } = wish {
+        let line = match until {
+            Some(until) => format!("Paused until {until}"),
+            None => "Paused until you resume".to_owned(),
+        };
+        return say(Icon::Paused, line, "");
+    }
+    if let Some(work) = work {
+        let line =
+            format!("Training {}, round {} of {}", work.job_name, work.round, work.total_rounds);
+        let progress = if work.steps == 0 { 0.0 } else { work.step as f64 / work.steps as f64 };
+        return say(Icon::Training { progress: progress.clamp(0.0, 1.0) }, line, "");
+    }
+    by_status(facts)
+}
+
+fn coordinator_alone(coordinator: &CoordinatorView) -> Said {
+    match coordinator {
+        CoordinatorView::Running { cluster, warning, .. } => {
+            let detail = warning.clone().unwrap_or_default();
+            say(Icon::Waiting, format!("Coordinating {cluster}"), detail)
+        }
+        CoordinatorView::Starting => say(Icon::Waiting, "The coordinator starts…", ""),
+        CoordinatorView::Off | CoordinatorView::Failed { .. } => {
+            say(Icon::Attention, "The coordinator does not run", "")
+        }
+    }
+}
+
+fn by_status(facts: &Facts) -> Said {
+    let machine = facts.device.machine();
+    match &facts.status {
+        None | Some(Status::Connecting | Status::Stopped) => {
+            say(Icon::Waiting, "Connecting…", "Looking for the coordinator.")
+        }
+        Some(Status::Offline { reason }) => {
+            say(Icon::Attention, "Not connected: the coordinator does not answer", reason)
+        }
+        Some(Status::Quarantined { reason }) => {
+            let detail = format!("{reason} An administrator can release it.");
+            say(Icon::Attention, format!("This {machine} gets no work"), detail)
+        }
+        Some(Status::Held { reason, words }) => {
+            say(Icon::Waiting, held(*reason, machine), sentence(words))
+        }
+        Some(Status::Uploading { .. }) => say(Icon::Waiting, "Sending what it learned", ""),
+        Some(Status::Wiped { .. }) => {
+            let line = format!("This {machine} was let go by its cluster");
+            say(Icon::Attention, line, "Its key and all work are destroyed.")
+        }
+        Some(
+            Status::Waiting
+            | Status::Registered { .. }
+            | Status::Reported { .. }
+            | Status::Lost { .. }
+            | Status::Returned { .. }
+            | Status::Fetching { .. }
+            | Status::Training { .. },
+        ) => say(Icon::Waiting, "Waiting: there is nothing to train", ""),
+    }
+}
+
+/// The coarse reason in a person's words; the sentence below it has the detail.
+fn held(reason: HoldReason, machine: &str) -> String {
+    match reason {
+        HoldReason::InUse => format!("Waiting: you're using the {machine}"),
+        HoldReason::OnBattery => "Waiting: on battery".to_owned(),
+        HoldReason::TooWarm => format!("Waiting: the {machine} is warm"),
+        HoldReason::Scheduled => "Waiting: outside its hours".to_owned(),
+        HoldReason::Paused => "Paused".to_owned(),
+        HoldReason::Unknown => format!("Waiting: can't tell whether somebody uses the {machine}"),
+    }
+}
+
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let end = if words.ends_with(['.', '!', '?']) || words.is_empty() { "" } else { "." };
+    format!("{}{}{end}", first.unwrap_or_default(), letters.as_str())
+}
+
+fn work(status: &Status) -> Option<WorkView> {
+    let (job_name, round, total_rounds, partition, step, steps) = match status {
+        Status::Fetching { job_name, round, total_rounds, partition, .. } => {
+            (job_name, round, total_rounds, partition, 0, 0)
+        }
+        Status::Training { job_name, round, total_rounds, partition, step, steps, .. } => {
+            (job_name, round, total_rounds, partition, *step, *steps)
+        }
+        Status::Connecting
+        | Status::Registered { .. }
+        | Status::Waiting
+        | Status::Quarantined { .. }
+        | Status::Uploading { .. }
+        | Status::Reported { .. }
+        | Status::Lost { .. }
+        | Status::Returned { .. }
+        | Status::Held { .. }
+        | Status::Offline { .. }
+        | Status::Wiped { .. }
+        | Status::Stopped => return None,
+    };
+    Some(WorkView {
+        job_name: job_name.clone(),
+        round: *round,
+        total_rounds: *total_rounds,
+        partition: *partition,
+        step,
+        steps,
+    })
+}
+
+/// DESIGN §11.22: what leaves the machine, and nothing else does.
+fn company_sees(facts: &Facts) -> Vec<Seen> {
+    let seen = |name: &str, value: String| Seen { name: name.to_owned(), value };
+    let state = match &facts.status {
+        Some(Status::Held { reason, .. }) => format!("waiting: {}", reason.words()),
+        Some(Status::Fetching { .. } | Status::Training { .. } | Status::Uploading { .. }) => {
+            "training".to_owned()
+        }
+        Some(Status::Offline { .. }) | None => "offline".to_owned(),
+        Some(_) => "waiting".to_owned(),
+    };
+    let device = &facts.device;
+    vec![
+        seen("Name", device.name.clone()),
+        seen(
+            "Hardware",
+            format!("{}, {} cores, {} GB", device.machine(), device.cores, device.ram_gb),
+        ),
+        seen("State, with one of six reasons, kept 30 days", state),
+        seen("Work done", "leases with their rows and seconds".to_owned()),
+        seen("Version of Constellation", env!("CARGO_PKG_VERSION").to_owned()),
+        seen("Address on the network", "while it is connected".to_owned()),
+    ]
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+    fn facts() -> Facts {
+        Facts {
+            mode: ModeView { is_chosen: true, is_managed: false, worker: true, coordinator: false },
+            status: Some(Status::Waiting),
+            failure: None,
+            membership: Membership::Member { cluster: "Acme".into() },
+            wish: Wish::None,
+            may: MayView { pause: true, quit: true },
+            coordinator: CoordinatorView::Off,
+            notes: vec![],
+            device: Device { name: "anna".into(), kind: "mac", cores: 10, ram_gb: 32.0 },
+        }
+    }
+
+    fn of(facts: &Facts) -> View {
+        super::view(facts, GivenView::default(), NOW, &jiff::tz::TimeZone::UTC)
+    }
+
+    /// A member that waits.
+    pub(in super::super) fn view() -> View {
+        of(&facts())
+    }
+
+    #[test]
+    fn every_state_is_said_in_plain_words() {
+        let lease = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let training = Status::Training {
+            lease,
+            job_name: "AG News".into(),
+            round: 7,
+            total_rounds: 20,
+            partition: 3,
+            step: 30,
+            steps: 120,
+            trainer_pid: None,
+        };
+        let held = |reason| Status::Held { reason, words: "somebody uses this machine".into() };
+        let reasons = [
+            HoldReason::InUse,
+            HoldReason::OnBattery,
+            HoldReason::TooWarm,
+            HoldReason::Scheduled,
+            HoldReason::Paused,
+            HoldReason::Unknown,
+        ];
+        let mut statuses: Vec<_> = reasons.map(held).to_vec();
+        statuses.extend([
+            training,
+            Status::Connecting,
+            Status::Waiting,
+            Status::Offline { reason: "no route; check the network".into() },
+            Status::Quarantined { reason: "3 of its updates were refused.".into() },
+            Status::Wiped { bytes: 1 },
+            Status::Uploading { lease, bytes: 1 },
+        ]);
+        let mut said = Vec::new();
+        let mut note = |view: View| {
+            said.push(format!("{:?} | {} | {}", view.icon, view.line, view.detail));
+        };
+        for status in statuses {
+            note(of(&Facts { status: Some(status), ..facts() }));
+        }
+        let until = Some(NOW.after(std::time::Duration::from_hours(1)));
+        note(of(&Facts { wish: Wish::Paused { until }, ..facts() }));
+        note(of(&Facts { membership: Membership::None { problem: None }, ..facts() }));
+        note(of(&Facts { membership: Membership::Joining, ..facts() }));
+        note(of(&Facts { failure: Some("The disk is full.".into()), ..facts() }));
+        let alone = ModeView { worker: false, coordinator: true, ..facts().mode };
+        let running = CoordinatorView::Running {
+            cluster: "Acme".into(),
+            url: "https://127.0.0.1:8000".into(),
+            warning: None,
+        };
+        note(of(&Facts { mode: alone, coordinator: running, ..facts() }));
+        let failed = CoordinatorView::Failed { reason: "Port 8000 is taken.".into() };
+        note(of(&Facts { coordinator: failed, ..facts() }));
+        let unchosen = ModeView { is_chosen: false, ..facts().mode };
+        note(of(&Facts { mode: unchosen, ..facts() }));
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn what_leaves_the_machine_is_coarse() {
+        let words = "a call is on".to_owned();
+        let status = Some(Status::Held { reason: HoldReason::InUse, words });
+        let seen = of(&Facts { status, ..facts() }).company_sees;
+        let all = format!("{seen:?}");
+        assert!(all.contains("in use") && !all.contains("call"), "{all}");
+    }
+}

@@ -1,0 +1,64 @@
+//! How the app is started by hand and by tests. A Mac starts it without any of this.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use node::app::Options;
+
+/// Trains models on this machine while nobody uses it, or coordinates those that do.
+#[derive(Debug, Parser)]
+#[command(name = "constellation-app", version, max_term_width = 100)]
+pub struct Arguments {
+    /// A join link to open
+    pub link: Option<String>,
+    /// Where everything is kept [default: the system's folder for it]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where it listens as a coordinator; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8000")]
+    listen: SocketAddr,
+    /// What its cluster is called
+    #[arg(long, value_name = "NAME", default_value = "Constellation")]
+    name: String,
+    /// Tells several workers on one machine apart
+    #[arg(long, default_value_t = 0)]
+    instance: u32,
+    /// Open this window at once
+    #[arg(long, value_enum)]
+    pub show: Option<Page>,
+    /// Start beside another one that runs
+    #[arg(long)]
+    pub another: bool,
+}
+
+/// A window of the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Page {
+    Popover,
+    Settings,
+    Welcome,
+    Dashboard,
+}
+
+impl Arguments {
+    /// What the app is made of.
+    ///
+    /// # Errors
+    /// Where there is no home for it, or this program can't be found.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        let program = std::env::current_exe().context("this program can't be found")?;
+        // The command lies beside the app, in the bundle and in a build.
+        let program = program.with_file_name("constellation");
+        Ok(Options {
+            data_dir: node::settings::data_dir(self.data_dir.as_deref(), "app")?,
+            program,
+            listen: self.listen,
+            cluster_name: self.name.clone(),
+            instance: self.instance,
+            notes: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! What the app's own pages may ask.
+#![expect(clippy::needless_pass_by_value, reason = "Tauri hands everything over by value")]
+
+use node::app::{App, Mode, Pause, SettingsView, View};
+use tauri::{AppHandle, Runtime, State, WebviewWindow};
+
+use crate::arguments::Page;
+use crate::windows;
+
+#[tauri::command]
+pub fn view(app: State<'_, App>) -> View {
+    app.views().borrow().clone()
+}
+
+#[tauri::command]
+pub fn settings(app: State<'_, App>) -> SettingsView {
+    app.settings()
+}
+
+#[tauri::command]
+pub fn choose(app: State<'_, App>, worker: bool, coordinator: bool) -> Result<(), String> {
+    app.choose(Mode { worker, coordinator })
+}
+
+#[tauri::command]
+pub fn join(app: State<'_, App>, code: &str) -> Result<(), String> {
+    app.join(code)
+}
+
+#[tauri::command]
+pub async fn leave(app: State<'_, App>) -> Result<String, String> {
+    app.leave().await
+}
+
+#[tauri::command]
+pub fn pause(app: State<'_, App>, until: Pause) -> Result<(), String> {
+    app.pause(until)
+}
+
+#[tauri::command]
+pub fn resume(app: State<'_, App>) {
+    app.resume();
+}
+
+#[tauri::command]
+pub fn contribute(app: State<'_, App>) {
+    app.contribute();
+}
+
+/// Async, because a window can't be made while the page's thread waits for an answer.
+#[tauri::command]
+pub async fn open<R: Runtime>(handle: AppHandle<R>, page: Page) {
+    windows::open(&handle, page);
+}
+
+#[tauri::command]
+pub fn close<R: Runtime>(window: WebviewWindow<R>) -> Result<(), String> {
+    window.close().map_err(|error| error.to_string())
+}
+
+#[tauri::command]
+pub fn quit<R: Runtime>(handle: AppHandle<R>, app: State<'_, App>) -> Result<(), String> {
+    if !app.views().borrow().may.quit {
+        return Err("Managed by your organization: this can't be quit here.".to_owned());
+    }
+    handle.exit(0);
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The dashboard's window: its requests go to the coordinator in this process, without a port, a
+//! token or the network.
+
+use node::app::App;
+use tauri::http::{Request, Response, StatusCode, header};
+use tauri::{Manager, Runtime, UriSchemeContext, UriSchemeResponder, Url};
+
+/// The window that may ask. No other window's page gets an answer.
+pub const LABEL: &str = "dashboard";
+/// The scheme of its address.
+pub const SCHEME: &str = "dashboard";
+
+const NOT_RUNNING: &str = "The coordinator does not run. Its state is in the menu bar.";
+
+/// Where it begins.
+pub fn url() -> Url {
+    const HERE: &str = "dashboard://localhost/";
+    Url::parse(HERE).unwrap_or_else(|error| unreachable!("{HERE}: {error}"))
+}
+
+/// Answers a request of the page.
+#[expect(clippy::needless_pass_by_value, reason = "Tauri hands everything over by value")]
+pub fn answer<R: Runtime>(
+    context: UriSchemeContext<'_, R>,
+    request: Request<Vec<u8>>,
+    responder: UriSchemeResponder,
+) {
+    if context.webview_label() != LABEL {
+        return responder.respond(plain(StatusCode::FORBIDDEN, "This page is for the dashboard."));
+    }
+    let Some(door) = context.app_handle().state::<App>().door() else {
+        return responder.respond(plain(StatusCode::SERVICE_UNAVAILABLE, NOT_RUNNING));
+    };
+    tauri::async_runtime::spawn(async move {
+        responder.respond(door.answer(local(request)).await);
+    });
+}
+
+/// The router knows paths, not this window's scheme.
+fn local(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if let Ok(uri) = path.parse() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn plain(status: StatusCode, words: &str) -> Response<Vec<u8>> {
+    let mut response = Response::new(words.as_bytes().to_vec());
+    *response.status_mut() = status;
+    let text = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_keeps_its_path_and_query_alone() {
+        let asked = Request::get("dashboard://localhost/jobs?limit=5").body(vec![]).unwrap();
+        assert_eq!(local(asked).uri(), "/jobs?limit=5");
+        assert_eq!(url().scheme(), SCHEME);
+    }
+}

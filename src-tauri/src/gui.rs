@@ -1,0 +1,149 @@
+//! The app with a display: Tauri, the icon, the windows.
+
+use std::sync::Mutex;
+
+use clap::Parser;
+use node::app::{App, Options};
+use tauri::{AppHandle, Builder, Emitter, Manager, RunEvent, Runtime};
+use tokio::runtime::Runtime as Tokio;
+
+use crate::arguments::{Arguments, Page};
+use crate::tray::Tray;
+use crate::{commands, dashboard, macos, windows};
+
+/// Runs until somebody quits.
+///
+/// # Errors
+/// Where the settings, the app's folder or the display can't be used.
+pub fn run(arguments: &Arguments, options: Options, tokio: Tokio) -> anyhow::Result<()> {
+    tauri::async_runtime::set(tokio.handle().clone());
+    let mut builder = Builder::default();
+    if !arguments.another {
+        builder = builder
+            .plugin(tauri_plugin_single_instance::init(|handle, line, _| again(handle, line)));
+    }
+    let (show, link) = (arguments.show, arguments.link.clone());
+    let stopped = tokio.block_on(async { node::until_signal() })?;
+    let app = configure(builder)
+        .setup(move |tauri| {
+            let handle = tauri.handle().clone();
+            let app = App::start(options, tauri::async_runtime::handle().inner().clone())?;
+            handle.manage(app.clone());
+            macos::show_in_dock(&handle, false);
+            begin(&handle, &app, show, link.as_deref());
+            let quitting = handle.clone();
+            tauri::async_runtime::spawn(async move {
+                stopped.cancelled().await;
+                quitting.exit(0);
+            });
+            Ok(())
+        })
+        .build(tauri::generate_context!())?;
+    app.run(|handle, event| {
+        if let RunEvent::ExitRequested { code: None, api, .. } = &event {
+            // The last window is closed: the icon stays.
+            api.prevent_exit();
+        }
+        if let RunEvent::Exit = event {
+            tauri::async_runtime::block_on(handle.state::<App>().stop());
+        }
+    });
+    drop(tokio);
+    Ok(())
+}
+
+/// The same for the app and for its tests.
+pub fn configure<R: Runtime>(builder: Builder<R>) -> Builder<R> {
+    let places = tauri_plugin_window_state::Builder::new()
+        .with_denylist(&[Page::Popover.label(), Page::Welcome.label()])
+        .build();
+    builder
+        .plugin(places)
+        .plugin(tauri_plugin_deep_link::init())
+        .register_asynchronous_uri_scheme_protocol(dashboard::SCHEME, dashboard::answer)
+        .invoke_handler(tauri::generate_handler![
+            commands::view,
+            commands::settings,
+            commands::choose,
+            commands::join,
+            commands::leave,
+            commands::pause,
+            commands::resume,
+            commands::contribute,
+            commands::open,
+            commands::close,
+            commands::quit,
+        ])
+}
+
+/// Shows what is to be seen at the start, and follows the view from there.
+fn begin<R: Runtime>(handle: &AppHandle<R>, app: &App, show: Option<Page>, link: Option<&str>) {
+    let view = app.views().borrow().clone();
+    let tray = Tray::start(handle, &view)
+        .inspect_err(|error| {
+            tracing::warn!(%error, "no menu-bar icon");
+            app.note(format!(
+                "No menu-bar icon can be shown: {error}. Start the app again to see this window."
+            ));
+        })
+        .ok();
+    let tray_is_there = tray.is_some();
+    follow(handle, app, tray);
+    let opening = app.clone();
+    macos::on_link(handle, move |link| opened(&opening, link));
+    if let Some(link) = link {
+        opened(app, link);
+    }
+    let page = match show {
+        Some(page) => Some(page),
+        None if !view.mode.is_chosen && link.is_none() => Some(Page::Welcome),
+        None if !tray_is_there => Some(Page::Popover),
+        None => None,
+    };
+    if let Some(page) = page {
+        windows::open(handle, page);
+    }
+}
+
+/// Draws each view that comes, and tells the pages.
+fn follow<R: Runtime>(handle: &AppHandle<R>, app: &App, tray: Option<Tray<R>>) {
+    let (handle, mut views) = (handle.clone(), app.views());
+    let tray = std::sync::Arc::new(Mutex::new(tray));
+    tauri::async_runtime::spawn(async move {
+        while views.changed().await.is_ok() {
+            let view = views.borrow_and_update().clone();
+            if let Err(error) = handle.emit("view", &view) {
+                tracing::debug!(%error, "a page could not be told");
+            }
+            let (drawing, tray) = (handle.clone(), tray.clone());
+            // The system's menus belong to the main thread.
+            let drawn = handle.run_on_main_thread(move || {
+                let mut tray = tray.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if let Some(tray) = tray.as_mut()
+                    && let Err(error) = tray.show(&drawing, &view)
+                {
+                    tracing::warn!(%error, "the menu-bar icon could not be drawn");
+                }
+            });
+            if drawn.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Somebody started the app while it runs: they want to see it, or handed it a link.
+fn again<R: Runtime>(handle: &AppHandle<R>, line: Vec<String>) {
+    let asked = Arguments::try_parse_from(line).ok();
+    if let Some(link) = asked.as_ref().and_then(|asked| asked.link.as_deref()) {
+        opened(&handle.state::<App>(), link);
+    }
+    windows::open(handle, asked.and_then(|asked| asked.show).unwrap_or(Page::Popover));
+}
+
+fn opened(app: &App, link: &str) {
+    if let Err(refusal) = app.join(link) {
+        tracing::warn!(refusal, "a link could not be opened");
+        app.note(format!("A link could not be opened: {refusal}"));
+    }
+}

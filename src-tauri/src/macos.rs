@@ -1,0 +1,31 @@
+//! What only a Mac has: no Dock icon but with the dashboard, and links that the system hands over.
+
+use tauri::{AppHandle, Runtime};
+
+/// The app lives in the menu bar; the Dock shows it only while the dashboard is open.
+#[cfg(target_os = "macos")]
+pub fn show_in_dock<R: Runtime>(app: &AppHandle<R>, shown: bool) {
+    use tauri::ActivationPolicy;
+    let policy = if shown { ActivationPolicy::Regular } else { ActivationPolicy::Accessory };
+    if let Err(error) = app.set_activation_policy(policy) {
+        tracing::warn!(%error, "the Dock could not be told");
+    }
+}
+
+#[cfg(not(target_os = "macos"))]
+pub fn show_in_dock<R: Runtime>(_: &AppHandle<R>, _: bool) {}
+
+/// Hears of `constellation://…` links that somebody opens. Other systems hand them over as an
+/// argument of the program.
+#[cfg(target_os = "macos")]
+pub fn on_link<R: Runtime>(app: &AppHandle<R>, open: impl Fn(&str) + Send + Sync + 'static) {
+    use tauri_plugin_deep_link::DeepLinkExt;
+    app.deep_link().on_open_url(move |event| {
+        for url in event.urls() {
+            open(url.as_str());
+        }
+    });
+}
+
+#[cfg(not(target_os = "macos"))]
+pub fn on_link<R: Runtime>(_: &AppHandle<R>, _: impl Fn(&str) + Send + Sync + 'static) {}

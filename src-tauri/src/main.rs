@@ -1,0 +1,41 @@
+//! The Mac app: a menu-bar icon and windows in front of [`node::app::App`]. What it does and says is
+//! decided there; here it is drawn.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod arguments;
+mod commands;
+mod dashboard;
+mod gui;
+mod headless;
+mod macos;
+mod pictures;
+mod tray;
+mod windows;
+
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            node::output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &arguments::Arguments) -> anyhow::Result<()> {
+    node::logging::start(&node::settings::Settings::load()?.log_level.value)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Blocking work has threads of its own.
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let options = arguments.options()?;
+    match node::app::display() {
+        Ok(()) => gui::run(arguments, options, runtime),
+        Err(reason) => headless::run(options, &runtime, &reason.to_string()),
+    }
+}

@@ -1,0 +1,68 @@
+//! The menu bar's pictures: black and transparent, so that the system colours them.
+
+use node::app::view::Icon;
+use tauri::image::Image;
+
+/// The PNG files of `assets/menu-bar`, embedded.
+macro_rules! picture {
+    ($name:literal) => {
+        include_bytes!(concat!("../../assets/menu-bar/", $name, ".png"))
+    };
+}
+
+const TRAINING: [&[u8]; 9] = [
+    picture!("training-0"),
+    picture!("training-1"),
+    picture!("training-2"),
+    picture!("training-3"),
+    picture!("training-4"),
+    picture!("training-5"),
+    picture!("training-6"),
+    picture!("training-7"),
+    picture!("training-8"),
+];
+
+/// Which picture stands for a state; the same number is the same picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picture(&'static [u8]);
+
+impl Picture {
+    pub fn of(icon: Icon) -> Self {
+        Self(match icon {
+            Icon::Waiting => picture!("waiting"),
+            Icon::Paused => picture!("paused"),
+            Icon::Attention => picture!("attention"),
+            Icon::Training { progress } => TRAINING[eighths(progress)],
+        })
+    }
+
+    /// # Errors
+    /// Where the embedded file is no PNG.
+    pub fn image(self) -> tauri::Result<Image<'static>> {
+        Image::from_bytes(self.0)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0 and 8")]
+fn eighths(progress: f64) -> usize {
+    (progress.clamp(0.0, 1.0) * 8.0).floor() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_a_picture_of_its_own() {
+        let mut icons = vec![Icon::Waiting, Icon::Paused, Icon::Attention];
+        icons.extend((0..=8_u8).map(|n| Icon::Training { progress: f64::from(n) / 8.0 }));
+        for (index, icon) in icons.iter().enumerate() {
+            let image = Picture::of(*icon).image().unwrap();
+            assert_eq!((image.width(), image.height()), (44, 44));
+            for other in &icons[index + 1..] {
+                assert_ne!(Picture::of(*icon), Picture::of(*other));
+            }
+        }
+        assert_eq!(Picture::of(Icon::Training { progress: f64::NAN }), Picture::of(icons[3]));
+    }
+}

@@ -1,0 +1,103 @@
+//! The app's windows. Each is made when it is asked for and gone when it is closed, so that a waiting
+//! app holds no web view.
+
+use tauri::webview::WebviewWindowBuilder;
+use tauri::{AppHandle, Manager, PhysicalPosition, Rect, Runtime, WebviewUrl, WindowEvent};
+
+use crate::arguments::Page;
+use crate::{dashboard, macos};
+
+impl Page {
+    /// Names its window.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Popover => "popover",
+            Self::Settings => "settings",
+            Self::Welcome => "welcome",
+            Self::Dashboard => dashboard::LABEL,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Popover => "Constellation",
+            Self::Settings => "Constellation Settings",
+            Self::Welcome => "Welcome to Constellation",
+            Self::Dashboard => "Constellation Dashboard",
+        }
+    }
+
+    /// Width and height in points.
+    const fn size(self) -> (f64, f64) {
+        match self {
+            Self::Popover => (360.0, 540.0),
+            Self::Settings => (640.0, 680.0),
+            Self::Welcome => (560.0, 560.0),
+            Self::Dashboard => (1240.0, 820.0),
+        }
+    }
+}
+
+/// Shows a window: the one that is there, or a new one. What goes wrong is logged: the menu works on.
+pub fn open<R: Runtime>(app: &AppHandle<R>, page: Page) {
+    if let Err(error) = try_open(app, page) {
+        tracing::warn!(%error, ?page, "a window could not be opened");
+    }
+}
+
+fn try_open<R: Runtime>(app: &AppHandle<R>, page: Page) -> tauri::Result<()> {
+    if let Some(window) = app.get_webview_window(page.label()) {
+        window.unminimize()?;
+        window.show()?;
+        return window.set_focus();
+    }
+    let url = match page {
+        Page::Dashboard => WebviewUrl::CustomProtocol(dashboard::url()),
+        Page::Popover | Page::Settings | Page::Welcome => {
+            WebviewUrl::App(format!("app.html#/{}", page.label()).into())
+        }
+    };
+    let (width, height) = page.size();
+    let builder = WebviewWindowBuilder::new(app, page.label(), url)
+        .title(page.title())
+        .inner_size(width, height);
+    let builder = match page {
+        Page::Popover => {
+            builder.resizable(false).decorations(false).always_on_top(true).skip_taskbar(true)
+        }
+        Page::Welcome => builder.resizable(false).center(),
+        Page::Settings => builder.min_inner_size(480.0, 400.0).center(),
+        Page::Dashboard => builder.min_inner_size(360.0, 400.0),
+    };
+    let window = builder.build()?;
+    if page == Page::Dashboard {
+        macos::show_in_dock(app, true);
+        let app = app.clone();
+        window.on_window_event(move |event| {
+            if let WindowEvent::Destroyed = event {
+                macos::show_in_dock(&app, false);
+            }
+        });
+    }
+    window.set_focus()
+}
+
+/// Shows the popover below the icon, or puts it away.
+pub fn toggle_popover<R: Runtime>(app: &AppHandle<R>, icon: Option<Rect>) {
+    if let Some(window) = app.get_webview_window(Page::Popover.label()) {
+        if let Err(error) = window.close() {
+            tracing::warn!(%error, "the popover could not be closed");
+        }
+        return;
+    }
+    open(app, Page::Popover);
+    let (Some(icon), Some(window)) = (icon, app.get_webview_window(Page::Popover.label())) else {
+        return;
+    };
+    let scale = window.scale_factor().unwrap_or(1.0);
+    let (at, size) = (icon.position.to_physical::<f64>(scale), icon.size.to_physical::<f64>(scale));
+    let x = at.x + size.width / 2.0 - Page::Popover.size().0 * scale / 2.0;
+    if let Err(error) = window.set_position(PhysicalPosition::new(x.max(0.0), at.y + size.height)) {
+        tracing::warn!(%error, "the popover could not be placed");
+    }
+}
