@@ -129,7 +129,7 @@ export const SECTIONS: { title: string; settings: Known[] }[] = [
       },
       {
         key: 'Mode',
-        label: 'This machine is for',
+        label: 'Used for',
         control: {
           kind: 'choice',
           choices: [
