@@ -130,7 +130,7 @@ test('the popover is worked by the keyboard', async () => {
   const last = (await asked(page)).slice(-2);
   expect(last).toEqual(['pause {"until":"tomorrow"}', 'close {}']);
   await page.locator('#company-sees').click();
-  await look(page, 'popover-company', true);
+  await look(page, 'popover-company');
   await page.close();
 });
 
