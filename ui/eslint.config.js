@@ -5,7 +5,7 @@ import typescript from 'typescript-eslint';
 import svelteConfig from './svelte.config.js';
 
 export default typescript.config(
-  { ignores: ['dist/', 'src/api/schema.d.ts'] },
+  { ignores: ['dist/', 'dist-app/', 'src/api/schema.d.ts', 'app/schema.d.ts'] },
   ...typescript.configs.strict,
   ...svelte.configs['flat/recommended'],
   { languageOptions: { globals: { ...globals.browser, ...globals.node } } },

@@ -16,5 +16,5 @@ export default defineConfig({
   build: { target: 'es2022', modulePreload: { polyfill: false } },
   server: { proxy },
   preview: { proxy },
-  test: { include: ['src/**/*.test.ts'] },
+  test: { include: ['src/**/*.test.ts', 'app/**/*.test.ts'] },
 });

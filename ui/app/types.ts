@@ -1,0 +1,14 @@
+// What the app tells its pages, by short names. They come from app-openapi.json; `npm run types` writes schema.d.ts.
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+
+export type View = Schemas['View'];
+export type WorkView = Schemas['WorkView'];
+export type Amount = Schemas['Amount'];
+export type GivenView = Schemas['GivenView'];
+export type CoordinatorView = Schemas['CoordinatorView'];
+export type Icon = Schemas['Icon'];
+export type Seen = Schemas['Seen'];
+export type Setting = Schemas['Setting'];
+export type SettingsView = Schemas['SettingsView'];
