@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the build needs and this machine lacks, says what it installs, and fails with the mend where it can't.
-# Usage: setup.sh PART…, with the parts build, test, ui, browser, darwin, wgpu, deny, fuzz, api-test. A part that is there already costs nothing.
+# Usage: setup.sh PART…, with the parts build, test, ui, browser, app, desk, darwin, wgpu, deny, fuzz, api-test. A part that is there already costs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,12 +11,14 @@ main() {
       test) rust && c_compiler && nextest && namespaces ;;
       ui) node && node_packages ;;
       browser) chromium ;;
+      app) web_view ;;
+      desk) desk && cargo_tool tauri-driver ;;
       darwin) rust && darwin_target && zig ;;
       wgpu) vulkan ;;
       deny) cargo_tool cargo-deny ;;
       fuzz) rust && c_compiler && cargo_tool cargo-fuzz ;;
       api-test) schemathesis ;;
-      *) fail "setup: there is no part called '$part'; there are build, test, ui, browser, darwin, wgpu, deny, fuzz and api-test" ;;
+      *) fail "setup: there is no part called '$part'; there are build, test, ui, browser, app, desk, darwin, wgpu, deny, fuzz and api-test" ;;
     esac
   done
 }
@@ -74,6 +76,28 @@ chromium() {
   elif ! command -v chromium >/dev/null; then
     debian chromium "a browser for the dashboard's tests"
   fi
+}
+
+# What the app's windows and its icon are made of. A Mac has its own.
+web_view() {
+  [ "$(uname -s)" = Darwin ] && return
+  local package
+  for package in libwebkit2gtk-4.1-dev libayatana-appindicator3-dev librsvg2-dev pkg-config; do
+    installed "$package" || debian "$package" "a library for the app's windows"
+  done
+}
+
+# A desktop without a screen, for the app's tests: a display, a session bus, a window manager, something that shows icons.
+desk() {
+  [ "$(uname -s)" = Darwin ] && return
+  local package
+  for package in xvfb dbus openbox trayer xdotool imagemagick webkit2gtk-driver fonts-dejavu-core; do
+    installed "$package" || debian "$package" "a part of a desktop without a screen, for the app's tests"
+  done
+}
+
+installed() {
+  dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
 }
 
 darwin_target() {

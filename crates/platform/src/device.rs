@@ -23,11 +23,16 @@ impl DeviceFacts {
         let gibibytes = system.total_memory() as f64 / (1_u64 << 30) as f64;
         Self {
             name: short_name(System::host_name()),
-            device_type: if cfg!(target_os = "macos") { "mac" } else { "linux" },
+            device_type: device_type(),
             cores: u32::try_from(cores).unwrap_or(u32::MAX),
             ram_gb: (gibibytes * 10.0).round() / 10.0,
         }
     }
+}
+
+/// `mac` or `linux`.
+pub const fn device_type() -> &'static str {
+    if cfg!(target_os = "macos") { "mac" } else { "linux" }
 }
 
 fn short_name(host: Option<String>) -> String {

@@ -1,4 +1,4 @@
-//! What differs by operating system: who this machine is, its idle time, its processes, folders and
+//! What differs by operating system: who this machine is, what its sensors say, its processes, folders and
 //! locks. The one crate with `cfg(target_os)`, and the one where `unsafe` may stand.
 
 pub mod addresses;
@@ -7,11 +7,10 @@ pub mod display;
 pub mod files;
 pub mod folders;
 pub mod hardware;
-pub mod idle;
 pub mod process;
 pub mod secrets;
+pub mod sensors;
 
 pub use device::DeviceFacts;
 pub use files::{FolderLock, LockError};
-pub use idle::{IdleError, IdleSource, SystemIdle};
 pub use secrets::Secrets;

@@ -245,11 +245,11 @@ async fn unless<T>(
 /// Keeps a lease while the owner uses the machine, as long as that is fair to the round; an end
 /// where it was too long.
 async fn keep(context: &Context<'_>, renewal: &Renewal<'_>, hold: Hold) -> Option<End> {
-    context.voice.held(hold);
+    context.voice.held(&hold);
     let mut reason = hold;
     let free = context.owner.until_run(|hold| {
+        context.voice.held(&hold);
         reason = hold;
-        context.voice.held(hold);
     });
     let end = tokio::select! {
         biased;

@@ -26,6 +26,7 @@ mod renewal;
 mod report;
 mod retry;
 mod run;
+pub mod schedule;
 mod settings;
 mod status;
 #[cfg(test)]
@@ -39,7 +40,8 @@ pub use error::WorkerError;
 pub use identity::{Cluster, enrolled_with};
 pub use key::forget;
 pub use leave::{Farewell, Left, leave};
-pub use policy::When;
+pub use policy::{IdlePolicy, When, Wish};
 pub use run::run;
+pub use schedule::Schedule;
 pub use settings::Settings;
 pub use status::{Given, Status};

@@ -1,89 +1,135 @@
 //! The machine's owner: asks the sensors and the policy, as often as it matters now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use platform::IdleSource;
+use futures::FutureExt;
+use platform::sensors::{Sensed, Sensors};
 use protocol::Timestamp;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::Settings;
-use crate::policy::{Decision, Hold, IdlePolicy, Presence, Reading, When, decide};
+use crate::policy::{Decision, Hold, IdlePolicy, Moment, Presence, When, decide};
+use crate::schedule::Weekday;
 
 /// Between two readings while training: a touch is seen within it.
 pub(crate) const TRAINING: Duration = Duration::from_millis(50);
 /// While only waiting for work.
 pub(crate) const WAITING: Duration = Duration::from_secs(2);
+/// Between two readings of everything but the input.
+const WHOLE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Owner {
-    when: When,
-    idle: Duration,
-    paused_until: watch::Receiver<Option<Timestamp>>,
-    source: Arc<dyn IdleSource>,
+    policy: watch::Receiver<IdlePolicy>,
+    sensors: Arc<dyn Sensors>,
+    whole: Mutex<Whole>,
+}
+
+/// The latest reading of everything.
+#[derive(Default)]
+struct Whole {
+    sensed: Sensed,
+    asked: Option<Instant>,
+    /// A reading under way while training: it may take a while, and a touch can't wait for it.
+    asking: Option<JoinHandle<Sensed>>,
 }
 
 impl Owner {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self {
-            when: settings.when,
-            idle: Duration::from_secs(settings.idle_seconds),
-            paused_until: settings.paused_until.clone(),
-            source: Arc::clone(&settings.idle),
-        }
+        let (policy, sensors) = (settings.policy.clone(), Arc::clone(&settings.sensors));
+        Self { policy, sensors, whole: Mutex::default() }
     }
 
     /// Ends when the machine must not train any more; looks every so often.
     pub(crate) async fn until_hold(&self, every: Duration) -> Hold {
         loop {
-            if let Decision::Hold(hold) = self.decide(Presence::Running) {
+            if let Decision::Hold(hold) = self.decide(Presence::Running).await {
                 return hold;
             }
-            match self.when {
-                When::Idle => self.pause(Some(every)).await,
-                When::Always => self.pause(None).await,
+            let when = self.policy.borrow().when;
+            match when {
+                When::Idle => self.pause(every).await,
+                When::Always => self.pause(every.max(WAITING)).await,
             }
         }
     }
 
     /// Ends when the machine may train; `held` hears why it may not yet.
     pub(crate) async fn until_run(&self, mut held: impl FnMut(Hold)) {
-        while let Decision::Hold(hold) = self.decide(Presence::Held) {
+        while let Decision::Hold(hold) = self.decide(Presence::Held).await {
             held(hold);
-            self.pause(Some(WAITING)).await;
+            self.pause(WAITING).await;
         }
     }
 
-    fn decide(&self, was: Presence) -> Decision {
-        let policy = IdlePolicy {
-            when: self.when,
-            idle: self.idle,
-            paused_until: *self.paused_until.borrow(),
+    async fn decide(&self, was: Presence) -> Decision {
+        let policy = self.policy.borrow().clone();
+        let reading = match (policy.when, was) {
+            // Whatever they say: they needn't be asked.
+            (When::Always, _) => Sensed::default(),
+            (When::Idle, Presence::Held) => self.read_whole().await,
+            (When::Idle, Presence::Running) => self.read(),
         };
-        let idle = match self.when {
-            When::Always => None,
-            When::Idle => self.source.idle().unwrap_or_else(|error| {
-                tracing::warn!(%error, "can't read the idle time");
-                None
-            }),
-        };
-        decide(&policy, was, &Reading { idle }, now())
+        decide(&policy, was, &reading, moment())
     }
 
-    /// Until the next look, or until somebody pauses or goes on.
-    async fn pause(&self, wait: Option<Duration>) {
-        let mut paused_until = self.paused_until.clone();
-        paused_until.mark_unchanged();
+    /// Everything as it is now: who is about to begin has the time.
+    async fn read_whole(&self) -> Sensed {
+        let (sensors, asked) = (Arc::clone(&self.sensors), Instant::now());
+        let sensed = match tokio::task::spawn_blocking(move || sensors.sense()).await {
+            Ok(sensed) => sensed,
+            Err(error) => {
+                tracing::error!(%error, "the sensors can't be read");
+                Sensed::default()
+            }
+        };
+        *self.lock() = Whole { sensed, asked: Some(asked), asking: None };
+        sensed
+    }
+
+    /// The input as it is now, everything else as it was a moment ago.
+    fn read(&self) -> Sensed {
+        let mut whole = self.lock();
+        if let Some(asking) = &mut whole.asking {
+            if let Some(done) = asking.now_or_never() {
+                whole.asking = None;
+                whole.sensed = done.unwrap_or_default();
+            }
+        } else if whole.asked.is_none_or(|asked| asked.elapsed() >= WHOLE) {
+            whole.asked = Some(Instant::now());
+            let sensors = Arc::clone(&self.sensors);
+            whole.asking = Some(tokio::task::spawn_blocking(move || sensors.sense()));
+        }
+        let sensed = whole.sensed;
+        drop(whole);
+        Sensed { input: self.sensors.input(), ..sensed }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Whole> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until the next look, or until the policy changes.
+    async fn pause(&self, wait: Duration) {
+        let mut policy = self.policy.clone();
+        policy.mark_unchanged();
         let changed = async {
-            if paused_until.changed().await.is_err() {
+            if policy.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
-        match wait {
-            // Either way it is time to look.
-            Some(wait) => drop(tokio::time::timeout(wait, changed).await),
-            None => changed.await,
-        }
+        // Either way it is time to look.
+        drop(tokio::time::timeout(wait, changed).await);
     }
+}
+
+fn moment() -> Moment {
+    let local = jiff::ZonedDateTime::now();
+    let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or(0);
+    let minutes = i16::from(local.hour()) * 60 + i16::from(local.minute());
+    Moment { now: now(), weekday: Weekday::Monday.plus(day), minutes: minutes.unsigned_abs() }
 }
 
 fn now() -> Timestamp {
@@ -93,63 +139,85 @@ fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use platform::IdleError;
+    use platform::sensors::{Thermal, Unknown};
     use tokio_util::sync::CancellationToken;
     use trainer::TrainerCommand;
 
     use super::*;
+    use crate::policy::Wish;
 
-    /// Input came this long ago, as a test sets it.
-    struct Since(watch::Receiver<Duration>);
+    /// The machine as a test sets it.
+    struct Told(watch::Receiver<Sensed>);
 
-    impl IdleSource for Since {
-        fn idle(&self) -> Result<Option<Duration>, IdleError> {
-            Ok(Some(*self.0.borrow()))
+    impl Sensors for Told {
+        fn input(&self) -> Option<Duration> {
+            self.0.borrow().input
         }
+
+        fn sense(&self) -> Sensed {
+            *self.0.borrow()
+        }
+
+        fn unknowns(&self) -> Vec<Unknown> {
+            vec![]
+        }
+    }
+
+    fn idle_for(seconds: u64) -> Sensed {
+        Sensed { input: Some(Duration::from_secs(seconds)), ..Sensed::default() }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_touch_holds_and_idleness_releases() {
-        let (input, since) = watch::channel(Duration::from_secs(10));
-        let settings = settings(since, watch::channel(None).1);
-        let owner = Owner::new(&settings);
+        let (machine, told) = watch::channel(idle_for(10));
+        let (_policy, policy) = watch::channel(IdlePolicy::default());
+        let owner = owner(told, policy);
         let released = CancellationToken::new();
+        let (hears, mut heard) = watch::channel(false);
         let waiting = async {
-            owner.until_run(|hold| assert_eq!(hold, Hold::InUse)).await;
+            let tell = |hold| {
+                assert_eq!(hold, Hold::InUse);
+                hears.send_replace(true);
+            };
+            owner.until_run(tell).await;
             released.cancel();
         };
         let away = async {
+            heard.wait_for(|heard| *heard).await.unwrap();
             assert!(!released.is_cancelled());
-            input.send_replace(Duration::from_mins(5));
+            machine.send_replace(idle_for(300));
         };
         tokio::join!(waiting, away);
-        let touch = async { input.send_replace(Duration::ZERO) };
+        let touch = async { machine.send_replace(idle_for(0)) };
         let (hold, _) = tokio::join!(owner.until_hold(TRAINING), touch);
         assert_eq!(hold, Hold::InUse);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_at_once() {
-        let (pause, paused_until) = watch::channel(None);
-        let idle_for_an_hour = watch::channel(Duration::from_hours(1)).1;
-        let mut settings = settings(idle_for_an_hour, paused_until);
-        settings.when = When::Always;
-        let owner = Owner::new(&settings);
-        let in_an_hour = now().after(Duration::from_hours(1));
-        let press = async { pause.send_replace(Some(in_an_hour)) };
-        let (hold, _) = tokio::join!(owner.until_hold(TRAINING), press);
+    async fn everything_else_is_read_while_training_too() {
+        let (machine, told) = watch::channel(idle_for(3600));
+        let (_policy, policy) = watch::channel(IdlePolicy::default());
+        let owner = owner(told, policy);
+        owner.until_run(|hold| panic!("{hold:?}")).await;
+        machine.send_replace(Sensed { thermal: Some(Thermal::Critical), ..idle_for(3600) });
+        assert_eq!(owner.until_hold(TRAINING).await, Hold::TooWarm);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_policy_counts_at_once() {
+        let (change, policy) =
+            watch::channel(IdlePolicy { when: When::Always, ..IdlePolicy::default() });
+        let owner = owner(watch::channel(idle_for(3600)).1, policy);
+        let press = async { change.send_modify(|policy| policy.wish = Wish::Paused) };
+        let (hold, ()) = tokio::join!(owner.until_hold(TRAINING), press);
         assert_eq!(hold, Hold::Paused);
-        let press = async { pause.send_replace(None) };
+        let press = async { change.send_modify(|policy| policy.wish = Wish::None) };
         tokio::join!(owner.until_run(|_| {}), press);
     }
 
-    fn settings(
-        since: watch::Receiver<Duration>,
-        paused_until: watch::Receiver<Option<Timestamp>>,
-    ) -> Settings {
+    fn owner(told: watch::Receiver<Sensed>, policy: watch::Receiver<IdlePolicy>) -> Owner {
         let trainer = TrainerCommand { program: "unused".into(), args: vec![] };
-        let idle = Arc::new(Since(since));
         let settings = Settings::new("unused".into(), watch::channel(None).1, trainer);
-        Settings { paused_until, idle, ..settings }
+        Owner::new(&Settings { policy, sensors: Arc::new(Told(told)), ..settings })
     }
 }

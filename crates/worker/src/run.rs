@@ -182,7 +182,7 @@ async fn next(context: &Context<'_>, trainers: &mut Trainers, device: DeviceId) 
         () = context.stop.cancelled() => return Next::Stop,
         () = context.owner.until_run(|hold| {
             trainers.kill();
-            context.voice.held(hold);
+            context.voice.held(&hold);
         }) => {}
     }
     context.voice.say(&Status::Waiting);
@@ -235,6 +235,7 @@ mod tests {
     use trainer::TrainerCommand;
 
     use super::*;
+    use crate::policy::{IdlePolicy, When};
     use crate::test_server::{Server, Step};
 
     /// Also: a worker can be spawned on any runtime.
@@ -286,7 +287,7 @@ mod tests {
             trainer: ready_trainer(),
             coordinator,
             pin: Some(server.pin),
-            when: crate::When::Always,
+            policy: watch::channel(IdlePolicy { when: When::Always, ..IdlePolicy::default() }).1,
             ..settings(folder.path())
         };
         let said = std::sync::Mutex::new(Vec::new());

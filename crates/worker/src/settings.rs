@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use platform::IdleSource;
+use platform::sensors::{Sensors, SystemSensors};
+use protocol::Pin;
 use protocol::join::Join;
-use protocol::{Pin, Timestamp};
 use tokio::sync::watch;
 use trainer::TrainerCommand;
 
-use crate::When;
+use crate::IdlePolicy;
 
 /// Everything a worker needs; [`Settings::new`] has the defaults.
 #[derive(Clone)]
@@ -27,13 +27,10 @@ pub struct Settings {
     /// Tells several workers on one machine apart.
     pub instance: u32,
     pub trainer: TrainerCommand,
-    pub when: When,
-    /// Seconds without input after which the machine counts as idle.
-    pub idle_seconds: u64,
-    /// Training waits until then.
-    pub paused_until: watch::Receiver<Option<Timestamp>>,
-    /// Where idle time comes from.
-    pub idle: Arc<dyn IdleSource>,
+    /// When it may train; a change counts at once.
+    pub policy: watch::Receiver<IdlePolicy>,
+    /// What it knows of the machine.
+    pub sensors: Arc<dyn Sensors>,
     /// That everything it keeps of work may take.
     pub maximum_cache_bytes: u64,
     /// Of the disk, that it leaves free whatever else it may take.
@@ -45,7 +42,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: idle for five minutes, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
+    /// The defaults: the default policy, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
     pub fn new(
         data_dir: PathBuf,
         coordinator: watch::Receiver<Option<String>>,
@@ -59,10 +56,8 @@ impl Settings {
             name: None,
             instance: 0,
             trainer,
-            when: When::Idle,
-            idle_seconds: 300,
-            paused_until: watch::channel(None).1,
-            idle: Arc::new(platform::SystemIdle),
+            policy: watch::channel(IdlePolicy::default()).1,
+            sensors: Arc::new(SystemSensors::new()),
             maximum_cache_bytes: 10_000_000_000,
             minimum_free_bytes: 2_000_000_000,
             maximum_upload_mbps: None,

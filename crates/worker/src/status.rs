@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::answer::RequestError;
-use crate::policy::Hold;
+use crate::policy::{Hold, Kind};
 
 /// What the worker does now; a JSON line with `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,6 +140,8 @@ pub(crate) struct Voice<'a> {
     last: Mutex<Option<Status>>,
     /// Why the coordinator gives this device no work, where that is so.
     quarantine: Mutex<Option<String>>,
+    /// What its owner calls this machine.
+    kind: Kind,
 }
 
 impl<'a> Voice<'a> {
@@ -149,6 +151,7 @@ impl<'a> Voice<'a> {
             activity: watch::Sender::new(Activity::waiting()),
             last: Mutex::new(None),
             quarantine: Mutex::new(None),
+            kind: Kind::of(platform::device::device_type()),
         }
     }
 
@@ -192,8 +195,8 @@ impl<'a> Voice<'a> {
         self.say(&Status::Offline { reason: error.to_string() });
     }
 
-    pub(crate) fn held(&self, hold: Hold) {
-        self.say(&Status::Held { reason: hold.reason(), words: hold.words().to_owned() });
+    pub(crate) fn held(&self, hold: &Hold) {
+        self.say(&Status::Held { reason: hold.reason(), words: hold.words(self.kind) });
     }
 
     pub(crate) fn activity(&self) -> watch::Receiver<Activity> {

@@ -259,9 +259,9 @@ impl App {
     async fn work(&self, join: Option<Join>, stop: CancellationToken) {
         let mut join =
             join.or_else(|| self.shared.read(|state| state.settings.enrollment_code.value.clone()));
-        let (folder, options, settings, wish) = self.shared.read(|state| {
-            let wish = state.wishes();
-            (state.worker_folder(), state.options.clone(), state.settings.clone(), wish)
+        let (folder, options, settings, policy) = self.shared.read(|state| {
+            let policy = state.policy();
+            (state.worker_folder(), state.options.clone(), state.settings.clone(), policy)
         });
         let known = worker::enrolled_with(&folder).ok().flatten();
         if known.is_none() && join.is_none() {
@@ -285,7 +285,7 @@ impl App {
                 options: &options,
                 settings: &settings,
                 join: join.clone(),
-                wish: wish.clone(),
+                policy: policy.clone(),
             };
             let shared = self.shared.clone();
             let observe = move |status: &worker::Status| {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use worker::Status;
+use worker::{IdlePolicy, Status};
 
 use super::coordinating::Door;
 use super::ledger::Ledger;
@@ -35,7 +35,7 @@ pub(super) struct State {
     pub(super) coordinator: Option<Part>,
     pub(super) door: Option<Door>,
     ledger: Ledger,
-    wish: watch::Sender<Wish>,
+    policy: watch::Sender<IdlePolicy>,
 }
 
 impl State {
@@ -67,6 +67,7 @@ impl State {
         };
         Self {
             ledger: Ledger::open(&options.data_dir.join(LEDGER_FILE)),
+            policy: watch::Sender::new(policy(&settings, wish)),
             options,
             settings,
             facts,
@@ -74,7 +75,6 @@ impl State {
             worker: None,
             coordinator: None,
             door: None,
-            wish: watch::Sender::new(wish),
         }
     }
 
@@ -115,14 +115,15 @@ impl State {
 
     pub(super) fn wish(&mut self, wish: Wish) {
         self.facts.wish = wish;
-        self.wish.send_replace(wish);
+        self.policy.send_replace(policy(&self.settings, wish));
         if let Err(error) = wish.save(&self.options.data_dir.join(WISH_FILE)) {
             tracing::warn!(%error, "what was asked for is forgotten when the app ends");
         }
     }
 
-    pub(super) fn wishes(&self) -> watch::Receiver<Wish> {
-        self.wish.subscribe()
+    /// When the worker may train, as it changes.
+    pub(super) fn policy(&self) -> watch::Receiver<IdlePolicy> {
+        self.policy.subscribe()
     }
 
     /// The worker said something.
@@ -198,6 +199,11 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn policy(settings: &Settings, wish: Wish) -> IdlePolicy {
+    let idle = Duration::from_secs(u64::from(settings.idle_seconds.value));
+    IdlePolicy { idle, wish: wish.for_worker(), ..IdlePolicy::default() }
 }
 
 /// The system's clock.

@@ -77,6 +77,16 @@ impl Wish {
         }
     }
 
+    /// As the worker's policy has it.
+    pub(super) const fn for_worker(self) -> worker::Wish {
+        match self {
+            Self::None => worker::Wish::None,
+            Self::Paused { until: None } => worker::Wish::Paused,
+            Self::Paused { until: Some(until) } => worker::Wish::PausedUntil(until),
+            Self::Contributing { until } => worker::Wish::ContributeUntil(until),
+        }
+    }
+
     /// None where there is none or it can't be read: then nothing is asked for.
     pub(super) fn load(file: &Path) -> Self {
         let text = std::fs::read_to_string(file).unwrap_or_default();

@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::Timestamp;
 use protocol::join::Join;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use worker::{Status, WorkerError};
+use worker::{IdlePolicy, Status, WorkerError};
 
 use super::Options;
-use super::wish::Wish;
 use crate::candidates::Candidates;
 use crate::commands::worker::{known_cluster, look};
 use crate::settings::Settings;
@@ -21,7 +19,7 @@ pub(super) struct Job<'a> {
     pub(super) options: &'a Options,
     pub(super) settings: &'a Settings,
     pub(super) join: Option<Join>,
-    pub(super) wish: watch::Receiver<Wish>,
+    pub(super) policy: watch::Receiver<IdlePolicy>,
 }
 
 /// Runs a worker until `stop` or until it can't go on.
@@ -33,7 +31,7 @@ pub(super) async fn run(
     observe: impl Fn(&Status) + Send + Sync,
     stop: CancellationToken,
 ) -> anyhow::Result<Result<(), WorkerError>> {
-    let Job { folder, options, settings, join, wish } = job;
+    let Job { folder, options, settings, join, policy } = job;
     let url = settings.coordinator_url.value.clone();
     let known = known_cluster(folder, join.as_ref())?;
     let (found, coordinator) = watch::channel(url.clone());
@@ -43,13 +41,11 @@ pub(super) async fn run(
         found.send_replace(first);
         look(known.map(|cluster| cluster.id), candidates.clone(), found.clone());
     }
-    let (pause, paused_until) = watch::channel(None);
-    let following = follow(wish, pause);
     let worker = worker::Settings {
         pin: settings.coordinator_pin.value,
         join,
-        paused_until,
-        idle_seconds: u64::from(settings.idle_seconds.value),
+        policy,
+        instance: options.instance,
         maximum_upload_mbps: settings.maximum_upload_mbps.value,
         ..worker::Settings::new(
             folder.to_owned(),
@@ -71,23 +67,5 @@ pub(super) async fn run(
         }
         observe(status);
     };
-    let ended = tokio::select! {
-        ended = worker::run(worker, observe, stop) => ended,
-        () = following => Ok(()),
-    };
-    Ok(ended)
-}
-
-/// Tells the worker what its owner wishes, for as long as it runs.
-async fn follow(mut wish: watch::Receiver<Wish>, pause: watch::Sender<Option<Timestamp>>) {
-    loop {
-        let until = match *wish.borrow_and_update() {
-            Wish::Paused { until } => Some(until.unwrap_or(Timestamp::from_millis(i64::MAX))),
-            Wish::None | Wish::Contributing { .. } => None,
-        };
-        pause.send_replace(until);
-        if wish.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
+    Ok(worker::run(worker, observe, stop).await)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use protocol::Pin;
@@ -92,16 +93,20 @@ pub async fn run(
         reason = "above 0, and saturates"
     )]
     let maximum_cache_bytes = (settings.maximum_cache_gb.value * 1e9) as u64;
+    let policy = worker::IdlePolicy {
+        when: match arguments.when {
+            WhenChoice::Idle => worker::When::Idle,
+            WhenChoice::Always => worker::When::Always,
+        },
+        idle: Duration::from_secs(u64::from(settings.idle_seconds.value)),
+        ..worker::IdlePolicy::default()
+    };
     let worker = worker::Settings {
         pin: settings.coordinator_pin.under(arguments.pin.map(Some)).value,
         join,
         name: arguments.name,
         instance: arguments.instance,
-        when: match arguments.when {
-            WhenChoice::Idle => worker::When::Idle,
-            WhenChoice::Always => worker::When::Always,
-        },
-        idle_seconds: u64::from(settings.idle_seconds.value),
+        policy: watch::channel(policy).1,
         maximum_cache_bytes,
         maximum_upload_mbps: settings
             .maximum_upload_mbps
