@@ -46,6 +46,7 @@ export type DatasetDetail = Schemas['DatasetDetail'];
 export type DatasetRow = Schemas['DatasetRow'];
 export type Partitions = Schemas['Partitions'];
 export type LeaseView = Schemas['LeaseRecord'];
+export type DeviceLease = Schemas['DeviceLease'];
 export type LogLine = Schemas['LogEntry'];
 export type Usage = Schemas['Usage'];
 export type Setting = Schemas['Setting'];

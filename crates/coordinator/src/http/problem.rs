@@ -183,6 +183,7 @@ impl From<Refusal> for Failure {
             Refusal::Quarantined => {
                 Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)
             }
+            Refusal::RevokedAnyway(_) => Self::conflict("device-revoked", words),
             Refusal::UnknownNotice(_) => Self::not_found("unknown-notice", words),
             Refusal::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),
             Refusal::TooManyWebhooks(_) => Self::conflict("too-many-webhooks", words),
