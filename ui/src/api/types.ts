@@ -24,6 +24,7 @@ export type Round = Schemas['Round'];
 export type EvalMetrics = Schemas['EvalMetrics'];
 export type DatasetEntry = Schemas['DatasetEntry'];
 export type AddedDataset = Schemas['AddedDataset'];
+export type FileProblem = Schemas['FileProblem'];
 export type RowProblem = Schemas['RowProblem'];
 export type SampleShape = Schemas['SampleShape'];
 export type JoinCode = Schemas['JoinCodeView'];
