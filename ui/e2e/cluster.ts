@@ -16,6 +16,7 @@ export class Cluster {
   private readonly children: ChildProcess[] = [];
   private browser: Browser | undefined;
   private workers = 0;
+  private coordinator: ChildProcess | undefined;
   /** The coordinator's, as workers ask it. */
   url = '';
   /** The page's: over loopback it needs no TLS. */
@@ -28,11 +29,20 @@ export class Cluster {
   }
 
   async start(): Promise<void> {
-    const words = ['coordinator', '--json', '--no-discovery', '--listen', '127.0.0.1:0'];
-    const child = this.spawn([...words, '--data-dir', this.data]);
-    this.url = await firstAddress(child);
-    this.address = `${this.url.replace('https:', 'http:').replace(/\/$/, '')}/`;
+    await this.listen('127.0.0.1:0');
     this.browser = await chromium.launch({ executablePath: BROWSER, args: BROWSER_ARGUMENTS });
+  }
+
+  /** As if the power of the coordinator's machine went. */
+  async kill(): Promise<void> {
+    const ended = new Promise((resolve) => this.coordinator?.once('exit', resolve));
+    this.coordinator?.kill('SIGKILL');
+    await ended;
+  }
+
+  /** After `kill`: where it was, with what it had. */
+  async startAgain(): Promise<void> {
+    await this.listen(new URL(this.url).host);
   }
 
   /** A worker that trains at once, as another device than the ones before. */
@@ -106,6 +116,13 @@ export class Cluster {
     for (const child of left.reverse()) child.kill('SIGTERM');
     await Promise.all(ended);
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async listen(at: string): Promise<void> {
+    const words = ['coordinator', '--json', '--no-discovery', '--listen', at];
+    this.coordinator = this.spawn([...words, '--data-dir', this.data]);
+    this.url = await firstAddress(this.coordinator);
+    this.address = `${this.url.replace('https:', 'http:').replace(/\/$/, '')}/`;
   }
 
   private spawn(words: string[]): ChildProcess {

@@ -104,9 +104,17 @@ test('the form and its TOML are two sides of one job, and changing sides sends n
   await page.getByText('The job is sound').waitFor();
   await page.getByRole('tab', { name: 'As TOML' }).click();
   const file = page.getByLabel('Job file');
+  await file.waitFor();
   await file.fill((await file.inputValue()) + '[run]\nrounds = 7\n');
   await page.getByRole('tab', { name: 'Form' }).click();
   expect(await page.getByLabel('Rounds', { exact: true }).inputValue()).toBe('7');
+  // The strategy's own fields too.
+  await page.getByLabel('Largest norm of an update').fill('2.5');
+  await page.getByRole('tab', { name: 'As TOML' }).click();
+  expect(await file.inputValue()).toContain('[strategy]\nmaximum_norm = 2.5');
+  await file.fill((await file.inputValue()).replace('= 2.5', '= 4'));
+  await page.getByRole('tab', { name: 'Form' }).click();
+  expect(await page.getByLabel('Largest norm of an update').inputValue()).toBe('4');
   const jobs = await cluster.get<{ name: string }[]>(page, '/jobs');
   expect(jobs.map((job) => job.name)).not.toContain('two-sides');
 });
@@ -114,13 +122,24 @@ test('the form and its TOML are two sides of one job, and changing sides sends n
 test('a broken CSV is refused with the row at fault', async () => {
   await open('/data');
   await page.getByRole('button', { name: 'Add a dataset' }).click();
-  const rows = ['text,label', 'good,a', 'no label', 'neither', 'good too,b'];
-  const file = { name: 'broken.csv', mimeType: 'text/csv', buffer: Buffer.from(rows.join('\n')) };
+  const bad = ['text,label', 'good,a', 'no label', 'neither', 'good too,b'];
+  const file = { name: 'broken.csv', mimeType: 'text/csv', buffer: Buffer.from(bad.join('\n')) };
   await page.getByLabel('File', { exact: true }).setInputFiles(file);
   await page.getByRole('button', { name: 'Add', exact: true }).click();
   const alert = page.getByRole('alert');
   await alert.waitFor();
   expect(await alert.textContent()).toMatch(/broken\.csv.*3/);
+  const report = page.getByRole('table', { name: 'The rows that could not be used' });
+  const rows = report.getByRole('row').filter({ has: page.getByRole('cell') });
+  const said = (await rows.allInnerTexts()).map((row) => row.split('\t'));
+  const reason = 'it has 1 column(s) where the others have 2';
+  const change = 'add what is missing, or remove the row';
+  expect(said).toEqual([
+    ['broken.csv', '3', reason, change],
+    ['broken.csv', '4', reason, change],
+  ]);
+  const datasets = await cluster.get<{ name: string }[]>(page, '/datasets');
+  expect(datasets.map((one) => one.name)).not.toContain('broken');
 });
 
 test('a device is revoked', async () => {

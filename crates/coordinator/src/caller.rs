@@ -70,6 +70,22 @@ impl Caller {
         Self { who: Who::Coordinator, from: None }
     }
 
+    /// As the audit log calls it; empty for a stranger.
+    pub(crate) fn name(&self) -> String {
+        match &self.who {
+            Who::Known(principal) => principal.name.to_string(),
+            Who::Stranger => String::new(),
+            Who::Coordinator => COORDINATOR.to_owned(),
+        }
+    }
+
+    fn role(&self) -> Option<Role> {
+        match &self.who {
+            Who::Known(principal) => Some(principal.role),
+            Who::Stranger | Who::Coordinator => None,
+        }
+    }
+
     /// What the audit log says of what this caller did.
     #[expect(clippy::needless_pass_by_value, reason = "callers name the id as they have it")]
     pub(crate) fn record(
@@ -80,11 +96,7 @@ impl Caller {
         id: impl ToString,
         detail: Detail,
     ) -> Record {
-        let (who, role) = match &self.who {
-            Who::Known(principal) => (principal.name.to_string(), Some(principal.role)),
-            Who::Stranger => (String::new(), None),
-            Who::Coordinator => (COORDINATOR.to_owned(), None),
-        };
+        let (who, role) = (self.name(), self.role());
         let (from, id) = (self.from.map(|address| address.to_string()), id.to_string());
         Record { at, who, role, from, action, subject: Subject { kind, id }, detail }
     }

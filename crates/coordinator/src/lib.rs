@@ -18,6 +18,7 @@ mod credential;
 mod driver;
 mod evaluate;
 mod explain;
+mod glance;
 mod http;
 mod job_log;
 mod moment;

@@ -64,6 +64,12 @@ impl Views {
         devices.iter().map(|row| row.view(is_active(row, now, patience), now)).collect()
     }
 
+    pub(crate) fn device(&self, id: DeviceId, now: Timestamp) -> Option<Device> {
+        let devices = read(&self.devices);
+        let (row, patience) = (devices.get(&id)?, pace::offline_after(devices.len()));
+        Some(row.view(is_active(row, now, patience), now))
+    }
+
     /// What a device is called.
     pub(crate) fn device_name(&self, id: DeviceId) -> Option<String> {
         read(&self.devices).get(&id).map(|row| row.name.clone())
@@ -190,6 +196,7 @@ pub(crate) fn job_view(row: &JobRow, note: Option<&str>) -> JobView {
         model_id,
         model_blake3,
         leases_lost: machine.leases_lost(),
+        created_by: row.created_by.clone(),
         stalled: false,
         explanation: Vec::new(),
     };

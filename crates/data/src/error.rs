@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::BadRow;
 use crate::shard::ShardError;
 
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +51,10 @@ pub enum DataError {
     #[error("there is a dataset `{0}` already: choose another name")]
     NameTaken(String),
     #[error(
-        "{bad} of {rows} rows of {file} cannot be used, more than one in ten; the first: {first}"
+        "{bad} of {rows} rows of {file} cannot be used, more than one in ten; the first: {}",
+        .first.first().map(ToString::to_string).unwrap_or_default()
     )]
-    TooManyBadRows { file: String, bad: u64, rows: u64, first: String },
+    TooManyBadRows { file: String, bad: u64, rows: u64, first: Vec<BadRow> },
     #[error(
         "class `{class}` has {rows} row(s); give it at least 2, one to train on and one to test"
     )]

@@ -21,7 +21,7 @@ pub use catalogue::{CatalogueEntry, Origin};
 pub use error::DataError;
 pub use files::{AddReport, BadRow, Bounds};
 pub use hub::HubSettings;
-pub use sources::Sources;
+pub use sources::{Edition, Sources};
 pub use uploads::read_file;
 
 use protocol::dataset::DatasetInfo;

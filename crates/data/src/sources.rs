@@ -2,6 +2,7 @@
 //! hub.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::catalogue::{CatalogueEntry, Origin, PUBLISHED, Published};
 use crate::files::{AddReport, Bounds};
@@ -20,6 +21,11 @@ pub struct Sources {
     pub uploads: PathBuf,
     pub hub: HubSettings,
 }
+
+/// Tells the rows that lie under a name from those that lay there before: files, their lengths, and when
+/// each was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edition(Vec<(PathBuf, u64, SystemTime)>);
 
 impl Sources {
     /// Takes `CONSTELLATION_DATA_DIR` and the hub's variables from the environment.
@@ -75,6 +81,23 @@ impl Sources {
             Some(dataset) => Ok(Some(dataset)),
             None => Err(self.unknown(name)),
         }
+    }
+
+    /// Which rows lie here under this name, told without reading them; none where there are none.
+    pub fn edition(&self, name: &str) -> Option<Edition> {
+        let files = if Synthetic::named(name).is_some() {
+            Vec::new()
+        } else if let Some(published) = Published::named(name) {
+            let files = self.local(published).or_else(|| hub::cached(&self.hub, published))?;
+            files.train.into_iter().chain(files.test).collect()
+        } else {
+            uploads::files(&self.uploads, name)?
+        };
+        let stamped = files.into_iter().map(|path| {
+            let known = path.metadata().ok()?;
+            Some((path, known.len(), known.modified().ok()?))
+        });
+        Some(Edition(stamped.collect::<Option<_>>()?))
     }
 
     /// Removes what an earlier process left half added. To be called while nobody adds.

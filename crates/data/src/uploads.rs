@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::dataset::DatasetInfo;
 
@@ -54,6 +54,12 @@ pub fn load(
     let test = read_rows(&folder.join(TEST), &info)?;
     progress(LoadProgress::Reading { rows: (train.len() + test.len()) as u64 });
     Ok(Some(Dataset { info, train, test }))
+}
+
+/// The files that one is kept in.
+pub fn files(uploads: &Path, name: &str) -> Option<Vec<PathBuf>> {
+    check_name(name).ok()?;
+    Some([INFO, TRAIN, TEST].map(|file| uploads.join(name).join(file)).into())
 }
 
 /// Adds one. Its folder appears when it is whole, or not at all.
@@ -164,9 +170,7 @@ fn assemble(
     let good = train.len() + test.as_ref().map_or(0, Vec::len);
     let rows = good as u64 + bad.count;
     if bad.count * 10 > rows {
-        let first = bad.first.first().map(ToString::to_string).unwrap_or_default();
-        let file = file.display().to_string();
-        return Err(DataError::TooManyBadRows { file, bad: bad.count, rows, first });
+        return Err(bad.too_many(file, good as u64));
     }
     let mut counts: HashMap<&str, u64> = HashMap::new();
     for row in train.iter().chain(test.iter().flatten()) {

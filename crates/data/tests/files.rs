@@ -64,9 +64,9 @@ fn broken_rows_are_left_out_and_named_up_to_one_in_ten() {
     assert_eq!(
         reasons,
         [
-            "a.csv line 42: it has 1 column(s) where the others have 2",
-            "a.csv line 43: its text is empty",
-            "a.csv line 44: it has no label",
+            "a.csv line 42: it has 1 column(s) where the others have 2: add what is missing, or remove the row",
+            "a.csv line 43: its text is empty: write one, or remove the row",
+            "a.csv line 44: it has no label: give it one, or remove the row",
         ]
     );
     let csv = format!("text,label\n{}only one\n,1\nlast,\n", good(20));

@@ -203,9 +203,7 @@ fn told(idle: &Idle, count: usize) -> String {
             ("has too little memory for this job", "have too little memory for this job")
         }
         Idle::FailedAll => ("failed every seat that is open", "failed every seat that is open"),
-        Idle::Quarantined => {
-            ("is in quarantine for bad updates", "are in quarantine for bad updates")
-        }
+        Idle::Quarantined => ("is in quarantine", "are in quarantine"),
         Idle::Offline => ("is offline", "are offline"),
     };
     format!("{count} {}", if count == 1 { one } else { many })

@@ -65,6 +65,9 @@ pub struct Job {
     pub model_blake3: Option<BlobHash>,
     /// Leases that lapsed or were lost after their first step.
     pub leases_lost: u64,
+    /// Who created it, as the audit log calls them; none where that is not known any more.
+    #[serde(default)]
+    pub created_by: Option<String>,
     /// Nothing moved for much longer than a lease of this job takes.
     #[serde(default)]
     pub stalled: bool,

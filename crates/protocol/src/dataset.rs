@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Problem;
 use crate::job::DataSpec;
 
 /// What one row is.
@@ -113,11 +114,26 @@ pub struct AddedDataset {
     pub problems: Vec<RowProblem>,
 }
 
+/// What a problem with a file's rows says besides: extension members of the problem details.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileProblem {
+    #[serde(flatten)]
+    pub problem: Problem,
+    /// Rows that can't be used.
+    pub bad_rows: u64,
+    /// The first 20 of them.
+    pub rows: Vec<RowProblem>,
+}
+
 /// A row that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RowProblem {
     pub file: String,
     /// From 1; for Parquet the row, for text files the line where the row begins.
     pub line: u64,
+    /// What is wrong with it.
     pub reason: String,
+    /// What to change, as an order.
+    #[serde(default)]
+    pub change: String,
 }

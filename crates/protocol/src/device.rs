@@ -66,6 +66,16 @@ pub struct Heartbeat {
 pub struct Quarantine {
     pub since: Timestamp,
     pub reason: String,
+    /// The administrator who put it there; none where its updates were refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Body of `POST /devices/{id}/quarantine`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuarantineRequest {
+    /// For whoever looks at the device, on this side and on its own: at most 200 characters on one line.
+    pub reason: String,
 }
 
 /// Answer to a heartbeat.
@@ -103,7 +113,7 @@ pub struct Device {
     /// How it came to be, where that is out of the ordinary: wiped, or a copy of another device.
     #[serde(default)]
     pub note: Option<String>,
-    /// Set while it gets no work because of its bad updates.
+    /// Set while it gets no work: because of its bad updates, or because an administrator says so.
     #[serde(default)]
     pub quarantined: Option<Quarantine>,
     /// What an administrator sorts it by; a job may take only devices with one of some labels.

@@ -193,3 +193,12 @@ pub struct LeaseRecord {
     /// Rows trained on, repeats counted; 0 without an update.
     pub examples: u64,
 }
+
+/// What is kept of a lease, as `GET /devices/{id}/leases` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceLease {
+    pub job: JobId,
+    pub job_name: String,
+    #[serde(flatten)]
+    pub lease: LeaseRecord,
+}

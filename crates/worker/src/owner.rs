@@ -173,7 +173,7 @@ mod tests {
         let (_policy, policy) = watch::channel(IdlePolicy::default());
         let owner = owner(told, policy);
         let released = CancellationToken::new();
-        let (hears, mut heard) = watch::channel(false);
+        let (hears, mut was_held) = watch::channel(false);
         let waiting = async {
             let tell = |hold| {
                 assert_eq!(hold, Hold::InUse);
@@ -183,7 +183,7 @@ mod tests {
             released.cancel();
         };
         let away = async {
-            heard.wait_for(|heard| *heard).await.unwrap();
+            was_held.wait_for(|heard| *heard).await.unwrap();
             assert!(!released.is_cancelled());
             machine.send_replace(idle_for(300));
         };

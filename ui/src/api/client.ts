@@ -1,5 +1,5 @@
 // Every request of the page. They go to where the page comes from, with the session's cookie.
-import type { Problem } from './types';
+import type { FileProblem, Problem, RowProblem } from './types';
 
 /** Older and newer coordinators tell each other apart by it, and no form of another site sends it. */
 export const PROTOCOL = { 'Constellation-Protocol': '1' };
@@ -9,15 +9,18 @@ export class Failure extends Error {
   readonly status: number;
   readonly field: string | null;
   readonly kind: string;
-  /** Rows of a file that couldn't be used, where the problem lists them. */
-  readonly rows: { file: string; line: number; reason: string }[];
+  /** The first rows of a file that couldn't be used, where the problem lists them. */
+  readonly rows: RowProblem[];
+  /** All of those rows. */
+  readonly badRows: number;
 
-  constructor(problem: Problem & { rows?: Failure['rows'] }) {
+  constructor(problem: Problem & Partial<FileProblem>) {
     super(problem.detail);
     this.status = problem.status;
     this.field = problem.field ?? null;
     this.kind = problem.type;
     this.rows = problem.rows ?? [];
+    this.badRows = problem.bad_rows ?? this.rows.length;
   }
 
   /** The coordinator doesn't answer at all. */

@@ -7,6 +7,8 @@ export interface Toast {
 }
 
 const SECONDS = { good: 6, bad: 12 };
+/** For the way back by the keyboard, too. */
+const UNDO_SECONDS = 20;
 
 class Toasts {
   list = $state.raw<Toast[]>([]);
@@ -27,7 +29,8 @@ class Toasts {
   private add(toast: Toast): void {
     this.next += 1;
     this.list = [...this.list.slice(-3), toast];
-    setTimeout(() => this.close(toast.id), SECONDS[toast.tone] * 1000);
+    const seconds = toast.undo ? UNDO_SECONDS : SECONDS[toast.tone];
+    setTimeout(() => this.close(toast.id), seconds * 1000);
   }
 }
 

@@ -73,7 +73,7 @@ impl By<'_> {
 
     pub(crate) async fn create_job(&self, spec: JobSpec) -> Answer<Job> {
         self.write(|driver, caller| {
-            let job = driver.create_job(spec);
+            let job = driver.create_job(spec, caller);
             let detail = detail([("name", job.name.clone()), ("dataset", job.dataset.clone())]);
             driver.record(caller, Action::Created, SubjectKind::Job, job.id, detail);
             Ok(job)

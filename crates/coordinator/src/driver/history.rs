@@ -209,10 +209,13 @@ impl Driver {
 }
 
 impl DriverHandle {
-    /// The steps of the job's leases that are held.
-    pub(crate) async fn held_steps(&self, job: JobId) -> Result<HashMap<LeaseId, u64>, Refusal> {
+    /// The steps of those leases that are held.
+    pub(crate) async fn held_steps(
+        &self,
+        wanted: impl Fn(&LeaseRow) -> bool + Send + 'static,
+    ) -> Result<HashMap<LeaseId, u64>, Refusal> {
         self.read(move |driver| {
-            let held = driver.state.leases.values().filter(|row| row.job == job);
+            let held = driver.state.leases.values().filter(|row| wanted(row));
             Ok(held.map(|row| (row.record.id, row.record.steps)).collect())
         })
         .await

@@ -27,11 +27,11 @@ pub(super) struct Gave {
 
 impl Driver {
     /// Stores a job whose spec was checked.
-    pub(super) fn create_job(&mut self, spec: JobSpec) -> Job {
+    pub(super) fn create_job(&mut self, spec: JobSpec, caller: &Caller) -> Job {
         let id = JobId::from_uuid(Uuid::now_v7());
         let lease_patience = self.lease_patience;
         let machine = Machine::new(MachineSettings { job: id, spec, lease_patience });
-        let row = JobRow { id, created_at: clock::now(), machine };
+        let row = JobRow { id, created_at: clock::now(), created_by: Some(caller.name()), machine };
         let job = job_view(&row, None).job;
         self.state.jobs.insert(id, row);
         self.pending.job_changed(id);

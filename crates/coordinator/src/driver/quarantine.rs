@@ -1,5 +1,5 @@
-//! Devices whose updates are refused: three times, and a device gets no more work until an
-//! administrator releases it. A job that fails on several devices is to blame itself: what was
+//! Devices that get no work until an administrator releases them: one puts them there, or their
+//! updates were refused three times. A job that fails on several devices is to blame itself: what was
 //! refused under it counts against nobody.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use protocol::audit::{Action, SubjectKind};
 use protocol::device::{Device, Quarantine};
 use protocol::lease::LeaseOutcome;
 use protocol::notice::NoticeKind;
-use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
+use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 
 use super::by::By;
 use super::{Driver, Refusal};
@@ -46,10 +46,11 @@ impl Driver {
         tracing::warn!(%job, %lease, %device, count, reason, "an update was refused");
         self.change_device(device, move |row| row.refused = refused);
         if count >= MOST_REFUSED {
+            let reason = format!("{count} updates were refused; the last: {reason}");
             self.quarantine(
-                now,
+                &Caller::coordinator(),
                 device,
-                format!("{count} updates were refused; the last: {reason}"),
+                Quarantine { since: now, reason, by: None },
             );
         }
         // Last, for it may end the job and with that take back what was just counted.
@@ -65,20 +66,37 @@ impl Driver {
         }
     }
 
-    fn quarantine(&mut self, now: Timestamp, device: DeviceId, reason: String) {
+    /// Nothing changes where it is there already, but that an administrator's word takes the place of
+    /// the coordinator's: a job that is to blame doesn't take that back.
+    fn quarantine(&mut self, caller: &Caller, device: DeviceId, quarantine: Quarantine) {
         let Some(row) = self.state.devices.get(&device) else { return };
-        if row.quarantined.is_some() {
+        let stays = |there: &Quarantine| there.by.is_some() || quarantine.by.is_none();
+        if row.quarantined.as_ref().is_some_and(stays) {
             return;
         }
-        let name = row.name.clone();
+        let (name, reason) = (row.name.clone(), quarantine.reason.clone());
         let text = format!("{name} gets no work: {reason}");
-        let detail = detail([("name", name), ("reason", reason.clone())]);
-        let coordinator = Caller::coordinator();
-        self.record(&coordinator, Action::Quarantined, SubjectKind::Device, device, detail);
-        let quarantine = Quarantine { since: now, reason };
+        let detail = detail([("name", name), ("reason", reason)]);
+        self.record(caller, Action::Quarantined, SubjectKind::Device, device, detail);
         self.change_device(device, move |row| row.quarantined = Some(quarantine));
         self.end_leases_of(device);
         self.raise(NoticeKind::DeviceQuarantined, Some(device.to_string()), text);
+    }
+
+    /// An administrator lets a device get no work.
+    fn quarantine_by_hand(
+        &mut self,
+        caller: &Caller,
+        device: DeviceId,
+        reason: String,
+    ) -> Result<Device, Refusal> {
+        let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
+        if row.revoked {
+            return Err(Refusal::RevokedAnyway(row.name.clone()));
+        }
+        let quarantine = Quarantine { since: clock::now(), reason, by: Some(caller.name()) };
+        self.quarantine(caller, device, quarantine);
+        self.shown_device(device)
     }
 
     /// Lets a device work again; what was refused of it is forgotten.
@@ -88,6 +106,10 @@ impl Driver {
             return Err(Refusal::NotQuarantined(device));
         }
         self.set_free(device, Vec::new());
+        self.shown_device(device)
+    }
+
+    fn shown_device(&self, device: DeviceId) -> Result<Device, Refusal> {
         let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
         let now = clock::now();
         Ok(row.view(crate::views::is_active(row, now, self.offline_after()), now))
@@ -100,7 +122,8 @@ impl Driver {
         for row in blamed {
             let rest: Vec<RefusedUpdate> =
                 row.refused.into_iter().filter(|refused| refused.job != job).collect();
-            if row.quarantined.is_some() && rest.len() < MOST_REFUSED {
+            let by_itself = row.quarantined.as_ref().is_some_and(|there| there.by.is_none());
+            if by_itself && rest.len() < MOST_REFUSED {
                 let detail = detail([("name", row.name), ("failed_job", job.to_string())]);
                 let coordinator = Caller::coordinator();
                 self.record(&coordinator, Action::Released, SubjectKind::Device, row.id, detail);
@@ -138,6 +161,15 @@ impl Driver {
 }
 
 impl By<'_> {
+    /// Gives a device no work until it is released.
+    pub(crate) async fn quarantine(
+        &self,
+        device: DeviceId,
+        reason: String,
+    ) -> Result<Device, Refusal> {
+        self.write(move |driver, caller| driver.quarantine_by_hand(caller, device, reason)).await
+    }
+
     /// Lets a device out of quarantine.
     pub(crate) async fn release(&self, device: DeviceId) -> Result<Device, Refusal> {
         self.write(move |driver, caller| {

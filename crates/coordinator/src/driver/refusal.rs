@@ -62,10 +62,11 @@ pub(crate) enum Refusal {
     #[error("device {0} is not in quarantine")]
     NotQuarantined(DeviceId),
     #[error(
-        "the device is in quarantine for its bad updates; an administrator releases it \
-         (`constellation device release`)"
+        "the device is in quarantine; an administrator releases it (`constellation device release`)"
     )]
     Quarantined,
+    #[error("{0} was revoked: it has no access and gets no work anyway")]
+    RevokedAnyway(String),
     #[error("there is no notice {0}")]
     UnknownNotice(NoticeId),
     #[error("there is no webhook {0}")]

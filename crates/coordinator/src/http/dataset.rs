@@ -21,11 +21,11 @@ use super::auth::Viewer;
 use super::datasets::entry;
 use super::extract::{Body, InPath, InQuery};
 use super::problem::{Answer, Failure};
+use crate::glance::{MOST_ROWS, class_counts};
 use crate::prepare::partitions;
 
 /// Rows of an answer, unless it is told otherwise.
 const ROWS: usize = 20;
-const MOST_ROWS: usize = 100;
 /// Characters of a text.
 const LONGEST_TEXT: usize = 10_000;
 
@@ -33,8 +33,8 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(rows)).routes(routes!(divide))
 }
 
-/// One dataset. Its rows are counted where they are on the coordinator's machine, which takes as long
-/// as reading them.
+/// One dataset. Its rows are counted where they are on the coordinator's machine; the first time that
+/// takes as long as reading them.
 #[utoipa::path(get, path = "/datasets/{name}", tag = "datasets", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path)), responses((status = 200, body = DatasetDetail)))]
 async fn show(
@@ -48,23 +48,22 @@ async fn show(
     let found = tokio::task::spawn_blocking(find).await;
     let found = found.map_err(|error| Failure::internal(error.to_string()))?;
     let Some(found) = found else { return Err(unknown(&name)) };
-    let dataset = match found.origin {
+    let glance = match found.origin {
         Origin::Hub => None,
         Origin::Embedded | Origin::Local | Origin::Cached | Origin::Uploaded => {
-            shared.shelf.look(&name).await.map_err(|error| unreadable(&name, &error))?
+            shared.shelf.glance(&name).await.map_err(|error| unreadable(&name, &error))?
         }
     };
     let mut entry = entry(found);
-    let counts = dataset.as_deref().map(|dataset| {
-        let classes = dataset.info.classes.len();
-        (class_counts(&dataset.train, classes), class_counts(&dataset.test, classes))
-    });
-    if let Some(dataset) = &dataset {
-        entry.classes = Some(dataset.info.classes.clone());
-        entry.train_rows = Some(dataset.train.len() as u64);
-        entry.test_rows = Some(dataset.test.len() as u64);
+    if let Some(glance) = &glance {
+        entry.classes = Some(glance.info.classes.clone());
+        entry.train_rows = Some(glance.train.rows);
+        entry.test_rows = Some(glance.test.rows);
     }
-    let here = dataset.is_some();
+    let here = glance.is_some();
+    let counts = glance
+        .as_deref()
+        .map(|glance| (glance.train.class_counts.clone(), glance.test.class_counts.clone()));
     let (train_class_counts, test_class_counts) = counts.unzip();
     Ok(Json(DatasetDetail { entry, train_class_counts, test_class_counts, here }))
 }
@@ -92,15 +91,18 @@ async fn rows(
     InPath(name): InPath<String>,
     InQuery(page): InQuery<Page>,
 ) -> Answer<Json<Vec<DatasetRow>>> {
-    let dataset = here(&shared, &name).await?;
+    let glance = shared.shelf.glance(&name).await.map_err(|error| unreadable(&name, &error))?;
+    let glance = glance.ok_or_else(|| not_here(&name))?;
+    let limit = page.limit.unwrap_or(ROWS).min(MOST_ROWS);
+    let is_kept = glance.part(page.split).page(page.offset, limit).is_some();
+    let whole = if is_kept { None } else { Some(here(&shared, &name).await?) };
     let shown = move || {
-        let rows = match page.split {
-            Split::Train => &dataset.train,
-            Split::Test => &dataset.test,
+        let rows = match (&whole, page.split) {
+            (None, split) => glance.part(split).page(page.offset, limit).unwrap_or_default(),
+            (Some(whole), Split::Train) => beyond(&whole.train, page.offset),
+            (Some(whole), Split::Test) => beyond(&whole.test, page.offset),
         };
-        let limit = page.limit.unwrap_or(ROWS).min(MOST_ROWS);
-        let rows = rows.iter().skip(page.offset).take(limit);
-        rows.map(|row| shown(row, dataset.info.sample)).collect()
+        rows.iter().take(limit).map(|row| shown(row, glance.info.sample)).collect()
     };
     let shown = tokio::task::spawn_blocking(shown).await;
     Ok(Json(shown.map_err(|error| Failure::internal(error.to_string()))?))
@@ -151,13 +153,19 @@ fn job(name: &str, asked: &PartitionsRequest) -> JobSpec {
 /// The dataset, whose rows must be on this machine.
 async fn here(shared: &Shared, name: &str) -> Answer<Arc<Dataset>> {
     let found = shared.shelf.look(name).await.map_err(|error| unreadable(name, &error))?;
-    found.ok_or_else(|| {
-        let words = format!(
-            "the rows of '{name}' are not on the coordinator's machine; a job that trains on it \
-             downloads them"
-        );
-        Failure::conflict("dataset-not-here", words)
-    })
+    found.ok_or_else(|| not_here(name))
+}
+
+fn beyond(rows: &[Row], offset: usize) -> &[Row] {
+    rows.get(offset..).unwrap_or_default()
+}
+
+fn not_here(name: &str) -> Failure {
+    let words = format!(
+        "the rows of '{name}' are not on the coordinator's machine; a job that trains on it \
+         downloads them"
+    );
+    Failure::conflict("dataset-not-here", words)
 }
 
 fn unknown(name: &str) -> Failure {
@@ -185,16 +193,6 @@ fn unreadable(name: &str, error: &DataError) -> Failure {
         }
         DataError::Io { .. } => Failure::internal(error.to_string()),
     }
-}
-
-fn class_counts<'a>(rows: impl IntoIterator<Item = &'a Row>, classes: usize) -> Vec<u64> {
-    let mut counts = vec![0; classes];
-    for row in rows {
-        if let Some(count) = counts.get_mut(row.label as usize) {
-            *count += 1;
-        }
-    }
-    counts
 }
 
 fn shown(row: &Row, shape: SampleShape) -> DatasetRow {

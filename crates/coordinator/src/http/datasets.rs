@@ -8,9 +8,9 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
-use data::{AddReport, Bounds, CatalogueEntry, DataError};
+use data::{AddReport, BadRow, Bounds, CatalogueEntry, DataError};
 use futures::{Stream, StreamExt};
-use protocol::dataset::{AddedDataset, DatasetEntry, RowProblem};
+use protocol::dataset::{AddedDataset, DatasetEntry, FileProblem, RowProblem};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use utoipa::IntoParams;
@@ -76,7 +76,11 @@ struct Named {
 /// Adds a dataset: the file as the body, or as the field `file` of a form.
 #[utoipa::path(post, path = "/datasets", tag = "datasets", security(("token" = ["admin"])), params(Named),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, body = AddedDataset)))]
+    responses(
+        (status = 201, body = AddedDataset),
+        (status = 422, body = FileProblem, content_type = "application/problem+json",
+            description = "A problem; where too many rows can't be used, with the first of them")
+    ))]
 async fn add(
     admin: Admin,
     State(shared): State<Shared>,
@@ -200,17 +204,22 @@ fn too_long() -> Failure {
 }
 
 fn report(added: AddReport) -> AddedDataset {
-    let problems = added.problems.into_iter().map(|bad| RowProblem {
-        file: bad.file,
-        line: bad.line,
-        reason: bad.reason,
-    });
     AddedDataset {
-        problems: problems.collect(),
+        problems: rows(&added.problems),
         info: added.info,
         understood: added.understood,
         bad_rows: added.bad_rows,
     }
+}
+
+fn rows(bad: &[BadRow]) -> Vec<RowProblem> {
+    let shown = bad.iter().cloned().map(|BadRow { file, line, reason, change }| RowProblem {
+        file,
+        line,
+        reason,
+        change,
+    });
+    shown.collect()
 }
 
 /// What is wrong with the file, without saying where on our disk it lay.
@@ -221,6 +230,9 @@ fn failure(error: &DataError, folder: &Path) -> Failure {
         DataError::Io { .. } => Failure::internal(words),
         DataError::BadName(_) => Failure::invalid("bad-dataset", words).at("name"),
         DataError::NameTaken(_) => Failure::conflict("name-taken", words).at("name"),
+        DataError::TooManyBadRows { bad, first, .. } => {
+            Failure::invalid("bad-dataset", words).at("file").with_rows(*bad, rows(first))
+        }
         DataError::Unknown { .. }
         | DataError::Offline { .. }
         | DataError::Denied { .. }
@@ -231,7 +243,6 @@ fn failure(error: &DataError, folder: &Path) -> Failure {
         | DataError::Row { .. }
         | DataError::File { .. }
         | DataError::Shard { .. }
-        | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::TooFewClasses(_) => Failure::invalid("bad-dataset", words).at("file"),
     }

@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::DeviceId;
-use protocol::device::{CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer, check_labels};
+use protocol::device::{
+    CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer, QuarantineRequest, check_labels,
+};
 use protocol::lease::Lease;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -28,6 +30,7 @@ pub(crate) const LONGEST_WAIT: u64 = 60;
 /// Days after which `cleanup` forgets a silent device, unless it is told otherwise.
 const FORGET_DAYS: f64 = 30.0;
 const LONGEST_NAME: usize = 100;
+const LONGEST_REASON: usize = 200;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -38,6 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(next_job))
         .routes(routes!(leave))
         .routes(routes!(revoke))
+        .routes(routes!(quarantine))
         .routes(routes!(release))
 }
 
@@ -159,14 +163,7 @@ async fn change(
 }
 
 fn checked(asked: DeviceChange) -> Answer<DeviceChange> {
-    let name = asked.name.map(|name| name.trim().to_owned());
-    let is_plain = |name: &str| {
-        (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
-    };
-    if !name.as_deref().is_none_or(is_plain) {
-        let words = format!("must be 1 to {LONGEST_NAME} characters on one line");
-        return Err(Failure::invalid("invalid-device", words).at("name"));
-    }
+    let name = asked.name.map(|name| line("name", &name, LONGEST_NAME)).transpose()?;
     let labels = asked.labels.map(|labels| {
         let labels: BTreeSet<String> = labels.iter().map(|it| it.trim().to_owned()).collect();
         labels.into_iter().collect::<Vec<_>>()
@@ -178,6 +175,16 @@ fn checked(asked: DeviceChange) -> Answer<DeviceChange> {
     Ok(DeviceChange { name, labels })
 }
 
+/// Text of a person without the spaces around it, which must be one line of so many characters.
+fn line(field: &str, text: &str, longest: usize) -> Answer<String> {
+    let text = text.trim();
+    if (1..=longest).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    let words = format!("must be 1 to {longest} characters on one line");
+    Err(Failure::invalid("invalid-device", words).at(field))
+}
+
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.
 #[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
@@ -187,6 +194,21 @@ async fn revoke(
     InPath(id): InPath<DeviceId>,
 ) -> Answer<Json<Device>> {
     Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
+}
+
+/// Gives a device no work until it is released, and its leases to others. One that an administrator put
+/// there already stays as it is.
+#[utoipa::path(post, path = "/devices/{id}/quarantine", tag = "devices", security(("token" = ["admin"])),
+    params(("id" = DeviceId, Path)), request_body = QuarantineRequest,
+    responses((status = 200, body = Device)))]
+async fn quarantine(
+    Admin(caller): Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+    Body(asked): Body<QuarantineRequest>,
+) -> Answer<Json<Device>> {
+    let reason = line("reason", &asked.reason, LONGEST_REASON)?;
+    Ok(Json(shared.driver.by(&caller).quarantine(id, reason).await?))
 }
 
 /// Lets a device out of quarantine: it gets work again, and what was refused of it is forgotten.

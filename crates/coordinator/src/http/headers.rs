@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use protocol::PROTOCOL_HEADER;
@@ -46,12 +46,16 @@ impl FromStr for Origin {
 }
 
 /// Adds the headers that keep a browser from doing more with an answer than it should.
-pub(super) fn protect(headers: &mut HeaderMap) {
+pub(super) fn protect(status: StatusCode, headers: &mut HeaderMap) {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_page = kind.is_some_and(|kind| kind.starts_with("text/html"));
     let is_json = kind.is_some_and(|kind| kind.contains("json"));
-    let policy = if is_page { PAGE } else { DATA };
-    set(headers, header::CONTENT_SECURITY_POLICY, policy);
+    // What an answer of this kind says takes the place of what the browser has stored with the page
+    // (RFC 9111 §3.2), which it doesn't know: the policy that came with the bytes goes on.
+    if status != StatusCode::NOT_MODIFIED {
+        let policy = if is_page { PAGE } else { DATA };
+        set(headers, header::CONTENT_SECURITY_POLICY, policy);
+    }
     set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(headers, header::REFERRER_POLICY, "no-referrer");
     set(headers, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
@@ -109,7 +113,7 @@ mod tests {
     #[test]
     fn no_header_is_remembered_and_the_date_is_among_them() {
         let mut headers = HeaderMap::new();
-        protect(&mut headers);
+        protect(StatusCode::OK, &mut headers);
         say_once(&mut headers);
         assert!(headers.values().all(HeaderValue::is_sensitive), "{headers:?}");
         let date = headers[header::DATE].to_str().unwrap();

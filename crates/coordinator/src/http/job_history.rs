@@ -1,11 +1,13 @@
 //! `/jobs/{id}/leases` and `/jobs/{id}/log`: what happened to a job so far.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use protocol::api::LogEntry;
 use protocol::audit::SubjectKind;
 use protocol::lease::LeaseRecord;
-use protocol::{JobId, Timestamp};
+use protocol::{JobId, LeaseId, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -44,13 +46,18 @@ async fn leases(
     view(&shared, id)?;
     let after = since.after.unwrap_or(Timestamp::from_millis(i64::MIN));
     let mut records = kept(&shared, id, after).await?;
-    let steps = shared.driver.held_steps(id).await?;
+    let held = shared.driver.held_steps(move |row| row.job == id).await?;
     for record in &mut records {
-        if let Some(steps) = steps.get(&record.id).filter(|_| record.ended_at.is_none()) {
-            record.steps = *steps;
-        }
+        show_steps(record, &held);
     }
     Ok(Json(records))
+}
+
+/// The database has the steps of those that ended.
+pub(super) fn show_steps(record: &mut LeaseRecord, held: &HashMap<LeaseId, u64>) {
+    if let Some(steps) = held.get(&record.id).filter(|_| record.ended_at.is_none()) {
+        record.steps = *steps;
+    }
 }
 
 /// What happened to a job, the oldest first: who made and started it, each round, each lease that was

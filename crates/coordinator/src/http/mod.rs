@@ -8,6 +8,7 @@ mod connection;
 mod cookie;
 mod dataset;
 mod datasets;
+mod device;
 mod devices;
 mod enrol;
 mod envelope;
@@ -174,6 +175,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(blobs::routes())
         .merge(dataset::routes())
         .merge(datasets::routes())
+        .merge(device::routes())
         .merge(devices::routes())
         .merge(events::routes())
         .merge(job_check::routes())

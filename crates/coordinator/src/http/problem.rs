@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use federation::machine::Rejection;
 use protocol::Problem;
+use protocol::dataset::{FileProblem, RowProblem};
 use protocol::job::JobError;
 
 use crate::blobs::{NoRoom, UploadFault, is_full};
@@ -19,13 +20,22 @@ pub(crate) struct Failure {
     hint: Option<Hint>,
 }
 
-/// What a header says beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is said beside it, in a header or further members.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Hint {
     /// For uploads: bytes that are stored.
     Offset(u64),
     /// Seconds after which it may go better.
     RetryAfter(u64),
+    /// For files.
+    Rows(Box<BadRows>),
+}
+
+/// Rows that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct BadRows {
+    count: u64,
+    first: Vec<RowProblem>,
 }
 
 /// What handlers give.
@@ -93,6 +103,11 @@ impl Failure {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "Disk full", detail)
     }
 
+    pub(crate) fn with_rows(mut self, count: u64, first: Vec<RowProblem>) -> Self {
+        self.hint = Some(Hint::Rows(Box::new(BadRows { count, first })));
+        self
+    }
+
     fn with_offset(mut self, offset: u64) -> Self {
         self.hint = Some(Hint::Offset(offset));
         self
@@ -105,7 +120,15 @@ impl IntoResponse for Failure {
             tracing::warn!(kind = self.problem.kind, "{}", self.problem.detail);
         }
         let status = StatusCode::from_u16(self.problem.status);
-        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
+        let body = match &self.hint {
+            Some(Hint::Rows(bad)) => serde_json::to_vec(&FileProblem {
+                problem: self.problem.clone(),
+                bad_rows: bad.count,
+                rows: bad.first.clone(),
+            }),
+            Some(Hint::Offset(_) | Hint::RetryAfter(_)) | None => serde_json::to_vec(&self.problem),
+        };
+        let body = body.unwrap_or_default();
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, kind, body).into_response();
@@ -121,7 +144,7 @@ impl IntoResponse for Failure {
             Some(Hint::RetryAfter(seconds)) => {
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
-            None => {}
+            Some(Hint::Rows(..)) | None => {}
         }
         response
     }
@@ -183,6 +206,7 @@ impl From<Refusal> for Failure {
             Refusal::Quarantined => {
                 Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)
             }
+            Refusal::RevokedAnyway(_) => Self::conflict("device-revoked", words),
             Refusal::UnknownNotice(_) => Self::not_found("unknown-notice", words),
             Refusal::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),
             Refusal::TooManyWebhooks(_) => Self::conflict("too-many-webhooks", words),

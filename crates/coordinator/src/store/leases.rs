@@ -1,10 +1,11 @@
 //! What is kept of leases, and what their updates add up to by day.
 
 use protocol::lease::{LeaseOutcome, LeaseRecord};
-use protocol::{JobId, LeaseId, Timestamp};
+use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
+use super::reader::texts;
 use super::write::{json, sqlite_integer};
 use super::{Batch, Reader, Store, StoreError, parsed, read};
 
@@ -88,6 +89,37 @@ impl Reader {
         })
     }
 
+    /// The newest leases of a device of all jobs, at most `limit`, the oldest of them first, of those that
+    /// were granted since `oldest` and granted or ended at `after` or later.
+    pub(crate) fn leases_of_device(
+        &self,
+        device: DeviceId,
+        oldest: Timestamp,
+        after: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<LeaseRow>, StoreError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT job, record FROM leases
+                 WHERE record ->> '$.device' = ?1 AND granted_at >= ?2
+                 AND max(granted_at, ifnull(ended_at, granted_at)) >= ?3
+                 ORDER BY granted_at DESC, id DESC LIMIT ?4",
+            )?;
+            let asked = params![
+                device.to_string(),
+                oldest.as_millis(),
+                after.as_millis(),
+                sqlite_integer(limit.min(MOST_LEASES))
+            ];
+            let mut rows = statement
+                .query_map(asked, texts)?
+                .map(|row| lease_row(&row?))
+                .collect::<Result<Vec<_>, _>>()?;
+            rows.reverse();
+            Ok(rows)
+        })
+    }
+
     /// The days from this date on.
     pub(crate) fn days(&self, from: &str) -> Result<Vec<DayRow>, StoreError> {
         self.with(|connection| days(connection, from))
@@ -96,21 +128,18 @@ impl Reader {
 
 pub(super) fn open(connection: &Connection) -> Result<Vec<LeaseRow>, StoreError> {
     let mut statement = connection.prepare("SELECT job, record FROM leases WHERE outcome = ?1")?;
-    let rows = statement.query_map([LeaseOutcome::Open.word()], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-    })?;
-    rows.map(|row| {
-        let (job, record) = row?;
-        Ok(LeaseRow { job: parsed("lease", &job)?, record: read("lease", &record)? })
-    })
-    .collect()
+    let rows = statement.query_map([LeaseOutcome::Open.word()], texts)?;
+    rows.map(|row| lease_row(&row?)).collect()
+}
+
+fn lease_row((job, record): &(String, String)) -> Result<LeaseRow, StoreError> {
+    Ok(LeaseRow { job: parsed("lease", job)?, record: read("lease", record)? })
 }
 
 pub(super) fn days(connection: &Connection, from: &str) -> Result<Vec<DayRow>, StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT date, record FROM days WHERE date >= ?1 ORDER BY date")?;
-    let rows = statement
-        .query_map([from], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let rows = statement.query_map([from], texts)?;
     rows.map(|row| {
         let (date, record) = row?;
         Ok(DayRow { date, day: read("day", &record)? })
@@ -159,7 +188,6 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
-    use protocol::DeviceId;
     use uuid::Uuid;
 
     use super::*;

@@ -9,11 +9,11 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// The version that this program writes.
-pub(crate) const KNOWN_VERSION: u32 = 3;
+pub(crate) const KNOWN_VERSION: u32 = 4;
 
 /// One step each. Only the last one may still change, until it is released: databases made by the
 /// ones before it exist (`tests/coordinator/version_1.sql` is one).
-const STEPS: [&str; KNOWN_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3];
+const STEPS: [&str; KNOWN_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -123,6 +123,17 @@ const VERSION_3: &str = "
     -- What updates that counted add up to, by day.
     CREATE TABLE days (date TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE INDEX audit_by_subject ON audit (subject_kind, subject_id);
+";
+
+const VERSION_4: &str = "
+    CREATE INDEX leases_by_device ON leases (record ->> '$.device', granted_at);
+    ALTER TABLE jobs ADD COLUMN created_by TEXT;
+    -- The audit log knew it all along.
+    UPDATE jobs SET created_by = (
+        SELECT who FROM audit
+        WHERE subject_kind = 'job' AND subject_id = jobs.id AND action = 'created'
+        ORDER BY number LIMIT 1
+    );
 ";
 
 /// Brings the database at `path` up to this program's version. One that has to change is kept first

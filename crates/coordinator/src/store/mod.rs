@@ -171,15 +171,18 @@ impl Store {
     }
 
     fn jobs(&self) -> Result<Vec<JobRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare("SELECT id, created_at, machine FROM jobs ORDER BY id")?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, created_at, created_by, machine FROM jobs ORDER BY id")?;
         let rows = statement.query_map([], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+            let (id, machine): (String, String) = (row.get(0)?, row.get(3)?);
+            Ok((id, row.get(1)?, row.get(2)?, machine))
         })?;
         rows.map(|row| {
-            let (id, created_at, machine) = row?;
+            let (id, created_at, created_by, machine) = row?;
+            let (id, machine) = (parsed("job", &id)?, read("job", &machine)?);
             let created_at = Timestamp::from_millis(created_at);
-            Ok(JobRow { id: parsed("job", &id)?, created_at, machine: read("job", &machine)? })
+            Ok(JobRow { id, created_at, created_by, machine })
         })
         .collect()
     }

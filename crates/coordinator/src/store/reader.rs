@@ -166,7 +166,7 @@ pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreErro
     .collect()
 }
 
-fn texts(row: &Row<'_>) -> Result<(String, String), rusqlite::Error> {
+pub(super) fn texts(row: &Row<'_>) -> Result<(String, String), rusqlite::Error> {
     Ok((row.get(0)?, row.get(1)?))
 }
 

@@ -16,6 +16,8 @@ use crate::clock;
 pub(crate) struct JobRow {
     pub(crate) id: JobId,
     pub(crate) created_at: Timestamp,
+    /// As the audit log calls them.
+    pub(crate) created_by: Option<String>,
     pub(crate) machine: Machine,
 }
 

@@ -17,7 +17,7 @@ fn job_row(n: u128) -> JobRow {
     let spec = serde_json::from_value(spec).unwrap();
     let machine =
         Machine::new(MachineSettings { job: id, spec, lease_patience: Duration::from_secs(5) });
-    JobRow { id, created_at: Timestamp::from_millis(7), machine }
+    JobRow { id, created_at: Timestamp::from_millis(7), created_by: Some("x".to_owned()), machine }
 }
 
 pub(super) fn token(id: &str) -> TokenRow {

@@ -35,14 +35,15 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreE
     for job in &batch.jobs {
         transaction
             .prepare_cached(
-                "INSERT INTO jobs VALUES (?1, ?2, ?3, ?4)
+                "INSERT INTO jobs VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (id) DO UPDATE SET machine = excluded.machine",
             )?
             .execute(params![
                 job.id.to_string(),
                 job.created_at.as_millis(),
                 json("job", job.machine.spec())?,
-                json("job", &job.machine)?
+                json("job", &job.machine)?,
+                job.created_by
             ])?;
     }
     for device in &batch.removed_devices {

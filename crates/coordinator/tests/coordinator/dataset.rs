@@ -111,3 +111,30 @@ async fn partitions_are_drawn_as_a_job_draws_them() {
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(problem["field"], "data.partitions");
 }
+
+#[tokio::test]
+async fn a_file_of_bad_rows_is_refused_with_the_first_of_them_and_kept_nowhere() {
+    let coordinator = Coordinator::start().await;
+    let good: Vec<String> = (0..40).map(|row| format!("text {row},{}\n", row % 2)).collect();
+    let csv =
+        format!("text,label\n{}{}{}", good.concat(), "only a text\n".repeat(23), ",a\n".repeat(2));
+    let path = "/datasets?name=own&filename=own.csv";
+    let sent = coordinator.request(Method::POST, path, &coordinator.admin).body(csv);
+    let (status, problem) = crate::support::answer(sent).await;
+    assert_eq!((status, &problem["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("file")));
+    assert_eq!(problem["bad_rows"], 25);
+    let rows = problem["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 20);
+    assert_eq!(
+        rows[0],
+        json!({
+            "file": "own.csv", "line": 42,
+            "reason": "it has 1 column(s) where the others have 2",
+            "change": "add what is missing, or remove the row"
+        })
+    );
+    assert_eq!(rows[19]["line"], 61);
+    assert_eq!(coordinator.ask(Method::GET, "/datasets/own", None).await.0, StatusCode::NOT_FOUND);
+    let left = std::fs::read_dir(coordinator.folder.path().join("datasets"));
+    assert_eq!(left.map_or(0, Iterator::count), 0);
+}

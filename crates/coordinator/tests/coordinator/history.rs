@@ -75,6 +75,73 @@ async fn leases_are_kept_with_how_they_ended() {
 }
 
 #[tokio::test]
+async fn a_device_s_leases_of_all_jobs_are_told_by_device() {
+    let coordinator = Coordinator::start().await;
+    let (one, two) =
+        (Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await);
+    let shown = coordinator.get(&format!("/devices/{}", one.id)).await;
+    assert_eq!(shown, coordinator.get("/devices").await[0]);
+    let path = format!("/devices/{}/leases", one.id);
+    assert_eq!(coordinator.get(&path).await, json!([]));
+
+    let id = coordinator.start_job(tiny_job()).await;
+    let first = one.next_job(&coordinator, 60).await.unwrap();
+    let of_other = two.next_job(&coordinator, 60).await.unwrap();
+    one.report(&coordinator, &first, update(&first)).await;
+    two.report(&coordinator, &of_other, update(&of_other)).await;
+    coordinator.post(&format!("/jobs/{id}/cancel"), Value::Null).await;
+    let mut other_job = tiny_job();
+    other_job["name"] = json!("another");
+    let other = coordinator.start_job(other_job).await;
+    let held = one.next_job(&coordinator, 60).await.unwrap();
+    let progress = json!({ "step": 2, "steps": 9, "loss": 0.5, "examples_per_second": 80.0 });
+    let of_held = format!("/leases/{}/progress", held.id);
+    one.ask(&coordinator, Method::POST, &of_held, progress).await;
+
+    let leases = coordinator.get(&path).await;
+    let table: Vec<Value> = leases
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| json!([it["id"], it["job"], it["job_name"], it["outcome"], it["steps"]]))
+        .collect();
+    assert_eq!(
+        table,
+        [
+            json!([first.id, id, "tiny", "reported", 1]),
+            json!([held.id, other, "another", "open", 2])
+        ]
+    );
+    assert_eq!(leases[0]["device_name"], "one's Mac");
+    let newest = coordinator.get(&format!("{path}?limit=1")).await;
+    assert_eq!((newest.as_array().unwrap().len(), &newest[0]["id"]), (1, &json!(held.id)));
+    let after = leases[1]["granted_at"].as_str().unwrap();
+    let newer = coordinator.get(&format!("{path}?after={after}")).await;
+    assert_eq!(newer.as_array().unwrap().last().unwrap()["id"], json!(held.id));
+    assert_eq!(coordinator.get(&format!("{path}?after=2999-01-01T00:00:00Z")).await, json!([]));
+
+    let unknown = "/devices/01890a5d-ac96-774b-bcce-b302099a8057";
+    for path in [unknown.to_owned(), format!("{unknown}/leases")] {
+        assert_eq!(coordinator.ask(Method::GET, &path, None).await.0, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn a_job_says_who_created_it() {
+    let coordinator = Coordinator::start().await;
+    let named = json!({ "role": "admin", "name": "Ada's laptop" });
+    let token = coordinator.post("/tokens", named).await["token"].as_str().unwrap().to_owned();
+    let request = coordinator.request(Method::POST, "/jobs", &token).json(&tiny_job());
+    let (status, job) = crate::support::answer(request).await;
+    assert_eq!((status, &job["created_by"]), (StatusCode::CREATED, &json!("Ada's laptop")));
+    // Whoever starts it, and after a restart.
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    coordinator.post(&format!("{path}/start"), Value::Null).await;
+    let coordinator = coordinator.restart().await;
+    assert_eq!(coordinator.get(&path).await["created_by"], "Ada's laptop");
+}
+
+#[tokio::test]
 async fn a_refused_update_and_a_revoked_device_are_told_apart() {
     let coordinator = Coordinator::start().await;
     let (bad, gone) =

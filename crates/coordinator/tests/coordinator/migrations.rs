@@ -48,8 +48,9 @@ async fn a_database_of_version_1_goes_on_and_is_kept_as_it_was() {
     assert_eq!(number("SELECT count(*) FROM devices"), 1);
 }
 
-/// Takes from a database what version 3 brought.
+/// Takes from a database what versions 4 and 3 brought.
 const BACK_TO_VERSION_2: &str = "
+    ALTER TABLE jobs DROP COLUMN created_by;
     DROP TABLE leases;
     DROP TABLE days;
     DROP INDEX audit_by_subject;
@@ -79,6 +80,9 @@ async fn a_database_of_version_2_goes_on_with_the_leases_that_were_held() {
     assert_eq!(outcomes, [&json!("reported"); 2]);
     assert_eq!(coordinator.get("/devices").await[0]["contribution"]["leases"], 2);
     assert!(coordinator.folder.path().join("constellation.db.version-2").exists());
+    assert_eq!(coordinator.get(&format!("/jobs/{id}")).await["created_by"], "this machine");
+    let path = format!("/devices/{}/leases", device.id);
+    assert_eq!(coordinator.get(&path).await.as_array().unwrap().len(), 2);
 }
 
 /// An earlier version's table that is changed in place, or a step that is forgotten, shows here.

@@ -25,6 +25,8 @@ async fn the_dashboard_is_served_to_strangers_and_asked_for_again_only_when_it_c
     }
     let again = ask().header("If-None-Match", tag).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    // It would take the place of the page's own, and the second visit would show nothing.
+    assert_eq!(again.headers().get("content-security-policy"), None);
     assert_eq!(again.bytes().await.unwrap().len(), 0);
 
     let head = coordinator.request(Method::HEAD, "/index.html", "").send().await.unwrap();

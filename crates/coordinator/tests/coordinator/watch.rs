@@ -41,6 +41,49 @@ async fn a_job_that_stands_still_is_told_until_it_moves() {
     device.work(&coordinator).await;
     coordinator.job_when(&id, |job| job["stalled"] == false).await;
     assert_eq!(coordinator.get("/notices").await, json!([]));
+    let log = coordinator.get(&format!("/jobs/{id}/log")).await;
+    let told = |kind: &str| {
+        let mut lines = log.as_array().unwrap().iter().filter(|line| line["kind"] == kind);
+        lines.next().map(|line| line["text"].clone())
+    };
+    assert_eq!(told("stalled").as_ref(), Some(&notices[0]["text"]));
+    assert_eq!(told("moving"), Some(json!("it moves again")));
+}
+
+#[tokio::test]
+async fn a_lease_that_nobody_hears_of_is_told_as_lapsed() {
+    let folder = TempDir::new().unwrap();
+    let patience = std::time::Duration::from_millis(200);
+    let settings = Settings { lease_patience: patience, ..settings(folder.path()) };
+    let running = coordinator::start(settings).await.unwrap();
+    let coordinator = Coordinator::around(running, folder);
+    let (silent, other) =
+        (Device::enrol(&coordinator, "silent").await, Device::enrol(&coordinator, "other").await);
+    let id = coordinator.start_job(tiny_job()).await;
+    let lost = silent.next_job(&coordinator, 60).await.unwrap();
+    // The seat is another's once the lease has lapsed.
+    loop {
+        let Some(lease) = other.next_job(&coordinator, 60).await else { continue };
+        if lease.partition == lost.partition && lease.round == lost.round {
+            break;
+        }
+        other.report(&coordinator, &lease, crate::device::update(&lease)).await;
+    }
+    let leases = coordinator.get(&format!("/jobs/{id}/leases")).await;
+    let told = leases.as_array().unwrap().iter().find(|it| it["id"] == json!(lost.id)).unwrap();
+    assert_eq!(
+        (&told["outcome"], &told["reason"]),
+        (&json!("lapsed"), &json!("offline, or it stood still"))
+    );
+    assert!(told["ended_at"].is_string(), "{told}");
+    let log = coordinator.get(&format!("/jobs/{id}/log")).await;
+    let lines = log.as_array().unwrap().iter().filter(|line| line["kind"] == "lease_lost");
+    let texts: Vec<&str> = lines.map(|line| line["text"].as_str().unwrap()).collect();
+    let said = format!(
+        "silent's Mac lost partition {} of round 1 after 0 steps: offline, or it stood still",
+        lost.partition
+    );
+    assert!(texts.contains(&said.as_str()), "{texts:?}");
 }
 
 #[tokio::test]

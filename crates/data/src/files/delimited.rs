@@ -52,7 +52,7 @@ fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Ta
             record.iter().map(|cell| std::str::from_utf8(cell).map(str::to_owned)).collect();
         match cells {
             Ok(cells) => table.records.push(Record { line, cells }),
-            Err(_) => table.bad.push(file, line, "it is not UTF-8"),
+            Err(_) => table.bad.push(file, line, "it is not UTF-8", "save the file as UTF-8"),
         }
     }
     let columns = columns(&table.records);
@@ -71,7 +71,12 @@ fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Ta
     for record in others {
         let found = record.cells.len();
         let reason = format!("it has {found} column(s) where the others have {columns}");
-        table.bad.push(file, record.line, reason);
+        let change = if found > columns {
+            "put a value with a separator in quotes"
+        } else {
+            "add what is missing, or remove the row"
+        };
+        table.bad.push(file, record.line, reason, change);
     }
     table.bad.first.sort_by_key(|bad| bad.line);
     Ok(table)
@@ -180,9 +185,9 @@ mod tests {
         assert_eq!(
             bad,
             [
-                "t.csv line 3: it has 1 column(s) where the others have 2",
-                "t.csv line 4: it has 3 column(s) where the others have 2",
-                "t.csv line 5: it is not UTF-8",
+                "t.csv line 3: it has 1 column(s) where the others have 2: add what is missing, or remove the row",
+                "t.csv line 4: it has 3 column(s) where the others have 2: put a value with a separator in quotes",
+                "t.csv line 5: it is not UTF-8: save the file as UTF-8",
             ]
         );
     }

@@ -32,14 +32,14 @@ pub fn gather(
             (Some("test"), [_, class, _, ..]) => (true, class),
             (_, [class, _, ..]) => (false, class),
             (_, _) => {
-                pictures.bad.push(&shown, 1, "it lies in no class's folder");
+                pictures.bad.push(&shown, 1, "it lies in no class's folder", "move it there");
                 continue;
             }
         };
         let path = folder.join(image);
         let size = fs::metadata(&path).map_err(DataError::io(&path))?.len();
         if size > 64 << 20 {
-            pictures.bad.push(&shown, 1, "it is larger than 64 MiB");
+            pictures.bad.push(&shown, 1, "it is larger than 64 MiB", "make it smaller");
             continue;
         }
         let bytes = fs::read(&path).map_err(DataError::io(&path))?;
@@ -82,7 +82,7 @@ impl Pictures {
     ) -> Result<(), String> {
         let (file, class) = (file.to_owned(), class.trim().to_owned());
         if class.is_empty() {
-            self.bad.push(&file, line, "it has no label");
+            self.bad.push(&file, line, "it has no label", "give it one, or remove the row");
             return Ok(());
         }
         match picture::decode(encoded) {
@@ -91,7 +91,9 @@ impl Pictures {
                     .take(size_of::<Found>() + file.len() + class.len() + picture.pixels.len())?;
                 self.found.push(Found { file, line, class, is_test, picture });
             }
-            Err(reason) => self.bad.push(&file, line, format!("it {reason}")),
+            Err(reason) => {
+                self.bad.push(&file, line, format!("it {reason}"), "save it anew as a PNG or JPEG");
+            }
         }
         Ok(())
     }
@@ -110,18 +112,20 @@ impl Pictures {
         }
         let most = sizes.iter().map(|(size, count)| (*count, *size)).max();
         let Some((_, (height, width))) = most else {
-            let first = self.bad.first.first().map(|bad| format!("; {bad}")).unwrap_or_default();
-            return Err(DataError::file(path, format!("holds no image that can be read{first}")));
+            if self.bad.count > 0 {
+                return Err(self.bad.too_many(path, 0));
+            }
+            return Err(DataError::file(path, "holds no image"));
         };
         let in_colour = self.found.iter().any(|found| found.picture.channels == 3);
         let (mut train, mut test) = (Vec::new(), Vec::new());
         for Found { file, line, class, is_test, picture } in self.found {
             if (picture.height, picture.width) != (height, width) {
                 let reason = format!(
-                    "it is {}×{} pixels where most are {width}×{height}: bring all to one size",
+                    "it is {}×{} pixels where most are {width}×{height}",
                     picture.width, picture.height
                 );
-                self.bad.push(&file, line, reason);
+                self.bad.push(&file, line, reason, "bring all to one size");
                 continue;
             }
             let was_grey = picture.channels == 1;

@@ -51,7 +51,10 @@ fn parse(file: &str, mut reader: impl BufRead, memory: &mut Memory) -> Result<Ta
                 check_columns(columns.len())?;
                 objects.push((number, cells));
             }
-            Err(error) => table.bad.push(file, number, format!("it is no JSON object: {error}")),
+            Err(error) => {
+                let reason = format!("it is no JSON object: {error}");
+                table.bad.push(file, number, reason, "write one object a line, in braces");
+            }
         }
     }
     let mut header: Vec<(String, usize)> = columns.into_iter().collect();

@@ -43,14 +43,21 @@ pub struct BadRow {
     pub file: String,
     /// From 1: in text files the line where the row begins, elsewhere the row.
     pub line: u64,
+    /// What is wrong with it.
     pub reason: String,
+    /// What to change, as an order.
+    pub change: String,
 }
 
 impl std::fmt::Display for BadRow {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} line {}: {}", self.file, self.line, self.reason)
+        write!(formatter, "{} line {}: {}: {}", self.file, self.line, self.reason, self.change)
     }
 }
+
+/// What is wrong with a row, and what to change.
+#[derive(Debug)]
+pub(crate) struct Fault(pub String, pub &'static str);
 
 /// A row before its class has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,12 +88,22 @@ pub(crate) struct Bad {
 
 impl Bad {
     const KEPT: usize = 20;
+    /// Characters of a reason, which may name what stands in the file.
+    const LONGEST_REASON: usize = 300;
 
-    pub fn push(&mut self, file: &str, line: u64, reason: impl Into<String>) {
+    pub fn push(&mut self, file: &str, line: u64, reason: impl Into<String>, change: &str) {
         self.count += 1;
         if self.first.len() < Self::KEPT {
-            self.first.push(BadRow { file: file.to_owned(), line, reason: reason.into() });
+            let reason = reason.into().chars().take(Self::LONGEST_REASON).collect();
+            let (file, change) = (file.to_owned(), change.to_owned());
+            self.first.push(BadRow { file, line, reason, change });
         }
+    }
+
+    /// That so many of a file's rows are bad that it can't be what was meant.
+    pub fn too_many(self, file: &Path, good: u64) -> DataError {
+        let (file, rows) = (file.display().to_string(), good + self.count);
+        DataError::TooManyBadRows { file, bad: self.count, rows, first: self.first }
     }
 }
 

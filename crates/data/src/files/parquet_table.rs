@@ -79,7 +79,7 @@ pub fn gather_images(
                 .add(&file_name, row as u64, class, false, bytes, &mut reading.memory)
                 .map_err(refused)?,
             Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => {
-                pictures.bad.push(&file_name, row as u64, "it has no image");
+                pictures.bad.push(&file_name, row as u64, "it has no image", "remove the row");
             }
         }
         if row % 1000 == 0 {

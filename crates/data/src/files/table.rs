@@ -6,7 +6,7 @@ use protocol::dataset::SampleShape;
 
 use super::bounds::Reading;
 use super::meaning::{Content, Meaning};
-use super::{Bad, Gathered, Kind, Labelled, delimited, json_lines, name_of, parquet_table};
+use super::{Bad, Fault, Gathered, Kind, Labelled, delimited, json_lines, name_of, parquet_table};
 use crate::{DataError, LoadProgress, Sample};
 
 /// Beyond it a text is more likely a quote without its end.
@@ -51,9 +51,10 @@ pub fn gather(files: &[(&Path, Kind)], reading: &mut Reading<'_>) -> Result<Gath
         };
         let has_columns = table.header.as_ref().is_some_and(|header| !header.is_empty());
         if table.records.is_empty() && (table.bad.count == 0 || !has_columns) {
-            let first = table.bad.first.first();
-            let first = first.map(|bad| format!(" that can be read; {bad}")).unwrap_or_default();
-            return Err(DataError::file(path, format!("holds no row{first}")));
+            if table.bad.count > 0 {
+                return Err(table.bad.too_many(path, 0));
+            }
+            return Err(DataError::file(path, "holds no row"));
         }
         seen += table.records.len();
         (reading.progress)(LoadProgress::Reading { rows: seen as u64 });
@@ -94,7 +95,7 @@ fn rows(
     for record in table.records {
         match row(&record, meaning, scale, classes) {
             Ok(row) => rows.push(row),
-            Err(reason) => bad.push(file, record.line, reason),
+            Err(Fault(reason, change)) => bad.push(file, record.line, reason, change),
         }
         if rows.len() % REPORT == 0 {
             progress(LoadProgress::Reading { rows: rows.len() as u64 });
@@ -108,18 +109,18 @@ fn row(
     meaning: &Meaning,
     scale: u32,
     classes: Option<&[String]>,
-) -> Result<Labelled, String> {
+) -> Result<Labelled, Fault> {
     let cell = |column: usize| record.cells.get(column).map_or("", |cell| cell.trim());
     let mut class = cell(meaning.label).to_owned();
     if class.is_empty() {
-        return Err("it has no label".to_owned());
+        return Err(Fault("it has no label".to_owned(), "give it one, or remove the row"));
     }
     if let Some(classes) = classes {
         let number: Option<usize> = class.parse().ok();
-        class = number
-            .and_then(|number| classes.get(number))
-            .cloned()
-            .ok_or_else(|| format!("its label {class} is not one of {} classes", classes.len()))?;
+        class = number.and_then(|number| classes.get(number)).cloned().ok_or_else(|| {
+            let reason = format!("its label {class} is not one of {} classes", classes.len());
+            Fault(reason, "write a class's number, from 0")
+        })?;
     }
     let sample = match &meaning.content {
         Content::Texts(columns) => {
@@ -130,23 +131,28 @@ fn row(
                 .collect();
             let text = texts.join(" ");
             match text.len() {
-                0 => return Err("its text is empty".to_owned()),
+                0 => {
+                    let reason = "its text is empty".to_owned();
+                    return Err(Fault(reason, "write one, or remove the row"));
+                }
                 length if length > LONGEST_TEXT => {
-                    return Err(format!(
+                    let reason = format!(
                         "its text has {length} bytes, more than 1 MiB; is a closing quote missing?"
-                    ));
+                    );
+                    return Err(Fault(reason, "close its quote, or shorten it"));
                 }
                 _ => Sample::Text(text),
             }
         }
         Content::Pixels { columns, .. } => {
             let pixel = |column: &usize| {
-                let value: u32 = cell(*column)
-                    .parse()
-                    .map_err(|_| format!("column {} is no pixel value", column + 1))?;
+                let value: u32 = cell(*column).parse().map_err(|_| {
+                    let reason = format!("column {} is no pixel value", column + 1);
+                    Fault(reason, "write a whole number from 0")
+                })?;
                 // Rounded to the nearest.
                 let scaled = (u64::from(value) * 255 + u64::from(scale / 2)) / u64::from(scale);
-                Ok::<u8, String>(u8::try_from(scaled).unwrap_or(u8::MAX))
+                Ok::<u8, Fault>(u8::try_from(scaled).unwrap_or(u8::MAX))
             };
             Sample::Image(columns.iter().map(pixel).collect::<Result<_, _>>()?)
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use protocol::dataset::{AddedDataset, DatasetEntry, SampleShape};
+use protocol::dataset::{AddedDataset, DatasetEntry, RowProblem, SampleShape};
 use reqwest::{Body, Method};
 use tokio_util::io::ReaderStream;
 
@@ -53,7 +53,8 @@ pub async fn run(arguments: DatasetArguments, settings: Settings) -> anyhow::Res
                 return Ok(output::json(&added)?);
             }
             for problem in &added.problems {
-                output::note(format_args!("{}:{}: {}", problem.file, problem.line, problem.reason));
+                let RowProblem { file, line, reason, change } = problem;
+                output::note(format_args!("{file}:{line}: {reason}: {change}"));
             }
             let AddedDataset { info, understood, bad_rows, .. } = added;
             let (train, test, classes) = (info.train_rows, info.test_rows, info.classes.len());

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use protocol::DeviceId;
-use protocol::device::{CleanedUp, Device, DeviceState, RemovedDevice};
+use protocol::device::{CleanedUp, Device, DeviceState, QuarantineRequest, RemovedDevice};
 
 use super::access::AccessArguments;
 use crate::output;
@@ -31,7 +31,15 @@ enum DeviceCommand {
         #[arg(long, value_name = "N", default_value_t = 30.0)]
         inactive_days: f64,
     },
-    /// Give a device work again that is in quarantine for its bad updates
+    /// Give a device no work until it is released
+    Quarantine {
+        /// As `device list` shows it
+        id: DeviceId,
+        /// For whoever looks at the device, its owner too
+        #[arg(long, value_name = "WORDS")]
+        reason: String,
+    },
+    /// Give a device work again that is in quarantine
     Release {
         /// As `device list` shows it
         id: DeviceId,
@@ -73,6 +81,15 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
                 output::note("nothing to forget");
             }
             Ok(())
+        }
+        DeviceCommand::Quarantine { id, reason } => {
+            let path = format!("/devices/{id}/quarantine");
+            let device: Device = client.post(&path, &QuarantineRequest { reason }).await?;
+            if json {
+                return Ok(output::json(&device)?);
+            }
+            let words = format_args!("{} gets no work until it is released", device.name);
+            Ok(output::line(words)?)
         }
         DeviceCommand::Release { id } => {
             let path = format!("/devices/{id}/release");

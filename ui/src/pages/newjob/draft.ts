@@ -9,9 +9,9 @@ import type {
   Preset,
   SampleShape,
 } from '../../api/types';
+import { type OwnValues, ownValues, type StrategyName } from './strategies';
 
 type Schemas = components['schemas'];
-export type StrategyName = Schemas['StrategyName'];
 
 export interface Draft {
   name: string;
@@ -28,7 +28,7 @@ export interface Draft {
     optimizer: Optimizer | null;
     threads: number | null;
   };
-  strategy: { name: StrategyName; fraction: number; maximum_norm: number | null };
+  strategy: { name: StrategyName; fraction: number } & OwnValues;
   run: {
     rounds: number | null;
     target_accuracy: number;
@@ -39,11 +39,6 @@ export interface Draft {
     labels: string[];
   };
 }
-
-/** Published names of strategies. */
-export const STRATEGIES: Record<StrategyName, string> = {
-  fedavg: 'FedAvg (McMahan et al. 2017)',
-};
 
 export const PRESETS: Record<ModelType, Partial<Record<Preset, string>>> = {
   nlp: {
@@ -90,7 +85,7 @@ export function complete(spec: Said): Draft {
       ...strategy,
       name: strategy?.name ?? 'fedavg',
       fraction: strategy?.fraction ?? 1,
-      maximum_norm: strategy?.maximum_norm ?? null,
+      ...ownValues(strategy ?? {}),
     },
     run: {
       rounds: run?.rounds ?? null,

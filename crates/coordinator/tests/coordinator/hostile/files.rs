@@ -57,9 +57,13 @@ async fn what_claims_to_be_more_than_it_is_is_refused_in_words() {
         ("quote.csv", quote, "is a closing quote missing?"),
         ("columns.csv", columns, "more than 20000 columns"),
         ("footer.parquet", parquet, "not a Parquet file"),
-        ("pictures.zip", pictures, "no image that can be read"),
+        ("pictures.zip", pictures, "2 of 2 rows of pictures.zip cannot be used"),
         ("out.zip", out, "leads out of it"),
-        ("deep.jsonl", deep, "no row that can be read; deep.jsonl line 1"),
+        (
+            "deep.jsonl",
+            deep,
+            "1 of 1 rows of deep.jsonl cannot be used, more than one in ten; the first: deep.jsonl line 1",
+        ),
     ] {
         let (status, body) = add(&coordinator, filename, bytes).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{filename}: {body}");

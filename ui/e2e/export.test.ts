@@ -1,0 +1,99 @@
+// Files that the page makes of what it shows.
+import { readFile } from 'node:fs/promises';
+
+import type { Locator, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { Cluster } from './cluster';
+
+const cluster = new Cluster();
+let page: Page;
+let job: string;
+
+beforeAll(async () => {
+  await cluster.start();
+  cluster.addWorker();
+  job = cluster.train(JOB);
+  page = await cluster.signedIn();
+}, 180_000);
+afterAll(() => cluster.stop());
+
+const JOB = `
+name = "exported"
+model_type = "nlp"
+dataset = "synthetic"
+[data]
+partitions = 2
+train_limit = 400
+[run]
+rounds = 3
+`;
+
+/** What the button gives: the file's name and bytes. */
+async function saved(button: Locator): Promise<[string, Buffer]> {
+  const downloading = page.waitForEvent('download');
+  await button.click();
+  const download = await downloading;
+  return [download.suggestedFilename(), await readFile(await download.path())];
+}
+
+const lines = (bytes: Buffer) => bytes.toString('utf8').trimEnd().split('\r\n');
+
+test('a chart is saved as a picture with its title and legend', async () => {
+  await page.goto(`${cluster.address}#/jobs/${job}`);
+  const button = page.getByRole('button', { name: 'exported: loss as PNG' });
+  await button.waitFor();
+  const [name, bytes] = await saved(button);
+  expect(name).toMatch(/^exported.* loss\.png$/);
+  // PNG, RFC 2083: the signature, then IHDR with width and height.
+  expect(bytes.subarray(0, 8).toString('hex')).toBe('89504e470d0a1a0a');
+  expect(bytes.subarray(12, 16).toString('latin1')).toBe('IHDR');
+  const drawn = await page.evaluate(() => {
+    const figures = [...document.querySelectorAll('figure')];
+    const canvas = figures.find((it) => it.textContent.includes('loss'))?.querySelector('canvas');
+    return [canvas?.width ?? 0, canvas?.height ?? 0, devicePixelRatio] as const;
+  });
+  expect(drawn[0]).toBeGreaterThan(100);
+  expect(bytes.readUInt32BE(16)).toBe(drawn[0]);
+  expect(bytes.readUInt32BE(20)).toBe(drawn[1] + (34 + 18) * drawn[2]);
+});
+
+test('a chart is saved as a table', async () => {
+  await page.goto(`${cluster.address}#/jobs/${job}`);
+  const [name, bytes] = await saved(page.getByRole('button', { name: 'exported: loss as CSV' }));
+  expect(name).toMatch(/^exported.* loss\.csv$/);
+  const [header, ...rows] = lines(bytes);
+  expect(header).toBe('round,test loss,train loss');
+  expect(rows.map((row) => row.split(',')[0])).toEqual(['1', '2', '3']);
+  type Round = { evaluation: { loss: number }; train_loss: number };
+  const rounds = await cluster.get<Round[]>(page, `/jobs/${job}/rounds`);
+  const shown = rounds.map((round) => [round.evaluation.loss, round.train_loss]);
+  expect(rows.map((row) => row.split(',').slice(1).map(Number))).toEqual(shown);
+});
+
+test('rounds are saved as a table', async () => {
+  await page.goto(`${cluster.address}#/jobs/${job}?tab=rounds`);
+  const [name, bytes] = await saved(page.getByRole('button', { name: 'CSV', exact: true }));
+  expect(name).toBe('exported-rounds.csv');
+  const [header, ...rows] = lines(bytes);
+  expect(header).toMatch(/^round,opened_at,closed_at,seats,reported,test_accuracy,/);
+  expect(rows).toHaveLength(3);
+  expect(new Set(rows.map((row) => row.split(',').length))).toEqual(
+    new Set([header?.split(',').length]),
+  );
+});
+
+test('a model and a job say who created it', async () => {
+  const [{ created_by: who } = { created_by: '' }] = await cluster.get<{ created_by: string }[]>(
+    page,
+    '/jobs',
+  );
+  expect(who).not.toBe('');
+  await page.goto(`${cluster.address}#/models/exported`);
+  await page.getByRole('definition').filter({ hasText: who }).waitFor();
+  await page.goto(`${cluster.address}#/jobs/${job}?tab=about`);
+  await page
+    .getByRole('definition')
+    .filter({ hasText: `by ${who}` })
+    .waitFor();
+});
