@@ -1,0 +1,122 @@
+//! The app as a person meets it: real windows on a display without a screen, a real coordinator, a
+//! real trainer.
+
+mod desk;
+
+use desk::Desk;
+
+/// Long enough to be seen, and to be paused and resumed on the way.
+const LONG_JOB: &str = r#"
+name = "synthetic-long"
+model_type = "vision"
+dataset = "synthetic"
+[data]
+partitions = 4
+[run]
+rounds = 500
+"#;
+
+/// Short enough to end while somebody looks.
+const SHORT_JOB: &str = r#"
+name = "synthetic"
+model_type = "vision"
+dataset = "synthetic"
+[data]
+partitions = 4
+[run]
+rounds = 3
+"#;
+
+#[tokio::test]
+async fn a_first_start_joins_by_code_trains_pauses_and_resumes() {
+    let mut desk = Desk::start();
+    let folder = desk.folder.path().to_owned();
+    let cluster = folder.join("cluster");
+    let cluster = cluster.to_str().unwrap();
+    let mut coordinator = desk.command(&desk::constellation());
+    let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"];
+    coordinator.args(arguments).args(["--name", "Acme", "--data-dir", cluster]);
+    let mut coordinator = desk::Process::start(&mut coordinator);
+    coordinator.line();
+    let code = desk.result(&["join-code", "create", "--data-dir", cluster]);
+    let job = folder.join("job.toml");
+    std::fs::write(&job, LONG_JOB).unwrap();
+    desk.result(&["job", "submit", job.to_str().unwrap(), "--data-dir", cluster]);
+
+    let data = folder.join("app");
+    let app = desk.app(&["--data-dir", data.to_str().unwrap(), "--show", "welcome"]).await;
+    app.window("welcome").await;
+    app.find("choose-worker").await;
+    desk.picture("app-welcome");
+    app.click("choose-worker").await;
+    app.click("welcome-next").await;
+    app.write("join-code", code["link"].as_str().unwrap()).await;
+    desk.picture("app-join");
+    app.click("join").await;
+    app.click("welcome-next").await;
+
+    desk.show(&data, "popover");
+    app.window("popover").await;
+    // Nobody has touched the display for five minutes? Somebody has: it says why it waits.
+    app.line("Waiting").await;
+    desk.picture("app-waiting");
+    app.click("contribute").await;
+    let line = app.line("Training").await;
+    assert!(line.contains("synthetic-long, round ") && line.ends_with(" of 500"), "{line}");
+    desk.picture("app-training");
+
+    app.click("pause").await;
+    app.click("pause-hour").await;
+    app.line("Paused until").await;
+    desk.picture("app-paused");
+    app.click("resume").await;
+    app.line("Waiting").await;
+
+    app.click("open-settings").await;
+    app.window("settings").await;
+    app.find("setting-IdleSeconds").await;
+    desk.picture("app-settings");
+    app.end().await;
+    assert_eq!(coordinator.stop(), Some(0));
+}
+
+#[tokio::test]
+async fn two_apps_find_each_other_and_train_to_the_end() {
+    let mut desk = Desk::start();
+    let folder = desk.folder.path().to_owned();
+    let (one, other) = (folder.join("one"), folder.join("other"));
+    std::fs::create_dir_all(&other).unwrap();
+    let listen = ["--listen", "127.0.0.1:0", "--another", "--name", "Acme"];
+    let start = [&["--data-dir", one.to_str().unwrap(), "--show", "welcome"], &listen[..]].concat();
+    let coordinator = desk.app(&start).await;
+    coordinator.window("welcome").await;
+    coordinator.click("choose-coordinator").await;
+    coordinator.click("welcome-next").await;
+    coordinator.click("open-dashboard").await;
+    coordinator.window("dashboard://").await;
+    coordinator.see("Overview").await;
+    desk.picture("app-dashboard");
+
+    let cluster = one.join("coordinator");
+    let cluster = cluster.to_str().unwrap();
+    // The typed code names no address: only Bonjour can.
+    let code = desk.result(&["join-code", "create", "--data-dir", cluster]);
+    let job = folder.join("job.toml");
+    std::fs::write(&job, SHORT_JOB).unwrap();
+    let job = desk.result(&["job", "submit", job.to_str().unwrap(), "--data-dir", cluster]);
+
+    let instance = ["--instance", "1", "--show", "popover"];
+    let start = [&["--data-dir", other.to_str().unwrap()], &listen[..], &instance[..]].concat();
+    let worker = desk.app(&start).await;
+    worker.window("popover").await;
+    worker.write("join-code", code["code"].as_str().unwrap()).await;
+    worker.click("join").await;
+    worker.line("Waiting").await;
+    worker.click("contribute").await;
+
+    let id = job["id"].as_str().unwrap();
+    let watch = desk.last_line(&["job", "watch", id, "--data-dir", cluster]);
+    assert_eq!((&watch["final"], &watch["round"]), (&true.into(), &3.into()), "{watch}");
+    worker.end().await;
+    coordinator.end().await;
+}

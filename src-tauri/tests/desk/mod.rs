@@ -1,0 +1,255 @@
+//! A desktop without a screen: a display, a session bus, a window manager, a tray, and a driver for
+//! the app's web views. Everything ends with the test.
+
+#![allow(dead_code, reason = "each of the tests takes what it needs")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::elements::Element;
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::{Value, json};
+
+/// A test that waits longer than this is wrong; nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Desk {
+    pub(crate) folder: tempfile::TempDir,
+    display: String,
+    bus: String,
+    processes: Vec<Child>,
+}
+
+impl Desk {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut x = Command::new("Xvfb");
+        x.args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-noreset", "-nolisten", "tcp"]);
+        let (x, number) = started_with_a_line(&mut x);
+        let mut bus = Command::new("dbus-daemon");
+        bus.args(["--session", "--nofork", "--print-address=1"]);
+        let (bus, address) = started_with_a_line(&mut bus);
+        let mut desk =
+            Self { folder, display: format!(":{number}"), bus: address, processes: vec![x, bus] };
+        for program in ["openbox", "trayer"] {
+            let mut command = desk.command(Path::new(program));
+            desk.processes.push(command.stderr(Stdio::null()).spawn().unwrap());
+        }
+        desk
+    }
+
+    /// A program of this desktop, with a home of its own.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let home = self.folder.path();
+        let mut command = Command::new(program);
+        command
+            .env("DISPLAY", &self.display)
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.bus)
+            .env("HOME", home)
+            .env("XDG_CONFIG_HOME", home.join("config"))
+            .env("XDG_DATA_HOME", home.join("data"))
+            .env("NO_AT_BRIDGE", "1")
+            .env("GDK_BACKEND", "x11")
+            .env("CONSTELLATION_LOG", "info")
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("CONSTELLATION_COORDINATOR")
+            .env_remove("CONSTELLATION_JOIN");
+        command
+    }
+
+    /// The app under a driver, with `arguments`.
+    pub(crate) async fn app(&mut self, arguments: &[&str]) -> Driven {
+        let (port, native) = (free_port(), free_port());
+        let mut driver = self.command(Path::new("tauri-driver"));
+        driver.args(["--port", &port.to_string(), "--native-port", &native.to_string()]);
+        self.processes.push(driver.spawn().unwrap());
+        let application = env!("CARGO_BIN_EXE_constellation-app");
+        let options = json!({ "application": application, "args": arguments });
+        let capabilities = [("tauri:options".to_owned(), options)].into_iter().collect();
+        let address = format!("http://127.0.0.1:{port}");
+        let mut builder = ClientBuilder::rustls().unwrap();
+        builder.capabilities(capabilities);
+        // The driver says nothing when it listens.
+        let client = loop {
+            match builder.connect(&address).await {
+                Ok(client) => break client,
+                Err(
+                    fantoccini::error::NewSessionError::Lost(_)
+                    | fantoccini::error::NewSessionError::Failed(_),
+                ) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        Driven { client }
+    }
+
+    /// Starts the app once more: the one that runs shows this window.
+    pub(crate) fn show(&self, data_dir: &Path, page: &str) {
+        let mut again = self.command(Path::new(env!("CARGO_BIN_EXE_constellation-app")));
+        let status = again.arg("--data-dir").arg(data_dir).args(["--show", page]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The last of the lines that `constellation` says in JSON.
+    pub(crate) fn last_line(&self, arguments: &[&str]) -> Value {
+        let output = self.command(&constellation()).args(arguments).arg("--json").output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {words}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(lines.lines().last().unwrap()).unwrap()
+    }
+
+    /// The whole screen as a PNG, where `SCREENSHOTS` names a folder for it.
+    pub(crate) fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
+        let file = PathBuf::from(folder).join(format!("{name}.png"));
+        let mut import = self.command(Path::new("import"));
+        assert!(import.args(["-window", "root"]).arg(file).status().unwrap().success());
+    }
+
+    /// What `constellation` answers in JSON.
+    pub(crate) fn result(&self, arguments: &[&str]) -> Value {
+        let output = self.command(&constellation()).args(arguments).arg("--json").output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {words}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // The display goes last: what hangs on it ends with it.
+        for process in self.processes.iter_mut().rev() {
+            drop(process.kill());
+            drop(process.wait());
+        }
+    }
+}
+
+/// The command beside the app, which is also its trainer.
+pub(crate) fn constellation() -> PathBuf {
+    let program =
+        Path::new(env!("CARGO_BIN_EXE_constellation-app")).with_file_name("constellation");
+    assert!(program.is_file(), "{} is missing: build the workspace", program.display());
+    program
+}
+
+/// The app, driven by what a person sees.
+pub(crate) struct Driven {
+    pub(crate) client: Client,
+}
+
+impl Driven {
+    /// Goes on in the window of this page, once it is there.
+    pub(crate) async fn window(&self, page: &str) {
+        let all = async {
+            loop {
+                for handle in self.client.windows().await.unwrap() {
+                    // A window that has just been closed is in the list for a moment.
+                    if self.client.switch_to_window(handle).await.is_err() {
+                        continue;
+                    }
+                    let Ok(url) = self.client.current_url().await else { continue };
+                    if url.as_str().contains(page) {
+                        return;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("no window {page}"));
+    }
+
+    pub(crate) async fn find(&self, id: &str) -> Element {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Id(id)).await;
+        found.unwrap_or_else(|error| panic!("{id}: {error}"))
+    }
+
+    pub(crate) async fn click(&self, id: &str) {
+        self.find(id).await.click().await.unwrap_or_else(|error| panic!("{id}: {error}"));
+    }
+
+    pub(crate) async fn write(&self, id: &str, text: &str) {
+        self.find(id).await.send_keys(text).await.unwrap();
+    }
+
+    /// Waits until the page says this somewhere.
+    pub(crate) async fn see(&self, words: &str) {
+        let path = format!("//*[contains(text(), '{words}')]");
+        let seen = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+        seen.unwrap_or_else(|error| panic!("{words}: {error}"));
+    }
+
+    /// Waits until the state is said so, and gives the whole line.
+    pub(crate) async fn line(&self, wanted: &str) -> String {
+        let said = async {
+            loop {
+                let line = self.find("state-line").await.text().await.unwrap_or_default();
+                if line.contains(wanted) {
+                    return line;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, said).await {
+            Ok(line) => line,
+            Err(_) => {
+                let line = self.find("state-line").await.text().await;
+                panic!("it never said {wanted}, at last {line:?}")
+            }
+        }
+    }
+
+    pub(crate) async fn end(self) {
+        drop(self.client.close().await);
+    }
+}
+
+/// A process that ends with its standard input.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Its next line.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        let output = self.0.stdout.as_mut().unwrap();
+        // A byte at a time: what comes after the line stays for the next call.
+        let mut byte = [0];
+        while std::io::Read::read(output, &mut byte).unwrap() == 1 && byte != *b"\n" {
+            line.push(char::from(byte[0]));
+        }
+        line
+    }
+
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn started_with_a_line(command: &mut Command) -> (Child, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, line.trim().to_owned())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
