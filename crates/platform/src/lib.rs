@@ -6,6 +6,7 @@ pub mod device;
 pub mod files;
 pub mod folders;
 pub mod hardware;
+pub mod managed;
 pub mod process;
 pub mod secrets;
 pub mod sensors;
