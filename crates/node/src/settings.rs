@@ -215,16 +215,12 @@ impl Settings {
 impl Layer {
     /// A value that was checked when it was taken, else the declared default.
     fn optional<T: FromStr>(&self, key: Key) -> Chosen<Option<T>> {
-        match self.0.get(&key) {
-            Some(chosen) => {
-                Chosen { value: chosen.value.0.parse().ok(), source: chosen.source.clone() }
-            }
-            None => {
-                let default = key.declaration().default;
-                let value = if default.is_empty() { None } else { default.parse().ok() };
-                Chosen { value, source: Source::Default }
-            }
+        if let Some(Chosen { value, source }) = self.0.get(&key) {
+            return Chosen { value: value.0.parse().ok(), source: source.clone() };
         }
+        let default = Some(key.declaration().default).filter(|default| !default.is_empty());
+        let value = default.and_then(|default| default.parse().ok());
+        Chosen { value, source: Source::Default }
     }
 
     fn or<T: FromStr>(&self, key: Key, default: T) -> Chosen<T> {

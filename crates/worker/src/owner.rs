@@ -173,11 +173,11 @@ mod tests {
         let (_policy, policy) = watch::channel(IdlePolicy::default());
         let owner = owner(told, policy);
         let released = CancellationToken::new();
-        let (hears, mut heard) = watch::channel(false);
+        let (telling, mut heard) = watch::channel(false);
         let waiting = async {
             let tell = |hold| {
                 assert_eq!(hold, Hold::InUse);
-                hears.send_replace(true);
+                telling.send_replace(true);
             };
             owner.until_run(tell).await;
             released.cancel();

@@ -121,7 +121,7 @@ fn a_change_keeps_the_others_and_is_checked() {
     let text = std::fs::read_to_string(folder.path().join("user/settings.toml")).unwrap();
     assert_eq!(text, "AllowBattery = true\nIdleSeconds = 60\n");
     let policy = Settings::load_from(&places, |_| None).unwrap().policy();
-    assert!(policy.allow_battery && policy.idle == Duration::from_secs(60));
+    assert!(policy.allow_battery && policy.idle == Duration::from_mins(1));
     for (key, value, words) in [
         ("IdleSeconds", "-1", "IdleSeconds: '-1' is not a whole number from 0 to 31536000"),
         ("Backend", "gpu", "Backend: 'gpu' is not auto, cpu or wgpu"),
