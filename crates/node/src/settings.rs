@@ -3,15 +3,25 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
+use platform::managed::Managed;
+use platform::sensors::Thermal;
 use protocol::Pin;
 use protocol::join::Join;
 use serde::{Deserialize, Serialize};
+use worker::{IdlePolicy, Schedule};
 
+mod change;
+mod key;
 mod layer;
 mod shown;
+#[cfg(test)]
+mod tests;
 
+pub use key::{Declaration, Key, Range};
 use layer::Layer;
 pub use layer::SettingsError;
 pub use shown::shown;
@@ -46,8 +56,8 @@ pub enum Source {
     /// This variable.
     Environment(&'static str),
     CommandLine,
-    /// The organization, by this file: nothing goes over it.
-    Managed(PathBuf),
+    /// The organization, by this file or profile: nothing goes over it.
+    Managed(String),
 }
 
 impl fmt::Display for Source {
@@ -57,7 +67,7 @@ impl fmt::Display for Source {
             Self::User(path) => path.display().fmt(f),
             Self::Environment(variable) => f.write_str(variable),
             Self::CommandLine => f.write_str("command line"),
-            Self::Managed(path) => write!(f, "managed by your organization in {}", path.display()),
+            Self::Managed(place) => write!(f, "managed by your organization in {place}"),
         }
     }
 }
@@ -70,10 +80,6 @@ pub struct Chosen<T> {
 }
 
 impl<T: fmt::Debug> Chosen<T> {
-    fn or_default(layers: Option<Self>, default: T) -> Self {
-        layers.unwrap_or(Self { value: default, source: Source::Default })
-    }
-
     /// The flag's value where there is one and the setting isn't managed.
     pub fn under(self, flag: Option<T>) -> Self {
         match (flag, &self.source) {
@@ -90,7 +96,8 @@ impl<T: fmt::Debug> Chosen<T> {
     }
 }
 
-/// The settings that there are so far.
+/// What counts on this machine. The settings that commands use have fields; every one is in
+/// [`Settings::shown`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where the coordinator is; none looks for it on the local network.
@@ -99,8 +106,8 @@ pub struct Settings {
     pub coordinator_pin: Chosen<Option<Pin>>,
     /// What enrols this machine, where it is in no cluster yet.
     pub enrollment_code: Chosen<Option<Join>>,
-    /// Seconds without input after which a Mac may train.
-    pub idle_seconds: Chosen<u32>,
+    /// Gigabytes that a trainer takes; none is without limit.
+    pub maximum_memory_gb: Chosen<Option<f64>>,
     /// Gigabytes of blobs that a worker keeps.
     pub maximum_cache_gb: Chosen<f64>,
     /// Megabits a second; none is without limit.
@@ -108,6 +115,26 @@ pub struct Settings {
     pub backend: Chosen<BackendChoice>,
     /// A filter such as `info` or `warn,worker=debug`.
     pub log_level: Chosen<String>,
+    all: Layer,
+}
+
+/// Where settings are kept on a machine.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The user's file; none without a home folder.
+    pub user: Option<PathBuf>,
+    pub managed: Managed,
+}
+
+impl Places {
+    /// This machine's. No variable leads to other managed settings.
+    pub fn of_system() -> Self {
+        let names: Vec<&str> = Key::ALL.iter().map(|key| key.name()).collect();
+        Self {
+            user: platform::folders::settings().ok().map(|folder| folder.join("settings.toml")),
+            managed: platform::managed::settings(&names),
+        }
+    }
 }
 
 impl Settings {
@@ -116,42 +143,89 @@ impl Settings {
     /// # Errors
     /// Where a file or variable can't be read: the message names it and the value at fault.
     pub fn load() -> Result<Self, SettingsError> {
-        let user = match platform::folders::settings() {
-            Ok(folder) => Layer::from_file(&folder.join("settings.toml"), Source::User, true)?,
+        Self::load_from(&Places::of_system(), |name| std::env::var(name).ok())
+    }
+
+    /// As [`Settings::load`], from elsewhere.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_from(
+        places: &Places,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let user = match &places.user {
+            Some(path) => Layer::from_file(path, &Source::User(path.clone()), true)?,
             // Without a home there is no user's file; whoever needs a folder says so.
-            Err(platform::folders::NoHome) => Layer::default(),
-        };
-        let environment = Layer::from_environment(|name| std::env::var(name).ok())?;
-        let managed = match platform::folders::managed_settings() {
-            Some(path) => Layer::from_file(&path, Source::Managed, false)?,
             None => Layer::default(),
         };
+        let environment = Layer::from_environment(variable)?;
+        let managed = Layer::from_managed(&places.managed)?;
         Ok(Self::resolve(managed.over(environment).over(user)))
     }
 
-    fn resolve(layers: Layer) -> Self {
+    fn resolve(all: Layer) -> Self {
         let settings = Self {
-            coordinator_url: optional(layers.coordinator_url),
-            coordinator_pin: optional(layers.coordinator_pin),
-            enrollment_code: optional(layers.enrollment_code),
-            idle_seconds: Chosen::or_default(layers.idle_seconds, 300),
-            maximum_cache_gb: Chosen::or_default(layers.maximum_cache_gb, 10.0),
-            maximum_upload_mbps: optional(layers.maximum_upload_mbps),
-            backend: Chosen::or_default(layers.backend, BackendChoice::Auto),
-            log_level: Chosen::or_default(layers.log_level, DEFAULT_LOG.to_owned()),
+            coordinator_url: all.optional(Key::CoordinatorUrl),
+            coordinator_pin: all.optional(Key::CoordinatorPin),
+            enrollment_code: all.optional(Key::EnrollmentCode),
+            maximum_memory_gb: all.optional(Key::MaximumMemoryGb),
+            maximum_cache_gb: all.or(Key::MaximumCacheGb, 10.0),
+            maximum_upload_mbps: all.optional(Key::MaximumUploadMbps),
+            backend: all.or(Key::Backend, BackendChoice::Auto),
+            log_level: all.or(Key::LogLevel, Key::LogLevel.declaration().default.to_owned()),
+            all,
         };
         tracing::debug!(?settings, "settings and their sources");
         settings
     }
+
+    /// A setting as text, none where it isn't set, and who decided it.
+    pub fn text(&self, key: Key) -> Chosen<Option<String>> {
+        self.all.optional(key)
+    }
+
+    /// Whether a setting that is a flag is on.
+    pub fn is_on(&self, key: Key) -> bool {
+        self.all.or(key, false).value
+    }
+
+    /// When this machine may train.
+    pub fn policy(&self) -> IdlePolicy {
+        let percent: u8 = self.all.or(Key::MinimumBattery, 50).value;
+        IdlePolicy {
+            idle: Duration::from_secs(self.all.or(Key::IdleSeconds, 300).value),
+            schedule: self.all.or(Key::Schedule, Schedule::default()).value,
+            allow_battery: self.is_on(Key::AllowBattery),
+            minimum_battery: f32::from(percent) / 100.0,
+            pause_during_calls: self.is_on(Key::PauseDuringCalls),
+            pause_during_video: self.is_on(Key::PauseDuringVideo),
+            pause_in_full_screen: self.is_on(Key::PauseInFullScreen),
+            maximum_thermal: match self.text(Key::MaximumThermalState).value.as_deref() {
+                Some("nominal") => Thermal::Nominal,
+                Some("serious") => Thermal::Serious,
+                Some("critical") => Thermal::Critical,
+                Some(_) | None => Thermal::Fair,
+            },
+            ..IdlePolicy::default()
+        }
+    }
 }
 
-/// Our own words, and of others what is worth a look.
-const DEFAULT_LOG: &str = "warn,node=info,coordinator=info,worker=info,trainer=info";
+impl Layer {
+    /// A value that was checked when it was taken, else the declared default.
+    fn optional<T: FromStr>(&self, key: Key) -> Chosen<Option<T>> {
+        if let Some(Chosen { value, source }) = self.0.get(&key) {
+            return Chosen { value: value.0.parse().ok(), source: source.clone() };
+        }
+        let default = Some(key.declaration().default).filter(|default| !default.is_empty());
+        let value = default.and_then(|default| default.parse().ok());
+        Chosen { value, source: Source::Default }
+    }
 
-fn optional<T>(layers: Option<Chosen<T>>) -> Chosen<Option<T>> {
-    match layers {
-        Some(Chosen { value, source }) => Chosen { value: Some(value), source },
-        None => Chosen { value: None, source: Source::Default },
+    fn or<T: FromStr>(&self, key: Key, default: T) -> Chosen<T> {
+        let Chosen { value, source } = self.optional(key);
+        Chosen { value: value.unwrap_or(default), source }
     }
 }
 
@@ -163,36 +237,5 @@ pub fn data_dir(flag: Option<&Path>, name: &str) -> Result<PathBuf, platform::fo
     match flag {
         Some(folder) => Ok(folder.to_owned()),
         None => Ok(platform::folders::data()?.join(name)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_stronger_source_wins_and_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let (user, managed) = (folder.path().join("user"), folder.path().join("managed"));
-        std::fs::write(&user, "IdleSeconds = 1\nBackend = \"cpu\"\nMaximumCacheGB = 2").unwrap();
-        std::fs::write(&managed, "IdleSeconds = 9\nSomethingNewer = true").unwrap();
-        let environment = Layer::from_environment(|name| {
-            [("CONSTELLATION_IDLE_SECONDS", "5"), ("CONSTELLATION_BACKEND", "wgpu")]
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (*value).to_owned())
-        });
-        let settings = Settings::resolve(
-            Layer::from_file(&managed, Source::Managed, false)
-                .unwrap()
-                .over(environment.unwrap())
-                .over(Layer::from_file(&user, Source::User, true).unwrap()),
-        );
-        assert_eq!(settings.idle_seconds.value, 9);
-        assert_eq!(settings.idle_seconds.under(Some(7)).value, 9);
-        assert_eq!(settings.backend.source, Source::Environment("CONSTELLATION_BACKEND"));
-        assert_eq!(settings.backend.under(Some(BackendChoice::Cpu)).source, Source::CommandLine);
-        assert_eq!(settings.maximum_cache_gb.source, Source::User(user));
-        assert_eq!(settings.coordinator_url.source, Source::Default);
     }
 }

@@ -30,12 +30,6 @@ pub fn settings() -> Result<PathBuf, NoHome> {
     Ok(strategy()?.config_dir().join(OWN))
 }
 
-/// What an administrator forces; none where the system keeps managed settings elsewhere (on macOS
-/// in the preferences domain of the bundle).
-pub fn managed_settings() -> Option<PathBuf> {
-    cfg!(not(target_os = "macos")).then(|| PathBuf::from("/etc/constellation/managed.toml"))
-}
-
 fn strategy() -> Result<impl BaseStrategy, NoHome> {
     etcetera::base_strategy::choose_native_strategy().map_err(|_| NoHome)
 }

@@ -7,6 +7,7 @@ pub mod display;
 pub mod files;
 pub mod folders;
 pub mod hardware;
+pub mod managed;
 pub mod process;
 pub mod secrets;
 pub mod sensors;

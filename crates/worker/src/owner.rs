@@ -173,17 +173,17 @@ mod tests {
         let (_policy, policy) = watch::channel(IdlePolicy::default());
         let owner = owner(told, policy);
         let released = CancellationToken::new();
-        let (hears, mut was_held) = watch::channel(false);
+        let (telling, mut heard) = watch::channel(false);
         let waiting = async {
             let tell = |hold| {
                 assert_eq!(hold, Hold::InUse);
-                hears.send_replace(true);
+                telling.send_replace(true);
             };
             owner.until_run(tell).await;
             released.cancel();
         };
         let away = async {
-            was_held.wait_for(|heard| *heard).await.unwrap();
+            heard.wait_for(|heard| *heard).await.unwrap();
             assert!(!released.is_cancelled());
             machine.send_replace(idle_for(300));
         };

@@ -16,7 +16,7 @@ use super::lifetime;
 use super::sign_in::{self, SignInArguments};
 use crate::discovery::Advertisement;
 use crate::lines::Lines;
-use crate::settings::{BackendChoice, Settings, data_dir, shown};
+use crate::settings::{BackendChoice, Key, Settings, data_dir, shown};
 use crate::{CommandContext, output};
 
 const DEFAULT_NAME: &str = "Constellation";
@@ -93,7 +93,6 @@ impl CoordinatorArguments {
     /// The settings that count for this run: the machine's, and those that only a coordinator has.
     fn shown(&self, settings: &Settings) -> Vec<Setting> {
         let backend = settings.backend.clone().under(self.backend);
-        let settings = Settings { backend, ..settings.clone() };
         let given = |is_default| {
             if is_default { SettingOrigin::Default } else { SettingOrigin::User }
         };
@@ -129,7 +128,16 @@ impl CoordinatorArguments {
                 "Whether the local network is told where the coordinator is.",
             ),
         ];
-        shown.extend(settings.shown());
+        // The name is the cluster's own, above.
+        let machine = Key::ALL.iter().filter(|key| **key != Key::ClusterName);
+        shown.extend(machine.map(|key| {
+            let mut setting = settings.one_shown(*key);
+            if *key == Key::Backend {
+                setting.value = backend.value.to_string().into();
+                setting.origin = backend.source.origin();
+            }
+            setting
+        }));
         shown
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod leave;
 pub(crate) mod lifetime;
 mod model;
 mod notice;
+mod settings;
 mod sign_in;
 mod status_words;
 mod token;
@@ -56,6 +57,8 @@ pub enum Command {
     Audit(audit::AuditArguments),
     /// See what needs attention
     Notice(notice::NoticeArguments),
+    /// See this machine's settings and change them
+    Settings(settings::SettingsArguments),
     /// Tell other programs, such as a chat, what needs attention
     Webhook(webhook::WebhookArguments),
 }
@@ -97,6 +100,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Token(arguments) => token::run(arguments, settings).await,
             Command::Audit(arguments) => audit::run(arguments, settings).await,
             Command::Notice(arguments) => notice::run(arguments, settings).await,
+            Command::Settings(arguments) => settings::run(&arguments, &settings),
             Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }
     })

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use protocol::Pin;
@@ -76,6 +75,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let told = lifetime::until_told(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), &folder(arguments.instance))?;
+    let policy = settings.policy();
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
     let join = settings.enrollment_code.under(arguments.join.map(Some)).value;
     let known = known_cluster(&data_dir, join.as_ref())?;
@@ -98,8 +98,7 @@ pub async fn run(
             WhenChoice::Idle => worker::When::Idle,
             WhenChoice::Always => worker::When::Always,
         },
-        idle: Duration::from_secs(u64::from(settings.idle_seconds.value)),
-        ..worker::IdlePolicy::default()
+        ..policy
     };
     let worker = worker::Settings {
         pin: settings.coordinator_pin.under(arguments.pin.map(Some)).value,

@@ -1,0 +1,145 @@
+//! Every setting through every source.
+
+use std::path::Path;
+
+use protocol::setting::SettingOrigin;
+use serde_json::json;
+
+use super::*;
+
+/// Three values that a setting can have, each another.
+fn values(key: Key) -> [String; 3] {
+    let pin = |byte| Pin::from_bytes([byte; 32]).to_string();
+    match key.declaration().range {
+        Range::Text => ["one", "two", "three"].map(Into::into),
+        Range::Pin => [1, 2, 3].map(pin),
+        Range::JoinCode => {
+            ["0123-4567-89ab-cdef", "1123-4567-89ab-cdef", "2123-4567-89ab-cdef"].map(Into::into)
+        }
+        Range::Choice(words) => [0, 1, 2].map(|at| words[at % words.len()].to_owned()),
+        Range::Flag => ["true", "false", "true"].map(Into::into),
+        Range::Whole { .. } => ["11", "12", "13"].map(Into::into),
+        Range::Number => ["1.5", "2.5", "3.5"].map(Into::into),
+        Range::Schedule => {
+            ["Mon 01:00-02:00", "Tue 01:00-02:00", "Wed 01:00-02:00"].map(Into::into)
+        }
+        Range::Filter => ["info", "warn", "debug"].map(Into::into),
+    }
+}
+
+fn places(folder: &Path) -> Places {
+    Places {
+        user: Some(folder.join("user/settings.toml")),
+        managed: Managed::File(folder.join("managed.toml")),
+    }
+}
+
+#[test]
+fn every_setting_through_every_source() {
+    for key in Key::ALL.iter().copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = places(folder.path());
+        let declaration = key.declaration();
+        let [user, environment, managed] = values(key);
+        let none = |_: &str| None;
+        let read = |variable: &dyn Fn(&str) -> Option<String>| {
+            let settings = Settings::load_from(&places, variable).unwrap();
+            (settings.text(key).value, settings.one_shown(key))
+        };
+
+        let (text, setting) = read(&none);
+        assert_eq!(text.unwrap_or_default(), declaration.default, "{key}");
+        assert_eq!(setting.origin, SettingOrigin::Default, "{key}");
+
+        if declaration.for_user {
+            places.set_user(key.name(), &user).unwrap();
+            let (text, setting) = read(&none);
+            assert_eq!((text, setting.origin), (Some(user.clone()), SettingOrigin::User), "{key}");
+        } else {
+            let refused = places.set_user(key.name(), &user);
+            assert!(matches!(refused, Err(SettingsError::NotForUsers(_))), "{key}");
+        }
+
+        let variable = |name: &str| (name == declaration.variable).then(|| environment.clone());
+        let (text, setting) = read(&variable);
+        let expected = (Some(environment.clone()), SettingOrigin::Environment);
+        assert_eq!((text, setting.origin), expected, "{key}");
+
+        let file = format!("{key} = {}\nSomethingNewer = true", toml::Value::from(managed.clone()));
+        std::fs::write(folder.path().join("managed.toml"), file).unwrap();
+        let (text, setting) = read(&variable);
+        let expected = (Some(managed.clone()), SettingOrigin::Managed);
+        assert_eq!((text, setting.origin), expected, "{key}");
+        for refused in [places.set_user(key.name(), &user), places.unset_user(key.name())] {
+            let words = refused.unwrap_err().to_string();
+            assert_eq!(words, format!("{key}: Managed by your organization"));
+        }
+        // As a profile has it.
+        let forced = Managed::Forced(vec![(key.name().to_owned(), managed.clone())]);
+        let settings =
+            Settings::load_from(&Places { managed: forced, ..places.clone() }, none).unwrap();
+        assert_eq!(settings.one_shown(key).origin, SettingOrigin::Managed, "{key}");
+    }
+}
+
+#[test]
+fn names_and_variables_are_told_apart() {
+    let mut names: Vec<_> = Key::ALL.iter().map(|key| key.name()).collect();
+    names.extend(Key::ALL.iter().map(|key| key.declaration().variable));
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!((names.len(), count), (48, 48));
+}
+
+#[test]
+fn defaults_are_those_of_the_policy_and_right() {
+    let settings = Settings::resolve(Layer::default());
+    assert_eq!(settings.policy(), IdlePolicy::default());
+    for key in Key::ALL {
+        let default = key.declaration().default;
+        assert!(default.is_empty() || key.wrong(default).is_none(), "{key}");
+    }
+}
+
+#[test]
+fn a_flag_goes_over_everything_but_what_is_managed() {
+    let chosen = |source| Chosen { value: 1, source };
+    assert_eq!(chosen(Source::Environment("X")).under(Some(2)).source, Source::CommandLine);
+    assert_eq!(chosen(Source::Managed("x".into())).under(Some(2)).value, 1);
+}
+
+#[test]
+fn a_change_keeps_the_others_and_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    places.set_user("IdleSeconds", "60").unwrap();
+    places.set_user("Schedule", "Sat-Sun 00:00-24:00").unwrap();
+    places.set_user("AllowBattery", "true").unwrap();
+    places.unset_user("Schedule").unwrap();
+    places.unset_user("Schedule").unwrap();
+    let text = std::fs::read_to_string(folder.path().join("user/settings.toml")).unwrap();
+    assert_eq!(text, "AllowBattery = true\nIdleSeconds = 60\n");
+    let policy = Settings::load_from(&places, |_| None).unwrap().policy();
+    assert!(policy.allow_battery && policy.idle == Duration::from_mins(1));
+    for (key, value, words) in [
+        ("IdleSeconds", "-1", "IdleSeconds: '-1' is not a whole number from 0 to 31536000"),
+        ("Backend", "gpu", "Backend: 'gpu' is not auto, cpu or wgpu"),
+        ("AllowBatery", "true", "did you mean 'AllowBattery'?"),
+        ("Schedule", "nights", "is not days and hours such as Mon-Fri 19:00-07:00"),
+    ] {
+        let error = places.set_user(key, value).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_stays_one() {
+    let variable =
+        |name: &str| (name == "CONSTELLATION_JOIN").then(|| "0123-4567-89ab-cdef".to_owned());
+    let layer = Layer::from_environment(variable).unwrap();
+    let settings = Settings::resolve(layer);
+    assert_eq!(settings.one_shown(Key::EnrollmentCode).value, json!("set"));
+    assert!(!serde_json::to_string(&settings.shown()).unwrap().contains("cdef"));
+    assert!(settings.enrollment_code.value.is_some());
+}

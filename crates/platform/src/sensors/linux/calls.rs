@@ -1,0 +1,75 @@
+//! Whether a camera or a microphone is in use.
+
+use std::path::Path;
+
+use super::{text, within};
+
+/// Sound recordings that run, and cameras that a process of this user has open; others' files can't
+/// be looked at.
+pub(super) fn camera_or_microphone(root: &Path) -> Result<bool, String> {
+    let (sound, processes) = (root.join("proc/asound"), root.join("proc"));
+    let cameras = within(&root.join("dev"))
+        .iter()
+        .any(|path| path.file_name().is_some_and(|name| is_camera(&name.to_string_lossy())));
+    if !sound.is_dir() && !cameras {
+        return Err("this machine has no sound card and no camera that Linux knows".into());
+    }
+    Ok(records(&sound) || cameras && films(&processes))
+}
+
+/// `/proc/asound/card0/pcm0c/sub0/status`; the `c` is for capture.
+fn records(sound: &Path) -> bool {
+    let named = |path: &Path, start: &str, end: &str| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with(start) && name.ends_with(end)
+    };
+    within(sound)
+        .iter()
+        .filter(|card| named(card, "card", ""))
+        .flat_map(|card| within(card))
+        .filter(|pcm| named(pcm, "pcm", "c"))
+        .flat_map(|pcm| within(&pcm))
+        .any(|sub| text(&sub.join("status")).is_ok_and(|status| status.contains("RUNNING")))
+}
+
+fn films(processes: &Path) -> bool {
+    within(processes)
+        .iter()
+        .flat_map(|process| within(&process.join("fd")))
+        .filter_map(|file| std::fs::read_link(file).ok())
+        .any(|file| {
+            file.to_str().and_then(|file| file.strip_prefix("/dev/")).is_some_and(is_camera)
+        })
+}
+
+fn is_camera(name: &str) -> bool {
+    let number = name.strip_prefix("video");
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::machine::tests::write;
+    use super::*;
+
+    #[test]
+    fn a_recording_that_runs_and_a_camera_that_is_open() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(camera_or_microphone(root.path()).is_err());
+        let capture = "proc/asound/card0/pcm0c/sub0/status";
+        write(
+            root.path(),
+            &[
+                (capture, "closed\n"),
+                ("proc/asound/card0/pcm0p/sub0/status", "state: RUNNING\n"),
+                ("dev/video0", ""),
+            ],
+        );
+        assert_eq!(camera_or_microphone(root.path()), Ok(false), "it only plays");
+        write(root.path(), &[(capture, "state: RUNNING\nowner_pid: 7\n")]);
+        assert_eq!(camera_or_microphone(root.path()), Ok(true));
+        write(root.path(), &[(capture, "closed\n"), ("proc/7/fd/none", "")]);
+        std::os::unix::fs::symlink("/dev/video0", root.path().join("proc/7/fd/3")).unwrap();
+        assert_eq!(camera_or_microphone(root.path()), Ok(true));
+    }
+}

@@ -1,0 +1,189 @@
+//! Power, heat and memory, as the kernel's files have them.
+
+use std::path::Path;
+
+use super::{text, within};
+use crate::sensors::{Power, PowerSource, Pressure, Thermal};
+
+/// Below a zone's first trip point by so much it is slightly warm; in thousandths of a degree.
+const FAIR_BELOW_TRIP: i64 = 10_000;
+/// Of the last ten seconds, in percent, that some or all processes waited for memory.
+const SOME_WAITED: f32 = 20.0;
+const ALL_WAITED: f32 = 10.0;
+
+/// `/sys/class/power_supply`; a machine without a battery is on mains.
+pub(super) fn power(root: &Path) -> Result<Power, String> {
+    let folder = root.join("sys/class/power_supply");
+    if !folder.is_dir() {
+        return Err(format!("{} is not there", folder.display()));
+    }
+    let (mut mains, mut discharging, mut levels) = (false, false, Vec::new());
+    for supply in within(&folder) {
+        match text(&supply.join("type")).as_deref() {
+            Ok("Mains" | "USB") => mains |= text(&supply.join("online")).is_ok_and(|on| on == "1"),
+            // A mouse has a battery too: its scope is the device.
+            Ok("Battery") if text(&supply.join("scope")).as_deref() != Ok("Device") => {
+                discharging |= text(&supply.join("status")).is_ok_and(|is| is == "Discharging");
+                let percent =
+                    text(&supply.join("capacity")).ok().and_then(|text| text.parse().ok());
+                levels.extend(percent.map(|percent: f32| (percent / 100.0).clamp(0.0, 1.0)));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let source = if discharging && !mains { PowerSource::Battery } else { PowerSource::Mains };
+    let level = levels.into_iter().reduce(f32::min);
+    Ok(Power { source, level })
+}
+
+/// The platform profile that power-profiles-daemon sets.
+pub(super) fn low_power(root: &Path) -> Result<bool, String> {
+    Ok(text(&root.join("sys/firmware/acpi/platform_profile"))? == "low-power")
+}
+
+/// The warmest of the thermal zones that have trip points: at a passive one the system slows down.
+pub(super) fn thermal(root: &Path) -> Result<Thermal, String> {
+    let zones = within(&root.join("sys/class/thermal"));
+    let states = zones.iter().filter_map(|zone| state_of(zone));
+    states.max().ok_or_else(|| "no thermal zone says when it is too warm".to_owned())
+}
+
+fn state_of(zone: &Path) -> Option<Thermal> {
+    let number = |path: &Path| text(path).ok()?.parse::<i64>().ok();
+    let now = number(&zone.join("temp"))?;
+    let (mut slow, mut critical) = (None, None);
+    for index in 0.. {
+        let Ok(kind) = text(&zone.join(format!("trip_point_{index}_type"))) else { break };
+        // A trip point that isn't used is below freezing.
+        let at = number(&zone.join(format!("trip_point_{index}_temp"))).filter(|at| *at > 0);
+        match kind.as_str() {
+            "passive" | "hot" => slow = least(slow, at),
+            "critical" => critical = least(critical, at),
+            // An active one turns a fan on.
+            _ => {}
+        }
+    }
+    let slow = slow.or(critical.map(|at| at - FAIR_BELOW_TRIP))?;
+    Some(match now {
+        now if critical.is_some_and(|at| now >= at) => Thermal::Critical,
+        now if now >= slow => Thermal::Serious,
+        now if now >= slow - FAIR_BELOW_TRIP => Thermal::Fair,
+        _ => Thermal::Nominal,
+    })
+}
+
+fn least(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    one.into_iter().chain(other).min()
+}
+
+/// The kernel's pressure stall information.
+pub(super) fn memory_pressure(root: &Path) -> Result<Pressure, String> {
+    let path = root.join("proc/pressure/memory");
+    let said = text(&path)?;
+    let waited = |who: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(who))?;
+        line.split_whitespace().find_map(|word| word.strip_prefix("avg10="))?.parse::<f32>().ok()
+    };
+    let some = waited("some ").ok_or_else(|| format!("{}: no avg10", path.display()))?;
+    Ok(if waited("full ").is_some_and(|all| all >= ALL_WAITED) {
+        Pressure::Critical
+    } else if some >= SOME_WAITED {
+        Pressure::Warning
+    } else {
+        Pressure::Normal
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Writes files below a root.
+    pub(in super::super) fn write(root: &Path, files: &[(&str, &str)]) {
+        for (path, text) in files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_notebook_on_battery_and_on_mains() {
+        let root = tempfile::tempdir().unwrap();
+        let supplies = "sys/class/power_supply";
+        write(
+            root.path(),
+            &[
+                ("sys/class/power_supply/AC/type", "Mains\n"),
+                ("sys/class/power_supply/AC/online", "0\n"),
+                ("sys/class/power_supply/BAT0/type", "Battery\n"),
+                ("sys/class/power_supply/BAT0/status", "Discharging\n"),
+                ("sys/class/power_supply/BAT0/capacity", "73\n"),
+                ("sys/class/power_supply/hid-mouse/type", "Battery\n"),
+                ("sys/class/power_supply/hid-mouse/scope", "Device\n"),
+                ("sys/class/power_supply/hid-mouse/status", "Discharging\n"),
+                ("sys/class/power_supply/hid-mouse/capacity", "5\n"),
+            ],
+        );
+        let battery = Power { source: PowerSource::Battery, level: Some(0.73) };
+        assert_eq!(power(root.path()).unwrap(), battery);
+        fs::write(root.path().join(supplies).join("AC/online"), "1\n").unwrap();
+        assert_eq!(power(root.path()).unwrap().source, PowerSource::Mains);
+    }
+
+    #[test]
+    fn a_server_is_on_mains() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(power(root.path()).unwrap_err().contains("power_supply"));
+        fs::create_dir_all(root.path().join("sys/class/power_supply")).unwrap();
+        let mains = Power { source: PowerSource::Mains, level: None };
+        assert_eq!(power(root.path()).unwrap(), mains);
+    }
+
+    #[test]
+    fn heat_is_told_by_trip_points() {
+        let root = tempfile::tempdir().unwrap();
+        write(
+            root.path(),
+            &[
+                ("sys/class/thermal/thermal_zone0/temp", "20000\n"),
+                ("sys/class/thermal/thermal_zone1/trip_point_0_type", "active\n"),
+                ("sys/class/thermal/thermal_zone1/trip_point_0_temp", "40000\n"),
+                ("sys/class/thermal/thermal_zone1/trip_point_1_type", "passive\n"),
+                ("sys/class/thermal/thermal_zone1/trip_point_1_temp", "90000\n"),
+                ("sys/class/thermal/thermal_zone1/trip_point_2_type", "critical\n"),
+                ("sys/class/thermal/thermal_zone1/trip_point_2_temp", "105000\n"),
+            ],
+        );
+        for (now, expected) in [
+            ("50000", Thermal::Nominal),
+            ("80000", Thermal::Fair),
+            ("90000", Thermal::Serious),
+            ("106000", Thermal::Critical),
+        ] {
+            write(root.path(), &[("sys/class/thermal/thermal_zone1/temp", now)]);
+            assert_eq!(thermal(root.path()), Ok(expected), "{now}");
+        }
+    }
+
+    #[test]
+    fn memory_and_the_profile() {
+        let root = tempfile::tempdir().unwrap();
+        for (some, full, expected) in [
+            ("0.00", "0.00", Pressure::Normal),
+            ("35.10", "4.00", Pressure::Warning),
+            ("60.00", "12.50", Pressure::Critical),
+        ] {
+            let said = format!(
+                "some avg10={some} avg60=0.00 avg300=0.00 total=1\nfull avg10={full} avg60=0 total=0\n"
+            );
+            write(root.path(), &[("proc/pressure/memory", &said)]);
+            assert_eq!(memory_pressure(root.path()), Ok(expected));
+        }
+        assert!(low_power(root.path()).is_err());
+        write(root.path(), &[("sys/firmware/acpi/platform_profile", "low-power\n")]);
+        assert_eq!(low_power(root.path()), Ok(true));
+    }
+}

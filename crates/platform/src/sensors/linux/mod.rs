@@ -1,0 +1,126 @@
+//! Linux: files below `/proc` and `/sys`, and the X display where there is one.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{Sensed, Sensors, Unknown};
+
+mod calls;
+mod display;
+mod load;
+mod machine;
+
+use display::Display;
+use load::Load;
+
+/// What the operating system says.
+#[derive(Debug)]
+pub struct SystemSensors {
+    root: PathBuf,
+    display: Display,
+    load: Mutex<Load>,
+    unknowns: Mutex<Vec<Unknown>>,
+}
+
+impl SystemSensors {
+    pub fn new() -> Self {
+        Self::below(Path::new("/"), Display::of_session())
+    }
+
+    fn below(root: &Path, display: Display) -> Self {
+        let (load, unknowns) = (Mutex::default(), Mutex::default());
+        Self { root: root.to_owned(), display, load, unknowns }
+    }
+}
+
+impl Default for SystemSensors {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sensors for SystemSensors {
+    fn input(&self) -> Option<Duration> {
+        self.display.input().ok()
+    }
+
+    fn sense(&self) -> Sensed {
+        let mut unknowns = Vec::new();
+        let mut known = Known(&mut unknowns);
+        let root = &self.root;
+        let load = {
+            let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+            load.since_last(root, std::process::id())
+        };
+        let sensed = Sensed {
+            input: known.or("input", self.display.input()),
+            locked: known.or("locked", Err("asking logind needs D-Bus".into())),
+            display_on: known.or("display_on", self.display.is_on()),
+            power: known.or("power", machine::power(root)),
+            low_power: known.or("low_power", machine::low_power(root)),
+            thermal: known.or("thermal", machine::thermal(root)),
+            other_load: known.or("other_load", load),
+            memory_pressure: known.or("memory_pressure", machine::memory_pressure(root)),
+            network: known.or("network", Err("asking NetworkManager needs D-Bus".into())),
+            camera_or_microphone: known
+                .or("camera_or_microphone", calls::camera_or_microphone(root)),
+            keeps_display_awake: known
+                .or("keeps_display_awake", Err("asking for inhibitors needs D-Bus".into())),
+            full_screen: known.or("full_screen", self.display.is_full_screen()),
+        };
+        *self.unknowns.lock().unwrap_or_else(PoisonError::into_inner) = unknowns;
+        sensed
+    }
+
+    fn unknowns(&self) -> Vec<Unknown> {
+        self.unknowns.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct Known<'a>(&'a mut Vec<Unknown>);
+
+impl Known<'_> {
+    fn or<T>(&mut self, name: &'static str, reading: Result<T, String>) -> Option<T> {
+        reading.map_err(|reason| self.0.push(Unknown { name, reason })).ok()
+    }
+}
+
+/// A file's text without the white space around it.
+fn text(path: &Path) -> Result<String, String> {
+    let said = std::fs::read_to_string(path);
+    said.map(|text| text.trim().to_owned()).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// What lies in a folder, by name; nothing where it isn't there.
+fn within(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_tells_nothing_is_no_trouble() {
+        let root = tempfile::tempdir().unwrap();
+        let sensors = SystemSensors::below(root.path(), Display::named("no such display"));
+        assert_eq!(sensors.input(), None);
+        assert_eq!(sensors.sense(), Sensed::default());
+        let unknowns = sensors.unknowns();
+        assert_eq!(unknowns.len(), 12, "{unknowns:?}");
+        assert!(unknowns.iter().all(|unknown| !unknown.reason.is_empty()));
+    }
+
+    #[test]
+    fn this_machine_can_be_asked_twice() {
+        let sensors = SystemSensors::new();
+        sensors.sense();
+        let sensed = sensors.sense();
+        let names: Vec<_> = sensors.unknowns().iter().map(|unknown| unknown.name).collect();
+        assert_eq!(sensed.other_load.is_none(), names.contains(&"other_load"));
+    }
+}
