@@ -9,8 +9,10 @@ pub mod hardware;
 pub mod idle;
 pub mod process;
 pub mod secrets;
+pub mod system;
 
 pub use device::DeviceFacts;
 pub use files::{FolderLock, LockError};
 pub use idle::{IdleError, IdleSource, SystemIdle};
 pub use secrets::Secrets;
+pub use system::SystemFacts;

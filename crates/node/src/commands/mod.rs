@@ -14,6 +14,7 @@ mod coordinator;
 mod dataset;
 mod demo;
 mod device;
+mod doctor;
 mod job;
 mod join_code;
 mod leave;
@@ -56,6 +57,8 @@ pub enum Command {
     Audit(audit::AuditArguments),
     /// See what needs attention
     Notice(notice::NoticeArguments),
+    /// Say what keeps this machine from working, and the mend
+    Doctor(doctor::DoctorArguments),
     /// Tell other programs, such as a chat, what needs attention
     Webhook(webhook::WebhookArguments),
 }
@@ -74,13 +77,18 @@ pub fn run(command: Command, context: &CommandContext) -> ExitCode {
 }
 
 fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
-    let settings = Settings::load()?;
-    logging::start(&settings.log_level.value)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Blocking work has threads of its own; what is left is little, also in a coordinator.
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let settings = Settings::load();
+    if let Command::Doctor(arguments) = command {
+        // Settings that can't be read are one of the things that it tells.
+        return runtime.block_on(doctor::run(arguments, settings, context));
+    }
+    let settings = settings?;
+    logging::start(&settings.log_level.value)?;
     runtime.block_on(async {
         match command {
             Command::Demo(arguments) => demo::run(arguments, settings).await,
@@ -97,6 +105,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Token(arguments) => token::run(arguments, settings).await,
             Command::Audit(arguments) => audit::run(arguments, settings).await,
             Command::Notice(arguments) => notice::run(arguments, settings).await,
+            Command::Doctor(_) => Ok(()),
             Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }
     })
