@@ -110,7 +110,7 @@ packaging_tools() {
   rust && zig
   local tools version=0.29.0
   tools="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/sign"
-  [ "$("$tools/bin/rcodesign" --version 2>/dev/null)" = "rcodesign $version" ] && return
+  [ "$("$tools/bin/rcodesign" --version 2>/dev/null)" = "apple-codesign $version" ] && return
   say "rcodesign $version, into $tools (built from source: 3 to 6 minutes)"
   cargo install "apple-codesign@$version" --locked --bin rcodesign --no-default-features --root "$tools" ||
     fail "setup: rcodesign could not be built into $tools"

@@ -25,7 +25,7 @@ class Archives(unittest.TestCase):
         (self.folder / "a/b/run").write_bytes(b"#!\n")
         (self.folder / "a/b/run").chmod(0o700)
         (self.folder / "a/text").write_bytes(b"x" * 5000)
-        self.found = archive.entries(self.folder / "a", "./a")
+        self.found = [(".", self.folder / "a/b"), *archive.entries(self.folder / "a", "./a")]
 
     def test_bsdtar_reads_the_cpio_and_the_same_files_give_the_same_bytes(self):
         data = archive.cpio_gz(self.found)
@@ -33,6 +33,7 @@ class Archives(unittest.TestCase):
         told = subprocess.run(["bsdtar", "-tvf", "-"], input=data, check=True, stdout=subprocess.PIPE).stdout.decode()
         lines = [line.split() for line in told.splitlines()]
         self.assertEqual([(line[0], line[2], line[-1]) for line in lines], [
+            ("drwxr-xr-x", "0", "."),
             ("drwxr-xr-x", "0", "./a"),
             ("drwxr-xr-x", "0", "./a/b"),
             ("-rwxr-xr-x", "0", "./a/b/run"),
@@ -54,7 +55,7 @@ class Archives(unittest.TestCase):
 
     def test_a_bill_says_what_was_put_in_it_with_the_sums_of_cksum(self):
         billed = bom.read(bom.write(self.found))
-        self.assertEqual(list(billed), ["./a", "./a/b", "./a/b/run", "./a/text"])
+        self.assertEqual(list(billed), [".", "./a", "./a/b", "./a/b/run", "./a/text"])
         said = subprocess.run(["cksum"], input=b"x" * 5000, check=True, stdout=subprocess.PIPE).stdout.split()
         self.assertEqual(billed["./a/text"], (0o100644, 5000, int(said[0])))
         with self.assertRaises(ValueError):
