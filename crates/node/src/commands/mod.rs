@@ -21,6 +21,7 @@ mod leave;
 mod lifetime;
 mod model;
 mod notice;
+mod profile;
 mod sign_in;
 mod status_words;
 mod token;
@@ -57,6 +58,8 @@ pub enum Command {
     Audit(audit::AuditArguments),
     /// See what needs attention
     Notice(notice::NoticeArguments),
+    /// Write a configuration profile that makes Macs devices of the cluster, for an MDM
+    Profile(profile::ProfileArguments),
     /// Say what keeps this machine from working, and the mend
     Doctor(doctor::DoctorArguments),
     /// Tell other programs, such as a chat, what needs attention
@@ -106,6 +109,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Audit(arguments) => audit::run(arguments, settings).await,
             Command::Notice(arguments) => notice::run(arguments, settings).await,
             Command::Doctor(_) => Ok(()),
+            Command::Profile(arguments) => profile::run(arguments).await,
             Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }
     })
