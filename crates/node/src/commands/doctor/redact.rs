@@ -64,7 +64,7 @@ impl Redactor {
         if let Some(home) = &self.home {
             text = text.replace(home, "~");
         }
-        replace_words(&without_links(&text), is_typed_code)
+        replace_words(&without_passwords(&without_links(&text)), is_typed_code)
     }
 
     /// As [`Self::told`], and also without anything that is long and looks random: for text that others wrote.
@@ -92,6 +92,22 @@ fn without_links(text: &str) -> String {
         signed_out.push_str(part.trim_start_matches(is_word));
     }
     signed_out
+}
+
+/// Of addresses such as `https://name:password@host`, all before the host.
+fn without_passwords(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end =
+            part.find(|c: char| c.is_whitespace() || "/?#\"'".contains(c)).unwrap_or(part.len());
+        clean.push_str("://");
+        match part[..end].rfind('@') {
+            Some(at) => clean = clean + GONE + &part[at..],
+            None => clean.push_str(part),
+        }
+    }
+    clean
 }
 
 fn replace_words(text: &str, is_secret: impl Fn(&str) -> bool) -> String {
@@ -128,6 +144,9 @@ mod tests {
 
     #[test]
     fn known_secrets_and_what_looks_like_one_are_gone_and_ids_stay() {
+        let proxied =
+            Redactor::default().told("at https://anna:geheim@lab:8000/x?a@b and http://lab/a@b");
+        assert_eq!(proxied, format!("at https://{GONE}@lab:8000/x?a@b and http://lab/a@b"));
         let token = "AbCdEf0123456789AbCdEf0123456789AbCd";
         let redactor =
             Redactor::of(&["hunter2-hunter2\n".into(), "short".into()], Some("/home/anna".into()));
