@@ -12,7 +12,8 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-ui test-wgpu fuzz api-test lint check-macos bench bench-load bench-ui screenshots fmt
+.PHONY: help setup demo ui test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
+  check-package bench bench-load bench-ui screenshots fmt
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -63,6 +64,8 @@ lint: ## formatting, clippy, dependency arrows, house rules
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	python3 -B scripts/test_checks.py --quiet
+	python3 -B packaging/plists.py
+	@if command -v shellcheck >/dev/null; then shellcheck packaging/*.sh packaging/scripts/*install packaging/scripts/*.sh; fi
 	scripts/check_layers.py
 	scripts/check_house.py
 	@npm --prefix ui run --silent check
@@ -70,6 +73,29 @@ lint: ## formatting, clippy, dependency arrows, house rules
 
 check-macos: ## type-check every crate for macOS, from any system
 	scripts/check_macos.sh
+
+bundle: ## Constellation.app from APP_BINARY and COMMAND_BINARY (docs/release.md); on Linux what is missing is a stand-in
+	@scripts/setup.sh sign
+	@python3 -B packaging/bundle.py
+
+sign: ## sign the app: SIGN_IDENTITY on a Mac, SIGN_P12 elsewhere, else a certificate of this machine's own
+	@python3 -B packaging/sign.py
+
+pkg: bundle sign ## the package that an MDM installs, from a clean clone to the signed file
+	@python3 -B packaging/pkg.py
+
+notarize: ## have Apple look at the package (NOTARY_PROFILE on a Mac, NOTARY_API_KEY elsewhere)
+	@packaging/notarize.sh
+
+dmg: ## a disk image of the signed app, for people without an MDM (on a Mac)
+	@packaging/dmg.sh
+
+uninstall: ## take the app and all that it kept off this Mac: ARGS=--keep-data
+	@packaging/scripts/uninstall.sh $(ARGS)
+
+check-package: pkg ## make the package and check it by other means: signatures, seals, contents
+	@python3 -B packaging/tests/test_packaging.py --quiet
+	@python3 -B packaging/check.py
 
 # GLIBC_TUNABLES as trainers have it (crates/trainer/src/process.rs), for both sides of each comparison.
 bench: ## run the benchmarks (criterion); ARGS go to them

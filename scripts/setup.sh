@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the build needs and this machine lacks, says what it installs, and fails with the mend where it can't.
-# Usage: setup.sh PART…, with the parts build, test, ui, browser, app, desk, darwin, wgpu, deny, fuzz, api-test. A part that is there already costs nothing.
+# Usage: setup.sh PART…, with the parts build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz, api-test. A part that is there already costs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,11 +14,12 @@ main() {
       app) web_view ;;
       desk) desk && cargo_tool tauri-driver ;;
       darwin) rust && darwin_target && zig ;;
+      sign) packaging_tools ;;
       wgpu) vulkan ;;
       deny) cargo_tool cargo-deny ;;
       fuzz) rust && c_compiler && cargo_tool cargo-fuzz ;;
       api-test) schemathesis ;;
-      *) fail "setup: there is no part called '$part'; there are build, test, ui, browser, app, desk, darwin, wgpu, deny, fuzz and api-test" ;;
+      *) fail "setup: there is no part called '$part'; there are build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz and api-test" ;;
     esac
   done
 }
@@ -120,6 +121,23 @@ zig() {
   mkdir -p "$tools"
   python3 -m venv "$tools/zig" && "$tools/zig/bin/pip" install --quiet "ziglang==$version" ||
     fail "setup: the Python package ziglang==$version could not be installed into $tools/zig"
+}
+
+# What assembles, signs and reads back the app; a Mac has Apple's own.
+packaging_tools() {
+  command -v rsvg-convert >/dev/null || {
+    [ "$(uname -s)" != Darwin ] || fail "setup: rsvg-convert is missing: brew install librsvg"
+    debian librsvg2-bin "rsvg-convert, which draws the icon"
+  }
+  [ "$(uname -s)" = Linux ] || return 0
+  command -v bsdtar >/dev/null || debian libarchive-tools "bsdtar, which reads packages"
+  rust && zig
+  local tools version=0.29.0
+  tools="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/sign"
+  [ "$("$tools/bin/rcodesign" --version 2>/dev/null)" = "apple-codesign $version" ] && return
+  say "rcodesign $version, into $tools (built from source: 3 to 6 minutes)"
+  cargo install "apple-codesign@$version" --locked --bin rcodesign --no-default-features --root "$tools" ||
+    fail "setup: rcodesign could not be built into $tools"
 }
 
 # The same versions everywhere: what is found must be found again.

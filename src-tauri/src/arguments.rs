@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use node::app::Options;
+use node::settings::Places;
 
 /// Trains models on this machine while nobody uses it, or coordinates those that do.
 #[derive(Debug, Parser)]
@@ -13,15 +14,12 @@ use node::app::Options;
 pub struct Arguments {
     /// A join link to open
     pub link: Option<String>,
-    /// Where everything is kept [default: the system's folder for it]
+    /// Where everything is kept, the user's settings too [default: the system's folders]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where it listens as a coordinator; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
-    /// What its cluster is called
-    #[arg(long, value_name = "NAME", default_value = "Constellation")]
-    name: String,
     /// Tells several workers on one machine apart
     #[arg(long, default_value_t = 0)]
     instance: u32,
@@ -52,11 +50,15 @@ impl Arguments {
         let program = std::env::current_exe().context("this program can't be found")?;
         // The command lies beside the app, in the bundle and in a build.
         let program = program.with_file_name("constellation");
+        let mut places = Places::of_system();
+        if let Some(folder) = &self.data_dir {
+            places.user = Some(folder.join("settings.toml"));
+        }
         Ok(Options {
+            places,
             data_dir: node::settings::data_dir(self.data_dir.as_deref(), "app")?,
             program,
             listen: self.listen,
-            cluster_name: self.name.clone(),
             instance: self.instance,
             notes: Vec::new(),
         })

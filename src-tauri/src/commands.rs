@@ -18,6 +18,15 @@ pub fn settings(app: State<'_, App>) -> SettingsView {
 }
 
 #[tauri::command]
+pub fn set_setting(
+    app: State<'_, App>,
+    key: &str,
+    value: Option<&str>,
+) -> Result<SettingsView, String> {
+    app.set(key, value)
+}
+
+#[tauri::command]
 pub fn choose(app: State<'_, App>, worker: bool, coordinator: bool) -> Result<(), String> {
     app.choose(Mode { worker, coordinator })
 }

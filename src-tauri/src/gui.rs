@@ -64,6 +64,7 @@ pub fn configure<R: Runtime>(builder: Builder<R>) -> Builder<R> {
         .invoke_handler(tauri::generate_handler![
             commands::view,
             commands::settings,
+            commands::set_setting,
             commands::choose,
             commands::join,
             commands::leave,

@@ -1,6 +1,7 @@
 //! The app as a person meets it: real windows on a display without a screen, a real coordinator, a
 //! real trainer.
 
+#[cfg(test)]
 mod desk;
 
 use desk::Desk;
@@ -86,7 +87,7 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
     let folder = desk.folder.path().to_owned();
     let (one, other) = (folder.join("one"), folder.join("other"));
     std::fs::create_dir_all(&other).unwrap();
-    let listen = ["--listen", "127.0.0.1:0", "--another", "--name", "Acme"];
+    let listen = ["--listen", "127.0.0.1:0", "--another"];
     let start = [&["--data-dir", one.to_str().unwrap(), "--show", "welcome"], &listen[..]].concat();
     let coordinator = desk.app(&start).await;
     coordinator.window("welcome").await;

@@ -190,6 +190,16 @@ impl Settings {
         self.all.or(key, false).value
     }
 
+    /// What a worker keeps at most.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "above 0, and saturates"
+    )]
+    pub fn maximum_cache_bytes(&self) -> u64 {
+        (self.maximum_cache_gb.value * 1e9) as u64
+    }
+
     /// When this machine may train.
     pub fn policy(&self) -> IdlePolicy {
         let percent: u8 = self.all.or(Key::MinimumBattery, 50).value;

@@ -30,6 +30,16 @@ pub fn settings() -> Result<PathBuf, NoHome> {
     Ok(strategy()?.config_dir().join(OWN))
 }
 
+/// Where the app writes its log: `~/Library/Logs/…` on macOS, `$XDG_STATE_HOME/…/log` on Linux.
+pub fn logs() -> Result<PathBuf, NoHome> {
+    let strategy = strategy()?;
+    if cfg!(target_os = "macos") {
+        return Ok(strategy.home_dir().join("Library/Logs").join(OWN));
+    }
+    let state = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
+    Ok(state.join(OWN).join("log"))
+}
+
 fn strategy() -> Result<impl BaseStrategy, NoHome> {
     etcetera::base_strategy::choose_native_strategy().map_err(|_| NoHome)
 }

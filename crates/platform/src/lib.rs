@@ -11,7 +11,9 @@ pub mod managed;
 pub mod process;
 pub mod secrets;
 pub mod sensors;
+pub mod system;
 
 pub use device::DeviceFacts;
 pub use files::{FolderLock, LockError};
 pub use secrets::Secrets;
+pub use system::SystemFacts;

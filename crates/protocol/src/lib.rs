@@ -23,6 +23,7 @@ pub mod opaque;
 pub mod pin;
 pub mod plan;
 pub mod problem;
+pub mod profile;
 pub mod sealed;
 pub mod session;
 pub mod setting;

@@ -196,13 +196,11 @@ impl Driven {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, said).await {
-            Ok(line) => line,
-            Err(_) => {
-                let line = self.find("state-line").await.text().await;
-                panic!("it never said {wanted}, at last {line:?}")
-            }
+        if let Ok(line) = tokio::time::timeout(PATIENCE, said).await {
+            return line;
         }
+        let line = self.find("state-line").await.text().await;
+        panic!("it never said {wanted}, at last {line:?}")
     }
 
     pub(crate) async fn end(self) {

@@ -28,7 +28,7 @@ async fn a_profile_carries_what_a_mac_needs_to_join() {
         profile.contains("<key>PayloadType</key>\n      <string>com.constellation.app</string>")
     );
     assert_eq!(profile.matches("<dict>").count(), profile.matches("</dict>").count());
-    assert_eq!(profile.matches("<key>PayloadUUID</key>").count(), 2);
+    assert_eq!(profile.matches("<key>PayloadUUID</key>").count(), 5);
 
     let other = Coordinator::start().await;
     let foreign = other.post("/join-codes", json!({})).await["link"].clone();

@@ -8,13 +8,12 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode, header};
 use coordinator::{Observer, Principal, Running, Sources};
 use protocol::join::{CreatedJoinCode, JoinCodeRequest};
-use protocol::setting::SettingOrigin;
 use tower::ServiceExt;
 
 use super::Options;
 use crate::commands::access::UPLOADS_FOLDER;
 use crate::discovery::Advertisement;
-use crate::settings::{BackendChoice, Settings, shown};
+use crate::settings::{BackendChoice, Key, Settings};
 
 /// An answer of the coordinator that doesn't fit in memory twice is no page.
 const LARGEST_ANSWER: usize = 1 << 30;
@@ -39,14 +38,7 @@ impl InApp {
     ) -> Result<Self, String> {
         let words = |error: &dyn std::fmt::Display| error.to_string();
         let trainer = |backend| options.trainer(backend).map_err(|error| words(&error));
-        let name = options.cluster_name.clone();
-        let mut all = vec![shown(
-            "ClusterName",
-            &name,
-            SettingOrigin::Default,
-            "What the cluster is called.",
-        )];
-        all.extend(settings.shown());
+        let name = settings.text(Key::ClusterName).value.unwrap_or_default();
         let coordinator = coordinator::Settings {
             data_dir: folder.to_owned(),
             listen: options.listen,
@@ -55,7 +47,7 @@ impl InApp {
             lease_patience: LEASE_PATIENCE,
             trainer: trainer(settings.backend.value)?,
             predictor: trainer(BackendChoice::Cpu)?,
-            shown: all,
+            shown: settings.shown(),
             sources: Sources::from_environment(folder.join(UPLOADS_FOLDER)),
             allow_origins: Vec::new(),
             maximum_disk_bytes: None,

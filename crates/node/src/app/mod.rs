@@ -31,7 +31,7 @@ use state::{Shared, State};
 pub use view::{SettingsView, View};
 pub use wish::Pause;
 
-use crate::settings::Settings;
+use crate::settings::{Key, Settings};
 use view::{CoordinatorView, Membership};
 
 /// After so long a worker that failed tries again.
@@ -52,7 +52,7 @@ impl App {
     /// # Errors
     /// Where the settings or the app's folder can't be used.
     pub fn start(options: Options, runtime: Handle) -> anyhow::Result<Self> {
-        let settings = Settings::load()?;
+        let settings = Settings::load_from(&options.places, |name| std::env::var(name).ok())?;
         std::fs::create_dir_all(&options.data_dir)
             .with_context(|| format!("can't make {}", options.data_dir.display()))?;
         let shared = Arc::new(Shared::new(State::load(options, settings)));
@@ -77,6 +77,24 @@ impl App {
         self.shared.read(|state| state.door.clone())
     }
 
+    /// Sets one of the user's settings, or takes it back where there is no value.
+    ///
+    /// # Errors
+    /// In words that say what to change; what the organization manages can't be changed here.
+    pub fn set(&self, key: &str, value: Option<&str>) -> Result<SettingsView, String> {
+        self.shared.change(|state| state.set(key, value))?;
+        match Key::named(key) {
+            Some(Key::Mode) => self.apply(),
+            Some(key) if needs_restart(key) => {
+                if self.shared.read(|state| state.mode().is_some_and(|mode| mode.worker)) {
+                    self.restart_worker(None);
+                }
+            }
+            Some(_) | None => {}
+        }
+        Ok(self.settings())
+    }
+
     /// Makes this machine what somebody chose, now and at every start.
     ///
     /// # Errors
@@ -94,10 +112,12 @@ impl App {
     pub fn join(&self, text: &str) -> Result<(), String> {
         let join: Join = text.trim().parse().map_err(|error| format!("{error}"))?;
         self.shared.change(|state| {
-            state.mode.get_or_insert(Mode { worker: true, coordinator: false }).worker = true;
-            let mode = state.mode;
-            state.save_mode(mode);
-        });
+            let coordinator = state.mode().is_some_and(|mode| mode.coordinator);
+            match state.mode() {
+                Some(Mode { worker: true, .. }) => Ok(()),
+                Some(_) | None => state.choose(Mode { worker: true, coordinator }),
+            }
+        })?;
         self.restart_worker(Some(join));
         Ok(())
     }
@@ -154,7 +174,7 @@ impl App {
 
     /// Starts and stops what the mode says.
     fn apply(&self) {
-        let mode = self.shared.read(|state| state.mode);
+        let mode = self.shared.read(State::mode);
         let (worker, coordinator) =
             mode.map_or((false, false), |mode| (mode.worker, mode.coordinator));
         let app = self.clone();
@@ -259,9 +279,9 @@ impl App {
     async fn work(&self, join: Option<Join>, stop: CancellationToken) {
         let mut join =
             join.or_else(|| self.shared.read(|state| state.settings.enrollment_code.value.clone()));
-        let (folder, options, settings, policy) = self.shared.read(|state| {
-            let policy = state.policy();
-            (state.worker_folder(), state.options.clone(), state.settings.clone(), policy)
+        let (folder, options, settings, policy, sensors) = self.shared.read(|state| {
+            let (policy, sensors) = (state.policy(), state.sensors.clone());
+            (state.worker_folder(), state.options.clone(), state.settings.clone(), policy, sensors)
         });
         let known = worker::enrolled_with(&folder).ok().flatten();
         if known.is_none() && join.is_none() {
@@ -286,6 +306,7 @@ impl App {
                 settings: &settings,
                 join: join.clone(),
                 policy: policy.clone(),
+                sensors: sensors.clone(),
             };
             let shared = self.shared.clone();
             let observe = move |status: &worker::Status| {
@@ -318,6 +339,20 @@ impl App {
         let link = link.inspect_err(|error| tracing::warn!(error, "no join code for this machine"));
         link.ok()?.parse().ok()
     }
+}
+
+/// What a worker is told when it starts; all else it follows while it runs.
+const fn needs_restart(key: Key) -> bool {
+    matches!(
+        key,
+        Key::CoordinatorUrl
+            | Key::CoordinatorPin
+            | Key::EnrollmentCode
+            | Key::MaximumMemoryGb
+            | Key::MaximumCacheGb
+            | Key::MaximumUploadMbps
+            | Key::Backend
+    )
 }
 
 const fn needs_code(error: &WorkerError) -> bool {

@@ -1,23 +1,32 @@
-//! What this node is, as somebody chose it; kept as a file in the app's folder.
+//! What this node is, as the setting `Mode` has it.
 
-use std::path::Path;
-
-use serde::{Deserialize, Serialize};
+use crate::settings::{Key, Settings, Source};
 
 /// Both may be so: a coordinator's own machine may train too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mode {
     pub worker: bool,
     pub coordinator: bool,
 }
 
 impl Mode {
-    /// None where nobody has chosen, or nobody can read what.
-    pub(super) fn load(file: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+    /// None where nobody has chosen.
+    pub(super) fn of(settings: &Settings) -> Option<Self> {
+        let chosen = settings.text(Key::Mode);
+        if chosen.source == Source::Default {
+            return None;
+        }
+        let text = chosen.value.unwrap_or_default();
+        Some(Self { worker: text != "coordinator", coordinator: text != "worker" })
     }
 
-    pub(super) fn save(self, file: &Path) -> std::io::Result<()> {
-        platform::files::write_private(file, &serde_json::to_vec(&self)?)
+    /// As the setting is written; none where it is neither.
+    pub(super) const fn text(self) -> Option<&'static str> {
+        match (self.worker, self.coordinator) {
+            (true, true) => Some("both"),
+            (true, false) => Some("worker"),
+            (false, true) => Some("coordinator"),
+            (false, false) => None,
+        }
     }
 }

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 
 use trainer::TrainerCommand;
 
-use crate::settings::BackendChoice;
+use crate::settings::{BackendChoice, Places};
 
 /// What is decided before there is anything to see.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Everything that the app keeps is below it.
     pub data_dir: PathBuf,
+    /// Where its settings are kept.
+    pub places: Places,
     /// The program `constellation`, whose subcommand is the trainer.
     pub program: PathBuf,
     /// Where this node listens as a coordinator.
     pub listen: SocketAddr,
-    /// What its cluster is called.
-    pub cluster_name: String,
     /// Tells several workers on one machine apart.
     pub instance: u32,
     /// What this machine lacks, in words, such as a display.

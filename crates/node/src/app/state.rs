@@ -1,9 +1,10 @@
 //! What the app knows, behind one lock, and the view that follows from it.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use platform::sensors::{Sensors, SystemSensors};
 use protocol::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,12 +14,11 @@ use super::coordinating::Door;
 use super::ledger::Ledger;
 use super::mode::Mode;
 use super::options::Options;
-use super::view::{CoordinatorView, MayView, Membership, ModeView, SettingsView, View};
+use super::view::{CoordinatorView, MayView, Membership, ModeView, Seen, SettingsView, View};
 use super::wish::{Pause, Wish};
 use super::words::{self, Device, Facts};
-use crate::settings::Settings;
+use crate::settings::{Key, Settings, Source};
 
-const MODE_FILE: &str = "mode.json";
 const WISH_FILE: &str = "wish.json";
 const LEDGER_FILE: &str = "given.json";
 
@@ -29,11 +29,10 @@ pub(super) struct State {
     pub(super) options: Options,
     pub(super) settings: Settings,
     pub(super) facts: Facts,
-    /// None until somebody chose.
-    pub(super) mode: Option<Mode>,
     pub(super) worker: Option<Part>,
     pub(super) coordinator: Option<Part>,
     pub(super) door: Option<Door>,
+    pub(super) sensors: Arc<SystemSensors>,
     ledger: Ledger,
     policy: watch::Sender<IdlePolicy>,
 }
@@ -47,7 +46,6 @@ impl State {
             cores: facts.cores,
             ram_gb: facts.ram_gb,
         };
-        let mode = Mode::load(&options.data_dir.join(MODE_FILE));
         let wish = Wish::load(&options.data_dir.join(WISH_FILE)).at(now());
         let facts = Facts {
             mode: ModeView {
@@ -60,7 +58,7 @@ impl State {
             failure: None,
             membership: Membership::None { problem: None },
             wish,
-            may: MayView { pause: true, quit: true },
+            may: may(&settings),
             coordinator: CoordinatorView::Off,
             notes: options.notes.clone(),
             device,
@@ -71,7 +69,7 @@ impl State {
             options,
             settings,
             facts,
-            mode,
+            sensors: Arc::new(SystemSensors::new()),
             worker: None,
             coordinator: None,
             door: None,
@@ -86,23 +84,29 @@ impl State {
         self.options.data_dir.join("coordinator")
     }
 
-    pub(super) fn choose(&mut self, mode: Mode) -> Result<(), String> {
-        if !mode.worker && !mode.coordinator {
-            return Err("choose at least one of the two".to_owned());
-        }
-        mode.save(&self.options.data_dir.join(MODE_FILE))
-            .map_err(|error| format!("the choice can't be kept: {error}"))?;
-        self.mode = Some(mode);
-        Ok(())
+    /// None until somebody chose.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        Mode::of(&self.settings)
     }
 
-    /// A choice that can't be kept is asked for again at the next start.
-    pub(super) fn save_mode(&self, mode: Option<Mode>) {
-        if let Some(mode) = mode
-            && let Err(error) = mode.save(&self.options.data_dir.join(MODE_FILE))
-        {
-            tracing::warn!(%error, "what this machine is for could not be kept");
-        }
+    pub(super) fn choose(&mut self, mode: Mode) -> Result<(), String> {
+        let text = mode.text().ok_or("choose at least one of the two")?;
+        self.set(Key::Mode.name(), Some(text))
+    }
+
+    /// Sets one of the user's settings, or takes it back, and follows it at once.
+    pub(super) fn set(&mut self, key: &str, value: Option<&str>) -> Result<(), String> {
+        let places = &self.options.places;
+        let set = match value {
+            Some(value) => places.set_user(key, value),
+            None => places.unset_user(key),
+        };
+        set.map_err(|error| error.to_string())?;
+        let read = Settings::load_from(places, |name| std::env::var(name).ok());
+        self.settings = read.map_err(|error| error.to_string())?;
+        self.facts.may = may(&self.settings);
+        self.policy.send_replace(policy(&self.settings, self.facts.wish));
+        Ok(())
     }
 
     pub(super) fn pause(&mut self, pause: Pause) -> Result<(), String> {
@@ -148,15 +152,21 @@ impl State {
     }
 
     pub(super) fn settings_view(&self) -> SettingsView {
-        SettingsView { settings: self.settings.shown(), unknown: Vec::new() }
+        let unknown = self.sensors.unknowns().into_iter();
+        let unknown = unknown.map(|unknown| Seen {
+            name: words::sensor(unknown.name).to_owned(),
+            value: unknown.reason,
+        });
+        SettingsView { settings: self.settings.shown(), unknown: unknown.collect() }
     }
 
     fn view(&mut self) -> View {
+        let mode = self.mode();
         self.facts.mode = ModeView {
-            is_chosen: self.mode.is_some(),
-            is_managed: false,
-            worker: self.mode.is_some_and(|mode| mode.worker),
-            coordinator: self.mode.is_some_and(|mode| mode.coordinator),
+            is_chosen: mode.is_some(),
+            is_managed: matches!(self.settings.text(Key::Mode).source, Source::Managed(_)),
+            worker: mode.is_some_and(|mode| mode.worker),
+            coordinator: mode.is_some_and(|mode| mode.coordinator),
         };
         let given = self.ledger.view(&today());
         words::view(&self.facts, given, now(), &jiff::tz::TimeZone::system())
@@ -202,8 +212,11 @@ impl Shared {
 }
 
 fn policy(settings: &Settings, wish: Wish) -> IdlePolicy {
-    let idle = Duration::from_secs(u64::from(settings.idle_seconds.value));
-    IdlePolicy { idle, wish: wish.for_worker(), ..IdlePolicy::default() }
+    IdlePolicy { wish: wish.for_worker(), ..settings.policy() }
+}
+
+fn may(settings: &Settings) -> MayView {
+    MayView { pause: settings.is_on(Key::AllowUserPause), quit: settings.is_on(Key::AllowUserQuit) }
 }
 
 /// The system's clock.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use platform::sensors::Sensors;
 use protocol::join::Join;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
     pub(super) join: Option<Join>,
     pub(super) policy: watch::Receiver<IdlePolicy>,
+    pub(super) sensors: Arc<dyn Sensors>,
 }
 
 /// Runs a worker until `stop` or until it can't go on.
@@ -31,7 +33,7 @@ pub(super) async fn run(
     observe: impl Fn(&Status) + Send + Sync,
     stop: CancellationToken,
 ) -> anyhow::Result<Result<(), WorkerError>> {
-    let Job { folder, options, settings, join, policy } = job;
+    let Job { folder, options, settings, join, policy, sensors } = job;
     let url = settings.coordinator_url.value.clone();
     let known = known_cluster(folder, join.as_ref())?;
     let (found, coordinator) = watch::channel(url.clone());
@@ -45,7 +47,9 @@ pub(super) async fn run(
         pin: settings.coordinator_pin.value,
         join,
         policy,
+        sensors,
         instance: options.instance,
+        maximum_cache_bytes: settings.maximum_cache_bytes(),
         maximum_upload_mbps: settings.maximum_upload_mbps.value,
         ..worker::Settings::new(
             folder.to_owned(),

@@ -14,12 +14,14 @@ mod coordinator;
 mod dataset;
 mod demo;
 mod device;
+mod doctor;
 mod job;
 mod join_code;
 pub(crate) mod leave;
 pub(crate) mod lifetime;
 mod model;
 mod notice;
+mod profile;
 mod settings;
 mod sign_in;
 mod status_words;
@@ -59,6 +61,10 @@ pub enum Command {
     Notice(notice::NoticeArguments),
     /// See this machine's settings and change them
     Settings(settings::SettingsArguments),
+    /// Write a configuration profile that makes Macs devices of the cluster, for an MDM
+    Profile(profile::ProfileArguments),
+    /// Say what keeps this machine from working, and the mend
+    Doctor(doctor::DoctorArguments),
     /// Tell other programs, such as a chat, what needs attention
     Webhook(webhook::WebhookArguments),
 }
@@ -77,13 +83,18 @@ pub fn run(command: Command, context: &CommandContext) -> ExitCode {
 }
 
 fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
-    let settings = Settings::load()?;
-    logging::start(&settings.log_level.value)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Blocking work has threads of its own; what is left is little, also in a coordinator.
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let settings = Settings::load();
+    if let Command::Doctor(arguments) = command {
+        // Settings that can't be read are one of the things that it tells.
+        return runtime.block_on(doctor::run(arguments, settings, context));
+    }
+    let settings = settings?;
+    logging::start(&settings.log_level.value)?;
     runtime.block_on(async {
         match command {
             Command::Demo(arguments) => demo::run(arguments, settings).await,
@@ -101,6 +112,8 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Audit(arguments) => audit::run(arguments, settings).await,
             Command::Notice(arguments) => notice::run(arguments, settings).await,
             Command::Settings(arguments) => settings::run(&arguments, &settings),
+            Command::Doctor(_) => Ok(()),
+            Command::Profile(arguments) => profile::run(arguments).await,
             Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }
     })

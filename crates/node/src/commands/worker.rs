@@ -75,7 +75,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let told = lifetime::until_told(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), &folder(arguments.instance))?;
-    let policy = settings.policy();
+    let (policy, maximum_cache_bytes) = (settings.policy(), settings.maximum_cache_bytes());
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
     let join = settings.enrollment_code.under(arguments.join.map(Some)).value;
     let known = known_cluster(&data_dir, join.as_ref())?;
@@ -87,12 +87,6 @@ pub async fn run(
         look(cluster, candidates.clone(), found.clone());
     }
     let trainer = context.trainer(settings.backend.under(arguments.backend).value)?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "above 0, and saturates"
-    )]
-    let maximum_cache_bytes = (settings.maximum_cache_gb.value * 1e9) as u64;
     let policy = worker::IdlePolicy {
         when: match arguments.when {
             WhenChoice::Idle => worker::When::Idle,

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Checks what `make bundle sign pkg` made, by other means than it was made with, and prints what it saw. Each line that begins
+with "ok" is a check that passed; the first that doesn't ends it.
+"""
+
+import plistlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import bom
+import plists
+import seal
+from product import APP, CACHE, COMMAND, IDENTIFIER, NAME, ROOT, build, executables, package, version
+from sign import RCODESIGN
+
+LC_CODE_SIGNATURE = 0x1D
+ENTITLEMENTS_SLOT = 5
+
+
+def main():
+    if not package().exists():
+        sys.exit(f"check: there is no {package()}: make bundle sign pkg")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        lists()
+        signatures(folder)
+        seals(folder)
+        contents(folder)
+        no_paths_of_this_machine(folder)
+    print(f"check: {NAME} {version()} build {build()} is what it should be, as far as this machine can tell")
+
+
+def lists():
+    found = list(plists.in_repository())
+    ensure(not found, f"property lists: {found}")
+    info = plists.read((APP / "Contents/Info.plist").read_bytes())
+    ensure(not list(plists.information(info, is_bundled=True)), list(plists.information(info, is_bundled=True)))
+    ensure((info["CFBundleShortVersionString"], info["CFBundleVersion"]) == (version(), build()), "the bundle is of another commit")
+    ok(f"property lists; version {version()}, build {build()}, {info['ConstellationBuild']}")
+
+
+def signatures(folder):
+    wanted = plistlib.loads((ROOT / "entitlements.plist").read_bytes())
+    for program, identifier in zip(executables(APP), (IDENTIFIER, f"{IDENTIFIER}.{COMMAND}"), strict=True):
+        ensure(verify(program), f"rcodesign does not accept {program}")
+        signed = rcodesign("print-signature-info", program)
+        ensure(f"identifier: {identifier}\n" in signed, f"{program.name} is not signed as {identifier}")
+        ensure("RUNTIME" in signed, f"{program.name} is signed without the hardened runtime")
+        text = embedded(program, ENTITLEMENTS_SLOT).decode()
+        ensure(plists.read(text.encode()) == wanted, f"{program.name} has other entitlements: {text}")
+        requirement = requirement_of(program)
+        ensure(f'identifier "{identifier}"' in requirement, f"{program.name} has the requirement {requirement!r}")
+        ok(f"{program.name}: signed as {identifier}, hardened runtime, entitlements {wanted}, requirement: {requirement}")
+        altered = folder / "altered"
+        data = bytearray(program.read_bytes())
+        data[len(data) // 4] ^= 1
+        altered.write_bytes(data)
+        ensure(not verify(altered), f"rcodesign accepts {program.name} with a changed byte")
+        ok(f"{program.name}: one changed byte is refused")
+
+
+def verify(program):
+    return subprocess.run([RCODESIGN, "verify", "--config-file", "/dev/null", program], capture_output=True).returncode == 0
+
+
+def embedded(program, slot):
+    """A part of the signature that lies in a Mach-O program, read by ourselves (Apple's cs_blobs.h): the signature's load
+    command, then an index of parts, each with its magic and length."""
+    data = program.read_bytes()
+    at = 32
+    for _ in range(struct.unpack_from("<I", data, 16)[0]):
+        command, size, offset = struct.unpack_from("<III", data, at)
+        if command == LC_CODE_SIGNATURE:
+            for n in range(struct.unpack_from(">I", data, offset + 8)[0]):
+                kind, start = struct.unpack_from(">II", data, offset + 12 + 8 * n)
+                if kind == slot:
+                    length = struct.unpack_from(">I", data, offset + start + 4)[0]
+                    return data[offset + start + 8 : offset + start + length]
+        at += size
+    return b""
+
+
+def requirement_of(program):
+    return " ".join(rcodesign("extract", "requirements", program).split())
+
+
+def seals(folder):
+    ensure(not list(seal.problems(APP)), list(seal.problems(APP)))
+    changed = folder / APP.name
+    shutil.copytree(APP, changed)
+    icon = changed / "Contents/Resources/icon.icns"
+    icon.write_bytes(icon.read_bytes() + b"\0")
+    (changed / "Contents/Resources/added").write_text("")
+    found = list(seal.problems(changed))
+    ensure(len(found) == 2, f"a changed and an added file give {found}")
+    shutil.rmtree(changed)
+    ok("every file of the bundle is what was sealed; a changed and an added one are noticed")
+
+
+def contents(folder):
+    unpacked, payload, scripts = (folder / name for name in ("package", "payload", "scripts"))
+    for target, source in [(unpacked, package()), (payload, unpacked / "constellation.pkg/Payload"), (scripts, unpacked / "constellation.pkg/Scripts")]:
+        target.mkdir()
+        subprocess.run(["bsdtar", "-xf", source, "-C", target], check=True)
+    ensure(tree(payload / APP.name) == tree(APP), "the payload differs from the bundle")
+    names = {path.name: (ROOT / "packaging/scripts" / path.name).read_bytes() == path.read_bytes() for path in scripts.iterdir()}
+    ensure(names == {"preinstall": True, "postinstall": True}, f"the package's scripts are {names}")
+    billed = bom.read((unpacked / "constellation.pkg/Bom").read_bytes())
+    listed = {"./" + path.relative_to(payload).as_posix(): path for path in payload.rglob("*")} | {".": payload}
+    ensure(set(billed) == set(listed), f"the bill names other files: {set(billed) ^ set(listed)}")
+    for name, path in listed.items():
+        if path.is_file():
+            crc, size = subprocess.run(["cksum"], stdin=path.open("rb"), check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+            ensure(billed[name][1:] == (int(size), int(crc)), f"the bill says {billed[name]} of {name}")
+    signed = rcodesign("print-signature-info", package())
+    ensure("checksum_verifies: true" in signed and "style: CMS" in signed, "the package isn't signed")
+    subject = re.search(r"subject: '([^']+)'", signed)[1]
+    ok(f"the package has the bundle's {len(tree(APP))} files and folders, byte for byte, and a bill of them; signed by {subject}")
+
+
+def tree(folder):
+    """Of each path what it is, whether it can be run, and its content."""
+    return {
+        path.relative_to(folder).as_posix(): (path.is_dir(), bool(path.stat().st_mode & 0o100), b"" if path.is_dir() else path.read_bytes())
+        for path in folder.rglob("*")
+    }
+
+
+def no_paths_of_this_machine(folder):
+    # Also what the compiler leaves: cargo's home, the user's, the checkout.
+    words = {str(ROOT), str(Path.home()), str(CACHE), str(APP.parent)}
+    for path in (folder / "payload").rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            found = [word for word in words if len(word) > 1 and word.encode() + b"/" in data]
+            ensure(not found, f"{path.name} names {found}")
+    ok("no file of the payload names a path of this machine")
+
+
+def rcodesign(command, *arguments):
+    ran = subprocess.run([RCODESIGN, command, *arguments], capture_output=True, text=True)
+    ensure(ran.returncode == 0, f"rcodesign {command}: {ran.stderr}")
+    return ran.stdout
+
+
+def ensure(holds, words):
+    if not holds:
+        sys.exit(f"check: {words}")
+
+
+def ok(words):
+    print(f"ok {words}")
+
+
+if __name__ == "__main__":
+    main()

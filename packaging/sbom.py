@@ -1,0 +1,100 @@
+"""What the bundle is made of: a bill of materials (CycloneDX 1.5) and the licences of third parties, from `cargo metadata` for
+Apple silicon, of what is linked (no tools of the build's tests).
+"""
+
+import hashlib
+import json
+import subprocess
+import uuid
+from pathlib import Path
+
+from product import IDENTIFIER, NAME, ROOT, TARGET, version
+
+# The programs in the bundle; the app is there once its crate is.
+PROGRAMS = {"cli", "constellation-app"}
+LICENCE_FILES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE")
+
+
+def write(folder):
+    packages = linked()
+    (folder / "sbom.cdx.json").write_text(json.dumps(bill(packages), indent=1) + "\n")
+    (folder / "third-party-licenses.txt").write_text(licences(packages))
+    return len(packages)
+
+
+def linked():
+    """Every foreign package that is in a program, sorted by name and version."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", TARGET]
+    found = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    return reachable(found)
+
+
+def reachable(metadata):
+    packages = {package["id"]: package for package in metadata["packages"]}
+    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    waiting = [id for id, package in packages.items() if package["name"] in PROGRAMS and package["source"] is None]
+    seen = set()
+    while waiting:
+        id = waiting.pop()
+        if id in seen:
+            continue
+        seen.add(id)
+        for edge in nodes[id]["deps"]:
+            if any(kind["kind"] is None for kind in edge["dep_kinds"]):
+                waiting.append(edge["pkg"])
+    foreign = [packages[id] for id in seen if packages[id]["source"] is not None]
+    return sorted(foreign, key=lambda package: (package["name"], package["version"]))
+
+
+def bill(packages):
+    components = [
+        {
+            "type": "library",
+            "bom-ref": purl(package),
+            "name": package["name"],
+            "version": package["version"],
+            "purl": purl(package),
+            "licenses": [{"expression": (package["license"] or "NOASSERTION").replace("/", " OR ")}],
+        }
+        for package in packages
+    ]
+    # The same content has the same name.
+    content = json.dumps(components).encode()
+    serial = uuid.uuid5(uuid.NAMESPACE_URL, hashlib.sha256(content).hexdigest())
+    product = {"type": "application", "bom-ref": IDENTIFIER, "name": NAME, "version": version()}
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "serialNumber": f"urn:uuid:{serial}",
+        "version": 1,
+        "metadata": {"component": product},
+        "components": components,
+        "dependencies": [{"ref": IDENTIFIER, "dependsOn": [purl(package) for package in packages]}],
+    }
+
+
+def purl(package):
+    return f"pkg:cargo/{package['name']}@{package['version']}"
+
+
+def licences(packages):
+    """Each text once, under the packages that carry it; packages without a text are named with their expression."""
+    texts, without = {}, []
+    for package in packages:
+        name = f"{package['name']} {package['version']} ({package['license'] or 'no licence named'})"
+        found = licence_texts(Path(package["manifest_path"]).parent)
+        for text in found:
+            texts.setdefault(text, []).append(name)
+        if not found:
+            without.append(name)
+    parts = ["Constellation contains the following software of others.\n"]
+    for text, names in sorted(texts.items(), key=lambda item: item[1]):
+        parts.append("\n".join(["=" * 100, *names, "-" * 100, text]))
+    if without:
+        parts.append("\n".join(["=" * 100, "Published without a text of their licence:", *without]))
+    return "\n".join(parts) + "\n"
+
+
+def licence_texts(folder):
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name.upper().startswith(LICENCE_FILES))
+    return [path.read_text(encoding="utf-8", errors="replace").strip() for path in files]
