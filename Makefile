@@ -12,7 +12,7 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
+.PHONY: help setup demo ui app test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
   check-package bench bench-load bench-ui screenshots fmt
 
 help: ## list what there is
@@ -20,26 +20,31 @@ help: ## list what there is
 	  printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## install what the build and the tests need and this machine lacks
-	@scripts/setup.sh build test
+	@scripts/setup.sh build test ui browser app desk
 
 demo: ## train on this machine with 3 workers: DATASET=synthetic|ag_news|…, ARGS="--rounds 5 --chaos"
 	@scripts/setup.sh build
 	cargo build --release --locked -p cli
 	@cargo run --quiet --release --locked -p cli --bin constellation -- demo --dataset $(DATASET) $(ARGS)
 
-ui: ## build the dashboard into ui/dist; the next build of the coordinator embeds it
+ui: ## build the dashboard into ui/dist and the app's pages into ui/dist-app; the next build embeds them
 	@scripts/setup.sh ui
 	@npm --prefix ui run --silent build
 
+app: ui ## build the app and start it, on a display of its own where there is none: ARGS="--show welcome"
+	@scripts/setup.sh build app
+	cargo build --locked -p cli -p constellation-app --features constellation-app/custom-protocol
+	@scripts/start_app.sh "$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/constellation-app" $(ARGS)
+
 test: ## run every test, or those that ARGS names: ARGS="-p federation"
-	@scripts/setup.sh test
+	@scripts/setup.sh test app desk
 	@echo "datasets: $(or $(CONSTELLATION_DATA_DIR),none (CONSTELLATION_DATA_DIR is not set): tests of real corpora say that they skip)"
 	$(if $(ARGS),,@$(MAKE) --no-print-directory test-ui)
 	cargo test --quiet --locked --workspace --doc
 	@scripts/run_tests.sh $(or $(ARGS),--workspace)
 
 test-ui: ui ## run the dashboard's tests: of its code, then in a real browser against real processes
-	@scripts/setup.sh build browser
+	@scripts/setup.sh build browser app
 	@npm --prefix ui run --silent test
 	cargo test --quiet --locked --workspace --no-run
 	@CONSTELLATION_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/constellation" npm --prefix ui run --silent e2e
@@ -59,7 +64,7 @@ api-test: ## ask a coordinator all that its OpenAPI document describes (schemath
 	  "$(or $(CARGO_TARGET_DIR),target)/debug/constellation" $(ARGS)
 
 lint: ## formatting, clippy, dependency arrows, house rules
-	@scripts/setup.sh build ui
+	@scripts/setup.sh build ui app
 	cargo fmt --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -92,7 +92,7 @@ web_view() {
 desk() {
   [ "$(uname -s)" = Darwin ] && return
   local package
-  for package in xvfb dbus openbox trayer xdotool imagemagick webkit2gtk-driver fonts-dejavu-core; do
+  for package in xvfb xauth dbus openbox trayer xdotool imagemagick webkit2gtk-driver fonts-dejavu-core; do
     installed "$package" || debian "$package" "a part of a desktop without a screen, for the app's tests"
   done
 }

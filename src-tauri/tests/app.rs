@@ -1,7 +1,8 @@
 //! The app as a person meets it: real windows on a display without a screen, a real coordinator, a
 //! real trainer.
 
-#[cfg(test)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod desk;
 
 use desk::Desk;
@@ -9,7 +10,7 @@ use desk::Desk;
 /// Long enough to be seen, and to be paused and resumed on the way.
 const LONG_JOB: &str = r#"
 name = "synthetic-long"
-model_type = "vision"
+model_type = "nlp"
 dataset = "synthetic"
 [data]
 partitions = 4
@@ -20,7 +21,7 @@ rounds = 500
 /// Short enough to end while somebody looks.
 const SHORT_JOB: &str = r#"
 name = "synthetic"
-model_type = "vision"
+model_type = "nlp"
 dataset = "synthetic"
 [data]
 partitions = 4
@@ -48,11 +49,11 @@ async fn a_first_start_joins_by_code_trains_pauses_and_resumes() {
     let app = desk.app(&["--data-dir", data.to_str().unwrap(), "--show", "welcome"]).await;
     app.window("welcome").await;
     app.find("choose-worker").await;
-    desk.picture("app-welcome");
+    app.picture("app-welcome").await;
     app.click("choose-worker").await;
     app.click("welcome-next").await;
     app.write("join-code", code["link"].as_str().unwrap()).await;
-    desk.picture("app-join");
+    app.picture("app-join").await;
     app.click("join").await;
     app.click("welcome-next").await;
 
@@ -60,23 +61,23 @@ async fn a_first_start_joins_by_code_trains_pauses_and_resumes() {
     app.window("popover").await;
     // Nobody has touched the display for five minutes? Somebody has: it says why it waits.
     app.line("Waiting").await;
-    desk.picture("app-waiting");
+    app.picture("app-waiting").await;
     app.click("contribute").await;
     let line = app.line("Training").await;
     assert!(line.contains("synthetic-long, round ") && line.ends_with(" of 500"), "{line}");
-    desk.picture("app-training");
+    app.picture("app-training").await;
 
     app.click("pause").await;
     app.click("pause-hour").await;
     app.line("Paused until").await;
-    desk.picture("app-paused");
+    app.picture("app-paused").await;
     app.click("resume").await;
     app.line("Waiting").await;
 
     app.click("open-settings").await;
     app.window("settings").await;
     app.find("setting-IdleSeconds").await;
-    desk.picture("app-settings");
+    app.picture("app-settings").await;
     app.end().await;
     assert_eq!(coordinator.stop(), Some(0));
 }
@@ -96,7 +97,7 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
     coordinator.click("open-dashboard").await;
     coordinator.window("dashboard://").await;
     coordinator.see("Overview").await;
-    desk.picture("app-dashboard");
+    coordinator.picture("app-dashboard").await;
 
     let cluster = one.join("coordinator");
     let cluster = cluster.to_str().unwrap();
@@ -106,12 +107,16 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
     std::fs::write(&job, SHORT_JOB).unwrap();
     let job = desk.result(&["job", "submit", job.to_str().unwrap(), "--data-dir", cluster]);
 
-    let instance = ["--instance", "1", "--show", "popover"];
+    let instance = ["--instance", "1", "--show", "welcome"];
     let start = [&["--data-dir", other.to_str().unwrap()], &listen[..], &instance[..]].concat();
     let worker = desk.app(&start).await;
-    worker.window("popover").await;
+    worker.window("welcome").await;
+    worker.click("choose-worker").await;
+    worker.click("welcome-next").await;
     worker.write("join-code", code["code"].as_str().unwrap()).await;
     worker.click("join").await;
+    worker.click("welcome-next").await;
+    worker.window("popover").await;
     worker.line("Waiting").await;
     worker.click("contribute").await;
 

@@ -4,13 +4,15 @@
 #![allow(dead_code, reason = "each of the tests takes what it needs")]
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 /// A test that waits longer than this is wrong; nothing is measured by it.
@@ -65,26 +67,20 @@ impl Desk {
         let (port, native) = (free_port(), free_port());
         let mut driver = self.command(Path::new("tauri-driver"));
         driver.args(["--port", &port.to_string(), "--native-port", &native.to_string()]);
-        self.processes.push(driver.spawn().unwrap());
+        self.processes.push(driver.process_group(0).spawn().unwrap());
         let application = env!("CARGO_BIN_EXE_constellation-app");
         let options = json!({ "application": application, "args": arguments });
         let capabilities = [("tauri:options".to_owned(), options)].into_iter().collect();
         let address = format!("http://127.0.0.1:{port}");
-        let mut builder = ClientBuilder::rustls().unwrap();
+        let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities);
-        // The driver says nothing when it listens.
-        let client = loop {
-            match builder.connect(&address).await {
-                Ok(client) => break client,
-                Err(
-                    fantoccini::error::NewSessionError::Lost(_)
-                    | fantoccini::error::NewSessionError::Failed(_),
-                ) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err(error) => panic!("{error}"),
+        // The drivers say nothing when they listen.
+        for port in [port, native] {
+            while TcpStream::connect(("127.0.0.1", port)).is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-        };
+        }
+        let client = builder.connect(&address).await.unwrap();
         Driven { client }
     }
 
@@ -104,14 +100,6 @@ impl Desk {
         serde_json::from_str(lines.lines().last().unwrap()).unwrap()
     }
 
-    /// The whole screen as a PNG, where `SCREENSHOTS` names a folder for it.
-    pub(crate) fn picture(&self, name: &str) {
-        let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
-        let file = PathBuf::from(folder).join(format!("{name}.png"));
-        let mut import = self.command(Path::new("import"));
-        assert!(import.args(["-window", "root"]).arg(file).status().unwrap().success());
-    }
-
     /// What `constellation` answers in JSON.
     pub(crate) fn result(&self, arguments: &[&str]) -> Value {
         let output = self.command(&constellation()).args(arguments).arg("--json").output().unwrap();
@@ -125,6 +113,9 @@ impl Drop for Desk {
     fn drop(&mut self) {
         // The display goes last: what hangs on it ends with it.
         for process in self.processes.iter_mut().rev() {
+            // Drivers have groups of their own: what they started ends with them.
+            let group = format!("-{}", process.id());
+            drop(Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status());
             drop(process.kill());
             drop(process.wait());
         }
@@ -201,6 +192,13 @@ impl Driven {
         }
         let line = self.find("state-line").await.text().await;
         panic!("it never said {wanted}, at last {line:?}")
+    }
+
+    /// The window's page as a PNG, where `SCREENSHOTS` names a folder for it.
+    pub(crate) async fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
+        let file = PathBuf::from(folder).join(format!("{name}.png"));
+        std::fs::write(file, self.client.screenshot().await.unwrap()).unwrap();
     }
 
     pub(crate) async fn end(self) {
