@@ -107,22 +107,19 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
     std::fs::write(&job, SHORT_JOB).unwrap();
     let job = desk.result(&["job", "submit", job.to_str().unwrap(), "--data-dir", cluster]);
 
-    let instance = ["--instance", "1", "--show", "welcome"];
+    let instance = ["--instance", "1", "--show", "popover"];
+    std::fs::write(other.join("settings.toml"), "Mode = \"worker\"").unwrap();
     let start = [&["--data-dir", other.to_str().unwrap()], &listen[..], &instance[..]].concat();
     let worker = desk.app(&start).await;
-    worker.window("welcome").await;
-    worker.click("choose-worker").await;
-    worker.click("welcome-next").await;
+    worker.window("popover").await;
     worker.write("join-code", code["code"].as_str().unwrap()).await;
     worker.click("join").await;
-    worker.click("welcome-next").await;
-    worker.window("popover").await;
     worker.line("Waiting").await;
     worker.click("contribute").await;
 
     let id = job["id"].as_str().unwrap();
     let watch = desk.last_line(&["job", "watch", id, "--data-dir", cluster]);
-    assert_eq!((&watch["final"], &watch["round"]), (&true.into(), &3.into()), "{watch}");
+    assert_eq!((&watch["status"], &watch["rounds"]), (&"completed".into(), &3.into()), "{watch}");
     worker.end().await;
     coordinator.end().await;
 }

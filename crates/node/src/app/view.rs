@@ -151,3 +151,28 @@ pub struct SettingsView {
     /// Sensors that this machine lacks, each with the reason.
     pub unknown: Vec<Seen>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use utoipa::OpenApi;
+
+    use super::*;
+
+    #[derive(OpenApi)]
+    #[openapi(components(schemas(View, SettingsView)))]
+    struct Pages;
+
+    /// The pages' types are made from `ui/app-openapi.json`.
+    #[test]
+    fn kept_openapi_is_what_the_pages_get() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/app-openapi.json");
+        let made = format!("{}\n", Pages::openapi().to_pretty_json().unwrap());
+        if std::env::var_os("CONSTELLATION_WRITE_OPENAPI").is_some() {
+            std::fs::write(&file, &made).unwrap();
+        }
+        let kept = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(kept, made, "write it again with CONSTELLATION_WRITE_OPENAPI=1");
+    }
+}

@@ -145,9 +145,7 @@ fn by_status(facts: &Facts) -> Said {
             let detail = format!("{reason} An administrator can release it.");
             say(Icon::Attention, format!("This {machine} gets no work"), detail)
         }
-        Some(Status::Held { reason, words }) => {
-            say(Icon::Waiting, held(*reason, machine), sentence(words))
-        }
+        Some(Status::Held { reason, words }) => held(*reason, words, machine),
         Some(Status::Uploading { .. }) => say(Icon::Waiting, "Sending what it learned", ""),
         Some(Status::Wiped { .. }) => {
             let line = format!("This {machine} was let go by its cluster");
@@ -165,23 +163,23 @@ fn by_status(facts: &Facts) -> Said {
     }
 }
 
-/// The coarse reason in a person's words; the sentence below it has the detail.
-fn held(reason: HoldReason, machine: &str) -> String {
-    match reason {
-        HoldReason::InUse => format!("Waiting: you're using the {machine}"),
-        HoldReason::OnBattery => "Waiting: on battery".to_owned(),
-        HoldReason::TooWarm => format!("Waiting: the {machine} is warm"),
-        HoldReason::Scheduled => "Waiting: outside its hours".to_owned(),
-        HoldReason::Paused => "Paused".to_owned(),
-        HoldReason::Unknown => format!("Waiting: can't tell whether somebody uses the {machine}"),
-    }
-}
-
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    let end = if words.ends_with(['.', '!', '?']) || words.is_empty() { "" } else { "." };
-    format!("{}{}{end}", first.unwrap_or_default(), letters.as_str())
+/// The policy's own sentence, but where it speaks to somebody who isn't in front of the machine.
+fn held(reason: HoldReason, words: &str, machine: &str) -> Said {
+    let line = match reason {
+        HoldReason::InUse if words.ends_with("is in use") => {
+            format!("Waiting: you're using the {machine}")
+        }
+        HoldReason::Unknown => {
+            let line = format!("Waiting: can't tell whether somebody uses the {machine}");
+            return say(Icon::Waiting, line, "\u{201c}Contribute now\u{201d} trains all the same.");
+        }
+        HoldReason::InUse
+        | HoldReason::OnBattery
+        | HoldReason::TooWarm
+        | HoldReason::Scheduled
+        | HoldReason::Paused => words.to_owned(),
+    };
+    say(Icon::Waiting, line, "")
 }
 
 fn work(status: &Status) -> Option<WorkView> {
@@ -301,7 +299,7 @@ pub(super) mod tests {
             steps: 120,
             trainer_pid: None,
         };
-        let held = |reason| Status::Held { reason, words: "somebody uses this machine".into() };
+        let held = |reason| Status::Held { reason, words: "the machine is in use".into() };
         let reasons = [
             HoldReason::InUse,
             HoldReason::OnBattery,
