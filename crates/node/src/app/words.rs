@@ -49,7 +49,11 @@ pub(super) fn view(
     zone: &jiff::tz::TimeZone,
 ) -> View {
     let wish = facts.wish.at(now).view(now, zone);
-    let work = facts.status.as_ref().and_then(work);
+    let work = match wish {
+        // The worker takes a moment to say that it stopped.
+        WishView::Paused { .. } => None,
+        WishView::None | WishView::Contributing { .. } => facts.status.as_ref().and_then(work),
+    };
     let Said { icon, line, detail } = said(facts, &wish, work.as_ref());
     View {
         mode: facts.mode,
