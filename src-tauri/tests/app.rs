@@ -96,8 +96,7 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
     coordinator.click("welcome-next").await;
     coordinator.click("open-dashboard").await;
     coordinator.window("dashboard://").await;
-    // Its frame: the overview itself doesn't load in WebKitGTK yet (docs/app.md).
-    coordinator.see("Overview").await;
+    coordinator.see("Today").await;
     coordinator.picture("app-dashboard").await;
 
     let cluster = one.join("coordinator");

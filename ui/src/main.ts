@@ -1,3 +1,4 @@
+import './shell/language';
 import './theme.css';
 import './layout.css';
 
