@@ -82,19 +82,23 @@ chromium() {
 # What the app's windows and its icon are made of. A Mac has its own.
 web_view() {
   [ "$(uname -s)" = Darwin ] && return
-  local package
-  for package in libwebkit2gtk-4.1-dev libayatana-appindicator3-dev librsvg2-dev pkg-config; do
-    installed "$package" || debian "$package" "a library for the app's windows"
-  done
+  missing "libraries for the app's windows" libwebkit2gtk-4.1-dev libayatana-appindicator3-dev librsvg2-dev pkg-config
 }
 
 # A desktop without a screen, for the app's tests: a display, a session bus, a window manager, something that shows icons.
 desk() {
   [ "$(uname -s)" = Darwin ] && return
-  local package
-  for package in xvfb xauth dbus openbox trayer xdotool imagemagick webkit2gtk-driver fonts-dejavu-core; do
-    installed "$package" || debian "$package" "a part of a desktop without a screen, for the app's tests"
+  missing "a desktop without a screen, for the app's tests" \
+    xvfb xauth dbus openbox trayer webkit2gtk-driver fonts-dejavu-core
+}
+
+# Installs those of the packages that aren't there, together.
+missing() {
+  local what=$1 package packages=()
+  for package in "${@:2}"; do
+    installed "$package" || packages+=("$package")
   done
+  [ "${#packages[@]}" -eq 0 ] || debian "${packages[*]}" "$what"
 }
 
 installed() {
@@ -172,7 +176,8 @@ cargo_tool() {
 }
 
 debian() {
-  local package=$1 what=$2 root=()
+  local package=$1 what=$2 packages root=()
+  read -ra packages <<<"$package"
   command -v apt-get >/dev/null ||
     fail "setup: $what is missing; on Debian it is the package $package, install this system's equivalent"
   if [ "$(id -u)" -ne 0 ]; then
@@ -182,7 +187,7 @@ debian() {
   say "$what (Debian package $package)"
   "${root[@]+"${root[@]}"}" apt-get -o DPkg::Lock::Timeout=300 -qq update
   "${root[@]+"${root[@]}"}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get -o DPkg::Lock::Timeout=300 -qq install --no-install-recommends "$package" ||
+    apt-get -o DPkg::Lock::Timeout=300 -qq install --no-install-recommends "${packages[@]}" ||
     fail "setup: $what is missing and apt-get could not install $package"
 }
 

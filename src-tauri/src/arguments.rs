@@ -56,7 +56,8 @@ impl Arguments {
         }
         Ok(Options {
             places,
-            data_dir: node::settings::data_dir(self.data_dir.as_deref(), "app")?,
+            // The same folders as the command has, so that it can look after the app.
+            data_dir: node::settings::data_dir(self.data_dir.as_deref(), "")?,
             program,
             listen: self.listen,
             instance: self.instance,

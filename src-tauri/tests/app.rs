@@ -123,3 +123,30 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
     worker.end().await;
     coordinator.end().await;
 }
+
+#[test]
+fn without_a_display_the_app_coordinates_and_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("settings.toml"), "Mode = \"coordinator\"").unwrap();
+    let mut app = std::process::Command::new(env!("CARGO_BIN_EXE_constellation-app"))
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = std::io::BufReader::new(app.stderr.take().unwrap());
+    let mut said = Vec::new();
+    for line in std::io::BufRead::lines(log) {
+        let line = line.unwrap();
+        if line.contains("Coordinating Constellation") {
+            let pid = app.id().to_string();
+            std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        }
+        said.push(line);
+    }
+    assert_eq!(app.wait().unwrap().code(), Some(0), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("this session has no display")), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("Coordinating Constellation")), "{said:#?}");
+}

@@ -32,10 +32,8 @@ let job: string;
 
 beforeAll(async () => {
   script = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-  await cluster.start();
-  cluster.addWorker();
+  page = await cluster.ready();
   job = cluster.train(JOB);
-  page = await cluster.signedIn();
 }, 180_000);
 afterAll(() => cluster.stop());
 

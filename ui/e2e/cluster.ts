@@ -33,6 +33,13 @@ export class Cluster {
     this.browser = await chromium.launch({ executablePath: BROWSER, args: BROWSER_ARGUMENTS });
   }
 
+  /** With a worker, and a browser that is signed in. */
+  async ready(): Promise<Page> {
+    await this.start();
+    this.addWorker();
+    return this.signedIn();
+  }
+
   /** As if the power of the coordinator's machine went. */
   async kill(): Promise<void> {
     const ended = new Promise((resolve) => this.coordinator?.once('exit', resolve));

@@ -11,10 +11,8 @@ let page: Page;
 let job: string;
 
 beforeAll(async () => {
-  await cluster.start();
-  cluster.addWorker();
+  page = await cluster.ready();
   job = cluster.train(JOB);
-  page = await cluster.signedIn();
 }, 180_000);
 afterAll(() => cluster.stop());
 

@@ -8,10 +8,8 @@ const cluster = new Cluster();
 let page: Page;
 
 beforeAll(async () => {
-  await cluster.start();
-  cluster.addWorker();
+  page = await cluster.ready();
   for (const rounds of ['1', '2']) cluster.train(JOB.replace('ROUNDS', rounds));
-  page = await cluster.signedIn();
 }, 180_000);
 afterAll(() => cluster.stop());
 

@@ -18,6 +18,7 @@ pub mod logging;
 pub mod output;
 pub mod rounds;
 pub mod settings;
+mod whereabouts;
 
 pub use commands::lifetime::until_signal;
 pub use commands::{Command, run};

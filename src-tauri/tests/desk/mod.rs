@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 /// A test that waits longer than this is wrong; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Between two looks at what can't be waited for otherwise.
+const LOOK: Duration = Duration::from_millis(20);
+
 pub(crate) struct Desk {
     pub(crate) folder: tempfile::TempDir,
     display: String,
@@ -75,11 +78,14 @@ impl Desk {
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities);
         // The drivers say nothing when they listen.
-        for port in [port, native] {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+        let listening = async {
+            for port in [port, native] {
+                while TcpStream::connect(("127.0.0.1", port)).is_err() {
+                    tokio::time::sleep(LOOK).await;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, listening).await.unwrap();
         let client = builder.connect(&address).await.unwrap();
         Driven { client }
     }
@@ -150,7 +156,7 @@ impl Driven {
                         return;
                     }
                 }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(LOOK).await;
             }
         };
         tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("no window {page}"));
@@ -184,7 +190,7 @@ impl Driven {
                 if line.contains(wanted) {
                     return line;
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(LOOK).await;
             }
         };
         if let Ok(line) = tokio::time::timeout(PATIENCE, said).await {

@@ -44,6 +44,8 @@ const TICK: Duration = Duration::from_secs(30);
 pub struct App {
     shared: Arc<Shared>,
     runtime: Handle,
+    /// Whoever starts and stops parts does it alone.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl App {
@@ -56,7 +58,7 @@ impl App {
         std::fs::create_dir_all(&options.data_dir)
             .with_context(|| format!("can't make {}", options.data_dir.display()))?;
         let shared = Arc::new(Shared::new(State::load(options, settings)));
-        let app = Self { shared, runtime };
+        let app = Self { shared, runtime, turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));
         app.apply();
         Ok(app)
@@ -83,14 +85,8 @@ impl App {
     /// In words that say what to change; what the organization manages can't be changed here.
     pub fn set(&self, key: &str, value: Option<&str>) -> Result<SettingsView, String> {
         self.shared.change(|state| state.set(key, value))?;
-        match Key::named(key) {
-            Some(Key::Mode) => self.apply(),
-            Some(key) if needs_restart(key) => {
-                if self.shared.read(|state| state.mode().is_some_and(|mode| mode.worker)) {
-                    self.restart_worker(None);
-                }
-            }
-            Some(_) | None => {}
+        if Key::named(key).is_some_and(needs_restart) {
+            self.apply();
         }
         Ok(self.settings())
     }
@@ -118,7 +114,8 @@ impl App {
                 Some(_) | None => state.choose(Mode { worker: true, coordinator }),
             }
         })?;
-        self.restart_worker(Some(join));
+        self.shared.change(|state| state.code = Some(join));
+        self.apply();
         Ok(())
     }
 
@@ -127,15 +124,12 @@ impl App {
     /// # Errors
     /// In words: what can't be removed.
     pub async fn leave(&self) -> Result<String, String> {
+        let _turn = self.turn.lock().await;
         self.stop_worker().await;
         let (folder, url) = self
             .shared
             .read(|state| (state.worker_folder(), state.settings.coordinator_url.value.clone()));
-        let known = worker::enrolled_with(&folder).ok().flatten();
-        let candidates = crate::candidates::Candidates::new(known.as_ref());
-        let (found, coordinator) = watch::channel(url.or_else(|| candidates.url()));
-        let left = worker::leave(&folder, coordinator).await;
-        drop(found);
+        let left = crate::commands::leave::away(&folder, url).await;
         self.shared.change(|state| {
             state.facts.status = None;
             state.facts.membership = Membership::None { problem: None };
@@ -168,32 +162,32 @@ impl App {
 
     /// Ends everything, in order.
     pub async fn stop(&self) {
+        let _turn = self.turn.lock().await;
         self.stop_worker().await;
         self.stop_coordinator().await;
     }
 
-    /// Starts and stops what the mode says.
+    /// Makes what runs what the settings say, soon: the coordinator stays as it is where it may, the
+    /// worker begins anew.
     fn apply(&self) {
-        let mode = self.shared.read(State::mode);
-        let (worker, coordinator) =
-            mode.map_or((false, false), |mode| (mode.worker, mode.coordinator));
         let app = self.clone();
         self.runtime.spawn(async move {
-            if coordinator {
+            let _turn = app.turn.lock().await;
+            let mode = app.shared.read(State::mode);
+            if mode.is_some_and(|mode| mode.coordinator) {
                 app.start_coordinator().await;
             } else {
                 app.stop_coordinator().await;
             }
-            if worker {
-                app.restart_worker(None);
-            } else {
-                app.stop_worker().await;
+            app.stop_worker().await;
+            if mode.is_some_and(|mode| mode.worker) {
+                app.start_worker();
             }
         });
     }
 
     async fn start_coordinator(&self) {
-        if self.shared.read(|state| state.facts.coordinator != CoordinatorView::Off) {
+        if self.shared.read(|state| state.door.is_some()) {
             return;
         }
         self.shared.change(|state| state.facts.coordinator = CoordinatorView::Starting);
@@ -258,27 +252,21 @@ impl App {
         }
     }
 
-    /// Runs the worker in place of the one that may run, with a code where there is one.
-    fn restart_worker(&self, join: Option<Join>) {
+    fn start_worker(&self) {
+        let stop = CancellationToken::new();
+        let (ended, ending) = watch::channel(());
+        self.shared.change(|state| state.worker = Some((stop.clone(), ending)));
         let app = self.clone();
         self.runtime.spawn(async move {
-            app.stop_worker().await;
-            let stop = CancellationToken::new();
-            let (ended, ending) = watch::channel(());
-            app.shared.change(|state| state.worker = Some((stop.clone(), ending)));
-            let working = app.clone();
-            app.runtime.spawn(async move {
-                working.work(join, stop).await;
-                drop(ended);
-            });
+            app.work(stop).await;
+            drop(ended);
         });
     }
 
     /// The worker's life in the app: a failure that may pass is tried again, one that needs a code
     /// waits for it.
-    async fn work(&self, join: Option<Join>, stop: CancellationToken) {
-        let mut join =
-            join.or_else(|| self.shared.read(|state| state.settings.enrollment_code.value.clone()));
+    async fn work(&self, stop: CancellationToken) {
+        let mut join = self.shared.read(State::code);
         let (folder, options, settings, policy, sensors) = self.shared.read(|state| {
             let (policy, sensors) = (state.policy(), state.sensors.clone());
             (state.worker_folder(), state.options.clone(), state.settings.clone(), policy, sensors)
@@ -317,8 +305,10 @@ impl App {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) if needs_code(&error) => {
                     let problem = Some(error.to_string());
-                    let none = Membership::None { problem };
-                    return self.shared.change(|state| state.facts.membership = none);
+                    return self.shared.change(|state| {
+                        state.code = None;
+                        state.facts.membership = Membership::None { problem };
+                    });
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => format!("{error:#}"),
@@ -345,7 +335,8 @@ impl App {
 const fn needs_restart(key: Key) -> bool {
     matches!(
         key,
-        Key::CoordinatorUrl
+        Key::Mode
+            | Key::CoordinatorUrl
             | Key::CoordinatorPin
             | Key::EnrollmentCode
             | Key::MaximumMemoryGb

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use platform::sensors::{Sensors, SystemSensors};
 use protocol::Timestamp;
+use protocol::join::Join;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use worker::{IdlePolicy, Status};
@@ -17,10 +18,15 @@ use super::options::Options;
 use super::view::{CoordinatorView, MayView, Membership, ModeView, Seen, SettingsView, View};
 use super::wish::{Pause, Wish};
 use super::words::{self, Device, Facts};
+use crate::commands::access::COORDINATOR_FOLDER;
 use crate::settings::{Key, Settings, Source};
 
 const WISH_FILE: &str = "wish.json";
 const LEDGER_FILE: &str = "given.json";
+
+/// Settings that nothing reads yet (docs/settings.md): a switch that does nothing is worse than none.
+const WITHOUT_EFFECT: [&str; 5] =
+    ["KeepAwake", "MaximumMemoryGB", "StartAtLogin", "UpdateChecks", "PresenceDetail"];
 
 /// A part that runs: how it is told to stop, and how its end is seen.
 pub(super) type Part = (CancellationToken, watch::Receiver<()>);
@@ -33,6 +39,8 @@ pub(super) struct State {
     pub(super) coordinator: Option<Part>,
     pub(super) door: Option<Door>,
     pub(super) sensors: Arc<SystemSensors>,
+    /// A join code that was given and not yet used.
+    pub(super) code: Option<Join>,
     ledger: Ledger,
     policy: watch::Sender<IdlePolicy>,
 }
@@ -70,6 +78,7 @@ impl State {
             settings,
             facts,
             sensors: Arc::new(SystemSensors::new()),
+            code: None,
             worker: None,
             coordinator: None,
             door: None,
@@ -77,11 +86,11 @@ impl State {
     }
 
     pub(super) fn worker_folder(&self) -> PathBuf {
-        self.options.data_dir.join("worker")
+        self.options.data_dir.join(crate::commands::worker::folder(self.options.instance))
     }
 
     pub(super) fn coordinator_folder(&self) -> PathBuf {
-        self.options.data_dir.join("coordinator")
+        self.options.data_dir.join(COORDINATOR_FOLDER)
     }
 
     /// None until somebody chose.
@@ -125,6 +134,11 @@ impl State {
         }
     }
 
+    /// What enrols this machine: the code that somebody gave, else the organization's.
+    pub(super) fn code(&self) -> Option<Join> {
+        self.code.clone().or_else(|| self.settings.enrollment_code.value.clone())
+    }
+
     /// When the worker may train, as it changes.
     pub(super) fn policy(&self) -> watch::Receiver<IdlePolicy> {
         self.policy.subscribe()
@@ -138,6 +152,7 @@ impl State {
         if let Status::Registered { .. } = status
             && let Ok(Some(cluster)) = worker::enrolled_with(&self.worker_folder())
         {
+            self.code = None;
             self.facts.membership = Membership::Member { cluster: cluster.name };
         }
         self.facts.status = Some(status.clone());
@@ -157,7 +172,9 @@ impl State {
             name: words::sensor(unknown.name).to_owned(),
             value: unknown.reason,
         });
-        SettingsView { settings: self.settings.shown(), unknown: unknown.collect() }
+        let settings = self.settings.shown().into_iter();
+        let settings = settings.filter(|setting| !WITHOUT_EFFECT.contains(&setting.key.as_str()));
+        SettingsView { settings: settings.collect(), unknown: unknown.collect() }
     }
 
     fn view(&mut self) -> View {

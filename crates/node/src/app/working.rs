@@ -1,7 +1,7 @@
 //! The worker inside the app.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use platform::sensors::Sensors;
 use protocol::join::Join;
@@ -10,9 +10,8 @@ use tokio_util::sync::CancellationToken;
 use worker::{IdlePolicy, Status, WorkerError};
 
 use super::Options;
-use crate::candidates::Candidates;
-use crate::commands::worker::{known_cluster, look};
 use crate::settings::Settings;
+use crate::whereabouts::{Whereabouts, known_cluster};
 
 /// What a worker needs beside the settings.
 pub(super) struct Job<'a> {
@@ -36,13 +35,7 @@ pub(super) async fn run(
     let Job { folder, options, settings, join, policy, sensors } = job;
     let url = settings.coordinator_url.value.clone();
     let known = known_cluster(folder, join.as_ref())?;
-    let (found, coordinator) = watch::channel(url.clone());
-    let candidates = Arc::new(Mutex::new(Candidates::new(known.as_ref())));
-    if url.is_none() {
-        let first = candidates.lock().unwrap_or_else(PoisonError::into_inner).url();
-        found.send_replace(first);
-        look(known.map(|cluster| cluster.id), candidates.clone(), found.clone());
-    }
+    let (whereabouts, coordinator) = Whereabouts::new(url, None, known.as_ref());
     let worker = worker::Settings {
         pin: settings.coordinator_pin.value,
         join,
@@ -57,18 +50,8 @@ pub(super) async fn run(
             options.trainer(settings.backend.value)?,
         )
     };
-    // An address that was given stays.
-    let moving = url.is_none().then_some(found);
     let observe = move |status: &Status| {
-        if let (Some(moving), Status::Offline { .. }) = (&moving, status) {
-            // Nobody answered there: perhaps elsewhere.
-            let next = candidates.lock().unwrap_or_else(PoisonError::into_inner).next();
-            moving.send_if_modified(|current| {
-                let is_new = *current != next;
-                *current = next;
-                is_new
-            });
-        }
+        whereabouts.heard(status);
         observe(status);
     };
     Ok(worker::run(worker, observe, stop).await)

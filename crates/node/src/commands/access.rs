@@ -9,7 +9,7 @@ use crate::client::{Access, Client};
 use crate::settings::{Settings, data_dir};
 
 /// The coordinator's folder among the standard ones.
-pub(super) const COORDINATOR_FOLDER: &str = "coordinator";
+pub(crate) const COORDINATOR_FOLDER: &str = "coordinator";
 /// Within it: the datasets that people added.
 pub(crate) const UPLOADS_FOLDER: &str = "datasets";
 

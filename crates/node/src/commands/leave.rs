@@ -1,18 +1,15 @@
 //! `constellation leave`.
 
 use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
-use tokio::sync::watch;
-use worker::{Farewell, Left};
+use worker::{Farewell, Left, WorkerError};
 
-use super::worker::look;
-use crate::candidates::Candidates;
 use crate::output;
 use crate::settings::{Settings, data_dir};
+use crate::whereabouts::Whereabouts;
 
 #[derive(Debug, Args)]
 pub struct LeaveArguments {
@@ -40,16 +37,7 @@ pub async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Resul
         bail!("nothing was changed");
     }
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
-    let (found, coordinator) = watch::channel(url.clone());
-    if url.is_none() {
-        // A folder that can't be read names nobody to say farewell to.
-        let known = worker::enrolled_with(&data_dir).ok().flatten();
-        let candidates = Candidates::new(known.as_ref());
-        found.send_replace(candidates.url());
-        look(known.map(|cluster| cluster.id), Arc::new(Mutex::new(candidates)), found.clone());
-    }
-    let left = worker::leave(&data_dir, coordinator).await?;
-    drop(found);
+    let left = away(&data_dir, url).await?;
     if arguments.json {
         output::json(&left)?;
     } else {
@@ -58,7 +46,18 @@ pub async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Resul
     Ok(())
 }
 
-fn confirmed(data_dir: &std::path::Path) -> anyhow::Result<bool> {
+/// Leaves, and tells the coordinator where that can be found.
+///
+/// # Errors
+/// As [`worker::leave`].
+pub(crate) async fn away(data_dir: &Path, url: Option<String>) -> Result<Left, WorkerError> {
+    // A folder that can't be read names nobody to say farewell to.
+    let known = worker::enrolled_with(data_dir).ok().flatten();
+    let (_looking, coordinator) = Whereabouts::new(url, None, known.as_ref());
+    worker::leave(data_dir, coordinator).await
+}
+
+fn confirmed(data_dir: &Path) -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         bail!("this takes the machine out of its cluster; say so with --yes");

@@ -1,19 +1,19 @@
 //! `constellation worker`.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
 use protocol::Pin;
 use protocol::join::Join;
 use tokio::sync::watch;
-use worker::{Cluster, Status};
+use worker::Status;
 
 use super::{lifetime, status_words};
-use crate::candidates::Candidates;
+use crate::CommandContext;
 use crate::lines::Lines;
 use crate::settings::{BackendChoice, Settings, data_dir};
-use crate::{CommandContext, discovery};
+use crate::whereabouts::{Whereabouts, known_cluster};
 
 #[derive(Debug, Args)]
 pub struct WorkerArguments {
@@ -79,13 +79,7 @@ pub async fn run(
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
     let join = settings.enrollment_code.under(arguments.join.map(Some)).value;
     let known = known_cluster(&data_dir, join.as_ref())?;
-    let (found, coordinator) = watch::channel(url.clone());
-    let candidates = Arc::new(Mutex::new(Candidates::new(known.as_ref())));
-    if url.is_none() {
-        let cluster = arguments.cluster.or(known.map(|cluster| cluster.id));
-        found.send_replace(lock(&candidates).url());
-        look(cluster, candidates.clone(), found.clone());
-    }
+    let (whereabouts, coordinator) = Whereabouts::new(url, arguments.cluster, known.as_ref());
     let trainer = context.trainer(settings.backend.under(arguments.backend).value)?;
     let policy = worker::IdlePolicy {
         when: match arguments.when {
@@ -111,18 +105,8 @@ pub async fn run(
     // The worker ends where nobody is there to read.
     let lines = Arc::new(Lines::start(move || unread.cancel())?);
     let observe = observer(arguments.json, lines.clone());
-    // An address that was given stays.
-    let moving = url.is_none().then_some(found);
     let observe = move |status: &Status| {
-        if let (Some(moving), Status::Offline { .. }) = (&moving, status) {
-            // Nobody answered there: perhaps elsewhere.
-            let next = lock(&candidates).next();
-            moving.send_if_modified(|current| {
-                let is_new = *current != next;
-                *current = next;
-                is_new
-            });
-        }
+        whereabouts.heard(status);
         observe(status);
     };
     let ended = worker::run(worker, observe, told).await;
@@ -131,56 +115,11 @@ pub async fn run(
 }
 
 /// Among the standard ones.
-pub(super) fn folder(instance: u32) -> String {
+pub(crate) fn folder(instance: u32) -> String {
     match instance {
         0 => "worker".to_owned(),
         instance => format!("worker-{instance}"),
     }
-}
-
-/// The cluster that the code or the folder names; a typed code names none.
-pub(crate) fn known_cluster(
-    data_dir: &Path,
-    join: Option<&Join>,
-) -> anyhow::Result<Option<Cluster>> {
-    match join {
-        Some(Join::Link(code)) => Ok(Some(code.as_ref().into())),
-        Some(Join::Typed(_)) | None => Ok(worker::enrolled_with(data_dir)?),
-    }
-}
-
-fn lock(candidates: &Mutex<Candidates>) -> MutexGuard<'_, Candidates> {
-    candidates.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Looks for the coordinator for as long as somebody wants to know, beside the addresses that are
-/// known.
-pub(crate) fn look(
-    cluster: Option<String>,
-    candidates: Arc<Mutex<Candidates>>,
-    found: watch::Sender<Option<String>>,
-) {
-    let (seen, mut seeing) = watch::channel(Vec::new());
-    tokio::spawn(async move {
-        if let Err(error) = discovery::browse(cluster, seen).await {
-            tracing::error!(%error, "the coordinator can't be looked for");
-        }
-    });
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                changed = seeing.changed() => if changed.is_err() { return },
-                () = found.closed() => return,
-            }
-            let urls = seeing.borrow_and_update().clone();
-            let url = lock(&candidates).seen(urls);
-            found.send_if_modified(|current| {
-                let is_new = *current != url;
-                *current = url;
-                is_new
-            });
-        }
-    });
 }
 
 /// Tells each status.
