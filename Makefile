@@ -33,7 +33,7 @@ ui: ## build the dashboard into ui/dist and the app's pages into ui/dist-app; th
 
 app: ui ## build the app and start it, on a display of its own where there is none: ARGS="--show welcome"
 	@scripts/setup.sh build app
-	cargo build --locked -p cli -p constellation-app --features constellation-app/custom-protocol
+	cargo build --locked --workspace
 	@scripts/start_app.sh "$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/constellation-app" $(ARGS)
 
 test: ## run every test, or those that ARGS names: ARGS="-p federation"

@@ -12,19 +12,7 @@ pub fn run(options: Options, runtime: &Runtime, reason: &str) -> anyhow::Result<
     runtime.block_on(async {
         let told = node::until_signal()?;
         let app = App::start(options, tokio::runtime::Handle::current())?;
-        let mut views = app.views();
-        let mut line = String::new();
-        loop {
-            let now = views.borrow_and_update().line.clone();
-            if now != line {
-                tracing::info!("{now}");
-                line = now;
-            }
-            tokio::select! {
-                () = told.cancelled() => break,
-                changed = views.changed() => if changed.is_err() { break },
-            }
-        }
+        told.cancelled().await;
         app.stop().await;
         Ok(())
     })

@@ -128,9 +128,17 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
 fn without_a_display_the_app_coordinates_and_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("settings.toml"), "Mode = \"coordinator\"").unwrap();
-    let mut app = std::process::Command::new(env!("CARGO_BIN_EXE_constellation-app"))
-        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+    // `timeout` hands signals on, and ends an app that doesn't.
+    let mut app = std::process::Command::new("timeout")
+        .args([
+            "90",
+            env!("CARGO_BIN_EXE_constellation-app"),
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+        ])
         .arg(folder.path())
+        .env_remove("CONSTELLATION_LOG")
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
         .stderr(std::process::Stdio::piped())

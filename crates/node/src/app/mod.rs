@@ -60,6 +60,7 @@ impl App {
         let shared = Arc::new(Shared::new(State::load(options, settings)));
         let app = Self { shared, runtime, turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));
+        app.runtime.spawn(narrate(app.views()));
         app.apply();
         Ok(app)
     }
@@ -359,6 +360,21 @@ const fn needs_code(error: &WorkerError) -> bool {
         | WorkerError::SecondSession(_)
         | WorkerError::Randomness
         | WorkerError::Coordinator(_) => false,
+    }
+}
+
+/// Writes each state to the log in the words that people see, for whoever has no window.
+async fn narrate(mut views: watch::Receiver<View>) {
+    let mut line = String::new();
+    loop {
+        let now = views.borrow_and_update().line.clone();
+        if now != line {
+            tracing::info!("{now}");
+            line = now;
+        }
+        if views.changed().await.is_err() {
+            return;
+        }
     }
 }
 
