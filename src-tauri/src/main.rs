@@ -36,6 +36,8 @@ fn run(arguments: &arguments::Arguments) -> anyhow::Result<()> {
     let options = arguments.options()?;
     match node::app::display() {
         Ok(()) => gui::run(arguments, options, runtime),
-        Err(reason) => headless::run(options, &runtime, &reason.to_string()),
+        Err(reason) => {
+            headless::run(options, arguments.link.as_deref(), &runtime, &reason.to_string())
+        }
     }
 }

@@ -158,3 +158,17 @@ fn without_a_display_the_app_coordinates_and_says_what_is_missing() {
     assert!(said.iter().any(|line| line.contains("this session has no display")), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("Coordinating Constellation")), "{said:#?}");
 }
+
+#[test]
+fn a_link_that_is_none_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_constellation-app"))
+        .args(["constellation://join/garbage", "--data-dir"])
+        .arg(folder.path())
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("join link"));
+}
