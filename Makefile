@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui app test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
-  check-package bench bench-load bench-ui screenshots fmt
+  check-package bench bench-load bench-ui bench-app bench-yield screenshots fmt
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -113,10 +113,25 @@ bench-load: ## load one coordinator with 10,000 devices (5 minutes, 5 GB of disk
 	@if $(PYTHON) -c 'import flwr' 2>/dev/null; then $(PYTHON) bench/flower_superlink.py; \
 	  else echo "skipped: Flower's SuperLink: pip install -r bench/requirements.txt, and PYTHON=… if not python3"; fi
 
-screenshots: ui ## every page of the dashboard as pictures, into SCREENSHOTS (target/screenshots)
-	@scripts/setup.sh build browser
+bench-app: ui ## what the app costs while it waits in the menu bar (a release build, then 6 minutes)
+	@scripts/setup.sh build app desk
+	cargo build --release --locked --workspace
+	@dbus-run-session -- xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24 -noreset" \
+	  $(PYTHON) -B bench/waiting_app.py --folder "$(abspath $(or $(CARGO_TARGET_DIR),target))/release" $(ARGS)
+
+bench-yield: ## how long training goes on after a touch: 500 of them on a display of its own, half an hour, on a quiet machine
+	@scripts/setup.sh build desk
+	xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24 -noreset" \
+	  cargo bench --locked -p cli --bench yielding -- $(ARGS)
+
+screenshots: PICTURES = $(abspath $(or $(SCREENSHOTS),target/screenshots))
+screenshots: ui ## every page of the dashboard and every screen of the app, light and dark, into SCREENSHOTS (target/screenshots)
+	@scripts/setup.sh build browser app desk
 	cargo test --quiet --locked --workspace --no-run
-	@SCREENSHOTS="$(abspath $(or $(SCREENSHOTS),target/screenshots))" \
+	@mkdir -p "$(PICTURES)/app-light" "$(PICTURES)/app-dark"
+	@GTK_THEME=Adwaita SCREENSHOTS="$(PICTURES)/app-light" cargo test --quiet --locked --workspace --test app
+	@GTK_THEME=Adwaita:dark SCREENSHOTS="$(PICTURES)/app-dark" cargo test --quiet --locked --workspace --test app
+	@SCREENSHOTS="$(PICTURES)" \
 	CONSTELLATION_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/constellation" npm --prefix ui run --silent screenshots
 
 bench-ui: ui ## the dashboard before 10,000 devices and a job of 1,000 rounds, in a real browser (10 minutes)

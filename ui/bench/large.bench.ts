@@ -81,9 +81,16 @@ test('the dashboard of a large fleet', async () => {
   const heap = metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? NaN;
   const whole = await browser.newBrowserCDPSession();
   await first.close();
-  const { processInfo } = await whole.send('SystemInfo.getProcessInfo');
-  const renderers = processInfo.filter(({ type }) => type === 'renderer');
-  const largest = Math.max(...renderers.map(({ id }) => memory(id)));
+  const renderers = async () => {
+    const { processInfo } = await whole.send('SystemInfo.getProcessInfo');
+    return processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
+  };
+  const ours = await renderers();
+  const largest = Math.max(...ours.map(memory));
+  const nothing = await (await browser.newContext()).newPage();
+  await nothing.goto('data:text/html,<p>nothing</p>');
+  const others = (await renderers()).filter((id) => !ours.includes(id));
+  const empty = Math.max(...others.map(memory));
 
   const lines: [string, string][] = [
     [`overview, first view (median of ${VISITS})`, `${overview.toFixed(0)} ms`],
@@ -93,9 +100,10 @@ test('the dashboard of a large fleet', async () => {
     ['tasks over 50 ms meanwhile', `${tasks.length} (longest ${Math.max(0, ...tasks)} ms)`],
     ['JavaScript heap of the devices page', `${(heap / 1e6).toFixed(1)} MB`],
     ['memory of its renderer process', `${largest.toFixed(0)} MB`],
+    ['memory of one with an empty page', `${empty.toFixed(0)} MB`],
   ];
   const table = lines.map(([what, value]) => `${what.padEnd(48)}${value}\n`).join('');
-  const figures = JSON.stringify({ overview, devices, rounds, scrolled, tasks, heap, largest });
+  const figures = JSON.stringify({ overview, devices, rounds, scrolled, tasks, heap, largest, empty });
   process.stdout.write(`${table}${figures}\n`);
 });
 

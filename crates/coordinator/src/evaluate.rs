@@ -140,7 +140,7 @@ fn fault(error: &TrainerError) -> StepFault {
             | TrainerFailure::Diverged => StepFault::Hopeless(message.clone()),
         },
         TrainerError::Start { .. } => StepFault::Hopeless(error.to_string()),
-        TrainerError::Exited { .. } | TrainerError::Protocol(_) => {
+        TrainerError::Exited { .. } | TrainerError::Memory { .. } | TrainerError::Protocol(_) => {
             StepFault::Broke(error.to_string())
         }
         TrainerError::Cancelled { .. } => StepFault::Cancelled,

@@ -106,7 +106,7 @@ pub struct Settings {
     pub coordinator_pin: Chosen<Option<Pin>>,
     /// What enrols this machine, where it is in no cluster yet.
     pub enrollment_code: Chosen<Option<Join>>,
-    /// Gigabytes that a trainer takes; none is without limit.
+    /// Gigabytes that a trainer takes; none is half of the machine's.
     pub maximum_memory_gb: Chosen<Option<f64>>,
     /// Gigabytes of blobs that a worker keeps.
     pub maximum_cache_gb: Chosen<f64>,
@@ -191,13 +191,13 @@ impl Settings {
     }
 
     /// What a worker keeps at most.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "above 0, and saturates"
-    )]
     pub fn maximum_cache_bytes(&self) -> u64 {
-        (self.maximum_cache_gb.value * 1e9) as u64
+        bytes(self.maximum_cache_gb.value)
+    }
+
+    /// What a trainer takes at most, where somebody says so.
+    pub fn maximum_memory_bytes(&self) -> Option<u64> {
+        self.maximum_memory_gb.value.map(bytes)
     }
 
     /// When this machine may train.
@@ -220,6 +220,15 @@ impl Settings {
             ..IdlePolicy::default()
         }
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "above 0, and saturates"
+)]
+fn bytes(gigabytes: f64) -> u64 {
+    (gigabytes * 1e9) as u64
 }
 
 impl Layer {

@@ -8,6 +8,7 @@ pub mod files;
 pub mod folders;
 pub mod hardware;
 pub mod managed;
+pub mod memory;
 pub mod process;
 pub mod secrets;
 pub mod sensors;

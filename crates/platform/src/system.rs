@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
 
 use sysinfo::System;
 
@@ -38,6 +39,11 @@ impl SystemFacts {
     }
 }
 
+/// When this machine was started, since 1970, to about a second.
+pub fn started() -> Duration {
+    Duration::from_secs(System::boot_time())
+}
+
 /// A version that can't be read counts as new: the question is then mentioned rather than forgotten.
 fn is_at_least(version: &str, major: u32) -> bool {
     let found = version.split('.').next().and_then(|text| text.parse::<u32>().ok());
@@ -54,6 +60,13 @@ pub fn try_local_network() -> io::Result<()> {
     // Not beyond this network, and not to ourselves.
     socket.set_multicast_ttl_v4(1)?;
     socket.send_to(&NOTHING_ASKED, MULTICAST_DNS).map(drop)
+}
+
+/// Whether the system keeps this program from the local network because a person said so, or didn't yet
+/// say otherwise; false where that can't be told from a network that isn't there.
+pub fn refuses_local_network() -> bool {
+    let refused = |error: &io::Error| error.kind() == io::ErrorKind::HostUnreachable;
+    SystemFacts::read().asks_for_local_network() && try_local_network().is_err_and(|e| refused(&e))
 }
 
 #[cfg(test)]

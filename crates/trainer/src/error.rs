@@ -19,6 +19,9 @@ pub enum TrainerError {
         /// Its last lines on standard error, oldest first.
         stderr: Vec<String>,
     },
+    /// It took more memory than it may, and has been killed.
+    #[error("the trainer took {} of memory and may take {}", megabytes(*.taken), megabytes(*.limit))]
+    Memory { taken: u64, limit: u64 },
     /// It said something that is no reply, or not now; it has been killed.
     #[error("the trainer said something that can't be understood: {0}")]
     Protocol(String),
@@ -39,6 +42,10 @@ impl TrainerError {
 
 fn described(status: Option<ExitStatus>) -> String {
     status.map(|status| format!(" ({status})")).unwrap_or_default()
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.0} MB", bytes as f64 / 1e6)
 }
 
 fn quoted(stderr: &[String]) -> impl fmt::Display {

@@ -30,6 +30,8 @@ pub struct Limits {
     pub threads: u32,
     /// At background priority.
     pub nice: bool,
+    /// Bytes of memory of its own that it may take: with more it is killed. None is without limit.
+    pub memory: Option<u64>,
     /// From its start to its first line: a GPU compiles its shaders for the self-test in it.
     pub start_timeout: Duration,
     /// From `stop` to its answer; then it is killed.
@@ -37,12 +39,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Background priority, a start of at most five minutes, 40 ms to stop (a touch must free the
+    /// Background priority, memory as it comes, a start of at most five minutes, 40 ms to stop (a touch must free the
     /// machine within 100 ms, DESIGN §1).
     pub const fn new(threads: u32) -> Self {
         Self {
             threads,
             nice: true,
+            memory: None,
             start_timeout: Duration::from_mins(5),
             stop_grace: Duration::from_millis(40),
         }

@@ -20,6 +20,8 @@ const LONGEST_LOG_LINE: usize = 8 << 10;
 const LAST_LINES: usize = 20;
 /// For a child that closed its output to end, and for its last words to arrive.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
+/// Between two looks at the memory that it takes.
+const MEMORY_LOOK: Duration = Duration::from_millis(100);
 /// A step frees tens of megabytes and takes them again at once. glibc would give them back to the
 /// system in between, which costs a convolution an eighth of its time; a trainer that has nothing to
 /// do ends, and gives back all. Other systems don't read it.
@@ -109,6 +111,19 @@ impl Trainer {
         }
     }
 
+    /// Ends when it takes more memory than it may; the error says how much.
+    pub(crate) async fn greedy(pid: Option<u32>, limit: Option<u64>) -> TrainerError {
+        let (Some(pid), Some(limit)) = (pid, limit) else { return std::future::pending().await };
+        let mut looks = tokio::time::interval(MEMORY_LOOK);
+        loop {
+            looks.tick().await;
+            match platform::memory::taken(pid) {
+                Some(taken) if taken > limit => return TrainerError::Memory { taken, limit },
+                Some(_) | None => {}
+            }
+        }
+    }
+
     /// Kills it and waits until it is gone.
     pub(crate) async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {
@@ -162,6 +177,9 @@ fn spawn(command: &TrainerCommand, limits: &Limits) -> std::io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     platform::process::in_background(&mut process, limits.nice);
+    if let Some(bytes) = limits.memory {
+        platform::memory::bound(&mut process, bytes);
+    }
     let mut process = tokio::process::Command::from(process);
     process.kill_on_drop(true);
     let runtime = tokio::runtime::Handle::current();

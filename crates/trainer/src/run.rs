@@ -51,10 +51,15 @@ impl Trainer {
                 return Err(TrainerError::Cancelled { killed: true });
             }
         }
+        let mut greedy = std::pin::pin!(Self::greedy(self.pid(), self.limits.memory));
         let result = loop {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break self.stop_request().await,
+                error = &mut greedy => {
+                    self.kill().await;
+                    return Err(error);
+                }
                 reply = self.reply() => match reply? {
                     TrainerReply::Progress { step, steps, loss, examples_per_second } => {
                         on_progress(Progress { step, steps, loss, examples_per_second });

@@ -192,3 +192,22 @@ async fn cancelled_at_first_progress(
 ) -> Result<TrainerReply, TrainerError> {
     trainer.run(&request(), &mut |_| cancel.cancel(), cancel).await
 }
+
+#[tokio::test]
+async fn a_trainer_that_takes_too_much_memory_is_killed() {
+    // The shell's variable grows until somebody ends it.
+    let script = r#"x=xxxxxxxxxxxxxxxx; while :; do x="$x$x"; done"#;
+    let limits = Limits { memory: Some(40_000_000), ..Limits::new(1) };
+    let (mut trainer, _) = Trainer::start(&ready_then(script), &limits).await.unwrap();
+    let (reply, _) = run(&mut trainer, &CancellationToken::new()).await;
+    let error = reply.unwrap_err();
+    assert!(!error.is_alive());
+    // The system may be faster than whoever looks.
+    assert!(
+        matches!(
+            &error,
+            TrainerError::Memory { limit: 40_000_000, .. } | TrainerError::Exited { .. }
+        ),
+        "{error}"
+    );
+}

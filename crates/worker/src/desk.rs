@@ -13,7 +13,7 @@ use protocol::BlobHash;
 use protocol::fingerprint::Fingerprint;
 use protocol::lease::Lease;
 use protocol::metrics::TrainMetrics;
-use protocol::plan::{Optimizer, Plan};
+use protocol::plan::Plan;
 use protocol::sealed::{self, SealingKey};
 use protocol::trainer::TrainRequest;
 use serde::de::DeserializeOwned;
@@ -136,11 +136,7 @@ impl Desk {
 /// Bytes that the desk of a model of so many parameters takes at most: a checkpoint and the one that
 /// is written beside it. The update is no larger, and comes when no other checkpoint does.
 pub(crate) fn most_bytes(parameters: u64, plan: &Plan) -> u64 {
-    let moments = match plan.optimizer {
-        Optimizer::Sgd { momentum, .. } => u64::from(momentum != 0.0),
-        Optimizer::Adam { .. } | Optimizer::AdamW { .. } => 2,
-    };
-    let checkpoint = parameters.saturating_mul(4).saturating_mul(1 + moments);
+    let checkpoint = parameters.saturating_mul(4).saturating_mul(1 + plan.optimizer.moments());
     sealed::sealed_length(checkpoint).saturating_mul(2).saturating_add(SMALL_FILES)
 }
 
@@ -154,7 +150,7 @@ mod tests {
     use protocol::Timestamp;
     use protocol::fingerprint::Backend;
     use protocol::model::{InputSpec, LayerSpec, ModelSpec};
-    use protocol::plan::LocalWork;
+    use protocol::plan::{LocalWork, Optimizer};
     use uuid::Uuid;
 
     use super::*;

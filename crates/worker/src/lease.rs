@@ -14,6 +14,7 @@ use trainer::{Trained, TrainerError};
 use crate::cache::{Cache, FetchError};
 use crate::client::Client;
 use crate::desk::{self, Desk, Finished};
+use crate::memory::{Budget, Shortage};
 use crate::owner::{Owner, TRAINING};
 use crate::policy::{Hold, keep_for};
 use crate::renewal::{Ended, Renewal};
@@ -59,6 +60,7 @@ enum Trouble {
     Stop,
     Trainer(TrainerError),
     Fetch(FetchError),
+    Memory(Shortage),
     Disk(io::Error),
 }
 
@@ -95,7 +97,10 @@ pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: 
             }
             Trouble::Ended(Ended::Unauthorized) => return End::Unauthorized,
             Trouble::Trainer(error) => {
-                if !error.is_alive() {
+                if ended_abnormally(&error) {
+                    trainers.ended_abnormally();
+                    context.voice.limited(trainers.budget().words());
+                } else if !error.is_alive() {
                     trainers.kill();
                 }
                 if !restarting_helps(&error) || restarts == RESTARTS {
@@ -110,6 +115,12 @@ pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: 
             Trouble::Fetch(FetchError::Shortage(shortage)) => {
                 tracing::warn!(%shortage, "giving a lease back");
                 report::give_back(context, &renewal, ReturnReason::Disk, None).await;
+                return End::Failed;
+            }
+            Trouble::Memory(shortage) => {
+                tracing::warn!(%shortage, "giving a lease back");
+                let detail = Some(shortage.to_string());
+                report::give_back(context, &renewal, ReturnReason::Memory, detail).await;
                 return End::Failed;
             }
             Trouble::Fetch(error) => return failed(context, &renewal, &error.to_string()).await,
@@ -138,7 +149,9 @@ async fn train(
         partition,
     });
     renewal.begin();
-    let (base, shards) = unless(interrupted.as_mut(), fetch(context, desk, lease)).await??;
+    context.voice.limited(trainers.budget().words());
+    let fetching = fetch(context, trainers.budget(), desk, lease);
+    let (base, shards) = unless(interrupted.as_mut(), fetching).await??;
     let starting = trainers.ready(lease.plan.threads);
     let (trainer, ready) = unless(interrupted.as_mut(), starting).await??;
 
@@ -193,6 +206,7 @@ async fn train(
 /// Fetches what the lease names, once it is sure to fit.
 async fn fetch(
     context: &Context<'_>,
+    budget: &Budget,
     desk: &Desk,
     lease: &Lease,
 ) -> Result<(PathBuf, Vec<PathBuf>), Trouble> {
@@ -209,6 +223,9 @@ async fn fetch(
         };
         needed.push((*shard, length));
     }
+    let rows: u64 = needed.iter().map(|(_, length)| length).sum();
+    // A spec that can't be built is the trainer's to name.
+    budget.admit(lease.spec.training_bytes(&lease.plan, rows).unwrap_or_default())?;
     needed.push((lease.base, parameters * 4));
     let desk_bytes = desk::most_bytes(parameters, &lease.plan);
     cache.make_room(&needed, desk_bytes, desk.bytes()?).await?;
@@ -271,6 +288,17 @@ async fn failed(context: &Context<'_>, renewal: &Renewal<'_>, detail: &str) -> E
     End::Failed
 }
 
+/// Whether it ended by itself, as a process that ran out of memory does, or took more than it may.
+const fn ended_abnormally(error: &TrainerError) -> bool {
+    match error {
+        TrainerError::Exited { .. } | TrainerError::Memory { .. } => true,
+        TrainerError::Start { .. }
+        | TrainerError::Failed { .. }
+        | TrainerError::Protocol(_)
+        | TrainerError::Cancelled { .. } => false,
+    }
+}
+
 /// Whether another process may do better: not where the work itself is at fault.
 const fn restarting_helps(error: &TrainerError) -> bool {
     use protocol::trainer::TrainerFailure;
@@ -278,6 +306,7 @@ const fn restarting_helps(error: &TrainerError) -> bool {
         TrainerError::Failed { failure, .. } => matches!(failure, TrainerFailure::Internal),
         TrainerError::Start { .. }
         | TrainerError::Exited { .. }
+        | TrainerError::Memory { .. }
         | TrainerError::Protocol(_)
         | TrainerError::Cancelled { .. } => true,
     }
@@ -290,6 +319,12 @@ fn disk(error: &io::Error) -> String {
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self::Disk(error)
+    }
+}
+
+impl From<Shortage> for Trouble {
+    fn from(shortage: Shortage) -> Self {
+        Self::Memory(shortage)
     }
 }
 

@@ -18,6 +18,7 @@ mod identity;
 mod key;
 mod lease;
 mod leave;
+mod memory;
 mod owner;
 pub mod pinned;
 pub mod policy;

@@ -17,6 +17,7 @@ use crate::enrol::enrolled;
 use crate::heartbeat::{Ended, beat};
 use crate::identity::Identity;
 use crate::lease::{Context, End, work};
+use crate::memory::Budget;
 use crate::owner::{Owner, WAITING};
 use crate::renewal::Renewal;
 use crate::report::report;
@@ -45,7 +46,8 @@ pub async fn run(
     let _lock = FolderLock::take(&settings.data_dir)?;
     let voice = Voice::new(&observe);
     voice.say(&Status::Connecting);
-    let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice);
+    let budget = Budget::open(&settings.data_dir, settings.maximum_memory_bytes);
+    let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice, budget);
     let result = live(&settings, &voice, &mut trainers, &stop).await;
     trainers.retire().await;
     voice.say(&Status::Stopped);

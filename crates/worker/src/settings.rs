@@ -31,6 +31,8 @@ pub struct Settings {
     pub policy: watch::Receiver<IdlePolicy>,
     /// What it knows of the machine.
     pub sensors: Arc<dyn Sensors>,
+    /// That a trainer may take; none for half of the machine's.
+    pub maximum_memory_bytes: Option<u64>,
     /// That everything it keeps of work may take.
     pub maximum_cache_bytes: u64,
     /// Of the disk, that it leaves free whatever else it may take.
@@ -42,7 +44,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: the default policy, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
+    /// The defaults: the default policy, half of the machine's memory, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
     pub fn new(
         data_dir: PathBuf,
         coordinator: watch::Receiver<Option<String>>,
@@ -58,6 +60,7 @@ impl Settings {
             trainer,
             policy: watch::channel(IdlePolicy::default()).1,
             sensors: Arc::new(SystemSensors::new()),
+            maximum_memory_bytes: None,
             maximum_cache_bytes: 10_000_000_000,
             minimum_free_bytes: 2_000_000_000,
             maximum_upload_mbps: None,

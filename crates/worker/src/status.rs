@@ -70,6 +70,10 @@ pub enum Status {
         reason: HoldReason,
         words: String,
     },
+    /// How much memory training may take changed; none where it is what it always is.
+    Limited {
+        words: Option<String>,
+    },
     /// The coordinator can't be reached; the worker goes on trying.
     Offline {
         reason: String,
@@ -109,7 +113,11 @@ impl Status {
             lease: Some(*lease),
         };
         match self {
-            Self::Connecting | Self::Offline { .. } | Self::Wiped { .. } | Self::Stopped => None,
+            Self::Connecting
+            | Self::Limited { .. }
+            | Self::Offline { .. }
+            | Self::Wiped { .. }
+            | Self::Stopped => None,
             Self::Fetching { lease, .. }
             | Self::Training { lease, .. }
             | Self::Uploading { lease, .. } => Some(at_work(lease)),
@@ -140,6 +148,8 @@ pub(crate) struct Voice<'a> {
     last: Mutex<Option<Status>>,
     /// Why the coordinator gives this device no work, where that is so.
     quarantine: Mutex<Option<String>>,
+    /// What was said of the memory that training may take.
+    limited: Mutex<Option<String>>,
     /// What its owner calls this machine.
     kind: Kind,
 }
@@ -151,6 +161,7 @@ impl<'a> Voice<'a> {
             activity: watch::Sender::new(Activity::waiting()),
             last: Mutex::new(None),
             quarantine: Mutex::new(None),
+            limited: Mutex::new(None),
             kind: Kind::of(platform::device::device_type()),
         }
     }
@@ -189,6 +200,17 @@ impl<'a> Voice<'a> {
         if matches!(last, Some(Status::Waiting | Status::Quarantined { .. })) {
             self.say(&Status::Waiting);
         }
+    }
+
+    /// What there is to say of the memory that training may take, where it is something new.
+    pub(crate) fn limited(&self, words: Option<String>) {
+        let mut said = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said == words {
+            return;
+        }
+        said.clone_from(&words);
+        drop(said);
+        (self.observe)(&Status::Limited { words });
     }
 
     pub(crate) fn offline(&self, error: &RequestError) {

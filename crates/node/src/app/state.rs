@@ -25,8 +25,7 @@ const WISH_FILE: &str = "wish.json";
 const LEDGER_FILE: &str = "given.json";
 
 /// Settings that nothing reads yet (docs/settings.md): a switch that does nothing is worse than none.
-const WITHOUT_EFFECT: [&str; 5] =
-    ["KeepAwake", "MaximumMemoryGB", "StartAtLogin", "UpdateChecks", "PresenceDetail"];
+const WITHOUT_EFFECT: [&str; 4] = ["KeepAwake", "StartAtLogin", "UpdateChecks", "PresenceDetail"];
 
 /// A part that runs: how it is told to stop, and how its end is seen.
 pub(super) type Part = (CancellationToken, watch::Receiver<()>);
@@ -69,6 +68,8 @@ impl State {
             may: may(&settings),
             coordinator: CoordinatorView::Off,
             notes: options.notes.clone(),
+            local_network_off: false,
+            memory: None,
             device,
         };
         Self {
@@ -154,6 +155,12 @@ impl State {
         {
             self.code = None;
             self.facts.membership = Membership::Member { cluster: cluster.name };
+        }
+        self.facts.local_network_off =
+            matches!(status, Status::Offline { .. }) && platform::system::refuses_local_network();
+        if let Status::Limited { words } = status {
+            self.facts.memory.clone_from(words);
+            return;
         }
         self.facts.status = Some(status.clone());
     }

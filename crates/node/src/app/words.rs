@@ -2,6 +2,7 @@
 
 use protocol::Timestamp;
 use protocol::device::HoldReason;
+use protocol::lease::ReturnReason;
 use worker::Status;
 
 use super::view::{
@@ -22,6 +23,10 @@ pub(super) struct Facts {
     pub(super) may: MayView,
     pub(super) coordinator: CoordinatorView,
     pub(super) notes: Vec<String>,
+    /// The system keeps the app from the local network.
+    pub(super) local_network_off: bool,
+    /// That training may take less memory than usual, and why.
+    pub(super) memory: Option<String>,
     pub(super) device: Device,
 }
 
@@ -67,7 +72,7 @@ pub(super) fn view(
         wish,
         may: facts.may,
         coordinator: facts.coordinator.clone(),
-        notes: facts.notes.clone(),
+        notes: facts.notes.iter().chain(&facts.memory).cloned().collect(),
         machine: facts.device.machine().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
@@ -142,6 +147,12 @@ fn by_status(facts: &Facts) -> Said {
         None | Some(Status::Connecting | Status::Stopped) => {
             say(Icon::Waiting, "Connecting…", "Looking for the coordinator.")
         }
+        Some(Status::Offline { .. }) if facts.local_network_off => {
+            let line = "Not connected: local network access is off";
+            let detail = "Switch Constellation on in System Settings, Privacy & Security, Local Network. A \
+                coordinator beyond the local network needs no access: your administrator knows its address.";
+            say(Icon::Attention, line, detail)
+        }
         Some(Status::Offline { reason }) => {
             say(Icon::Attention, "Not connected: the coordinator does not answer", reason)
         }
@@ -155,12 +166,17 @@ fn by_status(facts: &Facts) -> Said {
             let line = format!("This {machine} was let go by its cluster");
             say(Icon::Attention, line, "Its key and all work are destroyed.")
         }
+        Some(Status::Returned { reason: ReturnReason::Memory, .. }) => {
+            let line = "Waiting: the work takes more memory than it may";
+            say(Icon::Waiting, line, "The settings say how much training may take.")
+        }
         Some(
             Status::Waiting
             | Status::Registered { .. }
             | Status::Reported { .. }
             | Status::Lost { .. }
             | Status::Returned { .. }
+            | Status::Limited { .. }
             | Status::Fetching { .. }
             | Status::Training { .. },
         ) => say(Icon::Waiting, "Waiting: there is nothing to train", ""),
@@ -203,6 +219,7 @@ fn work(status: &Status) -> Option<WorkView> {
         | Status::Lost { .. }
         | Status::Returned { .. }
         | Status::Held { .. }
+        | Status::Limited { .. }
         | Status::Offline { .. }
         | Status::Wiped { .. }
         | Status::Stopped => return None,
@@ -277,6 +294,8 @@ pub(super) mod tests {
             may: MayView { pause: true, quit: true },
             coordinator: CoordinatorView::Off,
             notes: vec![],
+            local_network_off: false,
+            memory: None,
             device: Device { name: "anna".into(), kind: "mac", cores: 10, ram_gb: 32.0 },
         }
     }
@@ -334,6 +353,10 @@ pub(super) mod tests {
         note(of(&Facts { membership: Membership::None { problem: None }, ..facts() }));
         note(of(&Facts { membership: Membership::Joining, ..facts() }));
         note(of(&Facts { failure: Some("The disk is full.".into()), ..facts() }));
+        let offline = Some(Status::Offline { reason: "no answer".into() });
+        note(of(&Facts { status: offline, local_network_off: true, ..facts() }));
+        let reason = ReturnReason::Memory;
+        note(of(&Facts { status: Some(Status::Returned { lease, reason }), ..facts() }));
         let alone = ModeView { worker: false, coordinator: true, ..facts().mode };
         let running = CoordinatorView::Running {
             cluster: "Acme".into(),

@@ -42,6 +42,7 @@ pub(super) async fn run(
         policy,
         sensors,
         instance: options.instance,
+        maximum_memory_bytes: settings.maximum_memory_bytes(),
         maximum_cache_bytes: settings.maximum_cache_bytes(),
         maximum_upload_mbps: settings.maximum_upload_mbps.value,
         ..worker::Settings::new(

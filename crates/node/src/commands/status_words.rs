@@ -29,6 +29,8 @@ pub(super) fn of(status: &Status) -> String {
         Status::Lost { .. } => "its lease went elsewhere".into(),
         Status::Returned { reason, .. } => format!("gave its lease back: {}", returned(*reason)),
         Status::Held { words, .. } => words.clone(),
+        Status::Limited { words: Some(words) } => words.clone(),
+        Status::Limited { words: None } => "training may take its usual memory again".into(),
         Status::Offline { reason } => format!("offline: {reason}"),
         Status::Wiped { bytes, .. } => format!(
             "this device was let go: its key is destroyed and {:.1} MB of work are removed",
@@ -52,6 +54,7 @@ pub(super) fn with_steps(status: &Status) -> String {
         | Status::Lost { .. }
         | Status::Returned { .. }
         | Status::Held { .. }
+        | Status::Limited { .. }
         | Status::Offline { .. }
         | Status::Wiped { .. }
         | Status::Stopped => of(status),

@@ -116,7 +116,7 @@ keys! {
     KeepAwake "KeepAwake" "KEEP_AWAKE" Range::Flag, "true", User,
         "Whether a coordinator on mains keeps the machine awake while a job runs.";
     MaximumMemoryGb "MaximumMemoryGB" "MAXIMUM_MEMORY_GB" Range::Number, "", User,
-        "Gigabytes of memory that a trainer takes at most.";
+        "Gigabytes of memory that a trainer takes at most; half of the machine's where it is not set.";
     MaximumCacheGb "MaximumCacheGB" "MAXIMUM_CACHE_GB" Range::Number, "10", User,
         "Gigabytes that a worker keeps at most.";
     MaximumUploadMbps "MaximumUploadMbps" "MAXIMUM_UPLOAD_MBPS" Range::Number, "", User,

@@ -1,6 +1,7 @@
 //! Declarative models: what the layers are, which shapes they give, and where each parameter lies.
 
 mod layout;
+mod memory;
 mod preset;
 mod shape;
 #[cfg(test)]

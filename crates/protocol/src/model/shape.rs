@@ -200,7 +200,7 @@ impl Shape {
     }
 
     /// Values of one row.
-    fn values(self) -> u64 {
+    pub(super) fn values(self) -> u64 {
         match self {
             Self::Words { max_words, ngrams, .. } => u64::from(max_words) * u64::from(ngrams),
             Self::Sequence { channels, length } => u64::from(channels) * u64::from(length),

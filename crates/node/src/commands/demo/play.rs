@@ -309,6 +309,7 @@ fn doing(status: &Status) -> Doing {
         | Status::Lost { .. }
         | Status::Returned { .. }
         | Status::Held { .. }
+        | Status::Limited { .. }
         | Status::Offline { .. }
         | Status::Wiped { .. }
         | Status::Stopped => Doing::Other,

@@ -114,6 +114,7 @@ pub(super) async fn backend(context: &CommandContext, backend: BackendChoice) ->
             .mend("the program is incomplete or blocked: install it again, and ask IT whether security software stops it"),
         Err(
             error @ (TrainerError::Exited { .. }
+            | TrainerError::Memory { .. }
             | TrainerError::Protocol(_)
             | TrainerError::Failed { .. }
             | TrainerError::Cancelled { .. }),
