@@ -103,7 +103,16 @@ test('the dashboard of a large fleet', async () => {
     ['memory of one with an empty page', `${empty.toFixed(0)} MB`],
   ];
   const table = lines.map(([what, value]) => `${what.padEnd(48)}${value}\n`).join('');
-  const figures = JSON.stringify({ overview, devices, rounds, scrolled, tasks, heap, largest, empty });
+  const figures = JSON.stringify({
+    overview,
+    devices,
+    rounds,
+    scrolled,
+    tasks,
+    heap,
+    largest,
+    empty,
+  });
   process.stdout.write(`${table}${figures}\n`);
 });
 
