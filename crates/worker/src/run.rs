@@ -46,7 +46,11 @@ pub async fn run(
     let voice = Voice::new(&observe);
     voice.say(&Status::Connecting);
     let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice);
-    let result = live(&settings, &voice, &mut trainers, &stop).await;
+    let client = Client::new(settings.coordinator.clone(), settings.pin);
+    let result = tokio::select! {
+        result = live(&settings, &client, &voice, &mut trainers, &stop) => result,
+        never = client.watch_sleep() => match never {},
+    };
     trainers.retire().await;
     voice.say(&Status::Stopped);
     result
@@ -54,11 +58,11 @@ pub async fn run(
 
 async fn live(
     settings: &Settings,
+    client: &Client,
     voice: &Voice<'_>,
     trainers: &mut Trainers,
     stop: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    let client = Client::new(settings.coordinator.clone(), settings.pin);
     let owner = Owner::new(settings);
     let mut identity = Identity::load(&settings.data_dir)?;
     let session = identity.begin_session()?;
@@ -69,7 +73,7 @@ async fn live(
     };
     let mut backoff = Backoff::default();
     loop {
-        let enrolled = enrolled(settings, &client, voice, &mut identity, &ready, &session);
+        let enrolled = enrolled(settings, client, voice, &mut identity, &ready, &session);
         let enrolment = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -86,7 +90,7 @@ async fn live(
         let cache =
             Cache::open(vault::cache(&settings.data_dir), quota, key.clone()).map_err(disk)?;
         let context = Context {
-            client: &client,
+            client,
             voice,
             owner: &owner,
             cache: &cache,
@@ -97,7 +101,7 @@ async fn live(
         };
         let refused = tokio::select! {
             refused = serve(&context, trainers, device) => refused,
-            ended = beat(&client, device, seconds, &session, voice) => match ended {
+            ended = beat(client, device, seconds, &session, voice) => match ended {
                 Ended::LetGo(problem) => Some(problem),
                 Ended::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
             },
