@@ -130,8 +130,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         .map_err(ClusterError::from)?;
 
     let views = Arc::new(Views::default());
-    let working = views.working();
-    let (revision, revisions) = watch::channel(0);
+    let ((revision, revisions), working) = (watch::channel(0), views.working());
     let sources = Arc::new(settings.sources);
     let trainers = Trainers::new(settings.trainer, settings.nice);
     let predictor = Trainers::new(settings.predictor, settings.nice);

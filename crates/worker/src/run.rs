@@ -48,7 +48,8 @@ pub async fn run(
     let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice);
     let client = Client::new(settings.coordinator.clone(), settings.pin);
     let result = tokio::select! {
-        result = live(&settings, &client, &voice, &mut trainers, &stop) => result,
+        // Its state is large.
+        result = Box::pin(live(&settings, &client, &voice, &mut trainers, &stop)) => result,
         never = client.watch_sleep() => match never {},
     };
     trainers.retire().await;

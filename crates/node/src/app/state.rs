@@ -25,8 +25,7 @@ const WISH_FILE: &str = "wish.json";
 const LEDGER_FILE: &str = "given.json";
 
 /// Settings that nothing reads yet (docs/settings.md): a switch that does nothing is worse than none.
-const WITHOUT_EFFECT: [&str; 5] =
-    ["KeepAwake", "MaximumMemoryGB", "StartAtLogin", "UpdateChecks", "PresenceDetail"];
+const WITHOUT_EFFECT: [&str; 3] = ["MaximumMemoryGB", "UpdateChecks", "PresenceDetail"];
 
 /// A part that runs: how it is told to stop, and how its end is seen.
 pub(super) type Part = (CancellationToken, watch::Receiver<()>);
@@ -69,6 +68,7 @@ impl State {
             may: may(&settings),
             coordinator: CoordinatorView::Off,
             notes: options.notes.clone(),
+            login_problem: None,
             device,
         };
         Self {

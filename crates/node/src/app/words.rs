@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub(super) may: MayView,
     pub(super) coordinator: CoordinatorView,
     pub(super) notes: Vec<String>,
+    /// Why the app doesn't start at login as the setting says.
+    pub(super) login_problem: Option<String>,
     pub(super) device: Device,
 }
 
@@ -67,10 +69,16 @@ pub(super) fn view(
         wish,
         may: facts.may,
         coordinator: facts.coordinator.clone(),
-        notes: facts.notes.clone(),
+        notes: notes(facts),
         machine: facts.device.machine().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
+}
+
+fn notes(facts: &Facts) -> Vec<String> {
+    let login = facts.login_problem.iter();
+    let login = login.map(|problem| format!("Starting at login is not as it is set: {problem}"));
+    facts.notes.iter().cloned().chain(login).collect()
 }
 
 struct Said {
@@ -277,6 +285,7 @@ pub(super) mod tests {
             may: MayView { pause: true, quit: true },
             coordinator: CoordinatorView::Off,
             notes: vec![],
+            login_problem: None,
             device: Device { name: "anna".into(), kind: "mac", cores: 10, ram_gb: 32.0 },
         }
     }
