@@ -14,7 +14,8 @@ use node::settings::Places;
 pub struct Arguments {
     /// A join link to open
     pub link: Option<String>,
-    /// Where everything is kept, the user's settings too [default: the system's folders]
+    /// Where everything is kept, the user's settings too; what starts at login stays as it is
+    /// [default: the system's folders]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where it listens as a coordinator; port 0 takes a free one
@@ -61,6 +62,7 @@ impl Arguments {
             program,
             listen: self.listen,
             instance: self.instance,
+            login_item: self.data_dir.is_none().then(node::app::LoginItem::of_user),
             notes: Vec::new(),
         })
     }

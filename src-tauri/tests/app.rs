@@ -5,6 +5,10 @@
 
 mod desk;
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
 use desk::Desk;
 
 /// Long enough to be seen, and to be paused and resumed on the way.
@@ -128,41 +132,77 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
 fn without_a_display_the_app_coordinates_and_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("settings.toml"), "Mode = \"coordinator\"").unwrap();
-    // `timeout` hands signals on, and ends an app that doesn't.
-    let mut app = std::process::Command::new("timeout")
-        .args([
-            "90",
-            env!("CARGO_BIN_EXE_constellation-app"),
-            "--listen",
-            "127.0.0.1:0",
-            "--data-dir",
-        ])
-        .arg(folder.path())
-        .env_remove("CONSTELLATION_LOG")
-        .env_remove("DISPLAY")
-        .env_remove("WAYLAND_DISPLAY")
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = std::io::BufReader::new(app.stderr.take().unwrap());
-    let mut said = Vec::new();
-    for line in std::io::BufRead::lines(log) {
-        let line = line.unwrap();
-        if line.contains("Coordinating Constellation") {
-            let pid = app.id().to_string();
-            std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        }
-        said.push(line);
-    }
-    assert_eq!(app.wait().unwrap().code(), Some(0), "{said:#?}");
+    let said = until(headless().arg("--data-dir").arg(folder.path()), "Coordinating Constellation");
     assert!(said.iter().any(|line| line.contains("this session has no display")), "{said:#?}");
-    assert!(said.iter().any(|line| line.contains("Coordinating Constellation")), "{said:#?}");
+}
+
+#[test]
+fn an_app_starts_at_login_as_the_setting_says() {
+    let home = tempfile::tempdir().unwrap();
+    let entry = home.path().join("config/autostart/constellation.desktop");
+    let words = [("true", "the app starts at login"), ("false", "the app does not start at login")];
+    for (value, words) in words {
+        let said = until(headless().envs(desk::home(home.path())).env(SETTING, value), words);
+        assert_eq!(entry.exists(), value == "true", "{said:#?}");
+        if let Ok(entry) = std::fs::read_to_string(&entry) {
+            assert!(entry.contains(env!("CARGO_BIN_EXE_constellation-app")), "{entry}");
+        }
+    }
+    // One with a folder of its own has no part in its user's session.
+    let mut apart = headless();
+    apart.envs(desk::home(home.path())).env(SETTING, "true");
+    until(apart.arg("--data-dir").arg(home.path().join("apart")), "started by hand");
+    assert!(!entry.exists());
+}
+
+const SETTING: &str = "CONSTELLATION_START_AT_LOGIN";
+
+/// On mains it is kept awake, by a stand-in for `systemd-inhibit`, because a test's machine has no
+/// logind; on battery it says that it isn't.
+#[test]
+fn a_coordinator_stays_awake_while_a_job_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("settings.toml"), "Mode = \"coordinator\"").unwrap();
+    let job = folder.path().join("job.toml");
+    std::fs::write(&job, SHORT_JOB).unwrap();
+    let inhibit = folder.path().join("systemd-inhibit");
+    std::fs::write(&inhibit, "#!/bin/sh\nshift 4\nexec \"$@\"\n").unwrap();
+    std::fs::set_permissions(&inhibit, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut programs = folder.path().as_os_str().to_owned();
+    programs.push(":");
+    programs.push(std::env::var_os("PATH").unwrap());
+    let command = |action: &[&str]| {
+        let mut command = Command::new(desk::constellation());
+        command.args(action).arg("--json").arg("--data-dir").arg(&data);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+
+    let mut app = headless();
+    let app = app.env("PATH", programs).arg("--data-dir").arg(&data);
+    let mut id = None;
+    let said = followed(app, |line| {
+        if line.contains("Coordinating Constellation") {
+            // Nobody works on it: it runs until it is cancelled.
+            let submitted = command(&["job", "submit", job.to_str().unwrap()]);
+            id = submitted["id"].as_str().map(str::to_owned);
+        }
+        let on_mains = line.contains("this machine is kept awake");
+        if on_mains {
+            command(&["job", "cancel", id.as_ref().unwrap()]);
+        }
+        line.contains("this machine may sleep again") || line.contains("is on battery")
+    });
+    assert!(id.is_some(), "{said:#?}");
 }
 
 #[test]
 fn a_link_that_is_none_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_constellation-app"))
+    let output = Command::new(env!("CARGO_BIN_EXE_constellation-app"))
         .args(["constellation://join/garbage", "--data-dir"])
         .arg(folder.path())
         .env_remove("DISPLAY")
@@ -171,4 +211,37 @@ fn a_link_that_is_none_is_said() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("join link"));
+}
+
+/// The app without a display. `timeout` hands signals on, and ends an app that doesn't.
+fn headless() -> Command {
+    let mut app = Command::new("timeout");
+    app.args(["90", env!("CARGO_BIN_EXE_constellation-app"), "--listen", "127.0.0.1:0"])
+        .env_remove("CONSTELLATION_LOG")
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY");
+    app
+}
+
+/// What the app writes to its log until it has written `words`; then it is asked to end, and does.
+fn until(app: &mut Command, words: &str) -> Vec<String> {
+    followed(app, |line| line.contains(words))
+}
+
+/// What the app writes to its log until `ends` says so; then it is asked to end, and does.
+fn followed(app: &mut Command, mut ends: impl FnMut(&str) -> bool) -> Vec<String> {
+    let mut app = app.stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(app.stderr.take().unwrap());
+    let (mut said, mut ended) = (Vec::new(), false);
+    for line in log.lines() {
+        let line = line.unwrap();
+        if !ended && ends(&line) {
+            ended = true;
+            Command::new("kill").args(["-TERM", &app.id().to_string()]).status().unwrap();
+        }
+        said.push(line);
+    }
+    assert_eq!(app.wait().unwrap().code(), Some(0), "{said:#?}");
+    assert!(ended, "{said:#?}");
+    said
 }

@@ -43,12 +43,12 @@ impl std::fmt::Debug for Trainers {
 }
 
 impl Trainers {
-    pub(crate) fn new(command: TrainerCommand) -> Self {
+    /// At background priority where `nice`.
+    pub(crate) fn new(command: TrainerCommand, nice: bool) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = u32::try_from(threads.min(MOST_THREADS)).unwrap_or(1);
         let mut limits = Limits::new(threads);
-        // Rounds wait for it, and nobody sits in front of a coordinator's evaluation.
-        limits.nice = false;
+        limits.nice = nice;
         limits.stop_grace = GRACE;
         Self { command, limits, kept: Arc::default() }
     }

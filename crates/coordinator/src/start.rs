@@ -63,6 +63,8 @@ pub struct Settings {
     pub trainer: TrainerCommand,
     /// Answers predictions; on the CPU.
     pub predictor: TrainerCommand,
+    /// Both at background priority: for a machine that somebody uses. Rounds wait for them.
+    pub nice: bool,
     /// These settings as people see them, with where each came from.
     pub shown: Vec<Setting>,
     pub sources: Sources,
@@ -84,6 +86,8 @@ pub struct Running {
     /// Everything it serves, for callers in this process: they put a [`crate::Principal`] into the
     /// request's extensions.
     pub router: Router,
+    /// Whether a job is under way: one that waits to be started or resumed is not.
+    pub working: watch::Receiver<bool>,
     driver: DriverHandle,
     driver_thread: Option<thread::JoinHandle<()>>,
     trainers: [Trainers; 2],
@@ -126,10 +130,10 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         .map_err(ClusterError::from)?;
 
     let views = Arc::new(Views::default());
-    let (revision, revisions) = watch::channel(0);
+    let ((revision, revisions), working) = (watch::channel(0), views.working());
     let sources = Arc::new(settings.sources);
-    let trainers = Trainers::new(settings.trainer);
-    let predictor = Trainers::new(settings.predictor);
+    let trainers = Trainers::new(settings.trainer, settings.nice);
+    let predictor = Trainers::new(settings.predictor, settings.nice);
     let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
     let steps = StepContext {
         runtime: Handle::current(),
@@ -197,6 +201,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         address,
         cluster: opened.cluster,
         router,
+        working,
         driver,
         driver_thread: Some(driver_thread),
         trainers: [trainers, predictor],

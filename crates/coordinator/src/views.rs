@@ -11,6 +11,7 @@ use protocol::device::{Device, Heartbeat};
 use protocol::notice::Notice;
 use protocol::webhook::Webhook;
 use protocol::{DeviceId, JobId, Timestamp};
+use tokio::sync::watch;
 
 use crate::credential::Credential;
 use crate::pace;
@@ -32,6 +33,8 @@ pub(crate) struct JobView {
 #[derive(Debug, Default)]
 pub(crate) struct Views {
     jobs: RwLock<BTreeMap<JobId, Arc<JobView>>>,
+    /// A job is under way: not one that waits to be started or resumed.
+    working: watch::Sender<bool>,
     devices: RwLock<BTreeMap<DeviceId, Arc<DeviceRow>>>,
     /// Devices whose signs of life the driver has not taken over yet.
     heard: Mutex<HashSet<DeviceId>>,
@@ -100,7 +103,15 @@ impl Views {
     }
 
     pub(crate) fn publish_job(&self, view: JobView) {
-        write(&self.jobs).insert(view.job.id, Arc::new(view));
+        let mut jobs = write(&self.jobs);
+        jobs.insert(view.job.id, Arc::new(view));
+        let working = jobs.values().any(|view| is_under_way(view.job.status));
+        self.working.send_if_modified(|was| std::mem::replace(was, working) != working);
+    }
+
+    /// Whether a job is under way, as it changes.
+    pub(crate) fn working(&self) -> watch::Receiver<bool> {
+        self.working.subscribe()
     }
 
     pub(crate) fn publish_device(&self, mut row: DeviceRow) {
@@ -166,6 +177,17 @@ impl Views {
 /// heartbeats do.
 pub(crate) fn is_active(row: &DeviceRow, now: Timestamp, patience: Duration) -> bool {
     !row.revoked && now.since(row.last_seen) <= patience
+}
+
+const fn is_under_way(status: JobStatus) -> bool {
+    match status {
+        JobStatus::Preparing | JobStatus::Running => true,
+        JobStatus::Pending
+        | JobStatus::Paused
+        | JobStatus::Completed
+        | JobStatus::Failed
+        | JobStatus::Cancelled => false,
+    }
 }
 
 /// A job as the API shows it; `note` is what the coordinator's own step has to say.

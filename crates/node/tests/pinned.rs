@@ -25,6 +25,7 @@ async fn coordinator(folder: &Path) -> Running {
         lease_patience: std::time::Duration::from_mins(1),
         trainer: TrainerCommand { program: "no-such-trainer".into(), args: vec![] },
         predictor: TrainerCommand { program: "no-such-trainer".into(), args: vec![] },
+        nice: false,
         shown: Vec::new(),
         sources: Sources { data_dir: None, uploads, hub },
     };

@@ -40,6 +40,12 @@ pub fn logs() -> Result<PathBuf, NoHome> {
     Ok(state.join(OWN).join("log"))
 }
 
+/// Entries of what starts with the user's session: `$XDG_CONFIG_HOME/autostart`.
+#[cfg(target_os = "linux")]
+pub(crate) fn autostart() -> Result<PathBuf, NoHome> {
+    Ok(strategy()?.config_dir().join("autostart"))
+}
+
 fn strategy() -> Result<impl BaseStrategy, NoHome> {
     etcetera::base_strategy::choose_native_strategy().map_err(|_| NoHome)
 }

@@ -36,10 +36,11 @@ pub(crate) async fn beat(
     session: &Session,
     voice: &Voice<'_>,
 ) -> Ended {
-    let mut activity = voice.activity();
+    let (mut activity, mut wakes) = (voice.activity(), client.wakes());
     let mut every = period(seconds);
     loop {
         let Activity { state, reason, lease } = activity.borrow_and_update().clone();
+        wakes.mark_unchanged();
         let session = Some(session.clone());
         match client.heartbeat(device, &Heartbeat { state, reason, lease, session }).await {
             Ok(answer) => {
@@ -61,6 +62,7 @@ pub(crate) async fn beat(
         tokio::select! {
             () = sleep(jittered(every).saturating_sub(CLOSEST)) => {}
             Ok(()) = activity.changed() => {}
+            Ok(()) = wakes.changed() => {}
         }
     }
 }

@@ -48,7 +48,12 @@ pub async fn run(
     voice.say(&Status::Connecting);
     let budget = Budget::open(&settings.data_dir, settings.maximum_memory_bytes);
     let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice, budget);
-    let result = live(&settings, &voice, &mut trainers, &stop).await;
+    let client = Client::new(settings.coordinator.clone(), settings.pin);
+    let result = tokio::select! {
+        // Its state is large.
+        result = Box::pin(live(&settings, &client, &voice, &mut trainers, &stop)) => result,
+        never = client.watch_sleep() => match never {},
+    };
     trainers.retire().await;
     voice.say(&Status::Stopped);
     result
@@ -56,11 +61,11 @@ pub async fn run(
 
 async fn live(
     settings: &Settings,
+    client: &Client,
     voice: &Voice<'_>,
     trainers: &mut Trainers,
     stop: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    let client = Client::new(settings.coordinator.clone(), settings.pin);
     let owner = Owner::new(settings);
     let mut identity = Identity::load(&settings.data_dir)?;
     let session = identity.begin_session()?;
@@ -71,7 +76,7 @@ async fn live(
     };
     let mut backoff = Backoff::default();
     loop {
-        let enrolled = enrolled(settings, &client, voice, &mut identity, &ready, &session);
+        let enrolled = enrolled(settings, client, voice, &mut identity, &ready, &session);
         let enrolment = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -88,7 +93,7 @@ async fn live(
         let cache =
             Cache::open(vault::cache(&settings.data_dir), quota, key.clone()).map_err(disk)?;
         let context = Context {
-            client: &client,
+            client,
             voice,
             owner: &owner,
             cache: &cache,
@@ -99,7 +104,7 @@ async fn live(
         };
         let refused = tokio::select! {
             refused = serve(&context, trainers, device) => refused,
-            ended = beat(&client, device, seconds, &session, voice) => match ended {
+            ended = beat(client, device, seconds, &session, voice) => match ended {
                 Ended::LetGo(problem) => Some(problem),
                 Ended::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
             },

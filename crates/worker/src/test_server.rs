@@ -37,6 +37,8 @@ pub(crate) struct Server {
     /// Of its key.
     pub(crate) pin: Pin,
     asked: Arc<Mutex<Vec<Asked>>>,
+    /// How many they are.
+    count: watch::Receiver<usize>,
 }
 
 impl Step {
@@ -76,13 +78,14 @@ impl Server {
         let (acceptor, pin) = tls();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
+        let (counted, count) = watch::channel(0);
         tokio::spawn(async move {
             let mut open = Vec::new();
             for step in steps {
                 let (stream, _) = listener.accept().await.unwrap();
                 // A client that trusts another key ends here.
                 let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-                serve(&mut stream, &step, &seen).await;
+                serve(&mut stream, &step, &seen, &counted).await;
                 if step.stays {
                     open.push(stream);
                 } else {
@@ -90,7 +93,7 @@ impl Server {
                 }
             }
         });
-        Self { url, pin, asked }
+        Self { url, pin, asked, count }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -99,6 +102,11 @@ impl Server {
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// Ends when so many requests have arrived.
+    pub(crate) async fn until_asked(&self, requests: usize) {
+        self.count.clone().wait_for(|count| *count >= requests).await.unwrap();
     }
 }
 
@@ -136,7 +144,12 @@ fn tls() -> (TlsAcceptor, Pin) {
     (TlsAcceptor::from(Arc::new(config)), pin)
 }
 
-async fn serve(stream: &mut TlsStream<TcpStream>, step: &Step, seen: &Mutex<Vec<Asked>>) {
+async fn serve(
+    stream: &mut TlsStream<TcpStream>,
+    step: &Step,
+    seen: &Mutex<Vec<Asked>>,
+    counted: &watch::Sender<usize>,
+) {
     let mut received = Vec::new();
     let end = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -153,5 +166,6 @@ async fn serve(stream: &mut TlsStream<TcpStream>, step: &Step, seen: &Mutex<Vec<
     }
     asked.body.truncate(wanted);
     seen.lock().unwrap().push(asked);
+    counted.send_modify(|count| *count += 1);
     stream.write_all(&step.answer).await.unwrap();
 }

@@ -53,16 +53,16 @@ impl Upload<'_> {
     /// Sends the file; goes on where an earlier try broke off. Dropping the future gives it up.
     pub(crate) async fn run(&self, failed: impl Fn(&RequestError)) -> Result<(), UploadError> {
         let length = self.checked().await?;
-        let (mut backoff, mut damages) = (self.client.backoff(), 0);
+        let (mut tries, mut damages) = (self.client.tries(), 0);
         loop {
             match self.rest(length).await {
                 Ok(Sent::Whole) => return Ok(()),
                 // The next round asks where.
-                Ok(Sent::Elsewhere { .. }) => self.client.pause(backoff.next(None)).await,
+                Ok(Sent::Elsewhere { .. }) => self.client.pause(tries.wait()).await,
                 Ok(Sent::Damaged) => damages += 1,
                 Err(UploadError::Request(error)) if error.may_pass() => {
                     failed(&error);
-                    self.client.pause_after(&error, &mut backoff).await;
+                    self.client.pause_after(&error, &mut tries).await;
                 }
                 Err(error) => return Err(error),
             }

@@ -48,14 +48,11 @@ impl Desk {
 
     /// A program of this desktop, with a home of its own.
     pub(crate) fn command(&self, program: &Path) -> Command {
-        let home = self.folder.path();
         let mut command = Command::new(program);
         command
             .env("DISPLAY", &self.display)
             .env("DBUS_SESSION_BUS_ADDRESS", &self.bus)
-            .env("HOME", home)
-            .env("XDG_CONFIG_HOME", home.join("config"))
-            .env("XDG_DATA_HOME", home.join("data"))
+            .envs(home(self.folder.path()))
             .env("NO_AT_BRIDGE", "1")
             .env("GDK_BACKEND", "x11")
             .env("CONSTELLATION_LOG", "info")
@@ -113,6 +110,15 @@ impl Desk {
         assert!(output.status.success(), "{arguments:?}: {words}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
+}
+
+/// The environment of somebody who lives in `folder`.
+pub(crate) fn home(folder: &Path) -> [(&'static str, PathBuf); 3] {
+    [
+        ("HOME", folder.to_owned()),
+        ("XDG_CONFIG_HOME", folder.join("config")),
+        ("XDG_DATA_HOME", folder.join("data")),
+    ]
 }
 
 impl Drop for Desk {

@@ -54,6 +54,19 @@ async fn a_cancelled_job_ends_its_leases_and_clears_its_shards() {
 }
 
 #[tokio::test]
+async fn whoever_started_it_sees_whether_a_job_is_under_way() {
+    let coordinator = Coordinator::start().await;
+    let mut working = coordinator.running.working.clone();
+    assert!(!*working.borrow());
+    let id = coordinator.start_job(tiny_job()).await;
+    for (action, is_under_way) in [("pause", false), ("resume", true), ("cancel", false)] {
+        working.wait_for(|working| *working != is_under_way).await.unwrap();
+        coordinator.post(&format!("/jobs/{id}/{action}"), Value::Null).await;
+        working.wait_for(|working| *working == is_under_way).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn jobs_are_served_by_priority() {
     let coordinator = Coordinator::start().await;
     let device = Device::enrol(&coordinator, "one").await;

@@ -183,6 +183,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         lease_patience: Duration::from_mins(1),
         trainer: tiny_trainer(),
         predictor: tiny_trainer(),
+        nice: false,
         shown: vec![Setting {
             key: "ClusterName".to_owned(),
             value: json!("test cluster"),

@@ -51,6 +51,7 @@ fn settings(folder: &str, trainer: &str) -> Settings {
         lease_patience: std::time::Duration::from_mins(1),
         trainer: TrainerCommand { program: trainer.into(), args: vec![] },
         predictor: TrainerCommand { program: trainer.into(), args: vec![] },
+        nice: false,
         shown: Vec::new(),
         sources: Sources { data_dir: None, uploads, hub },
         certificate: None,

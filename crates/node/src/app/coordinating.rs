@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode, header};
 use coordinator::{Observer, Principal, Running, Sources};
 use protocol::join::{CreatedJoinCode, JoinCodeRequest};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::Options;
@@ -47,6 +48,7 @@ impl InApp {
             lease_patience: LEASE_PATIENCE,
             trainer: trainer(settings.backend.value)?,
             predictor: trainer(BackendChoice::Cpu)?,
+            nice: true,
             shown: settings.shown(),
             sources: Sources::from_environment(folder.join(UPLOADS_FOLDER)),
             allow_origins: Vec::new(),
@@ -64,6 +66,11 @@ impl InApp {
 
     pub(super) fn url(&self) -> String {
         self.running.https_url()
+    }
+
+    /// Whether a job is under way, as it changes.
+    pub(super) fn working(&self) -> watch::Receiver<bool> {
+        self.running.working.clone()
     }
 
     /// Ends when the coordinator can't go on.

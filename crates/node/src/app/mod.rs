@@ -2,7 +2,9 @@
 //! person can ask of it. A menu bar, a popover or nothing at all may be put in front.
 
 mod coordinating;
+mod keeping_awake;
 mod ledger;
+mod login;
 mod menu;
 mod mode;
 mod options;
@@ -27,6 +29,7 @@ pub use menu::{Action, Item, menu};
 pub use mode::Mode;
 pub use options::Options;
 pub use platform::display::display;
+pub use platform::login_item::LoginItem;
 use state::{Shared, State};
 pub use view::{SettingsView, View};
 pub use wish::Pause;
@@ -46,6 +49,7 @@ pub struct App {
     runtime: Handle,
     /// Whoever starts and stops parts does it alone.
     turn: Arc<tokio::sync::Mutex<()>>,
+    login_turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl App {
@@ -58,9 +62,10 @@ impl App {
         std::fs::create_dir_all(&options.data_dir)
             .with_context(|| format!("can't make {}", options.data_dir.display()))?;
         let shared = Arc::new(Shared::new(State::load(options, settings)));
-        let app = Self { shared, runtime, turn: Arc::default() };
+        let app = Self { shared, runtime, turn: Arc::default(), login_turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));
         app.runtime.spawn(narrate(app.views()));
+        app.follow_login();
         app.apply();
         Ok(app)
     }
@@ -86,8 +91,12 @@ impl App {
     /// In words that say what to change; what the organization manages can't be changed here.
     pub fn set(&self, key: &str, value: Option<&str>) -> Result<SettingsView, String> {
         self.shared.change(|state| state.set(key, value))?;
-        if Key::named(key).is_some_and(needs_restart) {
+        let key = Key::named(key);
+        if key.is_some_and(needs_restart) {
             self.apply();
+        }
+        if key == Some(Key::StartAtLogin) {
+            self.follow_login();
         }
         Ok(self.settings())
     }
@@ -220,6 +229,7 @@ impl App {
             let failed = tokio::select! {
                 () = stop.cancelled() => false,
                 () = coordinator.failed() => true,
+                never = keeping_awake::keep(shared.clone(), coordinator.working()) => match never {},
             };
             coordinator.stop().await;
             shared.change(|state| {

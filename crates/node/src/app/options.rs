@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use platform::login_item::{LoginItem, NotSet};
 use trainer::TrainerCommand;
 
 use crate::settings::{BackendChoice, Places};
@@ -20,6 +21,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Tells several workers on one machine apart.
     pub instance: u32,
+    /// What starts this app at login; none where it keeps everything in a folder of its own.
+    pub login_item: Option<Result<LoginItem, NotSet>>,
     /// What this machine lacks, in words, such as a display.
     pub notes: Vec<String>,
 }

@@ -25,7 +25,7 @@ const WISH_FILE: &str = "wish.json";
 const LEDGER_FILE: &str = "given.json";
 
 /// Settings that nothing reads yet (docs/settings.md): a switch that does nothing is worse than none.
-const WITHOUT_EFFECT: [&str; 4] = ["KeepAwake", "StartAtLogin", "UpdateChecks", "PresenceDetail"];
+const WITHOUT_EFFECT: [&str; 2] = ["UpdateChecks", "PresenceDetail"];
 
 /// A part that runs: how it is told to stop, and how its end is seen.
 pub(super) type Part = (CancellationToken, watch::Receiver<()>);
@@ -70,6 +70,7 @@ impl State {
             notes: options.notes.clone(),
             local_network_off: false,
             memory: None,
+            login_problem: None,
             device,
         };
         Self {

@@ -27,6 +27,8 @@ pub(super) struct Facts {
     pub(super) local_network_off: bool,
     /// That training may take less memory than usual, and why.
     pub(super) memory: Option<String>,
+    /// Why the app doesn't start at login as the setting says.
+    pub(super) login_problem: Option<String>,
     pub(super) device: Device,
 }
 
@@ -72,10 +74,16 @@ pub(super) fn view(
         wish,
         may: facts.may,
         coordinator: facts.coordinator.clone(),
-        notes: facts.notes.iter().chain(&facts.memory).cloned().collect(),
+        notes: notes(facts),
         machine: facts.device.machine().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
+}
+
+fn notes(facts: &Facts) -> Vec<String> {
+    let login = facts.login_problem.iter();
+    let login = login.map(|problem| format!("Starting at login is not as it is set: {problem}"));
+    facts.notes.iter().chain(&facts.memory).cloned().chain(login).collect()
 }
 
 struct Said {
@@ -296,6 +304,7 @@ pub(super) mod tests {
             notes: vec![],
             local_network_off: false,
             memory: None,
+            login_problem: None,
             device: Device { name: "anna".into(), kind: "mac", cores: 10, ram_gb: 32.0 },
         }
     }

@@ -174,6 +174,7 @@ pub async fn run(
         lease_patience: Duration::from_secs(u64::from(arguments.lease_patience)),
         trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
         predictor: context.trainer(BackendChoice::Cpu)?,
+        nice: false,
         shown,
         sources,
         allow_origins: arguments.allow_origin.clone(),

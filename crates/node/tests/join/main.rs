@@ -42,6 +42,7 @@ impl Coordinator {
             lease_patience: std::time::Duration::from_mins(1),
             trainer: TrainerCommand { program: "none".into(), args: vec![] },
             predictor: TrainerCommand { program: "none".into(), args: vec![] },
+            nice: false,
             shown: Vec::new(),
             sources: Sources {
                 data_dir: None,

@@ -104,3 +104,12 @@ pub struct Unknown {
     /// In words for a person.
     pub reason: String,
 }
+
+/// Readings of a moment: what can't be had is noted with its reason.
+struct Known<'a>(&'a mut Vec<Unknown>);
+
+impl Known<'_> {
+    fn or<T>(&mut self, name: &'static str, reading: Result<T, String>) -> Option<T> {
+        reading.map_err(|reason| self.0.push(Unknown { name, reason })).ok()
+    }
+}

@@ -70,7 +70,7 @@ impl Cache {
         if self.is_here(&path, blob).await? {
             return Ok(path);
         }
-        let (mut backoff, mut damages) = (client.backoff(), 0);
+        let (mut tries, mut damages) = (client.tries(), 0);
         loop {
             // Its hash's state is large, and rarely needed.
             match Box::pin(self.attempt(client, blob, at_most)).await {
@@ -78,7 +78,7 @@ impl Cache {
                 Ok(false) => damages += 1,
                 Err(FetchError::Request(error)) if error.may_pass() => {
                     failed(&error);
-                    client.pause_after(&error, &mut backoff).await;
+                    client.pause_after(&error, &mut tries).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -200,7 +200,7 @@ impl Cache {
                 part.remove()?;
                 return Ok(false);
             };
-            match write(&mut writer, &mut response, &mut hasher, at_most).await {
+            match write(client, &mut writer, &mut response, &mut hasher, at_most).await {
                 Ok(()) => writer.finish().await?,
                 Err(error @ FetchError::TooLong { .. }) => {
                     part.remove()?;
@@ -227,14 +227,18 @@ impl Cache {
 
 /// The body's pieces into the file and the hash, until the body ends.
 async fn write(
+    client: &Client,
     writer: &mut part::Writer,
     response: &mut Response,
     hasher: &mut Hasher,
     at_most: u64,
 ) -> Result<(), FetchError> {
     loop {
-        let piece = timeout(PIECE_TIMEOUT, response.chunk()).await.map_err(|_| late())?;
-        let Some(piece) = piece.map_err(|error| unreachable(&error))? else { return Ok(()) };
+        let piece = async {
+            let piece = timeout(PIECE_TIMEOUT, response.chunk()).await.map_err(|_| late())?;
+            piece.map_err(|error| unreachable(&error))
+        };
+        let Some(piece) = client.unless_woken(piece).await? else { return Ok(()) };
         hasher.update(&piece);
         if hasher.count() > at_most {
             return Err(FetchError::TooLong { at_most });

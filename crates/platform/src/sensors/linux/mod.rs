@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Sensed, Sensors, Unknown};
+use super::{Known, Power, Sensed, Sensors, Unknown};
 
 mod calls;
 mod display;
@@ -26,6 +26,11 @@ pub struct SystemSensors {
 impl SystemSensors {
     pub fn new() -> Self {
         Self::below(Path::new("/"), Display::of_session())
+    }
+
+    /// Where the power comes from, now; none where this machine can't tell.
+    pub fn power(&self) -> Option<Power> {
+        machine::power(&self.root).ok()
     }
 
     fn below(root: &Path, display: Display) -> Self {
@@ -75,14 +80,6 @@ impl Sensors for SystemSensors {
 
     fn unknowns(&self) -> Vec<Unknown> {
         self.unknowns.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-struct Known<'a>(&'a mut Vec<Unknown>);
-
-impl Known<'_> {
-    fn or<T>(&mut self, name: &'static str, reading: Result<T, String>) -> Option<T> {
-        reading.map_err(|reason| self.0.push(Unknown { name, reason })).ok()
     }
 }
 

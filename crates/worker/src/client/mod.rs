@@ -1,5 +1,7 @@
 //! The coordinator as the worker calls it: one method a request, one closed error.
 
+mod waits;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use protocol::join::{JoinProof, JoinSecret};
 use protocol::lease::{LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
 use protocol::{BlobHash, DeviceId, LeaseId, Pin};
 use reqwest::header::{CONTENT_LENGTH, RANGE};
-use reqwest::{Body, Method, RequestBuilder, StatusCode};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -23,7 +25,6 @@ use crate::answer::{
 use crate::first_contact;
 use crate::identity::Cluster;
 use crate::reach::Reach;
-use crate::retry::Backoff;
 
 /// For an answer that takes no work.
 const SHORT: Duration = Duration::from_secs(20);
@@ -40,12 +41,20 @@ pub(crate) struct Client {
     token: Mutex<Option<String>>,
     /// Over how long devices come back that lost their connections all at once.
     spread: Mutex<Duration>,
+    /// Times that the machine woke.
+    wakes: watch::Sender<u64>,
 }
 
 impl Client {
     pub(crate) fn new(coordinator: watch::Receiver<Option<String>>, pin: Option<Pin>) -> Self {
-        let (reach, token) = (Mutex::new(None), Mutex::new(None));
-        Self { coordinator, pin: Mutex::new(pin), reach, token, spread: Mutex::default() }
+        Self {
+            coordinator,
+            pin: Mutex::new(pin),
+            reach: Mutex::default(),
+            token: Mutex::default(),
+            spread: Mutex::default(),
+            wakes: watch::Sender::new(0),
+        }
     }
 
     /// The token that requests carry from now on.
@@ -59,57 +68,9 @@ impl Client {
         *self.spread.lock().unwrap_or_else(PoisonError::into_inner) = spread;
     }
 
-    /// Waits for what the network or the coordinator refuses.
-    pub(crate) fn backoff(&self) -> Backoff {
-        Backoff::over(*self.spread.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Whose key is trusted from now on.
     pub(crate) fn set_pin(&self, pin: Pin) {
         *self.pin.lock().unwrap_or_else(PoisonError::into_inner) = Some(pin);
-    }
-
-    /// Asks until there is an answer that time won't change; `failed` hears of every try that gave
-    /// none. A new address is tried at once.
-    pub(crate) async fn until_answered<T, F>(
-        &self,
-        mut ask: impl FnMut() -> F,
-        failed: impl Fn(&RequestError),
-    ) -> Result<T, RequestError>
-    where
-        F: Future<Output = Result<T, RequestError>>,
-    {
-        let mut backoff = self.backoff();
-        loop {
-            let error = match ask().await {
-                Err(error) if error.may_pass() => error,
-                answer => return answer,
-            };
-            failed(&error);
-            self.pause_after(&error, &mut backoff).await;
-        }
-    }
-
-    /// Waits before the next try.
-    pub(crate) async fn pause_after(&self, error: &RequestError, backoff: &mut Backoff) {
-        let wait = backoff.next(error.retry_after());
-        tracing::debug!(%error, ?wait, "trying again");
-        self.pause(wait).await;
-    }
-
-    /// Waits, at most until the coordinator's address changes.
-    pub(crate) async fn pause(&self, wait: Duration) {
-        // Either way it is time.
-        drop(timeout(wait, self.moved()).await);
-    }
-
-    /// Ends when the coordinator's address changes from now on.
-    pub(crate) async fn moved(&self) {
-        let mut coordinator = self.coordinator.clone();
-        coordinator.mark_unchanged();
-        if coordinator.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     }
 
     /// Where the coordinator is said to be now.
@@ -133,7 +94,7 @@ impl Client {
 
     /// Something to sign for a registration.
     pub(crate) async fn challenge(&self) -> Result<Challenge, RequestError> {
-        json(answer(self.request(Method::POST, "/devices/challenge")?, SHORT).await?).await
+        self.json(self.request(Method::POST, "/devices/challenge")?).await
     }
 
     pub(crate) async fn register(
@@ -142,7 +103,7 @@ impl Client {
         proof: &JoinProof,
     ) -> Result<Registered, RequestError> {
         let request = self.request(Method::POST, "/devices/register")?.bearer_auth(proof.bearer());
-        json(answer(request.json(registration), SHORT).await?).await
+        self.json(request.json(registration)).await
     }
 
     pub(crate) async fn heartbeat(
@@ -156,19 +117,20 @@ impl Client {
     /// Takes the device off the coordinator's list.
     pub(crate) async fn leave(&self, device: DeviceId) -> Result<(), RequestError> {
         let path = format!("/devices/{device}/leave");
-        answer(self.authorized(Method::POST, &path)?, SHORT).await.map(drop)
+        self.answer(self.authorized(Method::POST, &path)?, SHORT).await.map(drop)
     }
 
     /// Waits at the coordinator for a lease.
     pub(crate) async fn next_job(&self, device: DeviceId) -> Result<NextJob, RequestError> {
         let path = format!("/devices/{device}/next-job?wait={LONG_POLL_SECONDS}");
         let request = self.authorized(Method::GET, &path)?;
-        let response = answer(request, SHORT + Duration::from_secs(LONG_POLL_SECONDS)).await?;
+        let limit = SHORT + Duration::from_secs(LONG_POLL_SECONDS);
+        let response = self.answer(request, limit).await?;
         if response.status() == StatusCode::NO_CONTENT {
             let retry_after = retry_after(&response).unwrap_or_default();
             return Ok(NextJob::Nothing { retry_after });
         }
-        Ok(NextJob::Lease(Box::new(json(response).await?)))
+        Ok(NextJob::Lease(Box::new(self.unless_woken(json(response)).await?)))
     }
 
     pub(crate) async fn progress(
@@ -185,7 +147,7 @@ impl Client {
         reason: &LeaseReturn,
     ) -> Result<(), RequestError> {
         let request = self.authorized(Method::POST, &format!("/leases/{lease}/return"))?;
-        answer(request.json(reason), SHORT).await.map(drop)
+        self.answer(request.json(reason), SHORT).await.map(drop)
     }
 
     pub(crate) async fn update(
@@ -198,8 +160,8 @@ impl Client {
 
     /// How long a blob is that a lease names.
     pub(crate) async fn length(&self, blob: &BlobHash) -> Result<u64, RequestError> {
-        let response =
-            answer(self.authorized(Method::HEAD, &format!("/blobs/{blob}"))?, SHORT).await?;
+        let request = self.authorized(Method::HEAD, &format!("/blobs/{blob}"))?;
+        let response = self.answer(request, SHORT).await?;
         content_length(&response)
             .ok_or_else(|| RequestError::Nonsense("no Content-Length of a blob".into()))
     }
@@ -215,8 +177,11 @@ impl Client {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
         // No time limit on the whole: the body may be long. Its reader has one for every piece.
-        let sent = timeout(SHORT, request.send()).await;
-        let response = sent.map_err(|_| late())?.map_err(|error| unreachable(&error))?;
+        let sent = async {
+            let sent = timeout(SHORT, request.send()).await;
+            sent.map_err(|_| late())?.map_err(|error| unreachable(&error))
+        };
+        let response = self.unless_woken(sent).await?;
         match response.status() {
             StatusCode::RANGE_NOT_SATISFIABLE => Ok(Download::OutOfRange),
             StatusCode::PARTIAL_CONTENT => match range_start(&response) {
@@ -235,7 +200,7 @@ impl Client {
         lease: LeaseId,
     ) -> Result<Received, RequestError> {
         let request = self.authorized(Method::HEAD, &format!("/blobs/{blob}?lease={lease}"))?;
-        let response = answer(request, SHORT).await?;
+        let response = self.answer(request, SHORT).await?;
         let offset = upload_offset(&response)
             .ok_or_else(|| RequestError::Nonsense("no Upload-Offset".into()))?;
         let complete = response.headers().get(UPLOAD_COMPLETE);
@@ -256,7 +221,8 @@ impl Client {
             .header(UPLOAD_OFFSET, offset)
             .header(CONTENT_LENGTH, length)
             .body(body);
-        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        let sent = async { request.send().await.map_err(|error| unreachable(&error)) };
+        let response = self.unless_woken(sent).await?;
         match (response.status(), upload_offset(&response)) {
             (status, _) if status.is_success() => Ok(Sent::Whole),
             (StatusCode::CONFLICT, Some(offset)) => Ok(Sent::Elsewhere { offset }),
@@ -271,7 +237,19 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, RequestError> {
-        json(answer(self.authorized(method, path)?.json(body), SHORT).await?).await
+        self.json(self.authorized(method, path)?.json(body)).await
+    }
+
+    async fn answer(
+        &self,
+        request: RequestBuilder,
+        limit: Duration,
+    ) -> Result<Response, RequestError> {
+        self.unless_woken(answer(request, limit)).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
+        self.unless_woken(async { json(answer(request, SHORT).await?).await }).await
     }
 
     fn authorized(&self, method: Method, path: &str) -> Result<RequestBuilder, RequestError> {
@@ -294,8 +272,6 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use protocol::Problem;
     use protocol::device::DeviceState;
 
@@ -363,20 +339,5 @@ mod tests {
         let steps = vec![Step::answer("200 OK", "", &vec![b' '; (4 << 20) + 1])];
         let error = Server::start(steps).await.client().next_job(device()).await.err().unwrap();
         assert!(matches!(error, RequestError::Nonsense(_)), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_coordinator_that_moves_is_followed_at_once() {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let steps = vec![Step::answer("204 No Content", "", b"")];
-        let server = Server::start(steps).await;
-        let (found, coordinator) = watch::channel(None);
-        let client = Client::new(coordinator, Some(server.pin));
-        let addresses = Mutex::new(vec![server.url.clone(), format!("https://{gone}")]);
-        let moves = |_: &RequestError| {
-            found.send_replace(addresses.lock().unwrap().pop());
-        };
-        client.until_answered(|| client.next_job(device()), moves).await.unwrap();
-        assert_eq!(server.asked().len(), 1);
     }
 }

@@ -1,0 +1,101 @@
+//! macOS: Core Graphics, Core Audio, Core Media IO, IOKit and Foundation. Type-checked; no Mac has
+//! run it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use objc2_core_graphics::{
+    CGDisplayIsAsleep, CGEventSource, CGEventSourceStateID, CGEventType, CGMainDisplayID,
+    CGSessionCopyCurrentDictionary,
+};
+use objc2_foundation::{NSProcessInfo, NSProcessInfoThermalState};
+
+use super::{Known, Power, Sensed, Sensors, Thermal, Unknown};
+
+mod calls;
+mod dictionary;
+mod load;
+mod power;
+mod screen;
+
+use dictionary::flag;
+use load::Load;
+
+/// What the operating system says.
+#[derive(Debug, Default)]
+pub struct SystemSensors {
+    load: Mutex<Load>,
+    unknowns: Mutex<Vec<Unknown>>,
+}
+
+impl SystemSensors {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the power comes from, now; none where this machine can't tell.
+    pub fn power(&self) -> Option<Power> {
+        power::power().ok()
+    }
+}
+
+impl Sensors for SystemSensors {
+    fn input(&self) -> Option<Duration> {
+        since_input().ok()
+    }
+
+    fn sense(&self) -> Sensed {
+        let mut unknowns = Vec::new();
+        let mut known = Known(&mut unknowns);
+        let load = {
+            let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+            load.since_last(std::process::id())
+        };
+        let process = NSProcessInfo::processInfo();
+        let sensed = Sensed {
+            input: known.or("input", since_input()),
+            locked: known.or("locked", is_locked()),
+            display_on: Some(!CGDisplayIsAsleep(CGMainDisplayID())),
+            power: known.or("power", power::power()),
+            low_power: Some(process.isLowPowerModeEnabled()),
+            thermal: Some(match process.thermalState() {
+                NSProcessInfoThermalState::Nominal => Thermal::Nominal,
+                NSProcessInfoThermalState::Fair => Thermal::Fair,
+                NSProcessInfoThermalState::Serious => Thermal::Serious,
+                // A state that doesn't exist yet is no cooler than those that do.
+                _ => Thermal::Critical,
+            }),
+            other_load: known.or("other_load", load),
+            memory_pressure: known.or("memory_pressure", load::memory_pressure()),
+            network: known.or("network", Err("this version doesn't ask macOS for it".into())),
+            camera_or_microphone: known.or("camera_or_microphone", calls::camera_or_microphone()),
+            keeps_display_awake: known.or("keeps_display_awake", screen::keeps_display_awake()),
+            full_screen: known.or("full_screen", screen::is_full()),
+        };
+        *self.unknowns.lock().unwrap_or_else(PoisonError::into_inner) = unknowns;
+        sensed
+    }
+
+    fn unknowns(&self) -> Vec<Unknown> {
+        self.unknowns.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Hardware input of every kind: a program's own events don't count.
+fn since_input() -> Result<Duration, String> {
+    // CGEventTypes.h: kCGAnyInputEventType is ~0.
+    let any_input = CGEventType(u32::MAX);
+    let seconds = CGEventSource::seconds_since_last_event_type(
+        CGEventSourceStateID::HIDSystemState,
+        any_input,
+    );
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| format!("the system says that the last input was {seconds} s ago"))
+}
+
+fn is_locked() -> Result<bool, String> {
+    let session = CGSessionCopyCurrentDictionary();
+    let session = session.ok_or("this process is in no session with a screen")?;
+    // The key is there only while it is true.
+    Ok(flag(&session, "CGSSessionScreenIsLocked").unwrap_or(false))
+}
