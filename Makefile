@@ -99,7 +99,7 @@ uninstall: ## take the app and all that it kept off this Mac: ARGS=--keep-data
 	@packaging/scripts/uninstall.sh $(ARGS)
 
 check-package: pkg ## make the package and check it by other means: signatures, seals, contents
-	@python3 -B packaging/tests/test_packaging.py --quiet
+	@python3 -B -m unittest discover --quiet packaging/tests
 	@python3 -B packaging/check.py
 
 # GLIBC_TUNABLES as trainers have it (crates/trainer/src/process.rs), for both sides of each comparison.
