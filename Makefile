@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui app test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
-  check-package bench bench-load bench-ui bench-app bench-yield screenshots fmt
+  link-macos check-package bench bench-load bench-ui bench-app bench-yield screenshots fmt
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -98,8 +98,12 @@ dmg: ## a disk image of the signed app, for people without an MDM (on a Mac)
 uninstall: ## take the app and all that it kept off this Mac: ARGS=--keep-data
 	@packaging/scripts/uninstall.sh $(ARGS)
 
+link-macos: ## link the real programs for macOS from Linux, against stubs, and check the package of them (not in CI: some minutes)
+	@scripts/setup.sh sign
+	@scripts/link_macos.sh
+
 check-package: pkg ## make the package and check it by other means: signatures, seals, contents
-	@python3 -B packaging/tests/test_packaging.py --quiet
+	@python3 -B -m unittest discover --quiet packaging/tests
 	@python3 -B packaging/check.py
 
 # GLIBC_TUNABLES as trainers have it (crates/trainer/src/process.rs), for both sides of each comparison.

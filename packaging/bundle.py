@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 
 import icons
+import macho
 import sbom
-from product import APP, BUILT, CACHE, COMMAND, EXECUTABLE, MACHO_MAGIC, NAME, OUT, ROOT, TARGET, build, commit_time, version
+from product import APP, BUILT, CACHE, COMMAND, EXECUTABLE, NAME, OUT, ROOT, TARGET, build, commit_time, version
 
 STAND_IN = """#include <stdio.h>
 int main(void) {
@@ -39,7 +40,7 @@ def main():
             shutil.copyfile(source, target)
         else:
             stand_in(name, target)
-        if target.read_bytes()[:4] != MACHO_MAGIC:
+        if target.read_bytes()[:4] != macho.MAGIC:
             sys.exit(f"bundle: {source} is no Mach-O program of 64 bits")
         target.chmod(0o755)
     (contents / "PkgInfo").write_text("APPL????")
@@ -61,7 +62,7 @@ def program(variable, name):
     if given:
         return Path(given)
     built = [BUILT / TARGET / "release" / name, BUILT / "release" / name]
-    found = [path for path in built if path.is_file() and path.read_bytes()[:4] == MACHO_MAGIC]
+    found = [path for path in built if path.is_file() and path.read_bytes()[:4] == macho.MAGIC]
     if not found and sys.platform == "darwin":
         sys.exit(f"bundle: there is no {built[1]}: build it by cargo build --release, or name it by {variable}")
     return found[0] if found else None

@@ -6,19 +6,18 @@ with "ok" is a check that passed; the first that doesn't ends it.
 import plistlib
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import bom
+import macho
 import plists
 import seal
-from product import APP, CACHE, COMMAND, IDENTIFIER, NAME, ROOT, build, executables, package, version
+from product import APP, CACHE, COMMAND, IDENTIFIER, MINIMUM_SYSTEM, NAME, ROOT, build, executables, package, version
 from sign import RCODESIGN
 
-LC_CODE_SIGNATURE = 0x1D
 ENTITLEMENTS_SLOT = 5
 
 
@@ -28,6 +27,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         lists()
+        programs()
         signatures(folder)
         seals(folder)
         contents(folder)
@@ -44,6 +44,17 @@ def lists():
     ok(f"property lists; version {version()}, build {build()}, {info['ConstellationBuild']}")
 
 
+def programs():
+    for program in executables(APP):
+        data = program.read_bytes()
+        ensure(macho.is_arm64(data), f"{program.name} is not for Apple silicon")
+        ensure(macho.minimum_system(data) == MINIMUM_SYSTEM, f"{program.name} wants macOS {macho.minimum_system(data)}")
+        loaded = macho.libraries(data)
+        foreign = [path for path in loaded if not path.startswith(("/usr/lib/", "/System/Library/"))]
+        ensure(not foreign, f"{program.name} loads {foreign}")
+        ok(f"{program.name}: arm64, macOS {MINIMUM_SYSTEM} or later, {len(data) / 1e6:.1f} MB, loads {len(loaded)} libraries, all the system's")
+
+
 def signatures(folder):
     wanted = plistlib.loads((ROOT / "entitlements.plist").read_bytes())
     for program, identifier in zip(executables(APP), (IDENTIFIER, f"{IDENTIFIER}.{COMMAND}"), strict=True):
@@ -51,7 +62,7 @@ def signatures(folder):
         signed = rcodesign("print-signature-info", program)
         ensure(f"identifier: {identifier}\n" in signed, f"{program.name} is not signed as {identifier}")
         ensure("RUNTIME" in signed, f"{program.name} is signed without the hardened runtime")
-        text = embedded(program, ENTITLEMENTS_SLOT).decode()
+        text = macho.signature_part(program.read_bytes(), ENTITLEMENTS_SLOT).decode()
         ensure(plists.read(text.encode()) == wanted, f"{program.name} has other entitlements: {text}")
         requirement = requirement_of(program)
         ensure(f'identifier "{identifier}"' in requirement, f"{program.name} has the requirement {requirement!r}")
@@ -66,23 +77,6 @@ def signatures(folder):
 
 def verify(program):
     return subprocess.run([RCODESIGN, "verify", "--config-file", "/dev/null", program], capture_output=True).returncode == 0
-
-
-def embedded(program, slot):
-    """A part of the signature that lies in a Mach-O program, read by ourselves (Apple's cs_blobs.h): the signature's load
-    command, then an index of parts, each with its magic and length."""
-    data = program.read_bytes()
-    at = 32
-    for _ in range(struct.unpack_from("<I", data, 16)[0]):
-        command, size, offset = struct.unpack_from("<III", data, at)
-        if command == LC_CODE_SIGNATURE:
-            for n in range(struct.unpack_from(">I", data, offset + 8)[0]):
-                kind, start = struct.unpack_from(">II", data, offset + 12 + 8 * n)
-                if kind == slot:
-                    length = struct.unpack_from(">I", data, offset + start + 4)[0]
-                    return data[offset + start + 8 : offset + start + length]
-        at += size
-    return b""
 
 
 def requirement_of(program):

@@ -17,7 +17,6 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cons
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 OUT = BUILT / "packaging"
 APP = OUT / f"{NAME}.app"
-MACHO_MAGIC = b"\xcf\xfa\xed\xfe"
 
 
 def version():

@@ -140,7 +140,8 @@ packaging_tools() {
   tools="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/sign"
   [ "$("$tools/bin/rcodesign" --version 2>/dev/null)" = "apple-codesign $version" ] && return
   say "rcodesign $version, into $tools (built from source: 3 to 6 minutes)"
-  cargo install "apple-codesign@$version" --locked --bin rcodesign --no-default-features --root "$tools" ||
+  # In a folder that goes again: half a gigabyte that nothing else uses.
+  env -u CARGO_TARGET_DIR cargo install "apple-codesign@$version" --locked --bin rcodesign --no-default-features --root "$tools" ||
     fail "setup: rcodesign could not be built into $tools"
 }
 

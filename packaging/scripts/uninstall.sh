@@ -1,53 +1,82 @@
 #!/bin/sh
 # Takes Constellation off this Mac and leaves nothing behind: sudo sh uninstall.sh [--keep-data]
-# It leaves the cluster, ends the app, and removes the app, its launch agent, its receipt and, of each person, its folders and
-# its secrets. With --keep-data the coordinator's folder stays (its jobs, data and models).
+# It leaves the cluster, ends the app, and removes the app, its launch agent, its receipt and, of each person, its folders, logs,
+# login items and secrets. With --keep-data the coordinator's folder stays (its jobs, data and models). Folders that somebody
+# named by --data-dir, downloads that the Hugging Face hub's tools share (~/.cache/huggingface) and the MDM's profile also stay.
 set -u
 
 app=/Applications/Constellation.app
 label=com.constellation.app.agent
 identifier=com.constellation.app
 
-case "${1:-}" in
-  "" | --keep-data) keep=${1:-} ;;
-  *)
-    echo "usage: sudo sh uninstall.sh [--keep-data]" >&2
-    exit 2
-    ;;
-esac
-if [ "$(uname -s)" != Darwin ]; then
-  echo "uninstall: this is for a Mac; elsewhere remove the program and run 'constellation leave --yes' before" >&2
-  exit 1
-fi
-if [ "$(id -u)" -ne 0 ]; then
-  echo "uninstall: run it as root: sudo sh $0" >&2
-  exit 1
-fi
+main() {
+  case "${1:-}" in
+    "" | --keep-data) keep=${1:-} ;;
+    *) fail 2 "usage: sudo sh uninstall.sh [--keep-data]" ;;
+  esac
+  [ "$(uname -s)" = Darwin ] ||
+    fail 1 "uninstall: this is for a Mac; elsewhere remove the program and run 'constellation leave --yes' before"
+  [ "$(id -u)" -eq 0 ] || fail 1 "uninstall: run it as root: sudo sh $0"
 
-for home in /Users/*; do
-  [ -d "$home/Library/Application Support/$identifier" ] || continue
-  person=$(/usr/bin/stat -f %Su "$home")
-  user=$(/usr/bin/id -u "$person") || continue
-  /bin/launchctl bootout "gui/$user/$label" 2>/dev/null
-  /usr/bin/pkill -x -u "$user" ConstellationApp
-  # The coordinator hears of it, and the key that seals the rows is destroyed.
-  /bin/launchctl asuser "$user" /usr/bin/sudo -u "$person" -H "$app/Contents/MacOS/constellation" leave --yes
-  for folder in "Application Support" Caches Preferences Logs WebKit "Saved Application State"; do
-    for name in "$identifier" "$identifier.plist" "$identifier.savedState"; do
-      path="$home/Library/$folder/$name"
-      if [ "$keep" = --keep-data ] && [ "$folder" = "Application Support" ] && [ -d "$path/coordinator" ]; then
-        /usr/bin/find "$path" -mindepth 1 -maxdepth 1 ! -name coordinator -exec /bin/rm -rf {} +
-        echo "kept $path/coordinator"
-      else
-        /bin/rm -rf "$path"
-      fi
+  # Root's own is there where somebody ran the command by sudo.
+  for home in /Users/* /var/root; do
+    if was_used; then
+      remove_of_person
+    fi
+  done
+  /bin/rm -f "/Library/LaunchAgents/$label.plist" /tmp/com_constellation_app_si.sock
+  # A login item that the app registered itself lies in the app and goes with it.
+  /bin/rm -rf "$app"
+  /usr/sbin/pkgutil --forget "$identifier.pkg" >/dev/null 2>&1
+  echo "Constellation is removed."
+}
+
+# All that is named after the app and may be in the home folder, a path a line.
+paths() {
+  for folder in "Application Support" Caches HTTPStorages LaunchAgents Logs Preferences "Saved Application State" WebKit; do
+    for name in "$identifier" "$identifier.plist" "$identifier.savedState" "$identifier.binarycookies" "$label.plist"; do
+      echo "$home/Library/$folder/$name"
     done
   done
-  # The Keychain's items go by the app's name; one call removes one.
-  while /bin/launchctl asuser "$user" /usr/bin/sudo -u "$person" -H \
-    /usr/bin/security delete-generic-password -s "$identifier" >/dev/null 2>&1; do :; done
-done
-/bin/rm -f "/Library/LaunchAgents/$label.plist"
-/bin/rm -rf "$app"
-/usr/sbin/pkgutil --forget "$identifier.pkg" >/dev/null 2>&1
-echo "Constellation is removed."
+}
+
+was_used() {
+  paths | while IFS= read -r path; do
+    if [ -e "$path" ]; then echo used; fi
+  done | /usr/bin/grep -q used
+}
+
+remove_of_person() {
+  person=$(/usr/bin/stat -f %Su "$home")
+  if user=$(/usr/bin/id -u "$person" 2>/dev/null); then
+    /bin/launchctl bootout "gui/$user/$label" 2>/dev/null
+    /usr/bin/pkill -x -u "$user" ConstellationApp
+    # The coordinator hears of it, and the key that seals the rows is destroyed.
+    as_person "$app/Contents/MacOS/constellation" leave --yes
+    # The system keeps preferences in memory and would write them again.
+    as_person /usr/bin/defaults delete "$identifier" >/dev/null 2>&1
+    # The Keychain's items go by the app's name; one call removes one.
+    while as_person /usr/bin/security delete-generic-password -s "$identifier" >/dev/null 2>&1; do :; done
+  else
+    echo "uninstall: nobody owns $home any more: its folders are removed, the cluster is not told" >&2
+  fi
+  paths | while IFS= read -r path; do
+    if [ "$keep" = --keep-data ] && [ -d "$path/coordinator" ]; then
+      /usr/bin/find "$path" -mindepth 1 -maxdepth 1 ! -name coordinator -exec /bin/rm -rf {} +
+      echo "kept $path/coordinator"
+    else
+      /bin/rm -rf "$path"
+    fi
+  done
+}
+
+as_person() {
+  /bin/launchctl asuser "$user" /usr/bin/sudo -u "$person" -H "$@" </dev/null
+}
+
+fail() {
+  echo "$2" >&2
+  exit "$1"
+}
+
+main "$@"

@@ -78,7 +78,8 @@ impl Evaluation {
             scope.spawn(|| {
                 self.runtime.block_on(async {
                     let cancel = CancellationToken::new();
-                    let mut on_progress = |_| drop(working.send(()));
+                    // Only the first is waited for.
+                    let mut on_progress = |_| working.send(()).unwrap_or_default();
                     let evaluating = trainer.evaluate(request, &mut on_progress, &cancel);
                     let watching = async {
                         while self.sensors.input().is_none_or(|since| since >= IDLE) {

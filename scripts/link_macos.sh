@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Links the app and the command for Apple silicon without a Mac: real arm64 programs, by the linker that comes with Rust, against
+# stubs of Apple's libraries that name the symbols of packaging/symbols.txt and no others (docs/release.md says what that proves).
+# They are unoptimized and were never started: for checking packages, never for a Mac. Then makes and checks the package of them.
+set -euo pipefail
+scripts=$(cd "$(dirname "$0")" && pwd)
+cd "$scripts/.."
+
+if [ "$(uname -s)" = Darwin ]; then
+  echo "link: on a Mac the real libraries are there: cargo build --release" >&2
+  exit 1
+fi
+# shellcheck source=scripts/darwin_env.sh
+. "$scripts/darwin_env.sh"
+
+linked="$(realpath -m "${CARGO_TARGET_DIR:-target}")/linked"
+export SDKROOT="$linked/stubs/MacOSX.sdk"
+rm -rf "$SDKROOT"
+packaging/stubs.py write "$SDKROOT"
+
+CARGO_TARGET_AARCH64_APPLE_DARWIN_LINKER=$(packaging/stubs.py linker)
+export CARGO_TARGET_AARCH64_APPLE_DARWIN_LINKER
+export CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS="-Clinker-flavor=ld64.lld -Clink-arg=--error-limit=0 \
+  --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo --remap-path-prefix=$PWD=. --remap-path-prefix=$linked=target"
+
+# Every symbol is wanted, not speed. A target folder of its own: these flags differ from those of clippy.
+CARGO_TARGET_DIR="$linked" CARGO_INCREMENTAL=0 cargo build --locked --target aarch64-apple-darwin \
+  -p cli -p constellation-app --bin constellation --bin constellation-app \
+  --config profile.dev.opt-level=0 --config profile.dev.debug=0 --config 'profile.dev.package."*".opt-level=0'
+
+programs="$linked/aarch64-apple-darwin/debug"
+packaging/stubs.py check "$programs/constellation-app" "$programs/constellation"
+APP_BINARY="$programs/constellation-app" COMMAND_BINARY="$programs/constellation" \
+  BUILD_KIND="unoptimized programs linked against stubs of Apple's libraries" make --no-print-directory check-package
