@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::answer::RequestError;
 use crate::client::Client;
 use crate::identity::Identity;
-use crate::{WorkerError, key, vault};
+use crate::{WorkerError, key, memory, vault};
 
 /// For a coordinator that doesn't answer. Leaving doesn't depend on it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,6 +70,7 @@ pub async fn leave(
         }
     };
     Identity::forget(data_dir)?;
+    memory::forget(data_dir).map_err(disk)?;
     key::forget(data_dir).map_err(disk)?;
     Ok(Left { device, coordinator: farewell, bytes })
 }

@@ -1,6 +1,7 @@
 //! How much memory trainers may take: the device's limit, and for a day half of it after each
 //! abnormal end. A machine that ran out of memory takes a smaller lease next time, and not the same one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -135,6 +136,14 @@ impl Budget {
         if let Err(error) = platform::files::write_private(&self.file, &bytes) {
             tracing::warn!(%error, "how a trainer ended is forgotten when the worker ends");
         }
+    }
+}
+
+/// Forgets how trainers ended here.
+pub(crate) fn forget(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_file(folder.join(FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

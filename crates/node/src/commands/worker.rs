@@ -95,6 +95,8 @@ pub async fn run(
         name: arguments.name,
         instance: arguments.instance,
         policy: watch::channel(policy).1,
+        // A machine that does nothing else needs nobody to give way to.
+        nice: matches!(arguments.when, WhenChoice::Idle),
         maximum_memory_bytes,
         maximum_cache_bytes,
         maximum_upload_mbps: settings
