@@ -175,7 +175,7 @@ fn a_coordinator_stays_awake_while_a_job_runs() {
     programs.push(std::env::var_os("PATH").unwrap());
     let command = |action: &[&str]| {
         let mut command = Command::new(desk::constellation());
-        command.args(action).arg("--json").arg("--data-dir").arg(&data);
+        command.args(action).arg("--json").arg("--data-dir").arg(data.join("coordinator"));
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
