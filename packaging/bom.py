@@ -3,6 +3,7 @@ from the free program bomutils; `lsbom` reads it on a Mac, and `read` here.
 """
 
 import struct
+import zlib
 
 from archive import mode
 from product import commit_time
@@ -82,25 +83,17 @@ class Store:
 
 
 def cksum(data):
-    """POSIX cksum: CRC-32 of the data and then its length, most significant bit first."""
+    """POSIX cksum: CRC-32 of the data and then its length, most significant bit first. zlib's begins at the other end of each byte,
+    and with all bits set."""
     length, tail = len(data), b""
     while length:
         tail += bytes([length & 0xFF])
         length >>= 8
-    crc = 0
-    for byte in data + tail:
-        crc = (crc << 8) & 0xFFFFFFFF ^ TABLE[(crc >> 24) ^ byte]
-    return crc ^ 0xFFFFFFFF
+    crc = zlib.crc32((data + tail).translate(REVERSED), 0xFFFFFFFF)
+    return int(f"{crc ^ 0xFFFFFFFF:032b}"[::-1], 2) ^ 0xFFFFFFFF
 
 
-def table_entry(byte):
-    crc = byte << 24
-    for _ in range(8):
-        crc = (crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)
-    return crc & 0xFFFFFFFF
-
-
-TABLE = [table_entry(byte) for byte in range(256)]
+REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def read(data):

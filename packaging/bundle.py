@@ -18,6 +18,9 @@ import macho
 import sbom
 from product import APP, BUILT, CACHE, COMMAND, EXECUTABLE, NAME, OUT, ROOT, TARGET, build, commit_time, version
 
+APP_CRATE = "constellation-app"
+# Without it the app looks for its pages where it was built, and names the place.
+RELEASE_FLAGS = "--features constellation-app/custom-protocol"
 STAND_IN = """#include <stdio.h>
 int main(void) {
     puts("%s: this is no Constellation: packaging/bundle.py made it on a machine without Apple's tools");
@@ -27,7 +30,7 @@ int main(void) {
 
 
 def main():
-    programs = {EXECUTABLE: program("APP_BINARY", NAME), COMMAND: program("COMMAND_BINARY", COMMAND)}
+    programs = {EXECUTABLE: program("APP_BINARY", APP_CRATE), COMMAND: program("COMMAND_BINARY", COMMAND)}
     kind = os.environ.get("BUILD_KIND") or ("release" if all(programs.values()) else "stand-in programs made without Apple's tools")
     shutil.rmtree(APP, ignore_errors=True)
     contents = APP / "Contents"
@@ -64,7 +67,7 @@ def program(variable, name):
     built = [BUILT / TARGET / "release" / name, BUILT / "release" / name]
     found = [path for path in built if path.is_file() and path.read_bytes()[:4] == macho.MAGIC]
     if not found and sys.platform == "darwin":
-        sys.exit(f"bundle: there is no {built[1]}: build it by cargo build --release, or name it by {variable}")
+        sys.exit(f"bundle: there is no {built[1]}: build it by cargo build --release {RELEASE_FLAGS}, or name it by {variable}")
     return found[0] if found else None
 
 

@@ -1,16 +1,20 @@
 """What packaging writes and reads, and what its checks refuse."""
 
+import os
 import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import archive
 import bom
+import bundle
 import icons
+import macho
 import plists
 import product
 import sbom
@@ -125,6 +129,22 @@ class Bill(unittest.TestCase):
         self.assertEqual(bill["components"][0]["licenses"], [{"expression": "MIT OR Apache-2.0"}])
         self.assertEqual(bill["serialNumber"], sbom.bill(found)["serialNumber"])
         self.assertNotEqual(bill["serialNumber"], sbom.bill(found[:1])["serialNumber"])
+
+
+class Programs(unittest.TestCase):
+    def test_what_cargo_built_is_found_by_the_names_that_it_gives(self):
+        self.assertIn(f'name = "{bundle.APP_CRATE}"', (product.ROOT / "src-tauri/Cargo.toml").read_text())
+        self.assertIn(f'name = "{product.COMMAND}"', (product.ROOT / "crates/cli/Cargo.toml").read_text())
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(unittest.mock.patch.object(bundle, "BUILT", folder))
+        self.enterContext(unittest.mock.patch.dict(os.environ))
+        os.environ.pop("APP_BINARY", None)
+        built = folder / "release" / bundle.APP_CRATE
+        built.parent.mkdir()
+        built.write_bytes(macho.MAGIC)
+        self.assertEqual(bundle.program("APP_BINARY", bundle.APP_CRATE), built)
+        os.environ["APP_BINARY"] = "other"
+        self.assertEqual(bundle.program("APP_BINARY", bundle.APP_CRATE), Path("other"))
 
 
 class Version(unittest.TestCase):

@@ -66,4 +66,12 @@ impl Arguments {
             notes: Vec::new(),
         })
     }
+
+    /// Where the app's log goes.
+    ///
+    /// # Errors
+    /// Where there is no home for it.
+    pub fn log_folder(&self) -> anyhow::Result<PathBuf> {
+        Ok(node::logging::folder(self.data_dir.as_deref())?)
+    }
 }

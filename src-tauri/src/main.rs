@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use node::settings::Settings;
 
 mod arguments;
 mod commands;
@@ -27,13 +28,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &arguments::Arguments) -> anyhow::Result<()> {
-    node::logging::start(&node::settings::Settings::load()?.log_level.value)?;
+    let options = arguments.options()?;
+    let settings = Settings::load_from(&options.places, |name| std::env::var(name).ok())?;
+    node::logging::start_with_file(&settings.log_level.value, &arguments.log_folder()?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Blocking work has threads of its own.
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let options = arguments.options()?;
     match node::app::display() {
         Ok(()) => gui::run(arguments, options, runtime),
         Err(reason) => {

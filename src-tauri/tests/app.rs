@@ -134,6 +134,9 @@ fn without_a_display_the_app_coordinates_and_says_what_is_missing() {
     std::fs::write(folder.path().join("settings.toml"), "Mode = \"coordinator\"").unwrap();
     let said = until(headless().arg("--data-dir").arg(folder.path()), "Coordinating Constellation");
     assert!(said.iter().any(|line| line.contains("this session has no display")), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("Coordinating Constellation")), "{said:#?}");
+    let kept = std::fs::read_to_string(folder.path().join("log/app.log")).unwrap();
+    assert_eq!(kept.lines().collect::<Vec<_>>(), said, "the file has what standard error has");
 }
 
 #[test]

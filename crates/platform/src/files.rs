@@ -64,6 +64,11 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Opens `path` for writing at its end; where it has to be made, it is readable by its owner alone.
+pub fn append_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
 /// Room on the disk that holds a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {

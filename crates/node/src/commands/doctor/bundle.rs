@@ -28,7 +28,7 @@ no models are in it.
 pub(super) fn write(
     file: &Path,
     report: &Report,
-    logs: &[PathBuf],
+    logs: Option<&Path>,
     redactor: &Redactor,
 ) -> anyhow::Result<Vec<String>> {
     let doctor = serde_json::to_string_pretty(report)?;
@@ -38,7 +38,7 @@ pub(super) fn write(
         ("doctor.json".to_owned(), redactor.told(&doctor)),
         ("settings.json".to_owned(), redactor.told(&settings)),
     ];
-    for log in logs.iter().flat_map(|folder| logs_in(folder)).take(MOST_LOGS) {
+    for log in logs.into_iter().flat_map(logs_in).take(MOST_LOGS) {
         let Ok(text) = end_of(&log) else { continue };
         let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
         parts.push((format!("logs/{name}"), redactor.strict(&text)));

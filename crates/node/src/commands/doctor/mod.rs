@@ -2,7 +2,7 @@
 //!
 //! Facts are gathered here and in `reach`, `machine` and `known`; what they mean is decided in `verdict`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -14,8 +14,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::logging::LOG_FILE;
 use crate::settings::{BackendChoice, Settings, SettingsError, data_dir};
-use crate::{CommandContext, discovery, output};
+use crate::{CommandContext, discovery, logging, output};
 
 use super::access::COORDINATOR_FOLDER;
 
@@ -104,8 +105,8 @@ pub async fn run(
         }
     }
     if let Some(file) = &arguments.bundle {
-        let logs: Vec<PathBuf> = platform::folders::logs().into_iter().collect();
-        let parts = bundle::write(file, &report, &logs, &redactor)?;
+        let logs = log_folder(arguments.data_dir.as_deref());
+        let parts = bundle::write(file, &report, logs.as_deref(), &redactor)?;
         output::note(format_args!(
             "{} holds {}; look at it before you send it",
             file.display(),
@@ -122,6 +123,16 @@ pub async fn run(
         bail!("{} of {} checks failed: {}", failed.len(), report.checks.len(), failed.join(", "));
     }
     Ok(())
+}
+
+/// The app's. `data_dir` is that of a worker: of an app with a folder of its own it is that folder's child.
+fn log_folder(data_dir: Option<&Path>) -> Option<PathBuf> {
+    data_dir
+        .into_iter()
+        .flat_map(|folder| folder.ancestors().take(2))
+        .filter_map(|folder| logging::folder(Some(folder)).ok())
+        .find(|folder| folder.join(LOG_FILE).is_file())
+        .or_else(|| logging::folder(None).ok())
 }
 
 async fn examine(
@@ -214,5 +225,25 @@ fn clean(value: &mut serde_json::Value, redactor: &Redactor) {
             }
         }
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_of_an_app_with_a_folder_of_its_own_is_found_from_its_worker_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("own"), folder.path().join("other"));
+        let log = own.join("log");
+        std::fs::create_dir_all(&log).unwrap();
+        std::fs::write(log.join(LOG_FILE), "").unwrap();
+        for given in [&own, &own.join("worker")] {
+            assert_eq!(log_folder(Some(given)).as_ref(), Some(&log));
+        }
+        let of_system = platform::folders::logs().ok();
+        assert_eq!(log_folder(Some(&other.join("worker"))), of_system);
+        assert_eq!(log_folder(None), of_system);
     }
 }
