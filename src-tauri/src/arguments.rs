@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use node::app::Options;
+use node::app::{Options, UpdateSource};
 use node::settings::Places;
 
 /// Trains models on this machine while nobody uses it, or coordinates those that do.
@@ -61,6 +61,7 @@ impl Arguments {
             program,
             listen: self.listen,
             instance: self.instance,
+            updates: UpdateSource::built_in(),
             notes: Vec::new(),
         })
     }

@@ -9,6 +9,7 @@ pub mod folders;
 pub mod hardware;
 pub mod managed;
 pub mod process;
+pub mod proxies;
 pub mod secrets;
 pub mod sensors;
 pub mod system;

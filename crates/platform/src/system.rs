@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::process::{Command, Stdio};
 
 use sysinfo::System;
 
@@ -54,6 +55,16 @@ pub fn try_local_network() -> io::Result<()> {
     // Not beyond this network, and not to ourselves.
     socket.set_multicast_ttl_v4(1)?;
     socket.send_to(&NOTHING_ASKED, MULTICAST_DNS).map(drop)
+}
+
+/// Shows a page of the web in the browser that the person at the machine uses.
+///
+/// # Errors
+/// Where there is none, or it won't.
+pub fn open_page(url: &str) -> io::Result<()> {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let status = Command::new(opener).arg(url).stdin(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{opener}: {status}"))) }
 }
 
 #[cfg(test)]

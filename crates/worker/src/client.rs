@@ -82,11 +82,19 @@ impl Client {
         let mut backoff = self.backoff();
         loop {
             let error = match ask().await {
-                Err(error) if error.may_pass() => error,
+                Err(error) if error.may_pass() => self.explained(error),
                 answer => return answer,
             };
             failed(&error);
             self.pause_after(&error, &mut backoff).await;
+        }
+    }
+
+    fn explained(&self, error: RequestError) -> RequestError {
+        let reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*reach {
+            Some(reach) => reach.explained(error),
+            None => error,
         }
     }
 

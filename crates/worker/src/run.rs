@@ -43,7 +43,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let _lock = FolderLock::take(&settings.data_dir)?;
-    let voice = Voice::new(&observe);
+    let voice = Voice::new(&observe, settings.presence);
     voice.say(&Status::Connecting);
     let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice);
     let result = live(&settings, &voice, &mut trainers, &stop).await;

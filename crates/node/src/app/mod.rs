@@ -7,6 +7,7 @@ mod menu;
 mod mode;
 mod options;
 mod state;
+mod updates;
 pub mod view;
 mod wish;
 mod words;
@@ -28,6 +29,7 @@ pub use mode::Mode;
 pub use options::Options;
 pub use platform::display::display;
 use state::{Shared, State};
+pub use updates::UpdateSource;
 pub use view::{SettingsView, View};
 pub use wish::Pause;
 
@@ -61,6 +63,7 @@ impl App {
         let app = Self { shared, runtime, turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));
         app.runtime.spawn(narrate(app.views()));
+        app.runtime.spawn(updates::follow(app.shared.clone()));
         app.apply();
         Ok(app)
     }
@@ -86,8 +89,13 @@ impl App {
     /// In words that say what to change; what the organization manages can't be changed here.
     pub fn set(&self, key: &str, value: Option<&str>) -> Result<SettingsView, String> {
         self.shared.change(|state| state.set(key, value))?;
-        if Key::named(key).is_some_and(needs_restart) {
-            self.apply();
+        match Key::named(key) {
+            Some(key) if needs_restart(key) => self.apply(),
+            Some(Key::UpdateChecks) => {
+                let shared = self.shared.clone();
+                self.runtime.spawn(async move { updates::look(&shared).await });
+            }
+            Some(_) | None => {}
         }
         Ok(self.settings())
     }
@@ -344,6 +352,7 @@ const fn needs_restart(key: Key) -> bool {
             | Key::MaximumCacheGb
             | Key::MaximumUploadMbps
             | Key::Backend
+            | Key::PresenceDetail
     )
 }
 

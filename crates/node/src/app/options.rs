@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use trainer::TrainerCommand;
 
+use super::updates::UpdateSource;
 use crate::settings::{BackendChoice, Places};
 
 /// What is decided before there is anything to see.
@@ -20,6 +21,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Tells several workers on one machine apart.
     pub instance: u32,
+    /// Where new versions are looked for; none looks for none.
+    pub updates: Option<UpdateSource>,
     /// What this machine lacks, in words, such as a display.
     pub notes: Vec<String>,
 }
