@@ -160,7 +160,7 @@ mod macos {
     }
 
     type Answer = Option<Result<CFRetained<CFArray>, String>>;
-    /// As CFNetwork calls it, but for the array, which is null beside an error.
+    /// As `CFNetwork` calls it, but for the array, which is null beside an error.
     type Heard = unsafe extern "C-unwind" fn(NonNull<c_void>, *const CFArray, *mut CFError);
 
     /// What the PAC file answers for the target.

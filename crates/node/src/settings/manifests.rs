@@ -1,5 +1,5 @@
 //! The settings as the tools of MDM want them described, made from the one table: a preference
-//! manifest (ProfileCreator, iMazing Profile Editor) and a JSON schema (Jamf Pro).
+//! manifest (`ProfileCreator`, `iMazing` Profile Editor) and a JSON schema (Jamf Pro).
 //!
 //! The files lie in `assets/mdm`; the tests hold them to the table, and write them.
 
@@ -27,7 +27,7 @@ const PAYLOAD: [(&str, &str, &str, &str); 5] = [
     ("PayloadUUID", "Payload UUID", "A UUID of this payload's own.", ""),
 ];
 
-/// The keys begin with `pfm_`: Apple's preference manifest, as ProfileManifests extends it.
+/// The keys begin with `pfm_`: Apple's preference manifest, as `ProfileManifests` extends it.
 fn preference_manifest() -> String {
     let mut subkeys = String::new();
     for (name, title, about, default) in PAYLOAD {
