@@ -1,7 +1,9 @@
-"""Property lists and profiles, read strictly: Python's parser, no key twice (the parser keeps the last in silence), and the
-keys that each must have.
+"""Property lists, profiles and the manifests of the settings, read strictly: Python's parser, no key twice (the parser keeps the
+last in silence), and the keys that each must have.
 """
 
+import datetime
+import json
 import plistlib
 import re
 import sys
@@ -12,6 +14,35 @@ from product import IDENTIFIER, MINIMUM_SYSTEM, ROOT
 
 FORBIDDEN_ENTITLEMENTS = ("camera", "audio-input", "microphone", "get-task-allow", "allow-dyld", "disable-library-validation")
 PROFILE_KEYS = ("PayloadType", "PayloadIdentifier", "PayloadUUID", "PayloadVersion")
+# Of ProfileCreator/ProfileManifests' wiki, "Manifest Format": the keys that we use, each with its kind.
+MANIFEST_KEYS = {
+    "pfm_description": str,
+    "pfm_domain": str,
+    "pfm_format_version": int,
+    "pfm_interaction": str,
+    "pfm_last_modified": datetime.datetime,
+    "pfm_platforms": list,
+    "pfm_subkeys": list,
+    "pfm_targets": list,
+    "pfm_title": str,
+    "pfm_unique": bool,
+    "pfm_version": int,
+}
+PREFERENCE_KEYS = {
+    "pfm_default": object,
+    "pfm_description": str,
+    "pfm_format": str,
+    "pfm_name": str,
+    "pfm_range_list": list,
+    "pfm_range_max": int,
+    "pfm_range_min": int,
+    "pfm_require": str,
+    "pfm_sensitive": bool,
+    "pfm_title": str,
+    "pfm_type": str,
+    "pfm_value_placeholder": object,
+}
+PREFERENCE_TYPES = {"boolean": bool, "integer": int, "real": float, "string": str}
 
 
 def read(data):
@@ -83,6 +114,58 @@ def profile(value):
         yield "it has no payload"
 
 
+def manifest(value):
+    """What is wrong with a preference manifest."""
+    yield from missing("the manifest", value, MANIFEST_KEYS, MANIFEST_KEYS)
+    if value.get("pfm_domain") != IDENTIFIER:
+        yield f"pfm_domain is {value.get('pfm_domain')!r}"
+    names = [key.get("pfm_name") for key in value.get("pfm_subkeys", [])]
+    yield from (f"{name} is described twice" for name in sorted(set(names)) if names.count(name) > 1)
+    yield from (f"{name} is missing" for name in PROFILE_KEYS if name not in names)
+    for key in value.get("pfm_subkeys", []):
+        name = key.get("pfm_name", "a setting")
+        yield from missing(name, key, PREFERENCE_KEYS, ("pfm_description", "pfm_name", "pfm_title", "pfm_type"))
+        kind = PREFERENCE_TYPES.get(key.get("pfm_type"))
+        if kind is None:
+            yield f"{name}: pfm_type is {key.get('pfm_type')!r}"
+            continue
+        for entry in ("pfm_default", "pfm_value_placeholder"):
+            if entry in key and type(key[entry]) is not kind:
+                yield f"{name}: {entry} is no {key['pfm_type']}"
+        if "pfm_range_list" in key and key.get("pfm_default") not in key["pfm_range_list"]:
+            yield f"{name}: pfm_default is none of pfm_range_list"
+
+
+def missing(name, value, kinds, wanted):
+    """Of a dictionary: what it lacks, what nobody knows, and what is of another kind."""
+    yield from (f"{name}: {key} is missing" for key in wanted if key not in value)
+    for key, each in value.items():
+        if key not in kinds:
+            yield f"{name}: {key} is no key of a manifest"
+        elif not isinstance(each, kinds[key]):
+            yield f"{name}: {key} is {type(each).__name__}"
+
+
+def schema(value, plist):
+    """What is wrong with Jamf's schema, beside the manifest that says the same."""
+    if value.get("$schema") != "http://json-schema.org/draft-04/schema#" or value.get("type") != "object":
+        yield "it is no schema of an object in draft 4"
+    described = {key["pfm_name"]: key for key in plist["pfm_subkeys"] if not key["pfm_name"].startswith("Payload")}
+    properties = value.get("properties", {})
+    if list(properties) != sorted(described):
+        yield "its settings are not the manifest's"
+        return
+    orders = sorted(one.get("property_order", 0) for one in properties.values())
+    if orders != list(range(1, len(properties) + 1)):
+        yield "its property_order does not count up"
+    for name, one in properties.items():
+        nothing, set_to = one.get("anyOf", [{}, {}])
+        if nothing.get("type") != "null" or one.get("description") != described[name]["pfm_description"]:
+            yield f"{name}: it can't be left alone, or is described otherwise"
+        if set_to.get("default") != described[name].get("pfm_default") or set_to.get("enum") != described[name].get("pfm_range_list"):
+            yield f"{name}: its default or its choices are others"
+
+
 def bonjour_service():
     text = (ROOT / "crates/node/src/discovery.rs").read_text()
     return re.search(r'const SERVICE: &str = "([^"]+)\.local\."', text)[1]
@@ -96,11 +179,15 @@ def in_repository():
         "packaging/scripts/com.constellation.app.agent.plist": lambda value: [],
     }
     judges |= {str(path.relative_to(ROOT)): profile for path in sorted((ROOT / "assets/mdm").glob("*.mobileconfig"))}
+    judges[f"assets/mdm/{IDENTIFIER}.plist"] = manifest
     for path, judge in judges.items():
         try:
             yield from ((path, problem) for problem in judge(read((ROOT / path).read_bytes())))
         except ValueError as error:
             yield path, str(error)
+    path = ROOT / f"assets/mdm/{IDENTIFIER}.json"
+    plist = read(path.with_suffix(".plist").read_bytes())
+    yield from ((str(path.relative_to(ROOT)), problem) for problem in schema(json.loads(path.read_text()), plist))
 
 
 def main():

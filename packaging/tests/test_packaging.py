@@ -1,5 +1,6 @@
 """What packaging writes and reads, and what its checks refuse."""
 
+import json
 import os
 import subprocess
 import sys
@@ -100,6 +101,24 @@ class Lists(unittest.TestCase):
         self.assertTrue(list(plists.profile(outer | {"PayloadUUID": payload["PayloadUUID"]})))
         self.assertTrue(list(plists.profile(outer | {"PayloadContent": []})))
         self.assertTrue(list(plists.profile(outer | {"PayloadUUID": "none"})))
+
+    def test_a_manifest_says_no_more_and_no_less_than_tools_know(self):
+        good = plists.read((product.ROOT / "assets/mdm/com.constellation.app.plist").read_bytes())
+        self.assertEqual(list(plists.manifest(good)), [])
+        first = good["pfm_subkeys"][-1]
+        for wrong in ({"pfm_typ": "string"}, {"pfm_type": "text"}, {"pfm_default": 1}, {"pfm_name": "Mode"}, {"pfm_range_list": ["x"]}):
+            changed = good | {"pfm_subkeys": [*good["pfm_subkeys"][:-1], first | wrong]}
+            self.assertTrue(list(plists.manifest(changed)), wrong)
+        self.assertTrue(list(plists.manifest(good | {"pfm_domain": "com.example"})))
+
+    def test_a_schema_says_what_the_manifest_says(self):
+        manifest = plists.read((product.ROOT / "assets/mdm/com.constellation.app.plist").read_bytes())
+        schema = json.loads((product.ROOT / "assets/mdm/com.constellation.app.json").read_text())
+        self.assertEqual(list(plists.schema(schema, manifest)), [])
+        schema["properties"]["Mode"]["anyOf"][1]["enum"].pop()
+        self.assertEqual(len(list(plists.schema(schema, manifest))), 1)
+        del schema["properties"]["Mode"]
+        self.assertEqual(len(list(plists.schema(schema, manifest))), 1)
 
     def test_what_is_committed_is_right(self):
         self.assertEqual(list(plists.in_repository()), [])

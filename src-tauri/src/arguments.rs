@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use node::app::Options;
+use node::app::{Options, UpdateSource};
 use node::settings::Places;
 
 /// Trains models on this machine while nobody uses it, or coordinates those that do.
@@ -63,6 +63,7 @@ impl Arguments {
             listen: self.listen,
             instance: self.instance,
             login_item: self.data_dir.is_none().then(node::app::LoginItem::of_user),
+            updates: UpdateSource::built_in(),
             notes: Vec::new(),
         })
     }

@@ -108,6 +108,7 @@ pub fn act<R: Runtime>(handle: &AppHandle<R>, action: Action) {
         Action::OpenDashboard => windows::open(handle, Page::Dashboard),
         Action::OpenSettings => windows::open(handle, Page::Settings),
         Action::OpenWelcome => windows::open(handle, Page::Welcome),
+        Action::OpenDownload => app.open_download(),
         Action::Quit => handle.exit(0),
     }
 }

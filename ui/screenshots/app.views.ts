@@ -31,6 +31,7 @@ const WAITING: View = {
   coordinator: { state: 'off' },
   notes: [],
   machine: 'Mac',
+  update: { state: 'current' },
   version: '0.1.0',
 };
 

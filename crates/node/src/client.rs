@@ -10,6 +10,7 @@ use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::pinned::{Address, InvalidAddress, WrongPin, pinned, tls_error};
+use worker::proxy::{self, Way};
 
 /// How long an answer may take that isn't waited for on purpose.
 const ANSWER_TIME: Duration = Duration::from_mins(1);
@@ -200,7 +201,7 @@ impl ClientError {
 
 /// A client for the address, and what its requests begin with.
 fn reach(address: &str, pin: Option<Pin>) -> Result<(ClientBuilder, String), ClientError> {
-    // A token must not go to a proxy that knows nothing of the local network.
+    // Which proxy sees what is decided in one place, not by the client.
     let builder = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(10));
     let url = reqwest::Url::parse(address).ok().filter(reqwest::Url::has_host);
     match (url.as_ref().map(reqwest::Url::scheme), pin) {
@@ -211,6 +212,12 @@ fn reach(address: &str, pin: Option<Pin>) -> Result<(ClientBuilder, String), Cli
         (Some("https"), None) => {
             // The process may have one already, from the worker or the hub's client: any is good.
             drop(rustls::crypto::ring::default_provider().install_default());
+            let builder = match address.parse().map(|address| proxy::way(&address)) {
+                Ok(Way::Through(proxy)) => builder
+                    .proxy(proxy.for_client().map_err(|_| InvalidAddress(format!("{proxy}")))?),
+                // Behind a path there may be a coordinator too.
+                Ok(Way::Straight(_) | Way::Unusable(_)) | Err(_) => builder,
+            };
             Ok((builder.https_only(true), address.to_owned()))
         }
         (Some("http"), _) if url.as_ref().is_some_and(is_this_machine) => {

@@ -12,14 +12,16 @@ use platform::sensors::Thermal;
 use protocol::Pin;
 use protocol::join::Join;
 use serde::{Deserialize, Serialize};
-use worker::{IdlePolicy, Schedule};
+use worker::{IdlePolicy, PresenceDetail, Schedule};
 
 mod change;
 mod key;
 mod layer;
+#[cfg(test)]
+mod manifests;
 mod shown;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use key::{Declaration, Key, Range};
 use layer::Layer;
@@ -190,6 +192,11 @@ impl Settings {
         self.all.or(key, false).value
     }
 
+    /// Whether the organization decided anything here.
+    pub fn is_managed(&self) -> bool {
+        self.all.0.values().any(|chosen| matches!(chosen.source, Source::Managed(_)))
+    }
+
     /// What a worker keeps at most.
     pub fn maximum_cache_bytes(&self) -> u64 {
         bytes(self.maximum_cache_gb.value)
@@ -198,6 +205,14 @@ impl Settings {
     /// What a trainer takes at most, where somebody says so.
     pub fn maximum_memory_bytes(&self) -> Option<u64> {
         self.maximum_memory_gb.value.map(bytes)
+    }
+
+    /// What the coordinator hears while this machine may not train.
+    pub fn presence(&self) -> PresenceDetail {
+        match self.text(Key::PresenceDetail).value.as_deref() {
+            Some("state") => PresenceDetail::State,
+            Some(_) | None => PresenceDetail::Reasons,
+        }
     }
 
     /// When this machine may train.

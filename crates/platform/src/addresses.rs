@@ -10,6 +10,27 @@ pub fn own() -> Vec<IpAddr> {
     sorted(addresses.collect())
 }
 
+/// Whether the address is on a network that this machine has an interface on: nothing lies between.
+pub fn is_on_link(address: IpAddr) -> bool {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.iter().any(|interface| match (&interface.addr, address) {
+        (if_addrs::IfAddr::V4(own), IpAddr::V4(address)) => {
+            same(own.ip.to_bits().into(), address.to_bits().into(), own.netmask.to_bits().into())
+        }
+        (if_addrs::IfAddr::V6(own), IpAddr::V6(address)) => {
+            same(own.ip.to_bits(), address.to_bits(), own.netmask.to_bits())
+        }
+        (if_addrs::IfAddr::V4(_), IpAddr::V6(_)) | (if_addrs::IfAddr::V6(_), IpAddr::V4(_)) => {
+            false
+        }
+    })
+}
+
+/// Whether two addresses are alike where the mask says so; an interface without a mask has no network.
+const fn same(one: u128, other: u128, mask: u128) -> bool {
+    mask != 0 && one & mask == other & mask
+}
+
 fn sorted(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     // An IPv6 address of one link can't be used without naming the link.
     addresses.retain(|address| match address {
@@ -38,6 +59,16 @@ mod tests {
         let expected = ["192.0.2.7", "2001:db8::1", "169.254.1.1"];
         let expected: Vec<IpAddr> = expected.iter().map(|text| text.parse().unwrap()).collect();
         assert_eq!(sorted(all), expected);
+    }
+
+    #[test]
+    fn the_neighbours_are_on_link_and_the_world_is_not() {
+        assert!(is_on_link("127.0.0.1".parse().unwrap()));
+        assert!(!is_on_link("203.0.113.7".parse().unwrap()));
+        let [one, near, far] = ["192.168.7.1", "192.168.7.9", "192.168.8.9"]
+            .map(|text| u128::from(text.parse::<std::net::Ipv4Addr>().unwrap().to_bits()));
+        assert!(same(one, near, 0xffff_ff00) && !same(one, far, 0xffff_ff00));
+        assert!(!same(one, far, 0));
     }
 
     #[test]

@@ -23,6 +23,11 @@ pub enum LockError {
     Io { folder: PathBuf, source: io::Error },
 }
 
+/// Whether this process may put files into the folder.
+pub fn is_writable(folder: &Path) -> bool {
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
 impl FolderLock {
     /// Takes `folder` for this process; makes it where it isn't there.
     pub fn take(folder: &Path) -> Result<Self, LockError> {

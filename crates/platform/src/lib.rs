@@ -12,6 +12,7 @@ pub mod login_item;
 pub mod managed;
 pub mod memory;
 pub mod process;
+pub mod proxies;
 pub mod secrets;
 pub mod sensors;
 pub mod system;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sysinfo::System;
@@ -67,6 +68,16 @@ pub fn try_local_network() -> io::Result<()> {
 pub fn refuses_local_network() -> bool {
     let refused = |error: &io::Error| error.kind() == io::ErrorKind::HostUnreachable;
     SystemFacts::read().asks_for_local_network() && try_local_network().is_err_and(|e| refused(&e))
+}
+
+/// Shows a page of the web in the browser that the person at the machine uses.
+///
+/// # Errors
+/// Where there is none, or it won't.
+pub fn open_page(url: &str) -> io::Result<()> {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let status = Command::new(opener).arg(url).stdin(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{opener}: {status}"))) }
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ pub enum ReturnReason {
     TooWarm,
     Scheduled,
     Paused,
+    /// Its owner or its policy holds the device back, and it isn't said why.
+    Held,
     ShuttingDown,
     /// The work does not fit the device's memory limit.
     Memory,
@@ -98,6 +100,7 @@ impl ReturnReason {
             Self::TooWarm => "too warm",
             Self::Scheduled => "outside its hours",
             Self::Paused => "paused by its owner",
+            Self::Held => "held back",
             Self::ShuttingDown => "shutting down",
             Self::Memory => "too little memory",
             Self::Disk => "too little disk",

@@ -274,7 +274,7 @@ mod tests {
                 *offline.lock().unwrap() += 1;
             }
         };
-        let voice = Voice::new(&observe);
+        let voice = Voice::new(&observe, crate::PresenceDetail::Reasons);
         let mut identity = Identity::load(folder).unwrap();
         let session = identity.begin_session().unwrap();
         let settings = Settings { pin: Some(server.pin), ..settings(folder, join) };

@@ -16,6 +16,7 @@ use crate::enrol::refused;
 use crate::identity::Cluster;
 use crate::pinned::{Address, verified};
 use crate::status::{Status, Voice};
+use crate::tunnel::Trouble;
 
 /// For each of the two requests.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -72,11 +73,15 @@ pub(crate) async fn join(
 ) -> Result<Result<Cluster, NotProven>, RequestError> {
     let address: Address = url.parse()?;
     let seen = Arc::new(OnceLock::new());
-    let http = client(&address, seen.clone())?;
+    let (http, trouble) = client(&address, seen.clone())?;
+    let explained = |error| match &trouble {
+        Some(trouble) => trouble.explained(error),
+        None => error,
+    };
     let path = |path: &str| format!("{}{path}", address.base());
     // The exchange is bound to the certificate, so that must be seen before it begins.
     let health = http.get(path("/health")).header(PROTOCOL_HEADER, PROTOCOL_VERSION);
-    answer(health, PATIENCE).await?;
+    answer(health, PATIENCE).await.map_err(explained)?;
     let pin = *seen.get().ok_or_else(|| RequestError::Nonsense("no certificate".into()))?;
     let chance: [u8; CHANCE_BYTES] = rand::random();
     let asking = Asking::begin(secret, pin, chance);
@@ -92,7 +97,10 @@ pub(crate) async fn join(
 
 /// A client that takes the first key it sees, and from then on that one alone. Whose key it is, the
 /// exchange finds out.
-fn client(address: &Address, first: Arc<OnceLock<Pin>>) -> Result<reqwest::Client, RequestError> {
+fn client(
+    address: &Address,
+    first: Arc<OnceLock<Pin>>,
+) -> Result<(reqwest::Client, Option<Trouble>), RequestError> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5));
@@ -105,6 +113,7 @@ fn client(address: &Address, first: Arc<OnceLock<Pin>>) -> Result<reqwest::Clien
         }
         Err(rustls::Error::General("another certificate than a moment ago".into()))
     };
-    let builder = verified(builder, address, judge).map_err(|error| impossible(&error))?;
-    builder.build().map_err(|error| impossible(&error))
+    let (builder, trouble) =
+        verified(builder, address, judge).map_err(|error| impossible(&error))?;
+    Ok((builder.build().map_err(|error| impossible(&error))?, trouble))
 }

@@ -276,7 +276,9 @@ async fn keep(context: &Context<'_>, renewal: &Renewal<'_>, hold: Hold) -> Optio
     };
     let reason = match end {
         End::Stopped => ReturnReason::ShuttingDown,
-        End::Settled | End::Lost | End::Failed | End::Unauthorized => reason.return_reason(),
+        End::Settled | End::Lost | End::Failed | End::Unauthorized => {
+            context.voice.return_reason(&reason)
+        }
     };
     report::give_back(context, renewal, reason, None).await;
     Some(end)

@@ -2,7 +2,8 @@
 //!
 //! The pin says who is meant, and the address only where to look. So the name in the handshake is
 //! always the same, no authority is asked, and neither is the date: the peer proves by the
-//! handshake's signature that it has the key of the pin.
+//! handshake's signature that it has the key of the pin. Where a proxy is set, the way is a
+//! [`Tunnel`]'s.
 
 use std::error::Error;
 use std::fmt;
@@ -23,6 +24,9 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+
+use crate::proxy;
+use crate::tunnel::{Trouble, Tunnel};
 
 /// Somebody else answers where the coordinator should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +79,15 @@ impl fmt::Display for Address {
 }
 
 impl Address {
+    /// A name or an address, the latter without brackets.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// As a join code names it.
     pub(crate) fn host_and_port(&self) -> String {
         self.to_string().trim_start_matches("https://").to_owned()
@@ -88,7 +101,7 @@ impl Address {
 }
 
 /// Makes a client one that reaches `address`, by its [`Address::base`], and takes nobody there but
-/// who has the key of `pin`.
+/// who has the key of `pin`. Where a proxy has a say in the way, this needs a runtime.
 ///
 /// # Errors
 /// Where TLS can't be set up at all.
@@ -97,6 +110,15 @@ pub fn pinned(
     address: &Address,
     pin: Pin,
 ) -> Result<ClientBuilder, rustls::Error> {
+    trusted(client, address, pin).map(|(client, _)| client)
+}
+
+/// As [`pinned`], and whom to ask for what a proxy did.
+pub(crate) fn trusted(
+    client: ClientBuilder,
+    address: &Address,
+    pin: Pin,
+) -> Result<(ClientBuilder, Option<Trouble>), rustls::Error> {
     let wanted = address.clone();
     verified(client, address, move |seen| {
         if seen == pin {
@@ -108,12 +130,12 @@ pub fn pinned(
 }
 
 /// Makes a client one that reaches `address`, by its [`Address::base`], and takes there whose pin
-/// `judge` lets pass.
+/// `judge` lets pass; with whom to ask for what a proxy did, where one has a say.
 pub(crate) fn verified(
     client: ClientBuilder,
     address: &Address,
     judge: impl Fn(Pin) -> Result<(), rustls::Error> + Send + Sync + 'static,
-) -> Result<ClientBuilder, rustls::Error> {
+) -> Result<(ClientBuilder, Option<Trouble>), rustls::Error> {
     let algorithms = ring::default_provider().signature_verification_algorithms;
     let verifier = Arc::new(Verifier { judge, algorithms });
     let provider = Arc::new(ring::default_provider());
@@ -123,9 +145,18 @@ pub(crate) fn verified(
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let resolver = Arc::new(To { host: address.host.clone() });
-    // Proxies know nothing of the local network, and must not see what is meant for it.
-    Ok(client.no_proxy().https_only(true).tls_backend_preconfigured(config).dns_resolver(resolver))
+    let client = client.no_proxy().https_only(true).tls_backend_preconfigured(config);
+    let tunnel = proxy::may_be(address).then(|| Tunnel::open(address)).transpose();
+    let tunnel = tunnel.map_err(|error| {
+        rustls::Error::General(format!("there is no way through the proxy: {error}"))
+    })?;
+    let trouble = tunnel.as_ref().map(Tunnel::trouble);
+    let client = match &tunnel {
+        Some(tunnel) => client.unix_socket(tunnel.socket()),
+        None => client,
+    };
+    let resolver = Arc::new(To { host: address.host.clone(), _tunnel: tunnel });
+    Ok((client.dns_resolver(resolver), trouble))
 }
 
 impl WrongPin {
@@ -159,6 +190,8 @@ fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
 /// Resolves every name to one host.
 struct To {
     host: String,
+    /// Lives as long as the client, which keeps its resolver even where it asks none.
+    _tunnel: Option<Tunnel>,
 }
 
 impl Resolve for To {

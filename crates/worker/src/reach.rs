@@ -7,7 +7,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 
 use crate::answer::RequestError;
-use crate::pinned::{Address, pinned};
+use crate::pinned::{Address, trusted};
+use crate::proxy;
+use crate::tunnel::Trouble;
 
 /// For a connection to be there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -23,17 +25,23 @@ pub(crate) struct Reach {
     /// What a request's URL begins with.
     base: String,
     http: reqwest::Client,
+    /// What a proxy did, where one has a say in the way.
+    trouble: Option<Trouble>,
+    address: Address,
 }
 
 impl Reach {
-    /// The way that is kept where it leads to `url` and trusts `pin`, else a new one.
+    /// The way that is kept where it leads to `url` and trusts `pin`, else a new one; a new one too
+    /// where proxies came or went.
     pub(crate) fn kept(
         kept: &mut Option<Self>,
         url: String,
         pin: Pin,
     ) -> Result<&Self, RequestError> {
         match kept.take() {
-            Some(same) if same.url == url && same.pin == pin => Ok(kept.insert(same)),
+            Some(same) if same.url == url && same.pin == pin && same.is_current() => {
+                Ok(kept.insert(same))
+            }
             // Connections to where it was are of no use any more.
             Some(_) | None => Ok(kept.insert(Self::new(url, pin)?)),
         }
@@ -57,9 +65,22 @@ impl Reach {
         let impossible = |error: &dyn std::error::Error| {
             RequestError::Unreachable(format!("can't set up TLS: {error}"))
         };
-        let builder = pinned(builder, &address, pin).map_err(|error| impossible(&error))?;
+        let trusted = trusted(builder, &address, pin);
+        let (builder, trouble) = trusted.map_err(|error| impossible(&error))?;
         let http = builder.build().map_err(|error| impossible(&error))?;
-        Ok(Self { url, pin, base: address.base(), http })
+        Ok(Self { url, pin, base: address.base(), http, trouble, address })
+    }
+
+    fn is_current(&self) -> bool {
+        self.trouble.is_some() == proxy::may_be(&self.address)
+    }
+
+    /// The error, in the proxy's words where it failed by that.
+    pub(crate) fn explained(&self, error: RequestError) -> RequestError {
+        match &self.trouble {
+            Some(trouble) => trouble.explained(error),
+            None => error,
+        }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

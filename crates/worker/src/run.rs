@@ -44,7 +44,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let _lock = FolderLock::take(&settings.data_dir)?;
-    let voice = Voice::new(&observe);
+    let voice = Voice::new(&observe, settings.presence);
     voice.say(&Status::Connecting);
     let budget = Budget::open(&settings.data_dir, settings.maximum_memory_bytes);
     let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice, budget);

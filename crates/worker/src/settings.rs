@@ -9,7 +9,7 @@ use protocol::join::Join;
 use tokio::sync::watch;
 use trainer::TrainerCommand;
 
-use crate::IdlePolicy;
+use crate::{IdlePolicy, PresenceDetail};
 
 /// Everything a worker needs; [`Settings::new`] has the defaults.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub trainer: TrainerCommand,
     /// When it may train; a change counts at once.
     pub policy: watch::Receiver<IdlePolicy>,
+    /// What the coordinator hears while it may not.
+    pub presence: PresenceDetail,
     /// What it knows of the machine.
     pub sensors: Arc<dyn Sensors>,
     /// That a trainer may take; none for half of the machine's.
@@ -59,6 +61,7 @@ impl Settings {
             instance: 0,
             trainer,
             policy: watch::channel(IdlePolicy::default()).1,
+            presence: PresenceDetail::default(),
             sensors: Arc::new(SystemSensors::new()),
             maximum_memory_bytes: None,
             maximum_cache_bytes: 10_000_000_000,

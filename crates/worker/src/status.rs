@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::answer::RequestError;
-use crate::policy::{Hold, Kind};
+use crate::policy::{Hold, Kind, PresenceDetail};
 
 /// What the worker does now; a JSON line with `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -152,10 +152,14 @@ pub(crate) struct Voice<'a> {
     limited: Mutex<Option<String>>,
     /// What its owner calls this machine.
     kind: Kind,
+    presence: PresenceDetail,
 }
 
 impl<'a> Voice<'a> {
-    pub(crate) fn new(observe: &'a (dyn Fn(&Status) + Send + Sync)) -> Self {
+    pub(crate) fn new(
+        observe: &'a (dyn Fn(&Status) + Send + Sync),
+        presence: PresenceDetail,
+    ) -> Self {
         Self {
             observe,
             activity: watch::Sender::new(Activity::waiting()),
@@ -163,6 +167,7 @@ impl<'a> Voice<'a> {
             quarantine: Mutex::new(None),
             limited: Mutex::new(None),
             kind: Kind::of(platform::device::device_type()),
+            presence,
         }
     }
 
@@ -179,6 +184,8 @@ impl<'a> Voice<'a> {
         }
         drop(last);
         if let Some(activity) = status.activity() {
+            let reason = activity.reason.and_then(|reason| self.presence.reason(reason));
+            let activity = Activity { reason, ..activity };
             self.activity.send_if_modified(|was| {
                 let changed = *was != activity;
                 *was = activity;
@@ -221,6 +228,11 @@ impl<'a> Voice<'a> {
         self.say(&Status::Held { reason: hold.reason(), words: hold.words(self.kind) });
     }
 
+    /// What the coordinator hears of a lease that is given back because of this.
+    pub(crate) const fn return_reason(&self, hold: &Hold) -> ReturnReason {
+        self.presence.return_reason(hold)
+    }
+
     pub(crate) fn activity(&self) -> watch::Receiver<Activity> {
         self.activity.subscribe()
     }
@@ -242,7 +254,7 @@ mod tests {
     fn who_waits_in_quarantine_says_so_until_it_is_released() {
         let said = Mutex::new(Vec::new());
         let observe = |status: &Status| said.lock().unwrap().push(status.clone());
-        let voice = Voice::new(&observe);
+        let voice = Voice::new(&observe, PresenceDetail::Reasons);
         let quarantined = Status::Quarantined { reason: "3 updates".into() };
         voice.say(&Status::Waiting);
         voice.quarantined(None);
@@ -266,7 +278,7 @@ mod tests {
     #[test]
     fn a_held_device_names_no_lease() {
         let observe = |_: &Status| {};
-        let voice = Voice::new(&observe);
+        let voice = Voice::new(&observe, PresenceDetail::Reasons);
         let lease: LeaseId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         voice.say(&Status::Uploading { lease, bytes: 1 });
         assert_eq!(voice.activity().borrow().lease, Some(lease));
@@ -274,5 +286,26 @@ mod tests {
         assert_eq!(voice.activity().borrow().lease, Some(lease));
         voice.say(&Status::Held { reason: HoldReason::InUse, words: "x".into() });
         assert_eq!(voice.activity().borrow().lease, None);
+    }
+
+    #[test]
+    fn the_coordinator_hears_as_much_of_a_hold_as_it_may() {
+        for (presence, reason, given_back) in [
+            (PresenceDetail::Reasons, Some(HoldReason::InUse), ReturnReason::InUse),
+            (PresenceDetail::State, None, ReturnReason::Held),
+        ] {
+            let said = Mutex::new(Vec::new());
+            let observe = |status: &Status| said.lock().unwrap().push(status.clone());
+            let voice = Voice::new(&observe, presence);
+            voice.held(&Hold::Call);
+            let activity = voice.activity().borrow().clone();
+            assert_eq!(activity, Activity { state: DeviceState::Held, reason, lease: None });
+            assert_eq!(voice.return_reason(&Hold::Call), given_back);
+            drop(voice);
+            // Whoever is in front of the machine reads the whole.
+            let words = "Waiting: a call is on".to_owned();
+            let held = Status::Held { reason: HoldReason::InUse, words };
+            assert_eq!(said.into_inner().unwrap(), [held]);
+        }
     }
 }

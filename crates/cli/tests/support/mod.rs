@@ -31,7 +31,11 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
         let arguments = [arguments, &["--json", "--exit-with-parent"]].concat();
-        let mut command = constellation(folder, &arguments);
+        Self::start_as(&mut constellation(folder, &arguments))
+    }
+
+    /// From a command that says all of this.
+    pub(crate) fn start_as(command: &mut Command) -> Self {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Self { process, lines }
@@ -69,9 +73,19 @@ impl Drop for Node {
 
 /// What a command answers in JSON; it asks the coordinator of the folder `coordinator`.
 pub(crate) fn result(folder: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_slice(&said(folder, arguments)).unwrap()
+}
+
+/// The last of the lines of JSON that a command says, of the same coordinator.
+pub(crate) fn last_line(folder: &Path, arguments: &[&str]) -> Value {
+    let lines = String::from_utf8(said(folder, arguments)).unwrap();
+    serde_json::from_str(lines.lines().last().unwrap()).unwrap()
+}
+
+fn said(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let arguments = [arguments, &["--data-dir", "coordinator", "--json"]].concat();
     let output = constellation(folder, &arguments).output().unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{arguments:?}: {words}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    output.stdout
 }

@@ -23,6 +23,7 @@ mod labels;
 mod leases;
 mod migrations;
 mod models;
+mod older;
 mod openapi;
 mod pace;
 mod pages;

@@ -232,6 +232,7 @@ impl Run {
             | ReturnReason::TooWarm
             | ReturnReason::Scheduled
             | ReturnReason::Paused
+            | ReturnReason::Held
             | ReturnReason::ShuttingDown => {}
         }
     }

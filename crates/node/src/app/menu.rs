@@ -1,7 +1,7 @@
 //! The menu-bar icon's menu as a value: whoever has a tray draws it and hands back the chosen
 //! [`Action`].
 
-use super::view::{CoordinatorView, Membership, View, WishView};
+use super::view::{CoordinatorView, Membership, UpdateView, View, WishView};
 use super::wish::Pause;
 
 /// One line of the menu.
@@ -11,7 +11,7 @@ pub enum Item {
     Words(String),
     Choice {
         action: Action,
-        words: &'static str,
+        words: String,
     },
     Separator,
 }
@@ -26,11 +26,13 @@ pub enum Action {
     OpenDashboard,
     OpenSettings,
     OpenWelcome,
+    /// The page of a newer version.
+    OpenDownload,
     Quit,
 }
 
 impl Action {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ShowPopover,
         Self::Pause(Pause::Hour),
         Self::Pause(Pause::Tomorrow),
@@ -40,6 +42,7 @@ impl Action {
         Self::OpenDashboard,
         Self::OpenSettings,
         Self::OpenWelcome,
+        Self::OpenDownload,
         Self::Quit,
     ];
 
@@ -55,6 +58,7 @@ impl Action {
             Self::OpenDashboard => "open-dashboard",
             Self::OpenSettings => "open-settings",
             Self::OpenWelcome => "open-welcome",
+            Self::OpenDownload => "open-download",
             Self::Quit => "quit",
         }
     }
@@ -74,6 +78,7 @@ impl Action {
             Self::OpenDashboard => "Open Dashboard",
             Self::OpenSettings => "Settings…",
             Self::OpenWelcome => "Set Up…",
+            Self::OpenDownload => "Open the Download Page",
             Self::Quit => "Quit Constellation",
         }
     }
@@ -81,8 +86,12 @@ impl Action {
 
 /// The menu that shows `view`.
 pub fn menu(view: &View) -> Vec<Item> {
-    let choice = |action: Action| Item::Choice { action, words: action.words() };
+    let choice = |action: Action| Item::Choice { action, words: action.words().to_owned() };
     let mut items = vec![Item::Words(view.line.clone())];
+    if let UpdateView::Newer { version, .. } = &view.update {
+        let words = format!("Version {version} Is Available…");
+        items.push(Item::Choice { action: Action::OpenDownload, words });
+    }
     if !view.mode.is_chosen {
         items.push(choice(Action::OpenWelcome));
     }
@@ -123,8 +132,7 @@ mod tests {
 
     fn text(view: &View) -> String {
         let line = |item| match item {
-            Item::Words(words) => words,
-            Item::Choice { words, .. } => words.to_owned(),
+            Item::Words(words) | Item::Choice { words, .. } => words,
             Item::Separator => "--".to_owned(),
         };
         menu(view).into_iter().map(line).collect::<Vec<_>>().join("\n")
@@ -148,6 +156,9 @@ mod tests {
         };
         said.push(text(&waiting));
         waiting.mode.is_chosen = false;
+        said.push(text(&waiting));
+        let page = "https://example.com/get".into();
+        waiting.update = UpdateView::Newer { version: "1.2.3".into(), page };
         said.push(text(&waiting));
         insta::assert_snapshot!(said.join("\n\n"));
     }

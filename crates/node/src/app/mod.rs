@@ -9,6 +9,7 @@ mod menu;
 mod mode;
 mod options;
 mod state;
+mod updates;
 pub mod view;
 mod wish;
 mod words;
@@ -31,6 +32,7 @@ pub use options::Options;
 pub use platform::display::display;
 pub use platform::login_item::LoginItem;
 use state::{Shared, State};
+pub use updates::UpdateSource;
 pub use view::{SettingsView, View};
 pub use wish::Pause;
 
@@ -66,6 +68,7 @@ impl App {
         app.runtime.spawn(tick(app.shared.clone()));
         app.runtime.spawn(narrate(app.views()));
         app.follow_login();
+        app.runtime.spawn(updates::follow(app.shared.clone()));
         app.apply();
         Ok(app)
     }
@@ -91,12 +94,14 @@ impl App {
     /// In words that say what to change; what the organization manages can't be changed here.
     pub fn set(&self, key: &str, value: Option<&str>) -> Result<SettingsView, String> {
         self.shared.change(|state| state.set(key, value))?;
-        let key = Key::named(key);
-        if key.is_some_and(needs_restart) {
-            self.apply();
-        }
-        if key == Some(Key::StartAtLogin) {
-            self.follow_login();
+        match Key::named(key) {
+            Some(key) if needs_restart(key) => self.apply(),
+            Some(Key::StartAtLogin) => self.follow_login(),
+            Some(Key::UpdateChecks) => {
+                let shared = self.shared.clone();
+                self.runtime.spawn(async move { updates::look(&shared).await });
+            }
+            Some(_) | None => {}
         }
         Ok(self.settings())
     }
@@ -354,6 +359,7 @@ const fn needs_restart(key: Key) -> bool {
             | Key::MaximumCacheGb
             | Key::MaximumUploadMbps
             | Key::Backend
+            | Key::PresenceDetail
     )
 }
 

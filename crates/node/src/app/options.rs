@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use platform::login_item::{LoginItem, NotSet};
 use trainer::TrainerCommand;
 
+use super::updates::UpdateSource;
 use crate::settings::{BackendChoice, Places};
 
 /// What is decided before there is anything to see.
@@ -23,6 +24,8 @@ pub struct Options {
     pub instance: u32,
     /// What starts this app at login; none where it keeps everything in a folder of its own.
     pub login_item: Option<Result<LoginItem, NotSet>>,
+    /// Where new versions are looked for; none looks for none.
+    pub updates: Option<UpdateSource>,
     /// What this machine lacks, in words, such as a display.
     pub notes: Vec<String>,
 }

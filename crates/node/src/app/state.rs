@@ -15,7 +15,10 @@ use super::coordinating::Door;
 use super::ledger::Ledger;
 use super::mode::Mode;
 use super::options::Options;
-use super::view::{CoordinatorView, MayView, Membership, ModeView, Seen, SettingsView, View};
+use super::updates;
+use super::view::{
+    CoordinatorView, MayView, Membership, ModeView, Seen, SettingsView, UpdateView, View,
+};
 use super::wish::{Pause, Wish};
 use super::words::{self, Device, Facts};
 use crate::commands::access::COORDINATOR_FOLDER;
@@ -23,9 +26,6 @@ use crate::settings::{Key, Settings, Source};
 
 const WISH_FILE: &str = "wish.json";
 const LEDGER_FILE: &str = "given.json";
-
-/// Settings that nothing reads yet (docs/settings.md): a switch that does nothing is worse than none.
-const WITHOUT_EFFECT: [&str; 2] = ["UpdateChecks", "PresenceDetail"];
 
 /// A part that runs: how it is told to stop, and how its end is seen.
 pub(super) type Part = (CancellationToken, watch::Receiver<()>);
@@ -66,7 +66,9 @@ impl State {
             membership: Membership::None { problem: None },
             wish,
             may: may(&settings),
+            presence: settings.presence(),
             coordinator: CoordinatorView::Off,
+            update: UpdateView::Unknown,
             notes: options.notes.clone(),
             local_network_off: false,
             memory: None,
@@ -116,6 +118,7 @@ impl State {
         let read = Settings::load_from(places, |name| std::env::var(name).ok());
         self.settings = read.map_err(|error| error.to_string())?;
         self.facts.may = may(&self.settings);
+        self.facts.presence = self.settings.presence();
         self.policy.send_replace(policy(&self.settings, self.facts.wish));
         Ok(())
     }
@@ -174,6 +177,13 @@ impl State {
         }
     }
 
+    /// Why no newer version is looked for.
+    pub(super) fn update_hindrance(&self) -> Option<&'static str> {
+        let folder = self.options.program.parent();
+        let is_own = folder.is_some_and(platform::files::is_writable);
+        updates::hindrance(self.options.updates.as_ref(), &self.settings, is_own)
+    }
+
     pub(super) fn settings_view(&self) -> SettingsView {
         let unknown = self.sensors.unknowns().into_iter();
         let unknown = unknown.map(|unknown| Seen {
@@ -181,7 +191,9 @@ impl State {
             value: unknown.reason,
         });
         let settings = self.settings.shown().into_iter();
-        let settings = settings.filter(|setting| !WITHOUT_EFFECT.contains(&setting.key.as_str()));
+        let looks = self.options.updates.is_some();
+        // A switch that does nothing is worse than none.
+        let settings = settings.filter(|setting| looks || setting.key != Key::UpdateChecks.name());
         SettingsView { settings: settings.collect(), unknown: unknown.collect() }
     }
 
@@ -253,4 +265,47 @@ pub(super) fn now() -> Timestamp {
 /// The date on the machine's own calendar.
 fn today() -> String {
     jiff::ZonedDateTime::now().date().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::managed::Managed;
+    use protocol::setting::SettingOrigin;
+
+    use super::*;
+    use crate::settings::Places;
+    use crate::settings::tests::values;
+
+    #[test]
+    fn nothing_that_is_managed_is_changed_in_the_app() {
+        let folder = tempfile::tempdir().unwrap();
+        let forced = Key::ALL.iter().map(|key| (key.name().to_owned(), values(*key)[0].clone()));
+        let user = folder.path().join("settings.toml");
+        let places =
+            Places { user: Some(user.clone()), managed: Managed::Forced(forced.collect()) };
+        let options = Options {
+            data_dir: folder.path().to_owned(),
+            places: places.clone(),
+            program: folder.path().join("constellation"),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            instance: 0,
+            login_item: None,
+            updates: None,
+            notes: Vec::new(),
+        };
+        let settings = Settings::load_from(&places, |_| None).unwrap();
+        let mut state = State::load(options, settings);
+        for key in Key::ALL {
+            for value in [Some(values(*key)[1].as_str()), None] {
+                let refusal = state.set(key.name(), value).unwrap_err();
+                assert_eq!(refusal, format!("{key}: Managed by your organization"));
+            }
+        }
+        let shown = state.settings_view().settings;
+        assert!(shown.iter().all(|setting| setting.origin == SettingOrigin::Managed), "{shown:?}");
+        assert_eq!(shown.len(), Key::ALL.len() - 1, "all but UpdateChecks");
+        assert!(state.view().mode.is_managed && !user.exists());
+        let chosen = state.choose(Mode { worker: true, coordinator: true });
+        assert!(chosen.unwrap_err().contains("Managed by your organization"));
+    }
 }

@@ -25,6 +25,8 @@ pub struct View {
     pub coordinator: CoordinatorView,
     /// What this machine lacks, and what that means, such as a tray that nothing shows.
     pub notes: Vec<String>,
+    /// Whether there is a newer version.
+    pub update: UpdateView,
     /// `Mac`, or `computer` on other systems.
     pub machine: String,
     pub version: String,
@@ -138,6 +140,28 @@ pub enum CoordinatorView {
         url: String,
         /// Where the machine's state matters to a running job, such as on battery.
         warning: Option<String>,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+/// What is known of newer versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum UpdateView {
+    /// Nobody has looked yet.
+    Unknown,
+    /// Nobody looks, and why.
+    Off {
+        reason: String,
+    },
+    /// This is the newest.
+    Current,
+    /// It isn't, and where a person gets the newest.
+    Newer {
+        version: String,
+        page: String,
     },
     Failed {
         reason: String,

@@ -3,10 +3,11 @@
 use protocol::Timestamp;
 use protocol::device::HoldReason;
 use protocol::lease::ReturnReason;
-use worker::Status;
+use worker::{PresenceDetail, Status};
 
 use super::view::{
-    CoordinatorView, GivenView, Icon, MayView, Membership, ModeView, Seen, View, WishView, WorkView,
+    CoordinatorView, GivenView, Icon, MayView, Membership, ModeView, Seen, UpdateView, View,
+    WishView, WorkView,
 };
 use super::wish::Wish;
 
@@ -21,7 +22,10 @@ pub(super) struct Facts {
     pub(super) membership: Membership,
     pub(super) wish: Wish,
     pub(super) may: MayView,
+    /// How much of a hold leaves the machine.
+    pub(super) presence: PresenceDetail,
     pub(super) coordinator: CoordinatorView,
+    pub(super) update: UpdateView,
     pub(super) notes: Vec<String>,
     /// The system keeps the app from the local network.
     pub(super) local_network_off: bool,
@@ -75,6 +79,7 @@ pub(super) fn view(
         may: facts.may,
         coordinator: facts.coordinator.clone(),
         notes: notes(facts),
+        update: facts.update.clone(),
         machine: facts.device.machine().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
@@ -265,12 +270,19 @@ pub(super) fn sensor(name: &'static str) -> &'static str {
 fn company_sees(facts: &Facts) -> Vec<Seen> {
     let seen = |name: &str, value: String| Seen { name: name.to_owned(), value };
     let state = match &facts.status {
-        Some(Status::Held { reason, .. }) => format!("waiting: {}", reason.words()),
+        Some(Status::Held { reason, .. }) => match facts.presence.reason(*reason) {
+            Some(reason) => format!("waiting: {}", reason.words()),
+            None => "waiting: it isn't said why".to_owned(),
+        },
         Some(Status::Fetching { .. } | Status::Training { .. } | Status::Uploading { .. }) => {
             "training".to_owned()
         }
         Some(Status::Offline { .. }) | None => "offline".to_owned(),
         Some(_) => "waiting".to_owned(),
+    };
+    let state_name = match facts.presence {
+        PresenceDetail::Reasons => "State, with one of six reasons, kept 30 days",
+        PresenceDetail::State => "State, without a reason, kept 30 days",
     };
     let device = &facts.device;
     vec![
@@ -279,7 +291,7 @@ fn company_sees(facts: &Facts) -> Vec<Seen> {
             "Hardware",
             format!("{}, {} cores, {} GB", device.machine(), device.cores, device.ram_gb),
         ),
-        seen("State, with one of six reasons, kept 30 days", state),
+        seen(state_name, state),
         seen("Work done", "leases with their rows and seconds".to_owned()),
         seen("Version of Constellation", env!("CARGO_PKG_VERSION").to_owned()),
         seen("Address on the network", "while it is connected".to_owned()),
@@ -300,7 +312,9 @@ pub(super) mod tests {
             membership: Membership::Member { cluster: "Acme".into() },
             wish: Wish::None,
             may: MayView { pause: true, quit: true },
+            presence: PresenceDetail::Reasons,
             coordinator: CoordinatorView::Off,
+            update: UpdateView::Unknown,
             notes: vec![],
             local_network_off: false,
             memory: None,
@@ -384,8 +398,13 @@ pub(super) mod tests {
     fn what_leaves_the_machine_is_coarse() {
         let words = "a call is on".to_owned();
         let status = Some(Status::Held { reason: HoldReason::InUse, words });
-        let seen = of(&Facts { status, ..facts() }).company_sees;
+        let seen = of(&Facts { status: status.clone(), ..facts() }).company_sees;
         let all = format!("{seen:?}");
         assert!(all.contains("in use") && !all.contains("call"), "{all}");
+        assert!(all.contains("one of six reasons"), "{all}");
+        let seen = of(&Facts { status, presence: PresenceDetail::State, ..facts() }).company_sees;
+        let all = format!("{seen:?}");
+        assert!(all.contains("without a reason") && all.contains("it isn't said why"), "{all}");
+        assert!(!all.contains("in use") && !all.contains("call"), "{all}");
     }
 }

@@ -40,6 +40,7 @@ pub(super) async fn run(
         pin: settings.coordinator_pin.value,
         join,
         policy,
+        presence: settings.presence(),
         sensors,
         instance: options.instance,
         maximum_memory_bytes: settings.maximum_memory_bytes(),

@@ -68,6 +68,7 @@ const fn returned(reason: ReturnReason) -> &'static str {
         ReturnReason::TooWarm => "too warm",
         ReturnReason::Scheduled => "scheduled",
         ReturnReason::Paused => "paused",
+        ReturnReason::Held => "held back",
         ReturnReason::ShuttingDown => "shutting down",
         ReturnReason::Memory => "it needs too much memory",
         ReturnReason::Disk => "it needs more disk space than it may take",

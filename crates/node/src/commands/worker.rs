@@ -75,7 +75,8 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let told = lifetime::until_told(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), &folder(arguments.instance))?;
-    let (policy, maximum_cache_bytes) = (settings.policy(), settings.maximum_cache_bytes());
+    let (policy, presence) = (settings.policy(), settings.presence());
+    let maximum_cache_bytes = settings.maximum_cache_bytes();
     let maximum_memory_bytes = settings.maximum_memory_bytes();
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
     let join = settings.enrollment_code.under(arguments.join.map(Some)).value;
@@ -98,6 +99,7 @@ pub async fn run(
         // A machine that does nothing else needs nobody to give way to.
         nice: matches!(arguments.when, WhenChoice::Idle),
         maximum_memory_bytes,
+        presence,
         maximum_cache_bytes,
         maximum_upload_mbps: settings
             .maximum_upload_mbps

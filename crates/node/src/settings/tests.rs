@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 
 /// Three values that a setting can have, each another.
-fn values(key: Key) -> [String; 3] {
+pub(crate) fn values(key: Key) -> [String; 3] {
     let pin = |byte| Pin::from_bytes([byte; 32]).to_string();
     match key.declaration().range {
         Range::Text => ["one", "two", "three"].map(Into::into),

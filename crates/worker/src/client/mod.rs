@@ -73,6 +73,14 @@ impl Client {
         *self.pin.lock().unwrap_or_else(PoisonError::into_inner) = Some(pin);
     }
 
+    fn explained(&self, error: RequestError) -> RequestError {
+        let reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*reach {
+            Some(reach) => reach.explained(error),
+            None => error,
+        }
+    }
+
     /// Where the coordinator is said to be now.
     pub(crate) fn url(&self) -> Option<String> {
         self.coordinator.borrow().clone()

@@ -50,7 +50,7 @@ impl Client {
         let mut tries = self.tries();
         loop {
             let error = match ask().await {
-                Err(error) if error.may_pass() => error,
+                Err(error) if error.may_pass() => self.explained(error),
                 answer => return answer,
             };
             failed(&error);

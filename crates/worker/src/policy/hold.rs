@@ -35,6 +35,34 @@ pub enum Hold {
     Unknown,
 }
 
+/// How much of a hold leaves the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PresenceDetail {
+    /// One of a few coarse reasons.
+    #[default]
+    Reasons,
+    /// Only that the machine is held back.
+    State,
+}
+
+impl PresenceDetail {
+    /// The reason that a heartbeat tells.
+    pub const fn reason(self, reason: HoldReason) -> Option<HoldReason> {
+        match self {
+            Self::Reasons => Some(reason),
+            Self::State => None,
+        }
+    }
+
+    /// The reason that goes with a lease given back.
+    pub const fn return_reason(self, hold: &Hold) -> ReturnReason {
+        match self {
+            Self::Reasons => hold.return_reason(),
+            Self::State => ReturnReason::Held,
+        }
+    }
+}
+
 /// What its owner calls the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -75,8 +103,7 @@ impl Hold {
         }
     }
 
-    /// The reason that goes with a lease given back.
-    pub const fn return_reason(&self) -> ReturnReason {
+    const fn return_reason(&self) -> ReturnReason {
         match self.reason() {
             HoldReason::InUse => ReturnReason::InUse,
             HoldReason::OnBattery => ReturnReason::OnBattery,

@@ -11,7 +11,7 @@ mod hold;
 #[cfg(test)]
 mod tests;
 
-pub use hold::{Hold, Kind};
+pub use hold::{Hold, Kind, PresenceDetail};
 
 /// Which of its hours a machine gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

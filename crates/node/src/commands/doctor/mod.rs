@@ -24,6 +24,7 @@ mod bundle;
 mod check;
 mod known;
 mod machine;
+mod proxy;
 mod reach;
 mod redact;
 mod verdict;
@@ -155,6 +156,7 @@ async fn examine(
     let questions = known.places.iter().map(async |(url, who)| Asked {
         url: url.clone(),
         who,
+        way: reach::way(url).await,
         answer: reach::ask(url, known.pin).await,
     });
     let asked = futures::future::join_all(questions).await;
@@ -167,6 +169,7 @@ async fn examine(
         known.enrolment(),
         verdict::discovery(&seen, has_address),
         verdict::local_network(&permission(&system), &seen, &asked),
+        proxy::check(&asked),
         verdict::coordinator(&asked),
         verdict::pin(&asked, known.pin.is_some()),
         verdict::clock(&asked),

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin};
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use worker::pinned::{Address, WrongPin, pinned, tls_error};
+use worker::proxy::Way;
 
 /// For each layer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,14 +44,19 @@ struct Health {
     protocol: u32,
 }
 
+/// How connections to the address go from here; none where it is no address.
+pub(super) async fn way(url: &str) -> Option<Way> {
+    let address: Address = url.parse().ok()?;
+    // A PAC file may take its time.
+    tokio::task::spawn_blocking(move || worker::proxy::way(&address)).await.ok()
+}
+
 pub(super) async fn ask(url: &str, pin: Option<Pin>) -> Answer {
     let address: Address = match url.parse() {
         Ok(address) => address,
         Err(error) => return Answer::Invalid(format!("{error}")),
     };
-    let shown = address.to_string();
-    let place = shown.trim_start_matches("https://").to_owned();
-    match timeout(PATIENCE, TcpStream::connect(place)).await {
+    match timeout(PATIENCE, worker::connect(&address)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => return Answer::NotReached(error),
         Err(_) => {

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use protocol::PROTOCOL_VERSION;
+use worker::proxy::Way;
 
 use super::check::Check;
 use super::reach::{Answer, There};
@@ -17,6 +18,8 @@ pub(super) struct Asked {
     pub(super) url: String,
     /// Who names this address.
     pub(super) who: &'static str,
+    /// None where it is no address.
+    pub(super) way: Option<Way>,
     pub(super) answer: Answer,
 }
 
@@ -140,7 +143,7 @@ pub(super) fn coordinator(asked: &[Asked]) -> Check {
 }
 
 fn told(asked: &Asked) -> String {
-    let Asked { url, who, answer } = asked;
+    let Asked { url, who, answer, .. } = asked;
     match answer {
         Answer::Invalid(reason) => format!("{reason} ({who})"),
         Answer::NotReached(error) => format!("{url} ({who}): {error}"),
@@ -227,7 +230,8 @@ mod tests {
     use super::*;
 
     fn asked(answer: Answer) -> [Asked; 1] {
-        [Asked { url: "https://192.0.2.7:8000".into(), who: "the settings", answer }]
+        let way = Some(Way::Straight("no proxy is set".into()));
+        [Asked { url: "https://192.0.2.7:8000".into(), who: "the settings", way, answer }]
     }
 
     fn answers(ahead: i64, protocol: u32) -> [Asked; 1] {

@@ -1,0 +1,138 @@
+//! The app where an organization manages it, and nobody does anything: an `/etc/constellation` of the test's
+//! own, in a mount namespace. It needs root and util-linux; where they are missing the test says so.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+
+mod desk;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use desk::Desk;
+use serde_json::{Value, json};
+
+const SCRIPT: &str = include_str!("../../crates/cli/tests/support/managed.sh");
+
+/// One lease: where other programs keep the machine busy, a worker rightly waits between two.
+const JOB: &str = r#"
+name = "synthetic"
+model_type = "nlp"
+dataset = "synthetic"
+[data]
+partitions = 1
+train_limit = 200
+[run]
+rounds = 1
+"#;
+
+/// The app where the file `managed.toml` of `folder` is what the organization says, on this desktop.
+fn app(desk: &Desk, folder: &Path) -> Command {
+    let mut command = desk.command(Path::new("unshare"));
+    command.args(["--mount", "sh", "-c", SCRIPT, "sh"]).arg(folder);
+    command.arg(env!("CARGO_BIN_EXE_constellation-app"));
+    command
+}
+
+/// Whether this machine and user can have such a namespace; says so where not.
+fn can_manage(folder: &Path) -> bool {
+    std::fs::write(folder.join("managed.toml"), "").unwrap();
+    let tried = Command::new("unshare")
+        .args(["--mount", "sh", "-c", SCRIPT, "sh"])
+        .arg(folder)
+        .arg("true")
+        .output();
+    let words = match tried {
+        Ok(tried) if tried.status.success() => return true,
+        Ok(tried) => String::from_utf8_lossy(&tried.stderr).trim().to_owned(),
+        Err(error) => format!("unshare: {error}"),
+    };
+    eprintln!("skipped: no mount namespace for this user: {words}");
+    false
+}
+
+/// A coordinator with a job, and what IT pushes to a Mac.
+fn office(desk: &Desk) -> (desk::Process, String, String) {
+    let folder = desk.folder.path();
+    let cluster = folder.join("cluster");
+    let cluster = cluster.to_str().unwrap();
+    let mut coordinator = desk.command(&desk::constellation());
+    let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"];
+    coordinator.args(arguments).args(["--no-discovery", "--data-dir", cluster]);
+    let mut coordinator = desk::Process::start(&mut coordinator);
+    let listening: Value = serde_json::from_str(&coordinator.line()).unwrap();
+    let code = desk.result(&[
+        "join-code",
+        "create",
+        "--uses",
+        "500",
+        "--expires",
+        "52w",
+        "--data-dir",
+        cluster,
+    ]);
+    let job = folder.join("job.toml");
+    std::fs::write(&job, JOB).unwrap();
+    let job = desk.result(&["job", "submit", job.to_str().unwrap(), "--data-dir", cluster]);
+    let settings = format!(
+        "Mode = \"worker\"\nCoordinatorURL = {}\nCoordinatorPin = {}\nEnrollmentCode = {}\n\
+         IdleSeconds = 0\nBackend = \"cpu\"\nAllowUserPause = false\nAllowUserQuit = false\n",
+        listening["url"], listening["pin"], code["link"]
+    );
+    (coordinator, settings, job["id"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn an_app_with_nothing_but_a_managed_file_enrols_trains_and_reports() {
+    let desk = Desk::start();
+    let folder = desk.folder.path();
+    if !can_manage(folder) {
+        return;
+    }
+    let (coordinator, settings, job) = office(&desk);
+    std::fs::write(folder.join("managed.toml"), settings).unwrap();
+    let app = app(&desk, folder).spawn().unwrap();
+    let cluster = folder.join("cluster");
+    let cluster = cluster.to_str().unwrap();
+    let watch = desk.last_line(&["job", "watch", &job, "--data-dir", cluster]);
+    assert_eq!((&watch["status"], &watch["rounds"]), (&json!("completed"), &json!(1)), "{watch}");
+    let devices = desk.result(&["device", "list", "--data-dir", cluster]);
+    assert_eq!(devices[0]["contribution"]["leases"], 1, "{devices}");
+    assert_eq!(devices.as_array().unwrap().len(), 1, "{devices}");
+    assert_eq!(ended(app), Some(0));
+    assert_eq!(coordinator.stop(), Some(0));
+}
+
+/// Without a display nobody can tell whether the machine is used: it enrols all the same, and says so.
+#[test]
+fn a_managed_app_without_a_display_enrols_and_says_why_it_waits() {
+    let desk = Desk::start();
+    let folder = desk.folder.path();
+    if !can_manage(folder) {
+        return;
+    }
+    let (coordinator, settings, _) = office(&desk);
+    std::fs::write(folder.join("managed.toml"), settings).unwrap();
+    let mut command = app(&desk, folder);
+    let mut app = command.env_remove("DISPLAY").stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(app.stderr.take().unwrap()).lines();
+    let waits = log.any(|line| line.unwrap().contains("can't tell whether somebody uses"));
+    assert!(waits, "it ended without saying so");
+    let cluster = folder.join("cluster");
+    let cluster = cluster.to_str().unwrap();
+    // A heartbeat is on its way: what comes of it is waited for.
+    let mut devices = Value::Null;
+    while devices[0]["reason"] != "unknown" {
+        devices = desk.result(&["device", "list", "--data-dir", cluster]);
+    }
+    assert_eq!(ended(app), Some(0));
+    assert_eq!(coordinator.stop(), Some(0));
+}
+
+/// The exit code, after the signal by which a system ends programs.
+fn ended(mut app: Child) -> Option<i32> {
+    let pid = app.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    app.wait().unwrap().code()
+}
