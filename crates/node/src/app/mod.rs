@@ -8,6 +8,7 @@ mod login;
 mod menu;
 mod mode;
 mod options;
+mod sensors;
 mod state;
 mod updates;
 pub mod view;
@@ -23,7 +24,6 @@ use protocol::join::Join;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use worker::WorkerError;
 
 pub use coordinating::Door;
 pub use menu::{Action, Item, menu};
@@ -319,7 +319,7 @@ impl App {
             let ended = working::run(job, observe, stop.clone()).await;
             let failure = match ended {
                 Ok(Ok(())) => return,
-                Ok(Err(error)) if needs_code(&error) => {
+                Ok(Err(error)) if working::needs_code(&error) => {
                     let problem = Some(error.to_string());
                     return self.shared.change(|state| {
                         state.code = None;
@@ -361,22 +361,6 @@ const fn needs_restart(key: Key) -> bool {
             | Key::Backend
             | Key::PresenceDetail
     )
-}
-
-const fn needs_code(error: &WorkerError) -> bool {
-    match error {
-        WorkerError::NotRegistered
-        | WorkerError::Copied { .. }
-        | WorkerError::Revoked(_)
-        | WorkerError::Refused(_)
-        | WorkerError::NotProven(_) => true,
-        WorkerError::Folder(_)
-        | WorkerError::Disk { .. }
-        | WorkerError::Trainer(_)
-        | WorkerError::SecondSession(_)
-        | WorkerError::Randomness
-        | WorkerError::Coordinator(_) => false,
-    }
 }
 
 /// Writes each state to the log in the words that people see, for whoever has no window.

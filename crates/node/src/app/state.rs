@@ -15,6 +15,7 @@ use super::coordinating::Door;
 use super::ledger::Ledger;
 use super::mode::Mode;
 use super::options::Options;
+use super::sensors;
 use super::updates;
 use super::view::{
     CoordinatorView, MayView, Membership, ModeView, Seen, SettingsView, UpdateView, View,
@@ -187,7 +188,7 @@ impl State {
     pub(super) fn settings_view(&self) -> SettingsView {
         let unknown = self.sensors.unknowns().into_iter();
         let unknown = unknown.map(|unknown| Seen {
-            name: words::sensor(unknown.name).to_owned(),
+            name: sensors::words(unknown.name).to_owned(),
             value: unknown.reason,
         });
         let settings = self.settings.shown().into_iter();

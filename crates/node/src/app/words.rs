@@ -247,25 +247,6 @@ fn work(status: &Status) -> Option<WorkView> {
     })
 }
 
-/// A sensor as its owner calls it.
-pub(super) fn sensor(name: &'static str) -> &'static str {
-    match name {
-        "input" => "When somebody last touched it",
-        "locked" => "Whether the screen is locked",
-        "display_on" => "Whether the display is on",
-        "power" => "Mains or battery",
-        "low_power" => "Low power mode",
-        "thermal" => "How warm it is",
-        "other_load" => "What other programs use",
-        "memory_pressure" => "How scarce memory is",
-        "network" => "Whether the network costs money",
-        "camera_or_microphone" => "Calls",
-        "keeps_display_awake" => "Videos and presentations",
-        "full_screen" => "Full-screen programs",
-        other => other,
-    }
-}
-
 /// DESIGN §11.22: what leaves the machine, and nothing else does.
 fn company_sees(facts: &Facts) -> Vec<Seen> {
     let seen = |name: &str, value: String| Seen { name: name.to_owned(), value };

@@ -58,3 +58,20 @@ pub(super) async fn run(
     };
     Ok(worker::run(worker, observe, stop).await)
 }
+
+/// Whether it can go on only with another join code.
+pub(super) const fn needs_code(error: &WorkerError) -> bool {
+    match error {
+        WorkerError::NotRegistered
+        | WorkerError::Copied { .. }
+        | WorkerError::Revoked(_)
+        | WorkerError::Refused(_)
+        | WorkerError::NotProven(_) => true,
+        WorkerError::Folder(_)
+        | WorkerError::Disk { .. }
+        | WorkerError::Trainer(_)
+        | WorkerError::SecondSession(_)
+        | WorkerError::Randomness
+        | WorkerError::Coordinator(_) => false,
+    }
+}
