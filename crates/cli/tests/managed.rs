@@ -79,17 +79,18 @@ impl Display {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();
-        let mut process = match started {
-            Ok(process) => process,
-            Err(error) => {
-                eprintln!("skipped: no display to be idle at: Xvfb: {error}");
-                return None;
-            }
-        };
+        started
+            .inspect_err(|error| eprintln!("skipped: no display to be idle at: Xvfb: {error}"))
+            .ok()
+            .map(Self::of)
+    }
+
+    /// Once it says its number.
+    fn of(mut process: Child) -> Self {
         let mut number = String::new();
         let mut said = BufReader::new(process.stdout.take().unwrap());
         said.read_line(&mut number).unwrap();
-        Some(Self { process, name: format!(":{}", number.trim()) })
+        Self { process, name: format!(":{}", number.trim()) }
     }
 }
 
@@ -172,7 +173,9 @@ fn no_managed_setting_is_changed_by_a_command_or_a_variable() {
         "MaximumMemoryGB" | "MaximumCacheGB" | "MaximumUploadMbps" => ("1.5", "2.5"),
         _ => ("false", "true"),
     };
-    let all: String = names.iter().map(|name| format!("{name} = '{}'\n", values(name).0)).collect();
+    let lines: Vec<String> =
+        names.iter().map(|name| format!("{name} = '{}'\n", values(name).0)).collect();
+    let all = lines.concat();
     let run = |arguments: &[&str]| {
         let mut command = managed(home, &all, arguments);
         command.env("CONSTELLATION_IDLE_SECONDS", "77").env("CONSTELLATION_MODE", "coordinator");
@@ -192,10 +195,8 @@ fn no_managed_setting_is_changed_by_a_command_or_a_variable() {
     for one in shown.as_array().unwrap() {
         let name = one["key"].as_str().unwrap();
         assert_eq!(one["origin"], "managed", "{name}");
-        let value = match &one["value"] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let value = &one["value"];
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let expected = if name == "EnrollmentCode" { "set" } else { values(name).0 };
         assert_eq!(value, expected, "{name}");
     }

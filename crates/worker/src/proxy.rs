@@ -109,10 +109,11 @@ fn near(host: &str, is_on_link: impl Fn(IpAddr) -> bool) -> Option<&'static str>
         Ok(ip) => is_on_link(ip).then_some("it is on this network"),
         Err(_) => {
             let name = host.trim_end_matches('.').to_ascii_lowercase();
-            if name == "localhost" || name.ends_with(".localhost") {
-                Some("it is this machine")
-            } else {
-                name.ends_with(".local").then_some("names in .local are of this network")
+            match name.rsplit_once('.') {
+                None if name == "localhost" => Some("it is this machine"),
+                Some((_, "localhost")) => Some("it is this machine"),
+                Some((_, "local")) => Some("names in .local are of this network"),
+                Some(_) | None => None,
             }
         }
     }
@@ -192,7 +193,7 @@ fn by_system(hops: Vec<Hop>) -> Way {
 
 /// As a URL has it before the host.
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"))
 }
 
 #[cfg(test)]

@@ -60,8 +60,8 @@ struct Step {
 
 #[tokio::test]
 async fn a_worker_one_version_behind_enrols_trains_and_leaves() {
-    let oldest = (PROTOCOL_VERSION - 1).max(1);
-    for protocol in oldest..=PROTOCOL_VERSION {
+    // This version's too: tomorrow it is one behind.
+    for protocol in (1..=PROTOCOL_VERSION).rev().take(2) {
         let file = folder().join(format!("protocol-{protocol}.json"));
         let text = std::fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("{}: {error}; store this version's", file.display()));
@@ -189,19 +189,17 @@ impl Worker<'_> {
 fn check(expected: &Map<String, Value>, found: &Value, place: &str) {
     for (name, kind) in expected {
         let value = found.get(name).unwrap_or_else(|| panic!("{place}: no {name} in {found}"));
-        let is_so = match kind {
-            Value::Object(inner) => {
-                check(inner, value, &format!("{place} {name}"));
-                true
-            }
-            kind => match kind.as_str().unwrap() {
-                "text" => value.is_string(),
-                "number" => value.is_number(),
-                "flag" => value.is_boolean(),
-                "list" => value.is_array(),
-                "object" => value.is_object(),
-                other => panic!("{other} is no kind"),
-            },
+        if let Value::Object(inner) = kind {
+            check(inner, value, &format!("{place} {name}"));
+            continue;
+        }
+        let is_so = match kind.as_str().unwrap() {
+            "text" => value.is_string(),
+            "number" => value.is_number(),
+            "flag" => value.is_boolean(),
+            "list" => value.is_array(),
+            "object" => value.is_object(),
+            other => panic!("{other} is no kind"),
         };
         assert!(is_so, "{place}: {name} is {value}, not {kind}");
     }

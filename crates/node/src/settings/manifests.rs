@@ -262,7 +262,7 @@ fn dictionary(depth: usize, entries: &[(&str, String)]) -> String {
 /// Its items at `depth`, its end before them.
 fn array(depth: usize, items: &[String]) -> String {
     let tabs = "\t".repeat(depth);
-    let items: String = items.iter().map(|item| format!("{tabs}{item}\n")).collect();
+    let items = items.iter().fold(String::new(), |text, item| format!("{text}{tabs}{item}\n"));
     format!("<array>\n{items}{}</array>", "\t".repeat(depth - 1))
 }
 
