@@ -126,17 +126,17 @@ fn words(care: Care, held: Option<&Result<Awake, String>>, machine: &str) -> Opt
 mod tests {
     use super::*;
 
-    fn on(source: PowerSource) -> Option<Power> {
-        Some(Power { source, level: None })
+    const fn on(source: PowerSource) -> Power {
+        Power { source, level: None }
     }
 
     #[test]
     fn only_mains_and_the_setting_keep_a_machine_awake() {
         let table = [
-            (true, on(PowerSource::Mains), Care::Awake),
-            (false, on(PowerSource::Mains), Care::Nothing),
-            (true, on(PowerSource::Battery), Care::Warning(Reason::OnBattery)),
-            (false, on(PowerSource::Battery), Care::Warning(Reason::OnBattery)),
+            (true, Some(on(PowerSource::Mains)), Care::Awake),
+            (false, Some(on(PowerSource::Mains)), Care::Nothing),
+            (true, Some(on(PowerSource::Battery)), Care::Warning(Reason::OnBattery)),
+            (false, Some(on(PowerSource::Battery)), Care::Warning(Reason::OnBattery)),
             (true, None, Care::Warning(Reason::UnknownPower)),
             (false, None, Care::Nothing),
         ];
