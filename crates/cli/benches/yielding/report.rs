@@ -48,7 +48,7 @@ impl Report {
         }
         let all = line("all", self.0.clone())?;
         let worst = all["p99_ms"].as_f64().unwrap_or(f64::INFINITY);
-        output::line(&json!({ "all": all, "phases": phases }).to_string())?;
+        output::line(json!({ "all": all, "phases": phases }).to_string())?;
         let budget = BUDGET.as_secs_f64() * 1e3;
         ensure!(worst < budget, "the 99th percentile of {worst} ms is not below {budget} ms");
         Ok(())
@@ -64,7 +64,7 @@ fn line(name: &str, mut touches: Vec<Touch>) -> anyhow::Result<serde_json::Value
     };
     let (count, ended) = (touches.len(), touches.iter().filter(|touch| touch.ended).count());
     let [p50, p99, most] = [50, 99, 100].map(ms);
-    output::line(&format!("{name:<12} {count:>7} {p50:>8.1} {p99:>8.1} {most:>8.1} {ended:>7}"))?;
+    output::line(format!("{name:<12} {count:>7} {p50:>8.1} {p99:>8.1} {most:>8.1} {ended:>7}"))?;
     Ok(json!({ "phase": name, "touches": count, "p50_ms": p50, "p99_ms": p99, "max_ms": most,
         "ended": ended }))
 }
