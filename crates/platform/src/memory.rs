@@ -76,8 +76,6 @@ mod system {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
-
     use super::*;
 
     #[test]
@@ -94,7 +92,7 @@ mod tests {
             // It takes a buffer of one block.
             let mut command = Command::new("dd");
             command.args(["if=/dev/zero", "of=/dev/null", "bs=200000000", "count=1"]);
-            command.stderr(Stdio::null());
+            command.stderr(std::process::Stdio::null());
             bound(&mut command, bytes);
             command.status().unwrap().success()
         };
