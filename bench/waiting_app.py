@@ -24,6 +24,7 @@ import waiting_worker
 SETTLE_SECONDS = 40  # a trainer that has nothing to do leaves after 20
 LOOK_SECONDS = 1
 ENROL_SECONDS = 60
+FIRST_SECONDS = 5
 RESIDENT_MB, CORE_PERCENT, BINARY_MB = 80, 0.2, 40
 
 
@@ -48,6 +49,7 @@ def run(folder: pathlib.Path, home: pathlib.Path, seconds: float) -> dict:
     program, app_program = str(folder / "constellation"), str(folder / "constellation-app")
     data = ["--data-dir", str(home / "coordinator")]
     listen = ["--listen", "127.0.0.1:0", "--no-discovery", "--json"]
+    choose_visuals(app_program, home / "first")
     coordinator = subprocess.Popen(
         [program, "coordinator", *data, *listen], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -73,6 +75,15 @@ def run(folder: pathlib.Path, home: pathlib.Path, seconds: float) -> dict:
         for process in filter(None, [app, coordinator]):
             process.terminate()
             process.wait()
+
+
+def choose_visuals(program: str, folder: pathlib.Path) -> None:
+    """Starts and ends the app. The first program with GTK on a display loads OpenGL to choose the display's visuals, and
+    keeps it; it writes down what it chose, for all that come after it. In a session somebody else was the first."""
+    first = subprocess.Popen([program, "--data-dir", str(folder), "--another"], stdout=subprocess.DEVNULL)
+    time.sleep(FIRST_SECONDS)
+    first.terminate()
+    first.wait()
 
 
 def watch(pid: int, seconds: float) -> dict:
