@@ -17,6 +17,8 @@ const LOOK: Duration = Duration::from_micros(500);
 const PATIENCE: Duration = Duration::from_mins(2);
 /// The largest preset, and the one with the longest steps.
 const PRESET: &str = "cnn";
+/// Found below `CONSTELLATION_DATA_DIR`, else downloaded.
+const DATASET: &str = "fashion_mnist";
 const BATCH: u32 = 64;
 
 /// What a trainer does.
@@ -73,7 +75,7 @@ impl Cluster {
             Ok(serde_json::from_slice(&output.stdout)?)
         };
         let job = format!(
-            "name = 'yielding'\nmodel_type = 'vision'\ndataset = 'synthetic'\n\
+            "name = 'yielding'\nmodel_type = 'vision'\ndataset = '{DATASET}'\n\
              [model]\npreset = '{PRESET}'\n[data]\npartitions = 1\n\
              [plan]\nlocal_steps = 100000\nbatch_size = {BATCH}\nthreads = {threads}\n\
              [run]\nrounds = 1000\n"
