@@ -54,7 +54,10 @@ fn main() -> anyhow::Result<()> {
     let mut cluster = Cluster::start(&arguments.program, folder.path(), arguments.threads)?;
     let mut chance = report::Dice::default();
     let aims = [Phase::WarmUp, Phase::Step, Phase::Checkpoint, Phase::Step];
-    for (number, aim) in (0..arguments.touches - evaluations).zip(aims.into_iter().cycle()) {
+    let mut aims = aims.into_iter().cycle();
+    let mut number = 0;
+    while number < arguments.touches - evaluations {
+        let aim = aims.next().unwrap_or(Phase::Step);
         let delay = Duration::from_millis(match aim {
             Phase::WarmUp => chance.below(200),
             Phase::Step => chance.below(600),
@@ -62,10 +65,12 @@ fn main() -> anyhow::Result<()> {
         });
         let trainer = cluster.until(aim)?;
         std::thread::sleep(delay);
+        // It ended meanwhile by itself: nothing was touched.
         let Some(phase) = cluster.phase(trainer) else { continue };
         let touch = watch::touch(&mut desk, trainer)?;
         report.add(Touch { phase, ..touch });
-        report.progress(number + 1, arguments.touches);
+        number += 1;
+        report.progress(number, arguments.touches);
     }
     cluster.stop()?;
     let evaluation = Evaluation::prepare(&arguments, folder.path())?;
