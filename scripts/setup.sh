@@ -10,7 +10,7 @@ main() {
       build) rust && c_compiler ;;
       test) rust && c_compiler && nextest && namespaces ;;
       ui) node && node_packages ;;
-      browser) chromium ;;
+      browser) browser ;;
       app) web_view ;;
       desk) desk && cargo_tool tauri-driver ;;
       darwin) rust && darwin_target && zig ;;
@@ -69,7 +69,7 @@ node_packages() {
 }
 
 # For the dashboard's tests in a browser. CHROMIUM names another one.
-chromium() {
+browser() {
   [ -n "${CHROMIUM:-}" ] && return
   if [ "$(uname -s)" = Darwin ]; then
     [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ] ||
