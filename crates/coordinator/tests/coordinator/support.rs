@@ -74,11 +74,22 @@ impl Coordinator {
         Self::start_in(self.copy_of_the_disk()).await
     }
 
-    /// The data folder as it is at this moment.
+    /// The data folder as it is at one moment: a copy during which the database was written to is
+    /// thrown away, because its files would be of different moments.
     pub(crate) fn copy_of_the_disk(&self) -> TempDir {
-        let copy = TempDir::new().unwrap();
-        copy_folder(self.folder.path(), copy.path());
-        copy
+        loop {
+            let (before, copy) = (self.database(), TempDir::new().unwrap());
+            copy_folder(self.folder.path(), copy.path());
+            if self.database() == before {
+                return copy;
+            }
+        }
+    }
+
+    /// The bytes of the database and of its write-ahead log.
+    fn database(&self) -> [Vec<u8>; 2] {
+        ["constellation.db", "constellation.db-wal"]
+            .map(|name| std::fs::read(self.folder.path().join(name)).unwrap())
     }
 }
 
