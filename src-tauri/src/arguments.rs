@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
     /// Tells several workers on one machine apart
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = node::app::account_number())]
     instance: u32,
     /// Open this window at once
     #[arg(long, value_enum)]

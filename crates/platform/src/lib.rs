@@ -1,6 +1,7 @@
 //! What differs by operating system: who this machine is, what its sensors say, its sleep, processes, folders
 //! and locks. The one crate with `cfg(target_os)`, and the one where `unsafe` may stand.
 
+pub mod account;
 pub mod addresses;
 pub mod awake;
 pub mod device;

@@ -29,6 +29,7 @@ pub use coordinating::Door;
 pub use menu::{Action, Item, menu};
 pub use mode::Mode;
 pub use options::Options;
+pub use platform::account::number as account_number;
 pub use platform::display::display;
 pub use platform::login_item::LoginItem;
 use state::{Shared, State};

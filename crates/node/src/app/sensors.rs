@@ -4,6 +4,7 @@
 pub(super) fn words(name: &'static str) -> &'static str {
     match name {
         "input" => "When somebody last touched it",
+        "has_screen" => "Whether another account has the screen",
         "locked" => "Whether the screen is locked",
         "display_on" => "Whether the display is on",
         "power" => "Mains or battery",

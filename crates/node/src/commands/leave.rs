@@ -20,7 +20,7 @@ pub struct LeaveArguments {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Which of several workers on this machine
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = platform::account::number())]
     instance: u32,
     /// Don't ask
     #[arg(long)]

@@ -40,7 +40,7 @@ pub struct WorkerArguments {
     #[arg(long)]
     name: Option<String>,
     /// Tells several workers on one machine apart
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = platform::account::number())]
     instance: u32,
     /// Of the coordinators on the local network, only the one of this cluster
     #[arg(long, value_name = "ID")]
@@ -120,11 +120,12 @@ pub async fn run(
     Ok(ended?)
 }
 
-/// Among the standard ones.
+/// Among the account's standard ones.
 pub(crate) fn folder(instance: u32) -> String {
-    match instance {
-        0 => "worker".to_owned(),
-        instance => format!("worker-{instance}"),
+    if instance == platform::account::number() {
+        "worker".to_owned()
+    } else {
+        format!("worker-{instance}")
     }
 }
 

@@ -37,6 +37,8 @@ pub trait Sensors: Send + Sync {
 pub struct Sensed {
     /// Since the last input.
     pub input: Option<Duration>,
+    /// This process's account has the screen: with fast user switching another one may have it.
+    pub has_screen: Option<bool>,
     /// The session's screen is locked.
     pub locked: Option<bool>,
     pub display_on: Option<bool>,

@@ -10,6 +10,8 @@ use crate::schedule::{Clock, Weekday};
 pub enum Hold {
     /// Input came lately.
     InUse,
+    /// Another account has the screen, by fast user switching: its own worker trains.
+    OtherAccount,
     /// A camera or a microphone is on.
     Call,
     /// Something keeps the display awake.
@@ -89,6 +91,7 @@ impl Hold {
     pub const fn reason(&self) -> HoldReason {
         match self {
             Self::InUse
+            | Self::OtherAccount
             | Self::Call
             | Self::Video
             | Self::FullScreen
@@ -122,6 +125,7 @@ impl Hold {
                 Kind::Mac => "Waiting: you're using the Mac".into(),
                 Kind::Machine => "Waiting: the machine is in use".into(),
             },
+            Self::OtherAccount => format!("Waiting: another account uses this {machine}"),
             Self::Call => "Waiting: a call is on".into(),
             Self::Video => "Waiting: a video or presentation is on".into(),
             Self::FullScreen => "Waiting: a program fills the screen".into(),

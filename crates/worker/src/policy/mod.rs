@@ -117,11 +117,12 @@ pub fn decide(policy: &IdlePolicy, was: Presence, reading: &Sensed, moment: Mome
         Wish::PausedUntil(until) if moment.now < until => Some(paused_until(until, moment)),
         Wish::ContributeUntil(until) if moment.now < until => match policy.when {
             When::Always => None,
-            When::Idle => unfit(policy, was, reading),
+            When::Idle => elsewhere(reading).or_else(|| unfit(policy, was, reading)),
         },
         Wish::None | Wish::PausedUntil(_) | Wish::ContributeUntil(_) => match policy.when {
             When::Always => outside(policy, moment),
             When::Idle => outside(policy, moment)
+                .or_else(|| elsewhere(reading))
                 .or_else(|| used(policy, was, reading))
                 .or_else(|| unfit(policy, was, reading)),
         },
@@ -137,6 +138,11 @@ pub fn keep_for(left: Duration) -> Duration {
 fn outside(policy: &IdlePolicy, moment: Moment) -> Option<Hold> {
     let allowed = policy.schedule.allows(moment.weekday, moment.minutes);
     (!allowed).then(|| Hold::OutsideHours(policy.schedule.to_string()))
+}
+
+/// One worker a machine: that of the account that has the screen.
+fn elsewhere(reading: &Sensed) -> Option<Hold> {
+    (reading.has_screen == Some(false)).then_some(Hold::OtherAccount)
 }
 
 /// Somebody or something needs the machine.

@@ -137,6 +137,13 @@ fn every_other_reading() {
             |policy| policy.allow_metered = true,
         ),
         row("network", Sensed { network: network(false, false), ..away() }, (None, None), nothing),
+        row("has the screen", Sensed { has_screen: Some(true), ..away() }, (None, None), nothing),
+        row(
+            "another account",
+            Sensed { has_screen: Some(false), ..away() },
+            same(Hold::OtherAccount),
+            |policy| policy.when = When::Always,
+        ),
         row(
             "a call",
             Sensed { camera_or_microphone: Some(true), ..away() },
@@ -261,7 +268,7 @@ fn sensed() -> impl Strategy<Value = Sensed> {
     });
     let network = (any::<bool>(), any::<bool>())
         .prop_map(|(expensive, constrained)| Network { expensive, constrained });
-    let flags = proptest::array::uniform6(any::<Option<bool>>());
+    let flags = proptest::array::uniform7(any::<Option<bool>>());
     let of = proptest::option::of::<std::ops::Range<u64>>;
     (
         of(0..2_000_000),
@@ -275,6 +282,7 @@ fn sensed() -> impl Strategy<Value = Sensed> {
     )
         .prop_map(move |(input, scales, power, network, other_load, flags)| {
             let [
+                has_screen,
                 locked,
                 display_on,
                 low_power,
@@ -284,6 +292,7 @@ fn sensed() -> impl Strategy<Value = Sensed> {
             ] = flags;
             Sensed {
                 input: input.map(Duration::from_millis),
+                has_screen,
                 locked,
                 display_on,
                 power,

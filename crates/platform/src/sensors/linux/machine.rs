@@ -36,6 +36,16 @@ pub(super) fn power(root: &Path) -> Result<Power, String> {
     Ok(Power { source, level })
 }
 
+/// Whether the session with logind's id `session` has its seat's screen and keyboard. One without a
+/// seat, such as ssh's, counts as if it had.
+pub(super) fn has_screen(root: &Path, session: Option<&str>) -> Result<bool, String> {
+    let session = session.ok_or("this process is in no session of logind's")?;
+    // The file that sd-login reads.
+    let state = text(&root.join("run/systemd/sessions").join(session))?;
+    let active = state.lines().find_map(|line| line.strip_prefix("ACTIVE="));
+    active.map(|active| active == "1").ok_or_else(|| "logind doesn't say".to_owned())
+}
+
 /// The platform profile that power-profiles-daemon sets.
 pub(super) fn low_power(root: &Path) -> Result<bool, String> {
     Ok(text(&root.join("sys/firmware/acpi/platform_profile"))? == "low-power")
@@ -140,6 +150,28 @@ pub(super) mod tests {
         fs::create_dir_all(root.path().join("sys/class/power_supply")).unwrap();
         let mains = Power { source: PowerSource::Mains, level: None };
         assert_eq!(power(root.path()).unwrap(), mains);
+    }
+
+    #[test]
+    fn an_account_has_the_screen_or_another_one_has() {
+        let root = tempfile::tempdir().unwrap();
+        let sessions = "run/systemd/sessions";
+        write(
+            root.path(),
+            &[
+                ("run/systemd/sessions/3", "UID=1000\nSEAT=seat0\nACTIVE=0\n"),
+                ("run/systemd/sessions/5", "UID=1001\nSEAT=seat0\nACTIVE=1\n"),
+                ("run/systemd/sessions/7", "UID=1001\n"),
+            ],
+        );
+        assert_eq!(has_screen(root.path(), Some("3")), Ok(false));
+        assert_eq!(has_screen(root.path(), Some("5")), Ok(true));
+        for (session, reason) in
+            [(None, "in no session"), (Some("7"), "doesn't say"), (Some("9"), sessions)]
+        {
+            let said = has_screen(root.path(), session).unwrap_err();
+            assert!(said.contains(reason), "{said}");
+        }
     }
 
     #[test]

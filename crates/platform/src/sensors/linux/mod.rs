@@ -19,13 +19,16 @@ use load::Load;
 pub struct SystemSensors {
     root: PathBuf,
     display: Display,
+    /// logind's id of the session.
+    session: Option<String>,
     load: Mutex<Load>,
     unknowns: Mutex<Vec<Unknown>>,
 }
 
 impl SystemSensors {
     pub fn new() -> Self {
-        Self::below(Path::new("/"), Display::of_session())
+        let session = std::env::var("XDG_SESSION_ID").ok();
+        Self { session, ..Self::below(Path::new("/"), Display::of_session()) }
     }
 
     /// Where the power comes from, now; none where this machine can't tell.
@@ -35,7 +38,7 @@ impl SystemSensors {
 
     fn below(root: &Path, display: Display) -> Self {
         let (load, unknowns) = (Mutex::default(), Mutex::default());
-        Self { root: root.to_owned(), display, load, unknowns }
+        Self { root: root.to_owned(), display, session: None, load, unknowns }
     }
 }
 
@@ -60,6 +63,7 @@ impl Sensors for SystemSensors {
         };
         let sensed = Sensed {
             input: known.or("input", self.display.input()),
+            has_screen: known.or("has_screen", machine::has_screen(root, self.session.as_deref())),
             locked: known.or("locked", Err("asking logind needs D-Bus".into())),
             display_on: known.or("display_on", self.display.is_on()),
             power: known.or("power", machine::power(root)),
@@ -108,7 +112,7 @@ mod tests {
         assert_eq!(sensors.input(), None);
         assert_eq!(sensors.sense(), Sensed::default());
         let unknowns = sensors.unknowns();
-        assert_eq!(unknowns.len(), 12, "{unknowns:?}");
+        assert_eq!(unknowns.len(), 13, "{unknowns:?}");
         assert!(unknowns.iter().all(|unknown| !unknown.reason.is_empty()));
     }
 

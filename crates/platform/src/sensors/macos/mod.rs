@@ -1,9 +1,10 @@
-//! macOS: Core Graphics, Core Audio, Core Media IO, IOKit and Foundation. Type-checked; no Mac has
+//! macOS: Core Graphics, Core Audio, Core Media IO, IOKit, Network and Foundation. Type-checked; no Mac has
 //! run it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use objc2_core_foundation::{CFDictionary, CFRetained};
 use objc2_core_graphics::{
     CGDisplayIsAsleep, CGEventSource, CGEventSourceStateID, CGEventType, CGMainDisplayID,
     CGSessionCopyCurrentDictionary,
@@ -15,6 +16,7 @@ use super::{Known, Power, Sensed, Sensors, Thermal, Unknown};
 mod calls;
 mod dictionary;
 mod load;
+mod network;
 mod power;
 mod screen;
 
@@ -22,7 +24,7 @@ use dictionary::flag;
 use load::Load;
 
 /// What the operating system says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SystemSensors {
     load: Mutex<Load>,
     unknowns: Mutex<Vec<Unknown>>,
@@ -30,12 +32,19 @@ pub struct SystemSensors {
 
 impl SystemSensors {
     pub fn new() -> Self {
-        Self::default()
+        network::begin();
+        Self { load: Mutex::default(), unknowns: Mutex::default() }
     }
 
     /// Where the power comes from, now; none where this machine can't tell.
     pub fn power(&self) -> Option<Power> {
         power::power().ok()
+    }
+}
+
+impl Default for SystemSensors {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -54,6 +63,7 @@ impl Sensors for SystemSensors {
         let process = NSProcessInfo::processInfo();
         let sensed = Sensed {
             input: known.or("input", since_input()),
+            has_screen: known.or("has_screen", has_screen()),
             locked: known.or("locked", is_locked()),
             display_on: Some(!CGDisplayIsAsleep(CGMainDisplayID())),
             power: known.or("power", power::power()),
@@ -67,7 +77,7 @@ impl Sensors for SystemSensors {
             }),
             other_load: known.or("other_load", load),
             memory_pressure: known.or("memory_pressure", load::memory_pressure()),
-            network: known.or("network", Err("this version doesn't ask macOS for it".into())),
+            network: known.or("network", network::network()),
             camera_or_microphone: known.or("camera_or_microphone", calls::camera_or_microphone()),
             keeps_display_awake: known.or("keeps_display_awake", screen::keeps_display_awake()),
             full_screen: known.or("full_screen", screen::is_full()),
@@ -93,9 +103,20 @@ fn since_input() -> Result<Duration, String> {
         .map_err(|_| format!("the system says that the last input was {seconds} s ago"))
 }
 
+/// CGSession.h: whether the session is that of the screen and the keyboard.
+fn has_screen() -> Result<bool, String> {
+    let session = session()?;
+    flag(&session, "kCGSSessionOnConsoleKey")
+        .ok_or_else(|| "the session doesn't say whether it has the screen".to_owned())
+}
+
 fn is_locked() -> Result<bool, String> {
-    let session = CGSessionCopyCurrentDictionary();
-    let session = session.ok_or("this process is in no session with a screen")?;
+    let session = session()?;
     // The key is there only while it is true.
     Ok(flag(&session, "CGSSessionScreenIsLocked").unwrap_or(false))
+}
+
+fn session() -> Result<CFRetained<CFDictionary>, String> {
+    let session = CGSessionCopyCurrentDictionary();
+    session.ok_or_else(|| "this process is in no session with a screen".to_owned())
 }
