@@ -1,4 +1,4 @@
-//! How much memory the machine has, how much a process takes, and a bound on a child's.
+//! How much memory the machine has, how much a process takes, a bound on a child's, and giving back.
 
 use std::process::Command;
 
@@ -25,11 +25,18 @@ pub fn bound(command: &mut Command, bytes: u64) {
     system::bound(command, bytes);
 }
 
+/// Returns to the system what this process's heap keeps though it is free, and on Linux the pages of
+/// its program: those that are needed again are read again.
+pub fn give_back() {
+    system::give_back();
+}
+
 #[cfg(target_os = "linux")]
 mod system {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
+    use rustix::mm::Advice;
     use rustix::process::{Resource, Rlimit};
 
     pub(super) fn taken(pid: u32) -> Option<u64> {
@@ -53,6 +60,40 @@ mod system {
             command.pre_exec(limit);
         }
     }
+
+    #[expect(unsafe_code, reason = "the calls name memory by its address")]
+    pub(super) fn give_back() {
+        #[cfg(target_env = "gnu")]
+        // SAFETY: it takes a number, and may be called at any time (malloc_trim(3)).
+        unsafe {
+            libc::malloc_trim(0);
+        }
+        for (address, bytes) in own_program() {
+            let start = std::ptr::with_exposed_provenance_mut(address);
+            // SAFETY: this advice changes where pages are, never what is in them (madvise(2)).
+            let given = unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxPageOut) };
+            if given.is_err() {
+                // An older kernel.
+                return;
+            }
+        }
+    }
+
+    /// Address and bytes of each mapping of this process's own program from which code is run.
+    pub(super) fn own_program() -> Vec<(usize, usize)> {
+        let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let of = |line: &str| {
+            let (range, rest) = line.split_once(' ')?;
+            let (start, end) = range.split_once('-')?;
+            let is_code =
+                rest.starts_with("r-xp") && program.to_str().is_some_and(|it| rest.ends_with(it));
+            let start = usize::from_str_radix(start, 16).ok()?;
+            let end = usize::from_str_radix(end, 16).ok()?;
+            is_code.then(|| (start, end - start))
+        };
+        maps.lines().filter_map(of).collect()
+    }
 }
 
 #[cfg(target_os = "macos")]
@@ -70,6 +111,20 @@ mod system {
         (answer == 0).then_some(usage.ri_phys_footprint)
     }
 
+    #[expect(unsafe_code, reason = "no crate declares it")]
+    unsafe extern "C" {
+        /// malloc/malloc.h
+        fn malloc_zone_pressure_relief(zone: *mut libc::c_void, goal: usize) -> usize;
+    }
+
+    #[expect(unsafe_code, reason = "the C library's allocator")]
+    pub(super) fn give_back() {
+        // SAFETY: no zone is every zone, and no goal is as much as there is.
+        unsafe {
+            malloc_zone_pressure_relief(std::ptr::null_mut(), 0);
+        }
+    }
+
     /// macOS takes no such limit for anonymous memory.
     pub(super) fn bound(_command: &mut Command, _bytes: u64) {}
 }
@@ -83,6 +138,21 @@ mod tests {
         let own = taken(std::process::id()).unwrap();
         assert!(own > 100_000 && own < installed(), "{own}");
         assert_eq!(taken(u32::MAX), None);
+    }
+
+    #[test]
+    fn what_is_given_back_is_what_nobody_uses() {
+        let kept: Vec<Box<[u8]>> = (0..100_u8).map(|n| vec![n; 10_000].into()).collect();
+        give_back();
+        assert!((0..100_u8).zip(&kept).all(|(n, bytes)| bytes.iter().all(|byte| *byte == n)));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_program_that_is_given_back_is_this_one() {
+        let here = the_program_that_is_given_back_is_this_one as fn() as usize;
+        let program = system::own_program();
+        assert!(program.iter().any(|(start, bytes)| (*start..start + bytes).contains(&here)));
     }
 
     #[cfg(target_os = "linux")]

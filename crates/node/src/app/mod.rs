@@ -8,6 +8,7 @@ mod login;
 mod menu;
 mod mode;
 mod options;
+mod resting;
 mod sensors;
 mod state;
 mod updates;
@@ -68,6 +69,7 @@ impl App {
         let app = Self { shared, runtime, turn: Arc::default(), login_turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));
         app.runtime.spawn(narrate(app.views()));
+        app.runtime.spawn(resting::follow(app.views()));
         app.follow_login();
         app.runtime.spawn(updates::follow(app.shared.clone()));
         app.apply();
