@@ -98,9 +98,9 @@ dmg: ## a disk image of the signed app, for people without an MDM (on a Mac)
 uninstall: ## take the app and all that it kept off this Mac: ARGS=--keep-data
 	@packaging/scripts/uninstall.sh $(ARGS)
 
-link-macos: ## link the real programs for macOS from Linux, against stubs, and check the package of them (not in CI: some minutes)
+link-macos: ## link the programs for macOS from Linux against stubs, and check their package (not in CI: minutes; half an hour with ARGS=--release)
 	@scripts/setup.sh sign
-	@scripts/link_macos.sh
+	@scripts/link_macos.sh $(ARGS)
 
 check-package: pkg ## make the package and check it by other means: signatures, seals, contents
 	@python3 -B -m unittest discover --quiet packaging/tests
@@ -111,22 +111,25 @@ bench: ## run the benchmarks (criterion); ARGS go to them
 	GLIBC_TUNABLES=glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=33554432 \
 	cargo bench --locked -p engine -p federation --bench '*' -- $(ARGS)
 
+# One build for what is measured on whole programs: another selection of packages would have other features, and build burn anew.
+MEASURED = cargo build --release --locked --workspace --bins --bench load --bench yielding
+measured = "$$($(MEASURED) --message-format=json | sed -n 's|.*"executable":"\([^"]*/$(1)-[^"]*\)".*|\1|p')"
+
 bench-load: ## load one coordinator with 10,000 devices (5 minutes, 5 GB of disk), then Flower's SuperLink where flwr is installed
 	@scripts/setup.sh build
-	cargo bench --locked -p cli --bench load -- $(ARGS)
+	@$(call measured,load) --bench $(ARGS)
 	@if $(PYTHON) -c 'import flwr' 2>/dev/null; then $(PYTHON) bench/flower_superlink.py; \
 	  else echo "skipped: Flower's SuperLink: pip install -r bench/requirements.txt, and PYTHON=… if not python3"; fi
 
 bench-app: ui ## what the app costs while it waits in the menu bar (a release build, then 6 minutes)
 	@scripts/setup.sh build app desk
-	cargo build --release --locked --workspace
+	$(MEASURED)
 	@dbus-run-session -- xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24 -noreset" \
 	  $(PYTHON) -B bench/waiting_app.py --folder "$(abspath $(or $(CARGO_TARGET_DIR),target))/release" $(ARGS)
 
 bench-yield: ## how long training goes on after a touch: 500 of them on a display of its own, half an hour, on a quiet machine
 	@scripts/setup.sh build desk
-	xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24 -noreset" \
-	  cargo bench --locked -p cli --bench yielding -- $(ARGS)
+	@xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24 -noreset" $(call measured,yielding) --bench $(ARGS)
 
 screenshots: PICTURES = $(abspath $(or $(SCREENSHOTS),target/screenshots))
 screenshots: ui ## every page of the dashboard and every screen of the app, light and dark, into SCREENSHOTS (target/screenshots)
@@ -140,8 +143,7 @@ screenshots: ui ## every page of the dashboard and every screen of the app, ligh
 
 bench-ui: ui ## the dashboard before 10,000 devices and a job of 1,000 rounds, in a real browser (10 minutes)
 	@scripts/setup.sh build browser
-	@CONSTELLATION_LOAD="$$(cargo bench --locked -p cli --bench load --no-run --message-format=json | \
-	  sed -n 's|.*"executable":"\([^"]*/load-[^"]*\)".*|\1|p')" \
+	@CONSTELLATION_LOAD=$(call measured,load) \
 	CONSTELLATION_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/constellation" npm --prefix ui run --silent bench
 
 fmt: ## format the code

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Links the app and the command for Apple silicon without a Mac: real arm64 programs, by the linker that comes with Rust, against
 # stubs of Apple's libraries that name the symbols of packaging/symbols.txt and no others (docs/release.md says what that proves).
-# They are unoptimized and were never started: for checking packages, never for a Mac. Then makes and checks the package of them.
+# They were never started: for checking packages, never for a Mac. Then makes and checks the package of them. They are unoptimized,
+# which takes minutes; with --release they are as large as a release's, which takes half an hour.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."
@@ -23,14 +24,31 @@ export CARGO_TARGET_AARCH64_APPLE_DARWIN_LINKER
 export CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS="-Clinker-flavor=ld64.lld -Clink-arg=--error-limit=0 \
   --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo --remap-path-prefix=$PWD=. --remap-path-prefix=$linked=target"
 
-# Every symbol is wanted, not speed. Without the feature Tauri would look for pages where this checkout is, and name the place. A
-# target folder of its own: these flags differ from those of clippy.
-CARGO_TARGET_DIR="$linked" CARGO_INCREMENTAL=0 cargo build --locked --target aarch64-apple-darwin \
-  -p cli -p constellation-app --bin constellation --bin constellation-app --features constellation-app/custom-protocol \
-  --config profile.dev.opt-level=0 --config profile.dev.debug=0 --config 'profile.dev.package."*".opt-level=0'
+case "${1:-}" in
+  --release)
+    built="$linked/aarch64-apple-darwin/release" kind="programs linked against stubs of Apple's libraries"
+    profile=(--release --config profile.release.strip=false)
+    ;;
+  "")
+    # Every symbol is wanted, not speed.
+    built="$linked/aarch64-apple-darwin/debug" kind="unoptimized programs linked against stubs of Apple's libraries"
+    profile=(--config profile.dev.opt-level=0 --config profile.dev.debug=0 --config 'profile.dev.package."*".opt-level=0')
+    ;;
+  *)
+    echo "link: $1 is unknown; there is --release" >&2
+    exit 2
+    ;;
+esac
 
-built="$linked/aarch64-apple-darwin/debug"
-packaging/stubs.py check "$built/constellation-app" "$built/constellation"
+# Without the feature Tauri would look for pages where this checkout is, and name the place. A target folder of its own: these flags
+# differ from those of clippy.
+CARGO_TARGET_DIR="$linked" CARGO_INCREMENTAL=0 cargo build --locked --target aarch64-apple-darwin \
+  -p cli -p constellation-app --bin constellation --bin constellation-app --features constellation-app/custom-protocol "${profile[@]}"
+
+# A release takes no more than what it is linked against, and may take less.
+if [ "${1:-}" != --release ]; then
+  packaging/stubs.py check "$built/constellation-app" "$built/constellation"
+fi
 
 # As a release is, without the names of functions: a third of the size.
 for name in constellation-app constellation; do
@@ -38,4 +56,4 @@ for name in constellation-app constellation; do
     --strip-all "$built/$name" "$linked/$name"
 done
 APP_BINARY="$linked/constellation-app" COMMAND_BINARY="$linked/constellation" \
-  BUILD_KIND="unoptimized programs linked against stubs of Apple's libraries" make --no-print-directory check-package
+  BUILD_KIND="$kind" make --no-print-directory check-package

@@ -89,7 +89,7 @@ web_view() {
 desk() {
   [ "$(uname -s)" = Darwin ] && return
   missing "a desktop without a screen, for the app's tests" \
-    xvfb xauth xdotool dbus openbox trayer webkit2gtk-driver fonts-dejavu-core
+    xvfb xauth xdotool dbus libglib2.0-bin openbox trayer webkit2gtk-driver fonts-dejavu-core
 }
 
 # Installs those of the packages that aren't there, together.

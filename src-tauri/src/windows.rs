@@ -1,8 +1,13 @@
 //! The app's windows. Each is made when it is asked for and gone when it is closed, so that a waiting
 //! app holds no web view.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use tauri::webview::WebviewWindowBuilder;
-use tauri::{AppHandle, Manager, PhysicalPosition, Rect, Runtime, WebviewUrl, WindowEvent};
+use tauri::{
+    AppHandle, Manager, PhysicalPosition, Rect, Runtime, WebviewUrl, WebviewWindow, WindowEvent,
+};
 
 use crate::arguments::Page;
 use crate::{dashboard, macos};
@@ -30,7 +35,7 @@ impl Page {
     /// Width and height in points.
     const fn size(self) -> (f64, f64) {
         match self {
-            Self::Popover => (360.0, 540.0),
+            Self::Popover => (360.0, 440.0),
             Self::Settings => (640.0, 680.0),
             Self::Welcome => (560.0, 560.0),
             Self::Dashboard => (1240.0, 820.0),
@@ -82,22 +87,49 @@ fn try_open<R: Runtime>(app: &AppHandle<R>, page: Page) -> tauri::Result<()> {
     window.set_focus()
 }
 
-/// Shows the popover below the icon, or puts it away.
+/// When the popover below the icon was last put away, because somebody turned to something else.
+static PUT_AWAY: Mutex<Option<Instant>> = Mutex::new(None);
+/// A click on the icon first takes the focus from the popover: that is the click that puts it away.
+const SAME_CLICK: Duration = Duration::from_millis(400);
+
+/// Shows the popover below the icon until the focus leaves it, or puts it away.
 pub fn toggle_popover<R: Runtime>(app: &AppHandle<R>, icon: Option<Rect>) {
     if let Some(window) = app.get_webview_window(Page::Popover.label()) {
-        if let Err(error) = window.close() {
-            tracing::warn!(%error, "the popover could not be closed");
-        }
+        return put_away(&window);
+    }
+    let put_away_at = PUT_AWAY.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if put_away_at.is_some_and(|at| at.elapsed() < SAME_CLICK) {
         return;
     }
     open(app, Page::Popover);
-    let (Some(icon), Some(window)) = (icon, app.get_webview_window(Page::Popover.label())) else {
-        return;
-    };
+    let Some(window) = app.get_webview_window(Page::Popover.label()) else { return };
+    let watched = window.clone();
+    window.on_window_event(move |event| {
+        if let WindowEvent::Focused(false) = event {
+            *PUT_AWAY.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            put_away(&watched);
+        }
+    });
+    let Some(icon) = icon else { return };
     let scale = window.scale_factor().unwrap_or(1.0);
     let (at, size) = (icon.position.to_physical::<f64>(scale), icon.size.to_physical::<f64>(scale));
-    let x = at.x + size.width / 2.0 - Page::Popover.size().0 * scale / 2.0;
-    if let Err(error) = window.set_position(PhysicalPosition::new(x.max(0.0), at.y + size.height)) {
+    let width = Page::Popover.size().0 * scale;
+    let middle = at.x + size.width / 2.0;
+    let x = match app.monitor_from_point(middle, at.y) {
+        Ok(Some(screen)) => {
+            let left = f64::from(screen.position().x);
+            let right = left + f64::from(screen.size().width) - width;
+            (middle - width / 2.0).min(right).max(left)
+        }
+        Ok(None) | Err(_) => middle - width / 2.0,
+    };
+    if let Err(error) = window.set_position(PhysicalPosition::new(x, at.y + size.height)) {
         tracing::warn!(%error, "the popover could not be placed");
+    }
+}
+
+fn put_away<R: Runtime>(popover: &WebviewWindow<R>) {
+    if let Err(error) = popover.close() {
+        tracing::warn!(%error, "the popover could not be closed");
     }
 }

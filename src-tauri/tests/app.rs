@@ -128,6 +128,48 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
     coordinator.end().await;
 }
 
+/// Without a window: what an icon's host shows and hands back.
+#[test]
+fn the_menu_says_the_state_and_pauses_resumes_contributes_and_quits() {
+    let desk = Desk::start();
+    let folder = desk.folder.path();
+    let cluster = folder.join("cluster");
+    let cluster = cluster.to_str().unwrap();
+    let mut coordinator = desk.command(&desk::constellation());
+    let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"];
+    coordinator.args(arguments).args(["--no-discovery", "--data-dir", cluster]);
+    let mut coordinator = desk::Process::start(&mut coordinator);
+    let listening: serde_json::Value = serde_json::from_str(&coordinator.line()).unwrap();
+    let code = desk.result(&["join-code", "create", "--data-dir", cluster]);
+    let data = folder.join("app");
+    std::fs::create_dir_all(&data).unwrap();
+    let settings = format!(
+        "Mode = \"worker\"\nCoordinatorURL = {}\nEnrollmentCode = {}\n",
+        listening["url"], code["link"]
+    );
+    std::fs::write(data.join("settings.toml"), settings).unwrap();
+
+    let mut app = desk.command(env!("CARGO_BIN_EXE_constellation-app").as_ref());
+    let app = app.arg("--another").arg("--data-dir").arg(&data).stderr(Stdio::piped()).spawn();
+    let mut app = desk::Ends(app.unwrap());
+    let mut said = BufReader::new(app.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut says = |words: &str| said.any(|line| line.contains(words));
+    assert!(says("Waiting: you're using the computer"));
+    let menu = desk::menu::Menu::of(&desk);
+    assert_eq!(menu.lines()[0].1, "Waiting: you're using the computer");
+    menu.choose("Pause for 1 Hour");
+    assert!(says("Paused until"));
+    menu.choose("Resume");
+    assert!(says("Waiting: you're using the computer"));
+    menu.choose("Contribute Now");
+    assert!(says("Waiting: there is nothing to train"));
+    menu.choose("Pause until I Resume");
+    assert!(says("Paused"));
+    menu.choose("Quit Constellation");
+    assert_eq!(app.0.wait().unwrap().code(), Some(0));
+    assert_eq!(coordinator.stop(), Some(0));
+}
+
 #[test]
 fn without_a_display_the_app_coordinates_and_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each of the tests takes what it needs")]
 
+pub(crate) mod menu;
+
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -218,18 +220,29 @@ impl Driven {
     }
 }
 
+/// A process that ends with the test.
+pub(crate) struct Ends(pub(crate) Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// A process that ends with its standard input.
-pub(crate) struct Process(Child);
+pub(crate) struct Process(Ends);
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self(Ends(command.spawn().unwrap()))
     }
 
     /// Its next line.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        let output = self.0.stdout.as_mut().unwrap();
+        let output = self.0.0.stdout.as_mut().unwrap();
         // A byte at a time: what comes after the line stays for the next call.
         let mut byte = [0];
         while std::io::Read::read(output, &mut byte).unwrap() == 1 && byte != *b"\n" {
@@ -239,15 +252,8 @@ impl Process {
     }
 
     pub(crate) fn stop(mut self) -> Option<i32> {
-        drop(self.0.stdin.take());
-        self.0.wait().unwrap().code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.0.0.stdin.take());
+        self.0.0.wait().unwrap().code()
     }
 }
 

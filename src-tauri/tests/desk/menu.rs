@@ -1,0 +1,89 @@
+//! The menu of the app's icon, as whoever draws it reads it from the session bus
+//! (com.canonical.dbusmenu).
+
+use std::process::Output;
+use std::time::Instant;
+
+use super::{Desk, LOOK, PATIENCE};
+
+const ITEM: &str = "/org/ayatana/NotificationItem";
+
+/// The menu of the one app with an icon on this desktop.
+pub(crate) struct Menu<'a> {
+    desk: &'a Desk,
+    owner: String,
+    path: String,
+}
+
+impl<'a> Menu<'a> {
+    /// Once it is there.
+    pub(crate) fn of(desk: &'a Desk) -> Self {
+        let found = wait_for(|| {
+            let names =
+                call(desk, "org.freedesktop.DBus", "/", "org.freedesktop.DBus.ListNames", &[]);
+            let names = text(&names);
+            let owners = names.split('\'').filter(|name| name.starts_with(':'));
+            owners.map(str::to_owned).find_map(|owner| {
+                let node = gdbus(desk, &["introspect", "--dest", &owner, "--object-path", ITEM]);
+                let (_, item) = text(&node).split_once("  node ")?;
+                let name = item.split_whitespace().next()?.to_owned();
+                Some((owner, format!("{ITEM}/{name}/Menu")))
+            })
+        });
+        let (owner, path) = found.unwrap_or_else(|| panic!("no icon has a menu"));
+        Self { desk, owner, path }
+    }
+
+    /// Chooses the line that says so, once there is one.
+    pub(crate) fn choose(&self, label: &str) {
+        let id = wait_for(|| self.lines().into_iter().find(|(_, line)| line == label));
+        let (id, _) = id.unwrap_or_else(|| panic!("no {label:?} in {:?}", self.lines()));
+        let output = self.ask("Event", &[&id, "clicked", "<0>", "0"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Id and words of each line.
+    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+        let answer = self.ask("GetLayout", &["--", "0", "-1", "['label']"]);
+        // Each is `<(12, {'label': <'Resume'>}, @av [])>`, with other quotes where the label has these.
+        let line = |item: &str| {
+            let (id, rest) = item.split_once(',')?;
+            let label = rest.split_once("'label': <")?.1;
+            let quote = label.chars().next()?;
+            let label = label.strip_prefix(quote)?.split_once(&format!("{quote}>"))?.0;
+            Some((id.to_owned(), label.to_owned()))
+        };
+        text(&answer).split("<(").skip(1).filter_map(line).collect()
+    }
+
+    fn ask(&self, method: &str, arguments: &[&str]) -> Output {
+        let method = format!("com.canonical.dbusmenu.{method}");
+        call(self.desk, &self.owner, &self.path, &method, arguments)
+    }
+}
+
+fn call(desk: &Desk, owner: &str, path: &str, method: &str, arguments: &[&str]) -> Output {
+    let about = ["call", "--dest", owner, "--object-path", path, "--method", method];
+    gdbus(desk, &[&about, arguments].concat())
+}
+
+fn gdbus(desk: &Desk, arguments: &[&str]) -> Output {
+    let (action, rest) = arguments.split_first().unwrap();
+    let mut command = desk.command("gdbus".as_ref());
+    command.args([action, "--session"]).args(rest).output().unwrap()
+}
+
+fn text(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn wait_for<T>(look: impl Fn() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        std::thread::sleep(LOOK);
+    }
+    None
+}
