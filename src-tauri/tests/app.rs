@@ -133,14 +133,8 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
 fn the_menu_says_the_state_and_pauses_resumes_contributes_and_quits() {
     let desk = Desk::start();
     let folder = desk.folder.path();
-    let cluster = folder.join("cluster");
-    let cluster = cluster.to_str().unwrap();
-    let mut coordinator = desk.command(&desk::constellation());
-    let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"];
-    coordinator.args(arguments).args(["--no-discovery", "--data-dir", cluster]);
-    let mut coordinator = desk::Process::start(&mut coordinator);
-    let listening: serde_json::Value = serde_json::from_str(&coordinator.line()).unwrap();
-    let code = desk.result(&["join-code", "create", "--data-dir", cluster]);
+    let (coordinator, listening, cluster) = desk.coordinator();
+    let code = desk.result(&["join-code", "create", "--data-dir", &cluster]);
     let data = folder.join("app");
     std::fs::create_dir_all(&data).unwrap();
     let settings = format!(

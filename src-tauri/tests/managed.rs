@@ -55,13 +55,8 @@ fn can_manage(folder: &Path) -> bool {
 /// A coordinator with a job, and what IT pushes to a Mac.
 fn office(desk: &Desk) -> (desk::Process, String, String) {
     let folder = desk.folder.path();
-    let cluster = folder.join("cluster");
-    let cluster = cluster.to_str().unwrap();
-    let mut coordinator = desk.command(&desk::constellation());
-    let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"];
-    coordinator.args(arguments).args(["--no-discovery", "--data-dir", cluster]);
-    let mut coordinator = desk::Process::start(&mut coordinator);
-    let listening: Value = serde_json::from_str(&coordinator.line()).unwrap();
+    let (coordinator, listening, cluster) = desk.coordinator();
+    let cluster = cluster.as_str();
     let code = desk.result(&[
         "join-code",
         "create",

@@ -64,6 +64,18 @@ impl Desk {
         command
     }
 
+    /// A coordinator in the folder that comes with it, which no Bonjour tells of, once it listens; gives
+    /// what it says of that.
+    pub(crate) fn coordinator(&self) -> (Process, Value, String) {
+        let folder = self.folder.path().join("cluster").to_str().unwrap().to_owned();
+        let mut coordinator = self.command(&constellation());
+        let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"];
+        coordinator.args(arguments).args(["--no-discovery", "--data-dir", &folder]);
+        let mut coordinator = Process::start(&mut coordinator);
+        let listening = serde_json::from_str(&coordinator.line()).unwrap();
+        (coordinator, listening, folder)
+    }
+
     /// The app under a driver, with `arguments`.
     pub(crate) async fn app(&mut self, arguments: &[&str]) -> Driven {
         let (port, native) = (free_port(), free_port());

@@ -21,7 +21,7 @@ pub(super) async fn follow(mut views: watch::Receiver<View>) {
             Ok(Err(_)) => return,
             Err(_) => {}
         }
-        // It touches no more than this process's own memory, but may read all of its tables.
+        // The allocator walks all that is free, which no async thread should.
         if tokio::task::spawn_blocking(platform::memory::give_back).await.is_err()
             || views.wait_for(|view| !rests(view)).await.is_err()
         {
