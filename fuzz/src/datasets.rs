@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::{fs, panic};
 
-use data::{Bounds, Dataset, Sample, read_file};
+use data::{ReadLimits, Dataset, Sample, read_file};
 use protocol::dataset::SampleShape;
 use tempfile::TempDir;
 
 /// Far below what an input may take here, so that what isn't counted is noticed.
-const BOUNDS: Bounds = Bounds { disk: 64 << 20, memory: 256 << 20 };
+const BOUNDS: ReadLimits = ReadLimits { disk: 64 << 20, memory: 256 << 20 };
 
 /// Where files of this process lie; whoever sets `TMPDIR` clears up.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));

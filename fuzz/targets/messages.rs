@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use protocol::api::{CreatedToken, Events, Token, TokenRequest};
 use protocol::dataset::{AddedDataset, DatasetInfo};
 use protocol::device::{Device, Heartbeat, HeartbeatAnswer};
-use protocol::enrolment::{DeviceRegistration, Registered, signed};
+use protocol::enrollment::{DeviceRegistration, Registered, signed};
 use protocol::join::exchange::{JoinAnswer, JoinRequest};
 use protocol::join::{CreatedJoinCode, JoinCodeRequest};
 use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};

@@ -5,11 +5,11 @@ use std::io::{Cursor, Read};
 
 use fuzz::seeds::{chosen, plant};
 use libfuzzer_sys::fuzz_target;
-use protocol::sealed::{
-    CHUNK, FRAME, HEADER, Opener, SealedReader, SealingKey, open, plain_length, seal, sealed_length,
+use protocol::encrypted_file::{
+    CHUNK, FRAME, HEADER, Decryptor, DecryptingReader, StorageKey, open, plain_length, seal, sealed_length,
 };
 
-const KEY: SealingKey = SealingKey::from_bytes([5; 32]);
+const KEY: StorageKey = StorageKey::from_bytes([5; 32]);
 
 fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     let Some((choice, bytes)) = bytes.split_first() else { return };
@@ -25,10 +25,10 @@ fn opened(bytes: &[u8]) -> Option<Vec<u8>> {
     let plain = open(&KEY, bytes.to_vec()).ok();
     let mut read = Vec::new();
     let reader =
-        SealedReader::new(&KEY, bytes).and_then(|mut reader| reader.read_to_end(&mut read));
+        DecryptingReader::new(&KEY, bytes).and_then(|mut reader| reader.read_to_end(&mut read));
     assert_eq!(reader.is_ok().then_some(&read), plain.as_ref(), "both ways say the same");
     if let Some(header) = bytes.first_chunk::<HEADER>()
-        && let Ok(mut opener) = Opener::new(&KEY, header)
+        && let Ok(mut opener) = Decryptor::new(&KEY, header)
     {
         let mut frame = bytes[HEADER..bytes.len().min(HEADER + FRAME)].to_vec();
         let first = opener.open(0, &mut frame).map(<[u8]>::len);
@@ -54,7 +54,7 @@ fn changed(bytes: &[u8]) {
     assert_eq!(opened(&whole).as_ref(), Some(&plain));
     let offset = number(3) % 250_000;
     let mut rest = Vec::new();
-    SealedReader::at(&KEY, Cursor::new(&whole), offset as u64)
+    DecryptingReader::at(&KEY, Cursor::new(&whole), offset as u64)
         .and_then(|mut reader| reader.read_to_end(&mut rest))
         .map_or_else(
             |_| assert!(offset > plain.len(), "there is text at {offset} of {}", plain.len()),

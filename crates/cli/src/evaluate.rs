@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use data::Sources;
-use engine::{Compute, Ended};
+use engine::{ComputeDevice, TrainingEnd};
 use node::EvaluateModel;
 use protocol::metrics::EvalMetrics;
 
@@ -17,7 +17,7 @@ pub(crate) fn run(task: EvaluateModel) -> anyhow::Result<EvalMetrics> {
             dataset.info.classes.join(", ")
         );
     }
-    let compute = Compute::cpu("models are measured on the CPU");
+    let compute = ComputeDevice::cpu("models are measured on the CPU");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = u32::try_from(threads).unwrap_or(1);
     let ended = engine::evaluate(
@@ -30,7 +30,7 @@ pub(crate) fn run(task: EvaluateModel) -> anyhow::Result<EvalMetrics> {
         &mut |_| {},
     )?;
     match ended {
-        Ended::Done(metrics) => Ok(metrics),
-        Ended::Stopped { .. } => bail!("the measurement was stopped"),
+        TrainingEnd::Done(metrics) => Ok(metrics),
+        TrainingEnd::Stopped { .. } => bail!("the measurement was stopped"),
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use data::synthetic::Synthetic;
 use platform::Secrets;
-use protocol::sealed::{SealingKey, open};
+use protocol::encrypted_file::{StorageKey, open};
 use serde_json::Value;
 
 /// Bytes by which a row or a model is known again.
@@ -93,7 +93,7 @@ fn rows() -> HashSet<[u8; SAMPLE]> {
 /// The blobs in a worker's cache.
 fn opened(worker: &Path) -> Vec<Vec<u8>> {
     let key = Secrets::of(worker).unwrap().get("sealing-key").unwrap().unwrap();
-    let key = SealingKey::from_bytes(key.try_into().unwrap());
+    let key = StorageKey::from_bytes(key.try_into().unwrap());
     let files = files(&worker.join("cache"));
     files.iter().map(|path| open(&key, std::fs::read(path).unwrap()).unwrap()).collect()
 }

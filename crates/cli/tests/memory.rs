@@ -13,7 +13,7 @@ use protocol::dataset::SampleShape;
 use protocol::model::{InputSpec, LayerSpec, ModelSpec, Preset};
 use protocol::plan::{LocalWork, Optimizer, Plan};
 use protocol::trainer::{InitializeRequest, TrainRequest};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 use tokio_util::sync::CancellationToken;
 use trainer::{Limits, Trainer, TrainerCommand};
 
@@ -90,7 +90,7 @@ async fn measured(spec: &ModelSpec, batch_size: u32, optimizer: Optimizer) -> (u
         checkpoint: at("checkpoint"),
         checkpoint_seconds: 0.0,
         output: at("update"),
-        key: Some(protocol::sealed::SealingKey::from_bytes([7; 32])),
+        key: Some(protocol::encrypted_file::StorageKey::from_bytes([7; 32])),
     };
     seal(&at("base"), &request);
     seal(&at("shard"), &request);
@@ -101,7 +101,7 @@ async fn measured(spec: &ModelSpec, batch_size: u32, optimizer: Optimizer) -> (u
 
 /// Puts the sealed file in the place of the plain one.
 fn seal(path: &Path, request: &TrainRequest) {
-    let sealed = protocol::sealed::seal(
+    let sealed = protocol::encrypted_file::seal(
         request.key.as_ref().unwrap(),
         &std::fs::read(path).unwrap(),
         [9; 32],
@@ -110,7 +110,7 @@ fn seal(path: &Path, request: &TrainRequest) {
 }
 
 fn rows(text: bool, count: usize) -> Vec<Row> {
-    let mut chance = Chance::new(Purpose::SyntheticData, 1, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
     let row = |_| {
         let label = u32::try_from(chance.index(10)).unwrap();
         let sample = if text {

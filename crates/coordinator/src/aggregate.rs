@@ -10,7 +10,7 @@ use protocol::{BlobHash, codec};
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Blobs;
-use crate::driver::StepFault;
+use crate::driver::StepError;
 
 /// Parameters taken through all updates at a time.
 const STRETCH: usize = 1 << 18;
@@ -33,16 +33,16 @@ pub(crate) fn aggregate(
     blobs: &Blobs,
     work: &Aggregation,
     cancel: &CancellationToken,
-) -> Result<BlobHash, StepFault> {
+) -> Result<BlobHash, StepError> {
     if Accumulator::new(0, work.seat_rows).is_coarse() {
         tracing::warn!(rows = work.seat_rows, "so many rows leave the mean a coarse grid");
     }
-    let mut writer = blobs.writer().map_err(StepFault::io("could not store the new model"))?;
+    let mut writer = blobs.writer().map_err(StepError::io("could not store the new model"))?;
     let mut base = open(blobs, work.base)?;
     let mut start = 0;
     while start < work.parameters {
         if cancel.is_cancelled() {
-            return Err(StepFault::Cancelled);
+            return Err(StepError::Cancelled);
         }
         let count = STRETCH.min(work.parameters - start);
         let mut sum = Accumulator::new(count, work.seat_rows);
@@ -51,12 +51,12 @@ pub(crate) fn aggregate(
         }
         let old = read(&mut base, work.base, start, count)?;
         let old = codec::decode(&old, count)
-            .map_err(|error| StepFault::Hopeless(format!("the base model: {error}")))?;
+            .map_err(|error| StepError::Permanent(format!("the base model: {error}")))?;
         let new = codec::encode(&sum.finish(&old));
-        writer.write_all(&new).map_err(StepFault::io("could not store the new model"))?;
+        writer.write_all(&new).map_err(StepError::io("could not store the new model"))?;
         start += count;
     }
-    writer.finish().map_err(StepFault::io("could not store the new model"))
+    writer.finish().map_err(StepError::io("could not store the new model"))
 }
 
 fn add(
@@ -65,7 +65,7 @@ fn add(
     start: usize,
     count: usize,
     sum: &mut Accumulator,
-) -> Result<(), StepFault> {
+) -> Result<(), StepError> {
     let mut stretches = Vec::with_capacity(updates.len());
     for update in updates {
         stretches.push(read(&mut open(blobs, update.blob)?, update.blob, start, count)?);
@@ -74,25 +74,25 @@ fn add(
     let weighted: Vec<(&[u8], u64)> = stretches.iter().map(Vec::as_slice).zip(rows).collect();
     // Each was checked when it came.
     sum.add(&weighted).map_err(|fault| {
-        StepFault::Hopeless(format!("a stored update went bad, is the disk sound? {fault}"))
+        StepError::Permanent(format!("a stored update went bad, is the disk sound? {fault}"))
     })
 }
 
-fn open(blobs: &Blobs, hash: BlobHash) -> Result<File, StepFault> {
-    let file = blobs.file(hash).map_err(StepFault::io("could not open a blob"))?;
-    file.ok_or_else(|| StepFault::Hopeless(format!("blob {hash} is gone; was it deleted?")))
+fn open(blobs: &Blobs, hash: BlobHash) -> Result<File, StepError> {
+    let file = blobs.file(hash).map_err(StepError::io("could not open a blob"))?;
+    file.ok_or_else(|| StepError::Permanent(format!("blob {hash} is gone; was it deleted?")))
 }
 
-fn read(file: &mut File, hash: BlobHash, start: usize, count: usize) -> Result<Vec<u8>, StepFault> {
+fn read(file: &mut File, hash: BlobHash, start: usize, count: usize) -> Result<Vec<u8>, StepError> {
     let mut bytes = vec![0; count * 4];
     let result =
         file.seek(SeekFrom::Start(start as u64 * 4)).and_then(|_| file.read_exact(&mut bytes));
     match result {
         Ok(()) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(StepFault::Hopeless(format!("blob {hash} was cut short; is the disk sound?")))
+            Err(StepError::Permanent(format!("blob {hash} was cut short; is the disk sound?")))
         }
-        Err(error) => Err(StepFault::io("could not read a blob")(error)),
+        Err(error) => Err(StepError::io("could not read a blob")(error)),
     }
 }
 
@@ -141,6 +141,6 @@ mod tests {
         let base = blobs.put(&[0; 4]).unwrap();
         let work = Aggregation { base, updates: vec![gone], seat_rows: 1, parameters: 1 };
         let fault = aggregate(&blobs, &work, &CancellationToken::new()).unwrap_err();
-        assert!(matches!(fault, StepFault::Hopeless(_)), "{fault}");
+        assert!(matches!(fault, StepError::Permanent(_)), "{fault}");
     }
 }

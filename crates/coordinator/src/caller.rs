@@ -40,7 +40,7 @@ impl From<SocketAddr> for PeerAddress {
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum CallerIdentity {
     Known(Principal),
     /// Somebody at a public path.
     Stranger,
@@ -51,7 +51,7 @@ pub(crate) enum Who {
 /// Who asks, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    pub(crate) who: Who,
+    pub(crate) who: CallerIdentity,
     /// None inside this process.
     pub(crate) from: Option<IpAddr>,
 }
@@ -67,22 +67,22 @@ pub(crate) fn detail<const N: usize>(pairs: [(&str, String); N]) -> Detail {
 impl Caller {
     /// For what the coordinator does by itself.
     pub(crate) const fn coordinator() -> Self {
-        Self { who: Who::Coordinator, from: None }
+        Self { who: CallerIdentity::Coordinator, from: None }
     }
 
     /// As the audit log calls it; empty for a stranger.
     pub(crate) fn name(&self) -> String {
         match &self.who {
-            Who::Known(principal) => principal.name.to_string(),
-            Who::Stranger => String::new(),
-            Who::Coordinator => COORDINATOR.to_owned(),
+            CallerIdentity::Known(principal) => principal.name.to_string(),
+            CallerIdentity::Stranger => String::new(),
+            CallerIdentity::Coordinator => COORDINATOR.to_owned(),
         }
     }
 
     fn role(&self) -> Option<Role> {
         match &self.who {
-            Who::Known(principal) => Some(principal.role),
-            Who::Stranger | Who::Coordinator => None,
+            CallerIdentity::Known(principal) => Some(principal.role),
+            CallerIdentity::Stranger | CallerIdentity::Coordinator => None,
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use trainer::{Limits, Trainer, TrainerCommand, TrainerError};
 
-use crate::driver::{StepContext, StepFault};
+use crate::driver::{StepContext, StepError};
 
 /// A trainer without work is kept this long.
 const IDLE: Duration = Duration::from_secs(30);
@@ -57,9 +57,9 @@ impl Trainers {
         &self,
         request: InitializeRequest,
         cancel: &CancellationToken,
-    ) -> Result<BlobHash, StepFault> {
+    ) -> Result<BlobHash, StepError> {
         let mut kept = self.trainer().await?;
-        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepFault::Cancelled) };
+        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepError::Cancelled) };
         let result = trainer.initialize(request, cancel).await;
         self.give_back(kept, result)
     }
@@ -68,9 +68,9 @@ impl Trainers {
         &self,
         request: EvaluateRequest,
         cancel: &CancellationToken,
-    ) -> Result<EvalMetrics, StepFault> {
+    ) -> Result<EvalMetrics, StepError> {
         let mut kept = self.trainer().await?;
-        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepFault::Cancelled) };
+        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepError::Cancelled) };
         let result = trainer.evaluate(request, &mut |_| {}, cancel).await;
         self.give_back(kept, result)
     }
@@ -80,9 +80,9 @@ impl Trainers {
         &self,
         request: PredictRequest,
         cancel: &CancellationToken,
-    ) -> Result<Vec<f64>, StepFault> {
+    ) -> Result<Vec<f64>, StepError> {
         let mut kept = self.trainer().await?;
-        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepFault::Cancelled) };
+        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepError::Cancelled) };
         let result = trainer.predict(request, cancel).await;
         self.give_back(kept, result)
     }
@@ -95,7 +95,7 @@ impl Trainers {
     }
 
     /// The trainer for one request, alone.
-    async fn trainer(&self) -> Result<MutexGuard<'_, Kept>, StepFault> {
+    async fn trainer(&self) -> Result<MutexGuard<'_, Kept>, StepError> {
         let mut kept = self.kept.lock().await;
         kept.uses += 1;
         if kept.trainer.is_none() {
@@ -110,7 +110,7 @@ impl Trainers {
         &self,
         mut kept: MutexGuard<'_, Kept>,
         result: Result<T, TrainerError>,
-    ) -> Result<T, StepFault> {
+    ) -> Result<T, StepError> {
         if result.as_ref().is_err_and(|error| !error.is_alive()) {
             kept.trainer = None;
             return result.map_err(|error| fault(&error));
@@ -129,21 +129,21 @@ impl Trainers {
     }
 }
 
-fn fault(error: &TrainerError) -> StepFault {
+fn fault(error: &TrainerError) -> StepError {
     match error {
         TrainerError::Failed { failure, message } => match failure {
-            TrainerFailure::Disk => StepFault::Full,
-            TrainerFailure::Internal => StepFault::Broke(message.clone()),
+            TrainerFailure::Disk => StepError::Full,
+            TrainerFailure::Internal => StepError::Transient(message.clone()),
             TrainerFailure::Backend
             | TrainerFailure::Spec
             | TrainerFailure::Data
-            | TrainerFailure::Diverged => StepFault::Hopeless(message.clone()),
+            | TrainerFailure::Diverged => StepError::Permanent(message.clone()),
         },
-        TrainerError::Start { .. } => StepFault::Hopeless(error.to_string()),
+        TrainerError::Start { .. } => StepError::Permanent(error.to_string()),
         TrainerError::Exited { .. } | TrainerError::Memory { .. } | TrainerError::Protocol(_) => {
-            StepFault::Broke(error.to_string())
+            StepError::Transient(error.to_string())
         }
-        TrainerError::Cancelled { .. } => StepFault::Cancelled,
+        TrainerError::Cancelled { .. } => StepError::Cancelled,
     }
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn evaluate(
     preparation: &Preparation,
     model: BlobHash,
     cancel: &CancellationToken,
-) -> Result<(EvalMetrics, Option<EvalMetrics>), StepFault> {
+) -> Result<(EvalMetrics, Option<EvalMetrics>), StepError> {
     let request = |shards: &[BlobHash]| EvaluateRequest {
         spec: preparation.spec.clone(),
         model: context.blobs.path(model),

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use federation::explain::{OtherJob, Sight, explain};
-use federation::machine::Outlook;
+use federation::explain::{DeviceSnapshot, OtherJob, explain};
+use federation::machine::JobSnapshot;
 use protocol::api::Job;
 use protocol::{DeviceId, Timestamp};
 
@@ -14,11 +14,11 @@ use crate::views::{JobView, Views};
 pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
     let mut job = view.job.clone();
     let others = other_jobs(views, view);
-    let devices: Vec<Sight> = views
+    let devices: Vec<DeviceSnapshot> = views
         .devices(now)
         .into_iter()
         .filter(|device| !device.revoked)
-        .map(|device| Sight {
+        .map(|device| DeviceSnapshot {
             device: device.id,
             state: device.state,
             reason: device.reason,
@@ -37,7 +37,7 @@ pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
 fn other_jobs(views: &Views, view: &JobView) -> HashMap<DeviceId, OtherJob> {
     let mut others = HashMap::new();
     for other in views.jobs() {
-        let Outlook::Collecting(round) = &other.outlook else { continue };
+        let JobSnapshot::Collecting(round) = &other.outlook else { continue };
         if other.job.id == view.job.id {
             continue;
         }

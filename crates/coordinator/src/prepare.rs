@@ -10,12 +10,12 @@ use protocol::dataset::DatasetInfo;
 use protocol::job::{DataSpec, JobError, JobSpec};
 use protocol::model::ModelSpec;
 use protocol::trainer::InitializeRequest;
-use protocol::{BlobHash, Chance, Purpose, codec};
+use protocol::{BlobHash, RngDomain, SeededRng, codec};
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Blobs;
-use crate::driver::{Say, StepContext, StepFault, blocking};
-use crate::points::Point;
+use crate::crash_points::CrashPoint;
+use crate::driver::{ProgressFn, StepContext, StepError, blocking};
 
 /// A load tells how far it is this often.
 const SAY: Duration = Duration::from_millis(500);
@@ -113,7 +113,7 @@ fn limited<'a>(seed: u64, data: &DataSpec, train: &'a [Row]) -> Vec<&'a Row> {
         return train.iter().collect();
     }
     let mut drawn: Vec<usize> = (0..train.len()).collect();
-    Chance::new(Purpose::Selection, seed, 0, 0, 0).shuffle(&mut drawn);
+    SeededRng::new(RngDomain::Selection, seed, 0, 0, 0).shuffle(&mut drawn);
     drawn.truncate(limit);
     drawn.sort_unstable();
     drawn.into_iter().map(|index| &train[index]).collect()
@@ -128,8 +128,8 @@ pub(crate) async fn prepare(
     context: &StepContext,
     job: &JobSpec,
     cancel: &CancellationToken,
-    say: &Say,
-) -> Result<Preparation, StepFault> {
+    say: &ProgressFn,
+) -> Result<Preparation, StepError> {
     let (loaded, say) = (context.clone(), Arc::clone(say));
     let (spec, ended) = (job.clone(), cancel.clone());
     let divided = blocking(move || {
@@ -138,12 +138,12 @@ pub(crate) async fn prepare(
         store(&loaded.blobs, &prepared, &ended)
     });
     let divided = divided.await?;
-    context.observer.points.pass(Point::ShardsStored);
+    context.observer.points.pass(CrashPoint::ShardsStored);
     let base = initialize(context, job, &divided.spec, cancel).await?;
     Ok(Preparation { base, ..divided })
 }
 
-fn load(context: &StepContext, job: &JobSpec, say: &Say) -> Result<Prepared, StepFault> {
+fn load(context: &StepContext, job: &JobSpec, say: &ProgressFn) -> Result<Prepared, StepError> {
     let mut said = Instant::now();
     let mut progress = |progress: LoadProgress| {
         if said.elapsed() >= SAY {
@@ -154,7 +154,7 @@ fn load(context: &StepContext, job: &JobSpec, say: &Say) -> Result<Prepared, Ste
     let dataset =
         context.sources.load(&job.dataset, &mut progress).map_err(|error| data_fault(&error))?;
     say("dividing".to_owned());
-    divide(job, &dataset).map_err(|error| StepFault::Hopeless(error.to_string()))
+    divide(job, &dataset).map_err(|error| StepError::Permanent(error.to_string()))
 }
 
 fn words(progress: &LoadProgress) -> String {
@@ -170,10 +170,10 @@ fn words(progress: &LoadProgress) -> String {
     }
 }
 
-fn data_fault(error: &DataError) -> StepFault {
+fn data_fault(error: &DataError) -> StepError {
     match error {
-        DataError::Io { source, .. } if crate::blobs::is_full(source) => StepFault::Full,
-        DataError::Interrupted { .. } => StepFault::Broke(error.to_string()),
+        DataError::Io { source, .. } if crate::blobs::is_full(source) => StepError::Full,
+        DataError::Interrupted { .. } => StepError::Transient(error.to_string()),
         DataError::Unknown { .. }
         | DataError::Offline { .. }
         | DataError::Denied { .. }
@@ -188,7 +188,7 @@ fn data_fault(error: &DataError) -> StepFault {
         | DataError::NameTaken(_)
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
-        | DataError::TooFewClasses(_) => StepFault::Hopeless(error.to_string()),
+        | DataError::TooFewClasses(_) => StepError::Permanent(error.to_string()),
     }
 }
 
@@ -197,12 +197,12 @@ fn store(
     blobs: &Blobs,
     prepared: &Prepared,
     cancel: &CancellationToken,
-) -> Result<Preparation, StepFault> {
+) -> Result<Preparation, StepError> {
     let put = |bytes: &[u8]| {
         if cancel.is_cancelled() {
-            return Err(StepFault::Cancelled);
+            return Err(StepError::Cancelled);
         }
-        blobs.put(bytes).map_err(StepFault::io("could not store a shard"))
+        blobs.put(bytes).map_err(StepError::io("could not store a shard"))
     };
     let partitions = prepared.partitions.iter().map(|partition| {
         let shards = if partition.rows == 0 { Vec::new() } else { vec![put(&partition.shard)?] };
@@ -225,28 +225,28 @@ async fn initialize(
     job: &JobSpec,
     spec: &ModelSpec,
     cancel: &CancellationToken,
-) -> Result<BlobHash, StepFault> {
-    let folder = context.blobs.scratch_dir().map_err(StepFault::io("could not make a folder"))?;
+) -> Result<BlobHash, StepError> {
+    let folder = context.blobs.scratch_dir().map_err(StepError::io("could not make a folder"))?;
     let output = folder.path().join("initial");
     let request = InitializeRequest { spec: spec.clone(), seed: job.seed, output: output.clone() };
     context.trainers.initialize(request, cancel).await?;
     let (blobs, spec) = (context.blobs.clone(), spec.clone());
     blocking(move || {
         let layout = spec.layout();
-        let layout = layout.map_err(|error| StepFault::Hopeless(format!("model: {error}")))?;
+        let layout = layout.map_err(|error| StepError::Permanent(format!("model: {error}")))?;
         let bytes = std::fs::read(&output);
-        let bytes = bytes.map_err(StepFault::io("could not read the initial weights"))?;
+        let bytes = bytes.map_err(StepError::io("could not read the initial weights"))?;
         let weights = codec::decode(&bytes, layout.parameters);
         let weights = weights.map_err(|error| {
-            StepFault::Hopeless(format!("the trainer made unusable initial weights: {error}"))
+            StepError::Permanent(format!("the trainer made unusable initial weights: {error}"))
         })?;
         if weights.iter().any(|weight| !weight.is_finite()) {
             let reason = "the trainer made initial weights that are not numbers";
-            return Err(StepFault::Hopeless(reason.to_owned()));
+            return Err(StepError::Permanent(reason.to_owned()));
         }
         // The folder must outlive the reading.
         drop(folder);
-        blobs.put(&bytes).map_err(StepFault::io("could not store the initial weights"))
+        blobs.put(&bytes).map_err(StepError::io("could not store the initial weights"))
     })
     .await
 }

@@ -12,7 +12,7 @@ use protocol::{BlobHash, JobId, ModelId, Timestamp, model_file};
 use serde_json::json;
 
 use crate::blobs::Blobs;
-use crate::driver::{StepFault, Task};
+use crate::driver::{StepError, Task};
 use crate::store::ModelRow;
 
 /// A model whose file is stored, on its way to the registry.
@@ -78,7 +78,7 @@ pub(crate) fn result(
     preparation: &Preparation,
     model: BlobHash,
     evaluation: Option<EvalMetrics>,
-) -> Result<NewModel, StepFault> {
+) -> Result<NewModel, StepError> {
     let spec = &preparation.spec;
     let (file, bytes, parameters) = write_file(blobs, spec, model)?;
     Ok(NewModel {
@@ -102,22 +102,22 @@ pub(crate) fn write_file(
     blobs: &Blobs,
     spec: &ModelSpec,
     model: BlobHash,
-) -> Result<(BlobHash, u64, u64), StepFault> {
-    let unbuildable = |error| StepFault::Hopeless(format!("model: {error}"));
+) -> Result<(BlobHash, u64, u64), StepError> {
+    let unbuildable = |error| StepError::Permanent(format!("model: {error}"));
     let header = model_file::header(spec).map_err(unbuildable)?;
     let parameters = spec.layout().map_err(unbuildable)?.parameters as u64;
-    let flat = blobs.file(model).map_err(StepFault::io("could not open the model"))?;
-    let gone = || StepFault::Hopeless(format!("blob {model} is gone; was it deleted?"));
+    let flat = blobs.file(model).map_err(StepError::io("could not open the model"))?;
+    let gone = || StepError::Permanent(format!("blob {model} is gone; was it deleted?"));
     let flat = flat.ok_or_else(gone)?;
-    let length = flat.metadata().map_err(StepFault::io("could not open the model"))?.len();
+    let length = flat.metadata().map_err(StepError::io("could not open the model"))?.len();
     if length != parameters * 4 {
         let reason = format!(
             "blob {model} has {length} bytes, but the spec's {parameters} parameters take {}",
             parameters * 4
         );
-        return Err(StepFault::Hopeless(reason));
+        return Err(StepError::Permanent(reason));
     }
-    let failed = StepFault::io("could not store the model file");
+    let failed = StepError::io("could not store the model file");
     let mut writer = blobs.writer().map_err(&failed)?;
     let mut whole = header.as_slice().chain(flat);
     let bytes = io::copy(&mut whole, &mut writer).map_err(&failed)?;
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!((bytes, parameters), (expected.len() as u64, count as u64));
 
         let short = blobs.put(&flat[4..]).unwrap();
-        assert!(matches!(write_file(&blobs, &spec, short), Err(StepFault::Hopeless(_))));
+        assert!(matches!(write_file(&blobs, &spec, short), Err(StepError::Permanent(_))));
     }
 
     #[test]

@@ -25,18 +25,20 @@ use uuid::Uuid;
 
 use crate::backup::{BLOBS_FOLDER, BackupSchedule, DATABASE_FILE, ScheduleState, Scheduled};
 use crate::blobs::{Blobs, Room, is_full};
-use crate::caller::{Caller, Principal, Who, detail};
+use crate::caller::{Caller, CallerIdentity, Principal, detail};
 use crate::challenge::Challenges;
 use crate::clock;
 use crate::cluster::{ClusterError, ClusterIdentity, Current, OwnCertificate, server_config};
-use crate::driver::{self, DriverHandle, Refusal, StepContext, renew_this_machine, this_machine};
+use crate::crash_points::{CrashPoint, CrashPoints};
+use crate::dataset_cache::DatasetCache;
+use crate::driver::{
+    self, DriverError, DriverHandle, StepContext, renew_this_machine, this_machine,
+};
 use crate::evaluate::Trainers;
 use crate::http::{self, Origin, Shared};
-use crate::moment::Observer;
-use crate::points::{Point, Points};
-use crate::shelf::Shelf;
+use crate::notifications::WebhookSender;
+use crate::observer::Observer;
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
-use crate::telling::Courier;
 use crate::views::Views;
 pub use error::StartError;
 
@@ -47,7 +49,7 @@ pub const ADDRESS_FILE: &str = "address";
 
 /// What a coordinator is made of.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct CoordinatorSettings {
     /// One coordinator at a time uses it.
     pub data_dir: PathBuf,
     /// Port 0 takes a free one.
@@ -58,7 +60,7 @@ pub struct Settings {
     pub certificate: Option<OwnCertificate>,
     /// How long a lease lasts without a sign of its device, and the least that a device which
     /// stands still is given; see `docs/reliability.md`.
-    pub lease_patience: Duration,
+    pub lease_timeout: Duration,
     /// Makes initial weights and measures models.
     pub trainer: TrainerCommand,
     /// Answers predictions; on the CPU.
@@ -100,7 +102,7 @@ pub struct Running {
 ///
 /// # Errors
 /// See [`StartError`]; nothing runs then.
-pub async fn start(settings: Settings) -> Result<Running, StartError> {
+pub async fn start(settings: CoordinatorSettings) -> Result<Running, StartError> {
     start_observed(settings, Observer::default()).await
 }
 
@@ -108,7 +110,10 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 ///
 /// # Errors
 /// See [`StartError`]; nothing runs then.
-pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Running, StartError> {
+pub async fn start_observed(
+    settings: CoordinatorSettings,
+    observer: Observer,
+) -> Result<Running, StartError> {
     let open_files = platform::process::raise_open_files();
     tracing::debug!(open_files, "the most that may be open at once");
     let (folder, name) = (settings.data_dir.clone(), settings.name.clone());
@@ -142,14 +147,14 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         trainers: trainers.clone(),
         observer,
     };
-    let courier = Courier::new(&settings.name);
+    let courier = WebhookSender::new(&settings.name);
     let parts = driver::Parts {
         store: opened.store,
         loaded: opened.loaded,
         blobs: opened.blobs.clone(),
         views: views.clone(),
         revision,
-        lease_patience: settings.lease_patience,
+        lease_timeout: settings.lease_timeout,
         steps,
         courier: courier.clone(),
         own_certificate: opened.own_certificate.clone(),
@@ -164,7 +169,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         views,
         reader: opened.reader,
         blobs: opened.blobs,
-        shelf: Shelf::new(sources.clone()),
+        shelf: DatasetCache::new(sources.clone()),
         sources,
         driver: driver.clone(),
         predictor: predictor.clone(),
@@ -173,7 +178,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         revision: revisions,
         stopping: stopping.clone(),
         requests: http::Requests::default(),
-        failures: http::Failures::default(),
+        failures: http::AuthRateLimit::default(),
         cookie: http::CookieNames::new(&opened.cluster.id),
         origins: settings.allow_origins,
         points: points.clone(),
@@ -190,7 +195,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     let router = http::router(shared);
     write_address(&settings.data_dir, address)?;
     write_down_start(&driver, &opened.cluster.id, address, &settings.data_dir).await?;
-    points.pass(Point::AddressWritten);
+    points.pass(CrashPoint::AddressWritten);
     let server = tokio::spawn(http::serve(listener, router.clone(), tls, stopping.clone()));
     if let Some(own) = opened.own_certificate {
         let stopping = stopping.clone();
@@ -227,7 +232,7 @@ impl Running {
     /// A link that signs whoever is at this machine in to the dashboard, once, within five minutes;
     /// none where the coordinator can't give one now.
     pub async fn sign_in_link(&self) -> Option<String> {
-        let caller = Caller { who: Who::Known(Principal::local_admin()), from: None };
+        let caller = Caller { who: CallerIdentity::Known(Principal::local_admin()), from: None };
         let asked = SignInLinkRequest::default();
         let link = self.driver.by(&caller).create_sign_in_link(asked).await.ok()?;
         Some(format!("{}{}", self.url(), link.path))
@@ -277,7 +282,7 @@ fn open(
     name: &str,
     own: Option<OwnCertificate>,
     maximum: Option<u64>,
-    points: &Points,
+    points: &CrashPoints,
 ) -> Result<Opened, StartError> {
     let lock = FolderLock::take(folder).map_err(|error| match error {
         LockError::Taken { folder } => StartError::DataDirLocked { folder },
@@ -294,7 +299,7 @@ fn open(
         }
     };
     let mut store = Store::open(&path).map_err(broken)?.with_points(points.clone());
-    points.pass(Point::DatabaseOpened);
+    points.pass(CrashPoint::DatabaseOpened);
     let mut loaded = store.load(&Uuid::now_v7().to_string()).map_err(broken)?;
     let blobs = Blobs::open(&folder.join(BLOBS_FOLDER)).map_err(unwritable(folder))?;
     let blobs = blobs.with_points(points.clone()).with_room(Room::new(folder, maximum));
@@ -322,7 +327,7 @@ fn keep_own_token(
     folder: &Path,
     store: &mut Store,
     loaded: &mut Loaded,
-    points: &Points,
+    points: &CrashPoints,
     broken: &impl Fn(StoreError) -> StartError,
 ) -> Result<(), StartError> {
     let file = folder.join(ADMIN_TOKEN_FILE);
@@ -343,7 +348,7 @@ fn keep_own_token(
     store.commit(&batch).map_err(broken)?;
     loaded.tokens.retain(|row| !replaced.contains(&row.id));
     loaded.tokens.push(row);
-    points.pass(Point::OwnTokenStored);
+    points.pass(CrashPoint::OwnTokenStored);
     platform::files::write_private(&file, text.token.as_bytes()).map_err(unwritable(folder))
 }
 
@@ -359,7 +364,7 @@ async fn write_down_start(
     written.map_err(|refusal| {
         driver.stop();
         let folder = folder.to_owned();
-        if refusal == Refusal::Store(StoreError::Full) {
+        if refusal == DriverError::Store(StoreError::Full) {
             return StartError::DiskFull { folder };
         }
         StartError::Database { folder, reason: refusal.to_string() }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Add;
 
-use federation::machine::Outlook;
+use federation::machine::JobSnapshot;
 use protocol::Timestamp;
 use protocol::usage::{Usage, UsageDay, UsageToday};
 
@@ -41,7 +41,7 @@ pub(crate) fn usage(views: &Views, rows: &[DayRow], now: Timestamp) -> Usage {
 fn examples_per_second(views: &Views, now: Timestamp) -> f64 {
     let mut training = HashSet::new();
     for job in views.jobs() {
-        if let Outlook::Collecting(round) = &job.outlook {
+        if let JobSnapshot::Collecting(round) = &job.outlook {
             training.extend(round.training.iter().copied());
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use federation::machine::{Machine, Outlook};
+use federation::machine::{JobSnapshot, Machine};
 use protocol::api::{Job, JobStatus, MetricPoint, Round};
 use protocol::device::{Device, Heartbeat};
 use protocol::notice::Notice;
@@ -14,7 +14,7 @@ use protocol::{DeviceId, JobId, Timestamp};
 use tokio::sync::watch;
 
 use crate::credential::Credential;
-use crate::pace;
+use crate::poll_interval;
 use crate::store::{DeviceRow, JobRow};
 use crate::traffic::Traffic;
 
@@ -26,7 +26,7 @@ pub(crate) struct JobView {
     /// Names of the classes, once the dataset is known.
     pub(crate) classes: Vec<String>,
     /// For [`crate::explain`].
-    pub(crate) outlook: Outlook,
+    pub(crate) outlook: JobSnapshot,
 }
 
 /// The snapshots.
@@ -63,14 +63,14 @@ impl Views {
     /// Every device, in the order of their enrolment.
     pub(crate) fn devices(&self, now: Timestamp) -> Vec<Device> {
         let devices: Vec<_> = read(&self.devices).values().cloned().collect();
-        let patience = pace::offline_after(devices.len());
-        devices.iter().map(|row| row.view(is_active(row, now, patience), now)).collect()
+        let offline_after = poll_interval::offline_after(devices.len());
+        devices.iter().map(|row| row.view(is_active(row, now, offline_after), now)).collect()
     }
 
     pub(crate) fn device(&self, id: DeviceId, now: Timestamp) -> Option<Device> {
         let devices = read(&self.devices);
-        let (row, patience) = (devices.get(&id)?, pace::offline_after(devices.len()));
-        Some(row.view(is_active(row, now, patience), now))
+        let (row, offline_after) = (devices.get(&id)?, poll_interval::offline_after(devices.len()));
+        Some(row.view(is_active(row, now, offline_after), now))
     }
 
     /// What a device is called.
@@ -129,13 +129,13 @@ impl Views {
             read(&self.runs).get(&id).is_some_and(|known| *known == session.id)
         });
         let mut devices = write(&self.devices);
-        let patience = pace::offline_after(devices.len());
+        let offline_after = poll_interval::offline_after(devices.len());
         let Some(row) = devices.get_mut(&id) else { return false };
         let tells_more = said.lease.is_some()
             || row.quarantined.is_some()
             || !is_known_session
             || (row.state, row.reason) != (said.state, said.reason)
-            || !is_active(row, now, patience);
+            || !is_active(row, now, offline_after);
         if tells_more {
             return false;
         }
@@ -173,10 +173,10 @@ impl Views {
     }
 }
 
-/// Whether a device was heard of within `patience`. Progress and requests for work count as
+/// Whether a device was heard of within `offline_after`. Progress and requests for work count as
 /// heartbeats do.
-pub(crate) fn is_active(row: &DeviceRow, now: Timestamp, patience: Duration) -> bool {
-    !row.revoked && now.since(row.last_seen) <= patience
+pub(crate) fn is_active(row: &DeviceRow, now: Timestamp, offline_after: Duration) -> bool {
+    !row.revoked && now.since(row.last_seen) <= offline_after
 }
 
 const fn is_under_way(status: JobStatus) -> bool {
@@ -283,7 +283,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use protocol::device::{DeviceState, HoldReason};
-    use protocol::enrolment::Session;
+    use protocol::enrollment::Session;
     use serde_json::json;
     use uuid::Uuid;
 

@@ -10,7 +10,7 @@ use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::{DataError, pages};
+use crate::{DataError, parquet_guard};
 
 const BATCH: usize = 4096;
 
@@ -78,7 +78,8 @@ impl Columns {
             DataError::file(&self.path, reason)
         })?;
         for group in 0..self.reader.num_row_groups() {
-            let reader = contained(|| pages::reader(&self.reader, &self.raw, group, leaf.1));
+            let reader =
+                contained(|| parquet_guard::reader(&self.reader, &self.raw, group, leaf.1));
             let reader = reader.map_err(|error| not_parquet(&self.path, &error))?;
             let unknown =
                 || DataError::file(&self.path, format!("column `{name}` is of a type not read"));

@@ -1,14 +1,14 @@
 //! Datasets: what there is, where it comes from, and how its rows are read, split and packed into
 //! shards. Rows stay raw (texts and pixels); a model's spec says how they become numbers.
 
-pub mod catalogue;
+pub mod catalog;
 mod columns;
 mod error;
 pub mod files;
 pub mod hub;
+pub mod image_decode;
 mod layout;
-mod pages;
-pub mod picture;
+mod parquet_guard;
 mod published;
 pub mod shard;
 mod sources;
@@ -17,11 +17,11 @@ pub mod synthetic;
 pub mod text;
 mod uploads;
 
-pub use catalogue::{CatalogueEntry, Origin};
+pub use catalog::{CatalogueEntry, Origin};
 pub use error::DataError;
-pub use files::{AddReport, BadRow, Bounds};
+pub use files::{AddReport, BadRow, ReadLimits};
 pub use hub::HubSettings;
-pub use sources::{Edition, Sources};
+pub use sources::{SourceStamp, Sources};
 pub use uploads::read_file;
 
 use protocol::dataset::DatasetInfo;

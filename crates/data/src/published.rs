@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use protocol::dataset::{DatasetInfo, SampleShape};
 
-use crate::catalogue::{Published, PublishedColumns};
+use crate::catalog::{Published, PublishedColumns};
 use crate::columns::{Cell, Columns};
-use crate::{DataError, Dataset, LoadProgress, Row, Sample, picture};
+use crate::{DataError, Dataset, LoadProgress, Row, Sample, image_decode};
 
 const LABEL: &str = "label";
 /// Rows between two reports.
@@ -155,7 +155,7 @@ fn images(
                 return Err(broken(images.len(), "it has no image".to_owned()));
             }
         };
-        let picture = picture::decode(bytes)
+        let picture = image_decode::decode(bytes)
             .map_err(|reason| broken(images.len(), format!("its image {reason}")))?;
         let found = SampleShape::Image {
             channels: picture.channels,

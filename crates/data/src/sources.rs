@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::catalogue::{CatalogueEntry, Origin, PUBLISHED, Published};
-use crate::files::{AddReport, Bounds};
+use crate::catalog::{CatalogueEntry, Origin, PUBLISHED, Published};
+use crate::files::{AddReport, ReadLimits};
 use crate::hub::{self, HubSettings};
 use crate::published::Files;
 use crate::synthetic::Synthetic;
@@ -25,7 +25,7 @@ pub struct Sources {
 /// Tells the rows that lie under a name from those that lay there before: files, their lengths, and when
 /// each was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edition(Vec<(PathBuf, u64, SystemTime)>);
+pub struct SourceStamp(Vec<(PathBuf, u64, SystemTime)>);
 
 impl Sources {
     /// Takes `CONSTELLATION_DATA_DIR` and the hub's variables from the environment.
@@ -84,7 +84,7 @@ impl Sources {
     }
 
     /// Which rows lie here under this name, told without reading them; none where there are none.
-    pub fn edition(&self, name: &str) -> Option<Edition> {
+    pub fn edition(&self, name: &str) -> Option<SourceStamp> {
         let files = if Synthetic::named(name).is_some() {
             Vec::new()
         } else if let Some(published) = Published::named(name) {
@@ -97,7 +97,7 @@ impl Sources {
             let known = path.metadata().ok()?;
             Some((path, known.len(), known.modified().ok()?))
         });
-        Some(Edition(stamped.collect::<Option<_>>()?))
+        Some(SourceStamp(stamped.collect::<Option<_>>()?))
     }
 
     /// Removes what an earlier process left half added. To be called while nobody adds.
@@ -113,7 +113,7 @@ impl Sources {
         file: &Path,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<AddReport, DataError> {
-        self.add_within(name, file, Bounds::default(), progress)
+        self.add_within(name, file, ReadLimits::default(), progress)
     }
 
     /// As [`Sources::add`], within these bounds.
@@ -121,7 +121,7 @@ impl Sources {
         &self,
         name: &str,
         file: &Path,
-        bounds: Bounds,
+        bounds: ReadLimits,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<AddReport, DataError> {
         uploads::check_name(name)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::dataset::DatasetInfo;
 
-use crate::files::{self, Bad, Bounds, Gathered, Labelled, Memory, Reading};
+use crate::files::{self, Bad, Gathered, Labelled, Memory, ReadLimits, Reading};
 use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard, split};
 
 const INFO: &str = "info.json";
@@ -67,7 +67,7 @@ pub fn add(
     uploads: &Path,
     name: &str,
     file: &Path,
-    bounds: Bounds,
+    bounds: ReadLimits,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<AddReport, DataError> {
     let folder = uploads.join(name);
@@ -77,7 +77,7 @@ pub fn add(
     fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
     let place = || tempfile::Builder::new().prefix(ADDING).tempdir_in(uploads);
     let scratch = place().map_err(DataError::io(uploads))?;
-    let Bounds { disk, memory } = bounds;
+    let ReadLimits { disk, memory } = bounds;
     let memory = Memory::of(memory);
     let mut reading = Reading { scratch: scratch.path(), disk, memory, progress };
     let (dataset, report) = read(name, file, &mut reading)?;
@@ -114,7 +114,7 @@ pub fn add(
 pub fn read_file(
     name: &str,
     file: &Path,
-    bounds: Bounds,
+    bounds: ReadLimits,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<(Dataset, AddReport), DataError> {
     let scratch = tempfile::tempdir().map_err(DataError::io(file))?;

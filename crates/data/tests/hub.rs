@@ -13,12 +13,12 @@ use std::fs;
 use std::path::Path;
 
 use data::{DataError, Dataset, HubSettings, LoadProgress, Origin, Sources};
-use hub_server::{Fault, HubServer};
+use hub_server::{HubServer, RowError};
 use tempfile::TempDir;
 
 #[test]
 fn a_download_lands_in_the_cache_and_is_read_from_there_without_a_network() {
-    let (server, home) = (HubServer::start(Fault::None), TempDir::new().unwrap());
+    let (server, home) = (HubServer::start(RowError::None), TempDir::new().unwrap());
     let mut sources = sources(&server, home.path());
     assert_eq!(origin(&sources), Origin::Hub);
     let mut downloads = Vec::new();
@@ -54,7 +54,7 @@ fn a_download_lands_in_the_cache_and_is_read_from_there_without_a_network() {
 
 #[test]
 fn a_token_is_sent_to_the_hub_and_to_nobody_it_redirects_to() {
-    let (server, home) = (HubServer::start(Fault::None), TempDir::new().unwrap());
+    let (server, home) = (HubServer::start(RowError::None), TempDir::new().unwrap());
     let mut sources = sources(&server, home.path());
     sources.hub.token = Some("hf_secret".to_owned());
     load(&sources).unwrap();
@@ -66,7 +66,7 @@ fn a_token_is_sent_to_the_hub_and_to_nobody_it_redirects_to() {
 
 #[test]
 fn a_broken_connection_is_taken_up_where_it_broke() {
-    let server = HubServer::start(Fault::BreaksOnce);
+    let server = HubServer::start(RowError::BreaksOnce);
     let home = TempDir::new().unwrap();
     assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
     let ranges: Vec<String> = server
@@ -82,7 +82,7 @@ fn a_broken_connection_is_taken_up_where_it_broke() {
 
 #[test]
 fn a_process_that_ended_midway_goes_on_from_the_part_file() {
-    let server = HubServer::start(Fault::None);
+    let server = HubServer::start(RowError::None);
     let home = TempDir::new().unwrap();
     let part = home.path().join(server.blob()).with_extension("incomplete");
     fs::create_dir_all(part.parent().unwrap()).unwrap();
@@ -96,7 +96,7 @@ fn a_process_that_ended_midway_goes_on_from_the_part_file() {
 
 #[test]
 fn a_part_file_of_other_bytes_is_found_out() {
-    let server = HubServer::start(Fault::None);
+    let server = HubServer::start(RowError::None);
     let home = TempDir::new().unwrap();
     let part = home.path().join(server.blob()).with_extension("incomplete");
     fs::create_dir_all(part.parent().unwrap()).unwrap();
@@ -108,14 +108,14 @@ fn a_part_file_of_other_bytes_is_found_out() {
 
 #[test]
 fn a_server_without_ranges_sends_it_whole_again() {
-    let server = HubServer::start(Fault::IgnoresRanges);
+    let server = HubServer::start(RowError::IgnoresRanges);
     let home = TempDir::new().unwrap();
     assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
 }
 
 #[test]
 fn a_server_that_keeps_breaking_leaves_a_part_to_go_on_from() {
-    let server = HubServer::start(Fault::AlwaysStalls);
+    let server = HubServer::start(RowError::AlwaysStalls);
     let home = TempDir::new().unwrap();
     let error = load(&sources(&server, home.path())).unwrap_err();
     assert!(matches!(error, DataError::Interrupted { .. }), "{error}");
@@ -127,7 +127,7 @@ fn a_server_that_keeps_breaking_leaves_a_part_to_go_on_from() {
 
 #[test]
 fn wrong_bytes_are_refused_and_nothing_is_left() {
-    let server = HubServer::start(Fault::WrongBytes);
+    let server = HubServer::start(RowError::WrongBytes);
     let home = TempDir::new().unwrap();
     let error = load(&sources(&server, home.path())).unwrap_err();
     assert!(matches!(error, DataError::Damaged { .. }), "{error}");
@@ -144,7 +144,7 @@ fn wrong_bytes_are_refused_and_nothing_is_left() {
 
 #[test]
 fn a_cached_file_that_rotted_is_fetched_again() {
-    let server = HubServer::start(Fault::None);
+    let server = HubServer::start(RowError::None);
     let home = TempDir::new().unwrap();
     let dataset = load(&sources(&server, home.path())).unwrap();
     let blob = home.path().join(server.blob());
@@ -157,10 +157,10 @@ fn a_cached_file_that_rotted_is_fetched_again() {
 #[test]
 fn statuses_say_what_to_set() {
     for (fault, words) in [
-        (Fault::Status(401), "set HF_TOKEN"),
-        (Fault::Status(403), "set HF_TOKEN"),
-        (Fault::Status(404), "check HF_ENDPOINT"),
-        (Fault::Status(503), "try again later"),
+        (RowError::Status(401), "set HF_TOKEN"),
+        (RowError::Status(403), "set HF_TOKEN"),
+        (RowError::Status(404), "check HF_ENDPOINT"),
+        (RowError::Status(503), "try again later"),
     ] {
         let (server, home) = (HubServer::start(fault), TempDir::new().unwrap());
         let error = load(&sources(&server, home.path())).unwrap_err().to_string();
@@ -170,7 +170,7 @@ fn statuses_say_what_to_set() {
 
 #[test]
 fn an_offline_machine_is_told_what_to_set() {
-    let (server, home) = (HubServer::start(Fault::None), TempDir::new().unwrap());
+    let (server, home) = (HubServer::start(RowError::None), TempDir::new().unwrap());
     let mut sources = sources(&server, home.path());
     drop(server);
     for offline in [false, true] {
@@ -185,7 +185,7 @@ fn an_offline_machine_is_told_what_to_set() {
 
 #[test]
 fn an_unknown_dataset_names_the_nearest() {
-    let (server, home) = (HubServer::start(Fault::None), TempDir::new().unwrap());
+    let (server, home) = (HubServer::start(RowError::None), TempDir::new().unwrap());
     let sources = sources(&server, home.path());
     let error = sources.load("agnews", &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("did you mean `ag_news`?") && error.contains("synthetic"), "{error}");

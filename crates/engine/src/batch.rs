@@ -5,10 +5,10 @@ use std::ops::Range;
 use data::{Row, Sample};
 use protocol::dataset::SampleShape;
 use protocol::model::{InputSpec, LayerSpec, ModelSpec, Shape};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 use crate::EngineError;
-use crate::words::{Ranks, Words};
+use crate::token_ids::{Ranks, TokenIds};
 
 /// One step's rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +23,7 @@ pub(crate) struct Batch {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum BatchInput {
-    Words(Words),
+    TokenIds(TokenIds),
     /// `[rows, channels, height, width]`
     Pixels(Vec<f32>),
 }
@@ -32,7 +32,7 @@ impl Batch {
     /// About how much memory it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let input = match &self.input {
-            BatchInput::Words(words) => words.values(),
+            BatchInput::TokenIds(words) => words.values(),
             BatchInput::Pixels(pixels) => pixels.len(),
         };
         let masks: usize = self.masks.iter().map(Vec::len).sum();
@@ -160,7 +160,7 @@ impl Featurizer {
                     }
                     ends.push(self.ids.len());
                 }
-                BatchInput::Words(Words::new(&self.ids, ends, unique, &mut self.ranks))
+                BatchInput::TokenIds(TokenIds::new(&self.ids, ends, unique, &mut self.ranks))
             }
             InputSpec::Image { .. } => {
                 let values = rows.first().map_or(0, |row| row.sample.bytes().len());
@@ -177,7 +177,8 @@ impl Featurizer {
         if self.dropouts.is_empty() {
             return Vec::new();
         }
-        let mut chance = Chance::new(Purpose::Step, key.seed, key.round, key.partition, key.step);
+        let mut chance =
+            SeededRng::new(RngDomain::Step, key.seed, key.round, key.partition, key.step);
         let mask = |(probability, values): &(f64, usize)| {
             #[expect(clippy::cast_possible_truncation, reason = "f32 is what the layers are in")]
             let kept = (1.0 / (1.0 - probability)) as f32;
@@ -225,7 +226,7 @@ impl Schedule {
             for (index, row) in (0..).zip(&mut self.order) {
                 *row = index;
             }
-            Chance::new(Purpose::Shuffling, self.seed, self.round, self.partition, epoch)
+            SeededRng::new(RngDomain::Shuffling, self.seed, self.round, self.partition, epoch)
                 .shuffle(&mut self.order);
             self.epoch = Some(epoch);
         }

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use protocol::sealed::SealingKey;
+use protocol::encrypted_file::StorageKey;
 use protocol::{BlobHash, codec};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub(crate) fn write(
     path: &Path,
     work: BlobHash,
     checkpoint: &Checkpoint,
-    key: Option<&SealingKey>,
+    key: Option<&StorageKey>,
 ) -> Result<(), EngineError> {
     let vectors = checkpoint.vectors();
     let header = Header { work, totals: checkpoint.totals, lengths: vectors.map(<[f32]>::len) };
@@ -70,7 +70,7 @@ pub(crate) fn write(
 }
 
 /// The checkpoint of this work, where there is a whole one.
-pub(crate) fn read(path: &Path, work: BlobHash, key: Option<&SealingKey>) -> Option<Checkpoint> {
+pub(crate) fn read(path: &Path, work: BlobHash, key: Option<&StorageKey>) -> Option<Checkpoint> {
     let bytes = files::read(path, key).ok()?;
     let (content, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
     if blake3::hash(content) != *checksum {

@@ -8,8 +8,8 @@ use protocol::model::ModelSpec;
 
 use crate::batch::Featurizer;
 use crate::network::Network;
-use crate::train::{Ended, StepReport};
-use crate::{Compute, EngineError, device_failed};
+use crate::train::{StepReport, TrainingEnd};
+use crate::{ComputeDevice, EngineError, device_failed};
 
 /// Rows a step: large enough to keep the device busy, small enough to stop soon.
 const BATCH: usize = 256;
@@ -17,17 +17,17 @@ const BATCH: usize = 256;
 /// Measures the model with these parameters on rows in their order, on `threads` threads.
 /// `stop` is asked before and `progress` called after every batch, with the batch's mean loss.
 pub fn evaluate(
-    compute: &Compute,
+    compute: &ComputeDevice,
     spec: &ModelSpec,
     model: &[f32],
     rows: &[Row],
     threads: u32,
     stop: &(dyn Fn() -> bool + Sync),
     progress: &mut (dyn FnMut(StepReport) + Send),
-) -> Result<Ended<EvalMetrics>, EngineError> {
+) -> Result<TrainingEnd<EvalMetrics>, EngineError> {
     let mut featurizer = Featurizer::new(spec)?;
     featurizer.check(rows)?;
-    let ended = Compute::on_threads(threads, || {
+    let ended = ComputeDevice::on_threads(threads, || {
         let network = Network::new(spec, model, &compute.device)?;
         measure(&network, &mut featurizer, rows, stop, progress)
     });
@@ -37,7 +37,7 @@ pub fn evaluate(
 
 /// How probable each class is for one row, in the order of the model's outputs.
 pub fn predict(
-    compute: &Compute,
+    compute: &ComputeDevice,
     spec: &ModelSpec,
     model: &[f32],
     row: &Row,
@@ -45,7 +45,7 @@ pub fn predict(
 ) -> Result<Vec<f64>, EngineError> {
     let mut featurizer = Featurizer::new(spec)?;
     featurizer.check(std::slice::from_ref(row))?;
-    let probabilities = Compute::on_threads(threads, || {
+    let probabilities = ComputeDevice::on_threads(threads, || {
         let network = Network::new(spec, model, &compute.device)?;
         let (logits, _) = network.forward(&mut featurizer.batch(&[row], None))?;
         let logits = logits.try_into_data().map_err(device_failed)?;
@@ -73,7 +73,7 @@ fn measure(
     rows: &[Row],
     stop: &(dyn Fn() -> bool + Sync),
     progress: &mut (dyn FnMut(StepReport) + Send),
-) -> Result<Ended<EvalMetrics>, EngineError> {
+) -> Result<TrainingEnd<EvalMetrics>, EngineError> {
     let begun = Instant::now();
     let classes = featurizer.classes();
     let mut confusion = vec![vec![0_u64; classes]; classes];
@@ -81,7 +81,7 @@ fn measure(
     let steps = rows.len().div_ceil(BATCH) as u64;
     for (step, rows) in (0_u64..).zip(rows.chunks(BATCH)) {
         if stop() {
-            return Ok(Ended::Stopped { step });
+            return Ok(TrainingEnd::Stopped { step });
         }
         let rows: Vec<&Row> = rows.iter().collect();
         let (logits, _) = network.forward(&mut featurizer.batch(&rows, None))?;
@@ -107,7 +107,7 @@ fn measure(
         });
     }
     let (accuracy, loss) = (right as f64 / examples as f64, loss / examples as f64);
-    Ok(Ended::Done(EvalMetrics { accuracy, loss, examples, confusion }))
+    Ok(TrainingEnd::Done(EvalMetrics { accuracy, loss, examples, confusion }))
 }
 
 /// The first of the largest.

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use data::Row;
+use protocol::encrypted_file::{DecryptingReader, Encryptor, StorageKey, plain_length};
 use protocol::model::ModelSpec;
-use protocol::sealed::{SealedReader, Sealer, SealingKey, plain_length};
 use protocol::{BlobHash, codec, model_file};
 
 use crate::EngineError;
@@ -19,7 +19,7 @@ const PIECE: usize = 1 << 20;
 pub(crate) fn write_atomically(
     path: &Path,
     bytes: &[u8],
-    key: Option<&SealingKey>,
+    key: Option<&StorageKey>,
 ) -> Result<(), EngineError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
@@ -48,9 +48,9 @@ pub(crate) fn write_atomically(
 }
 
 /// Seals on the way, so that no second copy of all bytes is made.
-fn write_sealed(file: &mut File, bytes: &[u8], key: &SealingKey) -> std::io::Result<()> {
+fn write_sealed(file: &mut File, bytes: &[u8], key: &StorageKey) -> std::io::Result<()> {
     let mut out = Vec::with_capacity(PIECE + PIECE / 64);
-    let mut sealer = Sealer::begin(key, rand::random(), &mut out);
+    let mut sealer = Encryptor::begin(key, rand::random(), &mut out);
     for piece in bytes.chunks(PIECE) {
         sealer.push(piece, &mut out)?;
         file.write_all(&out)?;
@@ -64,7 +64,7 @@ fn write_sealed(file: &mut File, bytes: &[u8], key: &SealingKey) -> std::io::Res
 pub(crate) fn read_model(
     path: &Path,
     spec: &ModelSpec,
-    key: Option<&SealingKey>,
+    key: Option<&StorageKey>,
 ) -> Result<(Vec<f32>, BlobHash), EngineError> {
     let expected = spec.layout()?.parameters;
     let bytes = read(path, key)?;
@@ -87,7 +87,7 @@ pub(crate) fn read_model_file(path: &Path, spec: &ModelSpec) -> Result<Vec<f32>,
 pub(crate) fn read_shards<P: AsRef<Path>>(
     paths: &[P],
     spec: &ModelSpec,
-    key: Option<&SealingKey>,
+    key: Option<&StorageKey>,
 ) -> Result<(Vec<Row>, Vec<BlobHash>), EngineError> {
     let (mut rows, mut hashes) = (Vec::new(), Vec::with_capacity(paths.len()));
     for path in paths {
@@ -103,7 +103,7 @@ pub(crate) fn read_shards<P: AsRef<Path>>(
 }
 
 /// All of a file's bytes.
-pub(crate) fn read(path: &Path, key: Option<&SealingKey>) -> Result<Vec<u8>, EngineError> {
+pub(crate) fn read(path: &Path, key: Option<&StorageKey>) -> Result<Vec<u8>, EngineError> {
     let bytes = match key {
         Some(key) => read_sealed(path, key),
         None => std::fs::read(path),
@@ -111,10 +111,10 @@ pub(crate) fn read(path: &Path, key: Option<&SealingKey>) -> Result<Vec<u8>, Eng
     bytes.map_err(|source| EngineError::Read { path: path.to_owned(), source })
 }
 
-fn read_sealed(path: &Path, key: &SealingKey) -> std::io::Result<Vec<u8>> {
+fn read_sealed(path: &Path, key: &StorageKey) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let length = plain_length(file.metadata()?.len()).unwrap_or_default();
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    SealedReader::new(key, file)?.read_to_end(&mut bytes)?;
+    DecryptingReader::new(key, file)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! Initial weights, made on the host so that every backend starts from the same bits.
 
 use protocol::model::{LayerSpec, ModelSpec, TensorLayout};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 use crate::EngineError;
 
@@ -11,7 +11,7 @@ pub fn initialize(spec: &ModelSpec, seed: u64) -> Result<Vec<f32>, EngineError> 
     let mut flat = Vec::with_capacity(layout.parameters);
     let mut fan_in = 1;
     for (index, tensor) in (0..).zip(&layout.tensors) {
-        let mut chance = Chance::new(Purpose::InitialWeights, seed, 0, index, 0);
+        let mut chance = SeededRng::new(RngDomain::InitialWeights, seed, 0, index, 0);
         if let [_, inner @ ..] = tensor.shape.as_slice()
             && !inner.is_empty()
         {

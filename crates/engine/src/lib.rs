@@ -4,7 +4,7 @@
 mod backend;
 mod batch;
 mod checkpoint;
-mod compute;
+mod compute_device;
 mod error;
 mod evaluate;
 mod files;
@@ -13,19 +13,19 @@ mod initial;
 mod network;
 mod optimizer;
 mod prefetch;
-mod serve;
 #[cfg(test)]
 mod testing;
+mod token_ids;
 mod train;
-mod words;
+mod trainer_server;
 
 pub use backend::{BackendChoice, UnknownBackend};
-pub use compute::Compute;
+pub use compute_device::ComputeDevice;
 pub use error::EngineError;
 pub use evaluate::{evaluate, predict};
 pub use initial::initialize;
-pub use serve::{ServeOptions, Served, serve};
-pub use train::{Checkpoints, Control, Ended, StepReport, TrainJob, Trained, train};
+pub use train::{Checkpoints, Control, StepReport, TrainJob, Trained, TrainingEnd, train};
+pub use trainer_server::{ServeOptions, Served, serve};
 
 /// What the device reported in place of a result.
 fn device_failed(error: impl std::fmt::Display) -> EngineError {

@@ -3,7 +3,7 @@
 use data::{Row, Sample};
 use protocol::model::{Combine, InputSpec, LayerSpec, ModelSpec};
 use protocol::plan::Optimizer;
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 /// Every optimizer, with every field in use.
 pub(crate) const OPTIMIZERS: [Optimizer; 5] = [
@@ -55,7 +55,7 @@ pub(crate) fn sequence_spec() -> ModelSpec {
 
 /// Pictures whose class is the quarter that is bright.
 pub(crate) fn pictures(count: usize) -> Vec<Row> {
-    let mut chance = Chance::new(Purpose::SyntheticData, 7, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::SyntheticData, 7, 0, 0, 0);
     let row = |_| {
         let label = chance.index(4);
         let pixel = |place: usize| {
@@ -73,7 +73,7 @@ pub(crate) fn pictures(count: usize) -> Vec<Row> {
 
 /// Texts whose class most of their words name; some are empty.
 pub(crate) fn texts(count: usize) -> Vec<Row> {
-    let mut chance = Chance::new(Purpose::SyntheticData, 8, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::SyntheticData, 8, 0, 0, 0);
     let row = |index| {
         let label = chance.index(4);
         let words = if index % 13 == 5 { 0 } else { 2 + chance.index(9) };

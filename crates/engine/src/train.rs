@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use burn::tensor::Transaction;
 use data::Row;
 use protocol::BlobHash;
+use protocol::encrypted_file::StorageKey;
 use protocol::metrics::TrainMetrics;
 use protocol::model::ModelSpec;
 use protocol::plan::Plan;
-use protocol::sealed::SealingKey;
 
 use crate::batch::{Batch, BatchInput, Featurizer, Schedule, StepKey};
 use crate::checkpoint::{self, Checkpoint};
-use crate::network::{Network, TableOptimizer};
+use crate::network::{HostEmbeddingOptimizer, Network};
 use crate::optimizer::{DenseOptimizer, Rule};
 use crate::prefetch::{Prefetch, Source};
-use crate::{Compute, EngineError, device_failed};
+use crate::{ComputeDevice, EngineError, device_failed};
 
 /// What a lease trains, and on what.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ pub struct Checkpoints<'a> {
     /// A checkpoint of other work is ignored.
     pub work: BlobHash,
     /// What they are sealed with; none where they are plain.
-    pub key: Option<&'a SealingKey>,
+    pub key: Option<&'a StorageKey>,
 }
 
 /// One step that is done.
@@ -66,7 +66,7 @@ pub struct StepReport {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ended<T> {
+pub enum TrainingEnd<T> {
     Done(T),
     /// It was told to stop, after this many steps.
     Stopped {
@@ -86,16 +86,16 @@ pub struct Trained {
 
 /// Trains one lease on `plan.threads` threads.
 pub fn train(
-    compute: &Compute,
+    compute: &ComputeDevice,
     job: &TrainJob<'_>,
     mut control: Control<'_>,
-) -> Result<Ended<Trained>, EngineError> {
+) -> Result<TrainingEnd<Trained>, EngineError> {
     if job.plan.batch_size == 0 {
         return Err(EngineError::Plan("the batch size is 0; it must be at least 1"));
     }
     let featurizer = Featurizer::new(job.spec)?;
     featurizer.check(job.rows)?;
-    let ended = Compute::on_threads(job.plan.threads, || {
+    let ended = ComputeDevice::on_threads(job.plan.threads, || {
         let mut run = Run::new(compute, job)?;
         let begun = run.resume(&control);
         std::thread::scope(|scope| {
@@ -117,7 +117,7 @@ struct Run<'a> {
     job: &'a TrainJob<'a>,
     network: Network,
     dense: DenseOptimizer,
-    table: Option<TableOptimizer>,
+    table: Option<HostEmbeddingOptimizer>,
     done: Totals,
 }
 
@@ -131,12 +131,12 @@ pub(crate) struct Totals {
 }
 
 impl<'a> Run<'a> {
-    fn new(compute: &Compute, job: &'a TrainJob<'a>) -> Result<Self, EngineError> {
+    fn new(compute: &ComputeDevice, job: &'a TrainJob<'a>) -> Result<Self, EngineError> {
         let device = compute.device.clone().autodiff();
         let network = Network::new(job.spec, job.base, &device)?;
         let rule = Rule::new(&job.plan.optimizer);
         let dense = DenseOptimizer::new(rule, compute.placement, &device);
-        let table = network.table.as_ref().map(|table| TableOptimizer::new(rule, table));
+        let table = network.table.as_ref().map(|table| HostEmbeddingOptimizer::new(rule, table));
         Ok(Self { job, network, dense, table, done: Totals::default() })
     }
 
@@ -170,13 +170,13 @@ impl<'a> Run<'a> {
         mut batches: Prefetch,
         steps: u64,
         control: &mut Control<'_>,
-    ) -> Result<Ended<Trained>, EngineError> {
+    ) -> Result<TrainingEnd<Trained>, EngineError> {
         let begun = Instant::now();
         let (examples_before, seconds_before) = (self.done.examples, self.done.seconds);
         let mut saved = Instant::now();
         while self.done.steps < steps {
             if (control.stop)() {
-                return Ok(Ended::Stopped { step: self.done.steps });
+                return Ok(TrainingEnd::Stopped { step: self.done.steps });
             }
             let batch = batches.next()?;
             let rows = batch.rows as u64;
@@ -203,12 +203,12 @@ impl<'a> Run<'a> {
             }
         }
         let trained = self.trained(batches.waited().as_secs_f64())?;
-        Ok(Ended::Done(trained))
+        Ok(TrainingEnd::Done(trained))
     }
 
     /// One optimizer step; the batch's mean loss before it.
     fn step(&mut self, mut batch: Batch) -> Result<f64, EngineError> {
-        if let (Some(optimizer), Some(table), BatchInput::Words(words)) =
+        if let (Some(optimizer), Some(table), BatchInput::TokenIds(words)) =
             (&mut self.table, &mut self.network.table, &batch.input)
         {
             optimizer.prepare(table, words);
@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
             let step = self.done.steps + 1;
             return Err(EngineError::Diverged { step, what: "the loss" });
         }
-        if let (Some(optimizer), Some(table), BatchInput::Words(words), Some(gradient)) =
+        if let (Some(optimizer), Some(table), BatchInput::TokenIds(words), Some(gradient)) =
             (&mut self.table, &mut self.network.table, &batch.input, reads.next())
         {
             let gradient = gradient.as_slice::<f32>().map_err(device_failed)?;
@@ -268,7 +268,7 @@ impl<'a> Run<'a> {
             body: self.network.body_flat()?.concat(),
             dense: self.dense.moments()?,
             weights: self.network.table.as_ref().map_or_else(Vec::new, |t| t.weights().to_vec()),
-            table: self.table.as_ref().map(TableOptimizer::moments).unwrap_or_default(),
+            table: self.table.as_ref().map(HostEmbeddingOptimizer::moments).unwrap_or_default(),
         })
     }
 }

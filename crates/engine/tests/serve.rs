@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use data::{Row, Sample};
 use engine::{BackendChoice, ServeOptions, Served, serve};
 use protocol::dataset::SampleShape;
+use protocol::encrypted_file::{StorageKey, open, seal};
 use protocol::model::{InputSpec, LayerSpec, ModelSpec};
 use protocol::plan::{LocalWork, Optimizer, Plan};
-use protocol::sealed::{SealingKey, open, seal};
 use protocol::trainer::{
     EvaluateRequest, InitializeRequest, PredictRequest, TrainRequest, TrainerFailure, TrainerReply,
     TrainerRequest,
@@ -94,7 +94,7 @@ fn sealed_files_give_the_same_bits_and_leave_none_in_the_clear() {
     else {
         panic!("not trained");
     };
-    let key = SealingKey::from_bytes([5; 32]);
+    let key = StorageKey::from_bytes([5; 32]);
     let request = sealed_request(folder.path(), LocalWork::Epochs(3), &key);
     let reply = trainer.ask(&TrainerRequest::Train(request.clone()));
     let TrainerReply::Trained { update: again, metrics: same } = reply else { panic!("{reply:?}") };
@@ -104,7 +104,7 @@ fn sealed_files_give_the_same_bits_and_leave_none_in_the_clear() {
     assert!(!written.windows(8).any(|window| bytes.windows(8).any(|plain| plain == window)));
     assert_eq!(open(&key, written).unwrap(), bytes);
 
-    let another = Some(SealingKey::from_bytes([6; 32]));
+    let another = Some(StorageKey::from_bytes([6; 32]));
     for key in [another, None] {
         let request = TrainRequest { key, ..request.clone() };
         assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(request))), TrainerFailure::Data);
@@ -123,7 +123,7 @@ fn sealed_files_give_the_same_bits_and_leave_none_in_the_clear() {
 fn a_sealed_lease_goes_on_from_its_sealed_checkpoint() {
     let mut trainer = Trainer::start();
     let folder = tempfile::tempdir().unwrap();
-    let key = SealingKey::from_bytes([5; 32]);
+    let key = StorageKey::from_bytes([5; 32]);
     let mut request = sealed_request(folder.path(), LocalWork::Steps(2_000_000), &key);
     request.checkpoint_seconds = 0.0;
     trainer.send(&TrainerRequest::Train(request.clone()));
@@ -350,7 +350,7 @@ fn train_request(folder: &Path, local_work: LocalWork) -> TrainRequest {
 }
 
 /// The same with its files sealed.
-fn sealed_request(folder: &Path, local_work: LocalWork, key: &SealingKey) -> TrainRequest {
+fn sealed_request(folder: &Path, local_work: LocalWork, key: &StorageKey) -> TrainRequest {
     let request = train_request(folder, local_work);
     for (number, path) in (0..).zip([&request.base].into_iter().chain(&request.shards)) {
         let plain = std::fs::read(path).unwrap();

@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use data::{Row, Sample};
-use engine::{Compute, Control, Ended, TrainJob, initialize, train};
+use engine::{ComputeDevice, Control, TrainJob, TrainingEnd, initialize, train};
 use protocol::dataset::SampleShape;
 use protocol::model::Preset;
 use protocol::plan::{LocalWork, Optimizer, Plan};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 const SGD: Optimizer = Optimizer::Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0 };
 const ADAM: Optimizer = Optimizer::Adam { learning_rate: 0.001 };
@@ -51,9 +51,11 @@ fn same_bits(preset: Preset, batch_size: u32, steps: u32) {
             let job =
                 TrainJob { spec, plan, seed: 42, round: 1, partition: 0, base: &base, rows: &rows };
             let control = Control { stop: &|| false, progress: &mut |_| {}, checkpoints: None };
-            match train(&Compute::cpu("a test"), &job, control).unwrap() {
-                Ended::Done(done) => done.delta.iter().map(|d| d.to_bits()).collect::<Vec<_>>(),
-                Ended::Stopped { .. } => panic!("nobody stopped it"),
+            match train(&ComputeDevice::cpu("a test"), &job, control).unwrap() {
+                TrainingEnd::Done(done) => {
+                    done.delta.iter().map(|d| d.to_bits()).collect::<Vec<_>>()
+                }
+                TrainingEnd::Stopped { .. } => panic!("nobody stopped it"),
             }
         });
         assert!(one == two, "{optimizer:?}: 2 threads give other bits than 1");
@@ -62,7 +64,7 @@ fn same_bits(preset: Preset, batch_size: u32, steps: u32) {
 }
 
 fn rows(text: bool, count: usize) -> Vec<Row> {
-    let mut chance = Chance::new(Purpose::SyntheticData, 1, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
     let row = |_| {
         let label = u32::try_from(chance.index(10)).unwrap();
         let sample = if text {

@@ -5,17 +5,19 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 use data::{Row, Sample};
-use engine::{BackendChoice, Compute, Control, Ended, TrainJob, evaluate, initialize, train};
+use engine::{
+    BackendChoice, ComputeDevice, Control, TrainJob, TrainingEnd, evaluate, initialize, train,
+};
 use protocol::model::{Combine, InputSpec, LayerSpec, ModelSpec};
 use protocol::plan::{LocalWork, Optimizer, Plan};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 /// Reordered f32 sums over a few steps, for updates of about 0.01 to 1.
 const TOLERANCE: f32 = 1e-4;
 
 #[test]
 fn an_adapter_trains_and_evaluates_as_flex_does() {
-    let gpu = match Compute::choose(BackendChoice::Wgpu, None) {
+    let gpu = match ComputeDevice::choose(BackendChoice::Wgpu, None) {
         Ok(compute) => compute,
         Err(error) => {
             println!("skipped: no adapter passed ({error}); install mesa-vulkan-drivers");
@@ -23,7 +25,7 @@ fn an_adapter_trains_and_evaluates_as_flex_does() {
         }
     };
     println!("{}", gpu.ready().reason);
-    let flex = Compute::cpu("the reference");
+    let flex = ComputeDevice::cpu("the reference");
     let optimizers = [
         Optimizer::Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 },
         Optimizer::AdamW { learning_rate: 0.01, weight_decay: 0.01 },
@@ -39,12 +41,14 @@ fn an_adapter_trains_and_evaluates_as_flex_does() {
                 let (base, rows) = (base.as_slice(), rows.as_slice());
                 let job = TrainJob { spec, plan, seed: 1, round: 1, partition: 0, base, rows };
                 let control = Control { stop: &|| false, progress: &mut |_| {}, checkpoints: None };
-                let Ended::Done(trained) = train(compute, &job, control).unwrap() else {
+                let TrainingEnd::Done(trained) = train(compute, &job, control).unwrap() else {
                     panic!("nobody stopped it");
                 };
                 let model: Vec<f32> = base.iter().zip(&trained.delta).map(|(b, d)| b + d).collect();
                 let ended = evaluate(compute, spec, &model, rows, 1, &|| false, &mut |_| {});
-                let Ended::Done(metrics) = ended.unwrap() else { panic!("nobody stopped it") };
+                let TrainingEnd::Done(metrics) = ended.unwrap() else {
+                    panic!("nobody stopped it")
+                };
                 (trained.delta, metrics.loss)
             });
             let worst = on_flex
@@ -81,7 +85,7 @@ fn text_bag() -> ModelSpec {
 }
 
 fn rows(text: bool) -> Vec<Row> {
-    let mut chance = Chance::new(Purpose::SyntheticData, 3, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::SyntheticData, 3, 0, 0, 0);
     let row = |index: u32| {
         let sample = if text {
             let word = |_| format!("word{} ", chance.index(90) + index as usize % 3 * 20);

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use federation::aggregate::{Accumulator, check_update};
-use protocol::{BlobHash, Chance, Purpose, codec};
+use protocol::{BlobHash, RngDomain, SeededRng, codec};
 
 const UPDATES: usize = 100;
 const PARAMETERS: usize = 10_000_000;
@@ -105,7 +105,7 @@ fn copy(criterion: &mut Criterion, memory: &[u8]) {
 
 /// Plausible changes: normal, of a learning rate's size.
 fn changes() -> Vec<u8> {
-    let mut chance = Chance::new(Purpose::Step, 1, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::Step, 1, 0, 0, 0);
     #[expect(clippy::cast_possible_truncation, reason = "the rounding to f32")]
     let period: Vec<u8> =
         (0..100_003).flat_map(|_| ((chance.normal() * 0.01) as f32).to_le_bytes()).collect();

@@ -11,14 +11,14 @@ use protocol::device::{DeviceState, HoldReason};
 use protocol::fingerprint::Fingerprint;
 use protocol::{DeviceId, Timestamp};
 
-use crate::machine::{OpenSeats, Outlook, duration_words};
+use crate::machine::{JobSnapshot, RoundSnapshot, duration_words};
 
 /// Standing still for less than this is not worth a sentence.
 const WORTH_SAYING: Duration = Duration::from_mins(1);
 
 /// A device as far as it matters here; revoked ones are left out.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sight {
+pub struct DeviceSnapshot {
     pub device: DeviceId,
     pub state: DeviceState,
     pub reason: Option<HoldReason>,
@@ -42,14 +42,14 @@ pub struct OtherJob {
 /// devices that the job takes; none where it takes every device.
 pub fn explain(
     reason: Option<&str>,
-    outlook: &Outlook,
+    outlook: &JobSnapshot,
     labels: &[String],
-    devices: &[Sight],
+    devices: &[DeviceSnapshot],
     now: Timestamp,
 ) -> Vec<String> {
     let round = match outlook {
-        Outlook::Elsewhere => return reason.map(str::to_owned).into_iter().collect(),
-        Outlook::Collecting(round) => round,
+        JobSnapshot::Elsewhere => return reason.map(str::to_owned).into_iter().collect(),
+        JobSnapshot::Collecting(round) => round,
     };
     let mut sentences = vec![seats(round)];
     if round.paused {
@@ -70,7 +70,7 @@ pub fn explain(
     sentences
 }
 
-fn seats(round: &OpenSeats) -> String {
+fn seats(round: &RoundSnapshot) -> String {
     let training = match round.training.len() {
         0 => String::new(),
         1 => ", 1 is being trained".to_owned(),
@@ -79,7 +79,7 @@ fn seats(round: &OpenSeats) -> String {
     format!("{} of {} seats reported{training}", round.reported, round.seats)
 }
 
-fn deadline(round: &OpenSeats, now: Timestamp) -> Option<String> {
+fn deadline(round: &RoundSnapshot, now: Timestamp) -> Option<String> {
     let at = round.closes_at?;
     let minimum = round.minimum;
     Some(if round.overdue {
@@ -95,10 +95,10 @@ fn deadline(round: &OpenSeats, now: Timestamp) -> Option<String> {
 
 /// Why a device does not train for the job, in the order in which it is told.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Idle {
+enum IdleReason {
     Free,
     OtherJob(OtherJob),
-    Held(Held),
+    HeldReason(HeldReason),
     OtherLabels,
     WrongFingerprint,
     ShortOfMemory,
@@ -108,7 +108,7 @@ enum Idle {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Held {
+enum HeldReason {
     InUse,
     OnBattery,
     TooWarm,
@@ -119,7 +119,7 @@ enum Held {
 }
 
 /// What the devices do that don't train for the job.
-fn others(round: &OpenSeats, devices: &[Sight]) -> Option<String> {
+fn others(round: &RoundSnapshot, devices: &[DeviceSnapshot]) -> Option<String> {
     if devices.is_empty() {
         return Some(
             "no device is enrolled: make a join code (`constellation join-code create`) and give \
@@ -127,7 +127,7 @@ fn others(round: &OpenSeats, devices: &[Sight]) -> Option<String> {
                 .to_owned(),
         );
     }
-    let mut counts: BTreeMap<Idle, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<IdleReason, usize> = BTreeMap::new();
     for device in devices.iter().filter(|device| !round.training.contains(&device.device)) {
         *counts.entry(idle(round, device)).or_default() += 1;
     }
@@ -139,78 +139,84 @@ fn others(round: &OpenSeats, devices: &[Sight]) -> Option<String> {
     Some(format!("{whole}{}", told.join(", ")))
 }
 
-fn idle(round: &OpenSeats, device: &Sight) -> Idle {
+fn idle(round: &RoundSnapshot, device: &DeviceSnapshot) -> IdleReason {
     if device.quarantined {
-        return Idle::Quarantined;
+        return IdleReason::Quarantined;
     }
     match device.state {
-        DeviceState::Offline => return Idle::Offline,
-        DeviceState::Held => return Idle::Held(held(device.reason)),
+        DeviceState::Offline => return IdleReason::Offline,
+        DeviceState::Held => return IdleReason::HeldReason(held(device.reason)),
         DeviceState::Waiting | DeviceState::Training => {}
     }
     if let Some(other) = &device.other_job {
-        return Idle::OtherJob(other.clone());
+        return IdleReason::OtherJob(other.clone());
     }
     if !device.labelled {
-        return Idle::OtherLabels;
+        return IdleReason::OtherLabels;
     }
     if round.fingerprint.as_ref().is_some_and(|bound| *bound != device.fingerprint) {
-        return Idle::WrongFingerprint;
+        return IdleReason::WrongFingerprint;
     }
     if round.short_of_memory.contains(&device.device) {
-        return Idle::ShortOfMemory;
+        return IdleReason::ShortOfMemory;
     }
     if round.failed_all.contains(&device.device) {
-        return Idle::FailedAll;
+        return IdleReason::FailedAll;
     }
-    Idle::Free
+    IdleReason::Free
 }
 
-const fn held(reason: Option<HoldReason>) -> Held {
+const fn held(reason: Option<HoldReason>) -> HeldReason {
     match reason {
-        Some(HoldReason::InUse) => Held::InUse,
-        Some(HoldReason::OnBattery) => Held::OnBattery,
-        Some(HoldReason::TooWarm) => Held::TooWarm,
-        Some(HoldReason::Scheduled) => Held::Scheduled,
-        Some(HoldReason::Paused) => Held::Paused,
-        Some(HoldReason::Unknown) => Held::Unreadable,
-        None => Held::Unsaid,
+        Some(HoldReason::InUse) => HeldReason::InUse,
+        Some(HoldReason::OnBattery) => HeldReason::OnBattery,
+        Some(HoldReason::TooWarm) => HeldReason::TooWarm,
+        Some(HoldReason::Scheduled) => HeldReason::Scheduled,
+        Some(HoldReason::Paused) => HeldReason::Paused,
+        Some(HoldReason::Unknown) => HeldReason::Unreadable,
+        None => HeldReason::Unsaid,
     }
 }
 
-fn told(idle: &Idle, count: usize) -> String {
+fn told(idle: &IdleReason, count: usize) -> String {
     let (one, many) = match idle {
-        Idle::Free => ("is free and about to ask", "are free and about to ask"),
-        Idle::OtherJob(OtherJob { name, ahead }) => {
+        IdleReason::Free => ("is free and about to ask", "are free and about to ask"),
+        IdleReason::OtherJob(OtherJob { name, ahead }) => {
             let ahead = if *ahead { ", which has a higher priority" } else { "" };
             let works = if count == 1 { "works" } else { "work" };
             return format!("{count} {works} for '{name}'{ahead}");
         }
-        Idle::Held(Held::InUse) => {
+        IdleReason::HeldReason(HeldReason::InUse) => {
             ("waits for its owner to leave", "wait for their owners to leave")
         }
-        Idle::Held(Held::OnBattery) => ("is on battery", "are on battery"),
-        Idle::Held(Held::TooWarm) => ("is too warm", "are too warm"),
-        Idle::Held(Held::Scheduled) => ("waits for its hours", "wait for their hours"),
-        Idle::Held(Held::Paused) => ("was paused by its owner", "were paused by their owners"),
-        Idle::Held(Held::Unreadable) => {
+        IdleReason::HeldReason(HeldReason::OnBattery) => ("is on battery", "are on battery"),
+        IdleReason::HeldReason(HeldReason::TooWarm) => ("is too warm", "are too warm"),
+        IdleReason::HeldReason(HeldReason::Scheduled) => {
+            ("waits for its hours", "wait for their hours")
+        }
+        IdleReason::HeldReason(HeldReason::Paused) => {
+            ("was paused by its owner", "were paused by their owners")
+        }
+        IdleReason::HeldReason(HeldReason::Unreadable) => {
             ("can't tell whether it is in use", "can't tell whether they are in use")
         }
-        Idle::Held(Held::Unsaid) => ("is held back", "are held back"),
-        Idle::OtherLabels => ("has none of its labels", "have none of its labels"),
-        Idle::WrongFingerprint => ("would compute other bits", "would compute other bits"),
-        Idle::ShortOfMemory => {
+        IdleReason::HeldReason(HeldReason::Unsaid) => ("is held back", "are held back"),
+        IdleReason::OtherLabels => ("has none of its labels", "have none of its labels"),
+        IdleReason::WrongFingerprint => ("would compute other bits", "would compute other bits"),
+        IdleReason::ShortOfMemory => {
             ("has too little memory for this job", "have too little memory for this job")
         }
-        Idle::FailedAll => ("failed every seat that is open", "failed every seat that is open"),
-        Idle::Quarantined => ("is in quarantine", "are in quarantine"),
-        Idle::Offline => ("is offline", "are offline"),
+        IdleReason::FailedAll => {
+            ("failed every seat that is open", "failed every seat that is open")
+        }
+        IdleReason::Quarantined => ("is in quarantine", "are in quarantine"),
+        IdleReason::Offline => ("is offline", "are offline"),
     };
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// That no device has the labels that the job asks for.
-fn unlabelled(labels: &[String], devices: &[Sight]) -> Option<String> {
+fn unlabelled(labels: &[String], devices: &[DeviceSnapshot]) -> Option<String> {
     if labels.is_empty() || devices.is_empty() || devices.iter().any(|device| device.labelled) {
         return None;
     }
@@ -222,11 +228,11 @@ fn unlabelled(labels: &[String], devices: &[Sight]) -> Option<String> {
 }
 
 /// Which devices the job takes, where that is what keeps it.
-fn bound(round: &OpenSeats, devices: &[Sight]) -> Option<String> {
+fn bound(round: &RoundSnapshot, devices: &[DeviceSnapshot]) -> Option<String> {
     let bound = round.fingerprint.as_ref()?;
-    let refused = |device: &Sight| idle(round, device) == Idle::WrongFingerprint;
-    let free = |device: &Sight| {
-        !round.training.contains(&device.device) && idle(round, device) == Idle::Free
+    let refused = |device: &DeviceSnapshot| idle(round, device) == IdleReason::WrongFingerprint;
+    let free = |device: &DeviceSnapshot| {
+        !round.training.contains(&device.device) && idle(round, device) == IdleReason::Free
     };
     if !devices.iter().any(refused) || devices.iter().any(free) {
         return None;

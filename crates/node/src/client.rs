@@ -9,8 +9,8 @@ use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin, Problem};
 use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use worker::pinned::{Address, InvalidAddress, WrongPin, pinned, tls_error};
-use worker::proxy::{self, Way};
+use worker::pinned_tls::{Address, InvalidAddress, WrongPin, pinned, tls_error};
+use worker::proxy::{self, ProxyRoute};
 
 /// How long an answer may take that isn't waited for on purpose.
 const ANSWER_TIME: Duration = Duration::from_mins(1);
@@ -213,10 +213,10 @@ fn reach(address: &str, pin: Option<Pin>) -> Result<(ClientBuilder, String), Cli
             // The process may have one already, from the worker or the hub's client: any is good.
             drop(rustls::crypto::ring::default_provider().install_default());
             let builder = match address.parse().map(|address| proxy::way(&address)) {
-                Ok(Way::Through(proxy)) => builder
+                Ok(ProxyRoute::Through(proxy)) => builder
                     .proxy(proxy.for_client().map_err(|_| InvalidAddress(format!("{proxy}")))?),
                 // Behind a path there may be a coordinator too.
-                Ok(Way::Straight(_) | Way::Unusable(_)) | Err(_) => builder,
+                Ok(ProxyRoute::Straight(_) | ProxyRoute::Unusable(_)) | Err(_) => builder,
             };
             Ok((builder.https_only(true), address.to_owned()))
         }

@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 use protocol::metrics::EvalMetrics;
 use protocol::model::ModelSpec;
 
+mod address_candidates;
 pub mod app;
-mod candidates;
 pub mod client;
 mod commands;
+mod coordinator_locator;
 pub mod discovery;
 mod duration;
 pub mod job_file;
-mod lines;
 pub mod logging;
 pub mod output;
 pub mod rounds;
 pub mod settings;
-mod whereabouts;
+mod stdout_writer;
 
 pub use commands::lifetime::until_signal;
 pub use commands::{Command, run};
-use settings::BackendChoice;
+use settings::BackendSetting;
 use trainer::TrainerCommand;
 
 /// What commands need from the program that has the engine.
@@ -41,7 +41,7 @@ impl CommandContext {
     /// Where there is no folder for what a GPU compiles.
     pub fn trainer(
         &self,
-        backend: BackendChoice,
+        backend: BackendSetting,
     ) -> Result<TrainerCommand, platform::folders::NoHome> {
         trainer_command(&self.program, backend)
     }
@@ -49,7 +49,7 @@ impl CommandContext {
 
 fn trainer_command(
     program: &Path,
-    backend: BackendChoice,
+    backend: BackendSetting,
 ) -> Result<TrainerCommand, platform::folders::NoHome> {
     let cache = platform::folders::cache()?;
     let args = ["trainer", "--backend", &backend.to_string(), "--cache-dir"];

@@ -31,7 +31,7 @@ pub use shown::shown;
 /// Where trainers compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum BackendChoice {
+pub enum BackendSetting {
     /// A GPU that passes its self-test, else the CPU.
     #[default]
     Auto,
@@ -39,7 +39,7 @@ pub enum BackendChoice {
     Wgpu,
 }
 
-impl fmt::Display for BackendChoice {
+impl fmt::Display for BackendSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Auto => "auto",
@@ -114,7 +114,7 @@ pub struct Settings {
     pub maximum_cache_gb: Chosen<f64>,
     /// Megabits a second; none is without limit.
     pub maximum_upload_mbps: Chosen<Option<f64>>,
-    pub backend: Chosen<BackendChoice>,
+    pub backend: Chosen<BackendSetting>,
     /// A filter such as `info` or `warn,worker=debug`.
     pub log_level: Chosen<String>,
     all: Layer,
@@ -174,7 +174,7 @@ impl Settings {
             maximum_memory_gb: all.optional(Key::MaximumMemoryGb),
             maximum_cache_gb: all.or(Key::MaximumCacheGb, 10.0),
             maximum_upload_mbps: all.optional(Key::MaximumUploadMbps),
-            backend: all.or(Key::Backend, BackendChoice::Auto),
+            backend: all.or(Key::Backend, BackendSetting::Auto),
             log_level: all.or(Key::LogLevel, Key::LogLevel.declaration().default.to_owned()),
             all,
         };

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use coordinator::{HubSettings, Running, Settings, Sources, TrainerCommand};
+use coordinator::{CoordinatorSettings, HubSettings, Running, Sources, TrainerCommand};
 use node::client::{Access, Client, ClientError};
 use protocol::Pin;
 use protocol::api::Job;
@@ -14,7 +14,7 @@ async fn coordinator(folder: &Path) -> Running {
     let uploads = folder.join("datasets");
     let home = Some(uploads.join("hub"));
     let hub = HubSettings { endpoint: None, home, token: None, offline: true };
-    let settings = Settings {
+    let settings = CoordinatorSettings {
         data_dir: folder.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
         name: "test cluster".to_owned(),
@@ -22,7 +22,7 @@ async fn coordinator(folder: &Path) -> Running {
         maximum_disk_bytes: None,
         backups: None,
         allow_origins: Vec::new(),
-        lease_patience: std::time::Duration::from_mins(1),
+        lease_timeout: std::time::Duration::from_mins(1),
         trainer: TrainerCommand { program: "no-such-trainer".into(), args: vec![] },
         predictor: TrainerCommand { program: "no-such-trainer".into(), args: vec![] },
         nice: false,

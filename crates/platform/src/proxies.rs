@@ -3,7 +3,7 @@
 
 /// One way to a URL, as the system's settings have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hop {
+pub enum ProxyEntry {
     Direct,
     /// A proxy that is asked by HTTP's CONNECT.
     Http {
@@ -28,7 +28,7 @@ pub fn are_set(_url: &str) -> bool {
 /// # Errors
 /// What is wrong with the settings or the PAC file, in words.
 #[cfg(not(target_os = "macos"))]
-pub fn of_system(_url: &str) -> Result<Vec<Hop>, String> {
+pub fn of_system(_url: &str) -> Result<Vec<ProxyEntry>, String> {
     Ok(Vec::new())
 }
 
@@ -46,7 +46,7 @@ mod macos {
         CFStreamClientContext, CFString, CFType, CFURL, kCFRunLoopDefaultMode,
     };
 
-    use super::Hop;
+    use super::ProxyEntry;
 
     /// For a PAC file to be fetched and run.
     const PATIENCE: f64 = 5.0;
@@ -64,7 +64,7 @@ mod macos {
     ///
     /// # Errors
     /// What is wrong with the settings or the PAC file, in words.
-    pub fn of_system(url: &str) -> Result<Vec<Hop>, String> {
+    pub fn of_system(url: &str) -> Result<Vec<ProxyEntry>, String> {
         let target = url_of(url)?;
         let mut hops = Vec::new();
         for entry in entries(&target) {
@@ -133,11 +133,11 @@ mod macos {
     }
 
     #[expect(unsafe_code, reason = "the names are variables of CFNetwork's")]
-    fn hop(entry: &Entry) -> Hop {
+    fn hop(entry: &Entry) -> ProxyEntry {
         match kind(entry) {
-            Kind::Direct => return Hop::Direct,
-            Kind::Other(kind) => return Hop::Other(kind),
-            Kind::Script(_) => return Hop::Other("a PAC file that names another".into()),
+            Kind::Direct => return ProxyEntry::Direct,
+            Kind::Other(kind) => return ProxyEntry::Other(kind),
+            Kind::Script(_) => return ProxyEntry::Other("a PAC file that names another".into()),
             Kind::Http => {}
         }
         // SAFETY: constants, set before anything of ours runs.
@@ -153,9 +153,9 @@ mod macos {
         let port = entry.get(port).and_then(|port| port.downcast_ref::<CFNumber>()?.as_i32());
         match (text(host), port.and_then(|port| u16::try_from(port).ok())) {
             (Some(host), Some(port)) => {
-                Hop::Http { host, port, account: text(name).zip(text(password)) }
+                ProxyEntry::Http { host, port, account: text(name).zip(text(password)) }
             }
-            (Some(_) | None, _) => Hop::Other("HTTP without a host or a port".into()),
+            (Some(_) | None, _) => ProxyEntry::Other("HTTP without a host or a port".into()),
         }
     }
 

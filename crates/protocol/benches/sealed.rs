@@ -4,14 +4,14 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use protocol::BlobHash;
-use protocol::sealed::{Sealer, SealingKey, open, seal};
+use protocol::encrypted_file::{Encryptor, StorageKey, open, seal};
 
 const BYTES: usize = 64 << 20;
 /// Bytes between two writes to the file, as the trainer writes.
 const PIECE: usize = 1 << 20;
 
 fn benchmark(criterion: &mut Criterion) {
-    let key = SealingKey::from_bytes([7; 32]);
+    let key = StorageKey::from_bytes([7; 32]);
     let plain: Vec<u8> = (0..=250_u8).cycle().take(BYTES).collect();
     let whole = seal(&key, &plain, [1; 32]).expect("a cipher");
     let mut group = criterion.benchmark_group("sealed_64MiB");
@@ -19,7 +19,7 @@ fn benchmark(criterion: &mut Criterion) {
     group.bench_function("seal", |bencher| {
         let mut out = Vec::new();
         bencher.iter(|| {
-            let mut sealer = Sealer::begin(&key, [1; 32], &mut out);
+            let mut sealer = Encryptor::begin(&key, [1; 32], &mut out);
             for piece in plain.chunks(PIECE) {
                 sealer.push(black_box(piece), &mut out).expect("a cipher");
                 black_box(&mut out).clear();

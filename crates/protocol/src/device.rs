@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::enrolment::Session;
+use crate::enrollment::Session;
 use crate::fingerprint::Fingerprint;
 use crate::{DeviceId, LeaseId, Timestamp};
 

@@ -5,11 +5,11 @@
 pub mod api;
 pub mod audit;
 pub mod blob;
-pub mod chance;
 pub mod codec;
 pub mod dataset;
 pub mod device;
-pub mod enrolment;
+pub mod encrypted_file;
+pub mod enrollment;
 pub mod fingerprint;
 pub mod ids;
 pub mod job;
@@ -24,7 +24,7 @@ pub mod pin;
 pub mod plan;
 pub mod problem;
 pub mod profile;
-pub mod sealed;
+pub mod rng;
 pub mod session;
 pub mod setting;
 pub mod time;
@@ -33,11 +33,11 @@ pub mod usage;
 pub mod webhook;
 
 pub use blob::BlobHash;
-pub use chance::{Chance, Purpose};
 pub use ids::{DeliveryId, DeviceId, JobId, LeaseId, ModelId, NoticeId, WebhookId};
 pub use opaque::Opaque;
 pub use pin::Pin;
 pub use problem::Problem;
+pub use rng::{RngDomain, SeededRng};
 pub use time::Timestamp;
 
 /// The version of the wire protocol, sent in every message as `Constellation-Protocol`.

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::BlobHash;
+use crate::encrypted_file::StorageKey;
 use crate::fingerprint::Fingerprint;
 use crate::metrics::{EvalMetrics, TrainMetrics};
 use crate::model::ModelSpec;
 use crate::plan::Plan;
-use crate::sealed::SealingKey;
 
 /// From the supervisor. One job at a time: `stop` is the only request heard while one runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct TrainRequest {
     /// What the files above are sealed with, those that are read and those that are written; none
     /// where they are plain. It travels in this pipe alone, never in arguments or the environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<SealingKey>,
+    pub key: Option<StorageKey>,
 }
 
 impl TrainRequest {

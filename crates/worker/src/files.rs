@@ -6,11 +6,11 @@ use std::path::Path;
 
 use blake3::Hasher;
 use protocol::BlobHash;
-use protocol::sealed::{CHUNK, SealedReader, SealingKey};
+use protocol::encrypted_file::{CHUNK, DecryptingReader, StorageKey};
 
 /// The hash of the text of a sealed file.
-pub(crate) fn sealed_hash(path: &Path, key: &SealingKey) -> io::Result<BlobHash> {
-    let mut reader = SealedReader::new(key, File::open(path)?)?;
+pub(crate) fn sealed_hash(path: &Path, key: &StorageKey) -> io::Result<BlobHash> {
+    let mut reader = DecryptingReader::new(key, File::open(path)?)?;
     let (mut hasher, mut piece) = (Hasher::new(), vec![0; CHUNK]);
     loop {
         match reader.read(&mut piece)? {

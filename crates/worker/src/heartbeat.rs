@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use protocol::device::Heartbeat;
-use protocol::enrolment::Session;
+use protocol::enrollment::Session;
 use protocol::{DeviceId, Problem};
 use tokio::time::sleep;
 
-use crate::answer::RequestError;
 use crate::client::Client;
+use crate::response::RequestError;
 use crate::retry::jittered;
-use crate::status::{Activity, Voice};
+use crate::status::{Activity, StatusReporter};
 
 /// The kind of problem by which the coordinator tells of a second worker.
 pub(crate) const SECOND_SESSION: &str = "second-session";
@@ -20,7 +20,7 @@ const CLOSEST: Duration = Duration::from_secs(1);
 
 /// Why there are no more heartbeats, in the coordinator's words.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum HeartbeatEnd {
     /// The device is none of its devices any more.
     LetGo(Problem),
     /// Another worker has this identity.
@@ -34,8 +34,8 @@ pub(crate) async fn beat(
     device: DeviceId,
     seconds: u32,
     session: &Session,
-    voice: &Voice<'_>,
-) -> Ended {
+    voice: &StatusReporter<'_>,
+) -> HeartbeatEnd {
     let (mut activity, mut wakes) = (voice.activity(), client.wakes());
     let mut every = period(seconds);
     loop {
@@ -49,11 +49,11 @@ pub(crate) async fn beat(
                 voice.quarantined(answer.quarantined.map(|quarantine| quarantine.reason));
             }
             Err(RequestError::Refused(problem)) if problem.kind == SECOND_SESSION => {
-                return Ended::SecondSession(problem);
+                return HeartbeatEnd::SecondSession(problem);
             }
             Err(error) => {
                 if let Some(problem) = error.lets_go() {
-                    return Ended::LetGo(problem.clone());
+                    return HeartbeatEnd::LetGo(problem.clone());
                 }
                 tracing::debug!(%error, "heartbeat");
             }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use protocol::enrolment::{MOST_EARLIER, Session};
+use protocol::enrollment::{MOST_EARLIER, Session};
 use protocol::fingerprint::Fingerprint;
 use protocol::join::JoinCode;
 use protocol::{DeviceId, Pin};
@@ -22,7 +22,8 @@ pub(crate) struct Identity {
     #[serde(default)]
     random_hardware_id: Option<String>,
     #[serde(default)]
-    pub(crate) enrolment: Option<Enrolment>,
+    #[serde(rename = "enrolment")]
+    pub(crate) enrollment: Option<Enrollment>,
     /// The latest runs, the newest last.
     #[serde(default)]
     sessions: Vec<String>,
@@ -32,7 +33,7 @@ pub(crate) struct Identity {
 
 /// What a coordinator knows this device by.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Enrolment {
+pub(crate) struct Enrollment {
     pub(crate) device: DeviceId,
     pub(crate) token: String,
     pub(crate) heartbeat_seconds: u32,
@@ -73,7 +74,7 @@ impl From<&JoinCode> for Cluster {
 /// # Errors
 /// Where the folder's identity can't be read.
 pub fn enrolled_with(folder: &Path) -> Result<Option<Cluster>, WorkerError> {
-    Ok(Identity::load(folder)?.enrolment.map(|enrolment| enrolment.cluster))
+    Ok(Identity::load(folder)?.enrollment.map(|enrollment| enrollment.cluster))
 }
 
 impl Identity {
@@ -91,7 +92,7 @@ impl Identity {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self {
                 random_hardware_id: None,
-                enrolment: None,
+                enrollment: None,
                 sessions: Vec::new(),
                 folder: folder.to_owned(),
             }),
@@ -126,8 +127,8 @@ impl Identity {
         Ok(session)
     }
 
-    pub(crate) fn enrol(&mut self, enrolment: Option<Enrolment>) -> Result<(), WorkerError> {
-        self.enrolment = enrolment;
+    pub(crate) fn enroll(&mut self, enrollment: Option<Enrollment>) -> Result<(), WorkerError> {
+        self.enrollment = enrollment;
         self.save()
     }
 
@@ -179,7 +180,7 @@ pub(crate) mod tests {
             pin: Pin::from_bytes([7; 32]),
             addresses: vec!["192.0.2.7:8000".into()],
         };
-        let enrolment = Enrolment {
+        let enrollment = Enrollment {
             device,
             token: "secret".into(),
             heartbeat_seconds: 30,
@@ -188,11 +189,11 @@ pub(crate) mod tests {
             instance: 0,
             cluster: cluster.clone(),
         };
-        identity.enrol(Some(enrolment)).unwrap();
+        identity.enroll(Some(enrollment)).unwrap();
 
         let mut again = Identity::load(folder.path()).unwrap();
         assert_eq!(again.hardware_id().unwrap(), hardware_id);
-        assert_eq!(again.enrolment.unwrap().device, device);
+        assert_eq!(again.enrollment.unwrap().device, device);
         assert_eq!(enrolled_with(folder.path()).unwrap(), Some(cluster));
     }
 
@@ -227,7 +228,7 @@ pub(crate) mod tests {
             pin,
             addresses: vec![],
         };
-        let enrolment = Enrolment {
+        let enrollment = Enrollment {
             device,
             token,
             heartbeat_seconds: 30,
@@ -236,7 +237,7 @@ pub(crate) mod tests {
             instance: 0,
             cluster,
         };
-        identity.enrol(Some(enrolment)).unwrap();
+        identity.enroll(Some(enrollment)).unwrap();
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) const SECRET: &str = "device-key";
 pub fn forget(folder: &Path) -> io::Result<()> {
     let secrets = Secrets::of(folder)?;
     secrets.remove(SECRET)?;
-    secrets.remove(crate::vault::NAME)
+    secrets.remove(crate::storage_key::NAME)
 }
 
 /// An Ed25519 key.

@@ -5,43 +5,43 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 
 use protocol::BlobHash;
+use protocol::encrypted_file::StorageKey;
 use protocol::lease::{Lease, ReturnReason};
-use protocol::sealed::SealingKey;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use trainer::{Trained, TrainerError};
 
 use crate::cache::{Cache, FetchError};
 use crate::client::Client;
-use crate::desk::{self, Desk, Finished};
+use crate::idle_monitor::{IdleMonitor, TRAINING};
+use crate::lease_workspace::{self, Finished, LeaseWorkspace};
 use crate::memory::{Budget, Shortage};
-use crate::owner::{Owner, TRAINING};
-use crate::policy::{Hold, keep_for};
-use crate::renewal::{Ended, Renewal};
+use crate::policy::{HoldDetail, keep_for};
+use crate::renewal::{Renewal, RenewalEnd};
 use crate::report;
-use crate::status::{Status, Voice};
+use crate::status::{Status, StatusReporter};
 use crate::trainers::Trainers;
 
 /// Times that a trainer is started again for one lease.
 const RESTARTS: u32 = 3;
 
 /// What the work on a lease needs and doesn't change.
-pub(crate) struct Context<'a> {
+pub(crate) struct LeaseContext<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) voice: &'a Voice<'a>,
-    pub(crate) owner: &'a Owner,
+    pub(crate) voice: &'a StatusReporter<'a>,
+    pub(crate) owner: &'a IdleMonitor,
     pub(crate) cache: &'a Cache,
     pub(crate) stop: &'a CancellationToken,
     /// Where desks are.
     pub(crate) desks: PathBuf,
     /// What everything on them and in the cache is sealed with.
-    pub(crate) key: &'a SealingKey,
+    pub(crate) key: &'a StorageKey,
     pub(crate) maximum_upload_mbps: Option<f64>,
 }
 
 /// How the work on a lease ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum LeaseOutcome {
     /// Reported or given back.
     Settled,
     /// Its seat went elsewhere; the desk stays, because the same work may come again.
@@ -54,9 +54,9 @@ pub(crate) enum End {
 }
 
 /// Why training ended before it was done.
-enum Trouble {
-    Hold(Hold),
-    Ended(Ended),
+enum LeaseError {
+    HoldDetail(HoldDetail),
+    RenewalEnd(RenewalEnd),
     Stop,
     Trainer(TrainerError),
     Fetch(FetchError),
@@ -65,9 +65,13 @@ enum Trouble {
 }
 
 /// Works on a lease until nothing is left to do for it.
-pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: &Lease) -> End {
+pub(crate) async fn work(
+    context: &LeaseContext<'_>,
+    trainers: &mut Trainers,
+    lease: &Lease,
+) -> LeaseOutcome {
     let renewal = Renewal::new(context.client, lease);
-    let desk = match Desk::open(&context.desks, context.key, lease) {
+    let desk = match LeaseWorkspace::open(&context.desks, context.key, lease) {
         Ok(desk) => desk,
         Err(error) => return failed(context, &renewal, &disk(&error)).await,
     };
@@ -81,22 +85,22 @@ pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: 
             Err(trouble) => trouble,
         };
         match trouble {
-            Trouble::Hold(hold) => {
+            LeaseError::HoldDetail(hold) => {
                 trainers.kill();
                 if let Some(end) = keep(context, &renewal, hold).await {
                     return end;
                 }
             }
-            Trouble::Stop => {
+            LeaseError::Stop => {
                 report::give_back(context, &renewal, ReturnReason::ShuttingDown, None).await;
-                return End::Stopped;
+                return LeaseOutcome::Stopped;
             }
-            Trouble::Ended(Ended::Lost) => {
+            LeaseError::RenewalEnd(RenewalEnd::Lost) => {
                 context.voice.say(&Status::Lost { lease: lease.id });
-                return End::Lost;
+                return LeaseOutcome::Lost;
             }
-            Trouble::Ended(Ended::Unauthorized) => return End::Unauthorized,
-            Trouble::Trainer(error) => {
+            LeaseError::RenewalEnd(RenewalEnd::Unauthorized) => return LeaseOutcome::Unauthorized,
+            LeaseError::Trainer(error) => {
                 if ended_abnormally(&error) {
                     trainers.ended_abnormally();
                     context.voice.limited(trainers.budget().words());
@@ -109,22 +113,22 @@ pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: 
                 restarts += 1;
                 tracing::warn!(%error, restarts, "starting the trainer again");
             }
-            Trouble::Fetch(FetchError::Request(error)) if error.is_unauthorized() => {
-                return End::Unauthorized;
+            LeaseError::Fetch(FetchError::Request(error)) if error.is_unauthorized() => {
+                return LeaseOutcome::Unauthorized;
             }
-            Trouble::Fetch(FetchError::Shortage(shortage)) => {
+            LeaseError::Fetch(FetchError::Shortage(shortage)) => {
                 tracing::warn!(%shortage, "giving a lease back");
                 report::give_back(context, &renewal, ReturnReason::Disk, None).await;
-                return End::Failed;
+                return LeaseOutcome::Failed;
             }
-            Trouble::Memory(shortage) => {
+            LeaseError::Memory(shortage) => {
                 tracing::warn!(%shortage, "giving a lease back");
                 let detail = Some(shortage.to_string());
                 report::give_back(context, &renewal, ReturnReason::Memory, detail).await;
-                return End::Failed;
+                return LeaseOutcome::Failed;
             }
-            Trouble::Fetch(error) => return failed(context, &renewal, &error.to_string()).await,
-            Trouble::Disk(error) => return failed(context, &renewal, &disk(&error)).await,
+            LeaseError::Fetch(error) => return failed(context, &renewal, &error.to_string()).await,
+            LeaseError::Disk(error) => return failed(context, &renewal, &disk(&error)).await,
         }
     };
     report::report(context, &desk, &renewal, &finished).await
@@ -132,12 +136,12 @@ pub(crate) async fn work(context: &Context<'_>, trainers: &mut Trainers, lease: 
 
 /// Fetches and trains; stops the trainer when somebody needs the machine or nobody the work.
 async fn train(
-    context: &Context<'_>,
+    context: &LeaseContext<'_>,
     trainers: &mut Trainers,
-    desk: &Desk,
+    desk: &LeaseWorkspace,
     lease: &Lease,
     renewal: &Renewal<'_>,
-) -> Result<Finished, Trouble> {
+) -> Result<Finished, LeaseError> {
     let mut interrupted = pin!(interruption(context, renewal));
     let Lease { id, round, partition, .. } = *lease;
     let (job_name, total_rounds) = (&lease.job_name, lease.total_rounds);
@@ -190,7 +194,7 @@ async fn train(
             desk.finish(&finished)?;
             match trouble {
                 // Done just as the owner came: sending it costs the owner nothing.
-                None | Some(Trouble::Hold(_)) => Ok(finished),
+                None | Some(LeaseError::HoldDetail(_)) => Ok(finished),
                 Some(trouble) => Err(trouble),
             }
         }
@@ -198,19 +202,19 @@ async fn train(
             if trouble.is_some() && !error.is_alive() {
                 trainers.kill();
             }
-            Err(trouble.unwrap_or(Trouble::Trainer(error)))
+            Err(trouble.unwrap_or(LeaseError::Trainer(error)))
         }
     }
 }
 
 /// Fetches what the lease names, once it is sure to fit.
 async fn fetch(
-    context: &Context<'_>,
+    context: &LeaseContext<'_>,
     budget: &Budget,
-    desk: &Desk,
+    desk: &LeaseWorkspace,
     lease: &Lease,
-) -> Result<(PathBuf, Vec<PathBuf>), Trouble> {
-    let Context { client, cache, voice, .. } = context;
+) -> Result<(PathBuf, Vec<PathBuf>), LeaseError> {
+    let LeaseContext { client, cache, voice, .. } = context;
     let parameters = lease.spec.layout().map_or(0, |layout| layout.parameters as u64);
     let mut needed: Vec<(BlobHash, u64)> = Vec::with_capacity(lease.shards.len() + 1);
     for shard in &lease.shards {
@@ -227,7 +231,7 @@ async fn fetch(
     // A spec that can't be built is the trainer's to name.
     budget.admit(lease.spec.training_bytes(&lease.plan, rows).unwrap_or_default())?;
     needed.push((lease.base, parameters * 4));
-    let desk_bytes = desk::most_bytes(parameters, &lease.plan);
+    let desk_bytes = lease_workspace::most_bytes(parameters, &lease.plan);
     cache.make_room(&needed, desk_bytes, desk.bytes()?).await?;
     let mut paths = Vec::with_capacity(needed.len());
     for (blob, length) in &needed {
@@ -239,19 +243,19 @@ async fn fetch(
 }
 
 /// Ends when the work must.
-async fn interruption(context: &Context<'_>, renewal: &Renewal<'_>) -> Trouble {
+async fn interruption(context: &LeaseContext<'_>, renewal: &Renewal<'_>) -> LeaseError {
     tokio::select! {
         biased;
-        () = context.stop.cancelled() => Trouble::Stop,
-        hold = context.owner.until_hold(TRAINING) => Trouble::Hold(hold),
-        ended = renewal.until_ended() => Trouble::Ended(ended),
+        () = context.stop.cancelled() => LeaseError::Stop,
+        hold = context.owner.until_hold(TRAINING) => LeaseError::HoldDetail(hold),
+        ended = renewal.until_ended() => LeaseError::RenewalEnd(ended),
     }
 }
 
 async fn unless<T>(
-    interrupted: Pin<&mut impl Future<Output = Trouble>>,
+    interrupted: Pin<&mut impl Future<Output = LeaseError>>,
     work: impl Future<Output = T>,
-) -> Result<T, Trouble> {
+) -> Result<T, LeaseError> {
     tokio::select! {
         biased;
         trouble = interrupted => Err(trouble),
@@ -261,7 +265,11 @@ async fn unless<T>(
 
 /// Keeps a lease while the owner uses the machine, as long as that is fair to the round; an end
 /// where it was too long.
-async fn keep(context: &Context<'_>, renewal: &Renewal<'_>, hold: Hold) -> Option<End> {
+async fn keep(
+    context: &LeaseContext<'_>,
+    renewal: &Renewal<'_>,
+    hold: HoldDetail,
+) -> Option<LeaseOutcome> {
     context.voice.held(&hold);
     let mut reason = hold;
     let free = context.owner.until_run(|hold| {
@@ -270,24 +278,25 @@ async fn keep(context: &Context<'_>, renewal: &Renewal<'_>, hold: Hold) -> Optio
     });
     let end = tokio::select! {
         biased;
-        () = context.stop.cancelled() => End::Stopped,
+        () = context.stop.cancelled() => LeaseOutcome::Stopped,
         () = free => return None,
-        () = sleep(keep_for(renewal.left())) => End::Settled,
+        () = sleep(keep_for(renewal.left())) => LeaseOutcome::Settled,
     };
     let reason = match end {
-        End::Stopped => ReturnReason::ShuttingDown,
-        End::Settled | End::Lost | End::Failed | End::Unauthorized => {
-            context.voice.return_reason(&reason)
-        }
+        LeaseOutcome::Stopped => ReturnReason::ShuttingDown,
+        LeaseOutcome::Settled
+        | LeaseOutcome::Lost
+        | LeaseOutcome::Failed
+        | LeaseOutcome::Unauthorized => context.voice.return_reason(&reason),
     };
     report::give_back(context, renewal, reason, None).await;
     Some(end)
 }
 
-async fn failed(context: &Context<'_>, renewal: &Renewal<'_>, detail: &str) -> End {
+async fn failed(context: &LeaseContext<'_>, renewal: &Renewal<'_>, detail: &str) -> LeaseOutcome {
     tracing::warn!(detail, "giving a lease back");
     report::give_back(context, renewal, ReturnReason::Failed, Some(detail.to_owned())).await;
-    End::Failed
+    LeaseOutcome::Failed
 }
 
 /// Whether it ended by itself, as a process that ran out of memory does, or took more than it may.
@@ -318,25 +327,25 @@ fn disk(error: &io::Error) -> String {
     format!("this device can't keep the work on its disk: {error}")
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for LeaseError {
     fn from(error: io::Error) -> Self {
         Self::Disk(error)
     }
 }
 
-impl From<Shortage> for Trouble {
+impl From<Shortage> for LeaseError {
     fn from(shortage: Shortage) -> Self {
         Self::Memory(shortage)
     }
 }
 
-impl From<FetchError> for Trouble {
+impl From<FetchError> for LeaseError {
     fn from(error: FetchError) -> Self {
         Self::Fetch(error)
     }
 }
 
-impl From<TrainerError> for Trouble {
+impl From<TrainerError> for LeaseError {
     fn from(error: TrainerError) -> Self {
         Self::Trainer(error)
     }

@@ -5,47 +5,47 @@
 //! until the coordinator answered for it, sealed with this device's key, and the work goes on through a coordinator's restart, a
 //! worker's restart and a trainer's death.
 
-mod answer;
 mod cache;
 mod client;
-mod desk;
-mod enrol;
+mod endpoint;
+mod enroll;
 mod error;
 mod files;
-mod first_contact;
 mod heartbeat;
 mod identity;
+mod idle_monitor;
 mod key;
 mod lease;
-mod leave;
+mod lease_workspace;
 mod memory;
-mod owner;
-pub mod pinned;
+pub mod pinned_tls;
 pub mod policy;
 pub mod proxy;
-mod reach;
 mod renewal;
 mod report;
+mod response;
 mod retry;
 mod run;
 pub mod schedule;
 mod settings;
 mod status;
+mod storage_key;
 #[cfg(test)]
 mod test_server;
 mod throttle;
 mod trainers;
 mod tunnel;
+mod typed_code_join;
+mod unenroll;
 mod upload;
-mod vault;
 
 pub use error::WorkerError;
 pub use identity::{Cluster, enrolled_with};
 pub use key::forget;
-pub use leave::{Farewell, Left, leave};
-pub use policy::{IdlePolicy, PresenceDetail, When, Wish};
+pub use policy::{IdlePolicy, PresenceDetail, UserOverride, When};
 pub use run::run;
 pub use schedule::Schedule;
-pub use settings::Settings;
-pub use status::{Given, Status};
+pub use settings::WorkerSettings;
+pub use status::{LeaseContribution, Status};
 pub use tunnel::connect;
+pub use unenroll::{UnenrollNotice, UnenrollReport, unenroll};

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
-use platform::proxies::{self, Hop};
+use platform::proxies::{self, ProxyEntry};
 
-use crate::pinned::Address;
+use crate::pinned_tls::Address;
 
 /// The variables that name a proxy, in the order in which they count; as curl has them.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -19,7 +19,7 @@ const SYSTEM: &str = "the system's settings";
 
 /// The way of connections to one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
+pub enum ProxyRoute {
     /// Without a proxy, and why.
     Straight(String),
     Through(Proxy),
@@ -65,7 +65,7 @@ impl Proxy {
 }
 
 /// The way to this address from here, now. May take seconds, where a PAC file has to be asked.
-pub fn way(address: &Address) -> Way {
+pub fn way(address: &Address) -> ProxyRoute {
     let variable = |name: &str| std::env::var(name).ok();
     choose(address, variable, platform::addresses::is_on_link, proxies::of_system)
 }
@@ -74,7 +74,7 @@ pub fn way(address: &Address) -> Way {
 pub(crate) fn may_be(address: &Address) -> bool {
     let variable = |name: &str| std::env::var(name).ok();
     if set(&VARIABLES, variable).is_some() {
-        return matches!(way(address), Way::Through(_));
+        return matches!(way(address), ProxyRoute::Through(_));
     }
     near(address.host(), platform::addresses::is_on_link).is_none()
         && proxies::are_set(&address.to_string())
@@ -86,16 +86,16 @@ fn choose(
     address: &Address,
     variable: impl Fn(&str) -> Option<String>,
     is_on_link: impl Fn(IpAddr) -> bool,
-    system: impl Fn(&str) -> Result<Vec<Hop>, String>,
-) -> Way {
+    system: impl Fn(&str) -> Result<Vec<ProxyEntry>, String>,
+) -> ProxyRoute {
     if let Some(why) = near(address.host(), is_on_link) {
-        return Way::Straight(why.to_owned());
+        return ProxyRoute::Straight(why.to_owned());
     }
     match set(&VARIABLES, &variable) {
         Some((name, value)) => by_variable(address, name, &value, set(&EXCEPTIONS, &variable)),
         None => match system(&address.to_string()) {
             Ok(hops) => by_system(hops),
-            Err(reason) => Way::Unusable(format!("{SYSTEM}: {reason}")),
+            Err(reason) => ProxyRoute::Unusable(format!("{SYSTEM}: {reason}")),
         },
     }
 }
@@ -136,59 +136,59 @@ fn by_variable(
     name: &'static str,
     value: &str,
     exceptions: Option<(&'static str, String)>,
-) -> Way {
+) -> ProxyRoute {
     let Ok(uri) = address.to_string().parse::<Uri>() else {
-        return Way::Unusable(format!("{address} is no address that a proxy understands"));
+        return ProxyRoute::Unusable(format!("{address} is no address that a proxy understands"));
     };
     let all = || Matcher::builder().all(value.trim().to_owned());
     let Some(found) = all().build().intercept(&uri) else {
         // The value may have a password in it.
-        return Way::Unusable(format!(
+        return ProxyRoute::Unusable(format!(
             "{name} names no proxy such as http://proxy.example.com:3128"
         ));
     };
     if let Some((of, listed)) = exceptions
         && all().no(listed).build().intercept(&uri).is_none()
     {
-        return Way::Straight(format!("{of} lists it"));
+        return ProxyRoute::Straight(format!("{of} lists it"));
     }
     let scheme = found.uri().scheme_str().unwrap_or_default();
     match (scheme, found.uri().host()) {
-        ("http", Some(host)) => Way::Through(Proxy {
+        ("http", Some(host)) => ProxyRoute::Through(Proxy {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: found.uri().port_u16().unwrap_or(80),
             authorization: found.basic_auth().cloned(),
             source: name.to_owned(),
         }),
-        (scheme, _) => Way::Unusable(format!(
+        (scheme, _) => ProxyRoute::Unusable(format!(
             "{name} names a proxy of the kind {scheme}; only http:// can be used"
         )),
     }
 }
 
 /// The first that can be used: a PAC file names several, so that one may be away.
-fn by_system(hops: Vec<Hop>) -> Way {
+fn by_system(hops: Vec<ProxyEntry>) -> ProxyRoute {
     let mut others = Vec::new();
     for hop in hops {
         match hop {
-            Hop::Direct => return Way::Straight(format!("{SYSTEM} say so")),
-            Hop::Http { host, port, account } => {
+            ProxyEntry::Direct => return ProxyRoute::Straight(format!("{SYSTEM} say so")),
+            ProxyEntry::Http { host, port, account } => {
                 let authorization = account.and_then(|(name, password)| {
                     let url = format!("http://{}:{}@h", escaped(&name), escaped(&password));
                     let uri = Uri::from_static("https://h");
                     Matcher::builder().all(url).build().intercept(&uri)?.basic_auth().cloned()
                 });
                 let source = SYSTEM.to_owned();
-                return Way::Through(Proxy { host, port, authorization, source });
+                return ProxyRoute::Through(Proxy { host, port, authorization, source });
             }
-            Hop::Other(kind) => others.push(kind),
+            ProxyEntry::Other(kind) => others.push(kind),
         }
     }
     if others.is_empty() {
-        return Way::Straight("no proxy is set".into());
+        return ProxyRoute::Straight("no proxy is set".into());
     }
     let kinds = others.join(", ");
-    Way::Unusable(format!("{SYSTEM} name proxies that can't be used: {kinds}"))
+    ProxyRoute::Unusable(format!("{SYSTEM} name proxies that can't be used: {kinds}"))
 }
 
 /// As a URL has it before the host.
@@ -200,7 +200,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn of(url: &str, variables: &[(&str, &str)], hops: &[Hop]) -> Way {
+    fn of(url: &str, variables: &[(&str, &str)], hops: &[ProxyEntry]) -> ProxyRoute {
         let variable = |name: &str| {
             variables.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned())
         };
@@ -208,15 +208,15 @@ mod tests {
         choose(&url.parse().unwrap(), variable, is_on_link, |_| Ok(hops.to_vec()))
     }
 
-    fn proxy(host: &str, port: u16, source: &str) -> Way {
+    fn proxy(host: &str, port: u16, source: &str) -> ProxyRoute {
         let (host, source) = (host.to_owned(), source.to_owned());
-        Way::Through(Proxy { host, port, authorization: None, source })
+        ProxyRoute::Through(Proxy { host, port, authorization: None, source })
     }
 
     #[test]
     fn what_is_near_goes_straight_whatever_is_set() {
         let set = [("HTTPS_PROXY", "http://proxy.example:3128")];
-        let hops = [Hop::Http { host: "p".into(), port: 1, account: None }];
+        let hops = [ProxyEntry::Http { host: "p".into(), port: 1, account: None }];
         for near in [
             "https://127.0.0.1:8000",
             "https://[::1]:8000",
@@ -227,7 +227,7 @@ mod tests {
             "https://[fe80::1]:8000",
             "https://192.168.7.9:8000",
         ] {
-            assert!(matches!(of(near, &set, &hops), Way::Straight(_)), "{near}");
+            assert!(matches!(of(near, &set, &hops), ProxyRoute::Straight(_)), "{near}");
         }
         for far in ["https://lab.example:8000", "https://192.168.8.9:8000", "https://local:8000"] {
             assert_eq!(of(far, &set, &hops), proxy("proxy.example", 3128, "HTTPS_PROXY"), "{far}");
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn variables_are_read_as_curl_reads_them() {
         let lab = "https://lab.example.com:8000";
-        let no = Way::Straight("no proxy is set".into());
+        let no = ProxyRoute::Straight("no proxy is set".into());
         assert_eq!(of(lab, &[], &[]), no);
         assert_eq!(of(lab, &[("HTTPS_PROXY", ""), ("HTTP_PROXY", "http://p:1")], &[]), no);
         for (name, value) in [("https_proxy", "p:1"), ("ALL_PROXY", "http://p:1/")] {
@@ -247,29 +247,37 @@ mod tests {
         assert_eq!(of(lab, &all, &[]), proxy("b", 2, "https_proxy"));
         for listed in ["example.com", ".example.com", "x, lab.example.com", "*"] {
             let set = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", listed)];
-            assert_eq!(of(lab, &set, &[]), Way::Straight("NO_PROXY lists it".into()), "{listed}");
+            assert_eq!(
+                of(lab, &set, &[]),
+                ProxyRoute::Straight("NO_PROXY lists it".into()),
+                "{listed}"
+            );
         }
         let set = [("HTTPS_PROXY", "http://p:1"), ("no_proxy", "ample.com,10.0.0.0/8")];
         assert_eq!(of(lab, &set, &[]), proxy("p", 1, "HTTPS_PROXY"));
-        assert!(matches!(of("https://10.1.2.3:8000", &set, &[]), Way::Straight(_)));
+        assert!(matches!(of("https://10.1.2.3:8000", &set, &[]), ProxyRoute::Straight(_)));
     }
 
     #[test]
     fn a_password_is_sent_and_never_shown() {
         let set = [("HTTPS_PROXY", "http://anna:s%20ecret@p:3128")];
-        let Way::Through(found) = of("https://lab.example:8000", &set, &[]) else { panic!() };
+        let ProxyRoute::Through(found) = of("https://lab.example:8000", &set, &[]) else {
+            panic!()
+        };
         let authorization = found.authorization.clone().unwrap();
         assert_eq!(authorization.to_str().unwrap(), "Basic YW5uYTpzIGVjcmV0");
         assert_eq!(format!("{found} {found:?}").matches("p:3128 (of HTTPS_PROXY)").count(), 2);
         let account = Some(("anna".to_owned(), "s ecret".to_owned()));
-        let hops = [Hop::Http { host: "p".into(), port: 8, account }];
-        let Way::Through(found) = of("https://lab.example:8000", &[], &hops) else { panic!() };
+        let hops = [ProxyEntry::Http { host: "p".into(), port: 8, account }];
+        let ProxyRoute::Through(found) = of("https://lab.example:8000", &[], &hops) else {
+            panic!()
+        };
         assert_eq!(found.authorization, Some(authorization));
         for wrong in
             ["socks5://u:hidden@p:1", "https://u:hidden@p:1", "ftp://u:hidden@p", "http://"]
         {
             let way = of("https://lab.example:8000", &[("HTTPS_PROXY", wrong)], &[]);
-            let Way::Unusable(words) = way else { panic!("{wrong}: {way:?}") };
+            let ProxyRoute::Unusable(words) = way else { panic!("{wrong}: {way:?}") };
             assert!(words.contains("HTTPS_PROXY") && !words.contains("hidden"), "{words}");
         }
     }
@@ -277,16 +285,16 @@ mod tests {
     #[test]
     fn the_system_s_settings_count_where_no_variable_does() {
         let lab = "https://lab.example:8000";
-        let socks = Hop::Other("SOCKS".into());
-        let http = Hop::Http { host: "p".into(), port: 8080, account: None };
+        let socks = ProxyEntry::Other("SOCKS".into());
+        let http = ProxyEntry::Http { host: "p".into(), port: 8080, account: None };
         let set = [("HTTPS_PROXY", "http://v:1")];
         assert_eq!(of(lab, &set, std::slice::from_ref(&http)), proxy("v", 1, "HTTPS_PROXY"));
         let hops = [socks.clone(), http];
         assert_eq!(of(lab, &[], &hops), proxy("p", 8080, SYSTEM));
-        assert!(matches!(of(lab, &[], &[Hop::Direct]), Way::Straight(_)));
-        let Way::Unusable(words) = of(lab, &[], &[socks]) else { panic!() };
+        assert!(matches!(of(lab, &[], &[ProxyEntry::Direct]), ProxyRoute::Straight(_)));
+        let ProxyRoute::Unusable(words) = of(lab, &[], &[socks]) else { panic!() };
         assert!(words.ends_with("can't be used: SOCKS"), "{words}");
         let failed = choose(&lab.parse().unwrap(), |_| None, |_| false, |_| Err("no PAC".into()));
-        assert_eq!(failed, Way::Unusable("the system's settings: no PAC".into()));
+        assert_eq!(failed, ProxyRoute::Unusable("the system's settings: no PAC".into()));
     }
 }

@@ -8,8 +8,8 @@ use protocol::lease::{Lease, LeaseStanding, Progress};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::answer::RequestError;
 use crate::client::Client;
+use crate::response::RequestError;
 use crate::retry::jittered;
 
 /// Until the first report, which is told when the next is due.
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 /// Why there is nothing left to renew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum RenewalEnd {
     Lost,
     Unauthorized,
 }
@@ -66,7 +66,7 @@ impl<'a> Renewal<'a> {
     }
 
     /// Reports until there is nothing to report to. A coordinator that doesn't answer may come back.
-    pub(crate) async fn until_ended(&self) -> Ended {
+    pub(crate) async fn until_ended(&self) -> RenewalEnd {
         let mut every = (self.left() / 4).clamp(SHORTEST, FIRST);
         let mut latest = self.latest.subscribe();
         let mut first = latest.borrow().step == 0;
@@ -84,11 +84,11 @@ impl<'a> Renewal<'a> {
                     *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
                     every = within_reason(answer.next_seconds).clamp(SHORTEST, LONGEST);
                 }
-                Ok(_) => return Ended::Lost,
-                Err(error) if error.is_unauthorized() => return Ended::Unauthorized,
+                Ok(_) => return RenewalEnd::Lost,
+                Err(error) if error.is_unauthorized() => return RenewalEnd::Unauthorized,
                 Err(RequestError::Refused(problem)) => {
                     tracing::info!(%problem, "the lease is over");
-                    return Ended::Lost;
+                    return RenewalEnd::Lost;
                 }
                 Err(error) => tracing::debug!(%error, "progress"),
             }

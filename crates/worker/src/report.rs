@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use protocol::codec::Codec;
+use protocol::encrypted_file::plain_length;
 use protocol::lease::{LeaseReturn, ReturnReason, Update, UpdateOutcome};
-use protocol::sealed::plain_length;
 use tokio::time::timeout;
 
-use crate::answer::RequestError;
-use crate::desk::{Desk, Finished};
-use crate::lease::{Context, End};
-use crate::renewal::{Ended, Renewal};
-use crate::status::{Given, Status};
+use crate::lease::{LeaseContext, LeaseOutcome};
+use crate::lease_workspace::{Finished, LeaseWorkspace};
+use crate::renewal::{Renewal, RenewalEnd};
+use crate::response::RequestError;
+use crate::status::{LeaseContribution, Status};
 use crate::upload::{LOOK, Upload, UploadError};
 
 /// For giving back a lease when the worker is stopping.
@@ -22,11 +22,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Sends a finished update and tells of it, as often as it takes. The desk is cleared when the
 /// coordinator answered.
 pub(crate) async fn report(
-    context: &Context<'_>,
-    desk: &Desk,
+    context: &LeaseContext<'_>,
+    desk: &LeaseWorkspace,
     renewal: &Renewal<'_>,
     finished: &Finished,
-) -> End {
+) -> LeaseOutcome {
     let lease = renewal.lease();
     let bytes = tokio::fs::metadata(desk.update()).await.map_or(0, |file| file.len());
     let bytes = plain_length(bytes).unwrap_or_default();
@@ -34,40 +34,41 @@ pub(crate) async fn report(
     // A lease that lapsed may still be reported while its seat is open: the answer to the sending
     // says so, and only that one counts.
     let unauthorized = async {
-        if renewal.until_ended().await == Ended::Lost {
+        if renewal.until_ended().await == RenewalEnd::Lost {
             std::future::pending::<()>().await;
         }
     };
     let sent = tokio::select! {
         biased;
         // The update stays on the desk for the next start.
-        () = context.stop.cancelled() => return End::Stopped,
-        () = unauthorized => return End::Unauthorized,
+        () = context.stop.cancelled() => return LeaseOutcome::Stopped,
+        () = unauthorized => return LeaseOutcome::Unauthorized,
         sent = send(context, desk, renewal, finished) => sent,
     };
     match sent {
         Ok(outcome) => {
             desk.clear();
             let (backend, metrics) = (finished.fingerprint.backend, &finished.metrics);
-            let given = Given { backend, seconds: metrics.seconds, examples: metrics.examples };
+            let given =
+                LeaseContribution { backend, seconds: metrics.seconds, examples: metrics.examples };
             context.voice.say(&Status::Reported { lease, outcome, given });
-            End::Settled
+            LeaseOutcome::Settled
         }
-        Err(UploadError::Request(error)) if error.is_unauthorized() => End::Unauthorized,
+        Err(UploadError::Request(error)) if error.is_unauthorized() => LeaseOutcome::Unauthorized,
         Err(UploadError::Request(RequestError::Refused(problem)))
             if matches!(problem.status, 403 | 404 | 409 | 410) =>
         {
             tracing::info!(%problem, "the update comes too late");
             // The desk stays: the same work may come again under another lease.
             context.voice.say(&Status::Lost { lease });
-            End::Lost
+            LeaseOutcome::Lost
         }
         Err(error) => {
             tracing::warn!(%error, "the update is not wanted as it is");
             desk.clear();
             let detail = Some(error.to_string());
             give_back(context, renewal, ReturnReason::Failed, detail).await;
-            End::Failed
+            LeaseOutcome::Failed
         }
     }
 }
@@ -75,7 +76,7 @@ pub(crate) async fn report(
 /// Gives a lease back, so that its seat is free before the deadline. Tried for a while only: a lease
 /// that can't be given back lapses.
 pub(crate) async fn give_back(
-    context: &Context<'_>,
+    context: &LeaseContext<'_>,
     renewal: &Renewal<'_>,
     reason: ReturnReason,
     detail: Option<String>,
@@ -99,8 +100,8 @@ pub(crate) async fn give_back(
 }
 
 async fn send(
-    context: &Context<'_>,
-    desk: &Desk,
+    context: &LeaseContext<'_>,
+    desk: &LeaseWorkspace,
     renewal: &Renewal<'_>,
     finished: &Finished,
 ) -> Result<UpdateOutcome, UploadError> {

@@ -9,22 +9,22 @@ use protocol::{DeviceId, Problem};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::NextJob;
 use crate::cache::{Cache, Quota};
 use crate::client::Client;
-use crate::desk::Desk;
-use crate::enrol::enrolled;
-use crate::heartbeat::{Ended, beat};
+use crate::enroll::enrolled;
+use crate::heartbeat::{HeartbeatEnd, beat};
 use crate::identity::Identity;
-use crate::lease::{Context, End, work};
+use crate::idle_monitor::{IdleMonitor, WAITING};
+use crate::lease::{LeaseContext, LeaseOutcome, work};
+use crate::lease_workspace::LeaseWorkspace;
 use crate::memory::Budget;
-use crate::owner::{Owner, WAITING};
 use crate::renewal::Renewal;
 use crate::report::report;
+use crate::response::NextJob;
 use crate::retry::Backoff;
-use crate::status::{Status, Voice};
+use crate::status::{Status, StatusReporter};
 use crate::trainers::Trainers;
-use crate::{Settings, WorkerError, vault};
+use crate::{WorkerError, WorkerSettings, storage_key};
 
 /// After so long without work the trainer gives its memory back.
 const TRAINER_IDLE: Duration = Duration::from_secs(20);
@@ -39,12 +39,12 @@ const PROBE_THREADS: u32 = 1;
 /// What a person must mend; see [`WorkerError`]. A coordinator that can't be reached, work that fails
 /// and an owner who comes back are no errors.
 pub async fn run(
-    settings: Settings,
+    settings: WorkerSettings,
     observe: impl Fn(&Status) + Send + Sync,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let _lock = FolderLock::take(&settings.data_dir)?;
-    let voice = Voice::new(&observe, settings.presence);
+    let voice = StatusReporter::new(&observe, settings.presence);
     voice.say(&Status::Connecting);
     let budget = Budget::open(&settings.data_dir, settings.maximum_memory_bytes);
     let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice, budget);
@@ -60,13 +60,13 @@ pub async fn run(
 }
 
 async fn live(
-    settings: &Settings,
+    settings: &WorkerSettings,
     client: &Client,
-    voice: &Voice<'_>,
+    voice: &StatusReporter<'_>,
     trainers: &mut Trainers,
     stop: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    let owner = Owner::new(settings);
+    let owner = IdleMonitor::new(settings);
     let mut identity = Identity::load(&settings.data_dir)?;
     let session = identity.begin_session()?;
     let ready = tokio::select! {
@@ -77,44 +77,44 @@ async fn live(
     let mut backoff = Backoff::default();
     loop {
         let enrolled = enrolled(settings, client, voice, &mut identity, &ready, &session);
-        let enrolment = tokio::select! {
+        let enrollment = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            enrolment = enrolled => enrolment?,
+            enrollment = enrolled => enrollment?,
         };
-        client.set_token(Some(enrolment.token));
-        let (device, seconds) = (enrolment.device, enrolment.heartbeat_seconds);
+        client.set_token(Some(enrollment.token));
+        let (device, seconds) = (enrollment.device, enrollment.heartbeat_seconds);
         let disk = |source| WorkerError::Disk { path: settings.data_dir.clone(), source };
-        let key = vault::key(&settings.data_dir).map_err(disk)?;
+        let key = storage_key::key(&settings.data_dir).map_err(disk)?;
         let quota = Quota {
             maximum: settings.maximum_cache_bytes,
             minimum_free: settings.minimum_free_bytes,
         };
-        let cache =
-            Cache::open(vault::cache(&settings.data_dir), quota, key.clone()).map_err(disk)?;
-        let context = Context {
+        let cache = Cache::open(storage_key::cache(&settings.data_dir), quota, key.clone())
+            .map_err(disk)?;
+        let context = LeaseContext {
             client,
             voice,
             owner: &owner,
             cache: &cache,
             stop,
-            desks: vault::desks(&settings.data_dir),
+            desks: storage_key::desks(&settings.data_dir),
             key: &key,
             maximum_upload_mbps: settings.maximum_upload_mbps,
         };
         let refused = tokio::select! {
             refused = serve(&context, trainers, device) => refused,
             ended = beat(client, device, seconds, &session, voice) => match ended {
-                Ended::LetGo(problem) => Some(problem),
-                Ended::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
+                HeartbeatEnd::LetGo(problem) => Some(problem),
+                HeartbeatEnd::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
             },
         };
         let Some(problem) = refused else { return Ok(()) };
         tracing::warn!(%problem, "the coordinator doesn't know this device any more");
         // It may be in the middle of a lease, with rows in its memory.
         trainers.end().await;
-        let bytes = vault::destroy(&settings.data_dir).map_err(disk)?;
-        identity.enrol(None)?;
+        let bytes = storage_key::destroy(&settings.data_dir).map_err(disk)?;
+        identity.enroll(None)?;
         voice.say(&Status::Wiped { bytes });
         if settings.join.is_none() {
             return Err(WorkerError::Revoked(problem));
@@ -126,12 +126,12 @@ async fn live(
 
 /// Asks, works and reports until stopped; gives the coordinator's refusal of this device.
 async fn serve(
-    context: &Context<'_>,
+    context: &LeaseContext<'_>,
     trainers: &mut Trainers,
     device: DeviceId,
 ) -> Option<Problem> {
     let mut backoff = Backoff::default();
-    if let Some((desk, lease)) = Desk::left_over(&context.desks, context.key)
+    if let Some((desk, lease)) = LeaseWorkspace::left_over(&context.desks, context.key)
         && let Some(finished) = desk.finished()
     {
         let renewal = Renewal::new(context.client, &lease);
@@ -151,8 +151,12 @@ async fn serve(
         let end = work(context, trainers, &lease).await;
         match end {
             // The same may be granted and fail again at once.
-            End::Failed | End::Lost => context.client.pause(backoff.next(None)).await,
-            End::Settled | End::Unauthorized | End::Stopped => backoff = Backoff::default(),
+            LeaseOutcome::Failed | LeaseOutcome::Lost => {
+                context.client.pause(backoff.next(None)).await
+            }
+            LeaseOutcome::Settled | LeaseOutcome::Unauthorized | LeaseOutcome::Stopped => {
+                backoff = Backoff::default()
+            }
         }
         if let ControlFlow::Break(refused) = after(end) {
             return refused;
@@ -161,11 +165,13 @@ async fn serve(
 }
 
 /// Whether serving goes on after this end of a lease, or what it ends with.
-fn after(end: End) -> ControlFlow<Option<Problem>> {
+fn after(end: LeaseOutcome) -> ControlFlow<Option<Problem>> {
     match end {
-        End::Settled | End::Lost | End::Failed => ControlFlow::Continue(()),
-        End::Stopped => ControlFlow::Break(None),
-        End::Unauthorized => {
+        LeaseOutcome::Settled | LeaseOutcome::Lost | LeaseOutcome::Failed => {
+            ControlFlow::Continue(())
+        }
+        LeaseOutcome::Stopped => ControlFlow::Break(None),
+        LeaseOutcome::Unauthorized => {
             let title = "Device token not accepted";
             let problem = Problem::new(401, "unauthorized", title, "its token is not accepted");
             ControlFlow::Break(Some(problem))
@@ -182,7 +188,7 @@ enum Next {
 }
 
 /// Waits until the machine may train and the coordinator has work.
-async fn next(context: &Context<'_>, trainers: &mut Trainers, device: DeviceId) -> Next {
+async fn next(context: &LeaseContext<'_>, trainers: &mut Trainers, device: DeviceId) -> Next {
     let mut idle_since = Instant::now();
     tokio::select! {
         biased;
@@ -212,7 +218,7 @@ async fn next(context: &Context<'_>, trainers: &mut Trainers, device: DeviceId) 
 }
 
 /// Asks until there is a lease.
-async fn ask(context: &Context<'_>, device: DeviceId) -> Next {
+async fn ask(context: &LeaseContext<'_>, device: DeviceId) -> Next {
     loop {
         let asked = Instant::now();
         let question = || context.client.next_job(device);
@@ -269,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn a_device_without_token_asks_for_one() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { trainer: ready_trainer(), ..settings(folder.path()) };
+        let settings = WorkerSettings { trainer: ready_trainer(), ..settings(folder.path()) };
         let said = std::sync::Mutex::new(Vec::new());
         let observe = |status: &Status| said.lock().unwrap().push(status.clone());
         let error = run(settings, observe, CancellationToken::new()).await;
@@ -278,10 +284,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_revoked_device_destroys_what_it_keeps_and_forgets_its_enrolment() {
+    async fn a_revoked_device_destroys_what_it_keeps_and_forgets_its_enrollment() {
         let folder = tempfile::tempdir().unwrap();
-        let before = vault::key(folder.path()).unwrap();
-        for place in [vault::cache(folder.path()), vault::desks(folder.path()).join("work")] {
+        let before = storage_key::key(folder.path()).unwrap();
+        for place in
+            [storage_key::cache(folder.path()), storage_key::desks(folder.path()).join("work")]
+        {
             std::fs::create_dir_all(&place).unwrap();
             std::fs::write(place.join("file"), [0; 100]).unwrap();
         }
@@ -290,7 +298,7 @@ mod tests {
         let server = Server::start(vec![out(), out()]).await;
         crate::identity::tests::enrolled(folder.path(), server.pin);
         let coordinator = watch::channel(Some(server.url.clone())).1;
-        let settings = Settings {
+        let settings = WorkerSettings {
             trainer: ready_trainer(),
             coordinator,
             pin: Some(server.pin),
@@ -302,9 +310,12 @@ mod tests {
         let error = run(settings, observe, CancellationToken::new()).await;
         assert!(matches!(error, Err(WorkerError::Revoked(_))), "{error:?}");
         assert!(said.into_inner().unwrap().contains(&Status::Wiped { bytes: 200 }));
-        assert!(!vault::cache(folder.path()).exists() && !vault::desks(folder.path()).exists());
-        assert!(Identity::load(folder.path()).unwrap().enrolment.is_none());
-        assert_ne!(vault::key(folder.path()).unwrap(), before, "the key is gone");
+        assert!(
+            !storage_key::cache(folder.path()).exists()
+                && !storage_key::desks(folder.path()).exists()
+        );
+        assert!(Identity::load(folder.path()).unwrap().enrollment.is_none());
+        assert_ne!(storage_key::key(folder.path()).unwrap(), before, "the key is gone");
     }
 
     fn ready_trainer() -> TrainerCommand {
@@ -313,8 +324,8 @@ mod tests {
         TrainerCommand { program: "sh".into(), args }
     }
 
-    fn settings(folder: &std::path::Path) -> Settings {
+    fn settings(folder: &std::path::Path) -> WorkerSettings {
         let trainer = TrainerCommand { program: "no-such-trainer".into(), args: vec![] };
-        Settings::new(folder.to_owned(), watch::channel(None).1, trainer)
+        WorkerSettings::new(folder.to_owned(), watch::channel(None).1, trainer)
     }
 }

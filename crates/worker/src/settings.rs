@@ -11,9 +11,9 @@ use trainer::TrainerCommand;
 
 use crate::{IdlePolicy, PresenceDetail};
 
-/// Everything a worker needs; [`Settings::new`] has the defaults.
+/// Everything a worker needs; [`WorkerSettings::new`] has the defaults.
 #[derive(Clone)]
-pub struct Settings {
+pub struct WorkerSettings {
     /// Identity, leases in work and the blob cache; taken for this process alone.
     pub data_dir: PathBuf,
     /// The coordinator's URL, none while it isn't known; may change at any time.
@@ -45,7 +45,7 @@ pub struct Settings {
     pub nice: bool,
 }
 
-impl Settings {
+impl WorkerSettings {
     /// The defaults: the default policy, half of the machine's memory, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
     pub fn new(
         data_dir: PathBuf,

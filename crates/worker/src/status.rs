@@ -9,8 +9,8 @@ use protocol::{DeviceId, LeaseId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::answer::RequestError;
-use crate::policy::{Hold, Kind, PresenceDetail};
+use crate::policy::{HoldDetail, Kind, PresenceDetail};
+use crate::response::RequestError;
 
 /// What the worker does now; a JSON line with `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub enum Status {
     Reported {
         lease: LeaseId,
         outcome: UpdateOutcome,
-        given: Given,
+        given: LeaseContribution,
     },
     /// The seat went elsewhere, or the job doesn't want it any more.
     Lost {
@@ -88,7 +88,7 @@ pub enum Status {
 
 /// What one finished lease took of this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Given {
+pub struct LeaseContribution {
     pub backend: Backend,
     /// Spent in steps.
     pub seconds: f64,
@@ -142,7 +142,7 @@ impl Activity {
 }
 
 /// Where statuses go: to the observer, and to the heartbeats.
-pub(crate) struct Voice<'a> {
+pub(crate) struct StatusReporter<'a> {
     observe: &'a (dyn Fn(&Status) + Send + Sync),
     activity: watch::Sender<Activity>,
     last: Mutex<Option<Status>>,
@@ -155,7 +155,7 @@ pub(crate) struct Voice<'a> {
     presence: PresenceDetail,
 }
 
-impl<'a> Voice<'a> {
+impl<'a> StatusReporter<'a> {
     pub(crate) fn new(
         observe: &'a (dyn Fn(&Status) + Send + Sync),
         presence: PresenceDetail,
@@ -224,12 +224,12 @@ impl<'a> Voice<'a> {
         self.say(&Status::Offline { reason: error.to_string() });
     }
 
-    pub(crate) fn held(&self, hold: &Hold) {
+    pub(crate) fn held(&self, hold: &HoldDetail) {
         self.say(&Status::Held { reason: hold.reason(), words: hold.words(self.kind) });
     }
 
     /// What the coordinator hears of a lease that is given back because of this.
-    pub(crate) const fn return_reason(&self, hold: &Hold) -> ReturnReason {
+    pub(crate) const fn return_reason(&self, hold: &HoldDetail) -> ReturnReason {
         self.presence.return_reason(hold)
     }
 
@@ -254,7 +254,7 @@ mod tests {
     fn who_waits_in_quarantine_says_so_until_it_is_released() {
         let said = Mutex::new(Vec::new());
         let observe = |status: &Status| said.lock().unwrap().push(status.clone());
-        let voice = Voice::new(&observe, PresenceDetail::Reasons);
+        let voice = StatusReporter::new(&observe, PresenceDetail::Reasons);
         let quarantined = Status::Quarantined { reason: "3 updates".into() };
         voice.say(&Status::Waiting);
         voice.quarantined(None);
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_held_device_names_no_lease() {
         let observe = |_: &Status| {};
-        let voice = Voice::new(&observe, PresenceDetail::Reasons);
+        let voice = StatusReporter::new(&observe, PresenceDetail::Reasons);
         let lease: LeaseId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         voice.say(&Status::Uploading { lease, bytes: 1 });
         assert_eq!(voice.activity().borrow().lease, Some(lease));
@@ -296,11 +296,11 @@ mod tests {
         ] {
             let said = Mutex::new(Vec::new());
             let observe = |status: &Status| said.lock().unwrap().push(status.clone());
-            let voice = Voice::new(&observe, presence);
-            voice.held(&Hold::Call);
+            let voice = StatusReporter::new(&observe, presence);
+            voice.held(&HoldDetail::Call);
             let activity = voice.activity().borrow().clone();
             assert_eq!(activity, Activity { state: DeviceState::Held, reason, lease: None });
-            assert_eq!(voice.return_reason(&Hold::Call), given_back);
+            assert_eq!(voice.return_reason(&HoldDetail::Call), given_back);
             drop(voice);
             // Whoever is in front of the machine reads the whole.
             let words = "Waiting: a call is on".to_owned();

@@ -1,5 +1,5 @@
 //! The way through a proxy for a client that can't take it by itself: requests name the cluster's own key
-//! and not the host (see [`crate::pinned`]), so no proxy can be told where they go.
+//! and not the host (see [`crate::pinned_tls`]), so no proxy can be told where they go.
 //!
 //! The client connects to a socket that is this process's own, in a folder that nobody else may enter. For
 //! each such connection one is made to the coordinator, and bytes are carried both ways: TLS is spoken
@@ -19,9 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::answer::RequestError;
-use crate::pinned::Address;
-use crate::proxy::{self, Proxy, Way};
+use crate::pinned_tls::Address;
+use crate::proxy::{self, Proxy, ProxyRoute};
+use crate::response::RequestError;
 
 /// For a connection to be there, with what the proxy says to it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,13 +31,13 @@ const LONGEST_ANSWER: usize = 16 << 10;
 /// Ends, with every connection in it, when it is dropped.
 pub(crate) struct Tunnel {
     folder: TempDir,
-    trouble: Trouble,
+    trouble: TunnelError,
     _end: DropGuard,
 }
 
 /// Why the last connection could not be made, in words.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+pub(crate) struct TunnelError(Arc<Mutex<Option<String>>>);
 
 impl Tunnel {
     /// Begins to carry connections to `address`.
@@ -51,7 +51,7 @@ impl Tunnel {
         let bound = Bound::bind(socket(&folder))?;
         bound.set_nonblocking(true)?;
         let end = CancellationToken::new();
-        let (trouble, ended) = (Trouble::default(), end.clone());
+        let (trouble, ended) = (TunnelError::default(), end.clone());
         let carrying = accept(bound, address.clone(), trouble.clone());
         runtime.spawn(async move {
             tokio::select! {
@@ -69,12 +69,12 @@ impl Tunnel {
         socket(&self.folder)
     }
 
-    pub(crate) fn trouble(&self) -> Trouble {
+    pub(crate) fn trouble(&self) -> TunnelError {
         self.trouble.clone()
     }
 }
 
-impl Trouble {
+impl TunnelError {
     /// The error, in the words of the last connection where it failed by that.
     pub(crate) fn explained(&self, error: RequestError) -> RequestError {
         let words = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -98,9 +98,9 @@ pub async fn connect(address: &Address) -> io::Result<TcpStream> {
     let way = tokio::task::spawn_blocking(move || proxy::way(&asked)).await?;
     let connecting = async {
         match &way {
-            Way::Through(proxy) => through(proxy, address).await,
-            Way::Straight(_) => TcpStream::connect((host.as_str(), port)).await,
-            Way::Unusable(reason) => {
+            ProxyRoute::Through(proxy) => through(proxy, address).await,
+            ProxyRoute::Straight(_) => TcpStream::connect((host.as_str(), port)).await,
+            ProxyRoute::Unusable(reason) => {
                 tracing::warn!(reason, "going without a proxy");
                 TcpStream::connect((host.as_str(), port)).await
             }
@@ -110,7 +110,7 @@ pub async fn connect(address: &Address) -> io::Result<TcpStream> {
     timeout(PATIENCE, connecting).await.unwrap_or_else(|_| Err(late()))
 }
 
-async fn accept(bound: Bound, address: Address, trouble: Trouble) -> io::Result<()> {
+async fn accept(bound: Bound, address: Address, trouble: TunnelError) -> io::Result<()> {
     let listener = UnixListener::from_std(bound)?;
     let mut connections = JoinSet::new();
     loop {
@@ -123,7 +123,7 @@ async fn accept(bound: Bound, address: Address, trouble: Trouble) -> io::Result<
     }
 }
 
-async fn carry(mut client: UnixStream, address: Address, trouble: Trouble) {
+async fn carry(mut client: UnixStream, address: Address, trouble: TunnelError) {
     let mut coordinator = match connect(&address).await {
         Ok(connection) => connection,
         // The client sees its connection end; why, it asks for.

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream;
-use protocol::sealed::{SealedReader, SealingKey, plain_length};
+use protocol::encrypted_file::{DecryptingReader, StorageKey, plain_length};
 use protocol::{BlobHash, LeaseId};
 use reqwest::Body;
 
-use crate::answer::{RequestError, Sent, late};
 use crate::client::Client;
 use crate::files::{blocking, sealed_hash};
+use crate::response::{RequestError, Sent, late};
 use crate::throttle::Throttle;
 
 const PIECE: usize = 64 << 10;
@@ -43,7 +43,7 @@ pub(crate) struct Upload<'a> {
     pub(crate) lease: LeaseId,
     pub(crate) blob: BlobHash,
     pub(crate) path: &'a Path,
-    pub(crate) key: &'a SealingKey,
+    pub(crate) key: &'a StorageKey,
     pub(crate) maximum_mbps: Option<f64>,
     /// [`LOOK`].
     pub(crate) look: Duration,
@@ -111,13 +111,14 @@ impl Upload<'_> {
 
     async fn body(&self, offset: u64) -> io::Result<Body> {
         let (path, key) = (self.path.to_owned(), self.key.clone());
-        let source = blocking(move || SealedReader::at(&key, File::open(path)?, offset)).await?;
+        let source =
+            blocking(move || DecryptingReader::at(&key, File::open(path)?, offset)).await?;
         let throttle = Throttle::new(self.maximum_mbps, Instant::now());
         Ok(Body::wrap_stream(stream::try_unfold((source, throttle), next_piece)))
     }
 }
 
-type Source = (SealedReader<File>, Option<Throttle>);
+type Source = (DecryptingReader<File>, Option<Throttle>);
 
 async fn next_piece((mut source, mut throttle): Source) -> io::Result<Option<(Bytes, Source)>> {
     let (source, piece) = blocking(move || {
@@ -139,7 +140,7 @@ async fn next_piece((mut source, mut throttle): Source) -> io::Result<Option<(By
 #[cfg(test)]
 mod tests {
     use protocol::LeaseId;
-    use protocol::sealed::seal;
+    use protocol::encrypted_file::seal;
 
     use super::*;
     use crate::test_server::{Server, Step};
@@ -221,7 +222,7 @@ mod tests {
         let server = Server::start(vec![]).await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("update.f32");
-        let key = SealingKey::from_bytes([7; 32]);
+        let key = StorageKey::from_bytes([7; 32]);
         std::fs::write(&path, seal(&key, b"another", [1; 32]).unwrap()).unwrap();
         let error = send_file(&server, BlobHash::of(b"12345"), &path).await.unwrap_err();
         assert!(matches!(error, UploadError::Spoilt), "{error}");
@@ -250,13 +251,13 @@ mod tests {
     async fn send(server: &Server, bytes: &[u8]) -> Result<(), UploadError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("update.f32");
-        let key = SealingKey::from_bytes([7; 32]);
+        let key = StorageKey::from_bytes([7; 32]);
         std::fs::write(&path, seal(&key, bytes, [1; 32]).unwrap()).unwrap();
         send_file(server, BlobHash::of(bytes), &path).await
     }
 
     async fn send_file(server: &Server, blob: BlobHash, path: &Path) -> Result<(), UploadError> {
-        let (client, key) = (server.client(), SealingKey::from_bytes([7; 32]));
+        let (client, key) = (server.client(), StorageKey::from_bytes([7; 32]));
         let lease: LeaseId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         let upload = Upload {
             client: &client,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use hyper::{Method, StatusCode};
 use protocol::device::{DeviceState, Heartbeat, HeartbeatAnswer, HoldReason};
-use protocol::enrolment::{Challenge, DeviceRegistration, Registered, Session, signed};
+use protocol::enrollment::{Challenge, DeviceRegistration, Registered, Session, signed};
 use protocol::fingerprint::{Backend, Fingerprint};
 use protocol::join::JoinProof;
 use protocol::lease::{Lease, UpdateAnswer, UpdateOutcome};
@@ -40,7 +40,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) async fn enrol(
+    pub(crate) async fn enroll(
         server: &Arc<Server>,
         number: usize,
         code: &JoinProof,

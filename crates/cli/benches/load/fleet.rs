@@ -27,7 +27,7 @@ pub(crate) struct Going {
 }
 
 impl Fleet {
-    pub(crate) async fn enrol(
+    pub(crate) async fn enroll(
         server: &Arc<Server>,
         record: &Arc<Record>,
         updates: &Arc<Updates>,
@@ -35,7 +35,7 @@ impl Fleet {
     ) -> anyhow::Result<Self> {
         let code = join_code(server, devices).await?;
         let enrolled = stream::iter(0..devices)
-            .map(|number| Device::enrol(server, number, &code, record, updates))
+            .map(|number| Device::enroll(server, number, &code, record, updates))
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await;

@@ -95,7 +95,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     node::output::note(format_args!("{} devices enrol", arguments.devices));
 
     let started = meter.now();
-    let fleet = Fleet::enrol(&server, &record, &updates, arguments.devices).await?;
+    let fleet = Fleet::enroll(&server, &record, &updates, arguments.devices).await?;
     let enrolled = meter.now();
     node::output::note("they begin to wait and to beat");
     let mut fleet = fleet.set_going(arguments.changes);

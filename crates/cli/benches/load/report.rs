@@ -13,7 +13,7 @@ use crate::updates::TakenRound;
 pub(crate) struct Report {
     devices: usize,
     enrolled_per_second: f64,
-    steady: Phase,
+    steady: StepPhase,
     /// Requests for work that the coordinator held at the end of the steady phase.
     open_polls: u64,
     polls_answered: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Report {
 
 /// Times are milliseconds, memory is megabytes of 10⁶ bytes, processors are cores kept busy.
 #[derive(Debug, Default, Serialize)]
-struct Phase {
+struct StepPhase {
     seconds: f64,
     heartbeats: usize,
     heartbeat_p50_ms: f64,
@@ -48,15 +48,15 @@ struct RoundReport {
     /// Of updates, from the first byte sent to the new global model.
     bytes_per_second: f64,
     slowest_update_seconds: f64,
-    beside: Phase,
+    beside: StepPhase,
 }
 
 impl Report {
-    pub(crate) fn new(devices: usize, enrolment: Taken, steady: Taken) -> Self {
+    pub(crate) fn new(devices: usize, enrollment: Taken, steady: Taken) -> Self {
         Self {
             devices,
-            enrolled_per_second: devices as f64 / enrolment.wall.as_secs_f64(),
-            steady: Phase::of(steady),
+            enrolled_per_second: devices as f64 / enrollment.wall.as_secs_f64(),
+            steady: StepPhase::of(steady),
             open_polls: 0,
             polls_answered: 0,
             round: None,
@@ -73,7 +73,7 @@ impl Report {
     pub(crate) fn take_round(&mut self, record: &Record, round: &TakenRound, taken: Taken) {
         let bytes = round.uploads.iter().map(|upload| upload.bytes).sum();
         let slowest = round.uploads.iter().map(|upload| upload.ended - upload.began).max();
-        let mut beside = Phase::of(taken);
+        let mut beside = StepPhase::of(taken);
         beside.take(record.beside_updates());
         self.round = Some(RoundReport {
             updates: round.uploads.len(),
@@ -128,7 +128,7 @@ impl Report {
     }
 }
 
-impl Phase {
+impl StepPhase {
     fn of(taken: Taken) -> Self {
         let wall = taken.wall.as_secs_f64();
         Self {

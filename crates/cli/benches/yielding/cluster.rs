@@ -24,7 +24,7 @@ const BATCH: u32 = 64;
 /// What a trainer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Phase {
+pub(crate) enum StepPhase {
     WarmUp,
     Step,
     Checkpoint,
@@ -112,7 +112,7 @@ impl Cluster {
     }
 
     /// Waits until the trainer does this; its process.
-    pub(crate) fn until(&mut self, phase: Phase) -> anyhow::Result<u32> {
+    pub(crate) fn until(&mut self, phase: StepPhase) -> anyhow::Result<u32> {
         let since = Instant::now();
         loop {
             if let Some(status) = self.worker.try_wait()? {
@@ -135,18 +135,18 @@ impl Cluster {
     }
 
     /// What this trainer does now; none where it is gone.
-    pub(crate) fn phase(&self, trainer: u32) -> Option<Phase> {
+    pub(crate) fn phase(&self, trainer: u32) -> Option<StepPhase> {
         std::fs::metadata(format!("/proc/{trainer}")).ok()?;
         let said = self.said();
         let state = said["state"].as_str()?;
         match state {
             "training" if said["step"].as_u64() > Some(0) => {}
-            "fetching" | "training" => return Some(Phase::WarmUp),
+            "fetching" | "training" => return Some(StepPhase::WarmUp),
             _ => return None,
         }
         let desks = std::fs::read_dir(self.folder.join("worker/leases")).ok()?;
         let writes = desks.flatten().any(|desk| desk.path().join("checkpoint.partial").exists());
-        Some(if writes { Phase::Checkpoint } else { Phase::Step })
+        Some(if writes { StepPhase::Checkpoint } else { StepPhase::Step })
     }
 
     /// The worker's child, where it has one.

@@ -10,12 +10,12 @@ use platform::sensors::{Sensors, SystemSensors};
 use protocol::dataset::SampleShape;
 use protocol::model::{ModelSpec, Preset};
 use protocol::trainer::{EvaluateRequest, InitializeRequest};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use trainer::{Limits, Trainer, TrainerCommand};
 
-use crate::cluster::Phase;
+use crate::cluster::StepPhase;
 use crate::desk::Desk;
 use crate::report::Touch;
 use crate::{Arguments, IDLE, watch};
@@ -44,7 +44,7 @@ impl Evaluation {
             args: ["trainer", "--backend", "cpu"].map(String::from).to_vec(),
         };
         let spec = Preset::Cnn.spec(IMAGE, 10).context("the preset reads no images")?;
-        let mut chance = Chance::new(Purpose::SyntheticData, 1, 0, 0, 0);
+        let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
         let mut byte = || u8::try_from(chance.index(256)).unwrap_or(0);
         let row = |_| Row { label: 0, sample: Sample::Image((0..784).map(|_| byte()).collect()) };
         let rows: Vec<Row> = (0..ROWS).map(row).collect();
@@ -93,7 +93,7 @@ impl Evaluation {
             works.recv().context("the evaluation ended before it began")?;
             std::thread::sleep(delay);
             let touch = watch::touch(desk, pid)?;
-            Ok(Touch { phase: Phase::Evaluation, ..touch })
+            Ok(Touch { phase: StepPhase::Evaluation, ..touch })
         })
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 
-use cluster::{Cluster, Phase};
+use cluster::{Cluster, StepPhase};
 use desk::Desk;
 use evaluation::Evaluation;
 use report::{Report, Touch};
@@ -53,15 +53,15 @@ fn main() -> anyhow::Result<()> {
 
     let mut cluster = Cluster::start(&arguments.program, folder.path(), arguments.threads)?;
     let mut chance = report::Dice::default();
-    let aims = [Phase::WarmUp, Phase::Step, Phase::Checkpoint, Phase::Step];
+    let aims = [StepPhase::WarmUp, StepPhase::Step, StepPhase::Checkpoint, StepPhase::Step];
     let mut aims = aims.into_iter().cycle();
     let mut number = 0;
     while number < arguments.touches - evaluations {
-        let aim = aims.next().unwrap_or(Phase::Step);
+        let aim = aims.next().unwrap_or(StepPhase::Step);
         let delay = Duration::from_millis(match aim {
-            Phase::WarmUp => chance.below(200),
-            Phase::Step => chance.below(600),
-            Phase::Checkpoint | Phase::Evaluation => 0,
+            StepPhase::WarmUp => chance.below(200),
+            StepPhase::Step => chance.below(600),
+            StepPhase::Checkpoint | StepPhase::Evaluation => 0,
         });
         let trainer = cluster.until(aim)?;
         std::thread::sleep(delay);

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use node::output;
 use serde_json::json;
 
-use crate::cluster::Phase;
+use crate::cluster::StepPhase;
 
 /// The promise (DESIGN §1).
 const BUDGET: Duration = Duration::from_millis(100);
@@ -15,7 +15,7 @@ const BUDGET: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Touch {
     /// What the trainer did.
-    pub(crate) phase: Phase,
+    pub(crate) phase: StepPhase,
     /// Until it had stopped.
     pub(crate) waited: Duration,
     /// It was killed, or went by itself.
@@ -41,7 +41,9 @@ impl Report {
     pub(crate) fn show(&self) -> anyhow::Result<()> {
         output::line("phase        touches   p50 ms   p99 ms   max ms   ended")?;
         let mut phases = Vec::new();
-        for phase in [Phase::WarmUp, Phase::Step, Phase::Checkpoint, Phase::Evaluation] {
+        for phase in
+            [StepPhase::WarmUp, StepPhase::Step, StepPhase::Checkpoint, StepPhase::Evaluation]
+        {
             let name = serde_json::to_value(phase)?;
             let of = self.0.iter().filter(|touch| touch.phase == phase).copied().collect();
             phases.push(self::line(name.as_str().unwrap_or_default(), of)?);

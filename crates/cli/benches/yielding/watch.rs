@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::cluster::Phase;
+use crate::cluster::StepPhase;
 use crate::desk::Desk;
 use crate::report::Touch;
 
@@ -24,13 +24,13 @@ pub(crate) fn touch(desk: &mut Desk, trainer: u32) -> anyhow::Result<Touch> {
     loop {
         let Some(now) = ran(trainer) else {
             // Its end is its last work.
-            return Ok(Touch { phase: Phase::Step, waited: touched.elapsed(), ended: true });
+            return Ok(Touch { phase: StepPhase::Step, waited: touched.elapsed(), ended: true });
         };
         let seen = Instant::now();
         if before != Some(now) {
             (before, last) = (Some(now), seen);
         } else if seen.duration_since(last) >= QUIET {
-            return Ok(Touch { phase: Phase::Step, waited: last - touched, ended: false });
+            return Ok(Touch { phase: StepPhase::Step, waited: last - touched, ended: false });
         }
         if touched.elapsed() > PATIENCE {
             bail!("the trainer {trainer} still works {} s after a touch", PATIENCE.as_secs());

@@ -9,15 +9,15 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use data::Sources;
-use engine::{BackendChoice, Compute};
+use engine::{BackendChoice, ComputeDevice};
 
-mod course;
-mod crew;
 mod math;
-mod show;
+mod progress;
+mod simulation;
+mod worker_pool;
 
-use course::Course;
-use show::Show;
+use progress::ProgressView;
+use simulation::Simulation;
 
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArguments {
@@ -60,8 +60,8 @@ impl From<Backend> for BackendChoice {
 pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let job = node::job_file::read(&arguments.file)?;
     let cache = platform::folders::cache().ok();
-    let compute = Compute::choose(arguments.backend.into(), cache.as_deref())?;
-    let mut show = Show::new(arguments.json)?;
+    let compute = ComputeDevice::choose(arguments.backend.into(), cache.as_deref())?;
+    let mut show = ProgressView::new(arguments.json)?;
     show.doing("loading the dataset");
     // What people added to a coordinator is in its folder, here as in `coordinator`.
     let uploads = node::settings::data_dir(None, "coordinator")?.join("datasets");
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let dataset = sources.load(&job.dataset, &mut |progress| show.loading(&progress))?;
     let prepared = coordinator::prepare::divide(&job, &dataset)?;
     drop(dataset);
-    let mut course = Course::new(job, prepared, compute, arguments)?;
+    let mut course = Simulation::new(job, prepared, compute, arguments)?;
     let file = course.run(&mut show)?;
     if let Some(path) = &arguments.output {
         platform::files::write_private(path, &file)

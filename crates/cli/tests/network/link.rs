@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 /// How long a packet may wait for its turn on a slow link before it is dropped: a router's buffer.
 const LONGEST_QUEUE: Duration = Duration::from_millis(500);
@@ -32,14 +32,14 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Link {
     quality: Quality,
-    chance: Chance,
+    chance: SeededRng,
     /// When the last packet will have left.
     free_at: Option<Instant>,
 }
 
 impl Link {
     pub(crate) fn new(quality: Quality, seed: u64) -> Self {
-        let chance = Chance::new(Purpose::Selection, seed, 0, 0, 0);
+        let chance = SeededRng::new(RngDomain::Selection, seed, 0, 0, 0);
         Self { quality, chance, free_at: None }
     }
 

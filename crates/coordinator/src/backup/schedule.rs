@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 use super::{BackupError, NAME, Source, file_name};
 use crate::caller::Caller;
 use crate::clock;
+use crate::crash_points::{CrashPoint, CrashPoints};
 use crate::driver::DriverHandle;
-use crate::points::{Point, Points};
 
 /// After a backup that failed, where the next one isn't due earlier.
 const RETRY: Duration = Duration::from_mins(15);
@@ -59,7 +59,7 @@ pub(crate) struct Scheduled {
     schedule: BackupSchedule,
     source: Source,
     driver: DriverHandle,
-    points: Points,
+    points: CrashPoints,
 }
 
 impl Scheduled {
@@ -67,7 +67,7 @@ impl Scheduled {
         schedule: BackupSchedule,
         source: Source,
         driver: DriverHandle,
-        points: Points,
+        points: CrashPoints,
     ) -> Self {
         Self { schedule, source, driver, points }
     }
@@ -139,17 +139,17 @@ impl Scheduled {
         fs::create_dir_all(folder).map_err(BackupError::at(folder))?;
         remove_halves(folder).map_err(BackupError::at(folder))?;
         let backup = self.source.take(now)?;
-        self.points.pass(Point::BackupTaken);
+        self.points.pass(CrashPoint::BackupTaken);
         // Readable by its owner alone.
         let file = tempfile::Builder::new().prefix(WRITING).tempfile_in(folder);
         let mut file = file.map_err(BackupError::at(folder))?;
         backup.write(&mut io::BufWriter::with_capacity(1 << 20, file.as_file_mut()))?;
-        self.points.pass(Point::BackupWritten);
+        self.points.pass(CrashPoint::BackupWritten);
         file.as_file().sync_all().map_err(BackupError::at(folder))?;
         let name = file_name(now);
         let path = folder.join(&name);
         file.persist(&path).map_err(|error| BackupError::at(&path)(error.error))?;
-        self.points.pass(Point::BackupPlaced);
+        self.points.pass(CrashPoint::BackupPlaced);
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::at(folder))?;
         self.prune().map_err(BackupError::at(folder))?;
         Ok(Made { at: now, file: name, bytes: backup.length() })

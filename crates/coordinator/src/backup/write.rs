@@ -12,7 +12,7 @@ use super::{
     BLOBS_FOLDER, BLOCK, BackupError, CLUSTER_FOLDER, DATABASE_FILE, DATASETS_FOLDER, END, Entry,
     FORMAT, MANIFEST, Manifest,
 };
-use crate::blobs::{Blobs, Hold};
+use crate::blobs::{BlobHold, Blobs};
 use crate::driver::needed;
 use crate::store::Reader;
 
@@ -34,7 +34,7 @@ pub(crate) struct Backup {
     /// Where the entries' bytes lie, in their order.
     files: Vec<PathBuf>,
     _snapshot: NamedTempFile,
-    _hold: Hold,
+    _hold: BlobHold,
 }
 
 impl Source {

@@ -16,11 +16,11 @@ use std::time::Duration;
 use protocol::BlobHash;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub(crate) use partial::{Partial, UploadFault};
+pub(crate) use partial::{Partial, UploadError};
 pub(crate) use room::{NoRoom, Room};
 pub(crate) use writer::BlobWriter;
 
-use crate::points::{Point, Points};
+use crate::crash_points::{CrashPoint, CrashPoints};
 use partial::Uploads;
 
 /// The folder of blobs.
@@ -32,7 +32,7 @@ pub(crate) struct Blobs {
     begun: Arc<Mutex<HashMap<String, HashSet<BlobHash>>>>,
     holds: Arc<AtomicUsize>,
     room: Arc<Room>,
-    points: Points,
+    points: CrashPoints,
     places: Arc<Semaphore>,
 }
 
@@ -49,7 +49,7 @@ impl Blobs {
             begun: Arc::default(),
             holds: Arc::default(),
             room: Arc::new(Room::new(root, None)),
-            points: Points::default(),
+            points: CrashPoints::default(),
             places: Arc::new(Semaphore::new(PLACES)),
         };
         fs::create_dir_all(blobs.partial_folder())?;
@@ -62,7 +62,7 @@ impl Blobs {
     }
 
     /// Passes these points from now on.
-    pub(crate) fn with_points(self, points: Points) -> Self {
+    pub(crate) fn with_points(self, points: CrashPoints) -> Self {
         Self { points, ..self }
     }
 
@@ -77,9 +77,9 @@ impl Blobs {
     }
 
     /// While somebody holds the blobs, what can be removed stays.
-    pub(crate) fn hold(&self) -> Hold {
+    pub(crate) fn hold(&self) -> BlobHold {
         self.holds.fetch_add(1, Ordering::SeqCst);
-        Hold(self.holds.clone())
+        BlobHold(self.holds.clone())
     }
 
     /// Whether nothing may be removed.
@@ -232,24 +232,24 @@ impl Blobs {
     fn adopt(&self, file: &Path, hash: BlobHash) -> io::Result<()> {
         let path = self.path(hash);
         let folder = path.parent().unwrap_or(&self.root);
-        self.points.pass(Point::BlobSynced);
+        self.points.pass(CrashPoint::BlobSynced);
         if !folder.is_dir() {
             fs::create_dir_all(folder)?;
             sync_folder(&self.root)?;
         }
         fs::rename(file, &path)?;
-        self.points.pass(Point::BlobRenamed);
+        self.points.pass(CrashPoint::BlobRenamed);
         sync_folder(folder)?;
-        self.points.pass(Point::BlobStored);
+        self.points.pass(CrashPoint::BlobStored);
         Ok(())
     }
 }
 
 /// The wish that blobs stay, until dropped.
 #[derive(Debug)]
-pub(crate) struct Hold(Arc<AtomicUsize>);
+pub(crate) struct BlobHold(Arc<AtomicUsize>);
 
-impl Drop for Hold {
+impl Drop for BlobHold {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 use super::Blobs;
-use crate::points::Point;
+use crate::crash_points::CrashPoint;
 
 /// Uploads that are being written, by file: one writer each, and a later one takes over.
 pub(super) type Uploads = Mutex<HashMap<PathBuf, Arc<Turn>>>;
@@ -32,7 +32,7 @@ pub(super) struct Turn {
 
 /// Why an upload did not end with a blob. What arrived is kept except where said.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UploadFault {
+pub(crate) enum UploadError {
     #[error("the bytes stored so far end at {offset}; go on from there")]
     Offset { offset: u64 },
     #[error("there are more than {limit} bytes")]
@@ -78,7 +78,7 @@ impl Partial {
         offset: u64,
         limit: u64,
         body: impl Stream<Item = Result<Bytes, E>> + Unpin,
-    ) -> Result<(), UploadFault> {
+    ) -> Result<(), UploadError> {
         let turn = self.take_turn();
         let _writing = turn.writing.lock().await;
         self.write(offset, limit, body, &turn.superseded).await?;
@@ -106,26 +106,26 @@ impl Partial {
         limit: u64,
         mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
         superseded: &CancellationToken,
-    ) -> Result<(), UploadFault> {
+    ) -> Result<(), UploadError> {
         let mut stored = self.offset().await?;
         if stored != offset {
-            return Err(UploadFault::Offset { offset: stored });
+            return Err(UploadError::Offset { offset: stored });
         }
         let mut file = OpenOptions::new().create(true).append(true).open(&self.path).await?;
         let mut granted = 0;
         let fault = loop {
             let chunk = tokio::select! {
-                () = superseded.cancelled() => break Some(UploadFault::Superseded),
+                () = superseded.cancelled() => break Some(UploadError::Superseded),
                 chunk = body.next() => chunk,
             };
             let chunk = match chunk {
                 None => break None,
                 Some(Ok(chunk)) => chunk,
-                Some(Err(_)) => break Some(UploadFault::Broken),
+                Some(Err(_)) => break Some(UploadError::Broken),
             };
             stored += chunk.len() as u64;
             if stored > limit {
-                break Some(UploadFault::TooLong { limit });
+                break Some(UploadError::TooLong { limit });
             }
             if granted < chunk.len() as u64 {
                 granted = STRIDE.max(chunk.len() as u64);
@@ -137,7 +137,7 @@ impl Partial {
             if let Err(error) = file.write_all(&chunk).await {
                 break Some(error.into());
             }
-            self.blobs.points.pass(Point::UploadChunk);
+            self.blobs.points.pass(CrashPoint::UploadChunk);
         };
         let _place = self.blobs.place().await;
         let ended = match file.flush().await {
@@ -148,13 +148,13 @@ impl Partial {
             return Err(fault);
         }
         ended?;
-        self.blobs.points.pass(Point::UploadSynced);
+        self.blobs.points.pass(CrashPoint::UploadSynced);
         Ok(())
     }
 
-    async fn finish(&self) -> Result<(), UploadFault> {
+    async fn finish(&self) -> Result<(), UploadError> {
         let (blobs, hash, path) = (self.blobs.clone(), self.hash, self.path.clone());
-        let work = move || -> Result<(), UploadFault> {
+        let work = move || -> Result<(), UploadError> {
             let mut hasher = blake3::Hasher::new();
             hasher.update_reader(std::fs::File::open(&path)?)?;
             let actual = BlobHash::from(hasher.finalize());
@@ -162,7 +162,7 @@ impl Partial {
                 return Ok(blobs.adopt(&path, hash)?);
             }
             std::fs::remove_file(&path)?;
-            Err(UploadFault::WrongHash { actual })
+            Err(UploadError::WrongHash { actual })
         };
         let _place = self.blobs.place().await;
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
@@ -213,9 +213,9 @@ mod tests {
         let partial = blobs.partial(hash, "lease");
         let broken = stream::iter([Ok(Bytes::from_static(b"hello")), Err(())]);
         let fault = partial.receive(0, 100, broken).await.unwrap_err();
-        assert!(matches!(fault, UploadFault::Broken));
+        assert!(matches!(fault, UploadError::Broken));
         let fault = partial.receive(0, 100, chunks(&[b"x"])).await.unwrap_err();
-        assert!(matches!(fault, UploadFault::Offset { offset: 5 }));
+        assert!(matches!(fault, UploadError::Offset { offset: 5 }));
         partial.receive(5, 100, chunks(&[b" wor", b"ld"])).await.unwrap();
         assert_eq!(blobs.bytes(hash, 100).unwrap().unwrap(), b"hello world");
         assert_eq!(partial.offset().await.unwrap(), 0);
@@ -227,7 +227,7 @@ mod tests {
         let blobs = Blobs::open(folder.path()).unwrap();
         let partial = blobs.partial(BlobHash::of(b"a"), "lease");
         let fault = partial.receive(0, 100, chunks(&[b"b"])).await.unwrap_err();
-        assert!(matches!(fault, UploadFault::WrongHash { .. }));
+        assert!(matches!(fault, UploadError::WrongHash { .. }));
         assert_eq!(partial.offset().await.unwrap(), 0);
     }
 
@@ -248,11 +248,11 @@ mod tests {
         let second = blobs.partial(hash, "lease");
         let fault = loop {
             match second.receive(1, 10, chunks(&[b"b"])).await {
-                Err(UploadFault::Offset { .. }) => {}
+                Err(UploadError::Offset { .. }) => {}
                 other => break other,
             }
         };
         fault.unwrap();
-        assert!(matches!(first.await.unwrap(), Err(UploadFault::Superseded)));
+        assert!(matches!(first.await.unwrap(), Err(UploadError::Superseded)));
     }
 }

@@ -6,7 +6,7 @@ use protocol::BlobHash;
 use tempfile::NamedTempFile;
 
 use super::Blobs;
-use crate::points::Point;
+use crate::crash_points::CrashPoint;
 
 /// Bytes on their way to a blob. Dropped before [`BlobWriter::finish`], it leaves nothing.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl BlobWriter {
     pub(crate) fn finish(self) -> io::Result<BlobHash> {
         let hash = BlobHash::from(self.hasher.finalize());
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        self.blobs.points.pass(Point::BlobWritten);
+        self.blobs.points.pass(CrashPoint::BlobWritten);
         file.as_file().sync_all()?;
         // A blob that is renamed over an equal one changes nothing.
         self.blobs.adopt(&file.into_temp_path().keep().map_err(|error| error.error)?, hash)?;

@@ -8,15 +8,15 @@ use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
 use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 
-use super::telling::Touched;
-use super::{Driver, FLUSH, FLUSHED_DEVICES, RETRY, Refusal, State, sessions};
+use super::notifications::ChangedRow;
+use super::{Driver, DriverError, FLUSH, FLUSHED_DEVICES, RETRY, State, sessions};
 use crate::clock;
-use crate::points::Point;
+use crate::crash_points::CrashPoint;
 use crate::store::{Batch, DayRow, LeaseRow, ModelRow, SessionRow, TokenRow, Trim, Uses};
 use crate::views::job_view;
 
 type Undo = Box<dyn FnOnce(&mut State) + Send>;
-type Settle = Box<dyn FnOnce(&mut Driver, Result<(), Refusal>) + Send>;
+type Settle = Box<dyn FnOnce(&mut Driver, Result<(), DriverError>) + Send>;
 
 /// What the next commit writes, how to take it back, and who waits for it.
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub(super) struct Pending {
     pub(super) removed_sessions: BTreeMap<String, [u8; 32]>,
     join_codes: BTreeSet<String>,
     pub(super) models: Vec<ModelRow>,
-    pub(super) telling: BTreeSet<Touched>,
+    pub(super) telling: BTreeSet<ChangedRow>,
     pub(super) leases: BTreeMap<LeaseId, LeaseRow>,
     /// By date.
     pub(super) days: BTreeSet<String>,
@@ -136,7 +136,7 @@ impl Driver {
     /// What to do once what was decided so far is durable, or turned out not to be.
     pub(super) fn after_commit(
         &mut self,
-        settle: impl FnOnce(&mut Self, Result<(), Refusal>) + Send + 'static,
+        settle: impl FnOnce(&mut Self, Result<(), DriverError>) + Send + 'static,
     ) {
         self.pending.settle.push(Box::new(settle));
     }
@@ -172,11 +172,11 @@ impl Driver {
             settle(self, outcome.clone());
         }
         if wrote {
-            self.steps.observer.points.pass(Point::Answered);
+            self.steps.observer.points.pass(CrashPoint::Answered);
         }
     }
 
-    fn write(&mut self, flush: Option<usize>) -> Result<(), Refusal> {
+    fn write(&mut self, flush: Option<usize>) -> Result<(), DriverError> {
         let idle = flush.map(|most| self.pending.next_idle(most));
         let batch = self.batch(idle.as_deref());
         match self.store.commit(&batch) {
@@ -191,7 +191,7 @@ impl Driver {
                 }
                 self.publish();
                 self.revision.send_replace(revision);
-                self.steps.observer.points.pass(Point::Published);
+                self.steps.observer.points.pass(CrashPoint::Published);
                 Ok(())
             }
             Err(error) => {

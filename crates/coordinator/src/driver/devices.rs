@@ -10,11 +10,11 @@ use protocol::device::{
 };
 use protocol::{DeviceId, Timestamp};
 
-use super::by::By;
-use super::{Driver, Refusal, TokenText};
+use super::audited::Audited;
+use super::{Driver, DriverError, TokenText};
 use crate::caller::detail;
 use crate::clock;
-use crate::pace;
+use crate::poll_interval;
 use crate::store::{DeviceRow, TokenRow};
 use crate::views::is_active;
 
@@ -23,7 +23,7 @@ impl Driver {
         &mut self,
         device: DeviceId,
         said: &Heartbeat,
-    ) -> Result<HeartbeatAnswer, Refusal> {
+    ) -> Result<HeartbeatAnswer, DriverError> {
         let now = clock::now();
         self.check_session(device, said.session.as_ref(), now)?;
         self.hear(device, now)?;
@@ -47,17 +47,17 @@ impl Driver {
         });
         let row = self.state.devices.get(&device);
         let quarantined = row.and_then(|row| row.quarantined.clone());
-        let answer = pace::heartbeat_answer(self.state.devices.len(), lease_held);
+        let answer = poll_interval::heartbeat_answer(self.state.devices.len(), lease_held);
         Ok(HeartbeatAnswer { quarantined, ..answer })
     }
 
     pub(super) fn offline_after(&self) -> Duration {
-        pace::offline_after(self.state.devices.len())
+        poll_interval::offline_after(self.state.devices.len())
     }
 
     /// A sign of life.
-    pub(super) fn hear(&mut self, device: DeviceId, now: Timestamp) -> Result<(), Refusal> {
-        let row = self.state.devices.get_mut(&device).ok_or(Refusal::UnknownDevice(device))?;
+    pub(super) fn hear(&mut self, device: DeviceId, now: Timestamp) -> Result<(), DriverError> {
+        let row = self.state.devices.get_mut(&device).ok_or(DriverError::UnknownDevice(device))?;
         row.last_seen = row.last_seen.max(now);
         if row.state == DeviceState::Offline {
             row.state = DeviceState::Waiting;
@@ -84,12 +84,12 @@ impl Driver {
     pub(super) fn find_silent_devices(&mut self, now: Timestamp) {
         self.take_heard();
         let devices = &self.state.devices;
-        let patience = self.offline_after();
+        let offline_after = self.offline_after();
         let silent: Vec<DeviceId> = self
             .state
             .active
             .iter()
-            .filter(|id| devices.get(id).is_none_or(|row| !is_active(row, now, patience)))
+            .filter(|id| devices.get(id).is_none_or(|row| !is_active(row, now, offline_after)))
             .copied()
             .collect();
         for id in silent {
@@ -103,9 +103,9 @@ impl Driver {
         &mut self,
         device: DeviceId,
         change: DeviceChange,
-    ) -> Result<Device, Refusal> {
-        let patience = self.offline_after();
-        let row = self.state.devices.get_mut(&device).ok_or(Refusal::UnknownDevice(device))?;
+    ) -> Result<Device, DriverError> {
+        let offline_after = self.offline_after();
+        let row = self.state.devices.get_mut(&device).ok_or(DriverError::UnknownDevice(device))?;
         let before = (row.name.clone(), row.is_named, row.labels.clone());
         if let Some(name) = change.name {
             (row.name, row.is_named) = (name, true);
@@ -114,7 +114,7 @@ impl Driver {
             row.labels = labels;
         }
         let now = clock::now();
-        let view = row.view(is_active(row, now, patience), now);
+        let view = row.view(is_active(row, now, offline_after), now);
         self.pending.undo(move |state| {
             if let Some(row) = state.devices.get_mut(&device) {
                 (row.name, row.is_named, row.labels) = before;
@@ -126,8 +126,8 @@ impl Driver {
     }
 
     /// Ends the device's token and its leases, at once.
-    pub(super) fn revoke(&mut self, device: DeviceId) -> Result<Device, Refusal> {
-        let row = self.state.devices.get_mut(&device).ok_or(Refusal::UnknownDevice(device))?;
+    pub(super) fn revoke(&mut self, device: DeviceId) -> Result<Device, DriverError> {
+        let row = self.state.devices.get_mut(&device).ok_or(DriverError::UnknownDevice(device))?;
         let before = row.revoked;
         row.revoked = true;
         let view = row.view(false, clock::now());
@@ -155,9 +155,9 @@ impl Driver {
     }
 
     /// A device goes by itself: its token, its leases and its place in the list.
-    pub(super) fn leave(&mut self, device: DeviceId) -> Result<(), Refusal> {
+    pub(super) fn leave(&mut self, device: DeviceId) -> Result<(), DriverError> {
         if self.state.devices.get(&device).is_none() {
-            return Err(Refusal::UnknownDevice(device));
+            return Err(DriverError::UnknownDevice(device));
         }
         self.forget(device);
         Ok(())
@@ -230,12 +230,12 @@ impl Driver {
     }
 }
 
-impl By<'_> {
+impl Audited<'_> {
     pub(crate) async fn change_device(
         &self,
         device: DeviceId,
         change: DeviceChange,
-    ) -> Result<Device, Refusal> {
+    ) -> Result<Device, DriverError> {
         self.write(move |driver, caller| {
             let view = driver.name_and_label(device, change)?;
             let labels = view.labels.join(", ");

@@ -1,5 +1,5 @@
 //! How the rest of the crate asks the driver: one method for each thing that is written. Changes that
-//! somebody answers for are in [`super::by`].
+//! somebody answers for are in [`super::audited`].
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use protocol::notice::NoticeKind;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 use tokio::sync::oneshot;
 
-use super::by::By;
-use super::leases::Permit;
+use super::audited::Audited;
+use super::leases::UploadLimit;
 use super::steps::{StepKey, StepOutcome};
-use super::{Driver, Message, Refusal};
+use super::{Driver, DriverError, Message};
 use crate::caller::Caller;
 
 /// Asks the driver. Clones ask the same one.
@@ -23,7 +23,7 @@ pub(crate) struct DriverHandle {
     inbox: mpsc::Sender<Message>,
 }
 
-pub(super) type Answer<T> = Result<T, Refusal>;
+pub(super) type DriverResult<T> = Result<T, DriverError>;
 
 impl DriverHandle {
     pub(super) fn new(inbox: mpsc::Sender<Message>) -> Self {
@@ -31,8 +31,8 @@ impl DriverHandle {
     }
 
     /// For changes: they are written down as this caller's.
-    pub(crate) fn by<'a>(&'a self, caller: &'a Caller) -> By<'a> {
-        By { driver: self, caller }
+    pub(crate) fn by<'a>(&'a self, caller: &'a Caller) -> Audited<'a> {
+        Audited { driver: self, caller }
     }
 
     /// What a step of a job gave.
@@ -41,12 +41,17 @@ impl DriverHandle {
         job: JobId,
         key: StepKey,
         outcome: StepOutcome,
-    ) -> Answer<()> {
+    ) -> DriverResult<()> {
         self.write(move |driver| driver.step_ended(job, key, outcome)).await
     }
 
     /// What a step of a job has to say while it goes on.
-    pub(super) async fn step_says(&self, job: JobId, key: StepKey, note: String) -> Answer<()> {
+    pub(super) async fn step_says(
+        &self,
+        job: JobId,
+        key: StepKey,
+        note: String,
+    ) -> DriverResult<()> {
         self.write(move |driver| {
             driver.step_says(job, key, note);
             Ok(())
@@ -58,12 +63,12 @@ impl DriverHandle {
         &self,
         device: DeviceId,
         heartbeat: Heartbeat,
-    ) -> Answer<HeartbeatAnswer> {
+    ) -> DriverResult<HeartbeatAnswer> {
         self.write(move |driver| driver.heartbeat(device, &heartbeat)).await
     }
 
     /// Tells people that scheduled backups fail, and why; none where they don't any more.
-    pub(crate) async fn backup_failing(&self, failure: Option<String>) -> Answer<()> {
+    pub(crate) async fn backup_failing(&self, failure: Option<String>) -> DriverResult<()> {
         self.write(move |driver| {
             match failure {
                 Some(text) => driver.raise(NoticeKind::BackupFailed, None, text),
@@ -75,11 +80,15 @@ impl DriverHandle {
     }
 
     /// A lease for the device, as soon as there is one within `wait`; none where there is none.
-    pub(crate) async fn next_job(&self, device: DeviceId, wait: Duration) -> Answer<Option<Lease>> {
+    pub(crate) async fn next_job(
+        &self,
+        device: DeviceId,
+        wait: Duration,
+    ) -> DriverResult<Option<Lease>> {
         let (reply, mut answer) = oneshot::channel();
         self.send(move |driver| driver.next_job(device, reply))?;
         if let Ok(answer) = tokio::time::timeout(wait, &mut answer).await {
-            return answer.unwrap_or(Err(Refusal::Stopping));
+            return answer.unwrap_or(Err(DriverError::Stopping));
         }
         // A lease may be granted at this very moment: the driver has the last word.
         self.send(move |driver| driver.stop_waiting(device))?;
@@ -91,7 +100,7 @@ impl DriverHandle {
         lease: LeaseId,
         device: DeviceId,
         progress: Progress,
-    ) -> Answer<ProgressAnswer> {
+    ) -> DriverResult<ProgressAnswer> {
         self.write(move |driver| driver.progress(lease, device, progress)).await
     }
 
@@ -100,17 +109,21 @@ impl DriverHandle {
         lease: LeaseId,
         device: DeviceId,
         body: LeaseReturn,
-    ) -> Answer<()> {
+    ) -> DriverResult<()> {
         self.write(move |driver| driver.return_lease(lease, device, body)).await
     }
 
     /// What may be sent up under this lease.
-    pub(crate) async fn permit(&self, lease: LeaseId, device: DeviceId) -> Answer<Permit> {
+    pub(crate) async fn permit(
+        &self,
+        lease: LeaseId,
+        device: DeviceId,
+    ) -> DriverResult<UploadLimit> {
         self.read(move |driver| driver.permit(lease, device)).await
     }
 
     /// Whether a lease that the device holds names this blob.
-    pub(crate) async fn may_read(&self, device: DeviceId, blob: BlobHash) -> Answer<bool> {
+    pub(crate) async fn may_read(&self, device: DeviceId, blob: BlobHash) -> DriverResult<bool> {
         self.read(move |driver| Ok(driver.may_read(device, blob))).await
     }
 
@@ -121,7 +134,7 @@ impl DriverHandle {
         device: DeviceId,
         receipt: Receipt,
         checked: bool,
-    ) -> Answer<UpdateOutcome> {
+    ) -> DriverResult<UpdateOutcome> {
         self.write(move |driver| driver.update(lease, device, receipt, checked)).await
     }
 
@@ -132,7 +145,7 @@ impl DriverHandle {
         device: DeviceId,
         blob: BlobHash,
         reason: String,
-    ) -> Answer<()> {
+    ) -> DriverResult<()> {
         self.write(move |driver| driver.refuse_update(lease, device, blob, &reason)).await
     }
 
@@ -145,27 +158,27 @@ impl DriverHandle {
     /// Answers once what `work` did is durable.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Driver) -> Answer<T> + Send + 'static,
-    ) -> Answer<T> {
+        work: impl FnOnce(&mut Driver) -> DriverResult<T> + Send + 'static,
+    ) -> DriverResult<T> {
         let (reply, answer) = oneshot::channel();
         self.send(move |driver| {
             let result = work(driver);
             // Who asked may have gone; what was done stays done.
             driver.after_commit(move |_, committed| drop(reply.send(committed.and(result))));
         })?;
-        answer.await.unwrap_or(Err(Refusal::Stopping))
+        answer.await.unwrap_or(Err(DriverError::Stopping))
     }
 
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Driver) -> Answer<T> + Send + 'static,
-    ) -> Answer<T> {
+        work: impl FnOnce(&mut Driver) -> DriverResult<T> + Send + 'static,
+    ) -> DriverResult<T> {
         let (reply, answer) = oneshot::channel();
         self.send(move |driver| drop(reply.send(work(driver))))?;
-        answer.await.unwrap_or(Err(Refusal::Stopping))
+        answer.await.unwrap_or(Err(DriverError::Stopping))
     }
 
-    pub(super) fn send(&self, work: impl FnOnce(&mut Driver) + Send + 'static) -> Answer<()> {
-        self.inbox.send(Message::Do(Box::new(work))).map_err(|_| Refusal::Stopping)
+    pub(super) fn send(&self, work: impl FnOnce(&mut Driver) + Send + 'static) -> DriverResult<()> {
+        self.inbox.send(Message::Do(Box::new(work))).map_err(|_| DriverError::Stopping)
     }
 }

@@ -10,7 +10,7 @@ use protocol::lease::{Lease, LeaseOutcome, LeaseRecord, ReturnReason};
 use protocol::metrics::TrainMetrics;
 use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 
-use super::{Driver, DriverHandle, Refusal, State};
+use super::{Driver, DriverError, DriverHandle, State};
 use crate::clock;
 use crate::store::{LeaseRow, Trim};
 use protocol::usage::watts;
@@ -213,7 +213,7 @@ impl DriverHandle {
     pub(crate) async fn held_steps(
         &self,
         wanted: impl Fn(&LeaseRow) -> bool + Send + 'static,
-    ) -> Result<HashMap<LeaseId, u64>, Refusal> {
+    ) -> Result<HashMap<LeaseId, u64>, DriverError> {
         self.read(move |driver| {
             let held = driver.state.leases.values().filter(|row| wanted(row));
             Ok(held.map(|row| (row.record.id, row.record.steps)).collect())

@@ -7,20 +7,20 @@ use protocol::lease::{Lease, UpdateOutcome};
 use protocol::{BlobHash, JobId, ModelId, Timestamp};
 use uuid::Uuid;
 
+use super::garbage_collection::prepared_blobs;
 use super::history::end_words;
 use super::steps::{RunningStep, StepKey, StepOutcome, Task};
-use super::sweep::prepared_blobs;
-use super::{Driver, Refusal};
+use super::{Driver, DriverError};
 use crate::caller::Caller;
 use crate::clock;
-use crate::moment::Moment;
+use crate::observer::ObserverEvent;
 use crate::register::NewModel;
 use crate::store::JobRow;
 use crate::views::job_view;
 
 /// What an event gave to who caused it.
 #[derive(Debug, Default)]
-pub(super) struct Gave {
+pub(super) struct ApplyOutcome {
     pub(super) grant: Option<Lease>,
     pub(super) outcome: Option<UpdateOutcome>,
 }
@@ -29,8 +29,8 @@ impl Driver {
     /// Stores a job whose spec was checked.
     pub(super) fn create_job(&mut self, spec: JobSpec, caller: &Caller) -> Job {
         let id = JobId::from_uuid(Uuid::now_v7());
-        let lease_patience = self.lease_patience;
-        let machine = Machine::new(MachineSettings { job: id, spec, lease_patience });
+        let lease_timeout = self.lease_timeout;
+        let machine = Machine::new(MachineSettings { job: id, spec, lease_timeout });
         let row = JobRow { id, created_at: clock::now(), created_by: Some(caller.name()), machine };
         let job = job_view(&row, None).job;
         self.state.jobs.insert(id, row);
@@ -39,9 +39,13 @@ impl Driver {
         job
     }
 
-    pub(super) fn command_job(&mut self, id: JobId, event: Event) -> Result<Job, Refusal> {
+    pub(super) fn command_job(&mut self, id: JobId, event: Event) -> Result<Job, DriverError> {
         self.apply(clock::now(), id, event)?;
-        self.state.jobs.get(&id).map(|row| job_view(row, None).job).ok_or(Refusal::UnknownJob(id))
+        self.state
+            .jobs
+            .get(&id)
+            .map(|row| job_view(row, None).job)
+            .ok_or(DriverError::UnknownJob(id))
     }
 
     /// Gives an event to a job's machine; what it changed is written with this batch, or, where a
@@ -51,8 +55,8 @@ impl Driver {
         now: Timestamp,
         id: JobId,
         event: Event,
-    ) -> Result<Gave, Refusal> {
-        let row = self.state.jobs.get_mut(&id).ok_or(Refusal::UnknownJob(id))?;
+    ) -> Result<ApplyOutcome, DriverError> {
+        let row = self.state.jobs.get_mut(&id).ok_or(DriverError::UnknownJob(id))?;
         // Neither ends a lease.
         if let Event::Progressed { .. } | Event::Renewed { .. } = event {
             let effects = row.machine.handle(now, event)?;
@@ -78,8 +82,8 @@ impl Driver {
     }
 
     /// What effects say to who is there now. Which steps they start is seen after the commit.
-    fn look_at(job: JobId, effects: Vec<Effect>) -> Gave {
-        let mut gave = Gave::default();
+    fn look_at(job: JobId, effects: Vec<Effect>) -> ApplyOutcome {
+        let mut gave = ApplyOutcome::default();
         for effect in effects {
             match effect {
                 Effect::Grant(lease) => gave.grant = Some(*lease),
@@ -144,7 +148,7 @@ impl Driver {
         let Some(row) = self.state.jobs.get(&id) else { return };
         if let Some((key, _)) = wanted_step(&row.machine) {
             let moment =
-                Moment::Resumed { job: id, round: row.machine.round(), phase: key.phase() };
+                ObserverEvent::Resumed { job: id, round: row.machine.round(), phase: key.phase() };
             self.steps.observer.tell(&moment);
         }
     }
@@ -154,7 +158,7 @@ impl Driver {
         id: JobId,
         key: StepKey,
         outcome: StepOutcome,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DriverError> {
         if self.running.get(&id).is_none_or(|step| step.key != key) {
             return Ok(());
         }
@@ -224,10 +228,10 @@ impl Driver {
     }
 
     /// Another job's end may have removed a blob that a step had found stored.
-    fn check_blobs(&self, hashes: &[BlobHash]) -> Result<(), Refusal> {
+    fn check_blobs(&self, hashes: &[BlobHash]) -> Result<(), DriverError> {
         hashes.iter().try_for_each(|hash| match self.blobs.length(*hash) {
             Ok(Some(_)) => Ok(()),
-            Ok(None) | Err(_) => Err(Refusal::MissingBlob(*hash)),
+            Ok(None) | Err(_) => Err(DriverError::MissingBlob(*hash)),
         })
     }
 }

@@ -9,9 +9,9 @@ use protocol::audit::{Action, SubjectKind};
 use protocol::join::{JoinCodeState, JoinHint, JoinSecret, SECRET_BYTES};
 use uuid::Uuid;
 
-use super::by::By;
-use super::handle::Answer;
-use super::{Driver, Refusal};
+use super::audited::Audited;
+use super::handle::DriverResult;
+use super::{Driver, DriverError};
 use crate::caller::detail;
 use crate::clock;
 use crate::store::{DeviceRow, JoinCodeRow};
@@ -78,8 +78,8 @@ impl fmt::Debug for ExchangePassword {
     }
 }
 
-impl By<'_> {
-    pub(crate) async fn create_join_code(&self, asked: NewJoinCode) -> Answer<MadeJoinCode> {
+impl Audited<'_> {
+    pub(crate) async fn create_join_code(&self, asked: NewJoinCode) -> DriverResult<MadeJoinCode> {
         self.write(|driver, caller| {
             let made = driver.create_join_code(asked);
             let row = &made.row;
@@ -94,7 +94,7 @@ impl By<'_> {
         .await
     }
 
-    pub(crate) async fn revoke_join_code(&self, id: String) -> Answer<()> {
+    pub(crate) async fn revoke_join_code(&self, id: String) -> DriverResult<()> {
         self.write(move |driver, caller| {
             let name = driver.revoke_join_code(&id)?;
             let detail = detail([("name", name)]);
@@ -105,7 +105,7 @@ impl By<'_> {
     }
 
     /// For an exchange by a typed code; it counts as a try.
-    pub(crate) async fn begin_exchange(&self, hint: JoinHint) -> Answer<ExchangePassword> {
+    pub(crate) async fn begin_exchange(&self, hint: JoinHint) -> DriverResult<ExchangePassword> {
         self.write(move |driver, _| driver.begin_exchange(hint)).await
     }
 }
@@ -141,20 +141,20 @@ impl Driver {
     }
 
     /// Gives the code's name.
-    fn revoke_join_code(&mut self, id: &str) -> Result<String, Refusal> {
+    fn revoke_join_code(&mut self, id: &str) -> Result<String, DriverError> {
         let row = self.state.join_codes.get(id);
         let name = row.map(|row| row.name.clone());
-        let name = name.ok_or_else(|| Refusal::UnknownJoinCode(id.to_owned()))?;
+        let name = name.ok_or_else(|| DriverError::UnknownJoinCode(id.to_owned()))?;
         self.change_code(id, |row| row.revoked = true);
         Ok(name)
     }
 
     /// Begins an exchange by a typed code: a try, until a device is enrolled by it.
-    fn begin_exchange(&mut self, hint: JoinHint) -> Result<ExchangePassword, Refusal> {
+    fn begin_exchange(&mut self, hint: JoinHint) -> Result<ExchangePassword, DriverError> {
         let now = clock::now();
         let codes = &self.state.join_codes;
         let row = codes.by_hint.get(&hint).and_then(|id| codes.get(id));
-        let row = row.ok_or(Refusal::WrongJoinCode)?;
+        let row = row.ok_or(DriverError::WrongJoinCode)?;
         check(row, now)?;
         let (id, password) = (row.id.clone(), row.password);
         self.change_code(&id, |row| row.tries = row.tries.saturating_add(1));
@@ -169,10 +169,10 @@ impl Driver {
         proof: [u8; 32],
         known: Option<&DeviceRow>,
         now: Timestamp,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, DriverError> {
         let codes = &self.state.join_codes;
         let row = codes.by_proof.get(&proof).and_then(|id| codes.get(id));
-        let row = row.ok_or(Refusal::WrongJoinCode)?;
+        let row = row.ok_or(DriverError::WrongJoinCode)?;
         let id = row.id.clone();
         let is_again = known.is_some_and(|known| known.join_code.as_ref() == Some(&id));
         match (row.state(now), is_again) {
@@ -184,7 +184,7 @@ impl Driver {
                 self.change_code(&id, |row| row.tries = row.tries.saturating_sub(1));
             }
             (JoinCodeState::UsedUp, true) => {}
-            (state, _) => return Err(Refusal::JoinCode(state)),
+            (state, _) => return Err(DriverError::JoinCode(state)),
         }
         Ok(id)
     }
@@ -199,13 +199,13 @@ impl Driver {
 }
 
 /// The driver's second look at a code that was found.
-fn check(row: &JoinCodeRow, now: Timestamp) -> Result<(), Refusal> {
+fn check(row: &JoinCodeRow, now: Timestamp) -> Result<(), DriverError> {
     match row.state(now) {
         JoinCodeState::Open => Ok(()),
         state @ (JoinCodeState::UsedUp
         | JoinCodeState::Expired
         | JoinCodeState::Revoked
-        | JoinCodeState::Closed) => Err(Refusal::JoinCode(state)),
+        | JoinCodeState::Closed) => Err(DriverError::JoinCode(state)),
     }
 }
 

@@ -6,15 +6,15 @@ use protocol::lease::{LeaseReturn, LeaseStanding, Progress, ProgressAnswer, Upda
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
 use uuid::Uuid;
 
-use super::waiters::{Reply, Waiter};
-use super::{Driver, Refusal};
+use super::long_polls::{LongPoll, Reply};
+use super::{Driver, DriverError};
 use crate::clock;
-use crate::pace;
+use crate::poll_interval;
 use crate::store::{DeviceRow, JobRow};
 
 /// What may be sent up under a lease.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Permit {
+pub(crate) struct UploadLimit {
     /// Of the model: an update is four bytes for each.
     pub(crate) parameters: u64,
     /// Whether the lease's seat still takes an update.
@@ -30,7 +30,7 @@ impl Driver {
         }
         // What it asked earlier was on a connection that broke.
         self.waiters.remove(device);
-        if let Some(waiter) = self.serve(clock::now(), Waiter { device, reply }) {
+        if let Some(waiter) = self.serve(clock::now(), LongPoll { device, reply }) {
             self.waiters.push(waiter);
         }
     }
@@ -66,9 +66,9 @@ impl Driver {
     }
 
     /// Grants a lease, or gives the waiter back.
-    fn serve(&mut self, now: Timestamp, waiter: Waiter) -> Option<Waiter> {
+    fn serve(&mut self, now: Timestamp, waiter: LongPoll) -> Option<LongPoll> {
         let Some(row) = self.state.devices.get(&waiter.device) else {
-            drop(waiter.reply.send(Err(Refusal::UnknownDevice(waiter.device))));
+            drop(waiter.reply.send(Err(DriverError::UnknownDevice(waiter.device))));
             return None;
         };
         let device = waiter.device;
@@ -83,7 +83,7 @@ impl Driver {
                 }
                 gave.grant
             }
-            Err(Refusal::Rejected(Rejection::NothingToDo)) => return Some(waiter),
+            Err(DriverError::Rejected(Rejection::NothingToDo)) => return Some(waiter),
             Err(error) => {
                 tracing::error!(%job, %device, %error, "a job offered a seat and refused it");
                 return Some(waiter);
@@ -124,7 +124,7 @@ impl Driver {
         lease: LeaseId,
         device: DeviceId,
         progress: Progress,
-    ) -> Result<ProgressAnswer, Refusal> {
+    ) -> Result<ProgressAnswer, DriverError> {
         let now = clock::now();
         self.measured(device, progress.examples_per_second);
         self.hear(device, now)?;
@@ -145,7 +145,7 @@ impl Driver {
             None => LeaseStanding::Lost,
         };
         let deadline = deadline.unwrap_or(now);
-        let next = pace::progress(self.state.devices.len(), self.lease_patience);
+        let next = poll_interval::progress(self.state.devices.len(), self.lease_timeout);
         ProgressAnswer {
             standing,
             deadline,
@@ -160,9 +160,9 @@ impl Driver {
         now: Timestamp,
         lease: LeaseId,
         device: DeviceId,
-    ) -> Result<JobId, Refusal> {
+    ) -> Result<JobId, DriverError> {
         if self.is_quarantined(device) {
-            return Err(Refusal::Quarantined);
+            return Err(DriverError::Quarantined);
         }
         let bytes = self.views.traffic.of(device);
         // Leases are of the newest jobs, mostly.
@@ -173,11 +173,11 @@ impl Driver {
                     self.lease_renewed(job, lease);
                     return Ok(job);
                 }
-                Err(Refusal::Rejected(Rejection::UnknownLease { .. })) => {}
+                Err(DriverError::Rejected(Rejection::UnknownLease { .. })) => {}
                 Err(refusal) => return Err(refusal),
             }
         }
-        Err(Refusal::UnknownLease(lease))
+        Err(DriverError::UnknownLease(lease))
     }
 
     pub(super) fn return_lease(
@@ -185,7 +185,7 @@ impl Driver {
         lease: LeaseId,
         device: DeviceId,
         body: LeaseReturn,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DriverError> {
         let now = clock::now();
         self.hear(device, now)?;
         let job = self.renew(now, lease, device)?;
@@ -195,11 +195,15 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) fn permit(&mut self, lease: LeaseId, device: DeviceId) -> Result<Permit, Refusal> {
+    pub(super) fn permit(
+        &mut self,
+        lease: LeaseId,
+        device: DeviceId,
+    ) -> Result<UploadLimit, DriverError> {
         let job = self.renew(clock::now(), lease, device)?;
         let machine = &self.job(job)?.machine;
         let parameters = machine.parameters().unwrap_or(0);
-        Ok(Permit { parameters, awaited: machine.awaits(lease, device) })
+        Ok(UploadLimit { parameters, awaited: machine.awaits(lease, device) })
     }
 
     pub(super) fn may_read(&self, device: DeviceId, blob: BlobHash) -> bool {
@@ -216,7 +220,7 @@ impl Driver {
         device: DeviceId,
         receipt: Receipt,
         checked: bool,
-    ) -> Result<UpdateOutcome, Refusal> {
+    ) -> Result<UpdateOutcome, DriverError> {
         let now = clock::now();
         self.hear(device, now)?;
         let job = self.renew(now, lease, device)?;
@@ -227,12 +231,12 @@ impl Driver {
             let expected = machine.parameters().map(|parameters| parameters * 4);
             let stored = self.blobs.length(blob).ok().flatten();
             if !checked || stored.is_none() || stored != expected {
-                return Err(Refusal::MissingBlob(blob));
+                return Err(DriverError::MissingBlob(blob));
             }
         }
         let (metrics, backend) = (receipt.metrics.clone(), receipt.fingerprint.backend);
         let gave = match self.apply(now, job, Event::Updated { lease, device, receipt }) {
-            Err(Refusal::Rejected(large @ Rejection::Norm { .. })) => {
+            Err(DriverError::Rejected(large @ Rejection::Norm { .. })) => {
                 self.refuse_update(lease, device, blob, &large.to_string())?;
                 return Err(large.into());
             }
@@ -247,7 +251,7 @@ impl Driver {
         Ok(outcome)
     }
 
-    fn job(&self, id: JobId) -> Result<&JobRow, Refusal> {
-        self.state.jobs.get(&id).ok_or(Refusal::UnknownJob(id))
+    fn job(&self, id: JobId) -> Result<&JobRow, DriverError> {
+        self.state.jobs.get(&id).ok_or(DriverError::UnknownJob(id))
     }
 }

@@ -5,26 +5,26 @@
 //! Long work runs elsewhere ([`steps`]) and comes back as a message. Which steps must run follows
 //! from [`federation::machine::Machine::outstanding`] alone, so going on after a restart is nothing special.
 
-mod by;
+mod audited;
 mod commit;
+mod device_index;
 mod devices;
-mod enrol;
+mod enroll;
+mod error;
+mod garbage_collection;
 mod handle;
 mod history;
 mod jobs;
 mod join_codes;
 mod leases;
-mod lookout;
+mod long_polls;
 mod models;
+mod monitors;
+mod notifications;
 mod quarantine;
-mod refusal;
-mod roster;
 mod sessions;
 mod steps;
-mod sweep;
-mod telling;
 mod tokens;
-mod waiters;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -37,29 +37,29 @@ use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp, WebhookId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use by::JobCommand;
-pub(crate) use enrol::Voucher;
+pub(crate) use audited::JobAction;
+pub(crate) use enroll::EnrollmentCredential;
+pub(crate) use error::DriverError;
+pub(crate) use garbage_collection::{needed, upload_key};
 pub(crate) use handle::DriverHandle;
 pub(crate) use history::KEPT as LEASES_KEPT;
 pub(crate) use join_codes::{MadeJoinCode, NewJoinCode};
-pub(crate) use refusal::Refusal;
-pub(crate) use steps::{Say, StepContext, StepFault, Task, blocking};
-pub(crate) use sweep::{needed, upload_key};
+pub(crate) use steps::{ProgressFn, StepContext, StepError, Task, blocking};
 pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
 use crate::clock;
 use crate::cluster::Current;
+use crate::notifications::WebhookSender;
 use crate::store::{Day, JobRow, LeaseRow, Loaded, SessionRow, Store, TokenRow};
-use crate::telling::Courier;
 use crate::views::{Views, is_active};
 use commit::Pending;
+use device_index::DeviceIndex;
 use join_codes::JoinCodes;
-use roster::Devices;
+use long_polls::LongPolls;
+use notifications::Notifications;
 use sessions::Links;
 use steps::RunningStep;
-use telling::Telling;
-use waiters::Waiters;
 
 /// Requests that share one transaction at most.
 const BATCH: usize = 256;
@@ -87,9 +87,9 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     pub(crate) views: Arc<Views>,
     pub(crate) revision: watch::Sender<u64>,
-    pub(crate) lease_patience: Duration,
+    pub(crate) lease_timeout: Duration,
     pub(crate) steps: StepContext,
-    pub(crate) courier: Courier,
+    pub(crate) courier: WebhookSender,
     pub(crate) own_certificate: Option<Arc<Current>>,
     /// Of the data folder; given up when the driver ends.
     pub(crate) lock: FolderLock,
@@ -102,16 +102,16 @@ pub(crate) struct Driver {
     blobs: Blobs,
     views: Arc<Views>,
     revision: watch::Sender<u64>,
-    lease_patience: Duration,
+    lease_timeout: Duration,
     steps: StepContext,
-    courier: Courier,
+    courier: WebhookSender,
     own_certificate: Option<Arc<Current>>,
     /// Webhooks to which a delivery is under way.
     under_way: HashSet<WebhookId>,
     handle: DriverHandle,
     state: State,
     pending: Pending,
-    waiters: Waiters,
+    waiters: LongPolls,
     /// Something changed that may give a waiting device work.
     work_may_be_there: bool,
     running: HashMap<JobId, RunningStep>,
@@ -134,7 +134,7 @@ pub(crate) struct Driver {
 #[derive(Debug, Default)]
 struct State {
     jobs: BTreeMap<JobId, JobRow>,
-    devices: Devices,
+    devices: DeviceIndex,
     /// The run of the worker that each device was last heard of by; a restart forgets them.
     runs: HashMap<DeviceId, String>,
     join_codes: JoinCodes,
@@ -146,7 +146,7 @@ struct State {
     model_files: HashSet<BlobHash>,
     /// What active devices showed last, to notice who goes silent.
     active: HashSet<DeviceId>,
-    telling: Telling,
+    telling: Notifications,
     /// Jobs that a notice says stand still.
     stalled: HashSet<JobId>,
     /// Leases that are held.
@@ -168,28 +168,28 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         blobs: parts.blobs,
         views: parts.views,
         revision: parts.revision,
-        lease_patience: parts.lease_patience,
+        lease_timeout: parts.lease_timeout,
         steps: parts.steps,
         courier: parts.courier,
         own_certificate: parts.own_certificate,
         under_way: HashSet::new(),
         handle: handle.clone(),
         pending: Pending::default(),
-        waiters: Waiters::default(),
+        waiters: LongPolls::default(),
         work_may_be_there: false,
         running: HashMap::new(),
         garbage: HashSet::new(),
-        patient_until: now.after(parts.lease_patience),
+        patient_until: now.after(parts.lease_timeout),
         retry_at: now,
         flush_at: now,
         rounds_at: now,
-        look_through_at: now.after(sweep::LOOK_EVERY),
+        look_through_at: now.after(garbage_collection::LOOK_EVERY),
         trim_at: now.after(history::TRIM_EVERY),
         started_at: now,
     };
-    let patience = driver.offline_after();
+    let offline_after = driver.offline_after();
     let devices = driver.state.devices.values();
-    let heard_lately = devices.filter(|row| is_active(row, now, patience));
+    let heard_lately = devices.filter(|row| is_active(row, now, offline_after));
     driver.state.active = heard_lately.map(|row| row.id).collect();
     driver.publish_everything();
     let (ended, lock) = (parts.ended.drop_guard(), parts.lock);
@@ -315,7 +315,7 @@ impl From<&Loaded> for State {
             join_codes: loaded.join_codes.iter().cloned().collect(),
             tokens: loaded.tokens.iter().map(|row| (row.id.clone(), row.clone())).collect(),
             sessions: loaded.sessions.iter().map(|row| (row.id.clone(), row.clone())).collect(),
-            telling: Telling::from(&loaded.told),
+            telling: Notifications::from(&loaded.told),
             leases: loaded.leases.iter().map(|row| (row.record.id, row.clone())).collect(),
             days: loaded.days.iter().map(|row| (row.date.clone(), row.day)).collect(),
             ..Self::default()

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use protocol::api::{ChangeKind, Model};
 use protocol::audit::{Action, SubjectKind};
 
-use super::by::By;
-use super::{Driver, Refusal};
+use super::audited::Audited;
+use super::{Driver, DriverError};
 use crate::caller::detail;
 use crate::store::ModelRow;
 
@@ -18,14 +18,14 @@ impl Driver {
         name: &str,
         version: Option<u32>,
         stage: Option<&str>,
-    ) -> Result<Model, Refusal> {
+    ) -> Result<Model, DriverError> {
         let stored = self.store.versions(name)?.into_iter();
         let pending = self.pending.models.iter().filter(|row| row.model.name == name).cloned();
         // What this batch changes goes over what is stored.
         let mut rows: BTreeMap<u32, ModelRow> =
             stored.chain(pending).map(|row| (row.model.version, row)).collect();
         let newest = rows.keys().next_back().copied();
-        let unknown = || Refusal::UnknownModel(name.to_owned());
+        let unknown = || DriverError::UnknownModel(name.to_owned());
         let chosen = version.or(newest).ok_or_else(unknown)?;
         let model = &mut rows.get_mut(&chosen).ok_or_else(unknown)?.model;
         model.stage = stage.map(str::to_owned);
@@ -46,13 +46,13 @@ impl Driver {
     }
 }
 
-impl By<'_> {
+impl Audited<'_> {
     pub(crate) async fn set_stage(
         &self,
         name: String,
         version: Option<u32>,
         stage: Option<String>,
-    ) -> Result<Model, Refusal> {
+    ) -> Result<Model, DriverError> {
         self.write(move |driver, caller| {
             let model = driver.set_stage(&name, version, stage.as_deref())?;
             let stage = model.stage.clone().unwrap_or_default();

@@ -11,8 +11,8 @@ use protocol::lease::LeaseOutcome;
 use protocol::notice::NoticeKind;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 
-use super::by::By;
-use super::{Driver, Refusal};
+use super::audited::Audited;
+use super::{Driver, DriverError};
 use crate::caller::{Caller, detail};
 use crate::clock;
 use crate::store::{DeviceRow, RefusedUpdate};
@@ -31,11 +31,11 @@ impl Driver {
         device: DeviceId,
         blob: BlobHash,
         reason: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DriverError> {
         let now = clock::now();
         let job = self.renew(now, lease, device)?;
         self.garbage.insert(blob);
-        let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
+        let row = self.state.devices.get(&device).ok_or(DriverError::UnknownDevice(device))?;
         if row.refused.iter().any(|refused| refused.lease == lease) {
             return Ok(());
         }
@@ -61,7 +61,7 @@ impl Driver {
                 Ok(())
             }
             // Another update had taken the seat, or the lease had ended before.
-            Err(Refusal::Rejected(Rejection::UnknownLease { .. })) => Ok(()),
+            Err(DriverError::Rejected(Rejection::UnknownLease { .. })) => Ok(()),
             Err(refusal) => Err(refusal),
         }
     }
@@ -89,10 +89,10 @@ impl Driver {
         caller: &Caller,
         device: DeviceId,
         reason: String,
-    ) -> Result<Device, Refusal> {
-        let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
+    ) -> Result<Device, DriverError> {
+        let row = self.state.devices.get(&device).ok_or(DriverError::UnknownDevice(device))?;
         if row.revoked {
-            return Err(Refusal::RevokedAnyway(row.name.clone()));
+            return Err(DriverError::RevokedAnyway(row.name.clone()));
         }
         let quarantine = Quarantine { since: clock::now(), reason, by: Some(caller.name()) };
         self.quarantine(caller, device, quarantine);
@@ -100,17 +100,17 @@ impl Driver {
     }
 
     /// Lets a device work again; what was refused of it is forgotten.
-    fn release(&mut self, device: DeviceId) -> Result<Device, Refusal> {
-        let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
+    fn release(&mut self, device: DeviceId) -> Result<Device, DriverError> {
+        let row = self.state.devices.get(&device).ok_or(DriverError::UnknownDevice(device))?;
         if row.quarantined.is_none() {
-            return Err(Refusal::NotQuarantined(device));
+            return Err(DriverError::NotQuarantined(device));
         }
         self.set_free(device, Vec::new());
         self.shown_device(device)
     }
 
-    fn shown_device(&self, device: DeviceId) -> Result<Device, Refusal> {
-        let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
+    fn shown_device(&self, device: DeviceId) -> Result<Device, DriverError> {
+        let row = self.state.devices.get(&device).ok_or(DriverError::UnknownDevice(device))?;
         let now = clock::now();
         Ok(row.view(crate::views::is_active(row, now, self.offline_after()), now))
     }
@@ -160,18 +160,18 @@ impl Driver {
     }
 }
 
-impl By<'_> {
+impl Audited<'_> {
     /// Gives a device no work until it is released.
     pub(crate) async fn quarantine(
         &self,
         device: DeviceId,
         reason: String,
-    ) -> Result<Device, Refusal> {
+    ) -> Result<Device, DriverError> {
         self.write(move |driver, caller| driver.quarantine_by_hand(caller, device, reason)).await
     }
 
     /// Lets a device out of quarantine.
-    pub(crate) async fn release(&self, device: DeviceId) -> Result<Device, Refusal> {
+    pub(crate) async fn release(&self, device: DeviceId) -> Result<Device, DriverError> {
         self.write(move |driver, caller| {
             let view = driver.release(device)?;
             let detail = detail([("name", view.name.clone())]);

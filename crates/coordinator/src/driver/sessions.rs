@@ -10,10 +10,10 @@ use protocol::audit::{Action, SubjectKind};
 use protocol::session::{SignInLink, SignInLinkRequest};
 use uuid::Uuid;
 
-use super::by::By;
-use super::handle::Answer;
-use super::{Driver, DriverHandle, Refusal};
-use crate::caller::{Principal, Who, detail};
+use super::audited::Audited;
+use super::handle::DriverResult;
+use super::{Driver, DriverError, DriverHandle};
+use crate::caller::{CallerIdentity, Principal, detail};
 use crate::clock;
 use crate::credential::{Credential, CredentialKind, SESSION_IDLE};
 use crate::store::SessionRow;
@@ -42,9 +42,12 @@ pub(crate) struct SignedIn {
     pub(crate) name: String,
 }
 
-impl By<'_> {
+impl Audited<'_> {
     /// A link that signs one person in, once.
-    pub(crate) async fn create_sign_in_link(&self, asked: SignInLinkRequest) -> Answer<SignInLink> {
+    pub(crate) async fn create_sign_in_link(
+        &self,
+        asked: SignInLinkRequest,
+    ) -> DriverResult<SignInLink> {
         self.write(move |driver, caller| {
             let name = if asked.name.is_empty() { BROWSER.to_owned() } else { asked.name };
             let detail = detail([("name", name.clone()), ("role", asked.role.word().to_owned())]);
@@ -56,11 +59,11 @@ impl By<'_> {
     }
 
     /// Begins a session by a link's code, which is then used up.
-    pub(crate) async fn sign_in(&self, code: String) -> Answer<SignedIn> {
+    pub(crate) async fn sign_in(&self, code: String) -> DriverResult<SignedIn> {
         self.write(move |driver, caller| {
             let (row, secret) = driver.sign_in(&code, caller.from)?;
             let mut caller = caller.clone();
-            caller.who = Who::Known(principal(&row));
+            caller.who = CallerIdentity::Known(principal(&row));
             let (id, role) = (row.id.clone(), row.role);
             let detail = detail([("role", role.word().to_owned())]);
             driver.record(&caller, Action::Created, SubjectKind::Session, id, detail);
@@ -69,9 +72,9 @@ impl By<'_> {
         .await
     }
 
-    pub(crate) async fn end_session(&self, id: String) -> Answer<()> {
+    pub(crate) async fn end_session(&self, id: String) -> DriverResult<()> {
         self.write(move |driver, caller| {
-            let row = driver.end_session(&id).ok_or(Refusal::UnknownSession)?;
+            let row = driver.end_session(&id).ok_or(DriverError::UnknownSession)?;
             let detail = detail([("name", row.name)]);
             driver.record(caller, Action::Removed, SubjectKind::Session, id, detail);
             Ok(())
@@ -80,7 +83,7 @@ impl By<'_> {
     }
 
     /// Ends every session; gives how many there were.
-    pub(crate) async fn end_sessions(&self) -> Answer<u64> {
+    pub(crate) async fn end_sessions(&self) -> DriverResult<u64> {
         self.write(move |driver, caller| {
             let ids: Vec<String> = driver.state.sessions.keys().cloned().collect();
             for id in &ids {
@@ -94,7 +97,7 @@ impl By<'_> {
     }
 
     /// Somebody showed a credential that doesn't count, after `unwritten` others who did.
-    pub(crate) async fn refused(&self, what: &'static str, unwritten: u64) -> Answer<()> {
+    pub(crate) async fn refused(&self, what: &'static str, unwritten: u64) -> DriverResult<()> {
         self.write(move |driver, caller| {
             let detail = detail([("unwritten", unwritten.to_string())]);
             driver.record(caller, Action::Refused, SubjectKind::Credential, what, detail);
@@ -130,14 +133,14 @@ impl Driver {
         &mut self,
         code: &str,
         from: Option<IpAddr>,
-    ) -> Result<(SessionRow, String), Refusal> {
+    ) -> Result<(SessionRow, String), DriverError> {
         let now = clock::now();
         let hash = *blake3::hash(code.as_bytes()).as_bytes();
-        let link = self.state.links.remove(&hash).ok_or(Refusal::UnknownSignInCode)?;
+        let link = self.state.links.remove(&hash).ok_or(DriverError::UnknownSignInCode)?;
         let kept = link.clone();
         self.pending.undo(move |state| drop(state.links.insert(hash, kept)));
         if now >= link.expires_at {
-            return Err(Refusal::UnknownSignInCode);
+            return Err(DriverError::UnknownSignInCode);
         }
         self.drop_ended_sessions(now);
         let secret: [u8; 32] = rand::random();

@@ -11,12 +11,12 @@ use protocol::job::JobSpec;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::{DriverHandle, Refusal};
+use super::{DriverError, DriverHandle};
 use crate::aggregate::{self, Aggregation};
 use crate::blobs::Blobs;
+use crate::crash_points::CrashPoint;
 use crate::evaluate::Trainers;
-use crate::moment::{Moment, Observer, Phase};
-use crate::points::Point;
+use crate::observer::{Observer, ObserverEvent, StepPhase};
 use crate::register::{self, NewModel};
 use crate::store::StoreError;
 use crate::{evaluate, prepare};
@@ -36,22 +36,22 @@ pub(super) enum StepKey {
 }
 
 impl StepKey {
-    pub(super) const fn phase(self) -> Phase {
+    pub(super) const fn phase(self) -> StepPhase {
         match self {
-            Self::Prepare => Phase::Preparing,
-            Self::Aggregate { .. } => Phase::Aggregating,
-            Self::Evaluate { .. } => Phase::Evaluating,
-            Self::Register => Phase::Registering,
+            Self::Prepare => StepPhase::Preparing,
+            Self::Aggregate { .. } => StepPhase::Aggregating,
+            Self::Evaluate { .. } => StepPhase::Evaluating,
+            Self::Register => StepPhase::Registering,
         }
     }
 
     /// The moment between its result and the driver's knowing of it.
-    const fn done(self) -> Point {
+    const fn done(self) -> CrashPoint {
         match self {
-            Self::Prepare => Point::Prepared,
-            Self::Aggregate { .. } => Point::Aggregated,
-            Self::Evaluate { .. } => Point::Evaluated,
-            Self::Register => Point::ModelWritten,
+            Self::Prepare => CrashPoint::Prepared,
+            Self::Aggregate { .. } => CrashPoint::Aggregated,
+            Self::Evaluate { .. } => CrashPoint::Evaluated,
+            Self::Register => CrashPoint::ModelWritten,
         }
     }
 
@@ -90,7 +90,7 @@ pub(super) enum StepOutcome {
 
 /// Why a step did not get to its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum StepFault {
+pub(crate) enum StepError {
     /// There is no room on the disk; there may be later.
     #[error(
         "the disk is full, or all that the coordinator may store is stored: make room, it goes on by \
@@ -99,23 +99,23 @@ pub(crate) enum StepFault {
     Full,
     /// A trainer broke or a connection broke; another may hold.
     #[error("{0}")]
-    Broke(String),
+    Transient(String),
     /// It can't be done.
     #[error("{0}")]
-    Hopeless(String),
+    Permanent(String),
     /// Nobody wants it any more.
     #[error("cancelled")]
     Cancelled,
 }
 
-impl StepFault {
+impl StepError {
     /// Of reading and writing blobs.
     pub(crate) fn io(what: &str) -> impl Fn(std::io::Error) -> Self {
         move |error| {
             if crate::blobs::is_full(&error) {
                 return Self::Full;
             }
-            Self::Hopeless(format!("{what}: {error}"))
+            Self::Permanent(format!("{what}: {error}"))
         }
     }
 }
@@ -143,7 +143,7 @@ pub(crate) struct StepContext {
 }
 
 /// How a step tells how far it is.
-pub(crate) type Say = Arc<dyn Fn(String) + Send + Sync>;
+pub(crate) type ProgressFn = Arc<dyn Fn(String) + Send + Sync>;
 
 impl StepContext {
     /// Starts a step; cancelling what this gives ends it.
@@ -176,7 +176,7 @@ async fn run(
     let (mut pause, mut breaks) = (FIRST_PAUSE, 0);
     let points = &context.observer.points;
     loop {
-        points.pass(Point::StepBegun);
+        points.pass(CrashPoint::StepBegun);
         let fault = match attempt(context, task, cancel, &say).await {
             Ok(outcome) => {
                 points.pass(key.done());
@@ -188,13 +188,13 @@ async fn run(
             Err(fault) => fault,
         };
         tracing::warn!(job = %task.job, ?key, %fault, "a step did not get to its end");
-        let broke = matches!(fault, StepFault::Broke(_));
+        let broke = matches!(fault, StepError::Transient(_));
         breaks += u32::from(broke);
         match fault {
-            StepFault::Cancelled => return,
-            StepFault::Full => say(fault.to_string()),
-            StepFault::Broke(_) if breaks < MOST_BREAKS => say(fault.to_string()),
-            StepFault::Broke(reason) | StepFault::Hopeless(reason) => {
+            StepError::Cancelled => return,
+            StepError::Full => say(fault.to_string()),
+            StepError::Transient(_) if breaks < MOST_BREAKS => say(fault.to_string()),
+            StepError::Transient(reason) | StepError::Permanent(reason) => {
                 let event = match key {
                     StepKey::Prepare => Event::PreparationFailed { reason },
                     StepKey::Aggregate { .. } | StepKey::Evaluate { .. } | StepKey::Register => {
@@ -228,8 +228,8 @@ async fn deliver(
     loop {
         match driver.step_ended(job, key, outcome.clone()).await {
             Ok(()) => return Delivered::Taken,
-            Err(Refusal::Store(StoreError::Full | StoreError::Sqlite(_))) => {}
-            Err(Refusal::MissingBlob(_)) => return Delivered::Again,
+            Err(DriverError::Store(StoreError::Full | StoreError::Sqlite(_))) => {}
+            Err(DriverError::MissingBlob(_)) => return Delivered::Again,
             // The job went on without it, or the coordinator is going.
             Err(refusal) => {
                 tracing::info!(%job, ?key, %refusal, "a step's result was not wanted");
@@ -242,7 +242,7 @@ async fn deliver(
 }
 
 /// Sends what a step says, in the order it says it.
-fn speaker(context: &StepContext, key: StepKey, job: JobId, driver: &DriverHandle) -> Say {
+fn speaker(context: &StepContext, key: StepKey, job: JobId, driver: &DriverHandle) -> ProgressFn {
     let (sender, mut notes) = tokio::sync::watch::channel(String::new());
     let driver = driver.clone();
     context.runtime.spawn(async move {
@@ -260,8 +260,8 @@ async fn attempt(
     context: &StepContext,
     task: &Task,
     cancel: &CancellationToken,
-    say: &Say,
-) -> Result<StepOutcome, StepFault> {
+    say: &ProgressFn,
+) -> Result<StepOutcome, StepError> {
     let event = match &task.effect {
         Effect::Prepare => {
             let preparation = prepare::prepare(context, &task.spec, cancel, say).await?;
@@ -269,7 +269,7 @@ async fn attempt(
         }
         Effect::Aggregate { round, base, updates, seat_rows } => {
             let parameters = parameters(task)?;
-            context.observer.tell(&Moment::Aggregating { job: task.job, round: *round });
+            context.observer.tell(&ObserverEvent::Aggregating { job: task.job, round: *round });
             let (blobs, updates, round) = (context.blobs.clone(), updates.clone(), *round);
             let work = Aggregation { base: *base, updates, seat_rows: *seat_rows, parameters };
             let ended = cancel.clone();
@@ -293,25 +293,25 @@ async fn attempt(
         | Effect::Outcome(_)
         | Effect::Nondeterminism { .. }
         | Effect::Accumulate { .. }
-        | Effect::LeaseEnded { .. } => return Err(StepFault::Cancelled),
+        | Effect::LeaseEnded { .. } => return Err(StepError::Cancelled),
     };
     Ok(StepOutcome::Event(Box::new(event)))
 }
 
 /// Runs what would hold up an async thread.
 pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StepFault> + Send + 'static,
-) -> Result<T, StepFault> {
+    work: impl FnOnce() -> Result<T, StepError> + Send + 'static,
+) -> Result<T, StepError> {
     let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|error| Err(StepFault::Hopeless(format!("internal: {error}"))))
+    ended.unwrap_or_else(|error| Err(StepError::Permanent(format!("internal: {error}"))))
 }
 
-fn preparation(task: &Task) -> Result<&Preparation, StepFault> {
-    let missing = || StepFault::Hopeless("internal: the job has no preparation".to_owned());
+fn preparation(task: &Task) -> Result<&Preparation, StepError> {
+    let missing = || StepError::Permanent("internal: the job has no preparation".to_owned());
     task.preparation.as_ref().ok_or_else(missing)
 }
 
-fn parameters(task: &Task) -> Result<usize, StepFault> {
+fn parameters(task: &Task) -> Result<usize, StepError> {
     let layout = preparation(task)?.spec.layout();
-    Ok(layout.map_err(|error| StepFault::Hopeless(format!("model: {error}")))?.parameters)
+    Ok(layout.map_err(|error| StepError::Permanent(format!("model: {error}")))?.parameters)
 }

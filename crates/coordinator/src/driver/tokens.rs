@@ -6,7 +6,7 @@ use protocol::api::{CreatedToken, Role, TokenRequest};
 use protocol::{DeviceId, Timestamp};
 use uuid::Uuid;
 
-use super::{Driver, Refusal, State};
+use super::{Driver, DriverError, State};
 use crate::caller::Principal;
 use crate::clock;
 use crate::credential::{Credential, CredentialKind};
@@ -90,9 +90,9 @@ impl Driver {
     }
 
     /// Device tokens go with their device ([`Driver::revoke`]), not here.
-    pub(super) fn delete_token(&mut self, id: &str) -> Result<TokenRow, Refusal> {
+    pub(super) fn delete_token(&mut self, id: &str) -> Result<TokenRow, DriverError> {
         let row = self.state.tokens.get(id).filter(|row| row.role != Role::Device);
-        let Some(row) = row.cloned() else { return Err(Refusal::UnknownToken(id.to_owned())) };
+        let Some(row) = row.cloned() else { return Err(DriverError::UnknownToken(id.to_owned())) };
         let now = clock::now();
         let is_admin =
             |row: &TokenRow| row.role == Role::Admin && row.expires_at.is_none_or(|end| now < end);
@@ -100,7 +100,7 @@ impl Driver {
         let lasting = |other: &&TokenRow| is_admin(other) && other.expires_at.is_none();
         let others = self.state.tokens.values().filter(lasting).filter(|other| other.id != id);
         if is_admin(&row) && others.count() == 0 {
-            return Err(Refusal::LastAdmin);
+            return Err(DriverError::LastAdmin);
         }
         self.drop_token(id);
         Ok(row)

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::Admin;
 use super::extract::InQuery;
-use super::problem::Answer;
+use super::problem::ApiResult;
 use crate::store::{MOST_ENTRIES, Reader};
 
 /// Entries of an answer, unless it is told otherwise.
@@ -45,7 +45,7 @@ async fn list(
     _: Admin,
     State(shared): State<Shared>,
     InQuery(page): InQuery<Page>,
-) -> Answer<Json<Vec<Entry>>> {
+) -> ApiResult<Json<Vec<Entry>>> {
     let limit = page.limit.unwrap_or(ENTRIES);
     Ok(Json(shared.read(move |reader| reader.audit(page.after, limit)).await?))
 }
@@ -53,14 +53,14 @@ async fn list(
 /// The end of the audit log. Whoever keeps it elsewhere can show later that nothing before it was
 /// changed.
 #[utoipa::path(get, path = "/audit/head", tag = "audit", security(("token" = ["admin"])), responses((status = 200, body = Head)))]
-async fn head(_: Admin, State(shared): State<Shared>) -> Answer<Json<Head>> {
+async fn head(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Head>> {
     Ok(Json(shared.read(Reader::audit_head).await?))
 }
 
 /// The whole audit log, one entry a line.
 #[utoipa::path(get, path = "/audit/export", tag = "audit", security(("token" = ["admin"])),
     responses((status = 200, content_type = "application/jsonl", body = String)))]
-async fn export(_: Admin, State(shared): State<Shared>) -> Answer<Response> {
+async fn export(_: Admin, State(shared): State<Shared>) -> ApiResult<Response> {
     // A log that can't be read is a problem, not an empty file.
     let first = lines(&shared, 0).await?;
     let rest = stream::try_unfold((shared, first), |(shared, page)| async move {
@@ -75,7 +75,7 @@ async fn export(_: Admin, State(shared): State<Shared>) -> Answer<Response> {
 }
 
 /// A page of lines after number `after`, and the number of the last one; none at the end.
-async fn lines(shared: &Shared, after: u64) -> Answer<Option<(Bytes, u64)>> {
+async fn lines(shared: &Shared, after: u64) -> ApiResult<Option<(Bytes, u64)>> {
     let entries = shared.read(move |reader| reader.audit(after, MOST_ENTRIES)).await?;
     let Some(last) = entries.last().map(|entry| entry.number) else { return Ok(None) };
     let mut text = Vec::new();

@@ -11,14 +11,14 @@ use protocol::api::Role;
 use protocol::join::JoinProof;
 use protocol::{DeviceId, PROTOCOL_HEADER, PROTOCOL_VERSION, Timestamp};
 
-use super::problem::Failure;
+use super::connection_limit::ConnectionSlotHolder;
+use super::problem::ApiError;
 use super::public::is_public;
-use super::strangers::Introduction;
 use super::{Shared, cookie};
-use crate::caller::{Caller, PeerAddress, Principal, Who};
+use crate::caller::{Caller, CallerIdentity, PeerAddress, Principal};
 use crate::clock;
 use crate::credential::{Credential, CredentialKind};
-use crate::driver::Voucher;
+use crate::driver::EnrollmentCredential;
 
 /// What a request shows.
 enum Shown {
@@ -31,13 +31,13 @@ enum Shown {
 
 /// Why a request does not pass.
 pub(super) enum Refused {
-    At(Failure),
+    At(ApiError),
     /// It showed a credential that doesn't count.
     Bad(Option<PeerAddress>),
 }
 
 impl Refused {
-    pub(super) async fn answer(self, shared: &Shared) -> Failure {
+    pub(super) async fn answer(self, shared: &Shared) -> ApiError {
         match self {
             Self::At(failure) => failure,
             Self::Bad(peer) => refuse(shared, peer, "token", unauthorized()).await,
@@ -55,7 +55,7 @@ pub(super) fn authenticate(shared: &Shared, request: &mut Request) -> Result<(),
         // A stranger's path does nothing for a cookie, so that no other site can use it.
         Shown::Good(credential) if public && credential.kind == CredentialKind::Session => {}
         Shown::Good(credential) => {
-            if let Some(introduction) = request.extensions().get::<Introduction>() {
+            if let Some(introduction) = request.extensions().get::<ConnectionSlotHolder>() {
                 introduction.made();
             }
             if credential.kind == CredentialKind::Session {
@@ -105,24 +105,24 @@ pub(super) async fn refuse(
     shared: &Shared,
     peer: Option<PeerAddress>,
     what: &'static str,
-    failure: Failure,
-) -> Failure {
+    failure: ApiError,
+) -> ApiError {
     let from = peer.map(|peer| peer.0);
     let failed = shared.failures.failed(from, clock::now());
     if let Some(unwritten) = failed.write {
-        let caller = Caller { who: Who::Stranger, from };
+        let caller = Caller { who: CallerIdentity::Stranger, from };
         // The peer is refused whether that can be written or not.
         if let Err(refusal) = shared.driver.by(&caller).refused(what, unwritten).await {
             tracing::warn!(%refusal, "a refused credential could not be written down");
         }
     }
-    failed.too_many.map_or(failure, Failure::too_many)
+    failed.too_many.map_or(failure, ApiError::too_many)
 }
 
 /// Refuses a peer that failed too often lately, for credentials that could be guessed.
-pub(super) fn check_failures(shared: &Shared, caller: &Caller) -> Result<(), Failure> {
+pub(super) fn check_failures(shared: &Shared, caller: &Caller) -> Result<(), ApiError> {
     let held_up = shared.failures.held_up(caller.from, clock::now());
-    held_up.map_or(Ok(()), |wait| Err(Failure::too_many(wait)))
+    held_up.map_or(Ok(()), |wait| Err(ApiError::too_many(wait)))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -131,8 +131,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn unauthorized() -> Failure {
-    Failure::new(
+fn unauthorized() -> ApiError {
+    ApiError::new(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
         "Unauthorized",
@@ -142,12 +142,12 @@ fn unauthorized() -> Failure {
 }
 
 /// Refuses peers that speak a later version than ours; who says none is a person with curl.
-pub(super) fn check_protocol(headers: &HeaderMap) -> Result<(), Failure> {
+pub(super) fn check_protocol(headers: &HeaderMap) -> Result<(), ApiError> {
     let said = headers.get(PROTOCOL_HEADER);
     let version = said.map(|value| value.to_str().ok().and_then(|text| text.parse::<u32>().ok()));
     match version {
         None | Some(Some(1..=PROTOCOL_VERSION)) => Ok(()),
-        Some(_) => Err(Failure::bad_request(
+        Some(_) => Err(ApiError::bad_request(
             "protocol-version",
             format!(
                 "this coordinator speaks versions 1 to {PROTOCOL_VERSION} of the protocol; \
@@ -157,12 +157,12 @@ pub(super) fn check_protocol(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-fn forbidden(needed: &str) -> Failure {
+fn forbidden(needed: &str) -> ApiError {
     let detail = format!("this credential may not do that; it takes {needed}");
-    Failure::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
 }
 
-fn principal(parts: &Parts) -> Result<Principal, Failure> {
+fn principal(parts: &Parts) -> Result<Principal, ApiError> {
     parts.extensions.get::<Principal>().cloned().ok_or_else(unauthorized)
 }
 
@@ -172,11 +172,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let principal = parts.extensions.get::<Principal>().cloned();
-        Ok(caller(parts, principal.map_or(Who::Stranger, Who::Known)))
+        Ok(caller(parts, principal.map_or(CallerIdentity::Stranger, CallerIdentity::Known)))
     }
 }
 
-fn caller(parts: &Parts, who: Who) -> Caller {
+fn caller(parts: &Parts, who: CallerIdentity) -> Caller {
     Caller { who, from: parts.extensions.get::<PeerAddress>().map(|peer| peer.0) }
 }
 
@@ -185,12 +185,12 @@ fn caller(parts: &Parts, who: Who) -> Caller {
 pub(crate) struct Admin(pub(crate) Caller);
 
 impl<S: Sync> FromRequestParts<S> for Admin {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let principal = principal(parts)?;
         match principal.role {
-            Role::Admin => Ok(Self(caller(parts, Who::Known(principal)))),
+            Role::Admin => Ok(Self(caller(parts, CallerIdentity::Known(principal)))),
             Role::Viewer | Role::Device => Err(forbidden("an administrator's token")),
         }
     }
@@ -201,12 +201,12 @@ impl<S: Sync> FromRequestParts<S> for Admin {
 pub(crate) struct Viewer(pub(crate) Caller);
 
 impl<S: Sync> FromRequestParts<S> for Viewer {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let principal = principal(parts)?;
         match principal.role {
-            Role::Admin | Role::Viewer => Ok(Self(caller(parts, Who::Known(principal)))),
+            Role::Admin | Role::Viewer => Ok(Self(caller(parts, CallerIdentity::Known(principal)))),
             Role::Device => Err(forbidden("a viewer's or an administrator's token")),
         }
     }
@@ -216,18 +216,18 @@ impl<S: Sync> FromRequestParts<S> for Viewer {
 /// looks at the credential by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Registrar {
-    pub(crate) voucher: Voucher,
+    pub(crate) voucher: EnrollmentCredential,
     pub(crate) caller: Caller,
 }
 
 impl FromRequestParts<Shared> for Registrar {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers);
         if let Some(proof) = token.and_then(JoinProof::from_bearer) {
-            let voucher = Voucher::Code(proof.hash());
-            return Ok(Self { voucher, caller: caller(parts, Who::Stranger) });
+            let voucher = EnrollmentCredential::Code(proof.hash());
+            return Ok(Self { voucher, caller: caller(parts, CallerIdentity::Stranger) });
         }
         let Some(principal) = parts.extensions.get::<Principal>().cloned() else {
             let peer = parts.extensions.get::<PeerAddress>().copied();
@@ -239,8 +239,8 @@ impl FromRequestParts<Shared> for Registrar {
         };
         match principal.role {
             Role::Admin => {
-                let caller = caller(parts, Who::Known(principal));
-                Ok(Self { voucher: Voucher::Admin, caller })
+                let caller = caller(parts, CallerIdentity::Known(principal));
+                Ok(Self { voucher: EnrollmentCredential::Admin, caller })
             }
             Role::Viewer | Role::Device => Err(forbidden("a join code")),
         }
@@ -253,15 +253,15 @@ pub(crate) struct OfDevice(pub(crate) DeviceId);
 
 impl OfDevice {
     /// Refuses a device that names another one.
-    pub(crate) fn is(self, named: DeviceId) -> Result<DeviceId, Failure> {
+    pub(crate) fn is(self, named: DeviceId) -> Result<DeviceId, ApiError> {
         if self.0 == named { Ok(named) } else { Err(forbidden("the token of that device")) }
     }
 }
 
 impl<S: Sync> FromRequestParts<S> for OfDevice {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let principal = principal(parts)?;
         principal.device.map(Self).ok_or_else(|| forbidden("a device's token"))
     }
@@ -275,9 +275,9 @@ pub(crate) enum BlobCaller {
 }
 
 impl<S: Sync> FromRequestParts<S> for BlobCaller {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let principal = principal(parts)?;
         match (principal.role, principal.device) {
             (Role::Admin, _) => Ok(Self::Admin),

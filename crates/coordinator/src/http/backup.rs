@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Admin, Viewer};
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use super::{Shared, files};
 use crate::backup::{Backup, BackupError, ScheduleState, file_name};
 use crate::blobs::is_full;
@@ -34,11 +34,11 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// private key: keep it as you keep that.
 #[utoipa::path(get, path = "/backup", tag = "backup", security(("token" = ["admin"])),
     responses((status = 200, content_type = "application/x-tar", body = Vec<u8>)))]
-async fn backup(admin: Admin, State(shared): State<Shared>) -> Answer<Response> {
+async fn backup(admin: Admin, State(shared): State<Shared>) -> ApiResult<Response> {
     let source = shared.backup_source();
     let now = clock::now();
     let taken = tokio::task::spawn_blocking(move || source.take(now)).await;
-    let backup = taken.map_err(|error| Failure::internal(error.to_string()))??;
+    let backup = taken.map_err(|error| ApiError::internal(error.to_string()))??;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(backup.length()));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
@@ -90,7 +90,7 @@ async fn scheduled(_: Viewer, State(shared): State<Shared>) -> Json<ScheduleStat
     Json(shared.backups.lock().unwrap_or_else(PoisonError::into_inner).clone())
 }
 
-impl From<BackupError> for Failure {
+impl From<BackupError> for ApiError {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Io { source, .. } if is_full(&source) => source.into(),

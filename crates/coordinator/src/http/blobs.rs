@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::auth::BlobCaller;
 use super::extract::{InPath, InQuery};
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use super::{Shared, files};
 use crate::driver::upload_key;
 
@@ -49,7 +49,7 @@ async fn download(
     State(shared): State<Shared>,
     InPath(hash): InPath<BlobHash>,
     headers: HeaderMap,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     may_read(&shared, caller, hash).await?;
     let response = files::send(&shared.blobs, hash, &headers).await?;
     let BlobCaller::Device(device) = caller else { return Ok(response) };
@@ -58,7 +58,7 @@ async fn download(
     }))
 }
 
-async fn may_read(shared: &Shared, caller: BlobCaller, hash: BlobHash) -> Answer<()> {
+async fn may_read(shared: &Shared, caller: BlobCaller, hash: BlobHash) -> ApiResult<()> {
     let allowed = match caller {
         BlobCaller::Admin => true,
         BlobCaller::Device(device) => shared.driver.may_read(device, hash).await?,
@@ -67,7 +67,7 @@ async fn may_read(shared: &Shared, caller: BlobCaller, hash: BlobHash) -> Answer
         return Ok(());
     }
     let detail = "a device reads only the blobs that its open lease names";
-    Err(Failure::new(StatusCode::FORBIDDEN, "blob-not-leased", "Forbidden", detail))
+    Err(ApiError::new(StatusCode::FORBIDDEN, "blob-not-leased", "Forbidden", detail))
 }
 
 /// How much of a blob is here. With `lease`: where its upload goes on, as `Upload-Offset` and
@@ -80,7 +80,7 @@ async fn look(
     State(shared): State<Shared>,
     InPath(hash): InPath<BlobHash>,
     InQuery(under): InQuery<Under>,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let stored = shared.blobs.length(hash)?;
     let uploads =
         under.lease.is_some() || (matches!(caller, BlobCaller::Admin) && stored.is_none());
@@ -95,7 +95,7 @@ async fn look(
     }
     may_read(&shared, caller, hash).await?;
     let length = stored.ok_or_else(|| {
-        Failure::not_found("unknown-blob", format!("there is no blob {hash} here"))
+        ApiError::not_found("unknown-blob", format!("there is no blob {hash} here"))
     })?;
     let mut response = StatusCode::OK.into_response();
     files::describe(response.headers_mut(), hash, length);
@@ -116,7 +116,7 @@ async fn upload(
     InQuery(under): InQuery<Under>,
     headers: HeaderMap,
     body: Body,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let key = key(caller, under.lease)?;
     let stored = shared.blobs.length(hash)?;
     let limit = check_lease(&shared, caller, under.lease, stored.is_some()).await?;
@@ -126,14 +126,14 @@ async fn upload(
     let offset = number(&headers, UPLOAD_OFFSET)?.unwrap_or(0);
     let announced = number(&headers, header::CONTENT_LENGTH.as_str())?.unwrap_or(0);
     if offset.saturating_add(announced) > limit {
-        return Err(Failure::too_large(format!("this upload may have at most {limit} bytes")));
+        return Err(ApiError::too_large(format!("this upload may have at most {limit} bytes")));
     }
     if matches!(caller, BlobCaller::Device(_)) && !shared.blobs.begin(hash, &key, MOST_OF_A_LEASE) {
         let words = format!(
             "a lease has one update, and {MOST_OF_A_LEASE} different ones were begun; report one of \
              them, or give the lease back"
         );
-        return Err(Failure::conflict("too-many-blobs", words));
+        return Err(ApiError::conflict("too-many-blobs", words));
     }
     shared.blobs.ask_room(announced)?;
     let (partial, bytes) = (shared.blobs.partial(hash, &key), body.into_data_stream());
@@ -149,12 +149,12 @@ async fn upload(
 }
 
 /// Whose upload it is.
-fn key(caller: BlobCaller, lease: Option<LeaseId>) -> Answer<String> {
+fn key(caller: BlobCaller, lease: Option<LeaseId>) -> ApiResult<String> {
     match (caller, lease) {
         (BlobCaller::Admin, _) => Ok(PERSON.to_owned()),
         (BlobCaller::Device(device), Some(lease)) => Ok(upload_key(lease, device)),
         (BlobCaller::Device(_), None) => {
-            Err(Failure::bad_request("wrong-query", "name the lease: ?lease=ID").at("lease"))
+            Err(ApiError::bad_request("wrong-query", "name the lease: ?lease=ID").at("lease"))
         }
     }
 }
@@ -165,21 +165,21 @@ async fn check_lease(
     caller: BlobCaller,
     lease: Option<LeaseId>,
     stored: bool,
-) -> Answer<u64> {
+) -> ApiResult<u64> {
     let (BlobCaller::Device(device), Some(lease)) = (caller, lease) else { return Ok(MOST_BYTES) };
     let permit = shared.driver.permit(lease, device).await?;
     if permit.awaited || stored {
         return Ok(permit.parameters * 4);
     }
     let detail = "the lease's seat takes no update any more; stop, and ask for other work";
-    Err(Failure::new(StatusCode::GONE, "lease-over", "Gone", detail))
+    Err(ApiError::new(StatusCode::GONE, "lease-over", "Gone", detail))
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Answer<Option<u64>> {
+fn number(headers: &HeaderMap, name: &str) -> ApiResult<Option<u64>> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     let wrong =
-        || Failure::bad_request("wrong-header", format!("{name} must be a number of bytes"));
+        || ApiError::bad_request("wrong-header", format!("{name} must be a number of bytes"));
     number.map(Some).ok_or_else(wrong)
 }
 

@@ -27,10 +27,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::connection_limit::ConnectionSlotHolder;
 use super::headers;
+use super::in_flight::InFlightRequests;
 use super::peer::Peer;
-use super::strangers::Introduction;
-use super::under_way::UnderWay;
 use crate::caller::PeerAddress;
 use crate::cluster::HTTP2;
 
@@ -129,7 +129,7 @@ impl Connections {
         &self,
         stream: TcpStream,
         peer: PeerAddress,
-        introduction: &Introduction,
+        introduction: &ConnectionSlotHolder,
         watcher: Watcher,
     ) {
         // Answers are small and waited for.
@@ -188,7 +188,7 @@ impl Connections {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let requests = UnderWay::default();
+        let requests = InFlightRequests::default();
         let service = service_fn(|request| self.answer(request, &from, &requests));
         let connection =
             Box::pin(watcher.watch(self.http1.serve_connection(TokioIo::new(stream), service)));
@@ -201,7 +201,7 @@ impl Connections {
         from: Peer<'_>,
         watcher: Watcher,
     ) -> hyper::Result<()> {
-        let requests = UnderWay::default();
+        let requests = InFlightRequests::default();
         let service = service_fn(|request| self.answer(request, &from, &requests));
         // On the heap once: a future keeps room for everything that was ever moved through it.
         let connection =
@@ -213,7 +213,7 @@ impl Connections {
         &self,
         request: Request<Incoming>,
         from: &Peer<'_>,
-        requests: &UnderWay,
+        requests: &InFlightRequests,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let one = requests.begin();
         let answer = self.router.clone().oneshot(from.put_on(request));
@@ -228,7 +228,7 @@ impl Connections {
 /// Serves a connection until it ends, or its peer has nothing under way: it comes again when it has.
 async fn until_left(
     connection: Pin<Box<impl Future<Output = hyper::Result<()>>>>,
-    requests: &UnderWay,
+    requests: &InFlightRequests,
 ) -> hyper::Result<()> {
     tokio::select! {
         ended = connection => ended,

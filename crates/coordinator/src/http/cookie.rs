@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use protocol::PROTOCOL_HEADER;
 
 use super::peer::OverTls;
-use super::problem::Failure;
+use super::problem::ApiError;
 use crate::credential::SESSION_IDLE;
 
 /// What the browser tells of where a request comes from; scripts can't write it.
@@ -63,7 +63,7 @@ impl CookieNames {
 
 /// Refuses a change that another site could have made a browser ask for (cross-site request forgery).
 /// It must come from our own page, by the browser's word, and carry a header that a form can't send.
-pub(super) fn check_origin(request: &Request) -> Result<(), Failure> {
+pub(super) fn check_origin(request: &Request) -> Result<(), ApiError> {
     let (method, headers) = (request.method(), request.headers());
     let safe = method == Method::GET || method == Method::HEAD;
     if safe || (is_same_origin(request) && headers.contains_key(PROTOCOL_HEADER)) {
@@ -73,7 +73,7 @@ pub(super) fn check_origin(request: &Request) -> Result<(), Failure> {
         "a session changes things only from the dashboard's own page, with the header \
          {PROTOCOL_HEADER}; scripts use a token"
     );
-    Err(Failure::new(StatusCode::FORBIDDEN, "cross-site", "Forbidden", words))
+    Err(ApiError::new(StatusCode::FORBIDDEN, "cross-site", "Forbidden", words))
 }
 
 fn is_same_origin(request: &Request) -> bool {

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use data::{DataError, Dataset, Origin, Row, Sample, picture};
+use data::{DataError, Dataset, Origin, Row, Sample, image_decode};
 use protocol::dataset::{
     DatasetDetail, DatasetRow, PartitionCounts, Partitions, PartitionsRequest, SampleShape, Split,
 };
@@ -20,8 +20,8 @@ use super::Shared;
 use super::auth::Viewer;
 use super::datasets::entry;
 use super::extract::{Body, InPath, InQuery};
-use super::problem::{Answer, Failure};
-use crate::glance::{MOST_ROWS, class_counts};
+use super::problem::{ApiError, ApiResult};
+use crate::dataset_preview::{MOST_ROWS, class_counts};
 use crate::prepare::partitions;
 
 /// Rows of an answer, unless it is told otherwise.
@@ -41,12 +41,12 @@ async fn show(
     _: Viewer,
     State(shared): State<Shared>,
     InPath(name): InPath<String>,
-) -> Answer<Json<DatasetDetail>> {
+) -> ApiResult<Json<DatasetDetail>> {
     let sources = shared.sources.clone();
     let wanted = name.clone();
     let find = move || sources.list().into_iter().find(|entry| entry.name == wanted);
     let found = tokio::task::spawn_blocking(find).await;
-    let found = found.map_err(|error| Failure::internal(error.to_string()))?;
+    let found = found.map_err(|error| ApiError::internal(error.to_string()))?;
     let Some(found) = found else { return Err(unknown(&name)) };
     let glance = match found.origin {
         Origin::Hub => None,
@@ -90,7 +90,7 @@ async fn rows(
     State(shared): State<Shared>,
     InPath(name): InPath<String>,
     InQuery(page): InQuery<Page>,
-) -> Answer<Json<Vec<DatasetRow>>> {
+) -> ApiResult<Json<Vec<DatasetRow>>> {
     let glance = shared.shelf.glance(&name).await.map_err(|error| unreadable(&name, &error))?;
     let glance = glance.ok_or_else(|| not_here(&name))?;
     let limit = page.limit.unwrap_or(ROWS).min(MOST_ROWS);
@@ -105,7 +105,7 @@ async fn rows(
         rows.iter().take(limit).map(|row| shown(row, glance.info.sample)).collect()
     };
     let shown = tokio::task::spawn_blocking(shown).await;
-    Ok(Json(shown.map_err(|error| Failure::internal(error.to_string()))?))
+    Ok(Json(shown.map_err(|error| ApiError::internal(error.to_string()))?))
 }
 
 /// How a job with this seed would divide the rows, where it has no target accuracy to reach. Nothing is
@@ -118,10 +118,10 @@ async fn divide(
     State(shared): State<Shared>,
     InPath(name): InPath<String>,
     Body(asked): Body<PartitionsRequest>,
-) -> Answer<Json<Partitions>> {
+) -> ApiResult<Json<Partitions>> {
     job(&name, &asked).check()?;
     let dataset = here(&shared, &name).await?;
-    let divide = move || -> Answer<Partitions> {
+    let divide = move || -> ApiResult<Partitions> {
         let classes = &dataset.info.classes;
         let parts = partitions(asked.seed, &asked.data, &dataset)?;
         let partitions = parts.iter().map(|rows| PartitionCounts {
@@ -131,7 +131,7 @@ async fn divide(
         Ok(Partitions { partitions: partitions.collect(), classes: classes.clone() })
     };
     let divided = tokio::task::spawn_blocking(divide).await;
-    Ok(Json(divided.map_err(|error| Failure::internal(error.to_string()))??))
+    Ok(Json(divided.map_err(|error| ApiError::internal(error.to_string()))??))
 }
 
 /// A job that is divided so, for what is checked of one.
@@ -151,7 +151,7 @@ fn job(name: &str, asked: &PartitionsRequest) -> JobSpec {
 }
 
 /// The dataset, whose rows must be on this machine.
-async fn here(shared: &Shared, name: &str) -> Answer<Arc<Dataset>> {
+async fn here(shared: &Shared, name: &str) -> ApiResult<Arc<Dataset>> {
     let found = shared.shelf.look(name).await.map_err(|error| unreadable(name, &error))?;
     found.ok_or_else(|| not_here(name))
 }
@@ -160,20 +160,20 @@ fn beyond(rows: &[Row], offset: usize) -> &[Row] {
     rows.get(offset..).unwrap_or_default()
 }
 
-fn not_here(name: &str) -> Failure {
+fn not_here(name: &str) -> ApiError {
     let words = format!(
         "the rows of '{name}' are not on the coordinator's machine; a job that trains on it \
          downloads them"
     );
-    Failure::conflict("dataset-not-here", words)
+    ApiError::conflict("dataset-not-here", words)
 }
 
-fn unknown(name: &str) -> Failure {
+fn unknown(name: &str) -> ApiError {
     let words = format!("there is no dataset '{name}'; GET /datasets shows the names");
-    Failure::not_found("unknown-dataset", words)
+    ApiError::not_found("unknown-dataset", words)
 }
 
-fn unreadable(name: &str, error: &DataError) -> Failure {
+fn unreadable(name: &str, error: &DataError) -> ApiError {
     match error {
         DataError::Unknown { .. } | DataError::BadName(_) => unknown(name),
         DataError::Offline { .. }
@@ -189,9 +189,9 @@ fn unreadable(name: &str, error: &DataError) -> Failure {
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::TooFewClasses(_) => {
-            Failure::conflict("unreadable-dataset", format!("'{name}' can't be read: {error}"))
+            ApiError::conflict("unreadable-dataset", format!("'{name}' can't be read: {error}"))
         }
-        DataError::Io { .. } => Failure::internal(error.to_string()),
+        DataError::Io { .. } => ApiError::internal(error.to_string()),
     }
 }
 
@@ -199,7 +199,7 @@ fn shown(row: &Row, shape: SampleShape) -> DatasetRow {
     let (text, image) = match (&row.sample, shape) {
         (Sample::Text(text), _) => (Some(text.chars().take(LONGEST_TEXT).collect()), None),
         (Sample::Image(pixels), SampleShape::Image { channels, height, width }) => {
-            let png = picture::png(channels, height, width, pixels);
+            let png = image_decode::png(channels, height, width, pixels);
             let image = png.map(|png| format!("data:image/png;base64,{}", STANDARD.encode(png)));
             (None, image)
         }

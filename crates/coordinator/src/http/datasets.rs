@@ -8,7 +8,7 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
-use data::{AddReport, BadRow, Bounds, CatalogueEntry, DataError};
+use data::{AddReport, BadRow, CatalogueEntry, DataError, ReadLimits};
 use futures::{Stream, StreamExt};
 use protocol::dataset::{AddedDataset, DatasetEntry, FileProblem, RowProblem};
 use serde::Deserialize;
@@ -19,10 +19,10 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Viewer};
 use super::extract::InQuery;
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use super::{MOST_JSON, Shared};
 use crate::blobs::{Blobs, is_full};
-use crate::points::Point;
+use crate::crash_points::CrashPoint;
 
 /// The largest file that can be added.
 const MOST_BYTES: u64 = 8 << 30;
@@ -36,10 +36,10 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// Every dataset that a job can name.
 #[utoipa::path(get, path = "/datasets", tag = "datasets", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = Vec<DatasetEntry>)))]
-async fn list(_: Viewer, State(shared): State<Shared>) -> Answer<Json<Vec<DatasetEntry>>> {
+async fn list(_: Viewer, State(shared): State<Shared>) -> ApiResult<Json<Vec<DatasetEntry>>> {
     let sources = shared.sources.clone();
     let entries = tokio::task::spawn_blocking(move || sources.list()).await;
-    let entries = entries.map_err(|error| Failure::internal(error.to_string()))?;
+    let entries = entries.map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(Json(entries.into_iter().map(entry).collect()))
 }
 
@@ -86,7 +86,7 @@ async fn add(
     State(shared): State<Shared>,
     InQuery(named): InQuery<Named>,
     request: Request,
-) -> Answer<(StatusCode, Json<AddedDataset>)> {
+) -> ApiResult<(StatusCode, Json<AddedDataset>)> {
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
     let announced = announced.unwrap_or(0_u64);
@@ -105,19 +105,19 @@ async fn add(
         (named.name, file)
     };
     if name.is_empty() {
-        return Err(Failure::invalid("bad-dataset", "give it a name: ?name=NAME").at("name"));
+        return Err(ApiError::invalid("bad-dataset", "give it a name: ?name=NAME").at("name"));
     }
     let (sources, turn) = (shared.sources.clone(), shared.adding.clone().lock_owned().await);
-    let usual = Bounds::default();
-    let bounds = Bounds { disk: usual.disk.min(shared.blobs.room_left()?), ..usual };
+    let usual = ReadLimits::default();
+    let bounds = ReadLimits { disk: usual.disk.min(shared.blobs.room_left()?), ..usual };
     let added = tokio::task::spawn_blocking(move || {
         // Whoever asks may be gone before it is done.
         let _turn = turn;
         let added = sources.add_within(&name, &file, bounds, &mut |_| {});
         added.map_err(|error| failure(&error, folder.path()))
     });
-    let added = added.await.map_err(|error| Failure::internal(error.to_string()))??;
-    shared.points.pass(Point::DatasetPlaced);
+    let added = added.await.map_err(|error| ApiError::internal(error.to_string()))??;
+    shared.points.pass(CrashPoint::DatasetPlaced);
     shared.driver.by(&admin.0).dataset_added(added.info.name.clone()).await?;
     Ok((StatusCode::CREATED, Json(report(added))))
 }
@@ -127,10 +127,10 @@ async fn from_form(
     named: Named,
     folder: &Path,
     blobs: &Blobs,
-) -> Answer<(String, PathBuf)> {
+) -> ApiResult<(String, PathBuf)> {
     let form = Multipart::from_request(request, &()).await;
     let mut form =
-        form.map_err(|error| Failure::bad_request("malformed-form", error.body_text()))?;
+        form.map_err(|error| ApiError::bad_request("malformed-form", error.body_text()))?;
     let (mut name, mut file) = (named.name, None);
     while let Some(field) = form.next_field().await.map_err(|error| malformed(&error))? {
         match field.name() {
@@ -144,25 +144,30 @@ async fn from_form(
             Some(_) | None => {}
         }
     }
-    let missing = || Failure::invalid("bad-dataset", "the form has no field `file`").at("file");
+    let missing = || ApiError::invalid("bad-dataset", "the form has no field `file`").at("file");
     Ok((name, file.ok_or_else(missing)?))
 }
 
-async fn receive(body: RawBody, filename: &str, folder: &Path, blobs: &Blobs) -> Answer<PathBuf> {
-    let broken = |_| Failure::bad_request("broken-upload", "the connection broke; send it again");
+async fn receive(
+    body: RawBody,
+    filename: &str,
+    folder: &Path,
+    blobs: &Blobs,
+) -> ApiResult<PathBuf> {
+    let broken = |_| ApiError::bad_request("broken-upload", "the connection broke; send it again");
     store(body.into_data_stream(), filename, folder, blobs, broken).await
 }
 
 /// A form is taken apart in memory, so it may be no larger than any other body that is.
-fn malformed(error: &MultipartError) -> Failure {
+fn malformed(error: &MultipartError) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Failure::too_large(format!(
+        return ApiError::too_large(format!(
             "a form may have at most {} MiB; send the file itself as the body: \
              POST /datasets?name=NAME&filename=FILE",
             MOST_JSON >> 20
         ));
     }
-    Failure::bad_request("malformed-form", error.body_text())
+    ApiError::bad_request("malformed-form", error.body_text())
 }
 
 /// Writes what arrives under the last part of its name.
@@ -171,13 +176,13 @@ async fn store<E>(
     filename: &str,
     folder: &Path,
     blobs: &Blobs,
-    broken: impl Fn(E) -> Failure,
-) -> Answer<PathBuf> {
+    broken: impl Fn(E) -> ApiError,
+) -> ApiResult<PathBuf> {
     let last = filename.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain = last.len() <= 200 && !last.starts_with('.') && !last.contains('\0');
     if last.is_empty() || !plain {
         let words = "give the file's name: ?filename=FILE.csv (.jsonl, .parquet, .zip)";
-        return Err(Failure::invalid("bad-dataset", words).at("filename"));
+        return Err(ApiError::invalid("bad-dataset", words).at("filename"));
     }
     let path = folder.join(last);
     let mut file = tokio::fs::File::create(&path).await?;
@@ -199,8 +204,8 @@ async fn store<E>(
     Ok(path)
 }
 
-fn too_long() -> Failure {
-    Failure::too_large(format!("a file may have at most {} GiB; add less of it", MOST_BYTES >> 30))
+fn too_long() -> ApiError {
+    ApiError::too_large(format!("a file may have at most {} GiB; add less of it", MOST_BYTES >> 30))
 }
 
 fn report(added: AddReport) -> AddedDataset {
@@ -223,15 +228,15 @@ fn rows(bad: &[BadRow]) -> Vec<RowProblem> {
 }
 
 /// What is wrong with the file, without saying where on our disk it lay.
-fn failure(error: &DataError, folder: &Path) -> Failure {
+fn failure(error: &DataError, folder: &Path) -> ApiError {
     let words = error.to_string().replace(&format!("{}/", folder.display()), "");
     match error {
-        DataError::Io { source, .. } if is_full(source) => Failure::disk_full(),
-        DataError::Io { .. } => Failure::internal(words),
-        DataError::BadName(_) => Failure::invalid("bad-dataset", words).at("name"),
-        DataError::NameTaken(_) => Failure::conflict("name-taken", words).at("name"),
+        DataError::Io { source, .. } if is_full(source) => ApiError::disk_full(),
+        DataError::Io { .. } => ApiError::internal(words),
+        DataError::BadName(_) => ApiError::invalid("bad-dataset", words).at("name"),
+        DataError::NameTaken(_) => ApiError::conflict("name-taken", words).at("name"),
         DataError::TooManyBadRows { bad, first, .. } => {
-            Failure::invalid("bad-dataset", words).at("file").with_rows(*bad, rows(first))
+            ApiError::invalid("bad-dataset", words).at("file").with_rows(*bad, rows(first))
         }
         DataError::Unknown { .. }
         | DataError::Offline { .. }
@@ -244,6 +249,6 @@ fn failure(error: &DataError, folder: &Path) -> Failure {
         | DataError::File { .. }
         | DataError::Shard { .. }
         | DataError::ClassTooSmall { .. }
-        | DataError::TooFewClasses(_) => Failure::invalid("bad-dataset", words).at("file"),
+        | DataError::TooFewClasses(_) => ApiError::invalid("bad-dataset", words).at("file"),
     }
 }

@@ -14,9 +14,9 @@ use super::Shared;
 use super::auth::Viewer;
 use super::extract::{InPath, InQuery};
 use super::job_history::show_steps;
-use super::problem::Answer;
+use super::problem::ApiResult;
 use crate::clock;
-use crate::driver::{LEASES_KEPT, Refusal};
+use crate::driver::{DriverError, LEASES_KEPT};
 
 /// Leases of an answer, unless it is told otherwise.
 const LEASES: u64 = 200;
@@ -32,7 +32,7 @@ async fn show(
     _: Viewer,
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
-) -> Answer<Json<Device>> {
+) -> ApiResult<Json<Device>> {
     Ok(Json(known(&shared, id)?))
 }
 
@@ -55,7 +55,7 @@ async fn leases(
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
     InQuery(asked): InQuery<Newest>,
-) -> Answer<Json<Vec<DeviceLease>>> {
+) -> ApiResult<Json<Vec<DeviceLease>>> {
     let device = known(&shared, id)?;
     let oldest = clock::now().before(LEASES_KEPT);
     let after = asked.after.unwrap_or(Timestamp::from_millis(i64::MIN));
@@ -73,6 +73,6 @@ async fn leases(
     Ok(Json(shown.collect()))
 }
 
-fn known(shared: &Shared, id: DeviceId) -> Answer<Device> {
-    Ok(shared.views.device(id, clock::now()).ok_or(Refusal::UnknownDevice(id))?)
+fn known(shared: &Shared, id: DeviceId) -> ApiResult<Device> {
+    Ok(shared.views.device(id, clock::now()).ok_or(DriverError::UnknownDevice(id))?)
 }

@@ -20,10 +20,10 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::{Admin, OfDevice, Viewer};
 use super::extract::{Body, InPath, InQuery};
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use crate::caller::Caller;
 use crate::clock;
-use crate::pace;
+use crate::poll_interval;
 
 /// The longest that a request for work or for events is held, in seconds.
 pub(crate) const LONGEST_WAIT: u64 = 60;
@@ -66,10 +66,10 @@ async fn clean_up(
     admin: Admin,
     State(shared): State<Shared>,
     InQuery(query): InQuery<CleanUp>,
-) -> Answer<Json<CleanedUp>> {
+) -> ApiResult<Json<CleanedUp>> {
     let days = query.inactive_days.unwrap_or(FORGET_DAYS);
     let unheard_for = Duration::try_from_secs_f64(days * 86_400.0).map_err(|_| {
-        Failure::bad_request("wrong-query", "inactive_days must be a number of days, 0 or more")
+        ApiError::bad_request("wrong-query", "inactive_days must be a number of days, 0 or more")
             .at("inactive_days")
     })?;
     Ok(Json(CleanedUp { removed: shared.driver.by(&admin.0).clean_up(unheard_for).await? }))
@@ -84,14 +84,14 @@ async fn heartbeat(
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
     Body(said): Body<Heartbeat>,
-) -> Answer<Json<HeartbeatAnswer>> {
+) -> ApiResult<Json<HeartbeatAnswer>> {
     if said.session.as_ref().is_some_and(|session| !session.is_bounded()) {
         let words = "must be a short id after at most 8 others";
-        return Err(Failure::invalid("invalid-session", words).at("session"));
+        return Err(ApiError::invalid("invalid-session", words).at("session"));
     }
     let device = caller.is(id)?;
     if shared.views.hear(device, &said, clock::now()) {
-        return Ok(Json(pace::heartbeat_answer(shared.views.device_count(), true)));
+        return Ok(Json(poll_interval::heartbeat_answer(shared.views.device_count(), true)));
     }
     Ok(Json(shared.driver.heartbeat(device, said).await?))
 }
@@ -114,7 +114,7 @@ async fn next_job(
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
     InQuery(query): InQuery<Wait>,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let device = caller.is(id)?;
     let wait = Duration::from_secs(query.wait.min(LONGEST_WAIT));
     let lease = tokio::select! {
@@ -126,9 +126,9 @@ async fn next_job(
     }
     let (devices, chance) = (shared.views.device_count(), rand::random());
     let again = if shared.stopping.is_cancelled() {
-        pace::return_after_stop(devices, chance)
+        poll_interval::return_after_stop(devices, chance)
     } else {
-        pace::next_question(devices, chance)
+        poll_interval::next_question(devices, chance)
     };
     let again = [(header::RETRY_AFTER, HeaderValue::from(again.as_secs()))];
     Ok((StatusCode::NO_CONTENT, again).into_response())
@@ -143,7 +143,7 @@ async fn leave(
     caller: Caller,
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     shared.driver.by(&caller).leave(device.is(id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -157,12 +157,12 @@ async fn change(
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
     Body(asked): Body<DeviceChange>,
-) -> Answer<Json<Device>> {
+) -> ApiResult<Json<Device>> {
     let change = checked(asked)?;
     Ok(Json(shared.driver.by(&admin.0).change_device(id, change).await?))
 }
 
-fn checked(asked: DeviceChange) -> Answer<DeviceChange> {
+fn checked(asked: DeviceChange) -> ApiResult<DeviceChange> {
     let name = asked.name.map(|name| line("name", &name, LONGEST_NAME)).transpose()?;
     let labels = asked.labels.map(|labels| {
         let labels: BTreeSet<String> = labels.iter().map(|it| it.trim().to_owned()).collect();
@@ -170,19 +170,19 @@ fn checked(asked: DeviceChange) -> Answer<DeviceChange> {
     });
     if let Some(labels) = &labels {
         check_labels(labels)
-            .map_err(|words| Failure::invalid("invalid-device", words).at("labels"))?;
+            .map_err(|words| ApiError::invalid("invalid-device", words).at("labels"))?;
     }
     Ok(DeviceChange { name, labels })
 }
 
 /// Text of a person without the spaces around it, which must be one line of so many characters.
-fn line(field: &str, text: &str, longest: usize) -> Answer<String> {
+fn line(field: &str, text: &str, longest: usize) -> ApiResult<String> {
     let text = text.trim();
     if (1..=longest).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         return Ok(text.to_owned());
     }
     let words = format!("must be 1 to {longest} characters on one line");
-    Err(Failure::invalid("invalid-device", words).at(field))
+    Err(ApiError::invalid("invalid-device", words).at(field))
 }
 
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.
@@ -192,7 +192,7 @@ async fn revoke(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
-) -> Answer<Json<Device>> {
+) -> ApiResult<Json<Device>> {
     Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
 }
 
@@ -206,7 +206,7 @@ async fn quarantine(
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
     Body(asked): Body<QuarantineRequest>,
-) -> Answer<Json<Device>> {
+) -> ApiResult<Json<Device>> {
     let reason = line("reason", &asked.reason, LONGEST_REASON)?;
     Ok(Json(shared.driver.by(&caller).quarantine(id, reason).await?))
 }
@@ -218,6 +218,6 @@ async fn release(
     Admin(caller): Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
-) -> Answer<Json<Device>> {
+) -> ApiResult<Json<Device>> {
     Ok(Json(shared.driver.by(&caller).release(id).await?))
 }

@@ -15,7 +15,7 @@ use futures::future::{BoxFuture, Either};
 use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION};
 use tower::{Layer, Service};
 
-use super::problem::Failure;
+use super::problem::ApiError;
 use super::{Shared, auth, headers};
 
 /// Counts answers, makes problems of errors and says how browsers may take them.
@@ -99,7 +99,7 @@ fn as_problem(answer: Response, asked: &str) -> Response {
         other => ("error", format!("failed: {other}")),
     };
     let title = status.canonical_reason().unwrap_or("Error");
-    let failure = Failure::new(status, kind, title, format!("{asked} {words}"));
+    let failure = ApiError::new(status, kind, title, format!("{asked} {words}"));
     let mut problem = failure.into_response();
     if let Some(allow) = answer.headers().get(header::ALLOW) {
         problem.headers_mut().insert(header::ALLOW, allow.clone());

@@ -15,7 +15,7 @@ use super::Shared;
 use super::auth::Viewer;
 use super::devices::LONGEST_WAIT;
 use super::extract::InQuery;
-use super::problem::Answer;
+use super::problem::ApiResult;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(events))
@@ -39,7 +39,7 @@ async fn events(
     _: Viewer,
     State(shared): State<Shared>,
     InQuery(since): InQuery<Since>,
-) -> Answer<Json<Events>> {
+) -> ApiResult<Json<Events>> {
     let deadline = Instant::now() + Duration::from_secs(since.wait.min(LONGEST_WAIT));
     let mut revision = shared.revision.clone();
     loop {

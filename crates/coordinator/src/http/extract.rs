@@ -7,17 +7,17 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::patience::WHOLE;
-use super::problem::Failure;
+use super::body_timeout::WHOLE;
+use super::problem::ApiError;
 
 /// A JSON body; unknown fields are ignored.
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         match timeout(WHOLE, axum::Json::from_request(request, state)).await {
             Ok(Ok(axum::Json(value))) => Ok(Self(value)),
             Ok(Err(rejection)) => Err(body_failure(&rejection)),
@@ -26,17 +26,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-fn late() -> Failure {
+fn late() -> ApiError {
     let words = format!("the body did not come within {} s; send it again", WHOLE.as_secs());
-    Failure::new(StatusCode::REQUEST_TIMEOUT, "late-body", "Request timeout", words)
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "late-body", "Request timeout", words)
 }
 
-fn body_failure(rejection: &JsonRejection) -> Failure {
+fn body_failure(rejection: &JsonRejection) -> ApiError {
     let words = rejection.body_text();
     match rejection {
-        JsonRejection::JsonSyntaxError(_) => Failure::bad_request("malformed-json", words),
-        JsonRejection::JsonDataError(_) => Failure::invalid("invalid-body", words),
-        JsonRejection::MissingJsonContentType(_) => Failure::new(
+        JsonRejection::JsonSyntaxError(_) => ApiError::bad_request("malformed-json", words),
+        JsonRejection::JsonDataError(_) => ApiError::invalid("invalid-body", words),
+        JsonRejection::MissingJsonContentType(_) => ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "not-json",
             "Not JSON",
@@ -44,11 +44,11 @@ fn body_failure(rejection: &JsonRejection) -> Failure {
         ),
         JsonRejection::BytesRejection(_) => {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                return Failure::too_large("the body is larger than this request may have");
+                return ApiError::too_large("the body is larger than this request may have");
             }
-            Failure::bad_request("broken-body", words)
+            ApiError::bad_request("broken-body", words)
         }
-        other => Failure::bad_request("malformed-json", other.body_text()),
+        other => ApiError::bad_request("malformed-json", other.body_text()),
     }
 }
 
@@ -57,9 +57,9 @@ fn body_failure(rejection: &JsonRejection) -> Failure {
 pub(crate) struct InPath<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::from_request_parts(parts, state).await {
             Ok(Path(value)) => Ok(Self(value)),
             Err(rejection) => Err(path_failure(&rejection)),
@@ -67,8 +67,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<
     }
 }
 
-fn path_failure(rejection: &PathRejection) -> Failure {
-    Failure::bad_request("wrong-path", rejection.body_text())
+fn path_failure(rejection: &PathRejection) -> ApiError {
+    ApiError::bad_request("wrong-path", rejection.body_text())
 }
 
 /// The parameters after the question mark; unknown ones are ignored.
@@ -76,9 +76,9 @@ fn path_failure(rejection: &PathRejection) -> Failure {
 pub(crate) struct InQuery<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(query_failure(&rejection)),
@@ -86,8 +86,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
     }
 }
 
-fn query_failure(rejection: &QueryRejection) -> Failure {
-    Failure::bad_request("wrong-query", rejection.body_text())
+fn query_failure(rejection: &QueryRejection) -> ApiError {
+    ApiError::bad_request("wrong-query", rejection.body_text())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use protocol::BlobHash;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use crate::blobs::Blobs;
 
 /// Bytes read at a time.
@@ -27,12 +27,16 @@ enum Asked {
 }
 
 /// The blob, or the part of it that the headers ask for.
-pub(super) async fn send(blobs: &Blobs, hash: BlobHash, headers: &HeaderMap) -> Answer<Response> {
+pub(super) async fn send(
+    blobs: &Blobs,
+    hash: BlobHash,
+    headers: &HeaderMap,
+) -> ApiResult<Response> {
     let (blobs, found) = (blobs.clone(), hash);
     let file = tokio::task::spawn_blocking(move || blobs.file(found)).await;
-    let file = file.map_err(|error| Failure::internal(error.to_string()))??;
+    let file = file.map_err(|error| ApiError::internal(error.to_string()))??;
     let file = file.ok_or_else(|| {
-        Failure::not_found("unknown-blob", format!("there is no blob {hash} here"))
+        ApiError::not_found("unknown-blob", format!("there is no blob {hash} here"))
     })?;
     let mut file = tokio::fs::File::from_std(file);
     let length = file.metadata().await?.len();
@@ -65,7 +69,7 @@ pub(super) fn describe(headers: &mut HeaderMap, hash: BlobHash, length: u64) {
 }
 
 fn unsatisfiable(length: u64) -> Response {
-    let failure = Failure::new(
+    let failure = ApiError::new(
         StatusCode::RANGE_NOT_SATISFIABLE,
         "range",
         "Range not satisfiable",

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use data::catalogue::Published;
+use data::catalog::Published;
 use protocol::job::{JobCheck, JobError, JobSpec};
 use protocol::model::ModelSpec;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::Viewer;
 use super::extract::Body;
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(check))
@@ -31,7 +31,7 @@ async fn check(
     _: Viewer,
     State(shared): State<Shared>,
     Body(spec): Body<JobSpec>,
-) -> Answer<Json<JobCheck>> {
+) -> ApiResult<Json<JobCheck>> {
     let Checked { spec, model } = checked(&shared, spec).await?;
     let layers = model.outline().map_err(JobError::from)?;
     let parameters = layers.iter().map(|layer| layer.parameters).sum();
@@ -39,10 +39,10 @@ async fn check(
 }
 
 /// Checks the job whole; refuses what can't be trained.
-pub(super) async fn checked(shared: &Shared, spec: JobSpec) -> Answer<Checked> {
+pub(super) async fn checked(shared: &Shared, spec: JobSpec) -> ApiResult<Checked> {
     spec.check()?;
     let sources = shared.sources.clone();
-    let check = move || -> Answer<Checked> {
+    let check = move || -> ApiResult<Checked> {
         let known = sources.list();
         let Some(entry) = known.iter().find(|entry| entry.name == spec.dataset) else {
             return Err(unknown(&spec.dataset, &sources));
@@ -61,16 +61,16 @@ pub(super) async fn checked(shared: &Shared, spec: JobSpec) -> Answer<Checked> {
     };
     tokio::task::spawn_blocking(check)
         .await
-        .map_err(|error| Failure::internal(error.to_string()))?
+        .map_err(|error| ApiError::internal(error.to_string()))?
 }
 
 /// Loading what nobody knows fails at once, with the names that are known.
-fn unknown(name: &str, sources: &data::Sources) -> Failure {
+fn unknown(name: &str, sources: &data::Sources) -> ApiError {
     let words = match sources.load_here(name, &mut |_| {}) {
         Err(error) => error.to_string(),
         Ok(_) => format!("dataset '{name}' was added just now; try again"),
     };
-    Failure::invalid("unknown-dataset", words).at("dataset")
+    ApiError::invalid("unknown-dataset", words).at("dataset")
 }
 
 fn check_rows(spec: &JobSpec, train_rows: u64) -> Result<(), JobError> {

@@ -17,7 +17,7 @@ use super::Shared;
 use super::auth::Viewer;
 use super::extract::{InPath, InQuery};
 use super::jobs::view;
-use super::problem::Answer;
+use super::problem::ApiResult;
 use crate::clock;
 use crate::driver::LEASES_KEPT;
 use crate::job_log::{Known, log};
@@ -42,7 +42,7 @@ async fn leases(
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
     InQuery(since): InQuery<Since>,
-) -> Answer<Json<Vec<LeaseRecord>>> {
+) -> ApiResult<Json<Vec<LeaseRecord>>> {
     view(&shared, id)?;
     let after = since.after.unwrap_or(Timestamp::from_millis(i64::MIN));
     let mut records = kept(&shared, id, after).await?;
@@ -68,7 +68,7 @@ async fn tell(
     _: Viewer,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Vec<LogEntry>>> {
+) -> ApiResult<Json<Vec<LogEntry>>> {
     let view = view(&shared, id)?;
     let leases = kept(&shared, id, Timestamp::from_millis(i64::MIN)).await?;
     let subject = id.to_string();
@@ -78,7 +78,7 @@ async fn tell(
 }
 
 /// What is kept of the job's leases, with their devices' names of now.
-async fn kept(shared: &Shared, id: JobId, after: Timestamp) -> Answer<Vec<LeaseRecord>> {
+async fn kept(shared: &Shared, id: JobId, after: Timestamp) -> ApiResult<Vec<LeaseRecord>> {
     let oldest = clock::now().before(LEASES_KEPT);
     let mut records = shared.read(move |reader| reader.leases(id, oldest, after)).await?;
     for record in &mut records {

@@ -13,9 +13,9 @@ use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::extract::{Body, InPath};
 use super::job_check::{Checked, checked};
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use crate::clock;
-use crate::driver::{JobCommand, Refusal};
+use crate::driver::{DriverError, JobAction};
 use crate::explain::explained;
 use crate::views::{JobView, metric_points};
 
@@ -45,7 +45,7 @@ async fn create(
     admin: Admin,
     State(shared): State<Shared>,
     Body(spec): Body<JobSpec>,
-) -> Answer<(StatusCode, Json<Job>)> {
+) -> ApiResult<(StatusCode, Json<Job>)> {
     let Checked { spec, .. } = checked(&shared, spec).await?;
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_job(spec).await?)))
 }
@@ -57,17 +57,17 @@ async fn show(
     _: Viewer,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Job>> {
+) -> ApiResult<Json<Job>> {
     let view = view(&shared, id)?;
     let views = shared.views.clone();
     // As long as there are devices: not on a thread that others wait for.
     let explain = move || explained(&views, &view, clock::now());
     let job = tokio::task::spawn_blocking(explain).await;
-    Ok(Json(job.map_err(|error| Failure::internal(error.to_string()))?))
+    Ok(Json(job.map_err(|error| ApiError::internal(error.to_string()))?))
 }
 
-pub(super) fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, Failure> {
-    shared.views.job(id).ok_or_else(|| Refusal::UnknownJob(id).into())
+pub(super) fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, ApiError> {
+    shared.views.job(id).ok_or_else(|| DriverError::UnknownJob(id).into())
 }
 
 /// Starts a job: its dataset is fetched and divided, then its first round opens.
@@ -77,8 +77,8 @@ async fn start(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Start).await?))
+) -> ApiResult<Json<Job>> {
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Start).await?))
 }
 
 /// Ends the leases of a job and grants none until it is resumed.
@@ -88,8 +88,8 @@ async fn pause(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Pause).await?))
+) -> ApiResult<Json<Job>> {
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Pause).await?))
 }
 
 /// Lets a paused job go on.
@@ -99,8 +99,8 @@ async fn resume(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Resume).await?))
+) -> ApiResult<Json<Job>> {
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Resume).await?))
 }
 
 /// Ends a job and keeps nothing of it but its history.
@@ -110,8 +110,8 @@ async fn cancel(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Cancel).await?))
+) -> ApiResult<Json<Job>> {
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Cancel).await?))
 }
 
 /// Ends a job now and registers the model that it has.
@@ -121,8 +121,8 @@ async fn complete(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobCommand::Complete).await?))
+) -> ApiResult<Json<Job>> {
+    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Complete).await?))
 }
 
 /// A job's rounds: the closed ones and, last, the open one.
@@ -132,7 +132,7 @@ async fn rounds(
     _: Viewer,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Vec<Round>>> {
+) -> ApiResult<Json<Vec<Round>>> {
     Ok(Json(view(&shared, id)?.rounds.clone()))
 }
 
@@ -143,6 +143,6 @@ async fn metrics(
     _: Viewer,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
-) -> Answer<Json<Vec<MetricPoint>>> {
+) -> ApiResult<Json<Vec<MetricPoint>>> {
     Ok(Json(metric_points(&view(&shared, id)?.rounds)))
 }

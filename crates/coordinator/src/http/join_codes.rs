@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Shared;
 use super::auth::Admin;
 use super::extract::{Body, InPath};
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use crate::clock;
 use crate::driver::{MadeJoinCode, NewJoinCode};
 use crate::store::Reader;
@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// Every join code and whether it still counts; never the secret itself.
 #[utoipa::path(get, path = "/join-codes", tag = "join codes", security(("token" = ["admin"])),
     responses((status = 200, body = Vec<JoinCodeView>)))]
-async fn list(_: Admin, State(shared): State<Shared>) -> Answer<Json<Vec<JoinCodeView>>> {
+async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<JoinCodeView>>> {
     let now = clock::now();
     let rows = shared.read(Reader::join_codes).await?;
     Ok(Json(rows.iter().map(|row| row.view(now)).collect()))
@@ -46,12 +46,12 @@ async fn create(
     admin: Admin,
     State(shared): State<Shared>,
     Body(request): Body<JoinCodeRequest>,
-) -> Answer<(StatusCode, Json<CreatedJoinCode>)> {
+) -> ApiResult<(StatusCode, Json<CreatedJoinCode>)> {
     let asked = checked(request)?;
     let MadeJoinCode { row, secret } = shared.driver.by(&admin.0).create_join_code(asked).await?;
     let cluster = &shared.cluster;
     let cluster_id = Uuid::parse_str(&cluster.id)
-        .map_err(|error| Failure::internal(format!("the cluster's id: {error}")))?;
+        .map_err(|error| ApiError::internal(format!("the cluster's id: {error}")))?;
     let code = JoinCode {
         cluster_name: cluster.name.clone(),
         cluster_id,
@@ -70,9 +70,9 @@ async fn create(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-fn checked(request: JoinCodeRequest) -> Answer<NewJoinCode> {
+fn checked(request: JoinCodeRequest) -> ApiResult<NewJoinCode> {
     let invalid =
-        |words: String, field| Err(Failure::invalid("invalid-join-code", words).at(field));
+        |words: String, field| Err(ApiError::invalid("invalid-join-code", words).at(field));
     if request.name.chars().count() > LONGEST_NAME {
         return invalid(format!("has more than {LONGEST_NAME} characters"), "name");
     }
@@ -105,7 +105,7 @@ async fn revoke(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<String>,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     shared.driver.by(&admin.0).revoke_join_code(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

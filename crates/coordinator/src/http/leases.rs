@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::OfDevice;
 use super::extract::{Body, InPath};
-use super::problem::{Answer, Failure};
-use crate::driver::Refusal;
+use super::problem::{ApiError, ApiResult};
+use crate::driver::DriverError;
 
 /// More steps or rows than any lease has; sums of many stay whole numbers.
 const MOST_COUNTED: u64 = 1 << 48;
@@ -37,7 +37,7 @@ async fn progress(
     State(shared): State<Shared>,
     InPath(lease): InPath<LeaseId>,
     Body(progress): Body<Progress>,
-) -> Answer<Json<ProgressAnswer>> {
+) -> ApiResult<Json<ProgressAnswer>> {
     Ok(Json(shared.driver.progress(lease, device, progress).await?))
 }
 
@@ -50,7 +50,7 @@ async fn give_back(
     State(shared): State<Shared>,
     InPath(lease): InPath<LeaseId>,
     Body(mut body): Body<LeaseReturn>,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     body.detail = body.detail.map(|detail| detail.chars().take(LONGEST_DETAIL).collect());
     shared.driver.return_lease(lease, device, body).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -66,7 +66,7 @@ async fn update(
     State(shared): State<Shared>,
     InPath(lease): InPath<LeaseId>,
     Body(update): Body<Update>,
-) -> Answer<Json<UpdateAnswer>> {
+) -> ApiResult<Json<UpdateAnswer>> {
     check_metrics(&update)?;
     let permit = shared.driver.permit(lease, device).await?;
     // Where the seat needs none, the machine still says what becomes of it.
@@ -79,7 +79,7 @@ async fn update(
         Ok(norm) => norm,
         Err(BadUpdate(words)) => {
             shared.driver.refuse_update(lease, device, update.blob, words.clone()).await?;
-            return Err(Failure::invalid("bad-update", words).at("blob"));
+            return Err(ApiError::invalid("bad-update", words).at("blob"));
         }
     };
     let receipt = Receipt {
@@ -93,7 +93,7 @@ async fn update(
     Ok(Json(UpdateAnswer { outcome }))
 }
 
-fn check_metrics(update: &Update) -> Answer<()> {
+fn check_metrics(update: &Update) -> ApiResult<()> {
     let metrics = &update.metrics;
     let sane = metrics.loss.is_finite()
         && metrics.seconds.is_finite()
@@ -104,7 +104,7 @@ fn check_metrics(update: &Update) -> Answer<()> {
         return Ok(());
     }
     let words = "must have a finite loss, seconds of 0 or more, and counts below 2^48";
-    Err(Failure::invalid("invalid-metrics", words).at("metrics"))
+    Err(ApiError::invalid("invalid-metrics", words).at("metrics"))
 }
 
 /// Bytes that no honest device would send, in words.
@@ -116,13 +116,13 @@ async fn check_bytes(
     shared: &Shared,
     blob: BlobHash,
     parameters: u64,
-) -> Answer<Result<f64, BadUpdate>> {
+) -> ApiResult<Result<f64, BadUpdate>> {
     // Each holds its bytes in memory meanwhile.
     let _place = shared.blobs.place().await;
     let blobs = shared.blobs.clone();
-    let check = move || -> Answer<Result<f64, BadUpdate>> {
+    let check = move || -> ApiResult<Result<f64, BadUpdate>> {
         let Some(length) = blobs.length(blob)? else {
-            return Err(Refusal::MissingBlob(blob).into());
+            return Err(DriverError::MissingBlob(blob).into());
         };
         let count = usize::try_from(parameters).unwrap_or(usize::MAX);
         let expected = parameters * 4;
@@ -131,11 +131,11 @@ async fn check_bytes(
             return Ok(Err(BadUpdate(words)));
         }
         let Some(bytes) = blobs.bytes(blob, expected)? else {
-            return Err(Refusal::MissingBlob(blob).into());
+            return Err(DriverError::MissingBlob(blob).into());
         };
         Ok(check_update(&bytes, count).map_err(|fault| BadUpdate(fault.to_string())))
     };
     tokio::task::spawn_blocking(check)
         .await
-        .map_err(|error| Failure::internal(error.to_string()))?
+        .map_err(|error| ApiError::internal(error.to_string()))?
 }

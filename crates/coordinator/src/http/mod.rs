@@ -2,21 +2,24 @@
 
 mod audit;
 mod auth;
+mod auth_rate_limit;
 mod backup;
 mod blobs;
+mod body_timeout;
 mod connection;
+mod connection_limit;
 mod cookie;
 mod dataset;
 mod datasets;
 mod device;
 mod devices;
-mod enrol;
+mod enroll;
 mod envelope;
 mod events;
 mod extract;
-mod failures;
 mod files;
 mod headers;
+mod in_flight;
 mod job_check;
 mod job_history;
 mod jobs;
@@ -26,7 +29,6 @@ mod metrics;
 mod models;
 mod notices;
 mod pages;
-mod patience;
 mod peer;
 mod predict;
 mod problem;
@@ -35,9 +37,7 @@ mod public;
 mod serve;
 mod sessions;
 mod settings;
-mod strangers;
 mod tokens;
-mod under_way;
 mod usage;
 mod webhooks;
 
@@ -65,8 +65,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+pub(crate) use auth_rate_limit::AuthRateLimit;
 pub(crate) use cookie::CookieNames;
-pub(crate) use failures::Failures;
 pub use headers::{InvalidOrigin, Origin};
 pub(crate) use metrics::Requests;
 pub(crate) use serve::serve;
@@ -75,15 +75,15 @@ use crate::backup::{ScheduleState, Source};
 use crate::blobs::Blobs;
 use crate::challenge::Challenges;
 use crate::cluster::ClusterIdentity;
+use crate::crash_points::CrashPoints;
+use crate::dataset_cache::DatasetCache;
 use crate::driver::DriverHandle;
 use crate::evaluate::Trainers;
-use crate::points::Points;
-use crate::shelf::Shelf;
+use crate::notifications::WebhookSender;
 use crate::store::{Reader, StoreError};
-use crate::telling::Courier;
 use crate::views::Views;
 use envelope::{Authenticate, Envelope};
-use problem::{Answer, Failure};
+use problem::{ApiError, ApiResult};
 
 /// The largest JSON body.
 const MOST_JSON: usize = 1 << 20;
@@ -103,22 +103,22 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     pub(crate) sources: Arc<Sources>,
     /// Datasets that people look at.
-    pub(crate) shelf: Shelf,
+    pub(crate) shelf: DatasetCache,
     pub(crate) driver: DriverHandle,
     /// Answers predictions.
     pub(crate) predictor: Trainers,
     /// What it was started with, as people see it.
     pub(crate) settings: Vec<Setting>,
-    pub(crate) courier: Courier,
+    pub(crate) courier: WebhookSender,
     pub(crate) revision: watch::Receiver<u64>,
     /// Cancelled when long-polls must be answered.
     pub(crate) stopping: CancellationToken,
     pub(crate) requests: Requests,
-    pub(crate) failures: Failures,
+    pub(crate) failures: AuthRateLimit,
     pub(crate) cookie: CookieNames,
     /// Pages of other origins that may ask.
     pub(crate) origins: Vec<Origin>,
-    pub(crate) points: Points,
+    pub(crate) points: CrashPoints,
     /// Held by who makes rows of a person's file: it may take much memory, so one at a time.
     pub(crate) adding: Arc<tokio::sync::Mutex<()>>,
     pub(crate) data_dir: PathBuf,
@@ -149,10 +149,10 @@ impl Shared {
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
-    ) -> Answer<T> {
+    ) -> ApiResult<T> {
         let reader = self.reader.clone();
         let read = tokio::task::spawn_blocking(move || work(&reader)).await;
-        Ok(read.map_err(|error| Failure::internal(error.to_string()))??)
+        Ok(read.map_err(|error| ApiError::internal(error.to_string()))??)
     }
 }
 
@@ -185,7 +185,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(leases::routes())
         .merge(metrics::routes())
         .merge(models::routes())
-        .merge(enrol::routes())
+        .merge(enroll::routes())
         .merge(notices::routes())
         .merge(pages::routes())
         .merge(predict::routes())
@@ -272,7 +272,7 @@ async fn health(State(shared): State<Shared>) -> Json<Health> {
     })
 }
 
-async fn unknown_path(request: Request) -> Failure {
+async fn unknown_path(request: Request) -> ApiError {
     let path = request.uri().path();
-    Failure::not_found("unknown-path", format!("there is nothing at {path}; /docs shows what is"))
+    ApiError::not_found("unknown-path", format!("there is nothing at {path}; /docs shows what is"))
 }

@@ -16,9 +16,9 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Viewer};
 use super::extract::{Body, InPath, InQuery};
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use super::{Shared, files};
-use crate::driver::{Refusal, blocking};
+use crate::driver::{DriverError, blocking};
 use crate::register::{NewModel, write_file};
 use crate::store::{ModelRow, Reader};
 
@@ -35,7 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 
 /// Every version of every model, by name.
 #[utoipa::path(get, path = "/models", tag = "models", security(("token" = ["viewer", "admin"])), responses((status = 200, body = Vec<Model>)))]
-async fn list(_: Viewer, State(shared): State<Shared>) -> Answer<Json<Vec<Model>>> {
+async fn list(_: Viewer, State(shared): State<Shared>) -> ApiResult<Json<Vec<Model>>> {
     let rows = shared.read(Reader::models).await?;
     Ok(Json(rows.into_iter().map(|row| row.model).collect()))
 }
@@ -74,18 +74,18 @@ async fn register(
     admin: Admin,
     State(shared): State<Shared>,
     Body(asked): Body<ModelRegistration>,
-) -> Answer<(StatusCode, Json<Model>)> {
+) -> ApiResult<(StatusCode, Json<Model>)> {
     let length = asked.name.chars().count();
     if asked.name.trim().is_empty() || length > 100 || asked.name.chars().any(char::is_control) {
         let words = "must be 1 to 100 characters on one line";
-        return Err(Failure::invalid("invalid-model", words).at("name"));
+        return Err(ApiError::invalid("invalid-model", words).at("name"));
     }
     let (new, flat) = match (asked.job, asked.blob) {
         (Some(job), None) => of_job(&shared, asked, job)?,
         (None, Some(blob)) => (of_blob(asked)?, blob),
         (Some(_), Some(_)) | (None, None) => {
             let words = "name a job or a blob, one of them";
-            return Err(Failure::invalid("invalid-model", words).at("job"));
+            return Err(ApiError::invalid("invalid-model", words).at("job"));
         }
     };
     let (blobs, spec) = (shared.blobs.clone(), new.spec.clone());
@@ -95,18 +95,18 @@ async fn register(
 }
 
 /// A round's model; the file is still to be written.
-fn of_job(shared: &Shared, asked: ModelRegistration, id: JobId) -> Answer<(NewModel, BlobHash)> {
-    let view = shared.views.job(id).ok_or(Refusal::UnknownJob(id))?;
+fn of_job(shared: &Shared, asked: ModelRegistration, id: JobId) -> ApiResult<(NewModel, BlobHash)> {
+    let view = shared.views.job(id).ok_or(DriverError::UnknownJob(id))?;
     let closed = view.rounds.iter().filter(|round| round.closed_at.is_some());
     let mut chosen = closed.filter(|round| asked.round.is_none_or(|number| number == round.round));
     let round = chosen.next_back();
     let (Some(round), Some(spec)) = (round, view.job.spec.clone()) else {
         let words = "the job has closed no such round; GET /jobs/ID/rounds shows them";
-        return Err(Failure::conflict("no-such-round", words).at("round"));
+        return Err(ApiError::conflict("no-such-round", words).at("round"));
     };
     let Some(flat) = round.model else {
         let words = "the round has no model of its own";
-        return Err(Failure::conflict("no-such-round", words).at("round"));
+        return Err(ApiError::conflict("no-such-round", words).at("round"));
     };
     let job = &view.job;
     let new = NewModel {
@@ -126,8 +126,8 @@ fn of_job(shared: &Shared, asked: ModelRegistration, id: JobId) -> Answer<(NewMo
 }
 
 /// A model from outside; the file is still to be written.
-fn of_blob(asked: ModelRegistration) -> Answer<NewModel> {
-    let missing = |field| Failure::invalid("invalid-model", "goes with a blob; add it").at(field);
+fn of_blob(asked: ModelRegistration) -> ApiResult<NewModel> {
+    let missing = |field| ApiError::invalid("invalid-model", "goes with a blob; add it").at(field);
     let spec = asked.spec.ok_or_else(|| missing("spec"))?;
     let model_type = asked.model_type.ok_or_else(|| missing("model_type"))?;
     if asked.classes.len() < 2 {
@@ -135,7 +135,7 @@ fn of_blob(asked: ModelRegistration) -> Answer<NewModel> {
     }
     let classes = u32::try_from(asked.classes.len()).unwrap_or(u32::MAX);
     spec.check(classes)
-        .map_err(|error| Failure::invalid("invalid-model", error.to_string()).at("spec"))?;
+        .map_err(|error| ApiError::invalid("invalid-model", error.to_string()).at("spec"))?;
     Ok(NewModel {
         name: asked.name,
         model_type,
@@ -166,7 +166,7 @@ async fn show(
     State(shared): State<Shared>,
     InPath(name): InPath<String>,
     InQuery(version): InQuery<Version>,
-) -> Answer<Json<Model>> {
+) -> ApiResult<Json<Model>> {
     Ok(Json(find(&shared, name, version.version).await?.model))
 }
 
@@ -181,14 +181,14 @@ async fn change(
     InPath(name): InPath<String>,
     InQuery(version): InQuery<Version>,
     Body(asked): Body<ModelChange>,
-) -> Answer<Json<Model>> {
+) -> ApiResult<Json<Model>> {
     let stage = asked.stage.map(|stage| stage.trim().to_owned());
     let is_plain = |stage: &String| {
         (1..=LONGEST_STAGE).contains(&stage.chars().count()) && !stage.chars().any(char::is_control)
     };
     if !stage.as_ref().is_none_or(is_plain) {
         let words = format!("must be null, or 1 to {LONGEST_STAGE} characters on one line");
-        return Err(Failure::invalid("invalid-model", words).at("stage"));
+        return Err(ApiError::invalid("invalid-model", words).at("stage"));
     }
     Ok(Json(shared.driver.by(&admin.0).set_stage(name, version.version, stage).await?))
 }
@@ -201,7 +201,7 @@ async fn card(
     State(shared): State<Shared>,
     InPath(name): InPath<String>,
     InQuery(version): InQuery<Version>,
-) -> Answer<Json<serde_json::Value>> {
+) -> ApiResult<Json<serde_json::Value>> {
     Ok(Json(find(&shared, name, version.version).await?.card))
 }
 
@@ -215,7 +215,7 @@ async fn download(
     InPath(name): InPath<String>,
     InQuery(version): InQuery<Version>,
     headers: HeaderMap,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let model = find(&shared, name, version.version).await?.model;
     let mut response = files::send(&shared.blobs, model.blake3, &headers).await?;
     // Letters that could end the header's value stay out of it.
@@ -228,11 +228,15 @@ async fn download(
     Ok(response)
 }
 
-pub(super) async fn find(shared: &Shared, name: String, version: Option<u32>) -> Answer<ModelRow> {
+pub(super) async fn find(
+    shared: &Shared,
+    name: String,
+    version: Option<u32>,
+) -> ApiResult<ModelRow> {
     let words = match version {
         Some(version) => format!("there is no version {version} of a model '{name}'"),
         None => format!("there is no model '{name}'"),
     };
     let found = shared.read(move |reader| reader.model(&name, version)).await?;
-    found.ok_or_else(|| Failure::not_found("unknown-model", words))
+    found.ok_or_else(|| ApiError::not_found("unknown-model", words))
 }

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::extract::{InPath, InQuery};
-use super::problem::Answer;
+use super::problem::ApiResult;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(dismiss))
@@ -49,6 +49,6 @@ async fn dismiss(
     Admin(caller): Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<NoticeId>,
-) -> Answer<Json<Notice>> {
+) -> ApiResult<Json<Notice>> {
     Ok(Json(shared.driver.by(&caller).dismiss_notice(id).await?))
 }

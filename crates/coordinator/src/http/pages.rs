@@ -10,7 +10,7 @@ use axum::routing::get;
 use protocol::BlobHash;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::problem::Failure;
+use super::problem::ApiError;
 use super::{Shared, files};
 
 /// An embedded file.
@@ -73,7 +73,7 @@ async fn send(request: Request) -> Response {
         return answer(served, request.headers());
     }
     let words = format!("the dashboard has no file {path}; load its page again");
-    Failure::not_found("unknown-path", words).into_response()
+    ApiError::not_found("unknown-path", words).into_response()
 }
 
 fn answer(served: &Served, asked: &HeaderMap) -> Response {

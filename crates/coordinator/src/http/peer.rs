@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 
-use super::patience::with_patience;
-use super::strangers::Introduction;
+use super::body_timeout::with_timeout;
+use super::connection_limit::ConnectionSlotHolder;
 use crate::caller::PeerAddress;
 
 /// An extension of requests that came over TLS.
@@ -16,14 +16,14 @@ pub(crate) struct OverTls;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer<'a> {
     pub(super) address: PeerAddress,
-    pub(super) introduction: &'a Introduction,
+    pub(super) introduction: &'a ConnectionSlotHolder,
     pub(super) over_tls: bool,
 }
 
 impl Peer<'_> {
     /// The request with what handlers may ask of its connection.
     pub(super) fn put_on(&self, request: Request<Incoming>) -> Request<Body> {
-        let mut request = request.map(|body| with_patience(Body::new(body)));
+        let mut request = request.map(|body| with_timeout(Body::new(body)));
         let extensions = request.extensions_mut();
         extensions.insert(self.address);
         extensions.insert(self.introduction.clone());

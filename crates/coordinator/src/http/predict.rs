@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use data::{Row, Sample, picture, shard};
+use data::{Row, Sample, image_decode, shard};
 use protocol::api::{ClassProbability, Prediction, PredictionRequest};
 use protocol::dataset::SampleShape;
 use protocol::model::InputSpec;
@@ -20,8 +20,8 @@ use super::Shared;
 use super::auth::Viewer;
 use super::extract::{Body, InPath, InQuery};
 use super::models::{Version, find};
-use super::problem::{Answer, Failure};
-use crate::driver::StepFault;
+use super::problem::{ApiError, ApiResult};
+use crate::driver::StepError;
 use crate::evaluate::Trainers;
 
 /// Characters.
@@ -44,11 +44,11 @@ async fn predict(
     InPath(name): InPath<String>,
     InQuery(version): InQuery<Version>,
     Body(asked): Body<PredictionRequest>,
-) -> Answer<Json<Prediction>> {
+) -> ApiResult<Json<Prediction>> {
     let begun = Instant::now();
     let model = find(&shared, name, version.version).await?.model;
     let (blobs, input) = (shared.blobs.clone(), model.spec.input);
-    let write = move || -> Answer<_> {
+    let write = move || -> ApiResult<_> {
         let (shape, sample) = sample(&input, asked)?;
         let folder = blobs.scratch_dir()?;
         let row = folder.path().join("row");
@@ -56,7 +56,7 @@ async fn predict(
         Ok((folder, row))
     };
     let written = tokio::task::spawn_blocking(write).await;
-    let (folder, row) = written.map_err(|error| Failure::internal(error.to_string()))??;
+    let (folder, row) = written.map_err(|error| ApiError::internal(error.to_string()))??;
     let request =
         PredictRequest { spec: model.spec, model: shared.blobs.path(model.blake3), shard: row };
     let predictor = shared.predictor.clone();
@@ -65,7 +65,7 @@ async fn predict(
         let _folder = folder;
         in_time(&predictor, request).await
     });
-    let probabilities = asked.await.map_err(|error| Failure::internal(error.to_string()))?;
+    let probabilities = asked.await.map_err(|error| ApiError::internal(error.to_string()))?;
     let probabilities = probabilities.map_err(failure)?;
     let named = model.classes.into_iter().zip(probabilities);
     let mut classes: Vec<ClassProbability> =
@@ -74,7 +74,7 @@ async fn predict(
     Ok(Json(Prediction { classes, seconds: begun.elapsed().as_secs_f64() }))
 }
 
-async fn in_time(predictor: &Trainers, request: PredictRequest) -> Result<Vec<f64>, StepFault> {
+async fn in_time(predictor: &Trainers, request: PredictRequest) -> Result<Vec<f64>, StepError> {
     let cancel = CancellationToken::new();
     let mut asked = std::pin::pin!(predictor.predict(request, &cancel));
     tokio::select! {
@@ -86,28 +86,29 @@ async fn in_time(predictor: &Trainers, request: PredictRequest) -> Result<Vec<f6
     }
 }
 
-fn failure(fault: StepFault) -> Failure {
+fn failure(fault: StepError) -> ApiError {
     match fault {
-        StepFault::Cancelled => Failure::new(
+        StepError::Cancelled => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
             "Busy",
             format!("the prediction took more than {} s; try again", PATIENCE.as_secs()),
         ),
-        StepFault::Full => Failure::disk_full(),
-        StepFault::Broke(words) => {
+        StepError::Full => ApiError::disk_full(),
+        StepError::Transient(words) => {
             let words = format!("the trainer that predicts broke; try again: {words}");
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "trainer-broke", "Trainer broke", words)
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "trainer-broke", "Trainer broke", words)
         }
-        StepFault::Hopeless(words) => {
-            Failure::conflict("no-prediction", format!("the model gives no prediction: {words}"))
+        StepError::Permanent(words) => {
+            ApiError::conflict("no-prediction", format!("the model gives no prediction: {words}"))
         }
     }
 }
 
 /// What is asked about, as the model reads it.
-fn sample(input: &InputSpec, asked: PredictionRequest) -> Answer<(SampleShape, Sample)> {
-    let wrong = |field, words: String| Err(Failure::invalid("invalid-prediction", words).at(field));
+fn sample(input: &InputSpec, asked: PredictionRequest) -> ApiResult<(SampleShape, Sample)> {
+    let wrong =
+        |field, words: String| Err(ApiError::invalid("invalid-prediction", words).at(field));
     match (input, asked.text, asked.image) {
         (InputSpec::Text { .. }, Some(text), None) => {
             if text.chars().count() > LONGEST_TEXT {
@@ -125,7 +126,7 @@ fn sample(input: &InputSpec, asked: PredictionRequest) -> Answer<(SampleShape, S
                 Ok(bytes) => bytes,
                 Err(error) => return wrong("image", format!("is not base64: {error}")),
             };
-            match picture::decode_as(&bytes, channels, height, width) {
+            match image_decode::decode_as(&bytes, channels, height, width) {
                 Ok(picture) => Ok((
                     SampleShape::Image { channels, height, width },
                     Sample::Image(picture.pixels),

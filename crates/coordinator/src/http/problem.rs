@@ -9,13 +9,13 @@ use protocol::Problem;
 use protocol::dataset::{FileProblem, RowProblem};
 use protocol::job::JobError;
 
-use crate::blobs::{NoRoom, UploadFault, is_full};
-use crate::driver::{Refusal, StepFault};
+use crate::blobs::{NoRoom, UploadError, is_full};
+use crate::driver::{DriverError, StepError};
 use crate::store::StoreError;
 
 /// An error answer on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(crate) struct ApiError {
     pub(crate) problem: Problem,
     hint: Option<Hint>,
 }
@@ -39,9 +39,9 @@ struct BadRows {
 }
 
 /// What handlers give.
-pub(crate) type Answer<T> = Result<T, Failure>;
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
-impl Failure {
+impl ApiError {
     pub(crate) fn new(
         status: StatusCode,
         kind: &str,
@@ -114,7 +114,7 @@ impl Failure {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if self.problem.status >= 500 {
             tracing::warn!(kind = self.problem.kind, "{}", self.problem.detail);
@@ -150,7 +150,7 @@ impl IntoResponse for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for ApiError {
     fn from(error: std::io::Error) -> Self {
         if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>()) {
             return Self::no_room(reason.to_string());
@@ -162,7 +162,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::disk_full(),
@@ -173,94 +173,94 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
+impl From<DriverError> for ApiError {
+    fn from(refusal: DriverError) -> Self {
         let words = refusal.to_string();
         match refusal {
-            Refusal::Store(error) => error.into(),
-            Refusal::Rejected(rejection) => rejected(&rejection, words),
-            Refusal::UnknownJob(_) => Self::not_found("unknown-job", words),
-            Refusal::UnknownDevice(_) => Self::not_found("unknown-device", words),
-            Refusal::UnknownLease(_) => Self::not_found("unknown-lease", words),
-            Refusal::UnknownModel(_) => Self::not_found("unknown-model", words),
-            Refusal::UnknownToken(_) => Self::not_found("unknown-token", words),
-            Refusal::UnknownSignInCode => {
+            DriverError::Store(error) => error.into(),
+            DriverError::Rejected(rejection) => rejected(&rejection, words),
+            DriverError::UnknownJob(_) => Self::not_found("unknown-job", words),
+            DriverError::UnknownDevice(_) => Self::not_found("unknown-device", words),
+            DriverError::UnknownLease(_) => Self::not_found("unknown-lease", words),
+            DriverError::UnknownModel(_) => Self::not_found("unknown-model", words),
+            DriverError::UnknownToken(_) => Self::not_found("unknown-token", words),
+            DriverError::UnknownSignInCode => {
                 Self::new(StatusCode::UNAUTHORIZED, "sign-in-code", "Unauthorized", words)
             }
-            Refusal::UnknownSession => Self::not_found("unknown-session", words),
-            Refusal::LastAdmin => Self::conflict("last-admin", words),
-            Refusal::Revoked => {
+            DriverError::UnknownSession => Self::not_found("unknown-session", words),
+            DriverError::LastAdmin => Self::conflict("last-admin", words),
+            DriverError::Revoked => {
                 Self::new(StatusCode::FORBIDDEN, "device-revoked", "Forbidden", words)
             }
-            Refusal::CopiedKey { .. } => Self::conflict("copied-key", words),
-            Refusal::AtWork { .. } => Self::conflict("device-at-work", words),
-            Refusal::SecondSession { .. } => Self::conflict("second-session", words),
-            Refusal::UnknownJoinCode(_) => Self::not_found("unknown-join-code", words),
-            Refusal::WrongJoinCode => {
+            DriverError::CopiedKey { .. } => Self::conflict("copied-key", words),
+            DriverError::AtWork { .. } => Self::conflict("device-at-work", words),
+            DriverError::SecondSession { .. } => Self::conflict("second-session", words),
+            DriverError::UnknownJoinCode(_) => Self::not_found("unknown-join-code", words),
+            DriverError::WrongJoinCode => {
                 Self::new(StatusCode::UNAUTHORIZED, "wrong-join-code", "Unauthorized", words)
             }
-            Refusal::JoinCode(_) => {
+            DriverError::JoinCode(_) => {
                 Self::new(StatusCode::FORBIDDEN, "join-code-not-open", "Forbidden", words)
             }
-            Refusal::NotQuarantined(_) => Self::conflict("not-quarantined", words),
-            Refusal::Quarantined => {
+            DriverError::NotQuarantined(_) => Self::conflict("not-quarantined", words),
+            DriverError::Quarantined => {
                 Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)
             }
-            Refusal::RevokedAnyway(_) => Self::conflict("device-revoked", words),
-            Refusal::UnknownNotice(_) => Self::not_found("unknown-notice", words),
-            Refusal::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),
-            Refusal::TooManyWebhooks(_) => Self::conflict("too-many-webhooks", words),
-            Refusal::MissingBlob(_) => Self::conflict("missing-blob", words),
-            Refusal::Stopping => {
+            DriverError::RevokedAnyway(_) => Self::conflict("device-revoked", words),
+            DriverError::UnknownNotice(_) => Self::not_found("unknown-notice", words),
+            DriverError::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),
+            DriverError::TooManyWebhooks(_) => Self::conflict("too-many-webhooks", words),
+            DriverError::MissingBlob(_) => Self::conflict("missing-blob", words),
+            DriverError::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "Shutting down", words)
             }
         }
     }
 }
 
-fn rejected(rejection: &Rejection, words: String) -> Failure {
+fn rejected(rejection: &Rejection, words: String) -> ApiError {
     match rejection {
-        Rejection::Status { .. } => Failure::conflict("job-status", words),
-        Rejection::UnknownLease { .. } => Failure::not_found("unknown-lease", words),
+        Rejection::Status { .. } => ApiError::conflict("job-status", words),
+        Rejection::UnknownLease { .. } => ApiError::not_found("unknown-lease", words),
         Rejection::OtherDevice { .. } => {
-            Failure::new(StatusCode::FORBIDDEN, "other-device", "Forbidden", words)
+            ApiError::new(StatusCode::FORBIDDEN, "other-device", "Forbidden", words)
         }
-        Rejection::Norm { .. } => Failure::invalid("bad-update", words).at("blob"),
-        Rejection::Fingerprint { .. } => Failure::conflict("fingerprint", words),
-        Rejection::NothingToDo | Rejection::Stale { .. } => Failure::conflict("stale", words),
+        Rejection::Norm { .. } => ApiError::invalid("bad-update", words).at("blob"),
+        Rejection::Fingerprint { .. } => ApiError::conflict("fingerprint", words),
+        Rejection::NothingToDo | Rejection::Stale { .. } => ApiError::conflict("stale", words),
     }
 }
 
-impl From<JobError> for Failure {
+impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
         Self::invalid("impossible-job", error.to_string()).at(error.field())
     }
 }
 
-impl From<StepFault> for Failure {
-    fn from(fault: StepFault) -> Self {
+impl From<StepError> for ApiError {
+    fn from(fault: StepError) -> Self {
         match fault {
-            StepFault::Full => Self::disk_full(),
-            StepFault::Broke(words) | StepFault::Hopeless(words) => {
+            StepError::Full => Self::disk_full(),
+            StepError::Transient(words) | StepError::Permanent(words) => {
                 Self::invalid("impossible", words)
             }
-            StepFault::Cancelled => Self::from(Refusal::Stopping),
+            StepError::Cancelled => Self::from(DriverError::Stopping),
         }
     }
 }
 
-impl From<UploadFault> for Failure {
-    fn from(fault: UploadFault) -> Self {
+impl From<UploadError> for ApiError {
+    fn from(fault: UploadError) -> Self {
         let words = fault.to_string();
         match fault {
-            UploadFault::Offset { offset } => {
+            UploadError::Offset { offset } => {
                 Self::conflict("offset-mismatch", words).with_offset(offset)
             }
-            UploadFault::TooLong { .. } => Self::too_large(words),
-            UploadFault::WrongHash { .. } => Self::invalid("wrong-hash", words),
-            UploadFault::Broken => Self::bad_request("broken-upload", words),
-            UploadFault::Superseded => Self::conflict("upload-superseded", words),
-            UploadFault::Io(error) => error.into(),
+            UploadError::TooLong { .. } => Self::too_large(words),
+            UploadError::WrongHash { .. } => Self::invalid("wrong-hash", words),
+            UploadError::Broken => Self::bad_request("broken-upload", words),
+            UploadError::Superseded => Self::conflict("upload-superseded", words),
+            UploadError::Io(error) => error.into(),
         }
     }
 }

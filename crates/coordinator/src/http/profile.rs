@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::Admin;
 use super::extract::Body;
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 
 const KIND: &str = "application/x-apple-aspen-config";
 
@@ -38,8 +38,8 @@ async fn make(
     _: Admin,
     State(shared): State<Shared>,
     Body(asked): Body<ProfileRequest>,
-) -> Answer<Response> {
-    let wrong = |words: String| Failure::invalid("invalid-link", words).at("link");
+) -> ApiResult<Response> {
+    let wrong = |words: String| ApiError::invalid("invalid-link", words).at("link");
     let code: JoinCode = asked.link.trim().parse().map_err(|error| wrong(format!("{error}")))?;
     if code.pin != shared.cluster.pin {
         return Err(wrong("is of another cluster; make one here (POST /join-codes)".to_owned()));

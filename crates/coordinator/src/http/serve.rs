@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connections;
-use super::strangers::Strangers;
+use super::connection_limit::ConnectionLimit;
 use crate::caller::PeerAddress;
 
 /// Beyond this, peers wait until somebody leaves.
@@ -32,7 +32,7 @@ pub(crate) async fn serve(
 ) {
     let open = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let strangers = Strangers::default();
+    let strangers = ConnectionLimit::default();
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let connections = Arc::new(Connections::new(router, acceptor, stopping.clone()));
     loop {

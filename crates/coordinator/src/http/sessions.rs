@@ -15,11 +15,11 @@ use super::Shared;
 use super::auth::{Admin, Viewer, check_failures, refuse};
 use super::extract::{Body, InPath};
 use super::peer::OverTls;
-use super::problem::{Answer, Failure};
-use crate::caller::{Caller, PeerAddress, Who};
+use super::problem::{ApiError, ApiResult};
+use crate::caller::{Caller, CallerIdentity, PeerAddress};
 use crate::clock;
 use crate::credential::{Credential, CredentialKind, SESSION_IDLE};
-use crate::driver::Refusal;
+use crate::driver::DriverError;
 use crate::store::Reader;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -38,16 +38,16 @@ async fn link(
     admin: Admin,
     State(shared): State<Shared>,
     Body(asked): Body<SignInLinkRequest>,
-) -> Answer<(StatusCode, Json<SignInLink>)> {
+) -> ApiResult<(StatusCode, Json<SignInLink>)> {
     match asked.role {
         Role::Admin | Role::Viewer => {}
         Role::Device => {
             let words = "people are viewers or administrators; choose admin or viewer";
-            return Err(Failure::invalid("invalid-link", words).at("role"));
+            return Err(ApiError::invalid("invalid-link", words).at("role"));
         }
     }
     if asked.name.chars().count() > 100 {
-        return Err(Failure::invalid("invalid-link", "has more than 100 characters").at("name"));
+        return Err(ApiError::invalid("invalid-link", "has more than 100 characters").at("name"));
     }
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_sign_in_link(asked).await?)))
 }
@@ -60,14 +60,14 @@ async fn sign_in(
     over_tls: Option<Extension<OverTls>>,
     State(shared): State<Shared>,
     Body(shown): Body<SignIn>,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     check_failures(&shared, &caller)?;
-    let caller = Caller { who: Who::Stranger, ..caller };
+    let caller = Caller { who: CallerIdentity::Stranger, ..caller };
     let began = match shared.driver.by(&caller).sign_in(shown.code).await {
         Ok(began) => began,
-        Err(Refusal::UnknownSignInCode) => {
+        Err(DriverError::UnknownSignInCode) => {
             let peer = caller.from.map(PeerAddress);
-            let failure = Refusal::UnknownSignInCode.into();
+            let failure = DriverError::UnknownSignInCode.into();
             return Err(refuse(&shared, peer, "sign_in_link", failure).await);
         }
         Err(refusal) => return Err(refusal.into()),
@@ -84,9 +84,9 @@ async fn sign_in(
 async fn current(
     viewer: Viewer,
     credential: Option<Extension<Arc<Credential>>>,
-) -> Answer<Json<Current>> {
-    let Who::Known(principal) = viewer.0.who else {
-        return Err(Failure::internal("nobody was let in"));
+) -> ApiResult<Json<Current>> {
+    let CallerIdentity::Known(principal) = viewer.0.who else {
+        return Err(ApiError::internal("nobody was let in"));
     };
     let expires_at = credential.and_then(|credential| credential.ends_at());
     Ok(Json(Current { role: principal.role, name: principal.name.to_string(), expires_at }))
@@ -101,19 +101,19 @@ async fn sign_out(
     credential: Option<Extension<Arc<Credential>>>,
     over_tls: Option<Extension<OverTls>>,
     State(shared): State<Shared>,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let session = credential.filter(|credential| credential.kind == CredentialKind::Session);
-    let session = session.ok_or(Refusal::UnknownSession)?;
+    let session = session.ok_or(DriverError::UnknownSession)?;
     shared.driver.by(&viewer.0).end_session(session.id.clone()).await?;
     let cookie = HeaderValue::from_str(&shared.cookie.clear(over_tls.is_some()));
-    let cookie = cookie.map_err(|error| Failure::internal(error.to_string()))?;
+    let cookie = cookie.map_err(|error| ApiError::internal(error.to_string()))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
 /// Every session.
 #[utoipa::path(get, path = "/sessions", tag = "sessions", security(("token" = ["admin"])),
     responses((status = 200, body = Vec<Session>)))]
-async fn list(_: Admin, State(shared): State<Shared>) -> Answer<Json<Vec<Session>>> {
+async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Session>>> {
     let (rows, now) = (shared.read(Reader::sessions).await?, clock::now());
     let sessions = rows.into_iter().map(|row| Session {
         id: row.id,
@@ -135,7 +135,7 @@ async fn end(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<String>,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     shared.driver.by(&admin.0).end_session(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -143,7 +143,7 @@ async fn end(
 /// Ends every session, at once; also the caller's own.
 #[utoipa::path(delete, path = "/sessions", tag = "sessions", security(("token" = ["admin"])),
     responses((status = 200, body = EndedSessions)))]
-async fn end_all(admin: Admin, State(shared): State<Shared>) -> Answer<Json<EndedSessions>> {
+async fn end_all(admin: Admin, State(shared): State<Shared>) -> ApiResult<Json<EndedSessions>> {
     let ended = shared.driver.by(&admin.0).end_sessions().await?;
     Ok(Json(EndedSessions { ended }))
 }

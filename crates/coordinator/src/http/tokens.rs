@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::Admin;
 use super::extract::{Body, InPath};
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use crate::store::Reader;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -19,7 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 
 /// Every token but those of devices; never the secret itself.
 #[utoipa::path(get, path = "/tokens", tag = "tokens", security(("token" = ["admin"])), responses((status = 200, body = Vec<Token>)))]
-async fn list(_: Admin, State(shared): State<Shared>) -> Answer<Json<Vec<Token>>> {
+async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Token>>> {
     let rows = shared.read(Reader::tokens).await?;
     let tokens = rows.into_iter().map(|row| Token {
         id: row.id,
@@ -39,13 +39,13 @@ async fn create(
     admin: Admin,
     State(shared): State<Shared>,
     Body(request): Body<TokenRequest>,
-) -> Answer<(StatusCode, Json<CreatedToken>)> {
+) -> ApiResult<(StatusCode, Json<CreatedToken>)> {
     if request.role == Role::Device {
         let words = "a device gets its token when it registers; choose admin or viewer";
-        return Err(Failure::invalid("invalid-token", words).at("role"));
+        return Err(ApiError::invalid("invalid-token", words).at("role"));
     }
     if request.name.chars().count() > 100 {
-        return Err(Failure::invalid("invalid-token", "has more than 100 characters").at("name"));
+        return Err(ApiError::invalid("invalid-token", "has more than 100 characters").at("name"));
     }
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_token(request).await?)))
 }
@@ -57,7 +57,7 @@ async fn delete(
     admin: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<String>,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     shared.driver.by(&admin.0).delete_token(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

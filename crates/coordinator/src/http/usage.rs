@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::Viewer;
-use super::problem::Answer;
+use super::problem::ApiResult;
 use crate::clock;
 use crate::usage::{DAYS, usage};
 
@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// estimate from stated watts by kind of device.
 #[utoipa::path(get, path = "/usage", tag = "status", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = Usage)))]
-async fn show(_: Viewer, State(shared): State<Shared>) -> Answer<Json<Usage>> {
+async fn show(_: Viewer, State(shared): State<Shared>) -> ApiResult<Json<Usage>> {
     let now = clock::now();
     let from = clock::date(now.before(Duration::from_hours(24 * u64::from(DAYS))));
     let rows = shared.read(move |reader| reader.days(&from)).await?;

@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::Shared;
 use super::auth::Admin;
 use super::extract::{Body, InPath};
-use super::problem::{Answer, Failure};
+use super::problem::{ApiError, ApiResult};
 use crate::clock;
-use crate::telling::{check_secret, check_url};
+use crate::notifications::{check_secret, check_url};
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(remove)).routes(routes!(test))
@@ -35,12 +35,12 @@ async fn create(
     Admin(caller): Admin,
     State(shared): State<Shared>,
     Body(mut request): Body<WebhookRequest>,
-) -> Answer<(StatusCode, Json<CreatedWebhook>)> {
+) -> ApiResult<(StatusCode, Json<CreatedWebhook>)> {
     check_url(&request.url)
-        .map_err(|fault| Failure::invalid("invalid-webhook", fault.to_string()).at("url"))?;
+        .map_err(|fault| ApiError::invalid("invalid-webhook", fault.to_string()).at("url"))?;
     if request.secret.as_deref().is_some_and(|secret| !check_secret(secret)) {
         let words = "must be whsec_ and the base64 of 24 to 64 bytes; leave it out to get one";
-        return Err(Failure::invalid("invalid-webhook", words).at("secret"));
+        return Err(ApiError::invalid("invalid-webhook", words).at("secret"));
     }
     request.events.sort_unstable();
     request.events.dedup();
@@ -55,7 +55,7 @@ async fn remove(
     Admin(caller): Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<WebhookId>,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     shared.driver.by(&caller).remove_webhook(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -67,7 +67,7 @@ async fn test(
     _: Admin,
     State(shared): State<Shared>,
     InPath(id): InPath<WebhookId>,
-) -> Answer<Json<WebhookResult>> {
+) -> ApiResult<Json<WebhookResult>> {
     let (url, secret) = shared.driver.webhook(id).await?;
     let delivery = DeliveryId::from_uuid(Uuid::now_v7());
     let payload = shared.courier.test_payload(clock::now());

@@ -5,11 +5,11 @@ mod audit;
 mod join_codes;
 mod leases;
 mod migrations;
+mod notifications;
 mod reader;
 mod rows;
 mod sessions;
 mod snapshot;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -23,18 +23,18 @@ use protocol::{DeviceId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use serde::de::DeserializeOwned;
 
-use crate::points::Points;
+use crate::crash_points::CrashPoints;
 
 pub(crate) use audit::MOST_ENTRIES;
 pub(crate) use leases::{Day, DayRow, LeaseRow, Trim};
 pub(crate) use migrations::KNOWN_VERSION;
+pub(crate) use notifications::{DeliveryRow, NotificationRow, StoredNotifications, WebhookRow};
 pub(crate) use reader::Reader;
 pub(crate) use rows::{
     DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, RefusedUpdate, TokenRow,
 };
 pub(crate) use sessions::SessionRow;
 pub(crate) use snapshot::adopt;
-pub(crate) use telling::{DeliveryRow, Entry, Told, WebhookRow};
 
 use crate::credential::CredentialKind;
 
@@ -87,7 +87,7 @@ pub(crate) struct Batch {
     pub(crate) uses: Uses,
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
-    pub(crate) telling: Vec<Entry>,
+    pub(crate) telling: Vec<NotificationRow>,
     pub(crate) leases: Vec<LeaseRow>,
     pub(crate) days: Vec<DayRow>,
     /// What is kept of leases no longer.
@@ -108,7 +108,7 @@ pub(crate) struct Loaded {
     pub(crate) sessions: Vec<SessionRow>,
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
-    pub(crate) told: Told,
+    pub(crate) told: StoredNotifications,
     /// Those that are held.
     pub(crate) leases: Vec<LeaseRow>,
     pub(crate) days: Vec<DayRow>,
@@ -121,7 +121,7 @@ pub(crate) struct Store {
     revision: u64,
     /// The end of the audit log.
     chain: Chain,
-    points: Points,
+    points: CrashPoints,
 }
 
 impl Store {
@@ -133,11 +133,11 @@ impl Store {
         migrations::migrate(&mut connection, path)?;
         let revision = reader::revision(&connection)?;
         let chain = audit::chain(&connection)?;
-        Ok(Self { connection, revision, chain, points: Points::default() })
+        Ok(Self { connection, revision, chain, points: CrashPoints::default() })
     }
 
     /// Passes these points from now on.
-    pub(crate) fn with_points(self, points: Points) -> Self {
+    pub(crate) fn with_points(self, points: CrashPoints) -> Self {
         Self { points, ..self }
     }
 
@@ -164,7 +164,7 @@ impl Store {
             sessions: sessions::sessions(&self.connection)?,
             join_codes: join_codes::read_all(&self.connection)?,
             models: reader::models(&self.connection)?,
-            told: telling::told(&self.connection)?,
+            told: notifications::told(&self.connection)?,
             leases: leases::open(&self.connection)?,
             days: leases::days(&self.connection, "")?,
         })

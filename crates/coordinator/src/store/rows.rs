@@ -3,7 +3,7 @@
 use federation::machine::Machine;
 use protocol::api::{Model, Role};
 use protocol::device::{Contribution, Device, DeviceState, HoldReason, Quarantine};
-use protocol::enrolment::DeviceRegistration;
+use protocol::enrollment::DeviceRegistration;
 use protocol::fingerprint::Fingerprint;
 use protocol::join::{JoinCodeState, JoinCodeView, JoinHint};
 use protocol::{DeviceId, JobId, LeaseId, Opaque, Timestamp};

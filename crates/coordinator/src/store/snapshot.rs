@@ -8,7 +8,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::write::{kind_word, sqlite_integer};
 use super::{KNOWN_VERSION, Loaded, Reader, Store, StoreError, audit};
-use crate::points::Points;
+use crate::crash_points::CrashPoints;
 use protocol::api::ChangeKind;
 use protocol::audit::Record;
 
@@ -40,7 +40,7 @@ impl Reader {
         // One file, without a log beside it.
         copy.pragma_update(None, "journal_mode", "DELETE")?;
         let chain = audit::chain(&copy)?;
-        let store = Store { connection: copy, revision: 0, chain, points: Points::default() };
+        let store = Store { connection: copy, revision: 0, chain, points: CrashPoints::default() };
         Ok(Snapshot { version: KNOWN_VERSION, loaded: store.load("")? })
     }
 }

@@ -16,7 +16,7 @@ fn job_row(n: u128) -> JobRow {
     let id = JobId::from_uuid(Uuid::from_u128(n));
     let spec = serde_json::from_value(spec).unwrap();
     let machine =
-        Machine::new(MachineSettings { job: id, spec, lease_patience: Duration::from_secs(5) });
+        Machine::new(MachineSettings { job: id, spec, lease_timeout: Duration::from_secs(5) });
     JobRow { id, created_at: Timestamp::from_millis(7), created_by: Some("x".to_owned()), machine }
 }
 

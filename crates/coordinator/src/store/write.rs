@@ -6,7 +6,7 @@ use rusqlite::{Transaction, params};
 use serde::Serialize;
 
 use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit, sessions};
-use crate::points::Point;
+use crate::crash_points::CrashPoint;
 
 impl Store {
     /// Writes the batch durably and gives the newest revision.
@@ -15,17 +15,17 @@ impl Store {
     /// [`StoreError::Full`] and others; nothing of the batch is then written.
     pub(crate) fn commit(&mut self, batch: &Batch) -> Result<u64, StoreError> {
         let next = self.revision + u64::from(!batch.changes.is_empty());
-        self.points.pass(Point::CommitBegun);
+        self.points.pass(CrashPoint::CommitBegun);
         let transaction = self.connection.transaction()?;
         write_rows(&transaction, batch)?;
-        super::telling::write(&transaction, &batch.telling)?;
+        super::notifications::write(&transaction, &batch.telling)?;
         super::leases::write(&transaction, batch)?;
         write_changes(&transaction, next, &batch.changes)?;
         let mut chain = self.chain;
         audit::append(&transaction, &mut chain, &batch.audit)?;
-        self.points.pass(Point::CommitWritten);
+        self.points.pass(CrashPoint::CommitWritten);
         transaction.commit()?;
-        self.points.pass(Point::Committed);
+        self.points.pass(CrashPoint::Committed);
         (self.revision, self.chain) = (next, chain);
         Ok(next)
     }

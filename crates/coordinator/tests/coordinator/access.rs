@@ -125,7 +125,7 @@ async fn a_guessed_credential_opens_nothing() {
 #[tokio::test]
 async fn each_role_gets_past_its_own_doors_only() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let tokens = [
         ("viewer", coordinator.token("viewer").await),
         ("device", device.token),
@@ -162,8 +162,8 @@ async fn each_role_gets_past_its_own_doors_only() {
 #[tokio::test]
 async fn a_device_speaks_for_itself_alone() {
     let coordinator = Coordinator::start().await;
-    let one = Device::enrol(&coordinator, "one").await;
-    let other = Device::enrol(&coordinator, "other").await;
+    let one = Device::enroll(&coordinator, "one").await;
+    let other = Device::enroll(&coordinator, "other").await;
     let path = format!("/devices/{}/heartbeat", other.id);
     let beat = json!({ "state": "waiting" });
     let (status, body) = one.ask(&coordinator, Method::POST, &path, beat.clone()).await;
@@ -175,7 +175,7 @@ async fn a_device_speaks_for_itself_alone() {
 #[tokio::test]
 async fn a_revoked_device_is_out_at_once_and_only_an_admin_lets_it_in_again() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let revoked = coordinator.post(&format!("/devices/{}/revoke", device.id), Value::Null).await;
     assert_eq!((&revoked["revoked"], &revoked["is_active"]), (&json!(true), &json!(false)));
     let path = format!("/devices/{}/next-job", device.id);
@@ -188,7 +188,7 @@ async fn a_revoked_device_is_out_at_once_and_only_an_admin_lets_it_in_again() {
         assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("device-revoked")));
     }
     assert_eq!(coordinator.get("/join-codes").await[0]["uses"], 0);
-    assert_eq!(Device::enrol(&coordinator, "one").await.id, device.id);
+    assert_eq!(Device::enroll(&coordinator, "one").await.id, device.id);
     assert_eq!(coordinator.get("/devices").await[0]["revoked"], json!(false));
 }
 
@@ -196,7 +196,7 @@ async fn a_revoked_device_is_out_at_once_and_only_an_admin_lets_it_in_again() {
 async fn a_device_that_leaves_is_off_the_list_and_only_it_can_say_so() {
     let coordinator = Coordinator::start().await;
     let (leaving, other) =
-        (Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await);
+        (Device::enroll(&coordinator, "one").await, Device::enroll(&coordinator, "two").await);
     let path = format!("/devices/{}/leave", leaving.id);
     let known = coordinator.audit().await.len();
     for token in [&other.token, &coordinator.admin] {

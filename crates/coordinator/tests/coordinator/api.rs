@@ -82,7 +82,7 @@ async fn every_kept_path_from_registration_to_the_downloaded_model() {
 #[tokio::test]
 async fn complete_closes_now_and_keeps_what_there_is() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     coordinator.job_in(&id, "running").await;
     let (status, body) = coordinator.ask(Method::POST, &format!("/jobs/{id}/complete"), None).await;
@@ -169,7 +169,7 @@ async fn every_operation_says_what_its_problems_look_like() {
 #[tokio::test]
 async fn metrics_are_prometheus_text() {
     let coordinator = Coordinator::start().await;
-    Device::enrol(&coordinator, "one").await;
+    Device::enroll(&coordinator, "one").await;
     let request = coordinator.request(Method::GET, "/metrics", &coordinator.token("viewer").await);
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");

@@ -50,7 +50,7 @@ fn words(entry: &Entry) -> String {
 async fn every_change_says_who_what_and_from_where() {
     let coordinator = Coordinator::start().await;
     let lease = {
-        let device = Device::enrol(&coordinator, "one").await;
+        let device = Device::enroll(&coordinator, "one").await;
         let id = coordinator.start_job(tiny_job()).await;
         for command in ["pause", "resume"] {
             coordinator.post(&format!("/jobs/{id}/{command}"), Value::Null).await;
@@ -58,7 +58,7 @@ async fn every_change_says_who_what_and_from_where() {
         let lease = device.next_job(&coordinator, 60).await.unwrap();
         device.report(&coordinator, &lease, update(&lease)).await;
         coordinator.post(&format!("/jobs/{id}/cancel"), Value::Null).await;
-        Device::enrol(&coordinator, "one").await;
+        Device::enroll(&coordinator, "one").await;
         coordinator.post(&format!("/devices/{}/revoke", device.id), Value::Null).await;
         coordinator.post("/devices/cleanup", Value::Null).await;
         lease
@@ -85,7 +85,7 @@ async fn every_change_says_who_what_and_from_where() {
 #[tokio::test]
 async fn a_job_that_ends_by_itself_names_its_model_and_no_sign_of_life_is_written_down() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let known = coordinator.audit().await.len();
     while coordinator.get(&format!("/jobs/{id}")).await["status"] != "completed" {

@@ -21,7 +21,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 #[tokio::test]
 async fn a_restored_cluster_goes_on_elsewhere_to_the_same_model() {
     let first = Coordinator::start().await;
-    let device = Device::enrol(&first, "one").await;
+    let device = Device::enroll(&first, "one").await;
     let viewer = first.token("viewer").await;
     add_dataset(&first).await;
     let id = first.start_job(tiny_job()).await;
@@ -148,7 +148,7 @@ async fn a_backup_that_is_not_whole_is_refused_and_nothing_is_touched() {
 #[tokio::test]
 async fn blobs_stay_while_a_backup_reads_them() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     // So much that it can't all wait in the network's buffers; the job's blobs lie between them.
     for number in 0..3_u8 {
         register_large(&coordinator, f32::from(number)).await;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use coordinator::{Point, backup};
+use coordinator::{CrashPoint, backup};
 use futures::StreamExt;
 use protocol::lease::Lease;
 use protocol::{BlobHash, LeaseId};
@@ -31,7 +31,8 @@ const TOGETHER: usize = 4;
 async fn dying_at_any_point_loses_nothing_and_changes_no_bit() {
     let undisturbed = play(None).await;
     let counts = &undisturbed.passings;
-    let unreached: Vec<_> = Point::ALL.iter().filter(|point| !counts.contains_key(point)).collect();
+    let unreached: Vec<_> =
+        CrashPoint::ALL.iter().filter(|point| !counts.contains_key(point)).collect();
     assert!(unreached.is_empty(), "no run passes {unreached:?}");
     let most = std::env::var("CONSTELLATION_CRASH_PASSINGS");
     let most = most.map_or(3, |most| most.parse().unwrap());
@@ -42,14 +43,15 @@ async fn dying_at_any_point_loses_nothing_and_changes_no_bit() {
         let _named = Named(death);
         (death, play(Some(death)).await)
     });
-    let mut died_at: BTreeMap<Point, u32> = BTreeMap::new();
+    let mut died_at: BTreeMap<CrashPoint, u32> = BTreeMap::new();
     let mut played = std::pin::pin!(played.buffer_unordered(TOGETHER));
     while let Some((death, played)) = played.next().await {
         assert_eq!(played.model, undisturbed.model, "after dying at {death:?}");
         *died_at.entry(death.0).or_default() += u32::from(played.died);
     }
     // How often a point is passed depends on what comes together; its first passing comes always.
-    let alive: Vec<_> = Point::ALL.iter().filter(|point| died_at.get(point) == Some(&0)).collect();
+    let alive: Vec<_> =
+        CrashPoint::ALL.iter().filter(|point| died_at.get(point) == Some(&0)).collect();
     assert!(alive.is_empty(), "no run died at {alive:?}");
     let deaths: u32 = died_at.values().sum();
     println!("{deaths} deaths at {} points, the same model after each", died_at.len());
@@ -62,7 +64,7 @@ fn spread(count: u32, most: u32) -> BTreeSet<u32> {
 }
 
 /// Says after a failure which death it was.
-struct Named((Point, u32));
+struct Named((CrashPoint, u32));
 
 impl Drop for Named {
     fn drop(&mut self) {
@@ -76,16 +78,16 @@ impl Drop for Named {
 struct Played {
     model: Value,
     died: bool,
-    passings: BTreeMap<Point, u32>,
+    passings: BTreeMap<CrashPoint, u32>,
 }
 
 /// Does everything that people and a device do with a small cluster.
-async fn play(death: Option<(Point, u32)>) -> Played {
+async fn play(death: Option<(CrashPoint, u32)>) -> Played {
     let mut cluster = Cluster::start(death).await;
     let body = json!({ "role": "viewer", "name": "a viewer" });
     let token = cluster.post("/tokens", &body).await.1;
     cluster.ledger.viewer = token["token"].as_str().map(str::to_owned);
-    let device = cluster.ask(async |client| Device::try_enrol(client, "one").await).await;
+    let device = cluster.ask(async |client| Device::try_enroll(client, "one").await).await;
     cluster.ledger.device = Some(device.clone());
     cluster.add_dataset().await;
     let job = cluster.post("/jobs", &tiny_job()).await.1;
@@ -150,7 +152,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn start(death: Option<(Point, u32)>) -> Self {
+    async fn start(death: Option<(CrashPoint, u32)>) -> Self {
         let folder = TempDir::new().unwrap();
         let (process, died) = match Process::start(folder.path(), death).await {
             Ok(process) => (process, false),
@@ -287,7 +289,7 @@ impl Cluster {
 
     /// Ends the coordinator in an orderly way and starts another, which won't die; gives what the
     /// first one passed.
-    async fn begin_anew(&mut self) -> BTreeMap<Point, u32> {
+    async fn begin_anew(&mut self) -> BTreeMap<CrashPoint, u32> {
         drop(self.process.child.stdin.take());
         let status = self.process.child.wait().await.unwrap();
         let killed = died(status);
@@ -321,12 +323,12 @@ struct Process {
     child: Child,
     client: Client,
     said: watch::Receiver<()>,
-    passings: Arc<Mutex<BTreeMap<Point, u32>>>,
+    passings: Arc<Mutex<BTreeMap<CrashPoint, u32>>>,
 }
 
 impl Process {
     /// Once it listens, or how it ended before.
-    async fn start(folder: &Path, death: Option<(Point, u32)>) -> Result<Self, ExitStatus> {
+    async fn start(folder: &Path, death: Option<(CrashPoint, u32)>) -> Result<Self, ExitStatus> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crashing-coordinator"));
         let folder = folder.join("data");
         command.arg(&folder).arg(env!("CARGO_BIN_EXE_tiny-trainer"));
@@ -337,7 +339,7 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let passings: Arc<Mutex<BTreeMap<Point, u32>>> = Arc::default();
+        let passings: Arc<Mutex<BTreeMap<CrashPoint, u32>>> = Arc::default();
         let (counted, (talks, said)) = (passings.clone(), watch::channel(()));
         let (listens, url) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
@@ -362,7 +364,7 @@ impl Process {
         })
     }
 
-    async fn passed(mut self) -> BTreeMap<Point, u32> {
+    async fn passed(mut self) -> BTreeMap<CrashPoint, u32> {
         // An error says that the other end is gone: all was heard.
         while self.said.changed().await.is_ok() {}
         self.passings.lock().unwrap().clone()

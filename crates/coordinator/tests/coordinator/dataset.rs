@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use data::synthetic::Synthetic;
-use data::{Sample, picture};
+use data::{Sample, image_decode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ async fn images_are_shown_as_pngs_of_their_pixels() {
         assert_eq!((&row["label"], &row["text"]), (&json!(known.label), &Value::Null));
         let image = row["image"].as_str().unwrap();
         let png = image.strip_prefix("data:image/png;base64,").unwrap();
-        let shown = picture::decode(&STANDARD.decode(png).unwrap()).unwrap();
+        let shown = image_decode::decode(&STANDARD.decode(png).unwrap()).unwrap();
         assert_eq!(shown.pixels, known.sample.bytes());
     }
 }
@@ -101,7 +101,7 @@ async fn partitions_are_drawn_as_a_job_draws_them() {
     }
     coordinator.start_job(job).await;
     for device in ["one", "two", "three"] {
-        let device = crate::device::Device::enrol(&coordinator, device).await;
+        let device = crate::device::Device::enroll(&coordinator, device).await;
         let lease = device.next_job(&coordinator, 60).await.unwrap();
         assert_eq!(lease.rows, rows[lease.partition as usize]);
     }

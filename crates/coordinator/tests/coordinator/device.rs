@@ -1,7 +1,7 @@
 //! A device that does what a worker does, with updates that a test can foretell.
 
 use protocol::codec;
-use protocol::enrolment::signed;
+use protocol::enrollment::signed;
 use protocol::lease::Lease;
 use protocol::{BlobHash, LeaseId, Opaque};
 use reqwest::{Method, Response, StatusCode};
@@ -83,12 +83,12 @@ pub(crate) fn fingerprint() -> Value {
 
 impl Device {
     /// Enrolled by an administrator, with the key that is named as the hardware is.
-    pub(crate) async fn enrol(coordinator: &Client, hardware: &str) -> Self {
-        Self::try_enrol(coordinator, hardware).await.unwrap()
+    pub(crate) async fn enroll(coordinator: &Client, hardware: &str) -> Self {
+        Self::try_enroll(coordinator, hardware).await.unwrap()
     }
 
-    /// As [`Device::enrol`], with a coordinator that may die meanwhile.
-    pub(crate) async fn try_enrol(coordinator: &Client, hardware: &str) -> reqwest::Result<Self> {
+    /// As [`Device::enroll`], with a coordinator that may die meanwhile.
+    pub(crate) async fn try_enroll(coordinator: &Client, hardware: &str) -> reqwest::Result<Self> {
         let body = registration(hardware);
         let (status, body) = try_register(coordinator, &coordinator.admin, hardware, body).await?;
         assert_eq!(status, StatusCode::OK, "{body}");

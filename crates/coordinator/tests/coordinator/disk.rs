@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use coordinator::Settings;
+use coordinator::CoordinatorSettings;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ impl SmallDisk {
         }
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> CoordinatorSettings {
         // What isn't the coordinator's data lies elsewhere.
         let mut settings = settings(&self.folder.path().join("data"));
         settings.sources.uploads = std::env::temp_dir().join("no-uploads");
@@ -95,7 +95,7 @@ async fn coordinator(disk: &SmallDisk) -> Coordinator {
 async fn writes_are_refused_and_nothing_acknowledged_is_lost() {
     let Some(disk) = SmallDisk::mount() else { return };
     let coordinator = coordinator(&disk).await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
 
@@ -132,7 +132,7 @@ async fn writes_are_refused_and_nothing_acknowledged_is_lost() {
 async fn a_step_waits_for_room_and_says_so() {
     let Some(disk) = SmallDisk::mount() else { return };
     let coordinator = coordinator(&disk).await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let mut job = tiny_job();
     job["data"]["train_limit"] = json!(0);
     // Its shards do not fit.
@@ -154,7 +154,7 @@ async fn a_step_waits_for_room_and_says_so() {
 #[tokio::test]
 async fn what_would_pass_the_limit_is_refused_and_the_rest_goes_on() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let Coordinator { running, folder, .. } = coordinator;
@@ -196,7 +196,7 @@ async fn what_would_pass_the_limit_is_refused_and_the_rest_goes_on() {
 async fn a_job_goes_through_a_full_disk_and_a_crash() {
     let Some(disk) = SmallDisk::mount() else { return };
     let coordinator = coordinator(&disk).await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let viewer = coordinator.token("viewer").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();

@@ -10,7 +10,7 @@ async fn who_waits_hears_of_a_change_when_it_is_there() {
     let coordinator = Coordinator::start().await;
     let before = coordinator.get("/events").await["revision"].as_u64().unwrap();
     let path = format!("/events?after={before}&wait=60");
-    let (heard, device) = tokio::join!(coordinator.get(&path), Device::enrol(&coordinator, "one"));
+    let (heard, device) = tokio::join!(coordinator.get(&path), Device::enroll(&coordinator, "one"));
     assert_eq!(heard["changes"], json!([{ "kind": "device", "id": device.id }]));
     assert_eq!(heard["reset"], json!(false));
     assert!(heard["revision"].as_u64().unwrap() > before);
@@ -35,7 +35,7 @@ async fn the_revision_survives_a_restart_and_a_later_one_is_reset() {
 #[tokio::test]
 async fn who_waits_is_answered_when_the_coordinator_stops() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let revision = coordinator.get("/events").await["revision"].as_u64().unwrap();
     let path = format!("/events?after={revision}&wait=60");
     let events = coordinator.request(reqwest::Method::GET, &path, &coordinator.admin);

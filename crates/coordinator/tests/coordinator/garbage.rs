@@ -66,7 +66,7 @@ fn what_nothing_refers_to_goes_and_nothing_else() {
 
 async fn check(acts: &[Act]) -> Result<(), TestCaseError> {
     let mut coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let mut jobs = vec![coordinator.start_job(job(7)).await];
     coordinator.job_in(&jobs[0], "running").await;
     for act in acts {

@@ -14,7 +14,7 @@ fn kinds(log: &Value) -> Vec<String> {
 async fn leases_are_kept_with_how_they_ended() {
     let coordinator = Coordinator::start().await;
     let (one, two) =
-        (Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await);
+        (Device::enroll(&coordinator, "one").await, Device::enroll(&coordinator, "two").await);
     let id = coordinator.start_job(tiny_job()).await;
     let path = format!("/jobs/{id}/leases");
     let first = one.next_job(&coordinator, 60).await.unwrap();
@@ -78,7 +78,7 @@ async fn leases_are_kept_with_how_they_ended() {
 async fn a_device_s_leases_of_all_jobs_are_told_by_device() {
     let coordinator = Coordinator::start().await;
     let (one, two) =
-        (Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await);
+        (Device::enroll(&coordinator, "one").await, Device::enroll(&coordinator, "two").await);
     let shown = coordinator.get(&format!("/devices/{}", one.id)).await;
     assert_eq!(shown, coordinator.get("/devices").await[0]);
     let path = format!("/devices/{}/leases", one.id);
@@ -145,7 +145,7 @@ async fn a_job_says_who_created_it() {
 async fn a_refused_update_and_a_revoked_device_are_told_apart() {
     let coordinator = Coordinator::start().await;
     let (bad, gone) =
-        (Device::enrol(&coordinator, "bad").await, Device::enrol(&coordinator, "gone").await);
+        (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "gone").await);
     let id = coordinator.start_job(tiny_job()).await;
     let lease = bad.next_job(&coordinator, 60).await.unwrap();
     let nan = protocol::codec::encode(&vec![f32::NAN; update(&lease).len() / 4]);
@@ -164,7 +164,7 @@ async fn a_refused_update_and_a_revoked_device_are_told_apart() {
 #[tokio::test]
 async fn a_job_s_log_tells_who_did_what_and_how_each_round_went() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let back = format!("/leases/{}/return", lease.id);
@@ -211,7 +211,7 @@ async fn a_job_s_log_tells_who_did_what_and_how_each_round_went() {
 #[tokio::test]
 async fn what_devices_give_is_counted_once_and_stays() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);

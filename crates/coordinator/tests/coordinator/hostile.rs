@@ -128,7 +128,7 @@ async fn a_length_that_is_no_length_is_refused() {
 #[tokio::test]
 async fn bodies_end_where_their_bound_is() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);
@@ -171,7 +171,7 @@ async fn bodies_end_where_their_bound_is() {
 #[tokio::test]
 async fn a_lease_has_so_many_blobs_and_no_more() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let good = update(&lease);

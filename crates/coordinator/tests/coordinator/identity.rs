@@ -107,7 +107,7 @@ async fn a_copied_data_folder_on_another_machine_becomes_a_device_of_its_own() {
 #[tokio::test]
 async fn two_workers_with_one_identity_never_work_at_once() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let path = format!("/devices/{}/heartbeat", device.id);
     let beat = async |id: &str, after: &[&str]| {
         let body = json!({ "state": "waiting", "session": { "id": id, "after": after } });
@@ -137,7 +137,7 @@ async fn two_workers_with_one_identity_never_work_at_once() {
 #[tokio::test]
 async fn a_second_worker_takes_over_from_one_that_is_silent() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let path = format!("/devices/{}/heartbeat", device.id);
     let beat = |id: &str| json!({ "state": "waiting", "session": { "id": id, "after": [] } });
     device.ask(&coordinator, Method::POST, &path, beat("a")).await;
@@ -151,8 +151,8 @@ async fn a_second_worker_takes_over_from_one_that_is_silent() {
 #[tokio::test]
 async fn cleaning_up_says_whom_it_forgot() {
     let coordinator = Coordinator::start().await;
-    Device::enrol(&coordinator, "one").await;
-    let gone = Device::enrol(&coordinator, "two").await;
+    Device::enroll(&coordinator, "one").await;
+    let gone = Device::enroll(&coordinator, "two").await;
     coordinator.post(&format!("/devices/{}/revoke", gone.id), Value::Null).await;
     let answer = coordinator.post("/devices/cleanup", Value::Null).await;
     assert_eq!(answer, json!({ "removed": [{ "id": gone.id, "name": "two's Mac" }] }));

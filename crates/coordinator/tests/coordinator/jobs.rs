@@ -9,7 +9,7 @@ use crate::support::{Coordinator, tiny_job};
 #[tokio::test]
 async fn a_paused_job_grants_nothing_and_goes_on_when_resumed() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let paused = coordinator.post(&format!("/jobs/{id}/pause"), Value::Null).await;
@@ -33,7 +33,7 @@ async fn a_paused_job_grants_nothing_and_goes_on_when_resumed() {
 #[tokio::test]
 async fn a_cancelled_job_ends_its_leases_and_clears_its_shards() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let shard = lease.shards[0];
@@ -69,7 +69,7 @@ async fn whoever_started_it_sees_whether_a_job_is_under_way() {
 #[tokio::test]
 async fn jobs_are_served_by_priority() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let usual = coordinator.start_job(tiny_job()).await;
     let mut urgent = tiny_job();
     urgent["run"]["priority"] = json!(5);
@@ -95,7 +95,7 @@ async fn a_dataset_that_is_out_of_reach_fails_the_job_with_what_to_set() {
 #[tokio::test]
 async fn a_target_is_reached_on_the_validation_split() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let mut job = tiny_job();
     job["run"] = json!({ "rounds": 5, "target_accuracy": 0.01 });
     job["data"]["train_limit"] = json!(400);

@@ -9,7 +9,7 @@ use crate::support::{Coordinator, tiny_job};
 #[tokio::test]
 async fn a_device_keeps_the_name_and_the_labels_that_it_was_given() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let path = format!("/devices/{}", device.id);
     let known = coordinator.audit().await.len();
     let change = json!({ "labels": ["studio", " lab ", "lab"] });
@@ -26,7 +26,7 @@ async fn a_device_keeps_the_name_and_the_labels_that_it_was_given() {
         ]
     );
     // It registers again, under the name that it has for itself.
-    Device::enrol(&coordinator, "one").await;
+    Device::enroll(&coordinator, "one").await;
     let coordinator = coordinator.restart().await;
     let shown = &coordinator.get("/devices").await[0];
     assert_eq!((&shown["name"], &shown["labels"]), (&changed_name(), &changed["labels"]));
@@ -54,7 +54,7 @@ fn changed_name() -> Value {
 #[tokio::test]
 async fn a_job_with_labels_is_leased_to_devices_that_have_one() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let mut job = tiny_job();
     job["run"]["labels"] = json!(["lab", "studio"]);
     let id = coordinator.start_job(job).await;

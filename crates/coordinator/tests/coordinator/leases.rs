@@ -12,7 +12,7 @@ use crate::support::{Coordinator, tiny_job};
 async fn the_global_model_is_the_exact_mean_of_the_updates() {
     let coordinator = Coordinator::start().await;
     let devices =
-        [Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await];
+        [Device::enroll(&coordinator, "one").await, Device::enroll(&coordinator, "two").await];
     let id = coordinator.start_job(tiny_job()).await;
     let first = devices[0].next_job(&coordinator, 60).await.unwrap();
     let second = devices[1].next_job(&coordinator, 60).await.unwrap();
@@ -50,7 +50,7 @@ fn data_rows(shard: &[u8]) -> u64 {
 #[tokio::test]
 async fn an_update_counts_once_however_often_and_late_it_comes() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);
@@ -74,7 +74,7 @@ async fn an_update_counts_once_however_often_and_late_it_comes() {
 #[tokio::test]
 async fn bad_updates_are_refused_and_the_seat_stays_theirs_to_mend() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let good = update(&lease);
@@ -114,8 +114,8 @@ async fn bad_updates_are_refused_and_the_seat_stays_theirs_to_mend() {
 #[tokio::test]
 async fn a_lease_is_its_device_s_alone_and_reads_its_own_blobs_only() {
     let coordinator = Coordinator::start().await;
-    let one = Device::enrol(&coordinator, "one").await;
-    let other = Device::enrol(&coordinator, "other").await;
+    let one = Device::enroll(&coordinator, "one").await;
+    let other = Device::enroll(&coordinator, "other").await;
     coordinator.start_job(tiny_job()).await;
     let lease = one.next_job(&coordinator, 60).await.unwrap();
     let foreign = other.next_job(&coordinator, 60).await.unwrap();
@@ -133,8 +133,8 @@ async fn a_lease_is_its_device_s_alone_and_reads_its_own_blobs_only() {
 #[tokio::test]
 async fn a_returned_lease_goes_to_another_device() {
     let coordinator = Coordinator::start().await;
-    let one = Device::enrol(&coordinator, "one").await;
-    let other = Device::enrol(&coordinator, "other").await;
+    let one = Device::enroll(&coordinator, "one").await;
+    let other = Device::enroll(&coordinator, "other").await;
     let mut job = tiny_job();
     job["data"]["partitions"] = json!(1);
     coordinator.start_job(job).await;
@@ -157,7 +157,7 @@ async fn three_failures_fail_the_job_with_their_reason() {
     job["data"]["partitions"] = json!(1);
     let id = coordinator.start_job(job).await;
     for hardware in ["one", "two", "three"] {
-        let device = Device::enrol(&coordinator, hardware).await;
+        let device = Device::enroll(&coordinator, hardware).await;
         let lease = device.next_job(&coordinator, 60).await.unwrap();
         let path = format!("/leases/{}/return", lease.id);
         let body = json!({ "reason": "failed", "detail": "the GPU fell off" });
@@ -170,7 +170,7 @@ async fn three_failures_fail_the_job_with_their_reason() {
 #[tokio::test]
 async fn a_heartbeat_says_whether_the_lease_still_counts() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let path = format!("/devices/{}/heartbeat", device.id);

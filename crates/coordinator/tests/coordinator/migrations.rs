@@ -64,7 +64,7 @@ const BACK_TO_VERSION_2: &str = "
 #[tokio::test]
 async fn a_database_of_version_2_goes_on_with_the_leases_that_were_held() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let coordinator =

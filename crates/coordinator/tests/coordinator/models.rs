@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use data::picture;
+use data::image_decode;
 use protocol::codec;
 use protocol::model::ModelSpec;
 use reqwest::{Method, StatusCode};
@@ -99,7 +99,7 @@ async fn a_model_says_how_probable_each_class_is() {
     coordinator.register("shapes", IMAGE).await;
     let viewer = coordinator.token("viewer").await;
     let sum = 1.0 + 1.0_f64.exp() + 2.0_f64.exp();
-    let png = STANDARD.encode(picture::png(3, 9, 5, &[7; 135]).unwrap());
+    let png = STANDARD.encode(image_decode::png(3, 9, 5, &[7; 135]).unwrap());
     for (path, body) in [
         ("/models/topics/predict", json!({ "text": "some words" })),
         ("/models/shapes/predict?version=1", json!({ "image": png })),

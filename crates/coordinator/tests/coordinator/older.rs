@@ -19,7 +19,7 @@ const LEASES: usize = 4;
 #[derive(Deserialize)]
 struct Stored {
     protocol: u32,
-    enrol: Vec<Step>,
+    enroll: Vec<Step>,
     lease: Vec<Step>,
     give_back: Vec<Step>,
     report: Vec<Step>,
@@ -80,7 +80,7 @@ async fn whole_life(stored: &Stored) {
         kept: [("join".to_owned(), join)].into(),
         update: Vec::new(),
     };
-    worker.say(&stored.enrol).await;
+    worker.say(&stored.enroll).await;
     let job = coordinator.start_job(tiny_job()).await;
     worker.say(&stored.lease).await;
     worker.say(&stored.give_back).await;

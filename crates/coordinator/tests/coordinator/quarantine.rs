@@ -39,7 +39,7 @@ async fn quarantine_of(coordinator: &Coordinator, device: &Device) -> Value {
 async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
     let coordinator = Coordinator::start().await;
     let (bad, good) =
-        (Device::enrol(&coordinator, "bad").await, Device::enrol(&coordinator, "good").await);
+        (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
     // A device that is known to work for the job: seats that fail elsewhere go to it.
     let id = coordinator.start_job(job_of(4)).await;
     let lease = good.next_job(&coordinator, 60).await.unwrap();
@@ -94,7 +94,7 @@ async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
 async fn an_administrator_releases_a_device() {
     let coordinator = Coordinator::start().await;
     let (bad, good) =
-        (Device::enrol(&coordinator, "bad").await, Device::enrol(&coordinator, "good").await);
+        (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
     coordinator.start_job(job_of(8)).await;
     let lease = good.next_job(&coordinator, 60).await.unwrap();
     let path = format!("/devices/{}/release", bad.id);
@@ -129,7 +129,7 @@ async fn an_administrator_releases_a_device() {
 async fn one_lease_counts_once_and_a_lease_in_quarantine_is_lost() {
     let coordinator = Coordinator::start().await;
     let (bad, good) =
-        (Device::enrol(&coordinator, "bad").await, Device::enrol(&coordinator, "good").await);
+        (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
     coordinator.start_job(job_of(8)).await;
     good.next_job(&coordinator, 60).await.unwrap();
     let lease = bad.next_job(&coordinator, 60).await.unwrap();
@@ -160,9 +160,9 @@ async fn one_lease_counts_once_and_a_lease_in_quarantine_is_lost() {
 async fn a_job_that_fails_everywhere_blames_no_device() {
     let coordinator = Coordinator::start().await;
     let devices = [
-        Device::enrol(&coordinator, "one").await,
-        Device::enrol(&coordinator, "two").await,
-        Device::enrol(&coordinator, "three").await,
+        Device::enroll(&coordinator, "one").await,
+        Device::enroll(&coordinator, "two").await,
+        Device::enroll(&coordinator, "three").await,
     ];
     let id = coordinator.start_job(job_of(8)).await;
     // As with a learning rate that is far too high: whatever anyone sends is refused.
@@ -193,7 +193,7 @@ async fn a_job_that_fails_everywhere_blames_no_device() {
 async fn an_administrator_quarantines_a_device_until_it_is_released() {
     let coordinator = Coordinator::start().await;
     let (one, two) =
-        (Device::enrol(&coordinator, "one").await, Device::enrol(&coordinator, "two").await);
+        (Device::enroll(&coordinator, "one").await, Device::enroll(&coordinator, "two").await);
     let id = coordinator.start_job(tiny_job()).await;
     let held = one.next_job(&coordinator, 60).await.unwrap();
     let path = format!("/devices/{}/quarantine", one.id);
@@ -241,7 +241,7 @@ async fn an_administrator_quarantines_a_device_until_it_is_released() {
 #[tokio::test]
 async fn a_revoked_device_is_not_quarantined() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     coordinator.post(&format!("/devices/{}/revoke", device.id), Value::Null).await;
     let path = format!("/devices/{}/quarantine", device.id);
     let asked = json!({ "reason": "late" });
@@ -258,9 +258,9 @@ async fn a_revoked_device_is_not_quarantined() {
 async fn a_job_s_fault_does_not_release_what_an_administrator_quarantined() {
     let coordinator = Coordinator::start().await;
     let devices = [
-        Device::enrol(&coordinator, "one").await,
-        Device::enrol(&coordinator, "two").await,
-        Device::enrol(&coordinator, "three").await,
+        Device::enroll(&coordinator, "one").await,
+        Device::enroll(&coordinator, "two").await,
+        Device::enroll(&coordinator, "three").await,
     ];
     let mut job = tiny_job();
     job["data"]["partitions"] = json!(1);

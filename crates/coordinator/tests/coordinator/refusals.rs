@@ -103,7 +103,7 @@ async fn a_wrong_method_says_which_are_right() {
 #[tokio::test]
 async fn an_unknown_device_is_told_to_register() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     coordinator.post("/devices/cleanup?inactive_days=0", Value::Null).await;
     // Its token went with it.
     let path = format!("/devices/{}/heartbeat", device.id);

@@ -11,7 +11,7 @@ use crate::support::{Coordinator, tiny_job};
 /// The model that the tiny job ends with, undisturbed.
 async fn undisturbed() -> Value {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     finish(&coordinator, &device, &id).await
 }
@@ -43,7 +43,7 @@ fn device_may_work(job: &Value) -> bool {
 /// A coordinator and a device that is enrolled with it.
 async fn pair() -> (Coordinator, Device) {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     (coordinator, device)
 }
 
@@ -143,7 +143,7 @@ async fn what_a_death_left_half_added_is_removed() {
 #[tokio::test]
 async fn a_heartbeat_that_told_nothing_new_is_kept() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let path = format!("/devices/{}/heartbeat", device.id);
     let seen = loop {
         let beat = json!({ "state": "waiting" });

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coordinator::{HubSettings, Running, Settings, Sources, TrainerCommand};
+use coordinator::{CoordinatorSettings, HubSettings, Running, Sources, TrainerCommand};
 use protocol::Pin;
 use protocol::join::JoinCode;
 use protocol::setting::{Setting, SettingOrigin};
@@ -185,13 +185,13 @@ impl Client {
     }
 }
 
-pub(crate) fn settings(folder: &Path) -> Settings {
-    Settings {
+pub(crate) fn settings(folder: &Path) -> CoordinatorSettings {
+    CoordinatorSettings {
         data_dir: folder.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
         name: "test cluster".to_owned(),
         certificate: None,
-        lease_patience: Duration::from_mins(1),
+        lease_timeout: Duration::from_mins(1),
         trainer: tiny_trainer(),
         predictor: tiny_trainer(),
         nice: false,

@@ -53,7 +53,7 @@ async fn offset(
 #[tokio::test]
 async fn a_broken_upload_goes_on_at_its_offset() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);
@@ -80,7 +80,7 @@ async fn a_broken_upload_goes_on_at_its_offset() {
 #[tokio::test]
 async fn bytes_that_are_not_the_blob_are_dropped() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let hash = BlobHash::of(&update(&lease));
@@ -93,7 +93,7 @@ async fn bytes_that_are_not_the_blob_are_dropped() {
 #[tokio::test]
 async fn ranges_are_honoured() {
     let coordinator = Coordinator::start().await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let whole = device.blob(&coordinator, lease.base).await;

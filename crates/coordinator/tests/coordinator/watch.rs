@@ -1,6 +1,6 @@
 //! What the coordinator notices by itself, and how it explains why a job doesn't move.
 
-use coordinator::{OwnCertificate, Settings};
+use coordinator::{CoordinatorSettings, OwnCertificate};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -24,8 +24,10 @@ async fn beat(coordinator: &Coordinator, device: &Device, state: Value) {
 async fn a_job_that_stands_still_is_told_until_it_moves() {
     let folder = TempDir::new().unwrap();
     // Five of these are what a job may stand still before its first lease.
-    let settings =
-        Settings { lease_patience: std::time::Duration::from_secs(1), ..settings(folder.path()) };
+    let settings = CoordinatorSettings {
+        lease_timeout: std::time::Duration::from_secs(1),
+        ..settings(folder.path())
+    };
     let running = coordinator::start(settings).await.unwrap();
     let coordinator = Coordinator::around(running, folder);
     let id = coordinator.start_job(tiny_job()).await;
@@ -37,7 +39,7 @@ async fn a_job_that_stands_still_is_told_until_it_moves() {
         notices[0]["text"],
         "job 'tiny' does not move: 0 of 2 seats reported; waiting for a device"
     );
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     device.work(&coordinator).await;
     coordinator.job_when(&id, |job| job["stalled"] == false).await;
     assert_eq!(coordinator.get("/notices").await, json!([]));
@@ -54,11 +56,11 @@ async fn a_job_that_stands_still_is_told_until_it_moves() {
 async fn a_lease_that_nobody_hears_of_is_told_as_lapsed() {
     let folder = TempDir::new().unwrap();
     let patience = std::time::Duration::from_millis(200);
-    let settings = Settings { lease_patience: patience, ..settings(folder.path()) };
+    let settings = CoordinatorSettings { lease_timeout: patience, ..settings(folder.path()) };
     let running = coordinator::start(settings).await.unwrap();
     let coordinator = Coordinator::around(running, folder);
     let (silent, other) =
-        (Device::enrol(&coordinator, "silent").await, Device::enrol(&coordinator, "other").await);
+        (Device::enroll(&coordinator, "silent").await, Device::enroll(&coordinator, "other").await);
     let id = coordinator.start_job(tiny_job()).await;
     let lost = silent.next_job(&coordinator, 60).await.unwrap();
     // The seat is another's once the lease has lapsed.
@@ -95,9 +97,9 @@ async fn the_explanation_names_what_devices_do() {
     assert_eq!(said[0], "0 of 2 seats reported");
     assert!(said[1].starts_with("no device is enrolled: make a join code"), "{said:?}");
 
-    let one = Device::enrol(&coordinator, "one").await;
-    let two = Device::enrol(&coordinator, "two").await;
-    let three = Device::enrol(&coordinator, "three").await;
+    let one = Device::enroll(&coordinator, "one").await;
+    let two = Device::enroll(&coordinator, "two").await;
+    let three = Device::enroll(&coordinator, "three").await;
     beat(&coordinator, &one, json!({ "state": "held", "reason": "on_battery" })).await;
     beat(&coordinator, &two, json!({ "state": "held", "reason": "in_use" })).await;
     let said = explanation(&coordinator, &id).await;
@@ -178,7 +180,7 @@ async fn a_certificate_that_ends_soon_is_told_until_it_is_renewed() {
     let certificate = Some(files.clone());
 
     write(3);
-    let first = Settings { certificate: certificate.clone(), ..settings(data.path()) };
+    let first = CoordinatorSettings { certificate: certificate.clone(), ..settings(data.path()) };
     let running = coordinator::start(first).await.unwrap();
     let coordinator = Coordinator::around(running, data);
     let (_, told) = (coordinator.get("/events?wait=1").await, coordinator.get("/notices").await);
@@ -187,7 +189,7 @@ async fn a_certificate_that_ends_soon_is_told_until_it_is_renewed() {
     running.stop().await;
 
     write(300);
-    let second = Settings { certificate, ..settings(data.path()) };
+    let second = CoordinatorSettings { certificate, ..settings(data.path()) };
     let coordinator = Coordinator::around(coordinator::start(second).await.unwrap(), data);
     coordinator.get("/events?wait=1").await;
     let all = coordinator.get("/notices?all=true").await;

@@ -53,7 +53,7 @@ async fn a_job_that_completes_is_told_signed_and_once() {
     let coordinator = Coordinator::start().await;
     let receiver = Receiver::start("204 No Content").await;
     add(&coordinator, &receiver, json!(["job_completed", "job_failed"])).await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     for round in 1..=2 {
         coordinator.job_when(&id, |job| job["reason"].to_string().contains("0 of 2 seats")).await;

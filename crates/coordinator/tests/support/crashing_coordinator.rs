@@ -14,7 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use coordinator::{
-    BackupSchedule, HubSettings, Observer, Point, Points, Settings, Sources, TrainerCommand,
+    BackupSchedule, CoordinatorSettings, CrashPoint, CrashPoints, HubSettings, Observer, Sources,
+    TrainerCommand,
 };
 
 #[tokio::main]
@@ -23,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (folder, trainer, deadly) = match arguments.as_slice() {
         [folder, trainer] => (folder, trainer, None),
         [folder, trainer, point, passing] => {
-            let point: Point = serde_json::from_value(point.as_str().into())?;
+            let point: CrashPoint = serde_json::from_value(point.as_str().into())?;
             (folder, trainer, Some((point, passing.parse()?)))
         }
         _ => return Err("DATA_DIR TRAINER [POINT PASSING]".into()),
@@ -36,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn settings(folder: &str, trainer: &str) -> Settings {
+fn settings(folder: &str, trainer: &str) -> CoordinatorSettings {
     let data_dir = PathBuf::from(folder);
     let uploads = data_dir.join("datasets");
     let hub = HubSettings {
@@ -45,10 +46,10 @@ fn settings(folder: &str, trainer: &str) -> Settings {
         token: None,
         offline: true,
     };
-    Settings {
+    CoordinatorSettings {
         listen: ([127, 0, 0, 1], 0).into(),
         name: "crashing".to_owned(),
-        lease_patience: std::time::Duration::from_mins(1),
+        lease_timeout: std::time::Duration::from_mins(1),
         trainer: TrainerCommand { program: trainer.into(), args: vec![] },
         predictor: TrainerCommand { program: trainer.into(), args: vec![] },
         nice: false,
@@ -68,9 +69,9 @@ fn settings(folder: &str, trainer: &str) -> Settings {
 }
 
 /// Says each passing, and at the deadly one ends the process where it stands.
-fn points(deadly: Option<(Point, u32)>) -> Points {
+fn points(deadly: Option<(CrashPoint, u32)>) -> CrashPoints {
     let passings = Mutex::new(HashMap::new());
-    Points::new(move |point| {
+    CrashPoints::new(move |point| {
         let mut passings = passings.lock().unwrap_or_else(PoisonError::into_inner);
         let passing = passings.entry(point).or_insert(0);
         *passing += 1;

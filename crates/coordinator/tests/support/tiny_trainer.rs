@@ -13,7 +13,7 @@ use protocol::trainer::{
     EvaluateRequest, InitializeRequest, PredictRequest, Ready, TrainerFailure, TrainerReply,
     TrainerRequest,
 };
-use protocol::{BlobHash, Chance, Purpose, codec, model_file};
+use protocol::{BlobHash, RngDomain, SeededRng, codec, model_file};
 
 fn main() {
     let fingerprint = Fingerprint {
@@ -50,7 +50,7 @@ fn say(reply: &TrainerReply) {
 }
 
 fn initialize(request: &InitializeRequest) -> Result<TrainerReply, String> {
-    let mut chance = Chance::new(Purpose::InitialWeights, request.seed, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::InitialWeights, request.seed, 0, 0, 0);
     #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
     let weights: Vec<f32> =
         (0..parameters(&request.spec)?).map(|_| (chance.normal() * 0.1) as f32).collect();

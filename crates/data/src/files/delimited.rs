@@ -7,9 +7,9 @@ use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::bounds::{LONGEST_ROW, Memory, check_columns};
+use super::limits::{LONGEST_ROW, Memory, check_columns};
 use super::table::{Record, Table};
-use super::{meaning, name_of};
+use super::{column_inference, name_of};
 use crate::DataError;
 
 /// Reads a whole file. Records with another number of columns than most are bad.
@@ -56,7 +56,7 @@ fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Ta
         }
     }
     let columns = columns(&table.records);
-    if meaning::has_header(&table.records) {
+    if column_inference::has_header(&table.records) {
         let header = table.records.remove(0).cells;
         if header.len() != columns {
             let names = header.len();
@@ -139,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::files::meaning::Meaning;
+    use crate::files::column_inference::ColumnRoles;
 
     fn parsed(bytes: &[u8]) -> Result<Table, String> {
         parse("t.csv", bytes, &mut Memory::of(1 << 20))
@@ -149,14 +149,14 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(table) = parsed(&bytes) {
-                let _ = Meaning::of(&table);
+                let _ = ColumnRoles::of(&table);
             }
         }
 
         #[test]
         fn no_text_of_quotes_and_separators_panics(text in "[a,;\t\"\n\r01é]{0,80}") {
             if let Ok(table) = parsed(text.as_bytes()) {
-                let _ = Meaning::of(&table);
+                let _ = ColumnRoles::of(&table);
             }
         }
     }

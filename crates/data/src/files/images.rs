@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use protocol::dataset::SampleShape;
 
-use super::bounds::{Memory, Reading};
+use super::limits::{Memory, Reading};
 use super::{Bad, Gathered, Labelled};
-use crate::picture::{self, Picture};
+use crate::image_decode::{self, DecodedImage};
 use crate::{DataError, LoadProgress, Sample};
 
 /// Reads images at `CLASS/…` or `train/CLASS/…` and `test/CLASS/…`, relative to the folder.
@@ -18,7 +18,7 @@ pub fn gather(
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
     let outer = outer_folders(images);
-    let mut pictures = Pictures::default();
+    let mut pictures = DecodedImages::default();
     for (index, image) in images.iter().enumerate() {
         let parts: Vec<String> = image
             .components()
@@ -55,7 +55,7 @@ pub fn gather(
 
 /// Decoded images on the way to rows.
 #[derive(Debug, Default)]
-pub struct Pictures {
+pub struct DecodedImages {
     found: Vec<Found>,
     pub bad: Bad,
 }
@@ -66,10 +66,10 @@ struct Found {
     line: u64,
     class: String,
     is_test: bool,
-    picture: Picture,
+    picture: DecodedImage,
 }
 
-impl Pictures {
+impl DecodedImages {
     /// Takes an image, or names it as bad; an error says that there is no room for more.
     pub fn add(
         &mut self,
@@ -85,7 +85,7 @@ impl Pictures {
             self.bad.push(&file, line, "it has no label", "give it one, or remove the row");
             return Ok(());
         }
-        match picture::decode(encoded) {
+        match image_decode::decode(encoded) {
             Ok(picture) => {
                 memory
                     .take(size_of::<Found>() + file.len() + class.len() + picture.pixels.len())?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use super::bounds::{LONGEST_ROW, Memory, check_columns};
+use super::limits::{LONGEST_ROW, Memory, check_columns};
 use super::name_of;
 use super::table::{Record, Table};
 use crate::DataError;

@@ -1,11 +1,11 @@
 //! Rows from the files that people have: CSV, JSON lines, Parquet, each also in gzip or zip, and
 //! folders or zips of images with one folder a class. What a file is, its content says.
 
-mod bounds;
+mod column_inference;
 mod delimited;
 mod images;
 mod json_lines;
-mod meaning;
+mod limits;
 mod parquet_table;
 mod table;
 mod unpack;
@@ -19,8 +19,8 @@ use protocol::dataset::{DatasetInfo, SampleShape};
 
 use crate::{DataError, Sample};
 
-pub use bounds::Bounds;
-pub(crate) use bounds::{Memory, Reading};
+pub use limits::ReadLimits;
+pub(crate) use limits::{Memory, Reading};
 
 /// Folders are read so deep; deeper ones hold nobody's dataset.
 const DEEPEST: usize = 8;
@@ -57,7 +57,7 @@ impl std::fmt::Display for BadRow {
 
 /// What is wrong with a row, and what to change.
 #[derive(Debug)]
-pub(crate) struct Fault(pub String, pub &'static str);
+pub(crate) struct RowError(pub String, pub &'static str);
 
 /// A row before its class has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]

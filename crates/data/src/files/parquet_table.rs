@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::bounds::{Memory, Reading, check_columns};
-use super::images::Pictures;
+use super::images::DecodedImages;
+use super::limits::{Memory, Reading, check_columns};
 use super::table::{Record, Table};
-use super::{Gathered, meaning, name_of};
+use super::{Gathered, column_inference, name_of};
 use crate::columns::{Cell, Columns};
 use crate::{DataError, LoadProgress};
 
@@ -56,7 +56,7 @@ pub fn gather_images(
     let Some(image) = known.into_iter().find(|known| names.iter().any(|name| name == known)) else {
         return Ok(None);
     };
-    let Some(label) = meaning::label_by_name(&names) else {
+    let Some(label) = column_inference::label_by_name(&names) else {
         let reason = format!("has images in `{image}` but no column named label or class");
         return Err(DataError::file(path, reason));
     };
@@ -69,7 +69,7 @@ pub fn gather_images(
         labels.push(classes.as_ref().and_then(known).unwrap_or(text));
         Ok(())
     })?;
-    let mut pictures = Pictures::default();
+    let mut pictures = DecodedImages::default();
     let (file_name, mut row) = (name_of(path), 0);
     file.read(image, |cell| {
         let class = labels.get(row).map_or("", String::as_str);

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use protocol::dataset::SampleShape;
 
-use super::bounds::Reading;
-use super::meaning::{Content, Meaning};
-use super::{Bad, Fault, Gathered, Kind, Labelled, delimited, json_lines, name_of, parquet_table};
+use super::column_inference::{ColumnRoles, Content};
+use super::limits::Reading;
+use super::{
+    Bad, Gathered, Kind, Labelled, RowError, delimited, json_lines, name_of, parquet_table,
+};
 use crate::{DataError, LoadProgress, Sample};
 
 /// Beyond it a text is more likely a quote without its end.
@@ -62,7 +64,7 @@ pub fn gather(files: &[(&Path, Kind)], reading: &mut Reading<'_>) -> Result<Gath
     }
     let (name, first) = &tables[0];
     let meaning =
-        Meaning::of(first).map_err(|reason| DataError::File { file: name.clone(), reason })?;
+        ColumnRoles::of(first).map_err(|reason| DataError::File { file: name.clone(), reason })?;
     if let (Some((path, Kind::Parquet)), Some(header)) = (files.first(), &first.header) {
         classes = parquet_table::class_names(path, &header[meaning.label])?;
     }
@@ -82,7 +84,7 @@ pub fn gather(files: &[(&Path, Kind)], reading: &mut Reading<'_>) -> Result<Gath
 fn rows(
     file: &str,
     table: Table,
-    meaning: &Meaning,
+    meaning: &ColumnRoles,
     scale: u32,
     classes: Option<&[String]>,
     bad: &mut Bad,
@@ -95,7 +97,7 @@ fn rows(
     for record in table.records {
         match row(&record, meaning, scale, classes) {
             Ok(row) => rows.push(row),
-            Err(Fault(reason, change)) => bad.push(file, record.line, reason, change),
+            Err(RowError(reason, change)) => bad.push(file, record.line, reason, change),
         }
         if rows.len() % REPORT == 0 {
             progress(LoadProgress::Reading { rows: rows.len() as u64 });
@@ -106,20 +108,20 @@ fn rows(
 
 fn row(
     record: &Record,
-    meaning: &Meaning,
+    meaning: &ColumnRoles,
     scale: u32,
     classes: Option<&[String]>,
-) -> Result<Labelled, Fault> {
+) -> Result<Labelled, RowError> {
     let cell = |column: usize| record.cells.get(column).map_or("", |cell| cell.trim());
     let mut class = cell(meaning.label).to_owned();
     if class.is_empty() {
-        return Err(Fault("it has no label".to_owned(), "give it one, or remove the row"));
+        return Err(RowError("it has no label".to_owned(), "give it one, or remove the row"));
     }
     if let Some(classes) = classes {
         let number: Option<usize> = class.parse().ok();
         class = number.and_then(|number| classes.get(number)).cloned().ok_or_else(|| {
             let reason = format!("its label {class} is not one of {} classes", classes.len());
-            Fault(reason, "write a class's number, from 0")
+            RowError(reason, "write a class's number, from 0")
         })?;
     }
     let sample = match &meaning.content {
@@ -133,13 +135,13 @@ fn row(
             match text.len() {
                 0 => {
                     let reason = "its text is empty".to_owned();
-                    return Err(Fault(reason, "write one, or remove the row"));
+                    return Err(RowError(reason, "write one, or remove the row"));
                 }
                 length if length > LONGEST_TEXT => {
                     let reason = format!(
                         "its text has {length} bytes, more than 1 MiB; is a closing quote missing?"
                     );
-                    return Err(Fault(reason, "close its quote, or shorten it"));
+                    return Err(RowError(reason, "close its quote, or shorten it"));
                 }
                 _ => Sample::Text(text),
             }
@@ -148,11 +150,11 @@ fn row(
             let pixel = |column: &usize| {
                 let value: u32 = cell(*column).parse().map_err(|_| {
                     let reason = format!("column {} is no pixel value", column + 1);
-                    Fault(reason, "write a whole number from 0")
+                    RowError(reason, "write a whole number from 0")
                 })?;
                 // Rounded to the nearest.
                 let scaled = (u64::from(value) * 255 + u64::from(scale / 2)) / u64::from(scale);
-                Ok::<u8, Fault>(u8::try_from(scaled).unwrap_or(u8::MAX))
+                Ok::<u8, RowError>(u8::try_from(scaled).unwrap_or(u8::MAX))
             };
             Sample::Image(columns.iter().map(pixel).collect::<Result<_, _>>()?)
         }
@@ -160,7 +162,7 @@ fn row(
     Ok(Labelled { class, sample })
 }
 
-impl Meaning {
+impl ColumnRoles {
     fn shape(&self) -> SampleShape {
         match &self.content {
             Content::Texts(_) => SampleShape::Text,

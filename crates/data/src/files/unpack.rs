@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use tempfile::TempDir;
 use zip::ZipArchive;
 
-use super::bounds::Reading;
+use super::limits::Reading;
 use super::{DEEPEST, name_of};
 use crate::DataError;
 

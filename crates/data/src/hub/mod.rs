@@ -7,7 +7,7 @@ mod wire;
 
 use std::path::PathBuf;
 
-use crate::catalogue::Published;
+use crate::catalog::Published;
 use crate::published::Files;
 use crate::{DataError, LoadProgress, layout};
 

@@ -14,7 +14,7 @@ use ureq::{Agent, Body};
 
 use super::HubSettings;
 use super::store::Store;
-use crate::catalogue::Published;
+use crate::catalog::Published;
 use crate::{DataError, LoadProgress};
 
 /// Bytes between two reports of progress.

@@ -5,7 +5,7 @@ mod shapes;
 mod topics;
 
 use protocol::dataset::{DatasetInfo, SampleShape};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 use crate::{Dataset, Row};
 
@@ -74,7 +74,7 @@ impl Synthetic {
                     Self::Topics => 0,
                     Self::Shapes => 1,
                 };
-                let mut chance = Chance::new(Purpose::SyntheticData, SEED, split, kind, index);
+                let mut chance = SeededRng::new(RngDomain::SyntheticData, SEED, split, kind, index);
                 match self {
                     Self::Topics => topics::draw(&mut chance),
                     Self::Shapes => shapes::draw(&mut chance),

@@ -2,7 +2,7 @@
 //! noise. Averaged over places and signs every class looks the same, so a linear model learns next
 //! to nothing; a convolution sees edges and corners.
 
-use protocol::Chance;
+use protocol::SeededRng;
 use protocol::dataset::SampleShape;
 
 use crate::{Row, Sample};
@@ -13,7 +13,7 @@ pub const SHAPE: SampleShape = SampleShape::Image { channels: 1, height: 16, wid
 
 const RADII: std::ops::RangeInclusive<i64> = 4..=6;
 
-pub fn draw(chance: &mut Chance) -> Row {
+pub fn draw(chance: &mut SeededRng) -> Row {
     let class = chance.index(CLASSES.len());
     let mut within = |low: i64, high: i64| -> i64 {
         low + i64::try_from(chance.below((high - low + 1).unsigned_abs())).unwrap_or(0)

@@ -2,7 +2,7 @@
 //! sometimes of another one, and some words belong to two topics: a bag of words gets far, never to
 //! the end.
 
-use protocol::Chance;
+use protocol::SeededRng;
 
 use crate::{Row, Sample};
 
@@ -12,7 +12,7 @@ pub const CLASSES: [&str; 4] = ["nature", "music", "space", "kitchen"];
 const OWN: u64 = 27;
 const ANY: u64 = 14;
 
-pub fn draw(chance: &mut Chance) -> Row {
+pub fn draw(chance: &mut SeededRng) -> Row {
     let topic = chance.index(CLASSES.len());
     let length = 10 + chance.below(21);
     let mut text = String::new();

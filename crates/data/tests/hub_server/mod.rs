@@ -18,7 +18,7 @@ const REPOSITORY: &str = "fancyzhx/ag_news";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Fault {
+pub enum RowError {
     None,
     /// The first answer that carries a file ends at its half.
     BreaksOnce,
@@ -45,7 +45,7 @@ pub struct HubServer {
 }
 
 impl HubServer {
-    pub fn start(fault: Fault) -> Self {
+    pub fn start(fault: RowError) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         // The storage goes by another name, so that it counts as another host.
         let port = listener.local_addr().unwrap().port();
@@ -100,7 +100,7 @@ impl Drop for HubServer {
 struct Speaker {
     files: Arc<Vec<(String, Vec<u8>)>>,
     requests: Arc<Mutex<Vec<Request>>>,
-    fault: Fault,
+    fault: RowError,
     storage: String,
     broke: bool,
 }
@@ -142,7 +142,7 @@ impl Speaker {
     }
 
     fn respond(&mut self, path: &str, range: Option<usize>) -> (String, Vec<u8>) {
-        if let Fault::Status(status) = self.fault {
+        if let RowError::Status(status) = self.fault {
             return (head(&format!("{status} No"), 0, ""), Vec::new());
         }
         if path == format!("/api/datasets/{REPOSITORY}/revision/main") {
@@ -176,10 +176,10 @@ impl Speaker {
 
     fn send(&mut self, mut bytes: Vec<u8>, range: Option<usize>) -> (String, Vec<u8>) {
         let (length, half) = (bytes.len(), bytes.len() / 2);
-        if self.fault == Fault::WrongBytes {
+        if self.fault == RowError::WrongBytes {
             bytes[half] ^= 1;
         }
-        let start = range.filter(|_| self.fault != Fault::IgnoresRanges).unwrap_or(0);
+        let start = range.filter(|_| self.fault != RowError::IgnoresRanges).unwrap_or(0);
         let head = if start == 0 {
             head("200 OK", length, "Accept-Ranges: bytes\r\n")
         } else {
@@ -188,16 +188,18 @@ impl Speaker {
         };
         let mut body = bytes.split_off(start);
         match self.fault {
-            Fault::BreaksOnce | Fault::IgnoresRanges | Fault::AlwaysStalls if !self.broke => {
+            RowError::BreaksOnce | RowError::IgnoresRanges | RowError::AlwaysStalls
+                if !self.broke =>
+            {
                 self.broke = true;
                 body.truncate(half);
             }
-            Fault::AlwaysStalls => body.clear(),
-            Fault::None
-            | Fault::BreaksOnce
-            | Fault::IgnoresRanges
-            | Fault::WrongBytes
-            | Fault::Status(_) => {}
+            RowError::AlwaysStalls => body.clear(),
+            RowError::None
+            | RowError::BreaksOnce
+            | RowError::IgnoresRanges
+            | RowError::WrongBytes
+            | RowError::Status(_) => {}
         }
         (head, body)
     }

@@ -1,11 +1,13 @@
 //! The workloads of the benchmarks: presets at the sizes that `bench/torch_step.py` has.
 
 use data::{Row, Sample};
-use engine::{Compute, Control, Ended, StepReport, TrainJob, Trained, initialize, train};
+use engine::{
+    ComputeDevice, Control, StepReport, TrainJob, Trained, TrainingEnd, initialize, train,
+};
 use protocol::dataset::SampleShape;
 use protocol::model::{ModelSpec, Preset};
 use protocol::plan::{LocalWork, Optimizer, Plan};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 pub const BATCH: usize = 64;
 pub const SGD: Optimizer = Optimizer::Sgd { learning_rate: 0.01, momentum: 0.0, weight_decay: 0.0 };
@@ -26,7 +28,7 @@ impl Workload {
         };
         let spec = preset.spec(sample, classes).expect("the preset reads these rows");
         let base = initialize(&spec, 1).expect("a preset builds");
-        let mut chance = Chance::new(Purpose::SyntheticData, 1, 0, 0, 0);
+        let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
         let row = |_| {
             let label = u32::try_from(chance.below(u64::from(classes))).unwrap_or_default();
             let sample = match sample {
@@ -63,8 +65,8 @@ impl Workload {
             rows: &self.rows,
         };
         let control = Control { stop: &|| false, progress, checkpoints: None };
-        match train(&Compute::cpu("a benchmark"), &job, control) {
-            Ok(Ended::Done(trained)) => trained,
+        match train(&ComputeDevice::cpu("a benchmark"), &job, control) {
+            Ok(TrainingEnd::Done(trained)) => trained,
             other => panic!("the benchmark's lease did not end: {other:?}"),
         }
     }

@@ -17,7 +17,7 @@ use std::str::FromStr;
 use protocol::fingerprint::Backend;
 
 use crate::optimizer::Placement;
-use crate::{Compute, EngineError};
+use crate::{ComputeDevice, EngineError};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,7 +73,7 @@ struct Adapter {
     software: bool,
 }
 
-impl Compute {
+impl ComputeDevice {
     /// The backend for a choice, tested. `cache` is a folder where a passed self-test is
     /// remembered, by fingerprint, and a GPU's tuned kernels are kept.
     pub fn choose(choice: BackendChoice, cache: Option<&Path>) -> Result<Self, EngineError> {
@@ -92,11 +92,11 @@ impl Compute {
 }
 
 /// The adapter as a backend, if it computes what the CPU does.
-fn accept(adapter: Adapter, why: &str, cache: Option<&Path>) -> Result<Compute, String> {
+fn accept(adapter: Adapter, why: &str, cache: Option<&Path>) -> Result<ComputeDevice, String> {
     let Adapter { device, name, hardware, software } = adapter;
     let kind = if software { "a software adapter" } else { "a GPU" };
     let reason = format!("{why} and it passed the self-test: {name}, {kind}.");
-    let compute = Compute::new(
+    let compute = ComputeDevice::new(
         device,
         Placement::Device,
         Backend::Wgpu,
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_cpu_is_always_to_be_had_and_says_why() {
-        let compute = Compute::choose(BackendChoice::Cpu, None).unwrap();
+        let compute = ComputeDevice::choose(BackendChoice::Cpu, None).unwrap();
         assert_eq!(compute.fingerprint().backend, Backend::Cpu);
         assert_eq!(compute.ready().reason, "The CPU was asked for.");
     }
@@ -147,10 +147,10 @@ mod tests {
     #[cfg(not(any(feature = "wgpu", target_vendor = "apple")))]
     #[test]
     fn without_a_gpu_backend_auto_takes_the_cpu_and_wgpu_is_refused() {
-        let compute = Compute::choose(BackendChoice::Auto, None).unwrap();
+        let compute = ComputeDevice::choose(BackendChoice::Auto, None).unwrap();
         assert_eq!(compute.fingerprint().backend, Backend::Cpu);
         assert!(compute.ready().reason.contains("built without"), "{}", compute.ready().reason);
-        let refused = Compute::choose(BackendChoice::Wgpu, None).unwrap_err();
+        let refused = ComputeDevice::choose(BackendChoice::Wgpu, None).unwrap_err();
         assert_eq!(refused.failure(), protocol::trainer::TrainerFailure::Backend);
     }
 }

@@ -8,7 +8,7 @@
 use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 use super::self_test;
 use crate::{EngineError, device_failed};
@@ -37,7 +37,7 @@ fn hash(device: &Device) -> Result<String, EngineError> {
     for values in self_test::values(device)? {
         add(&values);
     }
-    let mut chance = Chance::new(Purpose::SyntheticData, 2, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::SyntheticData, 2, 0, 0, 0);
     for length in LENGTHS {
         let mut matrix = |rows: usize, columns: usize| {
             #[expect(clippy::cast_possible_truncation, reason = "f32 is what is multiplied")]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use data::{Row, Sample};
 use protocol::model::{Combine, InputSpec, LayerSpec, ModelSpec, Shape};
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 use crate::batch::{Featurizer, StepKey};
 use crate::network::Network;
@@ -25,7 +25,7 @@ const FLOOR: f64 = 1e-5;
 
 /// A device that doesn't compute what flex does.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SelfTestFault {
+pub(super) enum SelfTestError {
     #[error("{tensor} of the {model} model is off by {difference:.1e}, of {largest:.1e}")]
     Differs { model: &'static str, tensor: String, difference: f64, largest: f64 },
     #[error("the {model} model could not be computed: {error}")]
@@ -41,10 +41,10 @@ struct Measured {
 }
 
 /// Compares a device with flex on every layer kind.
-pub(super) fn run(device: &Device) -> Result<(), SelfTestFault> {
+pub(super) fn run(device: &Device) -> Result<(), SelfTestError> {
     let flex = Device::flex();
     for (model, spec) in models() {
-        let failed = |error| SelfTestFault::Failed { model, error };
+        let failed = |error| SelfTestError::Failed { model, error };
         let expected = measure(model, &spec, &flex).map_err(failed)?;
         compare(&expected, &measure(model, &spec, device).map_err(failed)?)?;
     }
@@ -153,7 +153,7 @@ fn read(tensor: burn::tensor::Tensor<1>) -> Result<Vec<f32>, EngineError> {
 }
 
 fn rows(spec: &ModelSpec, classes: usize) -> Result<Vec<Row>, EngineError> {
-    let mut chance = Chance::new(Purpose::SyntheticData, 1, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
     let shape = spec.input_shape()?;
     let row = |_| {
         let label = u32::try_from(chance.index(classes)).unwrap_or_default();
@@ -174,7 +174,7 @@ fn rows(spec: &ModelSpec, classes: usize) -> Result<Vec<Row>, EngineError> {
     Ok((0..ROWS).map(row).collect())
 }
 
-fn compare(expected: &Measured, actual: &Measured) -> Result<(), SelfTestFault> {
+fn compare(expected: &Measured, actual: &Measured) -> Result<(), SelfTestError> {
     for ((tensor, expected_values), (_, actual_values)) in
         expected.tensors.iter().zip(&actual.tensors)
     {
@@ -185,7 +185,7 @@ fn compare(expected: &Measured, actual: &Measured) -> Result<(), SelfTestFault> 
         let close = difference <= largest * TOLERANCE + FLOOR;
         if !close {
             let (model, tensor) = (expected.model, tensor.clone());
-            return Err(SelfTestFault::Differs { model, tensor, difference, largest });
+            return Err(SelfTestError::Differs { model, tensor, difference, largest });
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! One layer of a model as a burn module, built from a spec and its parameters' values.
 //!
-//! Embeddings are not here: see [`super::table`].
+//! Embeddings are not here: see [`super::host_embedding`].
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig};

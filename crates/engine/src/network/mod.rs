@@ -1,26 +1,26 @@
 //! A model on a device: a table for embeddings, burn modules for every other layer, and the flat
 //! vector of the layout on either side.
 
+mod host_embedding;
 mod layer;
-mod table;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
 use protocol::model::{InputSpec, LayerSpec, ModelSpec, ParameterLayout, Shape};
 
+pub(crate) use host_embedding::{EmbeddingInput, HostEmbedding, HostEmbeddingOptimizer};
 pub(crate) use layer::Value;
-pub(crate) use table::{Leaf, Table, TableOptimizer};
 
 use crate::batch::{Batch, BatchInput};
 use crate::{EngineError, device_failed};
+use host_embedding::HostEmbeddingKind;
 use layer::{Layer, Parameters};
-use table::TableKind;
 
 /// A model whose parameters are loaded.
 #[derive(Debug)]
 pub(crate) struct Network {
     /// The first layer, where it is an embedding.
-    pub(crate) table: Option<Table>,
+    pub(crate) table: Option<HostEmbedding>,
     pub(crate) body: Body,
     pub(crate) layout: ParameterLayout,
     input: InputSpec,
@@ -62,9 +62,9 @@ impl Network {
     pub(crate) fn forward(
         &self,
         batch: &mut Batch,
-    ) -> Result<(Tensor<2>, Option<Leaf>), EngineError> {
+    ) -> Result<(Tensor<2>, Option<EmbeddingInput>), EngineError> {
         let (mut value, leaf) = match (&mut batch.input, &self.table, self.input) {
-            (BatchInput::Words(words), Some(table), InputSpec::Text { .. }) => {
+            (BatchInput::TokenIds(words), Some(table), InputSpec::Text { .. }) => {
                 let (value, leaf) = table.forward(words, &self.device);
                 (value, Some(leaf))
             }
@@ -78,7 +78,7 @@ impl Network {
                     TensorData::new(std::mem::take(pixels), [batch.rows, channels, height, width]);
                 (Value::Image(Tensor::from_data(data, &self.device)), None)
             }
-            (BatchInput::Words(_) | BatchInput::Pixels(_), Some(_) | None, _) => {
+            (BatchInput::TokenIds(_) | BatchInput::Pixels(_), Some(_) | None, _) => {
                 return Err(EngineError::Internal("the batch is not the model's input".to_owned()));
             }
         };
@@ -199,19 +199,19 @@ fn table(
     spec: &ModelSpec,
     flat: &[f32],
     tensors: &mut std::slice::Iter<'_, protocol::model::TensorLayout>,
-) -> Result<Option<Table>, EngineError> {
+) -> Result<Option<HostEmbedding>, EngineError> {
     let (kind, dimension) = match (spec.layers.first(), spec.input_shape()?) {
         (Some(LayerSpec::EmbeddingBag { dimension, combine }), _) => {
-            (TableKind::Bag(*combine), *dimension)
+            (HostEmbeddingKind::Bag(*combine), *dimension)
         }
         (Some(LayerSpec::Embedding { dimension }), Shape::Words { max_words, .. }) => {
-            (TableKind::Sequence { length: max_words as usize }, *dimension)
+            (HostEmbeddingKind::Sequence { length: max_words as usize }, *dimension)
         }
         (Some(_) | None, _) => return Ok(None),
     };
     let Some(layout) = tensors.next() else { return Ok(None) };
     let weights = flat[layout.offset..layout.offset + layout.count()].to_vec();
-    Ok(Some(Table::new(kind, dimension as usize, weights)))
+    Ok(Some(HostEmbedding::new(kind, dimension as usize, weights)))
 }
 
 #[cfg(test)]

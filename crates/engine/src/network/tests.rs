@@ -11,7 +11,7 @@ use crate::batch::Featurizer;
 use crate::initialize;
 use crate::optimizer::Rule;
 use crate::testing::{OPTIMIZERS, bag_spec, bits, dense_spec, sequence_spec, texts};
-use crate::words::{Ranks, Words};
+use crate::token_ids::{Ranks, TokenIds};
 
 #[test]
 fn parameters_lie_as_the_layout_says_for_every_preset_and_layer_kind() {
@@ -79,7 +79,7 @@ fn a_table_is_burns_embedding() {
         let mut batch = Featurizer::new(&spec).unwrap().batch(&rows, None);
         let network = Network::new(&spec, &initialize(&spec, 5).unwrap(), &device).unwrap();
         let (logits, leaf) = network.forward(&mut batch).unwrap();
-        let BatchInput::Words(words) = &batch.input else { panic!("not words") };
+        let BatchInput::TokenIds(words) = &batch.input else { panic!("not words") };
         let loss = network.loss(logits, &batch);
         let mut gradients = loss.backward();
         let leaf = leaf.unwrap().gradient(&mut gradients).unwrap().into_data();
@@ -111,7 +111,7 @@ fn with_embedding(network: &Network, batch: &Batch, device: &Device) -> (Embeddi
     let [buckets, dimension] = *network.layout.tensors[0].shape.as_slice() else { panic!() };
     let mut embedding = EmbeddingConfig::new(buckets, dimension).init(device);
     embedding.weight = Param::from_data(TensorData::new(weights, [buckets, dimension]), device);
-    let BatchInput::Words(words) = &batch.input else { panic!("not words") };
+    let BatchInput::TokenIds(words) = &batch.input else { panic!("not words") };
     let rows = (0..words.rows()).map(|row| {
         let ids: Vec<i64> =
             words.row(row).iter().map(|local| i64::from(words.unique[*local as usize])).collect();
@@ -123,7 +123,7 @@ fn with_embedding(network: &Network, batch: &Batch, device: &Device) -> (Embeddi
         Some(embedding.forward(ids))
     });
     let value = match network.table.as_ref().unwrap().kind() {
-        TableKind::Bag(combine) => {
+        HostEmbeddingKind::Bag(combine) => {
             let means = rows.map(|vectors| {
                 vectors.map_or_else(
                     || Tensor::<2>::zeros([1, dimension], device),
@@ -139,7 +139,7 @@ fn with_embedding(network: &Network, batch: &Batch, device: &Device) -> (Embeddi
             });
             Value::Flat(Tensor::cat(means.collect(), 0))
         }
-        TableKind::Sequence { length } => {
+        HostEmbeddingKind::Sequence { length } => {
             let padded = rows.map(|vectors| {
                 let zeros = |count| Tensor::<3>::zeros([1, count, dimension], device);
                 match vectors {
@@ -173,15 +173,20 @@ fn a_table_steps_as_if_all_of_it_were_stepped() {
         let mut featurizer = Featurizer::new(&spec).unwrap();
         let flat = initialize(&spec, 6).unwrap();
         let size = 211 * dimension as usize;
-        let table =
-            || Table::new(TableKind::Bag(Combine::Mean), dimension as usize, flat[..size].to_vec());
+        let table = || {
+            HostEmbedding::new(
+                HostEmbeddingKind::Bag(Combine::Mean),
+                dimension as usize,
+                flat[..size].to_vec(),
+            )
+        };
         let (mut lazy, mut eager) = (table(), table());
-        let mut of_lazy = TableOptimizer::new(Rule::new(optimizer), &lazy);
-        let mut of_eager = TableOptimizer::new(Rule::new(optimizer), &eager);
+        let mut of_lazy = HostEmbeddingOptimizer::new(Rule::new(optimizer), &lazy);
+        let mut of_eager = HostEmbeddingOptimizer::new(Rule::new(optimizer), &eager);
         for step in 0..25_usize {
             let rows: Vec<&data::Row> = rows.iter().skip(step * 7 % 36).take(3).collect();
             let batch = featurizer.batch(&rows, None);
-            let BatchInput::Words(words) = &batch.input else { panic!("not words") };
+            let BatchInput::TokenIds(words) = &batch.input else { panic!("not words") };
             let gradient: Vec<f32> = (0..words.rows() * dimension as usize)
                 .map(|place| ((place * 37 + step * 11) % 19) as f32 / 19.0 - 0.5)
                 .collect();
@@ -193,7 +198,7 @@ fn a_table_steps_as_if_all_of_it_were_stepped() {
             if step == 12 {
                 of_lazy.settle(&mut lazy);
                 let moments = of_lazy.moments();
-                of_lazy = TableOptimizer::new(Rule::new(optimizer), &lazy);
+                of_lazy = HostEmbeddingOptimizer::new(Rule::new(optimizer), &lazy);
                 of_lazy.restore(13, moments, &lazy);
             }
         }
@@ -208,11 +213,11 @@ fn a_table_steps_as_if_all_of_it_were_stepped() {
 fn a_table_steps_as_the_dense_optimizer_does() {
     for optimizer in OPTIMIZERS {
         let expected = dense_steps(&optimizer);
-        let mut table = Table::new(TableKind::Bag(Combine::Mean), 1, start());
-        let mut of_table = TableOptimizer::new(Rule::new(&optimizer), &table);
+        let mut table = HostEmbedding::new(HostEmbeddingKind::Bag(Combine::Mean), 1, start());
+        let mut of_table = HostEmbeddingOptimizer::new(Rule::new(&optimizer), &table);
         let mut ranks = Ranks::new(10);
         for step in 0..20 {
-            let words = Words::new(&[touched(step)], vec![1], false, &mut ranks);
+            let words = TokenIds::new(&[touched(step)], vec![1], false, &mut ranks);
             of_table.prepare(&mut table, &words);
             of_table.apply(&mut table, &words, &[gradient(step)]);
         }

@@ -36,11 +36,11 @@ fn models_learn_what_can_be_learnt() {
         let trained = done(&job(&spec, &plan, &base, train_rows), None);
         let model: Vec<f32> = base.iter().zip(&trained.delta).map(|(b, d)| b + d).collect();
         let quality = |model: &[f32]| {
-            let compute = Compute::cpu("a test");
+            let compute = ComputeDevice::cpu("a test");
             let none = &mut |_| {};
             match evaluate(&compute, &spec, model, test_rows, 1, &|| false, none).unwrap() {
-                Ended::Done(metrics) => metrics,
-                Ended::Stopped { .. } => panic!("nobody stopped it"),
+                TrainingEnd::Done(metrics) => metrics,
+                TrainingEnd::Stopped { .. } => panic!("nobody stopped it"),
             }
         };
         let (before, after) = (quality(&base), quality(&model));
@@ -92,9 +92,9 @@ fn a_checkpoint_of_other_work_or_a_broken_one_is_ignored() {
 
     std::fs::write(&path, &bytes).unwrap();
     let begun = run(&job, Some((&path, BlobHash::of(b"other work"))), &|| true).unwrap();
-    assert_eq!(begun, Ended::Stopped { step: 0 });
+    assert_eq!(begun, TrainingEnd::Stopped { step: 0 });
     let begun = run(&job, Some((&path, WORK)), &|| true).unwrap();
-    assert_eq!(begun, Ended::Stopped { step: 3 }, "the same work goes on");
+    assert_eq!(begun, TrainingEnd::Stopped { step: 3 }, "the same work goes on");
 }
 
 #[test]
@@ -147,18 +147,18 @@ fn evaluation_counts_and_measures_by_hand() {
     };
     let row = |label, byte| Row { label, sample: data::Sample::Image(vec![byte]) };
     let rows = [row(0, 255), row(0, 0), row(1, 0), row(0, 255)];
-    let compute = Compute::cpu("a test");
+    let compute = ComputeDevice::cpu("a test");
     let model = [1.0, -1.0, 0.0, 0.0];
     let mut reports = Vec::new();
     let ended = evaluate(&compute, &spec, &model, &rows, 1, &|| false, &mut |r| reports.push(r));
-    let Ended::Done(metrics) = ended.unwrap() else { panic!("nobody stopped it") };
+    let TrainingEnd::Done(metrics) = ended.unwrap() else { panic!("nobody stopped it") };
     assert_eq!(metrics.confusion, [[2, 1], [0, 1]]);
     assert!((metrics.accuracy - 0.75).abs() < 1e-12);
     let (right, wrong) = ((1.0 + (-2.0_f64).exp()).ln(), (1.0 + 2.0_f64.exp()).ln());
     assert!((metrics.loss - (3.0 * right + wrong) / 4.0).abs() < 1e-6, "{metrics:?}");
     assert_eq!((reports.len(), reports[0].step, reports[0].steps), (1, 1, 1));
     let ended = evaluate(&compute, &spec, &model, &rows, 1, &|| true, &mut |_| {});
-    assert_eq!(ended.unwrap(), Ended::Stopped { step: 0 });
+    assert_eq!(ended.unwrap(), TrainingEnd::Stopped { step: 0 });
 }
 
 const WORK: BlobHash = BlobHash::from_bytes([7; 32]);
@@ -182,17 +182,17 @@ fn run(
     job: &TrainJob<'_>,
     checkpoint: Option<(&Path, BlobHash)>,
     stop: &(dyn Fn() -> bool + Sync),
-) -> Result<Ended<Trained>, EngineError> {
+) -> Result<TrainingEnd<Trained>, EngineError> {
     let checkpoints =
         checkpoint.map(|(path, work)| Checkpoints { path, every: Duration::ZERO, work, key: None });
     let control = Control { stop, progress: &mut |_| {}, checkpoints };
-    train(&Compute::cpu("a test"), job, control)
+    train(&ComputeDevice::cpu("a test"), job, control)
 }
 
 fn done(job: &TrainJob<'_>, checkpoint: Option<&Path>) -> Trained {
     match run(job, checkpoint.map(|path| (path, WORK)), &|| false).unwrap() {
-        Ended::Done(trained) => trained,
-        Ended::Stopped { .. } => panic!("nobody stopped it"),
+        TrainingEnd::Done(trained) => trained,
+        TrainingEnd::Stopped { .. } => panic!("nobody stopped it"),
     }
 }
 
@@ -201,5 +201,5 @@ fn stopped_after(job: &TrainJob<'_>, path: &Path, steps: u64) {
     let asked = AtomicU64::new(0);
     let stop = || asked.fetch_add(1, Ordering::Relaxed) == steps;
     let ended = run(job, Some((path, WORK)), &stop).unwrap();
-    assert!(matches!(ended, Ended::Stopped { .. }), "{ended:?}");
+    assert!(matches!(ended, TrainingEnd::Stopped { .. }), "{ended:?}");
 }

@@ -23,7 +23,7 @@ const TILE: usize = 16_384;
 
 /// Why an update can't be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UpdateFault {
+pub enum UpdateError {
     #[error("expected {expected} parameters ({} bytes), got {actual} bytes", expected * 4)]
     Length { expected: usize, actual: usize },
     #[error("the change of parameter {index} is not a finite number; lower the learning rate")]
@@ -76,13 +76,13 @@ impl Accumulator {
     /// # Errors
     /// Where any of them is of the wrong length, not finite, beyond [`MAXIMUM_CHANGE`] or over the
     /// rows of the round's seats; then none is added. [`check_update`] finds the one at fault.
-    pub fn add(&mut self, updates: &[(&[u8], u64)]) -> Result<(), UpdateFault> {
+    pub fn add(&mut self, updates: &[(&[u8], u64)]) -> Result<(), UpdateError> {
         let mut rows = self.rows;
         for (bytes, weight) in updates {
             check_length(bytes, self.sums.len())?;
             let left = self.seat_rows.saturating_sub(rows);
             if *weight > left {
-                return Err(UpdateFault::Rows { rows: *weight, left });
+                return Err(UpdateError::Rows { rows: *weight, left });
             }
             rows += weight;
         }
@@ -116,7 +116,7 @@ impl Accumulator {
 ///
 /// # Errors
 /// Where it is of the wrong length, not finite or beyond [`MAXIMUM_CHANGE`].
-pub fn check_update(bytes: &[u8], parameters: usize) -> Result<f64, UpdateFault> {
+pub fn check_update(bytes: &[u8], parameters: usize) -> Result<f64, UpdateError> {
     check_length(bytes, parameters)?;
     let tiles: Vec<(bool, f64)> =
         bytes.par_chunks(4 * TILE).map(|bytes| kernel::check(words(bytes))).collect();
@@ -128,13 +128,13 @@ pub fn check_update(bytes: &[u8], parameters: usize) -> Result<f64, UpdateFault>
 }
 
 /// The first change from `start` on that is out of bounds.
-fn fault(words: &[[u8; 4]], start: usize) -> UpdateFault {
+fn fault(words: &[[u8; 4]], start: usize) -> UpdateError {
     let offset = words[start..].iter().position(|word| !kernel::check(&[*word]).0);
     let index = start + offset.unwrap_or_default();
     if f32::from_le_bytes(words[index]).is_finite() {
-        UpdateFault::TooLarge { index }
+        UpdateError::TooLarge { index }
     } else {
-        UpdateFault::NotFinite { index }
+        UpdateError::NotFinite { index }
     }
 }
 
@@ -150,11 +150,11 @@ impl Accumulator {
     }
 }
 
-fn check_length(bytes: &[u8], expected: usize) -> Result<(), UpdateFault> {
+fn check_length(bytes: &[u8], expected: usize) -> Result<(), UpdateError> {
     if expected.checked_mul(4) == Some(bytes.len()) {
         return Ok(());
     }
-    Err(UpdateFault::Length { expected, actual: bytes.len() })
+    Err(UpdateError::Length { expected, actual: bytes.len() })
 }
 
 /// The part of every update that belongs to a tile of `length` parameters from `start` on, with

@@ -73,7 +73,7 @@ proptest! {
         prop_assert_eq!(bits(&whole.finish(&base)), &expected[..]);
 
         let mut shuffled = encoded;
-        protocol::Chance::new(protocol::Purpose::Selection, order, 0, 0, 0).shuffle(&mut shuffled);
+        protocol::SeededRng::new(protocol::RngDomain::Selection, order, 0, 0, 0).shuffle(&mut shuffled);
         let (first, second) = shuffled.split_at(cut.index(shuffled.len()));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let other = pool.install(|| {
@@ -103,9 +103,9 @@ proptest! {
         let calls: Vec<(&[u8], u64)> = encoded.iter().map(|(b, rows)| (&b[..], *rows)).collect();
         let fault = accumulator.add(&calls).unwrap_err();
         let expected = if bad.is_finite() {
-            UpdateFault::TooLarge { index }
+            UpdateError::TooLarge { index }
         } else {
-            UpdateFault::NotFinite { index }
+            UpdateError::NotFinite { index }
         };
         prop_assert_eq!(fault, expected);
         prop_assert_eq!(accumulator, before);
@@ -130,7 +130,7 @@ fn a_refusal_in_a_late_tile_takes_the_early_ones_back() {
     let before = accumulator.clone();
     let six = [(&good[..], 1), (&good, 2), (&good, 3), (&good, 4), (&good, 5), (&bad, 6)];
     let fault = accumulator.add(&six).unwrap_err();
-    assert_eq!(fault, UpdateFault::NotFinite { index: 4 * TILE + 3 });
+    assert_eq!(fault, UpdateError::NotFinite { index: 4 * TILE + 3 });
     assert_eq!(accumulator, before);
     assert_eq!(check_update(&bad, parameters).unwrap_err(), fault);
 }
@@ -156,7 +156,7 @@ fn faults_say_what_is_wrong() {
     );
     assert_eq!(
         accumulator.add(&[(&update, 6), (&update, 5)]).unwrap_err(),
-        UpdateFault::Rows { rows: 5, left: 4 }
+        UpdateError::Rows { rows: 5, left: 4 }
     );
     assert_eq!(accumulator, Accumulator::new(2, 10));
     assert_eq!(bits(&accumulator.finish(&[0.5, -1.0])), bits(&[0.5, -1.0]));

@@ -21,8 +21,8 @@ fn fingerprint(hardware: &str) -> Fingerprint {
     }
 }
 
-fn sight(number: u64, state: DeviceState) -> Sight {
-    Sight {
+fn sight(number: u64, state: DeviceState) -> DeviceSnapshot {
+    DeviceSnapshot {
         device: device(number),
         state,
         reason: None,
@@ -33,17 +33,17 @@ fn sight(number: u64, state: DeviceState) -> Sight {
     }
 }
 
-fn held(number: u64, reason: HoldReason) -> Sight {
-    Sight { reason: Some(reason), ..sight(number, DeviceState::Held) }
+fn held(number: u64, reason: HoldReason) -> DeviceSnapshot {
+    DeviceSnapshot { reason: Some(reason), ..sight(number, DeviceState::Held) }
 }
 
-fn works_for(number: u64, name: &str, ahead: bool) -> Sight {
+fn works_for(number: u64, name: &str, ahead: bool) -> DeviceSnapshot {
     let other_job = Some(OtherJob { name: name.to_owned(), ahead });
-    Sight { other_job, ..sight(number, DeviceState::Training) }
+    DeviceSnapshot { other_job, ..sight(number, DeviceState::Training) }
 }
 
-fn round() -> OpenSeats {
-    OpenSeats {
+fn round() -> RoundSnapshot {
+    RoundSnapshot {
         seats: 12,
         reported: 3,
         open: 9,
@@ -60,8 +60,8 @@ fn round() -> OpenSeats {
     }
 }
 
-fn said(round: OpenSeats, devices: &[Sight]) -> String {
-    explain(Some("…"), &Outlook::Collecting(Box::new(round)), &[], devices, NOW).join("\n")
+fn said(round: RoundSnapshot, devices: &[DeviceSnapshot]) -> String {
+    explain(Some("…"), &JobSnapshot::Collecting(Box::new(round)), &[], devices, NOW).join("\n")
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn a_job_that_waits_for_no_device_says_its_reason() {
         "fetching and dividing the dataset: 34 of 120 MB",
         "adding up the 12 updates of round 1: the disk is full: free some space, it goes on by itself",
     ] {
-        assert_eq!(explain(Some(reason), &Outlook::Elsewhere, &[], &devices, NOW), [reason]);
+        assert_eq!(explain(Some(reason), &JobSnapshot::Elsewhere, &[], &devices, NOW), [reason]);
     }
-    assert!(explain(None, &Outlook::Elsewhere, &[], &devices, NOW).is_empty());
+    assert!(explain(None, &JobSnapshot::Elsewhere, &[], &devices, NOW).is_empty());
 }
 
 #[test]
@@ -92,17 +92,21 @@ fn each_state_of_a_device_has_its_words() {
         HoldReason::Paused,
         HoldReason::Unknown,
     ];
-    let mut one: Vec<Sight> = (1..).zip(reasons).map(|(n, reason)| held(n, reason)).collect();
+    let mut one: Vec<DeviceSnapshot> =
+        (1..).zip(reasons).map(|(n, reason)| held(n, reason)).collect();
     one.push(sight(7, DeviceState::Held));
     one.push(sight(8, DeviceState::Offline));
     one.push(sight(9, DeviceState::Waiting));
-    one.push(Sight { quarantined: true, ..sight(10, DeviceState::Waiting) });
+    one.push(DeviceSnapshot { quarantined: true, ..sight(10, DeviceState::Waiting) });
     one.push(works_for(11, "urgent", true));
     one.push(works_for(12, "usual", false));
-    one.push(Sight { fingerprint: fingerprint("aarch64+neon"), ..sight(13, DeviceState::Waiting) });
+    one.push(DeviceSnapshot {
+        fingerprint: fingerprint("aarch64+neon"),
+        ..sight(13, DeviceState::Waiting)
+    });
     one.push(sight(14, DeviceState::Waiting));
     one.push(sight(15, DeviceState::Waiting));
-    let round = || OpenSeats {
+    let round = || RoundSnapshot {
         fingerprint: Some(fingerprint("x86_64+avx2")),
         short_of_memory: [device(14), device(114)].into(),
         failed_all: [device(15), device(115)].into(),
@@ -111,38 +115,40 @@ fn each_state_of_a_device_has_its_words() {
     insta::assert_snapshot!("one_of_each", said(round(), &one).replace(", ", ",\n"));
     let more = one.iter().map(|sight| {
         let number = u64::from(sight.device.as_uuid().as_bytes()[15]);
-        Sight { device: device(100 + number), ..sight.clone() }
+        DeviceSnapshot { device: device(100 + number), ..sight.clone() }
     });
-    let two: Vec<Sight> = one.iter().cloned().chain(more).collect();
+    let two: Vec<DeviceSnapshot> = one.iter().cloned().chain(more).collect();
     insta::assert_snapshot!("two_of_each", said(round(), &two).replace(", ", ",\n"));
 }
 
 #[test]
 fn all_offline() {
-    let devices: Vec<Sight> = (1..=4).map(|n| sight(n, DeviceState::Offline)).collect();
+    let devices: Vec<DeviceSnapshot> = (1..=4).map(|n| sight(n, DeviceState::Offline)).collect();
     let moved_at = Timestamp::from_millis(NOW.as_millis() - 3 * 3_600_000);
-    insta::assert_snapshot!("all_offline", said(OpenSeats { moved_at, ..round() }, &devices));
+    insta::assert_snapshot!("all_offline", said(RoundSnapshot { moved_at, ..round() }, &devices));
 }
 
 #[test]
 fn a_job_in_full_swing() {
     let mut devices = vec![sight(1, DeviceState::Training), sight(2, DeviceState::Training)];
-    let round = OpenSeats { training: [device(1), device(2)].into(), open: 7, ..round() };
+    let round = RoundSnapshot { training: [device(1), device(2)].into(), open: 7, ..round() };
     insta::assert_snapshot!("in_full_swing", said(round.clone(), &devices));
     devices.extend((3..=6).map(|n| held(n, HoldReason::InUse)));
     devices.push(held(7, HoldReason::OnBattery));
     let moved_at = Timestamp::from_millis(NOW.as_millis() - 240_000);
     insta::assert_snapshot!(
         "in_full_swing_with_others",
-        said(OpenSeats { moved_at, ..round }, &devices)
+        said(RoundSnapshot { moved_at, ..round }, &devices)
     );
 }
 
 #[test]
 fn only_other_fingerprints_are_there() {
-    let arm =
-        |n| Sight { fingerprint: fingerprint("aarch64+neon"), ..sight(n, DeviceState::Waiting) };
-    let round = OpenSeats { fingerprint: Some(fingerprint("x86_64+avx2")), ..round() };
+    let arm = |n| DeviceSnapshot {
+        fingerprint: fingerprint("aarch64+neon"),
+        ..sight(n, DeviceState::Waiting)
+    };
+    let round = RoundSnapshot { fingerprint: Some(fingerprint("x86_64+avx2")), ..round() };
     insta::assert_snapshot!("only_other_fingerprints", said(round.clone(), &[arm(1), arm(2)]));
     // Where one is free, the others are not what keeps the job.
     let devices = [arm(1), sight(2, DeviceState::Waiting)];
@@ -152,19 +158,19 @@ fn only_other_fingerprints_are_there() {
 #[test]
 fn a_paused_job_says_so_first() {
     let devices = [sight(1, DeviceState::Waiting)];
-    insta::assert_snapshot!("paused", said(OpenSeats { paused: true, ..round() }, &devices));
+    insta::assert_snapshot!("paused", said(RoundSnapshot { paused: true, ..round() }, &devices));
 }
 
 #[test]
 fn a_deadline_ahead() {
     let closes_at = Some(Timestamp::from_millis(NOW.as_millis() + 600_000));
-    let round = OpenSeats { closes_at, ..round() };
+    let round = RoundSnapshot { closes_at, ..round() };
     insta::assert_snapshot!("deadline_ahead", said(round, &[sight(1, DeviceState::Waiting)]));
 }
 
 #[test]
 fn a_deadline_below_the_minimum_and_a_seat_that_fails() {
-    let round = OpenSeats {
+    let round = RoundSnapshot {
         closes_at: Some(Timestamp::from_millis(NOW.as_millis() - 300_000)),
         overdue: true,
         failure: Some((4, 2, "out of memory".to_owned())),
@@ -177,9 +183,9 @@ fn a_deadline_below_the_minimum_and_a_seat_that_fails() {
 #[test]
 fn labels_that_no_device_has_are_told_of_with_what_to_do() {
     let labels = ["lab".to_owned(), "studio".to_owned()];
-    let other = Sight { labelled: false, ..sight(1, DeviceState::Waiting) };
-    let told = |devices: &[Sight]| {
-        explain(Some("…"), &Outlook::Collecting(Box::new(round())), &labels, devices, NOW)
+    let other = DeviceSnapshot { labelled: false, ..sight(1, DeviceState::Waiting) };
+    let told = |devices: &[DeviceSnapshot]| {
+        explain(Some("…"), &JobSnapshot::Collecting(Box::new(round())), &labels, devices, NOW)
     };
     let none = told(std::slice::from_ref(&other));
     assert_eq!(none[1], "of the devices 1 has none of its labels");

@@ -6,10 +6,10 @@ use protocol::fingerprint::Fingerprint;
 use protocol::lease::{Lease, ReturnReason, UpdateOutcome};
 use protocol::{DeviceId, LeaseId, Timestamp};
 
-use super::pace::Headway;
+use super::lease_timeout::LeaseProgress;
 use super::phase::{Ending, Phase, Run, Stage};
-use super::seat::{Earlier, Failure, LeaseRecord, Occupancy, Report, Seat, Standing};
-use super::sign::Sign;
+use super::renewal::LeaseRenewal;
+use super::seat::{Occupancy, PastLease, Report, RoundLease, Seat, SeatFailure, SeatLeaseState};
 use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, Rejection, unknown};
 
 /// A device that failed a seat is kept from it while another that was heard of within so many times
@@ -19,8 +19,8 @@ const WAITS_FOR_ANOTHER: u32 = 5;
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl MachineSettings {
-    pub(super) fn patience(&self) -> Duration {
-        self.lease_patience.max(SHORTEST_PATIENCE)
+    pub(super) fn lease_timeout(&self) -> Duration {
+        self.lease_timeout.max(SHORTEST_PATIENCE)
     }
 }
 
@@ -56,7 +56,7 @@ impl Machine {
                     run.returned(now, lease, seat, reason, detail);
                     run.verdict()
                 }
-                Located::Earlier => None,
+                Located::PastLease => None,
             },
             Phase::Finished { run: Some(run), .. } => run.locate(lease, device).map(|_| None)?,
             Phase::Pending | Phase::Preparing | Phase::Finished { run: None, .. } => {
@@ -81,7 +81,7 @@ impl Machine {
         let run = self.phase.run_mut().ok_or_else(|| unknown(lease))?;
         let seat = match run.locate(lease, device)? {
             Located::Open { seat } => seat,
-            Located::Earlier => return Ok(vec![run.late(lease, &receipt)]),
+            Located::PastLease => return Ok(vec![run.late(lease, &receipt)]),
         };
         if let Some(effects) = run.settled(seat, &receipt, over) {
             return Ok(effects);
@@ -97,14 +97,14 @@ impl Machine {
 /// Where a lease was found.
 pub(super) enum Located {
     Open { seat: usize },
-    Earlier,
+    PastLease,
 }
 
 impl Run {
     pub(super) fn locate(&self, lease: LeaseId, device: DeviceId) -> Result<Located, Rejection> {
         let (owner, located) = match (self.round.leases.get(&lease), self.earlier.get(&lease)) {
             (Some(record), _) => (record.device, Located::Open { seat: record.seat }),
-            (None, Some(earlier)) => (earlier.device, Located::Earlier),
+            (None, Some(earlier)) => (earlier.device, Located::PastLease),
             (None, None) => return Err(unknown(lease)),
         };
         if owner == device { Ok(located) } else { Err(Rejection::OtherDevice { lease }) }
@@ -122,7 +122,7 @@ impl Run {
         let seat = seat.ok_or(Rejection::NothingToDo)?;
         if let Some((held, _)) = self.round.held_by(device) {
             // Asked again: its answer was lost, or its process started anew.
-            self.renewed(settings, now, held, Sign::Again, false);
+            self.renewed(settings, now, held, LeaseRenewal::Again, false);
             return self.grant(settings, held);
         }
         if self.round.leases.contains_key(&lease) || self.earlier.contains_key(&lease) {
@@ -130,15 +130,15 @@ impl Run {
         }
         self.binding = self.binding.decided(settings.spec.run.reproducible, fingerprint);
         self.count_base(device);
-        let headway = Headway::begun(now);
-        let record = LeaseRecord {
+        let headway = LeaseProgress::begun(now);
+        let record = RoundLease {
             device,
             seat,
             granted_at: now,
-            deadline: headway.deadline(now, settings.patience(), self.pace(device)),
+            deadline: headway.deadline(now, settings.lease_timeout(), self.pace(device)),
             headway,
             stepped: false,
-            standing: Standing::Held,
+            standing: SeatLeaseState::Held,
         };
         self.round.leases.insert(lease, record);
         self.round.seats[seat].occupancy = Occupancy::Leased { lease };
@@ -169,7 +169,7 @@ impl Run {
         }
         let last_round = self.round.number.saturating_sub(1);
         let of_last_round =
-            |earlier: &&Earlier| earlier.device == device && earlier.round == last_round;
+            |earlier: &&PastLease| earlier.device == device && earlier.round == last_round;
         let had: Vec<u32> =
             self.earlier.values().filter(of_last_round).map(|earlier| earlier.partition).collect();
         let open = self.round.seats.iter().enumerate().filter(|(_, seat)| {
@@ -186,12 +186,12 @@ impl Run {
         device: DeviceId,
         now: Timestamp,
     ) -> bool {
-        let patience = settings.patience().saturating_mul(WAITS_FOR_ANOTHER);
+        let lease_timeout = settings.lease_timeout().saturating_mul(WAITS_FOR_ANOTHER);
         let another = |(other, at): (&DeviceId, &Timestamp)| {
             *other != device
                 && !seat.failed_on(*other)
                 && !self.round.is_too_much_for(*other)
-                && now.since(*at) <= patience
+                && now.since(*at) <= lease_timeout
         };
         !seat.failed_on(device) || !self.seen.iter().any(another)
     }
@@ -206,11 +206,11 @@ impl Run {
     ) {
         let Some(record) = self.round.leases.get_mut(&lease) else { return };
         let held = match record.standing {
-            Standing::Held => true,
-            Standing::Lapsed { .. } => false,
-            Standing::Returned | Standing::Accepted => return,
+            SeatLeaseState::Held => true,
+            SeatLeaseState::Lapsed { .. } => false,
+            SeatLeaseState::Returned | SeatLeaseState::Accepted => return,
         };
-        record.standing = Standing::Returned;
+        record.standing = SeatLeaseState::Returned;
         let (device, stepped) = (record.device, record.stepped);
         self.seen.insert(device, now);
         if held {
@@ -219,7 +219,11 @@ impl Run {
         match reason {
             ReturnReason::Failed => {
                 self.leases_lost += u64::from(held && stepped);
-                self.round.seats[seat].failures.push(Failure { device, detail, refused: false });
+                self.round.seats[seat].failures.push(SeatFailure {
+                    device,
+                    detail,
+                    refused: false,
+                });
             }
             ReturnReason::Memory => {
                 self.round.short_of_memory.insert(device);
@@ -282,8 +286,8 @@ impl Run {
     ) -> Vec<Effect> {
         let mut effects = vec![Effect::Outcome(UpdateOutcome::Accepted)];
         if let Some(record) = self.round.leases.get_mut(&lease) {
-            let lost = record.standing == (Standing::Lapsed { lost: true });
-            record.standing = Standing::Accepted;
+            let lost = record.standing == (SeatLeaseState::Lapsed { lost: true });
+            record.standing = SeatLeaseState::Accepted;
             self.leases_lost -= u64::from(lost);
             self.seen.insert(record.device, now);
         }
@@ -305,11 +309,13 @@ impl Run {
     pub(super) fn lapse(&mut self, lease: LeaseId, why: LeaseEnd) -> Option<Effect> {
         let record = self.round.leases.get_mut(&lease)?;
         match record.standing {
-            Standing::Held => {}
-            Standing::Lapsed { .. } | Standing::Returned | Standing::Accepted => return None,
+            SeatLeaseState::Held => {}
+            SeatLeaseState::Lapsed { .. } | SeatLeaseState::Returned | SeatLeaseState::Accepted => {
+                return None;
+            }
         }
         let lost = why.counts() && record.stepped;
-        record.standing = Standing::Lapsed { lost };
+        record.standing = SeatLeaseState::Lapsed { lost };
         self.leases_lost += u64::from(lost);
         let place = &mut self.round.seats[record.seat];
         if place.occupancy == (Occupancy::Leased { lease }) {
@@ -322,7 +328,7 @@ impl Run {
     /// A lease of the open round, as its device knows it; none where it isn't held.
     pub(super) fn lease(&self, settings: &MachineSettings, id: LeaseId) -> Option<Lease> {
         let record = self.round.leases.get(&id)?;
-        if record.standing != Standing::Held {
+        if record.standing != SeatLeaseState::Held {
             return None;
         }
         let seat = self.round.seats.get(record.seat)?;

@@ -17,15 +17,15 @@
 
 mod event;
 mod lease;
-mod norm;
-mod outlook;
-mod pace;
+mod lease_timeout;
+mod norm_bound;
 mod phase;
-mod refused;
+mod rejected_updates;
+mod renewal;
 mod round;
 mod seat;
-mod sign;
-mod stall;
+mod snapshot;
+mod stall_detection;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -40,10 +40,10 @@ use serde::{Deserialize, Serialize};
 pub use event::{
     Effect, Event, LeaseEnd, Partition, Preparation, Receipt, Rejection, WeightedUpdate,
 };
-pub use outlook::{OpenSeats, Outlook};
 use phase::{Ending, Phase, Run, Stage};
-use sign::Sign;
-pub(crate) use stall::words as duration_words;
+use renewal::LeaseRenewal;
+pub use snapshot::{JobSnapshot, RoundSnapshot};
+pub(crate) use stall_detection::words as duration_words;
 
 /// What a machine is made for; it never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct MachineSettings {
     /// How long a lease lasts without a sign of its device, and the least that a device which
     /// stands still is given; below a second counts as one.
     #[serde(rename = "lease_seconds", with = "seconds")]
-    pub lease_patience: Duration,
+    pub lease_timeout: Duration,
 }
 
 /// A duration as machines are stored: whole seconds.
@@ -107,10 +107,10 @@ impl Machine {
                 self.requested(now, lease, device, &fingerprint)
             }
             Event::Progressed { lease, device, progress } => {
-                self.renewed(now, lease, device, Sign::Step { step: progress.step })
+                self.renewed(now, lease, device, LeaseRenewal::Step { step: progress.step })
             }
             Event::Renewed { lease, device, bytes } => {
-                self.renewed(now, lease, device, Sign::Alive { bytes })
+                self.renewed(now, lease, device, LeaseRenewal::Alive { bytes })
             }
             Event::Returned { lease, device, reason, detail } => {
                 self.returned(now, lease, device, reason, detail)

@@ -8,9 +8,9 @@ use protocol::fingerprint::{Backend, Fingerprint};
 use protocol::{BlobHash, DeviceId, LeaseId, ModelId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::norm::Norms;
-use super::pace::Pace;
-use super::seat::{Earlier, OpenRound};
+use super::lease_timeout::StepRate;
+use super::norm_bound::Norms;
+use super::seat::{OpenRound, PastLease};
 use super::{Preparation, Rejection};
 
 /// How far the job is.
@@ -75,12 +75,12 @@ pub(super) struct Run {
     pub(super) stage: Stage,
     pub(super) round: OpenRound,
     /// Leases of the two rounds before the open one, for updates that come late.
-    pub(super) earlier: BTreeMap<LeaseId, Earlier>,
+    pub(super) earlier: BTreeMap<LeaseId, PastLease>,
     /// When each device was last heard of in this job.
     pub(super) seen: BTreeMap<DeviceId, Timestamp>,
     /// How fast each device was in this job.
     #[serde(default)]
-    pub(super) paces: BTreeMap<DeviceId, Pace>,
+    pub(super) paces: BTreeMap<DeviceId, StepRate>,
     /// Rounds closed and, last, the open one.
     pub(super) history: Vec<Round>,
     pub(super) leases_lost: u64,

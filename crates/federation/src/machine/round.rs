@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use protocol::api::Round;
 use protocol::metrics::EvalMetrics;
-use protocol::{BlobHash, Chance, DeviceId, LeaseId, Purpose, Timestamp};
+use protocol::{BlobHash, DeviceId, LeaseId, RngDomain, SeededRng, Timestamp};
 
-use super::norm::Norms;
+use super::norm_bound::Norms;
 use super::phase::{Binding, Closing, Run, Stage};
-use super::seat::{Earlier, Occupancy, OpenRound, Seat, Standing};
+use super::seat::{Occupancy, OpenRound, PastLease, Seat, SeatLeaseState};
 use super::{Effect, LeaseEnd, MachineSettings, Preparation, Rejection};
 
 /// Rounds whose leases are still recognised after they closed.
@@ -113,7 +113,7 @@ impl Run {
             .round
             .leases
             .iter()
-            .filter(|(_, record)| record.standing == Standing::Held && record.deadline <= now)
+            .filter(|(_, record)| record.standing == SeatLeaseState::Held && record.deadline <= now)
             .map(|(lease, _)| *lease)
             .collect();
         let mut effects: Vec<Effect> =
@@ -297,7 +297,7 @@ impl Run {
         self.earlier.extend(leases.into_iter().filter_map(|(lease, record)| {
             let seat = seats.get(record.seat)?;
             let accepted = seat.report().map(|report| report.blob);
-            let earlier = Earlier {
+            let earlier = PastLease {
                 round: number,
                 partition: seat.partition,
                 device: record.device,
@@ -342,7 +342,7 @@ fn select(settings: &MachineSettings, preparation: &Preparation, round: u32) -> 
             failures: Vec::new(),
         })
         .collect();
-    Chance::new(Purpose::Selection, settings.spec.seed, round, 0, 0).shuffle(&mut seats);
+    SeededRng::new(RngDomain::Selection, settings.spec.seed, round, 0, 0).shuffle(&mut seats);
     seats.truncate(share(settings.spec.strategy.fraction, partitions));
     seats.sort_unstable_by_key(|seat| seat.partition);
     seats

@@ -6,7 +6,7 @@ use protocol::fingerprint::Fingerprint;
 use protocol::{BlobHash, DeviceId, LeaseId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::pace::Headway;
+use super::lease_timeout::LeaseProgress;
 use super::{Receipt, WeightedUpdate};
 
 /// A seat fails the job when this many devices failed it, or one device this often.
@@ -25,7 +25,7 @@ pub(super) struct OpenRound {
     /// By partition.
     pub(super) seats: Vec<Seat>,
     /// Every lease of the round, ended ones too.
-    pub(super) leases: BTreeMap<LeaseId, LeaseRecord>,
+    pub(super) leases: BTreeMap<LeaseId, RoundLease>,
     /// Devices on which this round's work does not fit.
     pub(super) short_of_memory: BTreeSet<DeviceId>,
     #[serde(default)]
@@ -38,10 +38,10 @@ impl OpenRound {
         self.short_of_memory.contains(&device) || self.short_of_disk.contains(&device)
     }
 
-    pub(super) fn held_by(&self, device: DeviceId) -> Option<(LeaseId, &LeaseRecord)> {
+    pub(super) fn held_by(&self, device: DeviceId) -> Option<(LeaseId, &RoundLease)> {
         self.leases
             .iter()
-            .find(|(_, record)| record.device == device && record.standing == Standing::Held)
+            .find(|(_, record)| record.device == device && record.standing == SeatLeaseState::Held)
             .map(|(id, record)| (*id, record))
     }
 
@@ -71,7 +71,7 @@ pub(super) struct Seat {
     /// Its weight.
     pub(super) rows: u64,
     pub(super) occupancy: Occupancy,
-    pub(super) failures: Vec<Failure>,
+    pub(super) failures: Vec<SeatFailure>,
 }
 
 impl Seat {
@@ -122,7 +122,7 @@ impl Seat {
 
 /// A lease that ended because its trainer failed or its update was refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Failure {
+pub(super) struct SeatFailure {
     pub(super) device: DeviceId,
     pub(super) detail: Option<String>,
     /// It sent an update, and that was refused.
@@ -170,23 +170,23 @@ impl From<Receipt> for Report {
 
 /// A lease of the open round; its unchanging parts are the job's and the seat's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct LeaseRecord {
+pub(super) struct RoundLease {
     pub(super) device: DeviceId,
     /// Index into the round's seats.
     pub(super) seat: usize,
     pub(super) granted_at: Timestamp,
     pub(super) deadline: Timestamp,
     #[serde(default)]
-    pub(super) headway: Headway,
+    pub(super) headway: LeaseProgress,
     /// Its first step was reported.
     pub(super) stepped: bool,
-    pub(super) standing: Standing,
+    pub(super) standing: SeatLeaseState,
 }
 
 /// Whether a lease still counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Standing {
+pub(super) enum SeatLeaseState {
     Held,
     /// It ended without its device's doing. While its seat is open, its update still counts, and a
     /// sign of life takes it up again.
@@ -202,7 +202,7 @@ pub(super) enum Standing {
 
 /// A lease of a round before the open one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Earlier {
+pub(super) struct PastLease {
     pub(super) round: u32,
     pub(super) partition: u32,
     pub(super) device: DeviceId,

@@ -7,7 +7,7 @@ use protocol::lease::Lease;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp};
 
 use super::phase::{Binding, Closing, Ending, Phase, Run, Stage};
-use super::seat::{Occupancy, Standing};
+use super::seat::{Occupancy, SeatLeaseState};
 use super::{Effect, Machine, Preparation};
 
 impl Machine {
@@ -274,7 +274,8 @@ impl Machine {
 
 impl Run {
     fn deadline(&self, paused: bool) -> Option<Timestamp> {
-        let held = self.round.leases.values().filter(|record| record.standing == Standing::Held);
+        let held =
+            self.round.leases.values().filter(|record| record.standing == SeatLeaseState::Held);
         let leases = held.map(|record| record.deadline).min();
         let waits = self.stage == Stage::Collecting && !self.round.overdue && !paused;
         let closes = self.round.closes_at.filter(|_| waits);

@@ -1,12 +1,12 @@
 //! Shares from a symmetric Dirichlet distribution, and what is divided by them.
 
-use protocol::Chance;
+use protocol::SeededRng;
 
 /// Hsu et al. 2019, §3.1: each partition draws its own shares of the classes, and its rows, without
 /// replacement, by them. Partitions take a row each in turn, so that what is left of the classes in
 /// the end is nobody's alone.
 pub(super) fn by_class(
-    chance: &mut Chance,
+    chance: &mut SeededRng,
     alpha: f64,
     mut classes: Vec<Vec<u32>>,
     partitions: usize,
@@ -27,7 +27,7 @@ pub(super) fn by_class(
 }
 
 /// A class that has rows left, by its share; where no share is left, by its rows.
-fn draw(chance: &mut Chance, shares: &[f64], classes: &[Vec<u32>]) -> Option<usize> {
+fn draw(chance: &mut SeededRng, shares: &[f64], classes: &[Vec<u32>]) -> Option<usize> {
     let left = |class: usize| if classes[class].is_empty() { 0.0 } else { shares[class] };
     let pick = |weight: &dyn Fn(usize) -> f64, uniform: f64| {
         let total: f64 = (0..classes.len()).map(weight).sum();
@@ -50,7 +50,7 @@ fn draw(chance: &mut Chance, shares: &[f64], classes: &[Vec<u32>]) -> Option<usi
 ///
 /// Gamma draws in logarithms: for a small alpha nearly all of them are too small for an f64, but
 /// their ratios are not.
-pub(super) fn shares(chance: &mut Chance, alpha: f64, count: usize) -> Vec<f64> {
+pub(super) fn shares(chance: &mut SeededRng, alpha: f64, count: usize) -> Vec<f64> {
     let logarithms: Vec<f64> = (0..count).map(|_| ln_gamma_draw(chance, alpha)).collect();
     let largest = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = logarithms.iter().map(|ln| libm::exp(ln - largest)).collect();
@@ -60,7 +60,7 @@ pub(super) fn shares(chance: &mut Chance, alpha: f64, count: usize) -> Vec<f64> 
 
 /// The logarithm of a draw from Gamma(alpha, 1): Marsaglia & Tsang 2000, "A Simple Method for
 /// Generating Gamma Variables"; below 1 by their §6, Gamma(alpha) = Gamma(alpha + 1) · U^(1/alpha).
-fn ln_gamma_draw(chance: &mut Chance, alpha: f64) -> f64 {
+fn ln_gamma_draw(chance: &mut SeededRng, alpha: f64) -> f64 {
     // Alphas that no job may have would never end.
     let alpha = if alpha > 0.0 { alpha.clamp(1e-6, 1e9) } else { 1.0 };
     let boost = if alpha < 1.0 { libm::log(above_zero(chance)) / alpha } else { 0.0 };
@@ -81,7 +81,7 @@ fn ln_gamma_draw(chance: &mut Chance, alpha: f64) -> f64 {
 }
 
 /// Standard normal by Marsaglia's polar method: square roots and `libm` alone.
-fn normal(chance: &mut Chance) -> f64 {
+fn normal(chance: &mut SeededRng) -> f64 {
     loop {
         let (x, y) = (2.0 * chance.uniform() - 1.0, 2.0 * chance.uniform() - 1.0);
         let square = x * x + y * y;
@@ -92,7 +92,7 @@ fn normal(chance: &mut Chance) -> f64 {
 }
 
 /// Uniform in `(0, 1]`.
-fn above_zero(chance: &mut Chance) -> f64 {
+fn above_zero(chance: &mut SeededRng) -> f64 {
     1.0 - chance.uniform()
 }
 

@@ -6,7 +6,7 @@ mod dirichlet;
 mod tests;
 
 use protocol::job::Partitioner;
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 
 /// Why rows can't be divided as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,7 @@ pub fn partition(
     if count == 0 || count > rows.len() {
         return Err(PartitionError::TooFewRows { rows: rows.len(), partitions });
     }
-    let mut chance = Chance::new(Purpose::Partitioning, seed, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::Partitioning, seed, 0, 0, 0);
     let mut divided = match *partitioner {
         Partitioner::Iid => iid(&mut chance, rows, count),
         Partitioner::Dirichlet { alpha } => {
@@ -77,7 +77,7 @@ pub fn split_validation(seed: u64, labels: &[u32], classes: u32) -> Result<Split
     if rows.len() < 2 {
         return Err(PartitionError::TooFewRows { rows: rows.len(), partitions: 2 });
     }
-    let mut chance = Chance::new(Purpose::ValidationSplit, seed, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::ValidationSplit, seed, 0, 0, 0);
     let mut split = Split { train: Vec::new(), validation: Vec::new() };
     for mut class in by_class(labels, classes, rows) {
         chance.shuffle(&mut class);
@@ -115,14 +115,14 @@ fn by_class(labels: &[u32], classes: u32, rows: Vec<u32>) -> Vec<Vec<u32>> {
     divided
 }
 
-fn iid(chance: &mut Chance, mut rows: Vec<u32>, partitions: usize) -> Vec<Vec<u32>> {
+fn iid(chance: &mut SeededRng, mut rows: Vec<u32>, partitions: usize) -> Vec<Vec<u32>> {
     chance.shuffle(&mut rows);
     runs(&rows, partitions)
 }
 
 /// McMahan et al. 2017, §3: rows sorted by class, cut into runs, the runs dealt at random.
 fn shards(
-    chance: &mut Chance,
+    chance: &mut SeededRng,
     mut rows: Vec<u32>,
     labels: &[u32],
     partitions: usize,
@@ -143,7 +143,7 @@ fn shards(
 /// Li et al. 2022, §III-C: sizes from a Dirichlet, rows at random. Each partition has one row to
 /// begin with, so that none is empty.
 fn quantity(
-    chance: &mut Chance,
+    chance: &mut SeededRng,
     mut rows: Vec<u32>,
     alpha: f64,
     partitions: usize,

@@ -127,7 +127,7 @@ fn a_smaller_alpha_gives_more_uneven_sizes() {
 
 #[test]
 fn shares_have_the_dirichlets_mean_and_variance() {
-    let mut chance = Chance::new(Purpose::Partitioning, 9, 0, 0, 0);
+    let mut chance = SeededRng::new(RngDomain::Partitioning, 9, 0, 0, 0);
     for alpha in [0.3, 1.0, 4.0] {
         let draws: Vec<f64> =
             (0..4_000).map(|_| dirichlet::shares(&mut chance, alpha, 5)[0]).collect();

@@ -1,8 +1,8 @@
 //! The menu-bar icon's menu as a value: whoever has a tray draws it and hands back the chosen
 //! [`Action`].
 
-use super::view::{CoordinatorView, Membership, UpdateView, View, WishView};
-use super::wish::Pause;
+use super::user_override::Pause;
+use super::view::{CoordinatorView, Membership, OverrideView, UpdateView, View};
 
 /// One line of the menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,17 +100,19 @@ pub fn menu(view: &View) -> Vec<Item> {
     if view.mode.worker && is_member {
         items.push(Item::Separator);
         match view.wish {
-            WishView::Paused { .. } if view.may.pause => items.push(choice(Action::Resume)),
-            WishView::Paused { .. } => {}
-            WishView::None | WishView::Contributing { .. } if view.may.pause => {
+            OverrideView::Paused { .. } if view.may.pause => items.push(choice(Action::Resume)),
+            OverrideView::Paused { .. } => {}
+            OverrideView::None | OverrideView::Contributing { .. } if view.may.pause => {
                 let pauses = [Pause::Hour, Pause::Tomorrow, Pause::Resumed];
                 items.extend(pauses.map(|pause| choice(Action::Pause(pause))));
             }
-            WishView::None | WishView::Contributing { .. } => {}
+            OverrideView::None | OverrideView::Contributing { .. } => {}
         }
         match view.wish {
-            WishView::Contributing { .. } => items.push(choice(Action::Resume)),
-            WishView::None | WishView::Paused { .. } => items.push(choice(Action::Contribute)),
+            OverrideView::Contributing { .. } => items.push(choice(Action::Resume)),
+            OverrideView::None | OverrideView::Paused { .. } => {
+                items.push(choice(Action::Contribute))
+            }
         }
     }
     items.push(Item::Separator);
@@ -127,7 +129,7 @@ pub fn menu(view: &View) -> Vec<Item> {
 #[cfg(test)]
 mod tests {
     use super::super::view::MayView;
-    use super::super::words::tests::view;
+    use super::super::view_text::tests::view;
     use super::*;
 
     fn text(view: &View) -> String {
@@ -142,9 +144,9 @@ mod tests {
     fn every_state_has_its_menu() {
         let mut waiting = view();
         let mut said = vec![text(&waiting)];
-        waiting.wish = WishView::Paused { until: Some("14:00".into()) };
+        waiting.wish = OverrideView::Paused { until: Some("14:00".into()) };
         said.push(text(&waiting));
-        waiting.wish = WishView::Contributing { until: None };
+        waiting.wish = OverrideView::Contributing { until: None };
         said.push(text(&waiting));
         waiting.may = MayView { pause: false, quit: false };
         said.push(text(&waiting));

@@ -1,21 +1,21 @@
 //! The app without its windows: what runs in it, what it shows as one value ([`View`]), and what a
 //! person can ask of it. A menu bar, a popover or nothing at all may be put in front.
 
-mod coordinating;
-mod keeping_awake;
-mod ledger;
+mod contribution_log;
+mod embedded_coordinator;
+mod embedded_worker;
+mod idle_memory;
 mod login;
 mod menu;
 mod mode;
 mod options;
-mod resting;
 mod sensors;
+mod sleep_inhibitor;
 mod state;
 mod updates;
+mod user_override;
 pub mod view;
-mod wish;
-mod words;
-mod working;
+mod view_text;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use coordinating::Door;
+pub use embedded_coordinator::InProcessClient;
 pub use menu::{Action, Item, menu};
 pub use mode::Mode;
 pub use options::Options;
@@ -35,8 +35,8 @@ pub use platform::display::display;
 pub use platform::login_item::LoginItem;
 use state::{Shared, State};
 pub use updates::UpdateSource;
+pub use user_override::Pause;
 pub use view::{SettingsView, View};
-pub use wish::Pause;
 
 use crate::settings::{Key, Settings};
 use view::{CoordinatorView, Membership};
@@ -69,7 +69,7 @@ impl App {
         let app = Self { shared, runtime, turn: Arc::default(), login_turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));
         app.runtime.spawn(narrate(app.views()));
-        app.runtime.spawn(resting::follow(app.views()));
+        app.runtime.spawn(idle_memory::follow(app.views()));
         app.follow_login();
         app.runtime.spawn(updates::follow(app.shared.clone()));
         app.apply();
@@ -87,7 +87,7 @@ impl App {
     }
 
     /// Whoever asks the coordinator in this process; none while it doesn't run.
-    pub fn door(&self) -> Option<Door> {
+    pub fn door(&self) -> Option<InProcessClient> {
         self.shared.read(|state| state.door.clone())
     }
 
@@ -165,12 +165,13 @@ impl App {
 
     /// Takes back a pause, or what [`App::contribute`] asked for.
     pub fn resume(&self) {
-        self.shared.change(|state| state.wish(wish::Wish::None));
+        self.shared.change(|state| state.wish(user_override::TimedOverride::None));
     }
 
     /// Trains for an hour though somebody uses the machine.
     pub fn contribute(&self) {
-        self.shared.change(|state| state.wish(wish::Wish::contribute(state::now())));
+        self.shared
+            .change(|state| state.wish(user_override::TimedOverride::contribute(state::now())));
     }
 
     /// Something that the windows' side lacks, for people to read.
@@ -212,7 +213,8 @@ impl App {
         let (folder, options, settings) = self.shared.read(|state| {
             (state.coordinator_folder(), state.options.clone(), state.settings.clone())
         });
-        let started = coordinating::InApp::start(&folder, &options, &settings).await;
+        let started =
+            embedded_coordinator::EmbeddedCoordinator::start(&folder, &options, &settings).await;
         let coordinator = match started {
             Ok(coordinator) => coordinator,
             Err(reason) => {
@@ -237,7 +239,7 @@ impl App {
             let failed = tokio::select! {
                 () = stop.cancelled() => false,
                 () = coordinator.failed() => true,
-                never = keeping_awake::keep(shared.clone(), coordinator.working()) => match never {},
+                never = sleep_inhibitor::keep(shared.clone(), coordinator.working()) => match never {},
             };
             coordinator.stop().await;
             shared.change(|state| {
@@ -307,7 +309,7 @@ impl App {
             state.facts.failure = None;
         });
         loop {
-            let job = working::Job {
+            let job = embedded_worker::EmbeddedWorker {
                 folder: &folder,
                 options: &options,
                 settings: &settings,
@@ -319,10 +321,10 @@ impl App {
             let observe = move |status: &worker::Status| {
                 shared.change(|state| state.heard(status));
             };
-            let ended = working::run(job, observe, stop.clone()).await;
+            let ended = embedded_worker::run(job, observe, stop.clone()).await;
             let failure = match ended {
                 Ok(Ok(())) => return,
-                Ok(Err(error)) if working::needs_code(&error) => {
+                Ok(Err(error)) if embedded_worker::needs_code(&error) => {
                     let problem = Some(error.to_string());
                     return self.shared.change(|state| {
                         state.code = None;

@@ -7,7 +7,7 @@ use platform::login_item::{LoginItem, NotSet};
 use trainer::TrainerCommand;
 
 use super::updates::UpdateSource;
-use crate::settings::{BackendChoice, Places};
+use crate::settings::{BackendSetting, Places};
 
 /// What is decided before there is anything to see.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Options {
     /// Where there is no folder for what a GPU compiles.
     pub(super) fn trainer(
         &self,
-        backend: BackendChoice,
+        backend: BackendSetting,
     ) -> Result<TrainerCommand, platform::folders::NoHome> {
         crate::trainer_command(&self.program, backend)
     }

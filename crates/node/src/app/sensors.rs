@@ -1,6 +1,6 @@
 //! What a machine knows of its owner, as its owner calls it.
 
-/// The name of a field of [`platform::sensors::Sensed`].
+/// The name of a field of [`platform::sensors::SensorReading`].
 pub(super) fn words(name: &'static str) -> &'static str {
     match name {
         "input" => "When somebody last touched it",

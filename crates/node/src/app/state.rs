@@ -11,17 +11,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use worker::{IdlePolicy, Status};
 
-use super::coordinating::Door;
-use super::ledger::Ledger;
+use super::contribution_log::ContributionLog;
+use super::embedded_coordinator::InProcessClient;
 use super::mode::Mode;
 use super::options::Options;
 use super::sensors;
 use super::updates;
+use super::user_override::{Pause, TimedOverride};
 use super::view::{
     CoordinatorView, MayView, Membership, ModeView, Seen, SettingsView, UpdateView, View,
 };
-use super::wish::{Pause, Wish};
-use super::words::{self, Device, Facts};
+use super::view_text::{self, Device, Facts};
 use crate::commands::access::COORDINATOR_FOLDER;
 use crate::settings::{Key, Settings, Source};
 
@@ -37,11 +37,11 @@ pub(super) struct State {
     pub(super) facts: Facts,
     pub(super) worker: Option<Part>,
     pub(super) coordinator: Option<Part>,
-    pub(super) door: Option<Door>,
+    pub(super) door: Option<InProcessClient>,
     pub(super) sensors: Arc<SystemSensors>,
     /// A join code that was given and not yet used.
     pub(super) code: Option<Join>,
-    ledger: Ledger,
+    ledger: ContributionLog,
     policy: watch::Sender<IdlePolicy>,
 }
 
@@ -54,7 +54,7 @@ impl State {
             cores: facts.cores,
             ram_gb: facts.ram_gb,
         };
-        let wish = Wish::load(&options.data_dir.join(WISH_FILE)).at(now());
+        let wish = TimedOverride::load(&options.data_dir.join(WISH_FILE)).at(now());
         let facts = Facts {
             mode: ModeView {
                 is_chosen: false,
@@ -77,7 +77,7 @@ impl State {
             device,
         };
         Self {
-            ledger: Ledger::open(&options.data_dir.join(LEDGER_FILE)),
+            ledger: ContributionLog::open(&options.data_dir.join(LEDGER_FILE)),
             policy: watch::Sender::new(policy(&settings, wish)),
             options,
             settings,
@@ -128,11 +128,11 @@ impl State {
         if !self.facts.may.pause {
             return Err("Managed by your organization: this can't be paused here.".to_owned());
         }
-        self.wish(Wish::pause(pause, now(), &jiff::tz::TimeZone::system()));
+        self.wish(TimedOverride::pause(pause, now(), &jiff::tz::TimeZone::system()));
         Ok(())
     }
 
-    pub(super) fn wish(&mut self, wish: Wish) {
+    pub(super) fn wish(&mut self, wish: TimedOverride) {
         self.facts.wish = wish;
         self.policy.send_replace(policy(&self.settings, wish));
         if let Err(error) = wish.save(&self.options.data_dir.join(WISH_FILE)) {
@@ -207,7 +207,7 @@ impl State {
             coordinator: mode.is_some_and(|mode| mode.coordinator),
         };
         let given = self.ledger.view(&today());
-        words::view(&self.facts, given, now(), &jiff::tz::TimeZone::system())
+        view_text::view(&self.facts, given, now(), &jiff::tz::TimeZone::system())
     }
 }
 
@@ -249,7 +249,7 @@ impl Shared {
     }
 }
 
-fn policy(settings: &Settings, wish: Wish) -> IdlePolicy {
+fn policy(settings: &Settings, wish: TimedOverride) -> IdlePolicy {
     IdlePolicy { wish: wish.for_worker(), ..settings.policy() }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use minisign_verify::{PublicKey, Signature};
 use reqwest::{Response, Url};
 use serde::Deserialize;
-use worker::proxy::{self, Way};
+use worker::proxy::{self, ProxyRoute};
 
 use super::App;
 use super::state::Shared;
@@ -164,10 +164,10 @@ async fn client(url: &Url) -> Result<reqwest::Client, String> {
         Err(_) => None,
     };
     let builder = match way {
-        Some(Way::Through(proxy)) => {
+        Some(ProxyRoute::Through(proxy)) => {
             builder.proxy(proxy.for_client().map_err(|error| error.to_string())?)
         }
-        Some(Way::Straight(_) | Way::Unusable(_)) | None => builder,
+        Some(ProxyRoute::Straight(_) | ProxyRoute::Unusable(_)) | None => builder,
     };
     builder.build().map_err(|error| error.to_string())
 }

@@ -17,7 +17,7 @@ pub struct View {
     pub work: Option<WorkView>,
     pub membership: Membership,
     pub given: GivenView,
-    pub wish: WishView,
+    pub wish: OverrideView,
     /// What the organization lets a person do here.
     pub may: MayView,
     /// What the company sees of this Mac, name by name, with what each is now.
@@ -105,7 +105,7 @@ pub struct Amount {
 /// What the owner asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum WishView {
+pub enum OverrideView {
     None,
     /// `until` is a time such as `14:00` or `tomorrow`, null until somebody resumes.
     Paused {

@@ -15,14 +15,14 @@ use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
 use super::lifetime;
 use super::sign_in::{self, SignInArguments};
 use crate::discovery::Advertisement;
-use crate::lines::Lines;
-use crate::settings::{BackendChoice, Key, Settings, data_dir, shown};
+use crate::settings::{BackendSetting, Key, Settings, data_dir, shown};
+use crate::stdout_writer::StdoutWriter;
 use crate::{CommandContext, output};
 
 const DEFAULT_NAME: &str = "Constellation";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 /// Seconds.
-const DEFAULT_PATIENCE: u32 = 60;
+const DEFAULT_LEASE_TIMEOUT: u32 = 60;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -53,11 +53,11 @@ pub struct CoordinatorArguments {
     no_discovery: bool,
     /// Where it makes first weights and measures models
     #[arg(long, value_enum)]
-    backend: Option<BackendChoice>,
+    backend: Option<BackendSetting>,
     /// How long a lease lasts without a sign of its device, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_PATIENCE,
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_LEASE_TIMEOUT,
         value_parser = clap::value_parser!(u32).range(2..=86_400))]
-    lease_patience: u32,
+    lease_timeout: u32,
     /// Use no more disk than this
     #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u64).range(1..))]
     maximum_disk_gb: Option<u64>,
@@ -98,14 +98,14 @@ impl CoordinatorArguments {
         };
         let name = given(self.name == DEFAULT_NAME);
         let listen = given(self.listen.to_string() == DEFAULT_LISTEN);
-        let patience = given(self.lease_patience == DEFAULT_PATIENCE);
+        let patience = given(self.lease_timeout == DEFAULT_LEASE_TIMEOUT);
         let (disk, backups) = (self.maximum_disk_gb, self.backup_dir.as_ref());
         let mut shown = vec![
             shown("ClusterName", &self.name, name, "What the cluster is called."),
             shown("Listen", self.listen, listen, "Where the coordinator listens."),
             shown(
                 "LeaseSeconds",
-                self.lease_patience,
+                self.lease_timeout,
                 patience,
                 "Seconds that a lease lasts without a sign of its device.",
             ),
@@ -167,13 +167,13 @@ pub async fn run(
     });
     let sources = Sources::from_environment(data_dir.join(UPLOADS_FOLDER));
     let shown = arguments.shown(&settings);
-    let settings = coordinator::Settings {
+    let settings = coordinator::CoordinatorSettings {
         listen: arguments.listen,
         name: arguments.name.clone(),
         certificate: arguments.certificate(),
-        lease_patience: Duration::from_secs(u64::from(arguments.lease_patience)),
+        lease_timeout: Duration::from_secs(u64::from(arguments.lease_timeout)),
         trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
-        predictor: context.trainer(BackendChoice::Cpu)?,
+        predictor: context.trainer(BackendSetting::Cpu)?,
         nice: false,
         shown,
         sources,
@@ -184,7 +184,7 @@ pub async fn run(
     };
     let observer = if json {
         // Nobody reading is found out by the first line.
-        let lines = Lines::start(|| {})?;
+        let lines = StdoutWriter::start(|| {})?;
         Observer::new(move |moment| lines.say_json(moment))
     } else {
         Observer::default()

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
-use worker::{Farewell, Left, WorkerError};
+use worker::{UnenrollNotice, UnenrollReport, WorkerError};
 
+use crate::coordinator_locator::CoordinatorLocator;
 use crate::output;
 use crate::settings::{Settings, data_dir};
-use crate::whereabouts::Whereabouts;
 
 #[derive(Debug, Args)]
 pub struct LeaveArguments {
@@ -49,12 +49,15 @@ pub async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Resul
 /// Leaves, and tells the coordinator where that can be found.
 ///
 /// # Errors
-/// As [`worker::leave`].
-pub(crate) async fn away(data_dir: &Path, url: Option<String>) -> Result<Left, WorkerError> {
+/// As [`worker::unenroll`].
+pub(crate) async fn away(
+    data_dir: &Path,
+    url: Option<String>,
+) -> Result<UnenrollReport, WorkerError> {
     // A folder that can't be read names nobody to say farewell to.
     let known = worker::enrolled_with(data_dir).ok().flatten();
-    let (_looking, coordinator) = Whereabouts::new(url, None, known.as_ref());
-    worker::leave(data_dir, coordinator).await
+    let (_looking, coordinator) = CoordinatorLocator::new(url, None, known.as_ref());
+    worker::unenroll(data_dir, coordinator).await
 }
 
 fn confirmed(data_dir: &Path) -> anyhow::Result<bool> {
@@ -71,21 +74,21 @@ fn confirmed(data_dir: &Path) -> anyhow::Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("yes"))
 }
 
-pub(crate) fn words(left: &Left) -> String {
+pub(crate) fn words(left: &UnenrollReport) -> String {
     let removed =
         format!("the key is destroyed, {:.1} MB of work removed", left.bytes as f64 / 1e6);
     match (&left.coordinator, left.device) {
-        (Farewell::NotEnrolled, _) | (_, None) if left.bytes == 0 => {
+        (UnenrollNotice::NotEnrolled, _) | (_, None) if left.bytes == 0 => {
             "this machine is in no cluster; nothing was left to remove".into()
         }
-        (Farewell::NotEnrolled, _) | (_, None) => {
+        (UnenrollNotice::NotEnrolled, _) | (_, None) => {
             format!("this machine is in no cluster; {removed}")
         }
-        (Farewell::Told, Some(_)) => format!("left the cluster; {removed}"),
-        (Farewell::KnewAlready, Some(_)) => {
+        (UnenrollNotice::Told, Some(_)) => format!("left the cluster; {removed}"),
+        (UnenrollNotice::KnewAlready, Some(_)) => {
             format!("the cluster had let this machine go before; {removed}")
         }
-        (Farewell::NotReached { reason }, Some(device)) => format!(
+        (UnenrollNotice::NotReached { reason }, Some(device)) => format!(
             "left, and {removed}; the coordinator could not be told ({reason}): it lists device \
              {device} until an administrator revokes it or cleans up"
         ),
@@ -99,15 +102,15 @@ mod tests {
     #[test]
     fn every_end_says_what_was_removed_and_who_knows() {
         let device = "01890a5d-ac96-774b-bcce-b302099a8057".parse().ok();
-        let not_reached = Farewell::NotReached { reason: "no answer in time".into() };
+        let not_reached = UnenrollNotice::NotReached { reason: "no answer in time".into() };
         let said: Vec<String> = [
-            (None, Farewell::NotEnrolled, 0),
-            (None, Farewell::NotEnrolled, 2_500_000),
-            (device, Farewell::Told, 2_500_000),
-            (device, Farewell::KnewAlready, 0),
+            (None, UnenrollNotice::NotEnrolled, 0),
+            (None, UnenrollNotice::NotEnrolled, 2_500_000),
+            (device, UnenrollNotice::Told, 2_500_000),
+            (device, UnenrollNotice::KnewAlready, 0),
             (device, not_reached, 0),
         ]
-        .map(|(device, coordinator, bytes)| words(&Left { device, coordinator, bytes }))
+        .map(|(device, coordinator, bytes)| words(&UnenrollReport { device, coordinator, bytes }))
         .to_vec();
         insta::assert_snapshot!(said.join("\n"));
     }

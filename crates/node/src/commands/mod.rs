@@ -24,7 +24,7 @@ mod notice;
 mod profile;
 mod settings;
 mod sign_in;
-mod status_words;
+mod status_text;
 mod token;
 mod webhook;
 pub(crate) mod worker;

@@ -8,7 +8,7 @@ use clap::Args;
 use protocol::join::{Join, JoinCode};
 use protocol::profile::Profile;
 use reqwest::tls::TlsInfo;
-use worker::pinned::{Address, WrongPin, pinned};
+use worker::pinned_tls::{Address, WrongPin, pinned};
 
 use crate::output;
 

@@ -9,11 +9,11 @@ use protocol::join::Join;
 use tokio::sync::watch;
 use worker::Status;
 
-use super::{lifetime, status_words};
+use super::{lifetime, status_text};
 use crate::CommandContext;
-use crate::lines::Lines;
-use crate::settings::{BackendChoice, Settings, data_dir};
-use crate::whereabouts::{Whereabouts, known_cluster};
+use crate::coordinator_locator::{CoordinatorLocator, known_cluster};
+use crate::settings::{BackendSetting, Settings, data_dir};
+use crate::stdout_writer::StdoutWriter;
 
 #[derive(Debug, Args)]
 pub struct WorkerArguments {
@@ -32,7 +32,7 @@ pub struct WorkerArguments {
     data_dir: Option<PathBuf>,
     /// Where it trains
     #[arg(long, value_enum)]
-    backend: Option<BackendChoice>,
+    backend: Option<BackendSetting>,
     /// When this machine may train
     #[arg(long, value_enum, default_value_t = WhenChoice::Idle)]
     when: WhenChoice,
@@ -81,7 +81,8 @@ pub async fn run(
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
     let join = settings.enrollment_code.under(arguments.join.map(Some)).value;
     let known = known_cluster(&data_dir, join.as_ref())?;
-    let (whereabouts, coordinator) = Whereabouts::new(url, arguments.cluster, known.as_ref());
+    let (whereabouts, coordinator) =
+        CoordinatorLocator::new(url, arguments.cluster, known.as_ref());
     let trainer = context.trainer(settings.backend.under(arguments.backend).value)?;
     let policy = worker::IdlePolicy {
         when: match arguments.when {
@@ -90,7 +91,7 @@ pub async fn run(
         },
         ..policy
     };
-    let worker = worker::Settings {
+    let worker = worker::WorkerSettings {
         pin: settings.coordinator_pin.under(arguments.pin.map(Some)).value,
         join,
         name: arguments.name,
@@ -105,11 +106,11 @@ pub async fn run(
             .maximum_upload_mbps
             .under(arguments.max_upload_mbps.map(Some))
             .value,
-        ..worker::Settings::new(data_dir, coordinator, trainer)
+        ..worker::WorkerSettings::new(data_dir, coordinator, trainer)
     };
     let unread = told.clone();
     // The worker ends where nobody is there to read.
-    let lines = Arc::new(Lines::start(move || unread.cancel())?);
+    let lines = Arc::new(StdoutWriter::start(move || unread.cancel())?);
     let observe = observer(arguments.json, lines.clone());
     let observe = move |status: &Status| {
         whereabouts.heard(status);
@@ -130,13 +131,13 @@ pub(crate) fn folder(instance: u32) -> String {
 }
 
 /// Tells each status.
-fn observer(json: bool, lines: Arc<Lines>) -> impl Fn(&Status) + Send + Sync {
+fn observer(json: bool, lines: Arc<StdoutWriter>) -> impl Fn(&Status) + Send + Sync {
     let last = Mutex::new(String::new());
     move |status| {
         if json {
             return lines.say_json(status);
         }
-        let words = status_words::of(status);
+        let words = status_text::of(status);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != words {
             lines.say(words.clone());

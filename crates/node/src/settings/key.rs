@@ -8,7 +8,7 @@ use protocol::join::Join;
 use serde_json::Value;
 use worker::Schedule;
 
-use super::BackendChoice;
+use super::BackendSetting;
 
 /// What a setting may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -211,7 +211,7 @@ fn one_of(words: &[&str]) -> String {
     }
 }
 
-impl std::str::FromStr for BackendChoice {
+impl std::str::FromStr for BackendSetting {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -40,13 +40,13 @@ fn suggest(nearest: Option<&str>) -> String {
 
 /// What one source says, each value checked.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Layer(pub(super) BTreeMap<Key, Chosen<Words>>);
+pub(super) struct Layer(pub(super) BTreeMap<Key, Chosen<SettingText>>);
 
 /// A setting's text; a secret one is not shown by accident.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Words(pub(super) String);
+pub(super) struct SettingText(pub(super) String);
 
-impl std::fmt::Debug for Words {
+impl std::fmt::Debug for SettingText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("…")
     }
@@ -125,7 +125,7 @@ impl Layer {
         source: Source,
     ) -> Result<(), SettingsError> {
         check(key, &text, place)?;
-        self.0.insert(key, Chosen { value: Words(text), source });
+        self.0.insert(key, Chosen { value: SettingText(text), source });
         Ok(())
     }
 }

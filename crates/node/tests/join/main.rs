@@ -36,10 +36,10 @@ impl Coordinator {
 
     async fn start_in(folder: TempDir) -> Self {
         let home = Some(folder.path().join("hub"));
-        let settings = coordinator::Settings {
+        let settings = coordinator::CoordinatorSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             name: "lab".into(),
-            lease_patience: std::time::Duration::from_mins(1),
+            lease_timeout: std::time::Duration::from_mins(1),
             trainer: TrainerCommand { program: "none".into(), args: vec![] },
             predictor: TrainerCommand { program: "none".into(), args: vec![] },
             nice: false,
@@ -82,16 +82,19 @@ impl Coordinator {
     }
 }
 
-fn worker_settings(folder: &Path, url: &str, join: Option<Join>) -> worker::Settings {
+fn worker_settings(folder: &Path, url: &str, join: Option<Join>) -> worker::WorkerSettings {
     let ready = r#"{"reply":"ready","fingerprint":{"app":"0","burn":"0","backend":"cpu","hardware":"x"},"gpu_name":null,"reason":"x"}"#;
     let args = vec!["-c".into(), format!("echo '{ready}'; read line")];
     let trainer = TrainerCommand { program: "sh".into(), args };
     let coordinator = watch::channel(Some(url.to_owned())).1;
-    worker::Settings { join, ..worker::Settings::new(folder.to_owned(), coordinator, trainer) }
+    worker::WorkerSettings {
+        join,
+        ..worker::WorkerSettings::new(folder.to_owned(), coordinator, trainer)
+    }
 }
 
 /// Runs a worker until it is enrolled or until it ends by itself.
-async fn until_enrolled(settings: worker::Settings) -> Result<(), WorkerError> {
+async fn until_enrolled(settings: worker::WorkerSettings) -> Result<(), WorkerError> {
     let stop = CancellationToken::new();
     let enrolled = stop.clone();
     let observe = move |status: &Status| {
@@ -103,7 +106,7 @@ async fn until_enrolled(settings: worker::Settings) -> Result<(), WorkerError> {
 }
 
 /// Runs a worker until it says that it is offline; gives the reason.
-async fn until_offline(settings: worker::Settings) -> String {
+async fn until_offline(settings: worker::WorkerSettings) -> String {
     let stop = CancellationToken::new();
     let reason = Arc::new(std::sync::Mutex::new(String::new()));
     let (told, offline) = (reason.clone(), stop.clone());
@@ -173,7 +176,7 @@ async fn a_typed_code_is_tried_at_each_cluster_that_is_found() {
     let folder = TempDir::new().unwrap();
     let (found, coordinator) = watch::channel(Some(one.url()));
     let settings = worker_settings(folder.path(), "", Some(Join::Typed(code)));
-    let settings = worker::Settings { coordinator, ..settings };
+    let settings = worker::WorkerSettings { coordinator, ..settings };
     let (stop, next) = (CancellationToken::new(), two.url());
     let enrolled = stop.clone();
     let observe = move |status: &Status| {

@@ -26,7 +26,7 @@ pub trait Sensors: Send + Sync {
 
     /// Everything. It may take tens of milliseconds; what has a rate, such as load, is measured
     /// since the last call.
-    fn sense(&self) -> Sensed;
+    fn sense(&self) -> SensorReading;
 
     /// What can't be told here, and why; after [`Self::sense`] what that found.
     fn unknowns(&self) -> Vec<Unknown>;
@@ -34,7 +34,7 @@ pub trait Sensors: Send + Sync {
 
 /// What the sensors say; none where this machine can't tell.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Sensed {
+pub struct SensorReading {
     /// Since the last input.
     pub input: Option<Duration>,
     /// This process's account has the screen: with fast user switching another one may have it.
@@ -101,7 +101,7 @@ pub struct Network {
 /// A reading that can't be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
-    /// A field of [`Sensed`].
+    /// A field of [`SensorReading`].
     pub name: &'static str,
     /// In words for a person.
     pub reason: String,

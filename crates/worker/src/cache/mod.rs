@@ -13,13 +13,13 @@ use std::time::{Duration, SystemTime};
 
 use blake3::Hasher;
 use protocol::BlobHash;
-use protocol::sealed::{SealingKey, plain_length, sealed_length};
+use protocol::encrypted_file::{StorageKey, plain_length, sealed_length};
 use reqwest::Response;
 use tokio::time::timeout;
 
-use crate::answer::{Download, RequestError, late, unreachable};
 use crate::client::Client;
 use crate::files::{blocking, is_damage, sealed_hash};
+use crate::response::{Download, RequestError, late, unreachable};
 use part::{Arrived, Part};
 use room::Stock;
 pub(crate) use room::{Quota, Shortage};
@@ -48,11 +48,11 @@ pub(crate) enum FetchError {
 pub(crate) struct Cache {
     folder: PathBuf,
     quota: Quota,
-    key: SealingKey,
+    key: StorageKey,
 }
 
 impl Cache {
-    pub(crate) fn open(folder: PathBuf, quota: Quota, key: SealingKey) -> io::Result<Self> {
+    pub(crate) fn open(folder: PathBuf, quota: Quota, key: StorageKey) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         Ok(Self { folder, quota, key })
     }

@@ -6,14 +6,14 @@ use std::io::{self, Read, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use blake3::Hasher;
-use protocol::sealed::{CHUNK, FRAME, HEADER, Opener, Sealer, SealingKey};
+use protocol::encrypted_file::{CHUNK, Decryptor, Encryptor, FRAME, HEADER, StorageKey};
 use tokio::fs::OpenOptions;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 #[derive(Clone)]
 pub(super) struct Part {
     path: PathBuf,
-    key: SealingKey,
+    key: StorageKey,
 }
 
 /// What of a blob is in its part.
@@ -35,7 +35,7 @@ pub(super) struct Place {
 }
 
 impl Part {
-    pub(super) fn new(path: PathBuf, key: SealingKey) -> Self {
+    pub(super) fn new(path: PathBuf, key: StorageKey) -> Self {
         Self { path, key }
     }
 
@@ -55,7 +55,7 @@ impl Part {
         let mut frame = Vec::with_capacity(FRAME);
         file.by_ref().take(HEADER as u64).read_to_end(&mut frame)?;
         let Ok(header) = frame.as_slice().try_into() else { return Ok(arrived) };
-        let Ok(mut opener) = Opener::new(&self.key, &header) else { return Ok(arrived) };
+        let Ok(mut opener) = Decryptor::new(&self.key, &header) else { return Ok(arrived) };
         arrived.place.header = header;
         while !arrived.whole {
             frame.clear();
@@ -71,14 +71,14 @@ impl Part {
     /// Begins it anew.
     pub(super) async fn begin(&self) -> io::Result<Writer> {
         let mut out = Vec::with_capacity(2 * FRAME);
-        let sealer = Sealer::begin(&self.key, rand::random(), &mut out);
+        let sealer = Encryptor::begin(&self.key, rand::random(), &mut out);
         Writer::open(&self.path, sealer, out, 0).await
     }
 
     /// Goes on behind what arrived, which is not the whole.
     pub(super) async fn resume(&self, place: &Place) -> io::Result<Writer> {
         let Place { header, frames } = place;
-        let sealer = Sealer::resume(&self.key, header, *frames, rand::random())?;
+        let sealer = Encryptor::resume(&self.key, header, *frames, rand::random())?;
         let start = HEADER as u64 + frames * FRAME as u64;
         Writer::open(&self.path, sealer, Vec::with_capacity(2 * FRAME), start).await
     }
@@ -94,13 +94,13 @@ impl Part {
 /// Seals what arrives and appends it to the part.
 pub(super) struct Writer {
     file: tokio::fs::File,
-    sealer: Sealer,
+    sealer: Encryptor,
     /// Sealed and not written yet.
     out: Vec<u8>,
 }
 
 impl Writer {
-    async fn open(path: &Path, sealer: Sealer, out: Vec<u8>, start: u64) -> io::Result<Self> {
+    async fn open(path: &Path, sealer: Encryptor, out: Vec<u8>, start: u64) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(false).open(path).await?;
         file.set_max_buf_size(CHUNK);

@@ -1,12 +1,12 @@
 //! Downloads that break, are damaged, don't fit.
 
-use protocol::sealed::{CHUNK, FRAME, HEADER, open, seal};
+use protocol::encrypted_file::{CHUNK, FRAME, HEADER, open, seal};
 use tempfile::TempDir;
 
 use super::*;
 use crate::test_server::{Server, Step};
 
-const KEY: SealingKey = SealingKey::from_bytes([7; 32]);
+const KEY: StorageKey = StorageKey::from_bytes([7; 32]);
 const BLOB: &[u8] = b"0123456789";
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_download_goes_on_after_a_kill_that_tore_its_last_frame() {
 
 #[tokio::test]
 async fn what_another_key_sealed_is_fetched_anew() {
-    let other = SealingKey::from_bytes([8; 32]);
+    let other = StorageKey::from_bytes([8; 32]);
     let (folder, cache) = cache(1000);
     for name in [BlobHash::of(BLOB).to_string(), format!("{}.part", BlobHash::of(BLOB))] {
         fs::write(folder.path().join(name), seal(&other, BLOB, [1; 32]).unwrap()).unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::device::{Heartbeat, HeartbeatAnswer};
-use protocol::enrolment::{Challenge, DeviceRegistration, Registered};
+use protocol::enrollment::{Challenge, DeviceRegistration, Registered};
 use protocol::join::exchange::NotProven;
 use protocol::join::{JoinProof, JoinSecret};
 use protocol::lease::{LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
@@ -18,13 +18,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::answer::{
+use crate::endpoint::Endpoint;
+use crate::identity::Cluster;
+use crate::response::{
     Download, NextJob, Received, RequestError, Sent, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer,
     content_length, json, late, range_start, refusal, retry_after, unreachable, upload_offset,
 };
-use crate::first_contact;
-use crate::identity::Cluster;
-use crate::reach::Reach;
+use crate::typed_code_join;
 
 /// For an answer that takes no work.
 const SHORT: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ pub(crate) struct Client {
     /// Whose key is trusted.
     pin: Mutex<Option<Pin>>,
     /// Made for the coordinator's address and pin of now.
-    reach: Mutex<Option<Reach>>,
+    reach: Mutex<Option<Endpoint>>,
     /// The device's own.
     token: Mutex<Option<String>>,
     /// Over how long devices come back that lost their connections all at once.
@@ -97,7 +97,7 @@ impl Client {
         url: Option<&str>,
         secret: &JoinSecret,
     ) -> Result<Result<Cluster, NotProven>, RequestError> {
-        first_contact::join(url.ok_or(RequestError::NoCoordinator)?, secret).await
+        typed_code_join::join(url.ok_or(RequestError::NoCoordinator)?, secret).await
     }
 
     /// Something to sign for a registration.
@@ -274,7 +274,7 @@ impl Client {
         let pin = *self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         let pin = pin.ok_or(RequestError::NoPin)?;
         let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Reach::kept(&mut reach, url, pin)?.request(method, path))
+        Ok(Endpoint::kept(&mut reach, url, pin)?.request(method, path))
     }
 }
 

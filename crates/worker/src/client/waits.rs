@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Client;
-use crate::answer::RequestError;
+use crate::response::RequestError;
 use crate::retry::Backoff;
 
 /// Between two looks at whether the machine slept.
@@ -143,7 +143,7 @@ mod tests {
     use protocol::BlobHash;
 
     use super::*;
-    use crate::answer::NextJob;
+    use crate::response::NextJob;
     use crate::test_server::{Server, Step, device};
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use crate::schedule::{Clock, Weekday};
 
 /// Why a machine doesn't train.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hold {
+pub enum HoldDetail {
     /// Input came lately.
     InUse,
     /// Another account has the screen, by fast user switching: its own worker trains.
@@ -57,7 +57,7 @@ impl PresenceDetail {
     }
 
     /// The reason that goes with a lease given back.
-    pub const fn return_reason(self, hold: &Hold) -> ReturnReason {
+    pub const fn return_reason(self, hold: &HoldDetail) -> ReturnReason {
         match self {
             Self::Reasons => hold.return_reason(),
             Self::State => ReturnReason::Held,
@@ -86,7 +86,7 @@ impl Kind {
     }
 }
 
-impl Hold {
+impl HoldDetail {
     /// The reason as it leaves the machine.
     pub const fn reason(&self) -> HoldReason {
         match self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use platform::sensors::{PowerSource, Pressure, Sensed, Thermal};
+use platform::sensors::{PowerSource, Pressure, SensorReading, Thermal};
 use protocol::Timestamp;
 
 use crate::schedule::{Schedule, Weekday};
@@ -11,7 +11,7 @@ mod hold;
 #[cfg(test)]
 mod tests;
 
-pub use hold::{Hold, Kind, PresenceDetail};
+pub use hold::{HoldDetail, Kind, PresenceDetail};
 
 /// Which of its hours a machine gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +26,7 @@ pub enum When {
 
 /// What the owner asked for until further notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Wish {
+pub enum UserOverride {
     #[default]
     None,
     PausedUntil(Timestamp),
@@ -43,7 +43,7 @@ pub struct IdlePolicy {
     pub when: When,
     /// Without input for so long the machine counts as idle.
     pub idle: Duration,
-    pub wish: Wish,
+    pub wish: UserOverride,
     pub schedule: Schedule,
     pub allow_battery: bool,
     /// Of the charge, 0 to 1: with less it doesn't train on battery where it may.
@@ -65,7 +65,7 @@ impl Default for IdlePolicy {
         Self {
             when: When::Idle,
             idle: Duration::from_mins(5),
-            wish: Wish::None,
+            wish: UserOverride::None,
             schedule: Schedule::default(),
             allow_battery: false,
             minimum_battery: 0.5,
@@ -81,7 +81,7 @@ impl Default for IdlePolicy {
 
 /// A point in time, and where it is in the machine's local week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct LocalTime {
     pub now: Timestamp,
     pub weekday: Weekday,
     /// Since local midnight, below 1440.
@@ -99,7 +99,7 @@ pub enum Presence {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     Run,
-    Hold(Hold),
+    HoldDetail(HoldDetail),
 }
 
 /// Readings come a little late and a little unevenly: a machine that trains isn't stopped by that.
@@ -111,23 +111,30 @@ const BATTERY_SLACK: f32 = 0.05;
 
 /// Whether to train now. A reading that can't be had stops nothing, but for the input: without it
 /// nobody knows whether the machine is used.
-pub fn decide(policy: &IdlePolicy, was: Presence, reading: &Sensed, moment: Moment) -> Decision {
+pub fn decide(
+    policy: &IdlePolicy,
+    was: Presence,
+    reading: &SensorReading,
+    moment: LocalTime,
+) -> Decision {
     let held = match policy.wish {
-        Wish::Paused => Some(Hold::Paused),
-        Wish::PausedUntil(until) if moment.now < until => Some(paused_until(until, moment)),
-        Wish::ContributeUntil(until) if moment.now < until => match policy.when {
+        UserOverride::Paused => Some(HoldDetail::Paused),
+        UserOverride::PausedUntil(until) if moment.now < until => Some(paused_until(until, moment)),
+        UserOverride::ContributeUntil(until) if moment.now < until => match policy.when {
             When::Always => None,
             When::Idle => elsewhere(reading).or_else(|| unfit(policy, was, reading)),
         },
-        Wish::None | Wish::PausedUntil(_) | Wish::ContributeUntil(_) => match policy.when {
-            When::Always => outside(policy, moment),
-            When::Idle => outside(policy, moment)
-                .or_else(|| elsewhere(reading))
-                .or_else(|| used(policy, was, reading))
-                .or_else(|| unfit(policy, was, reading)),
-        },
+        UserOverride::None | UserOverride::PausedUntil(_) | UserOverride::ContributeUntil(_) => {
+            match policy.when {
+                When::Always => outside(policy, moment),
+                When::Idle => outside(policy, moment)
+                    .or_else(|| elsewhere(reading))
+                    .or_else(|| used(policy, was, reading))
+                    .or_else(|| unfit(policy, was, reading)),
+            }
+        }
     };
-    held.map_or(Decision::Run, Decision::Hold)
+    held.map_or(Decision::Run, Decision::HoldDetail)
 }
 
 /// How long a machine that yields keeps its lease, of which `left` is left (DESIGN §11.5).
@@ -135,51 +142,51 @@ pub fn keep_for(left: Duration) -> Duration {
     (left / 2).min(Duration::from_mins(1))
 }
 
-fn outside(policy: &IdlePolicy, moment: Moment) -> Option<Hold> {
+fn outside(policy: &IdlePolicy, moment: LocalTime) -> Option<HoldDetail> {
     let allowed = policy.schedule.allows(moment.weekday, moment.minutes);
-    (!allowed).then(|| Hold::OutsideHours(policy.schedule.to_string()))
+    (!allowed).then(|| HoldDetail::OutsideHours(policy.schedule.to_string()))
 }
 
 /// One worker a machine: that of the account that has the screen.
-fn elsewhere(reading: &Sensed) -> Option<Hold> {
-    (reading.has_screen == Some(false)).then_some(Hold::OtherAccount)
+fn elsewhere(reading: &SensorReading) -> Option<HoldDetail> {
+    (reading.has_screen == Some(false)).then_some(HoldDetail::OtherAccount)
 }
 
 /// Somebody or something needs the machine.
-fn used(policy: &IdlePolicy, was: Presence, reading: &Sensed) -> Option<Hold> {
-    let Some(idle) = reading.input else { return Some(Hold::Unknown) };
+fn used(policy: &IdlePolicy, was: Presence, reading: &SensorReading) -> Option<HoldDetail> {
+    let Some(idle) = reading.input else { return Some(HoldDetail::Unknown) };
     if idle < enough(policy, was) {
-        return Some(Hold::InUse);
+        return Some(HoldDetail::InUse);
     }
     // Nobody watches a screen that is off or locked; a call goes on behind it.
     let watched = reading.locked != Some(true) && reading.display_on != Some(false);
     let slack = if was == Presence::Running { LOAD_SLACK } else { 0.0 };
     let busy = |load: f32| load > policy.maximum_other_load + slack;
     if policy.pause_during_calls && reading.camera_or_microphone == Some(true) {
-        Some(Hold::Call)
+        Some(HoldDetail::Call)
     } else if watched && policy.pause_during_video && reading.keeps_display_awake == Some(true) {
-        Some(Hold::Video)
+        Some(HoldDetail::Video)
     } else if watched && policy.pause_in_full_screen && reading.full_screen == Some(true) {
-        Some(Hold::FullScreen)
+        Some(HoldDetail::FullScreen)
     } else if reading.other_load.is_some_and(busy) {
-        Some(Hold::Busy)
+        Some(HoldDetail::Busy)
     } else {
         None
     }
 }
 
 /// The machine itself can't give anything now.
-fn unfit(policy: &IdlePolicy, was: Presence, reading: &Sensed) -> Option<Hold> {
+fn unfit(policy: &IdlePolicy, was: Presence, reading: &SensorReading) -> Option<HoldDetail> {
     if let Some(power) = reading.power
         && power.source == PowerSource::Battery
     {
         if !policy.allow_battery {
-            return Some(Hold::OnBattery);
+            return Some(HoldDetail::OnBattery);
         }
         let slack = if was == Presence::Held { BATTERY_SLACK } else { 0.0 };
         let enough = (policy.minimum_battery + slack).min(1.0);
         if power.level.is_some_and(|level| level < enough) {
-            return Some(Hold::BatteryLow);
+            return Some(HoldDetail::BatteryLow);
         }
     }
     let metered = reading.network.is_some_and(|network| network.expensive || network.constrained);
@@ -189,13 +196,13 @@ fn unfit(policy: &IdlePolicy, was: Presence, reading: &Sensed) -> Option<Hold> {
         Presence::Held => Pressure::Warning,
     };
     if reading.low_power == Some(true) {
-        Some(Hold::LowPower)
+        Some(HoldDetail::LowPower)
     } else if reading.thermal.is_some_and(|thermal| thermal > policy.maximum_thermal) {
-        Some(Hold::TooWarm)
+        Some(HoldDetail::TooWarm)
     } else if reading.memory_pressure.is_some_and(|pressure| pressure >= pressed) {
-        Some(Hold::LowMemory)
+        Some(HoldDetail::LowMemory)
     } else if metered && !policy.allow_metered {
-        Some(Hold::Metered)
+        Some(HoldDetail::Metered)
     } else {
         None
     }
@@ -209,7 +216,7 @@ fn enough(policy: &IdlePolicy, was: Presence) -> Duration {
 }
 
 /// The end by this machine's clock, as far as no clocks are changed until then.
-fn paused_until(until: Timestamp, moment: Moment) -> Hold {
+fn paused_until(until: Timestamp, moment: LocalTime) -> HoldDetail {
     const DAY: u64 = 24 * 60;
     // The minute that begins next is the first in which it may train.
     let left = until.since(moment.now).as_secs().div_ceil(60);
@@ -219,5 +226,5 @@ fn paused_until(until: Timestamp, moment: Moment) -> Hold {
         0 => None,
         days => Some(moment.weekday.plus(usize::try_from(days % 7).unwrap_or(0))),
     };
-    Hold::PausedUntil { weekday, minutes: u16::try_from(minutes % DAY).unwrap_or(0) }
+    HoldDetail::PausedUntil { weekday, minutes: u16::try_from(minutes % DAY).unwrap_or(0) }
 }

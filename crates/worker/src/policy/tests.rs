@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use platform::sensors::{Network, Power, PowerSource, Pressure, Sensed, Thermal};
+use platform::sensors::{Network, Power, PowerSource, Pressure, SensorReading, Thermal};
 use proptest::prelude::*;
 use protocol::Timestamp;
 use protocol::device::HoldReason;
@@ -11,13 +11,13 @@ use super::*;
 
 const NOON: Timestamp = Timestamp::from_millis(1_000_000);
 /// Monday, 12:00.
-const MONDAY: Moment = Moment { now: NOON, weekday: Weekday::Monday, minutes: 720 };
+const MONDAY: LocalTime = LocalTime { now: NOON, weekday: Weekday::Monday, minutes: 720 };
 
-fn idle_for(seconds: f64) -> Sensed {
-    Sensed { input: Some(Duration::from_secs_f64(seconds)), ..Sensed::default() }
+fn idle_for(seconds: f64) -> SensorReading {
+    SensorReading { input: Some(Duration::from_secs_f64(seconds)), ..SensorReading::default() }
 }
 
-fn away() -> Sensed {
+fn away() -> SensorReading {
     idle_for(3600.0)
 }
 
@@ -29,35 +29,42 @@ fn later() -> Timestamp {
 fn input_and_wishes() {
     use Presence::{Held as WasHeld, Running as WasRunning};
     use When::{Always, Idle};
-    let (pause, contribute) = (Wish::PausedUntil(later()), Wish::ContributeUntil(later()));
-    let until = Hold::PausedUntil { weekday: None, minutes: 721 };
-    let no_input = Sensed::default();
+    let (pause, contribute) =
+        (UserOverride::PausedUntil(later()), UserOverride::ContributeUntil(later()));
+    let until = HoldDetail::PausedUntil { weekday: None, minutes: 721 };
+    let no_input = SensorReading::default();
     let table = [
         // when, wish, was, reading -> what holds it
-        (Always, Wish::None, WasHeld, no_input, None),
-        (Always, Wish::None, WasRunning, idle_for(0.0), None),
+        (Always, UserOverride::None, WasHeld, no_input, None),
+        (Always, UserOverride::None, WasRunning, idle_for(0.0), None),
         (Always, pause, WasRunning, away(), Some(until.clone())),
-        (Always, Wish::Paused, WasRunning, away(), Some(Hold::Paused)),
-        (Always, Wish::PausedUntil(NOON), WasHeld, no_input, None),
-        (Idle, Wish::None, WasHeld, no_input, Some(Hold::Unknown)),
-        (Idle, Wish::None, WasRunning, no_input, Some(Hold::Unknown)),
+        (Always, UserOverride::Paused, WasRunning, away(), Some(HoldDetail::Paused)),
+        (Always, UserOverride::PausedUntil(NOON), WasHeld, no_input, None),
+        (Idle, UserOverride::None, WasHeld, no_input, Some(HoldDetail::Unknown)),
+        (Idle, UserOverride::None, WasRunning, no_input, Some(HoldDetail::Unknown)),
         (Idle, pause, WasRunning, no_input, Some(until)),
-        (Idle, Wish::Paused, WasHeld, away(), Some(Hold::Paused)),
-        (Idle, Wish::PausedUntil(NOON), WasHeld, away(), None),
-        (Idle, Wish::None, WasHeld, idle_for(0.0), Some(Hold::InUse)),
-        (Idle, Wish::None, WasHeld, idle_for(299.9), Some(Hold::InUse)),
-        (Idle, Wish::None, WasHeld, idle_for(300.0), None),
-        (Idle, Wish::None, WasRunning, idle_for(299.9), None),
-        (Idle, Wish::None, WasRunning, idle_for(295.0), None),
-        (Idle, Wish::None, WasRunning, idle_for(294.9), Some(Hold::InUse)),
-        (Idle, Wish::None, WasRunning, idle_for(0.05), Some(Hold::InUse)),
+        (Idle, UserOverride::Paused, WasHeld, away(), Some(HoldDetail::Paused)),
+        (Idle, UserOverride::PausedUntil(NOON), WasHeld, away(), None),
+        (Idle, UserOverride::None, WasHeld, idle_for(0.0), Some(HoldDetail::InUse)),
+        (Idle, UserOverride::None, WasHeld, idle_for(299.9), Some(HoldDetail::InUse)),
+        (Idle, UserOverride::None, WasHeld, idle_for(300.0), None),
+        (Idle, UserOverride::None, WasRunning, idle_for(299.9), None),
+        (Idle, UserOverride::None, WasRunning, idle_for(295.0), None),
+        (Idle, UserOverride::None, WasRunning, idle_for(294.9), Some(HoldDetail::InUse)),
+        (Idle, UserOverride::None, WasRunning, idle_for(0.05), Some(HoldDetail::InUse)),
         (Idle, contribute, WasRunning, idle_for(0.0), None),
         (Idle, contribute, WasHeld, no_input, None),
-        (Idle, Wish::ContributeUntil(NOON), WasRunning, idle_for(0.0), Some(Hold::InUse)),
+        (
+            Idle,
+            UserOverride::ContributeUntil(NOON),
+            WasRunning,
+            idle_for(0.0),
+            Some(HoldDetail::InUse),
+        ),
     ];
     for (when, wish, was, reading, hold) in table {
         let policy = IdlePolicy { when, wish, ..IdlePolicy::default() };
-        let expected = hold.map_or(Decision::Run, Decision::Hold);
+        let expected = hold.map_or(Decision::Run, Decision::HoldDetail);
         let decision = decide(&policy, was, &reading, MONDAY);
         assert_eq!(decision, expected, "{when:?} {wish:?} {was:?} {reading:?}");
     }
@@ -69,114 +76,135 @@ fn battery(level: f32) -> Power {
 
 /// A name, the reading, what holds a machine that waits and one that trains, and the policy that
 /// lets it train all the same.
-type Row = (&'static str, Sensed, Option<Hold>, Option<Hold>, fn(&mut IdlePolicy));
+type Row =
+    (&'static str, SensorReading, Option<HoldDetail>, Option<HoldDetail>, fn(&mut IdlePolicy));
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn every_other_reading() {
     let mains = Some(Power { source: PowerSource::Mains, level: Some(0.01) });
     let network = |expensive, constrained| Some(Network { expensive, constrained });
-    let same = |hold: Hold| (Some(hold.clone()), Some(hold));
+    let same = |hold: HoldDetail| (Some(hold.clone()), Some(hold));
     let row = |name, reading, (waiting, training), but| -> Row {
         (name, reading, waiting, training, but)
     };
     let nothing: fn(&mut IdlePolicy) = |_| {};
     let table = [
         row("nothing known", away(), (None, None), nothing),
-        row("on mains", Sensed { power: mains, ..away() }, (None, None), nothing),
+        row("on mains", SensorReading { power: mains, ..away() }, (None, None), nothing),
         row(
             "on battery",
-            Sensed { power: Some(battery(1.0)), ..away() },
-            same(Hold::OnBattery),
+            SensorReading { power: Some(battery(1.0)), ..away() },
+            same(HoldDetail::OnBattery),
             |policy| policy.allow_battery = true,
         ),
         row(
             "low power",
-            Sensed { low_power: Some(true), ..away() },
-            same(Hold::LowPower),
+            SensorReading { low_power: Some(true), ..away() },
+            same(HoldDetail::LowPower),
             |policy| policy.when = When::Always,
         ),
         row(
             "warm",
-            Sensed { thermal: Some(Thermal::Serious), ..away() },
-            same(Hold::TooWarm),
+            SensorReading { thermal: Some(Thermal::Serious), ..away() },
+            same(HoldDetail::TooWarm),
             |policy| policy.maximum_thermal = Thermal::Serious,
         ),
-        row("fair", Sensed { thermal: Some(Thermal::Fair), ..away() }, (None, None), nothing),
-        row("busy", Sensed { other_load: Some(0.7), ..away() }, same(Hold::Busy), |policy| {
-            policy.maximum_other_load = 0.7;
-        }),
+        row(
+            "fair",
+            SensorReading { thermal: Some(Thermal::Fair), ..away() },
+            (None, None),
+            nothing,
+        ),
+        row(
+            "busy",
+            SensorReading { other_load: Some(0.7), ..away() },
+            same(HoldDetail::Busy),
+            |policy| {
+                policy.maximum_other_load = 0.7;
+            },
+        ),
         row(
             "rather busy",
-            Sensed { other_load: Some(0.55), ..away() },
-            (Some(Hold::Busy), None),
+            SensorReading { other_load: Some(0.55), ..away() },
+            (Some(HoldDetail::Busy), None),
             |policy| policy.maximum_other_load = 0.6,
         ),
         row(
             "a memory warning",
-            Sensed { memory_pressure: Some(Pressure::Warning), ..away() },
-            (Some(Hold::LowMemory), None),
+            SensorReading { memory_pressure: Some(Pressure::Warning), ..away() },
+            (Some(HoldDetail::LowMemory), None),
             |policy| policy.when = When::Always,
         ),
         row(
             "no memory",
-            Sensed { memory_pressure: Some(Pressure::Critical), ..away() },
-            same(Hold::LowMemory),
+            SensorReading { memory_pressure: Some(Pressure::Critical), ..away() },
+            same(HoldDetail::LowMemory),
             |policy| policy.when = When::Always,
         ),
         row(
             "expensive",
-            Sensed { network: network(true, false), ..away() },
-            same(Hold::Metered),
+            SensorReading { network: network(true, false), ..away() },
+            same(HoldDetail::Metered),
             |policy| policy.allow_metered = true,
         ),
         row(
             "constrained",
-            Sensed { network: network(false, true), ..away() },
-            same(Hold::Metered),
+            SensorReading { network: network(false, true), ..away() },
+            same(HoldDetail::Metered),
             |policy| policy.allow_metered = true,
         ),
-        row("network", Sensed { network: network(false, false), ..away() }, (None, None), nothing),
-        row("has the screen", Sensed { has_screen: Some(true), ..away() }, (None, None), nothing),
+        row(
+            "network",
+            SensorReading { network: network(false, false), ..away() },
+            (None, None),
+            nothing,
+        ),
+        row(
+            "has the screen",
+            SensorReading { has_screen: Some(true), ..away() },
+            (None, None),
+            nothing,
+        ),
         row(
             "another account",
-            Sensed { has_screen: Some(false), ..away() },
-            same(Hold::OtherAccount),
+            SensorReading { has_screen: Some(false), ..away() },
+            same(HoldDetail::OtherAccount),
             |policy| policy.when = When::Always,
         ),
         row(
             "a call",
-            Sensed { camera_or_microphone: Some(true), ..away() },
-            same(Hold::Call),
+            SensorReading { camera_or_microphone: Some(true), ..away() },
+            same(HoldDetail::Call),
             |policy| policy.pause_during_calls = false,
         ),
         row(
             "a call behind a locked screen",
-            Sensed { camera_or_microphone: Some(true), locked: Some(true), ..away() },
-            same(Hold::Call),
+            SensorReading { camera_or_microphone: Some(true), locked: Some(true), ..away() },
+            same(HoldDetail::Call),
             |policy| policy.pause_during_calls = false,
         ),
         row(
             "a video",
-            Sensed { keeps_display_awake: Some(true), ..away() },
-            same(Hold::Video),
+            SensorReading { keeps_display_awake: Some(true), ..away() },
+            same(HoldDetail::Video),
             |policy| policy.pause_during_video = false,
         ),
         row(
             "a video behind a locked screen",
-            Sensed { keeps_display_awake: Some(true), locked: Some(true), ..away() },
+            SensorReading { keeps_display_awake: Some(true), locked: Some(true), ..away() },
             (None, None),
             nothing,
         ),
         row(
             "full screen",
-            Sensed { full_screen: Some(true), display_on: Some(true), ..away() },
-            same(Hold::FullScreen),
+            SensorReading { full_screen: Some(true), display_on: Some(true), ..away() },
+            same(HoldDetail::FullScreen),
             |policy| policy.pause_in_full_screen = false,
         ),
         row(
             "full screen, and the display is off",
-            Sensed { full_screen: Some(true), display_on: Some(false), ..away() },
+            SensorReading { full_screen: Some(true), display_on: Some(false), ..away() },
             (None, None),
             nothing,
         ),
@@ -184,7 +212,7 @@ fn every_other_reading() {
     for (name, reading, waiting, training, but) in table {
         let mut policy = IdlePolicy::default();
         for (was, hold) in [(Presence::Held, waiting), (Presence::Running, training)] {
-            let expected = hold.map_or(Decision::Run, Decision::Hold);
+            let expected = hold.map_or(Decision::Run, Decision::HoldDetail);
             assert_eq!(decide(&policy, was, &reading, MONDAY), expected, "{name}, {was:?}");
         }
         but(&mut policy);
@@ -196,18 +224,18 @@ fn every_other_reading() {
 #[test]
 fn a_battery_that_counts_is_charged_enough() {
     let policy = IdlePolicy { allow_battery: true, ..IdlePolicy::default() };
-    let low = Decision::Hold(Hold::BatteryLow);
+    let low = Decision::HoldDetail(HoldDetail::BatteryLow);
     for (level, waiting, training) in [
         (0.49, low.clone(), low.clone()),
         (0.52, low.clone(), Decision::Run),
         (0.55, Decision::Run, Decision::Run),
     ] {
-        let reading = Sensed { power: Some(battery(level)), ..away() };
+        let reading = SensorReading { power: Some(battery(level)), ..away() };
         assert_eq!(decide(&policy, Presence::Held, &reading, MONDAY), waiting, "{level}");
         assert_eq!(decide(&policy, Presence::Running, &reading, MONDAY), training, "{level}");
     }
     let unknown = Some(Power { source: PowerSource::Battery, level: None });
-    let reading = Sensed { power: unknown, ..away() };
+    let reading = SensorReading { power: unknown, ..away() };
     assert_eq!(decide(&policy, Presence::Held, &reading, MONDAY), Decision::Run);
 }
 
@@ -217,13 +245,13 @@ fn hours_count_for_servers_too_and_not_against_a_wish() {
         let schedule = "Mon-Fri 19:00-07:00".parse().unwrap();
         let mut policy = IdlePolicy { when, schedule, ..IdlePolicy::default() };
         let decision = decide(&policy, Presence::Running, &away(), MONDAY);
-        let Decision::Hold(hold) = decision else { panic!("{decision:?}") };
+        let Decision::HoldDetail(hold) = decision else { panic!("{decision:?}") };
         assert_eq!(hold.reason(), HoldReason::Scheduled);
         let words = hold.words(Kind::Mac);
         assert_eq!(words, "Waiting: outside its hours (Mon–Fri 19:00–07:00)");
-        let evening = Moment { minutes: 19 * 60, ..MONDAY };
+        let evening = LocalTime { minutes: 19 * 60, ..MONDAY };
         assert_eq!(decide(&policy, Presence::Held, &away(), evening), Decision::Run);
-        policy.wish = Wish::ContributeUntil(later());
+        policy.wish = UserOverride::ContributeUntil(later());
         assert_eq!(decide(&policy, Presence::Held, &away(), MONDAY), Decision::Run);
     }
 }
@@ -232,7 +260,7 @@ fn hours_count_for_servers_too_and_not_against_a_wish() {
 fn a_short_threshold_has_a_short_slack() {
     let policy = IdlePolicy { idle: Duration::from_secs(1), ..IdlePolicy::default() };
     let decision = decide(&policy, Presence::Running, &idle_for(0.05), MONDAY);
-    assert_eq!(decision, Decision::Hold(Hold::InUse));
+    assert_eq!(decision, Decision::HoldDetail(HoldDetail::InUse));
 }
 
 #[test]
@@ -246,21 +274,21 @@ fn a_lease_is_kept_for_a_minute_or_half_of_what_is_left() {
 fn the_words_say_what_it_waits_for() {
     let paused = |minutes| {
         let until = NOON.after(Duration::from_mins(minutes));
-        let policy = IdlePolicy { wish: Wish::PausedUntil(until), ..IdlePolicy::default() };
+        let policy = IdlePolicy { wish: UserOverride::PausedUntil(until), ..IdlePolicy::default() };
         match decide(&policy, Presence::Running, &away(), MONDAY) {
-            Decision::Hold(hold) => hold.words(Kind::Mac),
+            Decision::HoldDetail(hold) => hold.words(Kind::Mac),
             Decision::Run => "runs".into(),
         }
     };
     assert_eq!(paused(120), "Paused until 14:00");
     assert_eq!(paused(12 * 60), "Paused until Tue 00:00");
     assert_eq!(paused(7 * 24 * 60), "Paused until Mon 12:00");
-    assert_eq!(Hold::InUse.words(Kind::of("mac")), "Waiting: you're using the Mac");
-    assert_eq!(Hold::InUse.words(Kind::of("linux")), "Waiting: the machine is in use");
-    assert!(Hold::Unknown.words(Kind::Machine).contains("--when always"));
+    assert_eq!(HoldDetail::InUse.words(Kind::of("mac")), "Waiting: you're using the Mac");
+    assert_eq!(HoldDetail::InUse.words(Kind::of("linux")), "Waiting: the machine is in use");
+    assert!(HoldDetail::Unknown.words(Kind::Machine).contains("--when always"));
 }
 
-fn sensed() -> impl Strategy<Value = Sensed> {
+fn sensed() -> impl Strategy<Value = SensorReading> {
     let thermal = [Thermal::Nominal, Thermal::Fair, Thermal::Serious, Thermal::Critical];
     let pressure = [Pressure::Normal, Pressure::Warning, Pressure::Critical];
     let power = (any::<bool>(), proptest::option::of(0.0_f32..=1.0)).prop_map(|(mains, level)| {
@@ -290,7 +318,7 @@ fn sensed() -> impl Strategy<Value = Sensed> {
                 keeps_display_awake,
                 full_screen,
             ] = flags;
-            Sensed {
+            SensorReading {
                 input: input.map(Duration::from_millis),
                 has_screen,
                 locked,
@@ -310,12 +338,12 @@ fn sensed() -> impl Strategy<Value = Sensed> {
 
 fn policies() -> impl Strategy<Value = IdlePolicy> {
     let wishes = [
-        Wish::None,
-        Wish::Paused,
-        Wish::PausedUntil(later()),
-        Wish::PausedUntil(NOON),
-        Wish::ContributeUntil(later()),
-        Wish::ContributeUntil(NOON),
+        UserOverride::None,
+        UserOverride::Paused,
+        UserOverride::PausedUntil(later()),
+        UserOverride::PausedUntil(NOON),
+        UserOverride::ContributeUntil(later()),
+        UserOverride::ContributeUntil(NOON),
     ];
     let schedules = ["", "Mon-Fri 19:00-07:00", "Mon 08:00-13:00"];
     let flags = proptest::array::uniform5(any::<bool>());
@@ -345,16 +373,16 @@ fn presence() -> impl Strategy<Value = Presence> {
 proptest! {
     #[test]
     fn nobody_trains_while_paused(policy in policies(), was in presence(), reading in sensed()) {
-        let paused = matches!(policy.wish, Wish::Paused)
-            || matches!(policy.wish, Wish::PausedUntil(until) if NOON < until);
+        let paused = matches!(policy.wish, UserOverride::Paused)
+            || matches!(policy.wish, UserOverride::PausedUntil(until) if NOON < until);
         let decision = decide(&policy, was, &reading, MONDAY);
         prop_assert!(!paused || decision != Decision::Run);
     }
 
     #[test]
     fn a_touch_always_holds(policy in policies(), was in presence(), reading in sensed()) {
-        let touched = Sensed { input: Some(Duration::from_millis(50)), ..reading };
-        let wanted = matches!(policy.wish, Wish::ContributeUntil(until) if NOON < until);
+        let touched = SensorReading { input: Some(Duration::from_millis(50)), ..reading };
+        let wanted = matches!(policy.wish, UserOverride::ContributeUntil(until) if NOON < until);
         let decision = decide(&policy, was, &touched, MONDAY);
         prop_assert!(policy.when == When::Always || wanted || decision != Decision::Run);
     }
@@ -370,7 +398,7 @@ proptest! {
             && decide(&policy, was, &reading, MONDAY) == Decision::Run
         {
             let longer = Some(input + Duration::from_millis(longer));
-            let reading = Sensed { input: longer, ..reading };
+            let reading = SensorReading { input: longer, ..reading };
             prop_assert_eq!(decide(&policy, was, &reading, MONDAY), Decision::Run);
         }
     }
@@ -390,8 +418,8 @@ proptest! {
         reading in sensed(),
     ) {
         let input = input.map(|seconds| Duration::from_secs(seconds.into()));
-        let known = decide(&policy, was, &Sensed { input, ..reading }, MONDAY);
-        let unknown = decide(&policy, was, &Sensed { input, ..Sensed::default() }, MONDAY);
+        let known = decide(&policy, was, &SensorReading { input, ..reading }, MONDAY);
+        let unknown = decide(&policy, was, &SensorReading { input, ..SensorReading::default() }, MONDAY);
         prop_assert!(known != Decision::Run || unknown == Decision::Run);
     }
 }

@@ -85,7 +85,7 @@ async fn names_of_datasets_and_files_stay_where_they_belong() {
 async fn names_of_jobs_and_models_are_words_and_no_paths() {
     let outer = TempDir::new().unwrap();
     let coordinator = Coordinator::start_in(TempDir::new_in(outer.path()).unwrap()).await;
-    let device = Device::enrol(&coordinator, "one").await;
+    let device = Device::enroll(&coordinator, "one").await;
     let mut job = tiny_job();
     job["name"] = json!("../../escape");
     let id = coordinator.start_job(job).await;

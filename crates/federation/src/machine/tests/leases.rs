@@ -253,9 +253,9 @@ fn a_device_that_failed_a_seat_is_kept_from_it_while_another_may_try() {
     assert!(machine.reason().unwrap().contains("partition 0 failed 1×: out of paper"));
     machine.handle(at(2), update(2, 2, "b")).unwrap();
     assert!(machine.offers(device(2), &cpu(), at(3)));
-    let patience = 5 * i64::try_from(PATIENCE.as_secs()).unwrap();
-    assert!(!machine.offers(device(1), &cpu(), at(2 + patience)));
-    assert!(machine.offers(device(1), &cpu(), at(3 + patience)), "device 2 is not heard of");
+    let lease_timeout = 5 * i64::try_from(PATIENCE.as_secs()).unwrap();
+    assert!(!machine.offers(device(1), &cpu(), at(2 + lease_timeout)));
+    assert!(machine.offers(device(1), &cpu(), at(3 + lease_timeout)), "device 2 is not heard of");
     machine.handle(at(4), Event::DeviceGone { device: device(2) }).unwrap();
     assert!(machine.offers(device(1), &cpu(), at(5)), "device 2 is gone");
 }

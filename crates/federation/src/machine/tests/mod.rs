@@ -73,7 +73,7 @@ fn machine(changes: Value) -> Machine {
     let spec: JobSpec = serde_json::from_value(spec).unwrap();
     spec.check().unwrap();
     let job = id(7).parse::<JobId>().unwrap();
-    Machine::new(MachineSettings { job, spec, lease_patience: PATIENCE })
+    Machine::new(MachineSettings { job, spec, lease_timeout: PATIENCE })
 }
 
 /// Partitions of 100, 101, 102 … rows.

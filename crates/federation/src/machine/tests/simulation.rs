@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use protocol::api::JobStatus;
 use protocol::lease::Lease;
-use protocol::{Chance, Purpose};
+use protocol::{RngDomain, SeededRng};
 use serde_json::json;
 
 use super::*;
@@ -16,7 +16,7 @@ const PARTITIONS: u64 = 7;
 
 /// What is about to happen somewhere.
 #[derive(Debug, Clone)]
-enum Happening {
+enum SimulatedEvent {
     /// A device asks for work.
     Ask { device: u64 },
     /// A device's message about a lease arrives; it was sent in this life of the device.
@@ -32,14 +32,14 @@ enum Happening {
 }
 
 struct World {
-    chance: Chance,
+    chance: SeededRng,
     /// Whether things go wrong.
     trouble: bool,
     machine: Machine,
     /// Milliseconds.
     now: i64,
     /// By time and order of planning.
-    agenda: BTreeMap<(i64, u64), Happening>,
+    agenda: BTreeMap<(i64, u64), SimulatedEvent>,
     planned: u64,
     leases: u64,
     lives: BTreeMap<u64, u32>,
@@ -55,7 +55,7 @@ impl World {
             "run": {"rounds": 4}, "strategy": {"fraction": 0.8}, "data": {"partitions": PARTITIONS}
         });
         let mut world = Self {
-            chance: Chance::new(Purpose::SyntheticData, seed, 0, 0, 0),
+            chance: SeededRng::new(RngDomain::SyntheticData, seed, 0, 0, 0),
             trouble,
             machine: machine(changes),
             now: 0,
@@ -69,17 +69,17 @@ impl World {
         };
         world.take(Event::Start);
         for device in 1..=DEVICES {
-            world.plan(device.cast_signed() * 10, Happening::Ask { device });
+            world.plan(device.cast_signed() * 10, SimulatedEvent::Ask { device });
         }
         if trouble {
             for _ in 0..12 {
                 let device = 1 + world.chance.below(DEVICES);
                 let crash = world.within(600_000);
-                world.plan(crash, Happening::DeviceCrash { device });
+                world.plan(crash, SimulatedEvent::DeviceCrash { device });
             }
             for _ in 0..8 {
                 let crash = world.within(600_000);
-                world.plan(crash, Happening::CoordinatorCrash);
+                world.plan(crash, SimulatedEvent::CoordinatorCrash);
             }
         }
         world
@@ -93,7 +93,7 @@ impl World {
         self.trouble && self.chance.uniform() < share
     }
 
-    fn plan(&mut self, after: i64, happening: Happening) {
+    fn plan(&mut self, after: i64, happening: SimulatedEvent) {
         self.planned += 1;
         self.agenda.insert((self.now + after, self.planned), happening);
     }
@@ -124,7 +124,7 @@ impl World {
         let times = if self.goes_wrong(0.2) { 2 } else { 1 };
         for _ in 0..times {
             let takes = 500 + self.within(3_000);
-            self.plan(takes, Happening::Done { life, event: event.clone() });
+            self.plan(takes, SimulatedEvent::Done { life, event: event.clone() });
         }
     }
 
@@ -140,31 +140,31 @@ impl World {
         }
         self.now = when;
         match happening {
-            Happening::Ask { device } => self.ask(device),
-            Happening::Arrive { device, life, event, last } => {
+            SimulatedEvent::Ask { device } => self.ask(device),
+            SimulatedEvent::Arrive { device, life, event, last } => {
                 if life == self.life(device) {
                     self.take(event);
                     if last {
-                        self.plan(100, Happening::Ask { device });
+                        self.plan(100, SimulatedEvent::Ask { device });
                     }
                 }
             }
-            Happening::Hang { device, life, lease, step } => {
+            SimulatedEvent::Hang { device, life, lease, step } => {
                 if life == self.life(device) {
                     self.hang(device, life, lease, step);
                 }
             }
-            Happening::Done { life, event } => {
+            SimulatedEvent::Done { life, event } => {
                 if life == self.coordinator_life {
                     self.take(event);
                 }
             }
-            Happening::DeviceCrash { device } => {
+            SimulatedEvent::DeviceCrash { device } => {
                 *self.lives.entry(device).or_default() += 1;
                 let pause = self.within(90_000);
-                self.plan(pause, Happening::Ask { device });
+                self.plan(pause, SimulatedEvent::Ask { device });
             }
-            Happening::CoordinatorCrash => {
+            SimulatedEvent::CoordinatorCrash => {
                 self.coordinator_life += 1;
                 self.machine = reload(&self.machine);
                 for effect in self.machine.outstanding() {
@@ -184,7 +184,7 @@ impl World {
         match granted.filter(|_| !self.trouble || self.chance.uniform() >= 0.1) {
             Some(lease) => self.train(device, &lease),
             // Nothing to do, or the answer was lost.
-            None => self.plan(1_500, Happening::Ask { device }),
+            None => self.plan(1_500, SimulatedEvent::Ask { device }),
         }
     }
 
@@ -194,9 +194,9 @@ impl World {
         self.take(Event::Renewed { lease, device: id, bytes: 0 });
         self.take(Event::Progressed { lease, device: id, progress });
         if self.machine.lease(lease).is_some() {
-            self.plan(5_000, Happening::Hang { device, life, lease, step });
+            self.plan(5_000, SimulatedEvent::Hang { device, life, lease, step });
         } else {
-            self.plan(100, Happening::Ask { device });
+            self.plan(100, SimulatedEvent::Ask { device });
         }
     }
 
@@ -209,12 +209,12 @@ impl World {
                 return;
             }
             let late = if world.goes_wrong(0.1) { world.within(200_000) } else { 0 };
-            let arrives = Happening::Arrive { device, life, event, last };
+            let arrives = SimulatedEvent::Arrive { device, life, event, last };
             world.plan(after + late, arrives);
         };
         if self.goes_wrong(0.05) {
             let step = self.within(10).cast_unsigned();
-            let hang = Happening::Hang { device, life, lease: lease.id, step };
+            let hang = SimulatedEvent::Hang { device, life, lease: lease.id, step };
             self.hangs += 1;
             self.plan(2_000, hang);
             return;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use protocol::{Chance, LeaseId, Purpose, Timestamp};
+use protocol::{LeaseId, RngDomain, SeededRng, Timestamp};
 
 /// What a worker is doing, as far as chaos cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) enum Doing {
 
 /// What there is to be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum Observation {
     Worker {
         worker: usize,
         doing: Doing,
@@ -111,7 +111,7 @@ const LEASES_TO_LOSE: u64 = 3;
 
 #[derive(Debug)]
 pub(super) struct Chaos {
-    chance: Chance,
+    chance: SeededRng,
     lease_seconds: u32,
     workers: Vec<Fate>,
     /// What is still meant to happen; the first that fits is taken.
@@ -126,7 +126,7 @@ pub(super) struct Chaos {
 
 impl Chaos {
     pub(super) fn new(seed: u64, workers: usize, lease_seconds: u32) -> Self {
-        let mut chance = Chance::new(Purpose::Selection, seed, 0, 0, 0);
+        let mut chance = SeededRng::new(RngDomain::Selection, seed, 0, 0, 0);
         let mut strikes = vec![
             Strike::LoseLease,
             Strike::LoseLease,
@@ -149,21 +149,21 @@ impl Chaos {
         }
     }
 
-    pub(super) fn handle(&mut self, now: Timestamp, sight: Sight) -> Vec<Action> {
+    pub(super) fn handle(&mut self, now: Timestamp, sight: Observation) -> Vec<Action> {
         let mut actions = match sight {
-            Sight::Worker { worker, doing } => self.see(worker, doing),
-            Sight::WorkerEnded { worker } => self.bury(now, worker),
-            Sight::Aggregating { round } => self.strike_coordinator(round),
-            Sight::AggregationResumed => {
+            Observation::Worker { worker, doing } => self.see(worker, doing),
+            Observation::WorkerEnded { worker } => self.bury(now, worker),
+            Observation::Aggregating { round } => self.strike_coordinator(round),
+            Observation::AggregationResumed => {
                 self.hits.aggregations += 1;
                 Vec::new()
             }
-            Sight::CoordinatorEnded if self.coordinator_is_down => {
+            Observation::CoordinatorEnded if self.coordinator_is_down => {
                 self.coordinator_is_down = false;
                 vec![Action::StartCoordinator]
             }
-            Sight::CoordinatorEnded | Sight::Tick => Vec::new(),
-            Sight::LeasesLost { count } => {
+            Observation::CoordinatorEnded | Observation::Tick => Vec::new(),
+            Observation::LeasesLost { count } => {
                 self.hits.leases_lost = count;
                 Vec::new()
             }

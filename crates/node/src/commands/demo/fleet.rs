@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
-use super::process::{Heard, Process, Role};
-use crate::settings::BackendChoice;
+use super::process::{Heard, Process, ProcessRole};
+use crate::settings::BackendSetting;
 
 /// For a process that was asked to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(super) struct Joining {
 #[derive(Debug)]
 pub(super) struct Fleet {
     folder: PathBuf,
-    backend: BackendChoice,
+    backend: BackendSetting,
     maximum_upload_mbps: Option<f64>,
     heard: mpsc::UnboundedSender<Heard>,
     coordinator: Slot,
@@ -46,7 +46,7 @@ impl Fleet {
     pub(super) fn new(
         folder: &Path,
         workers: usize,
-        backend: BackendChoice,
+        backend: BackendSetting,
         heard: mpsc::UnboundedSender<Heard>,
     ) -> Self {
         Self {
@@ -76,7 +76,8 @@ impl Fleet {
         arguments.push(LEASE_SECONDS.to_string().into());
         arguments.push("--data-dir".into());
         arguments.push(self.coordinator_folder().into());
-        self.start(Role::Coordinator, "coordinator", arguments).context("can't start a coordinator")
+        self.start(ProcessRole::Coordinator, "coordinator", arguments)
+            .context("can't start a coordinator")
     }
 
     pub(super) fn start_worker(&mut self, worker: usize, joining: &Joining) -> anyhow::Result<()> {
@@ -90,10 +91,15 @@ impl Fleet {
         if let Some(limit) = self.maximum_upload_mbps {
             arguments.extend(words(&["--max-upload-mbps", &limit.to_string()]));
         }
-        self.start(Role::Worker(worker), &name, arguments).context("can't start a worker")
+        self.start(ProcessRole::Worker(worker), &name, arguments).context("can't start a worker")
     }
 
-    fn start(&mut self, role: Role, name: &str, mut arguments: Vec<OsString>) -> io::Result<()> {
+    fn start(
+        &mut self,
+        role: ProcessRole,
+        name: &str,
+        mut arguments: Vec<OsString>,
+    ) -> io::Result<()> {
         arguments.extend(words(&["--json", "--exit-with-parent"]));
         arguments.extend(words(&["--backend", &self.backend.to_string()]));
         let log = self.folder.join(format!("{name}.log"));
@@ -110,7 +116,7 @@ impl Fleet {
     }
 
     /// SIGKILL; its end will be heard.
-    pub(super) fn kill(&mut self, role: Role) -> io::Result<()> {
+    pub(super) fn kill(&mut self, role: ProcessRole) -> io::Result<()> {
         match &mut self.slot(role).process {
             Some(process) => process.kill(),
             None => Ok(()),
@@ -118,7 +124,7 @@ impl Fleet {
     }
 
     /// Clears away a process whose end was heard; its last words.
-    pub(super) async fn bury(&mut self, role: Role) -> String {
+    pub(super) async fn bury(&mut self, role: ProcessRole) -> String {
         match self.slot(role).process.take() {
             Some(mut process) => {
                 process.reap().await;
@@ -137,10 +143,10 @@ impl Fleet {
         }
     }
 
-    fn slot(&mut self, role: Role) -> &mut Slot {
+    fn slot(&mut self, role: ProcessRole) -> &mut Slot {
         match role {
-            Role::Coordinator => &mut self.coordinator,
-            Role::Worker(worker) => &mut self.workers[worker],
+            ProcessRole::Coordinator => &mut self.coordinator,
+            ProcessRole::Worker(worker) => &mut self.workers[worker],
         }
     }
 }

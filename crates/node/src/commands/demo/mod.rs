@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lifetime;
 use crate::output;
-use crate::settings::{BackendChoice, Settings};
+use crate::settings::{BackendSetting, Settings};
 
 mod chaos;
 mod fleet;
@@ -41,7 +41,7 @@ pub struct DemoArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "rounds"])]
     job: Option<PathBuf>,
     #[arg(long, value_enum)]
-    backend: Option<BackendChoice>,
+    backend: Option<BackendSetting>,
     /// Kill workers, trainers and the coordinator while they work; the model is the same
     #[arg(long)]
     chaos: bool,

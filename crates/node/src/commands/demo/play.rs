@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use coordinator::{Moment, Phase};
+use coordinator::{ObserverEvent, StepPhase};
 use protocol::api::{Job, JobStatus};
 use protocol::dataset::DatasetEntry;
 use protocol::job::JobSpec;
@@ -13,16 +13,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use worker::Status;
 
-use super::chaos::{Action, Chaos, Doing, Sight};
+use super::chaos::{Action, Chaos, Doing, Observation};
 use super::fleet::{Fleet, Joining};
-use super::process::{Heard, Role, Said};
+use super::process::{Heard, ProcessRole, Said};
 use super::screen::Screen;
 use super::summary::{Kills, Summary};
 use super::{DemoArguments, now, task};
 use crate::client::{Access, Client, ClientError};
 use crate::commands::coordinator::Opening;
 use crate::commands::job::{Follower, News, act};
-use crate::commands::status_words;
+use crate::commands::status_text;
 use crate::rounds::RoundLine;
 
 /// How often time alone is a reason to look.
@@ -38,7 +38,7 @@ pub(super) struct Play {
     chaos: Option<Chaos>,
     kills: Kills,
     /// Killed on purpose and not yet heard ending.
-    dying: Vec<Role>,
+    dying: Vec<ProcessRole>,
     joining: Option<Joining>,
     port: u16,
     follower: Option<JoinHandle<()>>,
@@ -131,7 +131,7 @@ impl Play {
                 (url, cluster, pin)
             }
             Ok(_) => {
-                let words = self.fleet.bury(Role::Coordinator).await;
+                let words = self.fleet.bury(ProcessRole::Coordinator).await;
                 bail!("the coordinator did not start: {words}");
             }
             Err(_) => bail!("the coordinator did not start within {} s", START_TIME.as_secs()),
@@ -198,7 +198,7 @@ impl Play {
                         | JobStatus::Paused => {}
                     }
                 }
-                Woken::Tick => self.see(Sight::Tick)?,
+                Woken::Tick => self.see(Observation::Tick)?,
             }
         }
     }
@@ -208,7 +208,7 @@ impl Play {
             self.screen.round(&line)?;
         }
         self.screen.job(&news.job);
-        self.see(Sight::LeasesLost { count: news.job.leases_lost })
+        self.see(Observation::LeasesLost { count: news.job.leases_lost })
     }
 
     async fn heard(&mut self, heard: Heard) -> anyhow::Result<()> {
@@ -216,42 +216,46 @@ impl Play {
             return Ok(());
         }
         match (heard.role, heard.what) {
-            (Role::Worker(worker), Said::Line(line)) => {
+            (ProcessRole::Worker(worker), Said::Line(line)) => {
                 let status = serde_json::from_str(&line)
                     .with_context(|| format!("worker {} says '{line}'", worker + 1))?;
-                self.screen.worker(worker, status_words::with_steps(&status));
-                self.see(Sight::Worker { worker, doing: doing(&status) })
+                self.screen.worker(worker, status_text::with_steps(&status));
+                self.see(Observation::Worker { worker, doing: doing(&status) })
             }
-            (Role::Coordinator, Said::Line(line)) => {
+            (ProcessRole::Coordinator, Said::Line(line)) => {
                 match serde_json::from_str(&line) {
-                    Ok(Moment::Aggregating { round, .. }) => self.see(Sight::Aggregating { round }),
-                    Ok(Moment::Resumed { phase: Phase::Aggregating, .. }) => {
-                        self.see(Sight::AggregationResumed)
+                    Ok(ObserverEvent::Aggregating { round, .. }) => {
+                        self.see(Observation::Aggregating { round })
+                    }
+                    Ok(ObserverEvent::Resumed { phase: StepPhase::Aggregating, .. }) => {
+                        self.see(Observation::AggregationResumed)
                     }
                     // Other phases, and the opening line of a restart.
-                    Ok(Moment::Resumed { .. }) | Err(_) => Ok(()),
+                    Ok(ObserverEvent::Resumed { .. }) | Err(_) => Ok(()),
                 }
             }
             (role, Said::Ended) => {
                 let words = self.fleet.bury(role).await;
                 let Some(known) = self.dying.iter().position(|dying| *dying == role) else {
                     match role {
-                        Role::Coordinator => bail!("the coordinator ended by itself: {words}"),
-                        Role::Worker(worker) => {
+                        ProcessRole::Coordinator => {
+                            bail!("the coordinator ended by itself: {words}")
+                        }
+                        ProcessRole::Worker(worker) => {
                             bail!("worker {} ended by itself: {words}", worker + 1)
                         }
                     }
                 };
                 self.dying.swap_remove(known);
                 match role {
-                    Role::Coordinator => self.see(Sight::CoordinatorEnded),
-                    Role::Worker(worker) => self.see(Sight::WorkerEnded { worker }),
+                    ProcessRole::Coordinator => self.see(Observation::CoordinatorEnded),
+                    ProcessRole::Worker(worker) => self.see(Observation::WorkerEnded { worker }),
                 }
             }
         }
     }
 
-    fn see(&mut self, sight: Sight) -> anyhow::Result<()> {
+    fn see(&mut self, sight: Observation) -> anyhow::Result<()> {
         let Some(chaos) = &mut self.chaos else { return Ok(()) };
         let actions = chaos.handle(now(), sight);
         actions.into_iter().try_for_each(|action| self.act(action))
@@ -260,8 +264,8 @@ impl Play {
     fn act(&mut self, action: Action) -> anyhow::Result<()> {
         match action {
             Action::KillWorker { worker, why } => {
-                self.dying.push(Role::Worker(worker));
-                self.fleet.kill(Role::Worker(worker))?;
+                self.dying.push(ProcessRole::Worker(worker));
+                self.fleet.kill(ProcessRole::Worker(worker))?;
                 self.kills.workers += 1;
                 self.screen.note(format_args!("chaos: worker {} killed {why}", worker + 1));
                 self.screen.worker(worker, "killed".into());
@@ -275,8 +279,8 @@ impl Play {
                 }
             }
             Action::KillCoordinator { round } => {
-                self.dying.push(Role::Coordinator);
-                self.fleet.kill(Role::Coordinator)?;
+                self.dying.push(ProcessRole::Coordinator);
+                self.fleet.kill(ProcessRole::Coordinator)?;
                 self.kills.coordinators += 1;
                 let what = format!("while it aggregated round {round}");
                 self.screen.note(format_args!("chaos: coordinator killed {what}"));

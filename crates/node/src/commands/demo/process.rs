@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 /// What a process is in the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Role {
+pub(super) enum ProcessRole {
     Coordinator,
     /// From 0.
     Worker(usize),
@@ -23,7 +23,7 @@ pub(super) enum Role {
 /// Something that a process did.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) role: Role,
+    pub(super) role: ProcessRole,
     /// Which start of this role it was: a killed process may still be heard.
     pub(super) start: u32,
     pub(super) what: Said,
@@ -50,7 +50,7 @@ impl Process {
     /// Starts this program with `arguments`; its log is appended to a file, its lines go to
     /// `heard`.
     pub(super) fn start(
-        role: Role,
+        role: ProcessRole,
         start: u32,
         arguments: &[OsString],
         log: &Path,

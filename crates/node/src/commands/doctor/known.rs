@@ -82,7 +82,7 @@ impl Known {
     }
 
     /// Whether this machine is in a cluster.
-    pub(super) fn enrolment(&self) -> Check {
+    pub(super) fn enrollment(&self) -> Check {
         const NAME: &str = "enrolment";
         match (&self.unreadable, &self.cluster) {
             (Some(reason), _) => Check::failed(NAME, format!("what the worker keeps of its enrolment can't be read: {reason}"))

@@ -8,7 +8,7 @@ use trainer::{Limits, Trainer, TrainerError};
 
 use super::check::Check;
 use crate::CommandContext;
-use crate::settings::{BackendChoice, SettingsError};
+use crate::settings::{BackendSetting, SettingsError};
 
 /// What a worker leaves free whatever else it may take.
 const LEFT_FREE: u64 = 2_000_000_000;
@@ -98,7 +98,7 @@ fn nearest(folder: &Path) -> &Path {
 }
 
 /// Starts a trainer as a worker would, and asks nothing of it but that it be ready.
-pub(super) async fn backend(context: &CommandContext, backend: BackendChoice) -> Check {
+pub(super) async fn backend(context: &CommandContext, backend: BackendSetting) -> Check {
     const NAME: &str = "backend";
     let command = match context.trainer(backend) {
         Ok(command) => command,

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::logging::LOG_FILE;
-use crate::settings::{BackendChoice, Settings, SettingsError, data_dir};
+use crate::settings::{BackendSetting, Settings, SettingsError, data_dir};
 use crate::{CommandContext, discovery, logging, output};
 
 use super::access::COORDINATOR_FOLDER;
@@ -143,7 +143,7 @@ async fn examine(
     context: &CommandContext,
 ) -> Report {
     let shown = settings.as_ref().map(Settings::shown);
-    let choice = settings.as_ref().map_or(BackendChoice::Auto, |settings| settings.backend.value);
+    let choice = settings.as_ref().map_or(BackendSetting::Auto, |settings| settings.backend.value);
     let wanted = known.cluster.as_ref().map(|cluster| cluster.id.clone());
     let has_address = !known.places.is_empty();
     // The trainer's start may take a minute where a GPU compiles its shaders.
@@ -166,7 +166,7 @@ async fn examine(
     let checks = vec![
         verdict::version(&asked),
         machine::settings(shown.as_ref().map(Vec::as_slice).map_err(|error| *error)),
-        known.enrolment(),
+        known.enrollment(),
         verdict::discovery(&seen, has_address),
         verdict::local_network(&permission(&system), &seen, &asked),
         proxy::check(&asked),

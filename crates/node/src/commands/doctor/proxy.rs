@@ -1,6 +1,6 @@
 //! Which proxy connections to the coordinator go through, and why.
 
-use worker::proxy::Way;
+use worker::proxy::ProxyRoute;
 
 use super::check::Check;
 use super::verdict::Asked;
@@ -13,9 +13,9 @@ pub(super) fn check(asked: &[Asked]) -> Check {
     let mut is_usable = true;
     for Asked { url, way, .. } in asked {
         match way {
-            Some(Way::Straight(why)) => told.push(format!("{url} without a proxy: {why}")),
-            Some(Way::Through(proxy)) => told.push(format!("{url} through {proxy}")),
-            Some(Way::Unusable(why)) => {
+            Some(ProxyRoute::Straight(why)) => told.push(format!("{url} without a proxy: {why}")),
+            Some(ProxyRoute::Through(proxy)) => told.push(format!("{url} through {proxy}")),
+            Some(ProxyRoute::Unusable(why)) => {
                 is_usable = false;
                 told.push(format!("{url} without a proxy, though one is set: {why}"));
             }
@@ -37,20 +37,21 @@ pub(super) fn check(asked: &[Asked]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::super::check::State;
-    use super::super::reach::Answer;
+    use super::super::reach::ProbeResult;
     use super::*;
 
-    fn asked(url: &str, way: Way) -> Asked {
-        Asked { url: url.into(), who: "the settings", way: Some(way), answer: Answer::NoPin }
+    fn asked(url: &str, way: ProxyRoute) -> Asked {
+        Asked { url: url.into(), who: "the settings", way: Some(way), answer: ProbeResult::NoPin }
     }
 
     #[test]
     fn each_way_is_told_with_its_reason() {
-        let straight = asked("https://a:1", Way::Straight("no proxy is set".into()));
+        let straight = asked("https://a:1", ProxyRoute::Straight("no proxy is set".into()));
         let check_of = check(std::slice::from_ref(&straight));
         assert_eq!((check_of.state, check_of.mend), (State::Ok, None));
         assert_eq!(check_of.found, "https://a:1 without a proxy: no proxy is set");
-        let unusable = asked("https://b:1", Way::Unusable("only http:// can be used".into()));
+        let unusable =
+            asked("https://b:1", ProxyRoute::Unusable("only http:// can be used".into()));
         let both = check(&[straight, unusable]);
         assert_eq!(both.state, State::Warning);
         assert!(both.found.ends_with("though one is set: only http:// can be used"));

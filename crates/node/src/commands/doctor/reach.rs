@@ -6,15 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin};
 use serde::Deserialize;
 use tokio::time::timeout;
-use worker::pinned::{Address, WrongPin, pinned, tls_error};
-use worker::proxy::Way;
+use worker::pinned_tls::{Address, WrongPin, pinned, tls_error};
+use worker::proxy::ProxyRoute;
 
 /// For each layer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far it got.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum ProbeResult {
     /// The text is no address.
     Invalid(String),
     NotReached(io::Error),
@@ -45,36 +45,36 @@ struct Health {
 }
 
 /// How connections to the address go from here; none where it is no address.
-pub(super) async fn way(url: &str) -> Option<Way> {
+pub(super) async fn way(url: &str) -> Option<ProxyRoute> {
     let address: Address = url.parse().ok()?;
     // A PAC file may take its time.
     tokio::task::spawn_blocking(move || worker::proxy::way(&address)).await.ok()
 }
 
-pub(super) async fn ask(url: &str, pin: Option<Pin>) -> Answer {
+pub(super) async fn ask(url: &str, pin: Option<Pin>) -> ProbeResult {
     let address: Address = match url.parse() {
         Ok(address) => address,
-        Err(error) => return Answer::Invalid(format!("{error}")),
+        Err(error) => return ProbeResult::Invalid(format!("{error}")),
     };
     match timeout(PATIENCE, worker::connect(&address)).await {
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Answer::NotReached(error),
+        Ok(Err(error)) => return ProbeResult::NotReached(error),
         Err(_) => {
-            return Answer::NotReached(io::Error::new(
+            return ProbeResult::NotReached(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "no answer in 5 seconds",
             ));
         }
     }
-    let Some(pin) = pin else { return Answer::NoPin };
+    let Some(pin) = pin else { return ProbeResult::NoPin };
     match health(&address, pin).await {
-        Ok(there) => Answer::There(there),
+        Ok(there) => ProbeResult::There(there),
         Err(answer) => answer,
     }
 }
 
-async fn health(address: &Address, pin: Pin) -> Result<There, Answer> {
-    let foreign = |reason: &dyn std::fmt::Display| Answer::Foreign(reason.to_string());
+async fn health(address: &Address, pin: Pin) -> Result<There, ProbeResult> {
+    let foreign = |reason: &dyn std::fmt::Display| ProbeResult::Foreign(reason.to_string());
     let builder = reqwest::Client::builder().timeout(PATIENCE);
     let client = pinned(builder, address, pin).map_err(|error| foreign(&error))?;
     let client = client.build().map_err(|error| foreign(&error))?;
@@ -82,7 +82,7 @@ async fn health(address: &Address, pin: Pin) -> Result<There, Answer> {
         client.get(format!("{}/health", address.base())).header(PROTOCOL_HEADER, PROTOCOL_VERSION);
     let before = SystemTime::now();
     let response = request.send().await.map_err(|error| match WrongPin::behind(&error) {
-        Some(wrong) => Answer::WrongPin(Box::new(wrong)),
+        Some(wrong) => ProbeResult::WrongPin(Box::new(wrong)),
         None => match tls_error(&error) {
             Some(reason) => foreign(&format!("TLS failed: {reason}")),
             None => foreign(&error.without_url()),
@@ -123,14 +123,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_is_none_and_a_port_that_nobody_has_are_told_apart() {
-        assert!(matches!(ask("lab:8000", None).await, Answer::Invalid(_)));
+        assert!(matches!(ask("lab:8000", None).await, ProbeResult::Invalid(_)));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        assert!(matches!(ask(&url, None).await, Answer::NoPin));
+        assert!(matches!(ask(&url, None).await, ProbeResult::NoPin));
         drop(listener);
         let refused = ask(&url, Some(Pin::from_bytes([1; 32]))).await;
         assert!(
-            matches!(refused, Answer::NotReached(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+            matches!(refused, ProbeResult::NotReached(error) if error.kind() == io::ErrorKind::ConnectionRefused)
         );
     }
 }

@@ -3,10 +3,10 @@
 use std::io::ErrorKind;
 
 use protocol::PROTOCOL_VERSION;
-use worker::proxy::Way;
+use worker::proxy::ProxyRoute;
 
 use super::check::Check;
-use super::reach::{Answer, There};
+use super::reach::{ProbeResult, There};
 
 /// Seconds between two clocks that nobody minds.
 const CLOCKS_AGREE: i64 = 120;
@@ -19,8 +19,8 @@ pub(super) struct Asked {
     /// Who names this address.
     pub(super) who: &'static str,
     /// None where it is no address.
-    pub(super) way: Option<Way>,
-    pub(super) answer: Answer,
+    pub(super) way: Option<ProxyRoute>,
+    pub(super) answer: ProbeResult,
 }
 
 /// What the local network showed.
@@ -41,12 +41,12 @@ pub(super) enum Permission {
 
 pub(super) fn there(asked: &[Asked]) -> Option<&There> {
     asked.iter().find_map(|one| match &one.answer {
-        Answer::There(there) => Some(there),
-        Answer::Invalid(_)
-        | Answer::NotReached(_)
-        | Answer::NoPin
-        | Answer::WrongPin(_)
-        | Answer::Foreign(_) => None,
+        ProbeResult::There(there) => Some(there),
+        ProbeResult::Invalid(_)
+        | ProbeResult::NotReached(_)
+        | ProbeResult::NoPin
+        | ProbeResult::WrongPin(_)
+        | ProbeResult::Foreign(_) => None,
     })
 }
 
@@ -86,9 +86,9 @@ pub(super) fn local_network(permission: &Permission, seen: &Seen, asked: &[Asked
         Permission::Asked { sent } => sent,
     };
     let is_there = matches!(seen, Seen::Coordinators(urls) if !urls.is_empty());
-    let no_route = asked
-        .iter()
-        .any(|one| matches!(&one.answer, Answer::NotReached(error) if is_no_route(error.kind())));
+    let no_route = asked.iter().any(
+        |one| matches!(&one.answer, ProbeResult::NotReached(error) if is_no_route(error.kind())),
+    );
     match sent {
         _ if is_there => Check::ok(NAME, "other machines of the local network answer: the permission is there"),
         Err(kind) if is_no_route(*kind) => Check::failed(
@@ -125,11 +125,11 @@ pub(super) fn coordinator(asked: &[Asked]) -> Check {
     let told: Vec<String> = asked.iter().map(told).collect();
     let told = told.join("; ");
     let mut checks = asked.iter().map(|one| match &one.answer {
-        Answer::There(_) | Answer::NoPin | Answer::WrongPin(_) => Check::ok(NAME, &told),
-        Answer::Invalid(_) => Check::failed(NAME, &told).mend("correct the address: https://HOST:PORT"),
-        Answer::NotReached(_) => Check::failed(NAME, &told)
+        ProbeResult::There(_) | ProbeResult::NoPin | ProbeResult::WrongPin(_) => Check::ok(NAME, &told),
+        ProbeResult::Invalid(_) => Check::failed(NAME, &told).mend("correct the address: https://HOST:PORT"),
+        ProbeResult::NotReached(_) => Check::failed(NAME, &told)
             .mend("start the coordinator, let its port through the firewall between, or correct the address"),
-        Answer::Foreign(_) => Check::failed(NAME, &told)
+        ProbeResult::Foreign(_) => Check::failed(NAME, &told)
             .mend("something else answers there: correct the address or its port, or let TLS pass the proxy unopened"),
     });
     let first = checks.next();
@@ -145,11 +145,13 @@ pub(super) fn coordinator(asked: &[Asked]) -> Check {
 fn told(asked: &Asked) -> String {
     let Asked { url, who, answer, .. } = asked;
     match answer {
-        Answer::Invalid(reason) => format!("{reason} ({who})"),
-        Answer::NotReached(error) => format!("{url} ({who}): {error}"),
-        Answer::NoPin | Answer::WrongPin(_) => format!("{url} ({who}): a connection is there"),
-        Answer::Foreign(reason) => format!("{url} ({who}): {reason}"),
-        Answer::There(there) => {
+        ProbeResult::Invalid(reason) => format!("{reason} ({who})"),
+        ProbeResult::NotReached(error) => format!("{url} ({who}): {error}"),
+        ProbeResult::NoPin | ProbeResult::WrongPin(_) => {
+            format!("{url} ({who}): a connection is there")
+        }
+        ProbeResult::Foreign(reason) => format!("{url} ({who}): {reason}"),
+        ProbeResult::There(there) => {
             format!("{url} ({who}): '{}' answers, version {}", there.name, there.version)
         }
     }
@@ -161,12 +163,12 @@ pub(super) fn pin(asked: &[Asked], is_known: bool) -> Check {
         return Check::ok(NAME, "the coordinator has the key that this machine trusts");
     }
     let wrong = asked.iter().find_map(|one| match &one.answer {
-        Answer::WrongPin(wrong) => Some(wrong),
-        Answer::Invalid(_)
-        | Answer::NotReached(_)
-        | Answer::NoPin
-        | Answer::Foreign(_)
-        | Answer::There(_) => None,
+        ProbeResult::WrongPin(wrong) => Some(wrong),
+        ProbeResult::Invalid(_)
+        | ProbeResult::NotReached(_)
+        | ProbeResult::NoPin
+        | ProbeResult::Foreign(_)
+        | ProbeResult::There(_) => None,
     });
     match wrong {
         Some(wrong) => Check::failed(
@@ -224,18 +226,18 @@ mod tests {
     use std::io;
 
     use protocol::Pin;
-    use worker::pinned::WrongPin;
+    use worker::pinned_tls::WrongPin;
 
     use super::super::check::State;
     use super::*;
 
-    fn asked(answer: Answer) -> [Asked; 1] {
-        let way = Some(Way::Straight("no proxy is set".into()));
+    fn asked(answer: ProbeResult) -> [Asked; 1] {
+        let way = Some(ProxyRoute::Straight("no proxy is set".into()));
         [Asked { url: "https://192.0.2.7:8000".into(), who: "the settings", way, answer }]
     }
 
     fn answers(ahead: i64, protocol: u32) -> [Asked; 1] {
-        asked(Answer::There(There {
+        asked(ProbeResult::There(There {
             name: "lab".into(),
             version: "9".into(),
             protocol,
@@ -244,7 +246,7 @@ mod tests {
     }
 
     fn unreached(kind: ErrorKind) -> [Asked; 1] {
-        asked(Answer::NotReached(io::Error::from(kind)))
+        asked(ProbeResult::NotReached(io::Error::from(kind)))
     }
 
     #[test]
@@ -258,10 +260,10 @@ mod tests {
             answers(3, PROTOCOL_VERSION),
             answers(-4000, PROTOCOL_VERSION + 1),
             answers(100_000, PROTOCOL_VERSION + 2),
-            asked(Answer::WrongPin(Box::new(wrong))),
-            asked(Answer::NoPin),
-            asked(Answer::Foreign("status 404".into())),
-            asked(Answer::Invalid("'x' is no address".into())),
+            asked(ProbeResult::WrongPin(Box::new(wrong))),
+            asked(ProbeResult::NoPin),
+            asked(ProbeResult::Foreign("status 404".into())),
+            asked(ProbeResult::Invalid("'x' is no address".into())),
             unreached(ErrorKind::ConnectionRefused),
         ];
         let mut told = Vec::new();

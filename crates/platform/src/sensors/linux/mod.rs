@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Known, Power, Sensed, Sensors, Unknown};
+use super::{Known, Power, SensorReading, Sensors, Unknown};
 
 mod calls;
 mod display;
@@ -53,7 +53,7 @@ impl Sensors for SystemSensors {
         self.display.input().ok()
     }
 
-    fn sense(&self) -> Sensed {
+    fn sense(&self) -> SensorReading {
         let mut unknowns = Vec::new();
         let mut known = Known(&mut unknowns);
         let root = &self.root;
@@ -61,7 +61,7 @@ impl Sensors for SystemSensors {
             let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
             load.since_last(root, std::process::id())
         };
-        let sensed = Sensed {
+        let sensed = SensorReading {
             input: known.or("input", self.display.input()),
             has_screen: known.or("has_screen", machine::has_screen(root, self.session.as_deref())),
             locked: known.or("locked", Err("asking logind needs D-Bus".into())),
@@ -110,7 +110,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let sensors = SystemSensors::below(root.path(), Display::named("no such display"));
         assert_eq!(sensors.input(), None);
-        assert_eq!(sensors.sense(), Sensed::default());
+        assert_eq!(sensors.sense(), SensorReading::default());
         let unknowns = sensors.unknowns();
         assert_eq!(unknowns.len(), 13, "{unknowns:?}");
         assert!(unknowns.iter().all(|unknown| !unknown.reason.is_empty()));

@@ -11,7 +11,7 @@ use objc2_core_graphics::{
 };
 use objc2_foundation::{NSProcessInfo, NSProcessInfoThermalState};
 
-use super::{Known, Power, Sensed, Sensors, Thermal, Unknown};
+use super::{Known, Power, SensorReading, Sensors, Thermal, Unknown};
 
 mod calls;
 mod dictionary;
@@ -53,7 +53,7 @@ impl Sensors for SystemSensors {
         since_input().ok()
     }
 
-    fn sense(&self) -> Sensed {
+    fn sense(&self) -> SensorReading {
         let mut unknowns = Vec::new();
         let mut known = Known(&mut unknowns);
         let load = {
@@ -61,7 +61,7 @@ impl Sensors for SystemSensors {
             load.since_last(std::process::id())
         };
         let process = NSProcessInfo::processInfo();
-        let sensed = Sensed {
+        let sensed = SensorReading {
             input: known.or("input", since_input()),
             has_screen: known.or("has_screen", has_screen()),
             locked: known.or("locked", is_locked()),

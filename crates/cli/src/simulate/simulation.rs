@@ -1,0 +1,303 @@
+//! The simulation's course: the round machine driven by a virtual clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use coordinator::prepare::Prepared;
+use data::{Row, shard};
+use engine::{ComputeDevice, EngineError, Trained, TrainingEnd};
+use federation::machine::{Effect, Event, Machine, MachineSettings, Partition, Preparation};
+use federation::machine::{Receipt, Rejection};
+use node::rounds::{FinalLine, RoundLine};
+use protocol::api::JobStatus;
+use protocol::job::JobSpec;
+use protocol::lease::Lease;
+use protocol::metrics::EvalMetrics;
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp, codec};
+use uuid::Uuid;
+
+use super::SimulateArguments;
+use super::math::{self, Updates};
+use super::progress::ProgressView;
+use super::worker_pool::WorkerPool;
+
+/// No lease lapses: simulated devices don't fail.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(1_000_000_000);
+
+pub(super) struct Simulation {
+    machine: Machine,
+    now: Timestamp,
+    compute: ComputeDevice,
+    crew: WorkerPool,
+    partitions: Vec<Arc<Vec<Row>>>,
+    test: Vec<Row>,
+    validation: Vec<Row>,
+    model: Arc<Vec<f32>>,
+    model_name: BlobHash,
+    updates: Updates,
+    rows_per_second: u32,
+    idle: VecDeque<DeviceId>,
+    /// By when they report, then in the order they began.
+    at_work: BTreeMap<(Timestamp, u64), AtWork>,
+    begun: u64,
+    /// Names are counted: nothing in a simulation is random.
+    leases: u128,
+    rounds_told: u32,
+    round_began: Instant,
+    started: Instant,
+    file: Option<Vec<u8>>,
+}
+
+struct AtWork {
+    lease: Lease,
+    result: Receiver<Result<Trained, EngineError>>,
+}
+
+impl Simulation {
+    pub(super) fn new(
+        job: JobSpec,
+        prepared: Prepared,
+        compute: ComputeDevice,
+        arguments: &SimulateArguments,
+    ) -> anyhow::Result<Self> {
+        let crew =
+            WorkerPool::start(&compute, job.plan().threads).context("no threads to train on")?;
+        let model = engine::initialize(&prepared.spec, job.seed)?;
+        let model_name = BlobHash::of(&codec::encode(&model));
+        let rows = |bytes: &[u8]| -> anyhow::Result<Vec<Row>> { Ok(shard::read(bytes)?.rows) };
+        let partitions: Vec<Arc<Vec<Row>>> = prepared
+            .partitions
+            .iter()
+            .map(|partition| Ok(Arc::new(rows(&partition.shard)?)))
+            .collect::<anyhow::Result<_>>()?;
+        let validation = prepared.validation.as_deref().map(rows).transpose()?.unwrap_or_default();
+        let settings = MachineSettings {
+            job: JobId::from_uuid(Uuid::from_u128(1)),
+            spec: job,
+            lease_timeout: LEASE_TIMEOUT,
+        };
+        let mut course = Self {
+            machine: Machine::new(settings),
+            now: Timestamp::from_millis(0),
+            compute,
+            crew,
+            test: rows(&prepared.test)?,
+            partitions,
+            validation,
+            model: Arc::new(model),
+            model_name,
+            updates: Updates::new()?,
+            rows_per_second: arguments.rows_per_second,
+            idle: (1..=u128::from(arguments.devices))
+                .map(|number| DeviceId::from_uuid(Uuid::from_u128(number)))
+                .collect(),
+            at_work: BTreeMap::new(),
+            begun: 0,
+            leases: 0,
+            rounds_told: 0,
+            round_began: Instant::now(),
+            started: Instant::now(),
+            file: None,
+        };
+        course.handle(Event::Start)?;
+        let preparation = course.preparation(prepared);
+        course.handle(Event::Prepared(Box::new(preparation)))?;
+        Ok(course)
+    }
+
+    /// Goes through the whole job; the model's file.
+    pub(super) fn run(&mut self, show: &mut ProgressView) -> anyhow::Result<Vec<u8>> {
+        loop {
+            self.tell(show)?;
+            match self.machine.status() {
+                JobStatus::Completed => return self.file.take().context("no model was made"),
+                JobStatus::Failed | JobStatus::Cancelled => {
+                    let reason = self.machine.reason();
+                    bail!("the job failed: {}", reason.as_deref().unwrap_or("no reason was given"));
+                }
+                JobStatus::Pending
+                | JobStatus::Preparing
+                | JobStatus::Running
+                | JobStatus::Paused => {}
+            }
+            self.employ()?;
+            self.next()?;
+        }
+    }
+
+    pub(super) fn last_line(&self, file: &[u8]) -> FinalLine {
+        let last = self.machine.history().iter().rev().find_map(|round| round.evaluation.as_ref());
+        FinalLine {
+            is_final: true,
+            status: self.machine.status(),
+            reason: None,
+            rounds: self.machine.rounds_closed(),
+            test_accuracy: last.map(|evaluation| evaluation.accuracy),
+            model_blake3: Some(BlobHash::of(file)),
+            seconds: self.started.elapsed().as_secs_f64(),
+        }
+    }
+
+    fn preparation(&self, prepared: Prepared) -> Preparation {
+        let Prepared { spec, partitions, test, validation, info } = prepared;
+        Preparation {
+            spec,
+            base: self.model_name,
+            partitions: partitions
+                .iter()
+                .map(|partition| Partition {
+                    rows: partition.rows,
+                    shards: vec![BlobHash::of(&partition.shard)],
+                })
+                .collect(),
+            test: vec![BlobHash::of(&test)],
+            validation: validation.iter().map(|shard| BlobHash::of(shard)).collect(),
+            classes: info.classes,
+        }
+    }
+
+    fn tell(&mut self, show: &mut ProgressView) -> anyhow::Result<()> {
+        let rounds = self.machine.spec().rounds();
+        show.progress(self.machine.progress(), self.machine.round(), rounds);
+        for round in self.machine.history() {
+            let Some(line) = RoundLine::of(round) else { continue };
+            if line.round > self.rounds_told {
+                self.rounds_told = line.round;
+                let virtual_seconds = Some(line.seconds);
+                let seconds = self.round_began.elapsed().as_secs_f64();
+                self.round_began = Instant::now();
+                show.round(&RoundLine { seconds, virtual_seconds, ..line })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every idle device a lease, for as long as there are some.
+    fn employ(&mut self) -> anyhow::Result<()> {
+        while let Some(device) = self.idle.pop_front() {
+            self.leases += 1;
+            let lease = LeaseId::from_uuid(Uuid::from_u128(self.leases));
+            let fingerprint = self.compute.fingerprint().clone();
+            let event = Event::Requested { lease, device, fingerprint };
+            match self.machine.handle(self.now, event) {
+                Ok(effects) => self.perform(effects)?,
+                Err(Rejection::NothingToDo) => {
+                    self.idle.push_front(device);
+                    return Ok(());
+                }
+                Err(rejection) => return Err(rejection.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets time pass until something happens.
+    fn next(&mut self) -> anyhow::Result<()> {
+        let first = self.at_work.first_key_value().map(|((at, _), _)| *at);
+        let deadline = self.machine.deadline();
+        match (first, deadline) {
+            (Some(at), deadline) if deadline.is_none_or(|deadline| at <= deadline) => {
+                self.now = at;
+                self.report()
+            }
+            (_, Some(deadline)) => {
+                self.now = deadline;
+                self.handle(Event::Tick)
+            }
+            (Some(_) | None, None) => bail!("nothing happens any more; the job can't end"),
+        }
+    }
+
+    fn report(&mut self) -> anyhow::Result<()> {
+        let Some((_, AtWork { lease, result })) = self.at_work.pop_first() else { return Ok(()) };
+        let trained = result.recv().context("a training thread is gone")??;
+        self.idle.push_back(lease.device_id);
+        let (blob, bytes, norm) = self.updates.put(&trained.delta)?;
+        let fingerprint = self.compute.fingerprint().clone();
+        let receipt = Receipt { blob, bytes, norm, metrics: trained.metrics, fingerprint };
+        let event = Event::Updated { lease: lease.id, device: lease.device_id, receipt };
+        match self.machine.handle(self.now, event) {
+            Ok(effects) => self.perform(effects),
+            // The round closed at its deadline without it.
+            Err(Rejection::UnknownLease { .. }) => Ok(()),
+            Err(rejection) => Err(rejection.into()),
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> anyhow::Result<()> {
+        let effects = self.machine.handle(self.now, event)?;
+        self.perform(effects)
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) -> anyhow::Result<()> {
+        for effect in effects {
+            match effect {
+                Effect::Grant(lease) => self.begin(*lease)?,
+                Effect::Aggregate { round, base: _, updates, seat_rows } => {
+                    let model = self.updates.aggregate(&self.model, &updates, seat_rows)?;
+                    self.model_name = BlobHash::of(&codec::encode(&model));
+                    self.model = Arc::new(model);
+                    self.handle(Event::Aggregated { round, model: self.model_name })?;
+                }
+                Effect::Evaluate { round, model: _ } => {
+                    let test = self.evaluate(&self.test)?;
+                    let validation = match self.validation.as_slice() {
+                        [] => None,
+                        rows => Some(self.evaluate(rows)?),
+                    };
+                    self.handle(Event::Evaluated { round, test, validation })?;
+                }
+                Effect::Register { .. } => {
+                    let spec = &self.machine.preparation().context("nothing was prepared")?.spec;
+                    let file = math::file(spec, &self.model)?;
+                    let (model, name) = (ModelId::from_uuid(Uuid::nil()), BlobHash::of(&file));
+                    self.file = Some(file);
+                    self.handle(Event::Registered { model, file: name })?;
+                }
+                Effect::Nondeterminism { round, partition, .. } => {
+                    bail!("round {round} partition {partition} gave two results for one seat")
+                }
+                // What was prepared is there, and an aggregation names every update again.
+                Effect::Prepare
+                | Effect::Outcome(_)
+                | Effect::Accumulate { .. }
+                | Effect::LeaseEnded { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, lease: Lease) -> anyhow::Result<()> {
+        let rows = self.partitions.get(lease.partition as usize).context("no such partition")?;
+        let plan = &lease.plan;
+        let trained_on = plan.steps(lease.rows) * u64::from(plan.batch_size);
+        let seconds = trained_on as f64 / f64::from(self.rows_per_second);
+        let at = self.now.after(Duration::from_secs_f64(seconds));
+        let result = self.crew.begin(lease.clone(), Arc::clone(&self.model), Arc::clone(rows));
+        self.begun += 1;
+        self.at_work.insert((at, self.begun), AtWork { lease, result });
+        Ok(())
+    }
+
+    fn evaluate(&self, rows: &[Row]) -> anyhow::Result<EvalMetrics> {
+        let spec = &self.machine.preparation().context("nothing was prepared")?.spec;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = u32::try_from(threads).unwrap_or(1);
+        let ended = engine::evaluate(
+            &self.compute,
+            spec,
+            &self.model,
+            rows,
+            threads,
+            &|| false,
+            &mut |_| {},
+        );
+        match ended? {
+            TrainingEnd::Done(metrics) => Ok(metrics),
+            TrainingEnd::Stopped { .. } => bail!("the evaluation was stopped"),
+        }
+    }
+}

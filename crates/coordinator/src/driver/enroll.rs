@@ -1,0 +1,231 @@
+//! Enrolling devices: who a machine that registers is (DESIGN §11.12), and what its code is worth.
+
+use protocol::api::Role;
+use protocol::enrollment::{DeviceRegistration, EnrollmentKind, Registered, Session};
+use protocol::{DeviceId, Timestamp};
+use uuid::Uuid;
+
+use super::device_index::DeviceIndex;
+use super::{Driver, DriverError};
+use crate::clock;
+use crate::poll_interval;
+use crate::store::{DeviceNote, DeviceRow};
+use crate::views::is_active;
+
+/// What vouches for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EnrollmentCredential {
+    /// An administrator's token.
+    Admin,
+    /// A join code, by the hash of its proof.
+    Code([u8; 32]),
+}
+
+/// Who a machine that registers is.
+#[derive(Debug, Clone, PartialEq)]
+enum DeviceMatch {
+    /// The key is known, on this machine.
+    Same(DeviceRow),
+    /// The machine is known, and has another key now.
+    Rekeyed(DeviceRow),
+    /// Neither is known.
+    New,
+}
+
+impl Driver {
+    /// Enrols the device, whose signature was checked.
+    pub(super) fn register(
+        &mut self,
+        said: DeviceRegistration,
+        voucher: EnrollmentCredential,
+    ) -> Result<Registered, DriverError> {
+        let now = clock::now();
+        let who = who(&self.state.devices, &said, now)?;
+        let known = match &who {
+            DeviceMatch::Same(row) | DeviceMatch::Rekeyed(row) => Some(row.clone()),
+            DeviceMatch::New => None,
+        };
+        if known.as_ref().is_some_and(|row| row.revoked) && voucher != EnrollmentCredential::Admin {
+            return Err(DriverError::Revoked);
+        }
+        if let Some(row) = &known {
+            self.check_session(row.id, said.session.as_ref(), now)?;
+        }
+        let join_code = match voucher {
+            EnrollmentCredential::Admin => None,
+            EnrollmentCredential::Code(proof) => Some(self.use_code(proof, known.as_ref(), now)?),
+        };
+        let id = known.as_ref().map_or_else(|| DeviceId::from_uuid(Uuid::now_v7()), |row| row.id);
+        let original = said.copy_of.and_then(|id| self.state.devices.get(&id));
+        let note = match (&who, original) {
+            (DeviceMatch::Same(row), _) => row.note.clone(),
+            (DeviceMatch::Rekeyed(_), None) => Some(DeviceNote::Rekeyed { at: now }),
+            (DeviceMatch::New, None) => None,
+            (DeviceMatch::Rekeyed(_) | DeviceMatch::New, Some(original)) => {
+                Some(DeviceNote::Copy { of: original.name.clone() })
+            }
+        };
+        let enrollment = match (&who, &note) {
+            (DeviceMatch::Same(_), _) => EnrollmentKind::Same,
+            (DeviceMatch::Rekeyed(_) | DeviceMatch::New, Some(DeviceNote::Copy { .. })) => {
+                EnrollmentKind::Copy
+            }
+            (DeviceMatch::Rekeyed(_), _) => EnrollmentKind::Rekeyed,
+            (DeviceMatch::New, _) => EnrollmentKind::New,
+        };
+        let session = said.session.clone();
+        let mut row = DeviceRow::new(id, said, now);
+        (row.join_code, row.note) = (join_code, note);
+        if let Some(known) = &known {
+            row.keep(known);
+        }
+        self.state.devices.insert(id, row);
+        self.pending.undo(move |state| match known {
+            Some(known) => drop(state.devices.insert(id, known)),
+            None => drop(state.devices.remove(&id)),
+        });
+        self.pending.device_changed(id);
+        self.state.active.insert(id);
+        self.begin_session(id, session);
+        self.drop_device_tokens(id);
+        let token = self.new_token(Role::Device, String::new(), Some(id), None);
+        let heartbeat_seconds = poll_interval::heartbeat_seconds(self.state.devices.len());
+        Ok(Registered { id, token: token.token, heartbeat_seconds, enrollment })
+    }
+
+    /// Refuses a second worker beside one that is at work under the same identity. Who names no
+    /// session is no worker of ours, and not checked.
+    pub(super) fn check_session(
+        &self,
+        device: DeviceId,
+        session: Option<&Session>,
+        now: Timestamp,
+    ) -> Result<(), DriverError> {
+        let (Some(session), Some(current)) = (session, self.state.runs.get(&device)) else {
+            return Ok(());
+        };
+        let row =
+            self.state.devices.get(&device).filter(|row| is_active(row, now, self.offline_after()));
+        match row {
+            Some(row) if !session.follows(current) => {
+                Err(DriverError::SecondSession { name: row.name.clone() })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub(super) fn begin_session(&mut self, device: DeviceId, session: Option<Session>) {
+        if let Some(session) = session {
+            self.views.publish_session(device, session.id.clone());
+            self.state.runs.insert(device, session.id);
+        }
+    }
+}
+
+/// The key first: it is what a device proves. A machine alone proves nothing, so one that is at work
+/// keeps its record.
+fn who(
+    devices: &DeviceIndex,
+    said: &DeviceRegistration,
+    now: Timestamp,
+) -> Result<DeviceMatch, DriverError> {
+    if let Some(row) = devices.of_key(&said.public_key) {
+        let is_there = row.hardware_id == said.hardware_id && row.instance == said.instance;
+        return if is_there {
+            Ok(DeviceMatch::Same(row.clone()))
+        } else {
+            Err(DriverError::CopiedKey { id: row.id, name: row.name.clone() })
+        };
+    }
+    let offline_after = poll_interval::offline_after(devices.len());
+    match devices.of_machine(&said.hardware_id, said.instance) {
+        None => Ok(DeviceMatch::New),
+        Some(row) if is_active(row, now, offline_after) => {
+            let silent = now.since(row.last_seen);
+            let seconds = offline_after.saturating_sub(silent).as_secs() + 1;
+            Err(DriverError::AtWork { name: row.name.clone(), seconds })
+        }
+        Some(row) => Ok(DeviceMatch::Rekeyed(row.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Opaque;
+    use serde_json::json;
+
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_763_888_400_000);
+
+    fn said(key: u8, hardware: &str, instance: u32) -> DeviceRegistration {
+        serde_json::from_value(json!({
+            "name": "a Mac", "device_type": "mac", "cores": 8, "ram_gb": 16.0,
+            "gpu_available": false, "hardware_id": hardware, "instance": instance,
+            "fingerprint": { "app": "1", "burn": "1", "backend": "cpu", "hardware": "x" },
+            "public_key": Opaque(vec![key; 32]), "challenge": "c", "signature": Opaque(vec![0; 64])
+        }))
+        .unwrap()
+    }
+
+    /// Device 1 with key 1 on machine "one", heard of at [`NOW`].
+    fn devices() -> (DeviceIndex, DeviceId) {
+        let id = DeviceId::from_uuid(Uuid::from_u128(1));
+        ([DeviceRow::new(id, said(1, "one", 0), NOW)].into_iter().collect(), id)
+    }
+
+    #[test]
+    fn the_same_key_on_the_same_machine_is_the_same_device_also_at_work() {
+        let (devices, id) = devices();
+        let found = who(&devices, &said(1, "one", 0), NOW).unwrap();
+        assert!(matches!(found, DeviceMatch::Same(row) if row.id == id));
+    }
+
+    #[test]
+    fn a_known_machine_with_a_new_key_is_that_device_once_it_is_silent() {
+        let (devices, id) = devices();
+        let wiped = said(2, "one", 0);
+        let error = who(&devices, &wiped, NOW.after(Duration::from_mins(1))).unwrap_err();
+        assert!(matches!(error, DriverError::AtWork { seconds: 31, .. }), "{error}");
+        let found = who(&devices, &wiped, NOW.after(Duration::from_secs(91))).unwrap();
+        assert!(matches!(found, DeviceMatch::Rekeyed(row) if row.id == id));
+    }
+
+    #[test]
+    fn the_same_key_elsewhere_is_a_copy() {
+        let (devices, id) = devices();
+        for elsewhere in [said(1, "two", 0), said(1, "one", 1)] {
+            let error = who(&devices, &elsewhere, NOW.after(Duration::from_hours(9))).unwrap_err();
+            assert!(
+                matches!(&error, DriverError::CopiedKey { id: of, .. } if *of == id),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_instance_and_another_machine_are_new_devices() {
+        let (devices, _) = devices();
+        for other in [said(2, "one", 1), said(2, "two", 0)] {
+            assert_eq!(who(&devices, &other, NOW).unwrap(), DeviceMatch::New);
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_gone_is_found_by_nothing() {
+        let (mut devices, id) = devices();
+        devices.remove(&id);
+        assert!(devices.of_key(&Opaque(vec![1; 32])).is_none());
+        assert!(devices.of_machine("one", 0).is_none());
+    }
+
+    #[test]
+    fn a_device_with_a_new_key_is_not_found_by_its_old_one() {
+        let (mut devices, id) = devices();
+        devices.insert(id, DeviceRow::new(id, said(2, "one", 0), NOW));
+        assert!(devices.of_key(&Opaque(vec![1; 32])).is_none());
+        assert_eq!(devices.of_key(&Opaque(vec![2; 32])).unwrap().id, id);
+    }
+}

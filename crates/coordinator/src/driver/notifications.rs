@@ -1,0 +1,388 @@
+//! Notices and webhooks: what is told is written in the transaction of what it is about, one
+//! delivery for each webhook that hears of it, and sent after the commit until it got there.
+
+use std::collections::{BTreeMap, HashSet};
+
+use protocol::api::{ChangeKind, JobStatus};
+use protocol::audit::{Action, SubjectKind};
+use protocol::notice::{Notice, NoticeKind};
+use protocol::webhook::{CreatedWebhook, WebhookRequest, WebhookResult};
+use protocol::{DeliveryId, JobId, NoticeId, Timestamp, WebhookId};
+use uuid::Uuid;
+
+use super::audited::Audited;
+use super::{Driver, DriverError, DriverHandle, State};
+use crate::caller::{Detail, detail};
+use crate::clock;
+use crate::notifications::{
+    GIVE_UP, MOST_NOTICES, MOST_WAITING, MOST_WEBHOOKS, host_of, new_secret, pause_after,
+};
+use crate::store::{DeliveryRow, NotificationRow, StoreError, StoredNotifications, WebhookRow};
+
+/// What is to be told, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Notifications {
+    /// The oldest first, as ids grow.
+    pub(super) notices: BTreeMap<NoticeId, Notice>,
+    pub(super) webhooks: BTreeMap<WebhookId, WebhookRow>,
+    pub(super) deliveries: BTreeMap<DeliveryId, DeliveryRow>,
+}
+
+/// A row that changed in this batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ChangedRow {
+    Notice(NoticeId),
+    Webhook(WebhookId),
+    Delivery(DeliveryId),
+}
+
+impl From<&StoredNotifications> for Notifications {
+    fn from(told: &StoredNotifications) -> Self {
+        Self {
+            notices: told.notices.iter().map(|row| (row.id, row.clone())).collect(),
+            webhooks: told.webhooks.iter().map(|row| (row.id, row.clone())).collect(),
+            deliveries: told.deliveries.iter().map(|row| (row.id, row.clone())).collect(),
+        }
+    }
+}
+
+impl Notifications {
+    pub(super) fn entry(&self, touched: ChangedRow) -> NotificationRow {
+        match touched {
+            ChangedRow::Notice(id) => NotificationRow::Notice(id, self.notices.get(&id).cloned()),
+            ChangedRow::Webhook(id) => {
+                NotificationRow::Webhook(id, self.webhooks.get(&id).cloned())
+            }
+            ChangedRow::Delivery(id) => {
+                NotificationRow::Delivery(id, self.deliveries.get(&id).cloned())
+            }
+        }
+    }
+
+    /// The newest notice of a lasting state that is not over.
+    fn open(&self, kind: NoticeKind, subject: Option<&str>) -> Option<&Notice> {
+        self.notices.values().rev().find(|notice| {
+            notice.kind == kind && notice.subject.as_deref() == subject && notice.ended_at.is_none()
+        })
+    }
+
+    /// Jobs of which an open notice says that they stand still.
+    pub(super) fn stalled(&self) -> HashSet<JobId> {
+        let open = self
+            .notices
+            .values()
+            .filter(|notice| notice.kind == NoticeKind::JobStalled && notice.ended_at.is_none());
+        open.filter_map(|notice| notice.subject.as_deref()?.parse().ok()).collect()
+    }
+
+    fn waiting_for(&self, webhook: WebhookId) -> impl Iterator<Item = &DeliveryRow> {
+        self.deliveries.values().filter(move |row| row.webhook == webhook)
+    }
+
+    /// When the next delivery is due to a webhook that none is under way to.
+    pub(super) fn due_at(&self, under_way: &HashSet<WebhookId>) -> Option<Timestamp> {
+        let idle = self.deliveries.values().filter(|row| !under_way.contains(&row.webhook));
+        idle.map(|row| row.next_at).min()
+    }
+}
+
+impl Driver {
+    /// Tells of something; a state that lasts is told once, until it is over.
+    pub(super) fn raise(&mut self, kind: NoticeKind, subject: Option<String>, text: String) {
+        if kind.lasts() && self.state.telling.open(kind, subject.as_deref()).is_some() {
+            return;
+        }
+        let now = clock::now();
+        let notice = Notice {
+            id: NoticeId::from_uuid(Uuid::now_v7()),
+            kind,
+            text,
+            subject,
+            created_at: now,
+            ended_at: None,
+            dismissed_at: None,
+        };
+        tracing::info!(%kind, text = notice.text, "notice");
+        let hearing = self.state.telling.webhooks.values().filter(|row| row.hears(kind));
+        let hearing: Vec<WebhookId> = hearing.map(|row| row.id).collect();
+        for webhook in hearing {
+            self.enqueue(now, webhook, &notice);
+        }
+        self.put_notice(notice.id, Some(notice));
+        while self.state.telling.notices.len() > MOST_NOTICES {
+            let Some(oldest) = self.state.telling.notices.keys().next().copied() else { break };
+            self.put_notice(oldest, None);
+        }
+    }
+
+    /// The state that a notice tells of is over, if there was one.
+    pub(super) fn end_notice(&mut self, kind: NoticeKind, subject: Option<&str>) {
+        if let Some(notice) = self.state.telling.open(kind, subject) {
+            let notice = Notice { ended_at: Some(clock::now()), ..notice.clone() };
+            self.put_notice(notice.id, Some(notice));
+        }
+    }
+
+    pub(super) fn is_told(&self, kind: NoticeKind, subject: Option<&str>) -> bool {
+        self.state.telling.open(kind, subject).is_some()
+    }
+
+    /// A job came to its end just now.
+    pub(super) fn job_ended(&mut self, id: JobId) {
+        let Some(row) = self.state.jobs.get(&id) else { return };
+        let machine = &row.machine;
+        let (name, reason) = (&machine.spec().name, machine.reason());
+        let (kind, words) = match machine.status() {
+            JobStatus::Completed => {
+                let accuracy = machine.history().iter().rev().find_map(|round| {
+                    Some(format!("; test accuracy {:.4}", round.evaluation.as_ref()?.accuracy))
+                });
+                let words = format!(
+                    "completed after {} rounds{}",
+                    machine.rounds_closed(),
+                    accuracy.unwrap_or_default()
+                );
+                (NoticeKind::JobCompleted, words)
+            }
+            JobStatus::Failed => {
+                let reason = reason.as_deref().unwrap_or("no reason was given");
+                (NoticeKind::JobFailed, format!("failed: {reason}"))
+            }
+            JobStatus::Cancelled => (NoticeKind::JobCancelled, "was cancelled".to_owned()),
+            JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::Paused => {
+                return;
+            }
+        };
+        let text = format!("job '{name}' {words}");
+        let forgiven = machine.failed_on_many();
+        let subject = id.to_string();
+        self.set_stalled(id, false);
+        self.end_notice(NoticeKind::JobStalled, Some(&subject));
+        self.raise(kind, Some(subject), text);
+        if forgiven {
+            self.forgive(id);
+        }
+    }
+
+    fn dismiss(&mut self, id: NoticeId) -> Result<Notice, DriverError> {
+        let notice = self.state.telling.notices.get(&id).ok_or(DriverError::UnknownNotice(id))?;
+        let mut notice = notice.clone();
+        if notice.dismissed_at.is_none() {
+            notice.dismissed_at = Some(clock::now());
+            self.put_notice(id, Some(notice.clone()));
+        }
+        Ok(notice)
+    }
+
+    fn add_webhook(&mut self, request: WebhookRequest) -> Result<CreatedWebhook, DriverError> {
+        let count = self.state.telling.webhooks.len();
+        if count >= MOST_WEBHOOKS {
+            return Err(DriverError::TooManyWebhooks(count));
+        }
+        let row = WebhookRow {
+            id: WebhookId::from_uuid(Uuid::now_v7()),
+            url: request.url,
+            events: request.events,
+            secret: request.secret.unwrap_or_else(new_secret),
+            created_at: clock::now(),
+            last: None,
+        };
+        let created = CreatedWebhook { id: row.id, secret: row.secret.clone() };
+        self.put_webhook(row.id, Some(row));
+        Ok(created)
+    }
+
+    /// Forgets a webhook, and what waits for it.
+    fn remove_webhook(&mut self, id: WebhookId) -> Result<(), DriverError> {
+        if !self.state.telling.webhooks.contains_key(&id) {
+            return Err(DriverError::UnknownWebhook(id));
+        }
+        let waiting: Vec<DeliveryId> =
+            self.state.telling.waiting_for(id).map(|row| row.id).collect();
+        for delivery in waiting {
+            self.put_delivery(delivery, None);
+        }
+        self.put_webhook(id, None);
+        Ok(())
+    }
+
+    fn webhook_answered(
+        &mut self,
+        id: WebhookId,
+        result: WebhookResult,
+    ) -> Result<(), DriverError> {
+        let row = self.state.telling.webhooks.get(&id).ok_or(DriverError::UnknownWebhook(id))?;
+        let row = WebhookRow { last: Some(result), ..row.clone() };
+        self.put_webhook(id, Some(row));
+        Ok(())
+    }
+
+    fn enqueue(&mut self, now: Timestamp, webhook: WebhookId, notice: &Notice) {
+        if self.state.telling.waiting_for(webhook).count() >= MOST_WAITING {
+            let oldest = self.state.telling.waiting_for(webhook).map(|row| row.id).next();
+            if let Some(oldest) = oldest {
+                tracing::warn!(%webhook, "too much waits for a webhook: the oldest is given up");
+                self.put_delivery(oldest, None);
+            }
+        }
+        let row = DeliveryRow {
+            id: DeliveryId::from_uuid(Uuid::now_v7()),
+            webhook,
+            payload: self.courier.payload(notice),
+            created_at: now,
+            attempts: 0,
+            next_at: now,
+        };
+        self.put_delivery(row.id, Some(row));
+    }
+
+    /// After a commit: starts what is due, one attempt a webhook at a time.
+    pub(super) fn send_due(&mut self, now: Timestamp) {
+        let webhooks: Vec<WebhookRow> = self.state.telling.webhooks.values().cloned().collect();
+        for webhook in webhooks {
+            if self.under_way.contains(&webhook.id) {
+                continue;
+            }
+            let waiting = self.state.telling.waiting_for(webhook.id);
+            let due = waiting.filter(|row| row.next_at <= now).min_by_key(|row| row.next_at);
+            let Some(due) = due.cloned() else { continue };
+            self.under_way.insert(webhook.id);
+            let (courier, driver) = (self.courier.clone(), self.handle.clone());
+            self.steps.runtime.spawn(async move {
+                let sent = courier.send(&webhook.url, &webhook.secret, due.id, &due.payload).await;
+                hand_in(&driver, webhook.id, due.id, sent).await;
+            });
+        }
+    }
+
+    fn delivered(&mut self, webhook: WebhookId, id: DeliveryId, result: WebhookResult) {
+        self.after_commit(move |driver, committed| {
+            if committed.is_ok() {
+                driver.under_way.remove(&webhook);
+            }
+        });
+        let Some(row) = self.state.telling.deliveries.get(&id).cloned() else { return };
+        let now = clock::now();
+        let given_up = !result.delivered && now.since(row.created_at) > GIVE_UP;
+        if given_up {
+            tracing::warn!(%webhook, delivery = %id, detail = result.detail, "a delivery is given up");
+        }
+        if result.delivered || given_up {
+            self.put_delivery(id, None);
+        } else {
+            let attempts = row.attempts.saturating_add(1);
+            let next_at = now.after(pause_after(attempts, id));
+            self.put_delivery(id, Some(DeliveryRow { attempts, next_at, ..row }));
+        }
+        // It may have been removed meanwhile.
+        drop(self.webhook_answered(webhook, result));
+    }
+
+    fn put_notice(&mut self, id: NoticeId, row: Option<Notice>) {
+        let before = put(&mut self.state.telling.notices, id, row);
+        self.pending.undo(move |state| drop(put(&mut state.telling.notices, id, before)));
+        self.pending.telling.insert(ChangedRow::Notice(id));
+        self.pending.changed(ChangeKind::Notice, id.to_string());
+    }
+
+    fn put_webhook(&mut self, id: WebhookId, row: Option<WebhookRow>) {
+        let before = put(&mut self.state.telling.webhooks, id, row);
+        self.pending.undo(move |state| drop(put(&mut state.telling.webhooks, id, before)));
+        self.pending.telling.insert(ChangedRow::Webhook(id));
+    }
+
+    fn put_delivery(&mut self, id: DeliveryId, row: Option<DeliveryRow>) {
+        let before = put(&mut self.state.telling.deliveries, id, row);
+        self.pending.undo(move |state| drop(put(&mut state.telling.deliveries, id, before)));
+        self.pending.telling.insert(ChangedRow::Delivery(id));
+    }
+
+    /// Shows notices and webhooks as they are now.
+    pub(super) fn publish_telling(&self) {
+        let State { telling, .. } = &self.state;
+        let webhooks = telling.webhooks.values();
+        let webhooks = webhooks.map(|row| row.view(telling.waiting_for(row.id).count()));
+        self.views.publish_telling(telling.notices.values().cloned().collect(), webhooks.collect());
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, id: K, row: Option<V>) -> Option<V> {
+    match row {
+        Some(row) => map.insert(id, row),
+        None => map.remove(&id),
+    }
+}
+
+/// Hands the result in, for as long as it can't be stored: the receiver is not asked again for that.
+async fn hand_in(driver: &DriverHandle, webhook: WebhookId, id: DeliveryId, sent: WebhookResult) {
+    loop {
+        let result = sent.clone();
+        let stored = driver.write(move |driver| {
+            driver.delivered(webhook, id, result);
+            Ok(())
+        });
+        match stored.await {
+            Err(DriverError::Store(StoreError::Full | StoreError::Sqlite(_))) => {
+                tokio::time::sleep(super::RETRY).await;
+            }
+            Ok(()) | Err(_) => return,
+        }
+    }
+}
+
+impl DriverHandle {
+    /// The address and secret of a webhook.
+    pub(crate) async fn webhook(&self, id: WebhookId) -> Result<(String, String), DriverError> {
+        self.read(move |driver| {
+            let row =
+                driver.state.telling.webhooks.get(&id).ok_or(DriverError::UnknownWebhook(id))?;
+            Ok((row.url.clone(), row.secret.clone()))
+        })
+        .await
+    }
+
+    /// How a test of a webhook ended.
+    pub(crate) async fn webhook_tested(
+        &self,
+        id: WebhookId,
+        result: WebhookResult,
+    ) -> Result<(), DriverError> {
+        self.write(move |driver| driver.webhook_answered(id, result)).await
+    }
+}
+
+impl Audited<'_> {
+    pub(crate) async fn dismiss_notice(&self, id: NoticeId) -> Result<Notice, DriverError> {
+        self.write(move |driver, caller| {
+            let notice = driver.dismiss(id)?;
+            let detail = detail([("kind", notice.kind.to_string())]);
+            driver.record(caller, Action::Changed, SubjectKind::Notice, id, detail);
+            Ok(notice)
+        })
+        .await
+    }
+
+    pub(crate) async fn add_webhook(
+        &self,
+        request: WebhookRequest,
+    ) -> Result<CreatedWebhook, DriverError> {
+        self.write(|driver, caller| {
+            // What follows the host may be a secret of the receiver's.
+            let host = host_of(&request.url).unwrap_or_default();
+            let created = driver.add_webhook(request)?;
+            let detail = detail([("host", host)]);
+            driver.record(caller, Action::Added, SubjectKind::Webhook, created.id, detail);
+            Ok(created)
+        })
+        .await
+    }
+
+    pub(crate) async fn remove_webhook(&self, id: WebhookId) -> Result<(), DriverError> {
+        self.write(move |driver, caller| {
+            driver.remove_webhook(id)?;
+            driver.record(caller, Action::Removed, SubjectKind::Webhook, id, Detail::new());
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,138 @@
+//! Becoming a device: the public paths `/join`, `/devices/challenge` and `/devices/register`. Each has
+//! a credential of its own: a join code, known to both sides or shown.
+
+use axum::Json;
+use axum::extract::State;
+use protocol::enrollment::{
+    Challenge, DeviceRegistration, PUBLIC_KEY_BYTES, Registered, SIGNATURE_BYTES, signed,
+};
+use protocol::join::exchange::{self, CHANCE_BYTES, JoinAnswer, JoinRequest};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::{Registrar, check_failures, refuse};
+use super::extract::Body;
+use super::problem::{ApiError, ApiResult};
+use crate::caller::{Caller, PeerAddress};
+use crate::challenge::LIFETIME;
+use crate::clock;
+use crate::driver::DriverError;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(join)).routes(routes!(challenge)).routes(routes!(register))
+}
+
+/// Proves to a device that the coordinator knows the code that was typed there, bound to the
+/// certificate that the device sees (SPAKE2). The device then registers.
+#[utoipa::path(post, path = "/join", tag = "devices", request_body = JoinRequest,
+    responses((status = 200, body = JoinAnswer)))]
+async fn join(
+    caller: Caller,
+    State(shared): State<Shared>,
+    Body(request): Body<JoinRequest>,
+) -> ApiResult<Json<JoinAnswer>> {
+    check_failures(&shared, &caller)?;
+    let begun = shared.driver.by(&caller).begin_exchange(request.hint).await;
+    let password = of_code(&shared, &caller, begun).await?;
+    let cluster = (shared.cluster.id.clone(), shared.cluster.name.clone());
+    let chance: [u8; CHANCE_BYTES] = rand::random();
+    exchange::answer(&password.0, shared.cluster.pin, cluster, &request, chance)
+        .map(Json)
+        .map_err(|error| ApiError::invalid("invalid-join", error.to_string()).at("message"))
+}
+
+/// Something to sign, to show that a key is one's own.
+#[utoipa::path(post, path = "/devices/challenge", tag = "devices",
+    responses((status = 200, body = Challenge)))]
+async fn challenge(State(shared): State<Shared>) -> Json<Challenge> {
+    let challenge = shared.challenges.make(clock::now(), rand::random());
+    let expires_in = u32::try_from(LIFETIME.as_secs()).unwrap_or(u32::MAX);
+    Json(Challenge { challenge, expires_in })
+}
+
+/// Enrols a device by a join code's proof. The same key on the same machine is the same device: it
+/// gets a new token and its earlier one stops working. A known machine with a new key is that device
+/// too, unless it is at work.
+#[utoipa::path(post, path = "/devices/register", tag = "devices",
+    request_body = DeviceRegistration, security(("token" = ["admin"]), ("join_code" = [])),
+    responses((status = 200, body = Registered)))]
+async fn register(
+    registrar: Registrar,
+    State(shared): State<Shared>,
+    Body(registration): Body<DeviceRegistration>,
+) -> ApiResult<Json<Registered>> {
+    check(&registration)?;
+    shared.challenges.check(&registration.challenge, clock::now()).map_err(|error| {
+        ApiError::bad_request("wrong-challenge", error.to_string()).at("challenge")
+    })?;
+    check_signature(&shared, &registration)?;
+    let driver = shared.driver.by(&registrar.caller);
+    let registered = driver.register(registration, registrar.voucher).await;
+    Ok(Json(of_code(&shared, &registrar.caller, registered).await?))
+}
+
+/// A code that is none of this cluster's may be a guess, and each address has only so many.
+async fn of_code<T>(
+    shared: &Shared,
+    caller: &Caller,
+    said: Result<T, DriverError>,
+) -> ApiResult<T> {
+    match said {
+        Err(refusal @ DriverError::WrongJoinCode) => {
+            let peer = caller.from.map(PeerAddress);
+            Err(refuse(shared, peer, "join_code", refusal.into()).await)
+        }
+        said => Ok(said?),
+    }
+}
+
+fn check_signature(shared: &Shared, said: &DeviceRegistration) -> ApiResult<()> {
+    let message = signed(
+        &said.challenge,
+        &shared.cluster.pin,
+        &said.hardware_id,
+        said.instance,
+        &said.fingerprint,
+    );
+    UnparsedPublicKey::new(&ED25519, &said.public_key.0)
+        .verify(&message, &said.signature.0)
+        .map_err(|_| {
+            let words = "is not of this key over this registration, for this coordinator";
+            ApiError::invalid("wrong-signature", words).at("signature")
+        })
+}
+
+fn check(said: &DeviceRegistration) -> ApiResult<()> {
+    let texts = [
+        ("name", &said.name),
+        ("device_type", &said.device_type),
+        ("hardware_id", &said.hardware_id),
+        ("fingerprint.app", &said.fingerprint.app),
+        ("fingerprint.burn", &said.fingerprint.burn),
+        ("fingerprint.hardware", &said.fingerprint.hardware),
+    ];
+    let invalid = |words: &str, field| Err(ApiError::invalid("invalid-device", words).at(field));
+    for (field, text) in texts {
+        if text.trim().is_empty() || text.chars().count() > 200 {
+            return invalid("must have 1 to 200 characters", field);
+        }
+    }
+    if said.gpu_name.as_ref().is_some_and(|name| name.chars().count() > 200) {
+        return invalid("must have at most 200 characters", "gpu_name");
+    }
+    if !said.ram_gb.is_finite() || said.ram_gb < 0.0 {
+        return invalid("must be 0 or more", "ram_gb");
+    }
+    if said.public_key.0.len() != PUBLIC_KEY_BYTES {
+        return invalid("must be an Ed25519 key of 32 bytes, in base64url", "public_key");
+    }
+    if said.signature.0.len() != SIGNATURE_BYTES {
+        return invalid("must be an Ed25519 signature of 64 bytes, in base64url", "signature");
+    }
+    if said.session.as_ref().is_some_and(|session| !session.is_bounded()) {
+        return invalid("must be a short id after at most 8 others", "session");
+    }
+    Ok(())
+}

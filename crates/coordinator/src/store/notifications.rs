@@ -1,0 +1,129 @@
+//! Notices, webhooks and the deliveries between them: a row of JSON each.
+
+use protocol::notice::{Notice, NoticeKind};
+use protocol::webhook::{Payload, Webhook, WebhookResult};
+use protocol::{DeliveryId, NoticeId, Timestamp, WebhookId};
+use rusqlite::{Connection, Transaction};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::write::json;
+use super::{StoreError, read};
+
+/// An address that hears of notices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WebhookRow {
+    pub(crate) id: WebhookId,
+    pub(crate) url: String,
+    /// Empty = everything.
+    pub(crate) events: Vec<NoticeKind>,
+    pub(crate) secret: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last: Option<WebhookResult>,
+}
+
+impl WebhookRow {
+    pub(crate) fn hears(&self, kind: NoticeKind) -> bool {
+        self.events.is_empty() || self.events.contains(&kind)
+    }
+
+    /// As the API shows it, with so many deliveries that wait.
+    pub(crate) fn view(&self, waiting: usize) -> Webhook {
+        Webhook {
+            id: self.id,
+            url: self.url.clone(),
+            events: self.events.clone(),
+            created_at: self.created_at,
+            waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+            last: self.last.clone(),
+        }
+    }
+}
+
+/// A notice on its way to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeliveryRow {
+    pub(crate) id: DeliveryId,
+    pub(crate) webhook: WebhookId,
+    pub(crate) payload: Payload,
+    pub(crate) created_at: Timestamp,
+    /// Those that failed.
+    pub(crate) attempts: u32,
+    /// When it is tried next.
+    pub(crate) next_at: Timestamp,
+}
+
+/// A row as it is from now on; none where it is gone.
+#[derive(Debug, Clone)]
+pub(crate) enum NotificationRow {
+    Notice(NoticeId, Option<Notice>),
+    Webhook(WebhookId, Option<WebhookRow>),
+    Delivery(DeliveryId, Option<DeliveryRow>),
+}
+
+/// Everything that is to be told.
+#[derive(Debug)]
+pub(crate) struct StoredNotifications {
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) webhooks: Vec<WebhookRow>,
+    pub(crate) deliveries: Vec<DeliveryRow>,
+}
+
+pub(super) fn told(connection: &Connection) -> Result<StoredNotifications, StoreError> {
+    Ok(StoredNotifications {
+        notices: records(connection, "notice", "SELECT record FROM notices ORDER BY id")?,
+        webhooks: records(connection, "webhook", "SELECT record FROM webhooks ORDER BY id")?,
+        deliveries: records(connection, "delivery", "SELECT record FROM deliveries ORDER BY id")?,
+    })
+}
+
+fn records<T: DeserializeOwned>(
+    connection: &Connection,
+    what: &'static str,
+    query: &str,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare(query)?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+    rows.map(|row| read(what, &row?)).collect()
+}
+
+pub(super) fn write(
+    transaction: &Transaction<'_>,
+    entries: &[NotificationRow],
+) -> Result<(), StoreError> {
+    for entry in entries {
+        match entry {
+            NotificationRow::Notice(id, row) => {
+                put(transaction, "notices", "notice", &id.to_string(), row.as_ref())?;
+            }
+            NotificationRow::Webhook(id, row) => {
+                put(transaction, "webhooks", "webhook", &id.to_string(), row.as_ref())?;
+            }
+            NotificationRow::Delivery(id, row) => {
+                put(transaction, "deliveries", "delivery", &id.to_string(), row.as_ref())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn put<T: Serialize>(
+    transaction: &Transaction<'_>,
+    table: &'static str,
+    what: &'static str,
+    id: &str,
+    row: Option<&T>,
+) -> Result<(), StoreError> {
+    match row {
+        Some(row) => transaction
+            .prepare_cached(&format!(
+                "INSERT INTO {table} VALUES (?1, ?2)
+                 ON CONFLICT (id) DO UPDATE SET record = excluded.record"
+            ))?
+            .execute((id, json(what, row)?))?,
+        None => transaction
+            .prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?
+            .execute([id])?,
+    };
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! Which column is the label and which are the text: by their names, else by what they hold.
+
+use std::collections::HashMap;
+
+use super::table::{Record, Table};
+
+const LABELS: [&str; 20] = [
+    "label",
+    "labels",
+    "class",
+    "category",
+    "target",
+    "sentiment",
+    "stars",
+    "class_index",
+    "class_name",
+    "class_label",
+    "rating",
+    "topic",
+    "intent",
+    "polarity",
+    "score",
+    "label_text",
+    "overall",
+    "emotion",
+    "species",
+    "y",
+];
+const TITLES: [&str; 5] = ["title", "subject", "headline", "summary", "name"];
+const TEXTS: [&str; 16] = [
+    "text",
+    "content",
+    "review",
+    "sentence",
+    "description",
+    "body",
+    "message",
+    "comment",
+    "document",
+    "article",
+    "utterance",
+    "question",
+    "tweet",
+    "review_text",
+    "reviewtext",
+    "review_body",
+];
+/// More classes than this are more likely an identifier.
+const MOST_CLASSES: usize = 1000;
+
+/// What the columns of a table mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnRoles {
+    pub label: usize,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Joined by a space.
+    Texts(Vec<usize>),
+    /// The grey values of a square image, row by row.
+    Pixels { columns: Vec<usize>, side: u32 },
+}
+
+impl ColumnRoles {
+    pub fn of(table: &Table) -> Result<Self, String> {
+        let width = match (&table.header, table.records.first()) {
+            (Some(header), _) => header.len(),
+            (None, Some(record)) => record.cells.len(),
+            (None, None) => 0,
+        };
+        if width < 2 {
+            return Err("has one column; give it a text and a label column".to_owned());
+        }
+        let columns: Vec<Column<'_>> =
+            (0..width).map(|at| Column::of(&table.records, at)).collect();
+        let named = table.header.as_deref().and_then(label_by_name);
+        if let Some(meaning) = pixels(&columns, named) {
+            return Ok(meaning);
+        }
+        let label = named.or_else(|| likely_label(&columns)).ok_or_else(|| {
+            format!("no column has few enough values to be the label: name one `{}`", LABELS[0])
+        })?;
+        if columns[label].values.is_none() {
+            return Err(format!("the label column has more than {MOST_CLASSES} values"));
+        }
+        let texts = match &table.header {
+            Some(header) => named_texts(header, label),
+            None => (0..width).filter(|at| *at != label && !columns[*at].numeric).collect(),
+        };
+        let longest = (0..width).filter(|at| *at != label).max_by_key(|at| columns[*at].bytes);
+        let texts = if texts.is_empty() { longest.into_iter().collect() } else { texts };
+        Ok(Self { label, content: Content::Texts(texts) })
+    }
+
+    /// For people to check.
+    pub fn words(&self, table: &Table) -> String {
+        let name = |at: &usize| match &table.header {
+            Some(header) => format!("`{}`", header.get(*at).map_or("", |name| name.trim())),
+            None => format!("column {}", at + 1),
+        };
+        let label = name(&self.label);
+        match &self.content {
+            Content::Texts(columns) => {
+                let texts: Vec<String> = columns.iter().map(name).collect();
+                format!("texts in {}, classes in {label}", texts.join(" and "))
+            }
+            Content::Pixels { side, .. } => {
+                format!("grey images of {side}×{side} from numbers, classes in {label}")
+            }
+        }
+    }
+}
+
+/// The label column, where one has the name of one.
+pub fn label_by_name(header: &[String]) -> Option<usize> {
+    by_name(header, &LABELS)
+}
+
+/// Whether the first record names the columns: it has a known name, or no number above a column of
+/// numbers.
+pub fn has_header(records: &[Record]) -> bool {
+    let Some((first, rest)) = records.split_first() else { return false };
+    let known = |cell: &String| {
+        let name = normal(cell);
+        LABELS.contains(&name.as_str())
+            || TEXTS.contains(&name.as_str())
+            || TITLES.contains(&name.as_str())
+    };
+    if first.cells.len() > 1 && first.cells.iter().any(known) {
+        return true;
+    }
+    let is_number = |cell: &String| cell.trim().parse::<f64>().is_ok();
+    let wordy = first.cells.iter().all(|cell| !cell.trim().is_empty() && !is_number(cell));
+    wordy
+        && !rest.is_empty()
+        && (0..first.cells.len())
+            .any(|at| rest.iter().take(100).all(|row| row.cells.get(at).is_some_and(is_number)))
+}
+
+/// What a column holds.
+struct Column<'a> {
+    /// Rows of each value; `None` beyond [`MOST_CLASSES`].
+    values: Option<HashMap<&'a str, usize>>,
+    /// Every value is a number.
+    numeric: bool,
+    /// Every value is a whole number from 0.
+    whole: bool,
+    bytes: usize,
+}
+
+impl<'a> Column<'a> {
+    fn of(records: &'a [Record], at: usize) -> Self {
+        let mut column =
+            Self { values: Some(HashMap::new()), numeric: true, whole: true, bytes: 0 };
+        for record in records {
+            let cell = record.cells.get(at).map_or("", |cell| cell.trim());
+            column.bytes += cell.len();
+            column.numeric = column.numeric && cell.parse::<f64>().is_ok();
+            column.whole = column.whole && cell.parse::<u32>().is_ok();
+            if let Some(values) = &mut column.values {
+                *values.entry(cell).or_default() += 1;
+                if values.len() > MOST_CLASSES {
+                    column.values = None;
+                }
+            }
+        }
+        column
+    }
+
+    /// The number of classes, where the values can be classes.
+    fn classes(&self, rows: usize) -> Option<usize> {
+        let count = self.values.as_ref()?.len();
+        (count >= 2 && count * 2 <= rows).then_some(count)
+    }
+
+    /// How even the classes are: 1 where all are as frequent.
+    fn evenness(&self) -> f64 {
+        let Some(values) = &self.values else { return 0.0 };
+        let (least, rows) = (values.values().min().copied().unwrap_or(0), values.values().sum());
+        let rows: usize = rows;
+        if values.len() < 2 || rows == 0 {
+            return 0.0;
+        }
+        (least * values.len()) as f64 / rows as f64
+    }
+
+    fn rows(&self) -> usize {
+        self.values.as_ref().map_or(usize::MAX, |values| values.values().sum())
+    }
+}
+
+/// The column of the fewest values that repeat; the first of several.
+fn likely_label(columns: &[Column<'_>]) -> Option<usize> {
+    let candidates = columns.iter().enumerate();
+    let counted = candidates.filter_map(|(at, column)| Some((column.classes(column.rows())?, at)));
+    counted.min().map(|(_, at)| at)
+}
+
+/// All columns but one are whole numbers, and their count is a square. Without a name the label is
+/// first or last, whichever has the evener values: a pixel at the rim is mostly dark.
+fn pixels(columns: &[Column<'_>], named: Option<usize>) -> Option<ColumnRoles> {
+    let count = columns.len() - 1;
+    let side = count.isqrt();
+    if side < 2 || side * side != count {
+        return None;
+    }
+    let evener = if columns[count].evenness() >= columns[0].evenness() { count } else { 0 };
+    let label = named.unwrap_or(evener);
+    let pixels: Vec<usize> = (0..columns.len()).filter(|at| *at != label).collect();
+    if columns[label].evenness() == 0.0 || !pixels.iter().all(|at| columns[*at].whole) {
+        return None;
+    }
+    let side = u32::try_from(side).ok()?;
+    Some(ColumnRoles { label, content: Content::Pixels { columns: pixels, side } })
+}
+
+/// A title and a text, where the names say so.
+fn named_texts(header: &[String], label: usize) -> Vec<usize> {
+    let text = by_name(header, &TEXTS).filter(|at| *at != label);
+    let title = by_name(header, &TITLES).filter(|at| *at != label);
+    title.into_iter().chain(text).collect()
+}
+
+/// The first of `known` that is a column's name.
+fn by_name(header: &[String], known: &[&str]) -> Option<usize> {
+    let names: Vec<String> = header.iter().map(|name| normal(name)).collect();
+    known.iter().find_map(|known| names.iter().position(|name| name == known))
+}
+
+fn normal(name: &str) -> String {
+    name.trim().to_lowercase().replace([' ', '-'], "_")
+}

@@ -1,0 +1,96 @@
+//! Where a worker looks for its coordinator: at the address that was given, and else in turn where
+//! it was and where the local network says it is.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::join::Join;
+use tokio::sync::watch;
+use worker::{Cluster, Status};
+
+use crate::address_candidates::AddressCandidates;
+use crate::discovery;
+
+/// A search, for as long as it lives.
+pub(crate) struct CoordinatorLocator {
+    found: watch::Sender<Option<String>>,
+    /// None for an address that was given: that one stays.
+    candidates: Option<Arc<Mutex<AddressCandidates>>>,
+}
+
+impl CoordinatorLocator {
+    /// Begins to look: for `cluster` alone where it is named, else for the one that is `known`.
+    pub(crate) fn new(
+        url: Option<String>,
+        cluster: Option<String>,
+        known: Option<&Cluster>,
+    ) -> (Self, watch::Receiver<Option<String>>) {
+        if url.is_some() {
+            let (found, coordinator) = watch::channel(url);
+            return (Self { found, candidates: None }, coordinator);
+        }
+        let candidates = AddressCandidates::new(known);
+        let (found, coordinator) = watch::channel(candidates.url());
+        let candidates = Arc::new(Mutex::new(candidates));
+        let cluster = cluster.or_else(|| known.map(|cluster| cluster.id.clone()));
+        look(cluster, candidates.clone(), found.clone());
+        (Self { found, candidates: Some(candidates) }, coordinator)
+    }
+
+    /// Hears what the worker says: where nobody answered, the next place is tried.
+    pub(crate) fn heard(&self, status: &Status) {
+        if let (Some(candidates), Status::Offline { .. }) = (&self.candidates, status) {
+            tell(&self.found, lock(candidates).next());
+        }
+    }
+}
+
+/// The cluster that the code or the folder names; a typed code names none.
+///
+/// # Errors
+/// Where the folder can't be read.
+pub(crate) fn known_cluster(
+    data_dir: &Path,
+    join: Option<&Join>,
+) -> anyhow::Result<Option<Cluster>> {
+    match join {
+        Some(Join::Link(code)) => Ok(Some(code.as_ref().into())),
+        Some(Join::Typed(_)) | None => Ok(worker::enrolled_with(data_dir)?),
+    }
+}
+
+/// Looks for as long as somebody wants to know.
+fn look(
+    cluster: Option<String>,
+    candidates: Arc<Mutex<AddressCandidates>>,
+    found: watch::Sender<Option<String>>,
+) {
+    let (seen, mut seeing) = watch::channel(Vec::new());
+    tokio::spawn(async move {
+        if let Err(error) = discovery::browse(cluster, seen).await {
+            tracing::error!(%error, "the coordinator can't be looked for");
+        }
+    });
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                changed = seeing.changed() => if changed.is_err() { return },
+                () = found.closed() => return,
+            }
+            let urls = seeing.borrow_and_update().clone();
+            tell(&found, lock(&candidates).seen(urls));
+        }
+    });
+}
+
+fn tell(found: &watch::Sender<Option<String>>, url: Option<String>) {
+    found.send_if_modified(|current| {
+        let is_new = *current != url;
+        *current = url;
+        is_new
+    });
+}
+
+fn lock(candidates: &Mutex<AddressCandidates>) -> MutexGuard<'_, AddressCandidates> {
+    candidates.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,213 @@
+//! Leaving the cluster for good: what this device keeps of the company's work is destroyed, the
+//! coordinator is told, and nothing here remembers the enrolment.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use platform::FolderLock;
+use protocol::DeviceId;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::client::Client;
+use crate::identity::Identity;
+use crate::response::RequestError;
+use crate::{WorkerError, key, memory, storage_key};
+
+/// For a coordinator that doesn't answer. Leaving doesn't depend on it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What leaving did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnenrollReport {
+    /// Who this device was; none where it was enrolled nowhere.
+    pub device: Option<DeviceId>,
+    pub coordinator: UnenrollNotice,
+    /// Of files that were removed.
+    pub bytes: u64,
+}
+
+/// What the coordinator knows of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum UnenrollNotice {
+    /// There was nobody to tell.
+    NotEnrolled,
+    /// The device is off its list.
+    Told,
+    /// It had let the device go before.
+    KnewAlready,
+    /// It still lists the device.
+    NotReached { reason: String },
+}
+
+/// Leaves, whether the coordinator answers or not. Doing it again does no harm.
+///
+/// # Errors
+/// A worker runs in this folder, or something in it can't be removed. The key is the first to go:
+/// where it is gone, the rest of the work can't be opened by anybody.
+pub async fn unenroll(
+    data_dir: &Path,
+    coordinator: watch::Receiver<Option<String>>,
+) -> Result<UnenrollReport, WorkerError> {
+    if !data_dir.exists() {
+        return Ok(UnenrollReport {
+            device: None,
+            coordinator: UnenrollNotice::NotEnrolled,
+            bytes: 0,
+        });
+    }
+    let _lock = FolderLock::take(data_dir)?;
+    let disk = |source| WorkerError::Disk { path: data_dir.to_owned(), source };
+    let bytes = storage_key::destroy(data_dir).map_err(disk)?;
+    // A file that can't be read names nobody to say farewell for; it goes all the same.
+    let enrollment = Identity::load(data_dir).ok().and_then(|identity| identity.enrollment);
+    let device = enrollment.as_ref().map(|enrollment| enrollment.device);
+    let farewell = match enrollment {
+        None => UnenrollNotice::NotEnrolled,
+        Some(enrollment) => {
+            let client = Client::new(coordinator, Some(enrollment.cluster.pin));
+            client.set_token(Some(enrollment.token));
+            say_farewell(&client, enrollment.device).await
+        }
+    };
+    Identity::forget(data_dir)?;
+    memory::forget(data_dir).map_err(disk)?;
+    key::forget(data_dir).map_err(disk)?;
+    Ok(UnenrollReport { device, coordinator: farewell, bytes })
+}
+
+async fn say_farewell(client: &Client, device: DeviceId) -> UnenrollNotice {
+    let last = Mutex::new("no answer in time".to_owned());
+    let failed = |error: &RequestError| {
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+    };
+    // Somebody else in its place is not waited for: a person waits here.
+    let ask = || async {
+        match client.leave(device).await {
+            Err(error @ RequestError::WrongPin(_)) => Ok(Err(error)),
+            other => other.map(Ok),
+        }
+    };
+    match timeout(PATIENCE, client.until_answered(ask, &failed)).await {
+        Ok(Ok(Ok(()))) => UnenrollNotice::Told,
+        Ok(Err(error)) if error.lets_go().is_some() => UnenrollNotice::KnewAlready,
+        Ok(Err(error) | Ok(Err(error))) => UnenrollNotice::NotReached { reason: error.to_string() },
+        Err(_) => {
+            let reason = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+            UnenrollNotice::NotReached { reason }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use protocol::Pin;
+
+    use super::*;
+    use crate::identity::tests::enrolled;
+    use crate::test_server::{Server, Step, device};
+
+    #[tokio::test]
+    async fn leaving_destroys_the_work_tells_the_coordinator_and_forgets_it() {
+        let server = Server::start(vec![Step::answer("204 No Content", "", b"")]).await;
+        let folder = worked_in(server.pin);
+        let left = unenroll(folder.path(), known(&server.url)).await.unwrap();
+        let expected = UnenrollReport {
+            device: Some(device()),
+            coordinator: UnenrollNotice::Told,
+            bytes: 100,
+        };
+        assert_eq!(left, expected);
+        let asked = server.asked();
+        assert_eq!(asked[0].line(), format!("POST /devices/{}/leave HTTP/1.1", device()));
+        assert_eq!(asked[0].header("authorization"), Some("Bearer secret"));
+        assert_eq!(files(folder.path()), ["lock"]);
+
+        let again = unenroll(folder.path(), known(&server.url)).await.unwrap();
+        assert_eq!((again.coordinator, again.bytes), (UnenrollNotice::NotEnrolled, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leaving_works_without_the_coordinator_and_says_so() {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let pin = Pin::of_public_key(b"x");
+        for url in [Some(format!("https://{gone}")), None] {
+            let folder = worked_in(pin);
+            let left = unenroll(folder.path(), watch::channel(url).1).await.unwrap();
+            assert!(matches!(left.coordinator, UnenrollNotice::NotReached { .. }), "{left:?}");
+            assert_eq!(files(folder.path()), ["lock"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_coordinator_that_let_it_go_before_is_no_obstacle() {
+        let server = Server::start(vec![Step::answer("401 Unauthorized", "", b"")]).await;
+        let folder = worked_in(server.pin);
+        let left = unenroll(folder.path(), known(&server.url)).await.unwrap();
+        assert_eq!(left.coordinator, UnenrollNotice::KnewAlready);
+    }
+
+    #[tokio::test]
+    async fn whoever_answers_in_the_coordinator_s_place_is_told_nothing() {
+        let other = Server::start(vec![Step::answer("204 No Content", "", b"")]).await;
+        let folder = worked_in(Pin::of_public_key(b"x"));
+        let left = unenroll(folder.path(), known(&other.url)).await.unwrap();
+        let UnenrollNotice::NotReached { reason } = left.coordinator else { panic!("{left:?}") };
+        assert!(reason.contains(&other.pin.to_string()), "{reason}");
+        assert!(other.asked().is_empty());
+        assert_eq!(files(folder.path()), ["lock"]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_in_work_is_not_left() {
+        let folder = worked_in(Pin::of_public_key(b"x"));
+        let _running = FolderLock::take(folder.path()).unwrap();
+        let before = files(folder.path());
+        let error = unenroll(folder.path(), watch::channel(None).1).await.unwrap_err();
+        assert!(error.to_string().contains("stop that one"), "{error}");
+        assert_eq!(files(folder.path()), before);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_never_was_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let none = folder.path().join("none");
+        let left = unenroll(&none, watch::channel(None).1).await.unwrap();
+        assert_eq!(left.coordinator, UnenrollNotice::NotEnrolled);
+        assert!(!none.exists());
+    }
+
+    /// A data folder with an enrolment, a key and a file in the cache.
+    fn worked_in(pin: Pin) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        enrolled(folder.path(), pin);
+        storage_key::key(folder.path()).unwrap();
+        fs::create_dir_all(storage_key::cache(folder.path())).unwrap();
+        fs::write(storage_key::cache(folder.path()).join("blob"), [0; 100]).unwrap();
+        folder
+    }
+
+    fn known(url: &str) -> watch::Receiver<Option<String>> {
+        watch::channel(Some(url.to_owned())).1
+    }
+
+    /// Every file below the folder.
+    fn files(folder: &Path) -> Vec<String> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                files.extend(self::files(&entry.path()));
+            } else {
+                files.push(entry.file_name().into_string().unwrap());
+            }
+        }
+        files.sort();
+        files
+    }
+}
