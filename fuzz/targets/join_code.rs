@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fuzz::seeds::{chosen, plant};
 use libfuzzer_sys::fuzz_target;
-use protocol::join::exchange::{Asking, JoinAnswer, answer};
+use protocol::join::exchange::{WorkerExchange, JoinAnswer, answer};
 use protocol::join::{Join, JoinCode, JoinSecret, LINK_PREFIX};
 use protocol::{Opaque, Pin};
 use uuid::Uuid;
@@ -40,7 +40,7 @@ fn read(text: &str) {
 }
 
 fn exchange(message: &[u8]) {
-    let asking = || Asking::begin(&SECRET, PIN, [1; 64]);
+    let asking = || WorkerExchange::begin(&SECRET, PIN, [1; 64]);
     let mut request = asking().request().clone();
     request.message = Opaque(message.to_vec());
     let names = || (String::from("id"), String::from("name"));
@@ -66,7 +66,7 @@ fn seeds() -> Vec<Vec<u8>> {
     };
     let link = code.link();
     let content = URL_SAFE_NO_PAD.decode(&link[LINK_PREFIX.len()..]).unwrap_or_default();
-    let asking = Asking::begin(&SECRET, PIN, [1; 64]);
+    let asking = WorkerExchange::begin(&SECRET, PIN, [1; 64]);
     vec![
         chosen(0, &link),
         chosen(0, SECRET.typed()),

@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 use fuzz::seeds::{chosen, plant};
 use libfuzzer_sys::fuzz_target;
 use protocol::encrypted_file::{
-    CHUNK, FRAME, HEADER, Decryptor, DecryptingReader, StorageKey, open, plain_length, seal, sealed_length,
+    CHUNK, FRAME, HEADER, Decryptor, DecryptingReader, StorageKey, open, plain_length, seal, encrypted_length,
 };
 
 const KEY: StorageKey = StorageKey::from_bytes([5; 32]);
@@ -36,7 +36,7 @@ fn opened(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     if let Some(plain) = &plain {
         assert_eq!(plain_length(bytes.len() as u64), Some(plain.len() as u64));
-        assert_eq!(sealed_length(plain.len() as u64), bytes.len() as u64);
+        assert_eq!(encrypted_length(plain.len() as u64), bytes.len() as u64);
     }
     plain
 }

@@ -1,4 +1,4 @@
-//! Bodies of the HTTP API that aren't a domain's own: jobs, rounds, models, events, tokens.
+//! Bodies of the HTTP API for jobs, rounds, models, events and tokens.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,13 +8,13 @@ use crate::metrics::EvalMetrics;
 use crate::model::ModelSpec;
 use crate::{BlobHash, JobId, ModelId, Timestamp};
 
-/// Where a job stands.
+/// Status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
     /// Created, not started.
     Pending,
-    /// The dataset is fetched and divided.
+    /// The coordinator fetches and partitions the dataset.
     Preparing,
     Running,
     Paused,
@@ -24,18 +24,18 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
-    /// Whether nothing more will happen to the job.
+    /// Returns whether the job has ended.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 }
 
-/// A job as the API shows it: the kept fields first.
+/// Job as returned by the API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     pub id: JobId,
     pub name: String,
-    /// The preset, or `custom`.
+    /// The preset's name, or `custom`.
     pub model_name: String,
     pub model_type: ModelType,
     pub dataset: String,
@@ -47,47 +47,47 @@ pub struct Job {
     pub total_epochs: u32,
     /// Rounds closed.
     pub current_epoch: u32,
-    /// 0 to 1, seats of the open round counted.
+    /// 0 to 1. Includes the open round's seats.
     pub progress: f64,
     pub config: JobSpec,
-    /// Why the job is where it is, in plain words: what it waits for, or why it failed.
+    /// Plain-language reason for the status: what the job waits for, or why it failed.
     pub reason: Option<String>,
-    /// The resolved model, once the dataset is known.
+    /// The resolved model, once the dataset is loaded.
     pub spec: Option<ModelSpec>,
     /// Parameters of the model.
     pub parameters: Option<u64>,
-    /// The last closed round's quality on the test split.
+    /// Quality of the last closed round on the test split.
     pub test_accuracy: Option<f64>,
     pub test_loss: Option<f64>,
-    /// The registered result.
+    /// The registered model.
     pub model_id: Option<ModelId>,
     /// BLAKE3 of the registered model file.
     pub model_blake3: Option<BlobHash>,
-    /// Leases that lapsed or were lost after their first step.
+    /// Leases that expired or were lost after their first step.
     pub leases_lost: u64,
-    /// Who created it, as the audit log calls them; none where that is not known any more.
+    /// Creator's name as in the audit log, or null if it is no longer known.
     #[serde(default)]
     pub created_by: Option<String>,
-    /// Nothing moved for much longer than a lease of this job takes.
+    /// No progress for much longer than a lease of this job takes.
     #[serde(default)]
     pub stalled: bool,
-    /// All that is known of why the job is where it is, a sentence each; only in `GET /jobs/{id}`.
+    /// Full explanation of the status, one sentence per entry. Only in `GET /jobs/{id}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub explanation: Vec<String>,
 }
 
-/// Where a seat of a round stands.
+/// State of a seat in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SeatState {
     Open,
     Leased,
     Reported,
-    /// The round closed without it.
+    /// The round closed without an update for it.
     Lost,
 }
 
-/// One round of a job, as `GET /jobs/{id}/rounds` shows it.
+/// Round of a job as returned by `GET /jobs/{id}/rounds`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Round {
     /// From 1.
@@ -97,57 +97,57 @@ pub struct Round {
     pub leased: u32,
     pub opened_at: Timestamp,
     pub closed_at: Option<Timestamp>,
-    /// On the test split.
+    /// Quality on the test split.
     pub evaluation: Option<EvalMetrics>,
     /// Row-weighted mean of the leases' training loss.
     pub train_loss: Option<f64>,
-    /// Rows trained on, repeats counted.
+    /// Rows trained on, counting repeats.
     pub examples: u64,
     pub bytes_up: u64,
     pub bytes_down: u64,
-    /// Of the L2 norms of its updates, once it is closed.
+    /// Median L2 norm of the round's updates, once the round is closed.
     #[serde(default)]
     pub median_norm: Option<f64>,
     #[serde(default)]
     pub largest_norm: Option<f64>,
-    /// The round's global model, [`crate::codec::Codec::F32Le`].
+    /// The round's global model, in [`crate::codec::Codec::F32Le`].
     pub model: Option<BlobHash>,
 }
 
-/// One point of a curve, as `GET /jobs/{id}/metrics` gives it.
+/// One point of a curve as returned by `GET /jobs/{id}/metrics`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MetricPoint {
     pub round: u32,
     pub at: Timestamp,
-    /// Such as `test_accuracy`, `test_loss`, `train_loss`.
+    /// Metric such as `test_accuracy`, `test_loss`, `train_loss`.
     pub name: String,
     pub value: f64,
 }
 
-/// Something that happened to a job, as `GET /jobs/{id}/log` tells it.
+/// Log entry of a job as returned by `GET /jobs/{id}/log`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogEntry {
     pub at: Timestamp,
     /// `created`, `started`, `paused`, `resumed`, `cancelled`, `completed`, `round_closed`,
     /// `lease_lost`, `stalled`, `moving` or `ended`.
     pub kind: String,
-    /// A sentence for people.
+    /// Sentence for people.
     pub text: String,
 }
 
-/// A registered model: the kept fields first.
+/// Registered model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Model {
     pub id: ModelId,
     pub name: String,
     pub model_type: ModelType,
-    /// Where its bytes are, as a path of this API.
+    /// Path of its bytes in this API.
     pub checkpoint_path: String,
     pub size_mb: f64,
-    /// Such as `ready`.
+    /// Status such as `ready`.
     pub status: String,
     pub created_at: Timestamp,
-    /// From 1, for each name.
+    /// Version number, counted from 1 for each name.
     pub version: u32,
     pub blake3: BlobHash,
     pub job_id: Option<JobId>,
@@ -155,50 +155,52 @@ pub struct Model {
     pub classes: Vec<String>,
     pub spec: ModelSpec,
     pub parameters: u64,
-    /// On the test split, at the job's last round.
+    /// Quality on the test split at the job's last round.
     pub evaluation: Option<EvalMetrics>,
-    /// What it is in use for, such as `production`; one version of a name has it at a time.
+    /// Deployment stage such as `production`. Only one version of a name can have a stage.
     #[serde(default)]
     pub stage: Option<String>,
 }
 
-/// Body of `PATCH /models/{name}`.
+/// Request body of `PATCH /models/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelChange {
-    /// Null takes it out of its stage; to be said, one way or the other.
+    /// New stage, or null to remove the stage. Required.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required)]
     pub stage: Option<String>,
 }
 
-/// Body of `POST /models/{name}/predict`: a text or an image, as the model reads.
+/// Request body of `POST /models/{name}/predict`: a text or an image, depending on the model.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct PredictionRequest {
     /// At most 100,000 characters.
     #[serde(default)]
     pub text: Option<String>,
-    /// A PNG or JPEG in base64, alone or as a `data:` address; it is scaled to the model's size, and made
-    /// grey or coloured as the model reads. No side beyond 2,048, and the whole body within 1 MiB.
+    /// PNG or JPEG in base64, plain or as a `data:` URL. It is scaled to the model's size and
+    /// converted to the model's color channels. At most 2,048 pixels per side and 1 MiB for the
+    /// whole body.
     #[serde(default)]
     pub image: Option<String>,
 }
 
-/// Answer to it.
+/// Response of `POST /models/{name}/predict`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Prediction {
-    /// The most probable first.
+    /// Most probable class first.
     pub classes: Vec<ClassProbability>,
-    /// From the question to the answer, reading the model included.
+    /// Time to answer in seconds, including loading the model.
     pub seconds: f64,
 }
 
+/// Probability of one class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ClassProbability {
     pub name: String,
     pub probability: f64,
 }
 
-/// What an event is about.
+/// Kind of object that an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
@@ -210,24 +212,24 @@ pub enum ChangeKind {
     Notice,
 }
 
-/// Something that changed; ask for it to see how.
+/// Object that changed. Fetch it to see its new state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     pub kind: ChangeKind,
     pub id: String,
 }
 
-/// Answer to `GET /events`.
+/// Response of `GET /events`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Events {
-    /// Ask again with `after` set to this.
+    /// Value of `after` for the next request.
     pub revision: u64,
     pub changes: Vec<Change>,
-    /// `after` was too old: load everything anew.
+    /// `after` was too old: load everything again.
     pub reset: bool,
 }
 
-/// What a token may do.
+/// Permissions of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -239,7 +241,7 @@ pub enum Role {
 impl Role {
     pub const ALL: [Self; 3] = [Self::Admin, Self::Viewer, Self::Device];
 
-    /// As JSON and the database have it.
+    /// Returns the name in JSON and in the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -249,7 +251,7 @@ impl Role {
     }
 }
 
-/// A word that is no role.
+/// Text that is not a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no role '{0}'")]
 pub struct UnknownRole(String);
@@ -263,43 +265,43 @@ impl std::str::FromStr for Role {
     }
 }
 
-/// Body of `POST /tokens`.
+/// Request body of `POST /tokens`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TokenRequest {
     pub role: Role,
     #[serde(default)]
     pub name: String,
-    /// Seconds from now after which it counts no more; for ever where none are given.
+    /// Seconds until it expires. If missing, it never expires.
     #[serde(default)]
     pub expires_in: Option<u64>,
 }
 
-/// Answer to `POST /tokens`; the only time the token is shown.
+/// Response of `POST /tokens`. The token is shown only here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedToken {
     pub id: String,
     pub token: String,
 }
 
-/// A token as `GET /tokens` shows it.
+/// Token as returned by `GET /tokens`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Token {
     pub id: String,
     pub role: Role,
     pub name: String,
     pub created_at: Timestamp,
-    /// To a few minutes; none before the first use.
+    /// Accurate to a few minutes. Null before the first use.
     pub last_used: Option<Timestamp>,
-    /// None = it counts until it is deleted.
+    /// Null = valid until it is deleted.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Answer to `GET /health`.
+/// Response of `GET /health`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     pub status: String,
     pub version: String,
     pub protocol: u32,
-    /// The cluster's name.
+    /// Name of the cluster.
     pub name: String,
 }

@@ -1,16 +1,15 @@
-//! The audit log: what an entry says, and the chain of hashes by which anybody can see that no entry
-//! was changed, left out or put in.
+//! Audit log: its entries, and the hash chain that detects changed, removed and inserted entries.
 //!
 //! ```text
 //! hash(n) = BLAKE3 derive_key("constellation audit entry 1", number ‖ at ‖ who ‖ role ‖ from ‖
 //!           action ‖ subject kind ‖ subject id ‖ detail ‖ hash(n−1))         hash(0) = 32 zero bytes
 //! ```
-//! Numbers are 8 bytes, little-endian; every text follows its length in bytes as such a number; a
-//! text that is missing is the length 2^64−1 alone; `detail` is its count and then its names and
-//! values in the order of the names.
+//! Numbers are 8 bytes, little-endian. Every text follows its length in bytes as such a number. A
+//! missing text is the length 2^64−1 alone. `detail` is its count, then its names and values in the
+//! order of the names.
 //!
-//! A chain can't know what was cut off at its end: whoever wants to know that keeps the newest hash
-//! elsewhere and looks later whether the chain comes by it ([`Chain::is_at`]).
+//! A chain cannot detect entries cut off at its end. To detect that, keep the newest hash elsewhere
+//! and check later that the chain passes through it ([`Chain::is_at`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,51 +26,52 @@ mod hash;
 pub use action::{Action, SubjectKind, Unknown};
 pub use hash::{AuditHash, InvalidAuditHash};
 
-/// BLAKE3's context for the hashes of entries; its number changes where [`Entry::hash`] does.
+/// BLAKE3 context for the hashes of entries. Its number changes whenever [`Entry::hash`] does.
 const CONTEXT: &str = "constellation audit entry 1";
-/// In the place of a length: there is no text.
+/// Value written instead of a length if a text is missing.
 const MISSING: u64 = u64::MAX;
 
-/// Who the coordinator itself is in the log.
+/// Name of the coordinator itself in the log.
 pub const COORDINATOR: &str = "coordinator";
 
-/// What a change was made to.
+/// Object that was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Subject {
     pub kind: SubjectKind,
-    /// Its id, or its name where it has no id.
+    /// Its id, or its name if it has no id.
     pub id: String,
 }
 
-/// What happened, before it has a place in the chain.
+/// Audited action, before it has a place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Record {
     pub at: Timestamp,
-    /// The name of the credential; `coordinator` for what it does by itself, empty for a stranger.
+    /// Name of the credential. `coordinator` for its own actions, empty for an unauthenticated
+    /// client.
     pub who: String,
     pub role: Option<Role>,
-    /// The address it came from; none from inside the coordinator's own process.
+    /// Client's IP address, or null inside the coordinator's own process.
     pub from: Option<String>,
     pub action: Action,
     pub subject: Subject,
-    /// What else is worth knowing; never a secret.
+    /// Further details. Never a secret.
     pub detail: BTreeMap<String, String>,
 }
 
-/// One line of the log.
+/// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
-    /// From 1, without gaps.
+    /// Entry number, from 1 without gaps.
     pub number: u64,
     #[serde(flatten)]
     pub record: Record,
-    /// The hash of the entry before.
+    /// Hash of the previous entry.
     pub previous: AuditHash,
     pub hash: AuditHash,
 }
 
 impl Entry {
-    /// The hash that this entry must have.
+    /// Computes the hash that this entry must have.
     pub fn expected_hash(&self) -> AuditHash {
         hash(self.number, &self.record, self.previous)
     }
@@ -108,43 +108,43 @@ fn add(hasher: &mut blake3::Hasher, text: Option<&str>) {
     hasher.update(text.unwrap_or_default().as_bytes());
 }
 
-/// Answer to `GET /audit/head`: the newest entry.
+/// Response of `GET /audit/head`: the newest entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Head {
-    /// 0 before the first.
+    /// 0 if the log is empty.
     pub number: u64,
     pub hash: AuditHash,
 }
 
-/// Where a chain does not hold.
+/// Break in a chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Break {
-    #[error("entry {expected} is missing: entry {found} stands in its place")]
+    #[error("entry {expected} is missing: entry {found} is in its place")]
     Gap { expected: u64, found: u64 },
-    #[error("entry {number} does not follow from the one before it: one of the two was replaced")]
+    #[error("entry {number} does not follow from the entry before it: one of the two was replaced")]
     Unlinked { number: u64 },
-    #[error("entry {number} is not what was written: its hash does not fit what it says")]
+    #[error("entry {number} was altered: its hash does not match its content")]
     Altered { number: u64 },
 }
 
-/// A chain as far as it was followed.
+/// State of a chain after the entries followed so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chain {
-    /// Of the newest entry; 0 before the first.
+    /// Number of the newest entry. 0 before the first.
     pub number: u64,
-    /// Of the newest entry.
+    /// Hash of the newest entry.
     pub head: AuditHash,
 }
 
 impl Default for Chain {
-    /// Before the first entry.
+    /// Chain before the first entry.
     fn default() -> Self {
         Self { number: 0, head: AuditHash::from_bytes([0; 32]) }
     }
 }
 
 impl Chain {
-    /// The entry that follows with what happened; the chain then ends with it.
+    /// Appends an action as the next entry.
     pub fn append(&mut self, record: Record) -> Entry {
         let (number, previous) = (self.number + 1, self.head);
         let hash = hash(number, &record, previous);
@@ -155,7 +155,7 @@ impl Chain {
     /// Follows the chain by one entry.
     ///
     /// # Errors
-    /// [`Break`] where the entry is not the one that follows; the chain then stays where it is.
+    /// [`Break`] if the entry is not the next one. The chain stays unchanged.
     pub fn follow(&mut self, entry: &Entry) -> Result<(), Break> {
         let number = entry.number;
         if number != self.number + 1 {
@@ -171,7 +171,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Whether the chain ends just now with `head`, which somebody kept.
+    /// Returns whether the chain currently ends with `head`, a hash that was kept elsewhere.
     pub fn is_at(&self, head: AuditHash) -> bool {
         self.head == head
     }

@@ -1,4 +1,4 @@
-//! Names of blobs: the BLAKE3 hash of their bytes.
+//! Blob names: the BLAKE3 hash of their bytes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +8,11 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The BLAKE3 hash of a blob's bytes; 64 lower-case hexadecimal characters as text.
+/// BLAKE3 hash of a blob's bytes. As text 64 lowercase hexadecimal characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobHash([u8; 32]);
 
-/// Text that is not a blob's name.
+/// Text that is not a blob hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not a blob hash: expected 64 hexadecimal characters")]
 pub struct InvalidBlobHash {
@@ -20,7 +20,7 @@ pub struct InvalidBlobHash {
 }
 
 impl BlobHash {
-    /// The name of these bytes.
+    /// Computes the hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
@@ -56,7 +56,7 @@ impl FromStr for BlobHash {
     type Err = InvalidBlobHash;
 
     fn from_str(text: &str) -> Result<Self, InvalidBlobHash> {
-        // Only the canonical spelling is a name: upper case would give one blob two paths.
+        // Only lowercase is accepted: upper case would give one blob two paths.
         let canonical = text.len() == 64 && !text.bytes().any(|b| b.is_ascii_uppercase());
         match blake3::Hash::from_hex(text) {
             Ok(hash) if canonical => Ok(hash.into()),
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_lower_case_hex_only() {
+    fn only_lowercase_hex_is_a_blob_hash() {
         let name = BlobHash::of(b"x").to_string();
         assert_eq!(name.parse::<BlobHash>().unwrap(), BlobHash::of(b"x"));
         assert!(name.to_uppercase().parse::<BlobHash>().is_err());

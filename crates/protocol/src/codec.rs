@@ -3,22 +3,22 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How a blob of parameters is written.
+/// Encoding of a blob of parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Codec {
-    /// Every parameter as a little-endian f32, in the order of the layout.
+    /// Every parameter as a little-endian f32, in layout order.
     #[serde(rename = "f32-le")]
     F32Le,
 }
 
-/// Bytes that are not the vector that was expected.
+/// Bytes that do not have the expected length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     #[error("expected {expected} parameters ({} bytes), got {actual} bytes", expected * 4)]
     Length { expected: usize, actual: usize },
 }
 
-/// The bytes of `parameters`.
+/// Encodes `parameters`.
 pub fn encode(parameters: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(parameters.len() * 4);
     for parameter in parameters {
@@ -27,7 +27,7 @@ pub fn encode(parameters: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// The `expected` parameters in `bytes`; values are not judged here.
+/// Decodes `expected` parameters. The values are not checked.
 pub fn decode(bytes: &[u8], expected: usize) -> Result<Vec<f32>, CodecError> {
     let (words, rest) = bytes.as_chunks::<4>();
     if words.len() != expected || !rest.is_empty() {
@@ -44,14 +44,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_gives_back_the_bits(bits in proptest::collection::vec(any::<u32>(), 0..64)) {
+        fn decoding_restores_the_bits(bits in proptest::collection::vec(any::<u32>(), 0..64)) {
             let parameters: Vec<f32> = bits.iter().map(|b| f32::from_bits(*b)).collect();
             let back = decode(&encode(&parameters), parameters.len()).unwrap();
             prop_assert_eq!(back.iter().map(|p| p.to_bits()).collect::<Vec<_>>(), bits);
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let whole = bytes.len() / 4;
             prop_assert_eq!(decode(&bytes, whole).is_ok(), bytes.len() % 4 == 0);
             prop_assert!(decode(&bytes, whole + 1).is_err());

@@ -1,4 +1,4 @@
-//! What is known of a dataset without its rows.
+//! Metadata of datasets.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,59 +6,59 @@ use utoipa::ToSchema;
 use crate::Problem;
 use crate::job::DataSpec;
 
-/// What one row is.
+/// Kind and shape of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SampleShape {
-    /// A text of any length.
+    /// Text of any length.
     Text,
     /// `channels × height × width` bytes, row-major, 0 dark to 255 bright.
     Image { channels: u32, height: u32, width: u32 },
 }
 
-/// A dataset in the catalogue.
+/// Dataset in the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DatasetInfo {
     pub name: String,
     pub sample: SampleShape,
-    /// Class names; a row's label is an index into them.
+    /// Class names. A row's label is an index into them.
     pub classes: Vec<String>,
     pub train_rows: u64,
     pub test_rows: u64,
-    /// Where the rows come from, e.g. `fancyzhx/ag_news`, `embedded` or `uploaded`.
+    /// Source of the rows, such as `fancyzhx/ag_news`, `embedded` or `uploaded`.
     pub source: String,
-    /// The terms of use as its publisher states them.
+    /// Terms of use as the publisher states them.
     pub licence: String,
 }
 
-/// A dataset as `GET /datasets` shows it. Classes and counts are missing where only a download would
-/// tell.
+/// Dataset as returned by `GET /datasets`. Classes and counts are null if they are unknown before a
+/// download.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DatasetEntry {
     pub name: String,
     pub sample: SampleShape,
     pub source: String,
     pub licence: String,
-    /// Where a load would take it from now: `embedded`, `local`, `cached`, `hub` or `uploaded`.
+    /// Source of the next load: `embedded`, `local`, `cached`, `hub` or `uploaded`.
     pub origin: String,
     pub classes: Option<Vec<String>>,
     pub train_rows: Option<u64>,
     pub test_rows: Option<u64>,
 }
 
-/// A dataset as `GET /datasets/{name}` shows it.
+/// Dataset as returned by `GET /datasets/{name}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DatasetDetail {
     #[serde(flatten)]
     pub entry: DatasetEntry,
-    /// Rows of each class; none where the rows are not on the coordinator's machine.
+    /// Rows of each class. Null if the rows are not on the coordinator's machine.
     pub train_class_counts: Option<Vec<u64>>,
     pub test_class_counts: Option<Vec<u64>>,
     /// Whether the rows are on the coordinator's machine.
     pub here: bool,
 }
 
-/// Which part of a dataset.
+/// Split of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
@@ -67,18 +67,18 @@ pub enum Split {
     Test,
 }
 
-/// A row as `GET /datasets/{name}/rows` shows it: a text or an image.
+/// Row as returned by `GET /datasets/{name}/rows`: a text or an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DatasetRow {
     /// Index into the dataset's classes.
     pub label: u32,
-    /// Cut after 10,000 characters.
+    /// Truncated to 10,000 characters.
     pub text: Option<String>,
-    /// A PNG, as a `data:` address.
+    /// PNG as a `data:` URL.
     pub image: Option<String>,
 }
 
-/// Body of `POST /datasets/{name}/partitions`.
+/// Request body of `POST /datasets/{name}/partitions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionsRequest {
     pub seed: u64,
@@ -86,54 +86,54 @@ pub struct PartitionsRequest {
     pub data: DataSpec,
 }
 
-/// Answer to it: how a job with this seed would divide the rows.
+/// Response of `POST /datasets/{name}/partitions`: how a job with this seed would divide the rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Partitions {
     pub classes: Vec<String>,
-    /// By the partitions' numbers.
+    /// In order of partition number.
     pub partitions: Vec<PartitionCounts>,
 }
 
-/// One partition's rows, counted.
+/// Row counts of one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionCounts {
     pub rows: u64,
-    /// By class.
+    /// Rows of each class.
     pub class_counts: Vec<u64>,
 }
 
-/// Answer to `POST /datasets`: what became of the file.
+/// Response of `POST /datasets`: result of the upload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AddedDataset {
     pub info: DatasetInfo,
-    /// How the columns were understood, in words.
+    /// Plain-language description of how the columns were interpreted.
     pub understood: String,
-    /// Rows that were left out.
+    /// Rows that were skipped.
     pub bad_rows: u64,
-    /// The first of them.
+    /// The first of the skipped rows.
     pub problems: Vec<RowProblem>,
 }
 
-/// What a problem with a file's rows says besides: extension members of the problem details.
+/// Problem details with extension members for the rows of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileProblem {
     #[serde(flatten)]
     pub problem: Problem,
-    /// Rows that can't be used.
+    /// Rows that cannot be used.
     pub bad_rows: u64,
     /// The first 20 of them.
     pub rows: Vec<RowProblem>,
 }
 
-/// A row that can't be used.
+/// Row that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RowProblem {
     pub file: String,
-    /// From 1; for Parquet the row, for text files the line where the row begins.
+    /// Line at which the row begins in text files, row number in Parquet files. From 1.
     pub line: u64,
     /// What is wrong with it.
     pub reason: String,
-    /// What to change, as an order.
+    /// What to change, as an instruction.
     #[serde(default)]
     pub change: String,
 }

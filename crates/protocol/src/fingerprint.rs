@@ -1,11 +1,12 @@
-//! Numeric fingerprints: what decides the bits that a trainer computes (DESIGN §11.3).
+//! Numeric fingerprints: everything that decides the bits of a trainer's results. See
+//! docs/design/randomness-and-exact-sums.md.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where a trainer computes.
+/// Compute backend for training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
@@ -24,7 +25,7 @@ impl fmt::Display for Backend {
     }
 }
 
-/// Two trainers with equal fingerprints give the same bits for the same work.
+/// Numeric fingerprint. Two trainers with equal fingerprints give the same bits for the same work.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Fingerprint {
     /// Version of Constellation.
@@ -32,7 +33,7 @@ pub struct Fingerprint {
     /// Version of burn.
     pub burn: String,
     pub backend: Backend,
-    /// CPU: architecture and SIMD level, e.g. `x86_64+avx2`. GPU: family and driver.
+    /// CPU: architecture and SIMD level, such as `x86_64+avx2`. GPU: family and driver.
     pub hardware: String,
 }
 

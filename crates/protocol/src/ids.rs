@@ -1,4 +1,4 @@
-//! Identifiers as newtypes over UUIDv7, so that a device can't be passed where a job is meant.
+//! Identifiers as newtypes over UUIDv7, so that ids of different kinds cannot be confused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// Text that is not a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not an id: ids are UUIDs like 01890a5d-ac96-774b-bcce-b302099a8057")]
+#[error("'{text}' is not an id: ids are UUIDs such as 01890a5d-ac96-774b-bcce-b302099a8057")]
 pub struct InvalidId {
     text: String,
 }
@@ -51,30 +51,30 @@ macro_rules! id {
 }
 
 id!(
-    /// An enrolled worker's machine.
+    /// Id of an enrolled worker's machine.
     DeviceId
 );
 id!(
-    /// What a person asked for.
+    /// Id of a job.
     JobId
 );
 id!(
-    /// One partition of one round given to one device until a deadline.
+    /// Id of a lease.
     LeaseId
 );
 id!(
-    /// Something that an administrator should know.
+    /// Id of a notice, which is an event that needs an administrator's attention.
     NoticeId
 );
 id!(
-    /// An address that hears of notices.
+    /// Id of a webhook.
     WebhookId
 );
 id!(
-    /// One notice on its way to one webhook.
+    /// Id of one notice's delivery to one webhook.
     DeliveryId
 );
 id!(
-    /// One version of a registered model.
+    /// Id of one version of a registered model.
     ModelId
 );

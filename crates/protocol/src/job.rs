@@ -1,4 +1,4 @@
-//! The job file and the body of `POST /jobs`: what a person asks for, with defaults that work.
+//! Job specification: the job file and the body of `POST /jobs`, with defaults that work.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ mod unknown;
 pub use check::JobError;
 pub use unknown::{UnknownField, unknown_field};
 
-/// Which family of model a job trains.
+/// Model type of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelType {
@@ -22,7 +22,7 @@ pub enum ModelType {
 }
 
 impl ModelType {
-    /// Whether rows of this shape belong to the family.
+    /// Returns whether the model type accepts rows of this shape.
     pub const fn reads(self, sample: SampleShape) -> bool {
         matches!(
             (self, sample),
@@ -31,7 +31,7 @@ impl ModelType {
     }
 }
 
-/// A job as a person writes it.
+/// Job as a person writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobSpec {
     pub name: String,
@@ -55,17 +55,18 @@ fn default_seed() -> u64 {
     42
 }
 
-/// A preset by name, or layers; neither takes the family's preset.
+/// Model of a job: a preset by name, or layers. With neither, the model type's default preset.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ModelChoice {
     pub preset: Option<Preset>,
-    /// How rows are read; only beside `layers`. None: as the family's preset reads them.
+    /// How rows are read. Only allowed with `layers`. Defaults to the input of the model type's
+    /// default preset.
     pub input: Option<InputSpec>,
     pub layers: Option<Vec<LayerSpec>>,
 }
 
-/// Which rows are trained on and how they are divided.
+/// Selection and partitioning of the training rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct DataSpec {
@@ -81,44 +82,45 @@ impl Default for DataSpec {
     }
 }
 
-/// How rows are divided among partitions.
+/// Method of dividing rows among partitions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Partitioner {
-    /// At random, in equal parts.
+    /// Random, in equal parts.
     Iid,
-    /// Class shares of each partition from a symmetric Dirichlet (Hsu et al. 2019); a small alpha
-    /// is more uneven.
+    /// Class shares of each partition drawn from a symmetric Dirichlet distribution (Hsu et al.
+    /// 2019). A smaller alpha is more uneven.
     Dirichlet { alpha: f64 },
-    /// Rows sorted by class and cut into `partitions × per_partition` runs, dealt at random
+    /// Rows sorted by class, cut into `partitions × per_partition` runs and dealt at random
     /// (McMahan et al. 2017, §3).
     Shards { per_partition: u32 },
-    /// Partition sizes from a symmetric Dirichlet, rows at random (Li et al. 2022, §III-C).
+    /// Partition sizes drawn from a symmetric Dirichlet distribution, rows at random (Li et al.
+    /// 2022, §III-C).
     Quantity { alpha: f64 },
 }
 
-/// A lease's work. Empty fields take the model family's defaults.
+/// Work of one lease. Missing fields take the model type's defaults.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct PlanSpec {
-    /// Passes over the partition in a lease; not together with `local_steps`.
+    /// Passes over the partition in a lease. Cannot be combined with `local_steps`.
     pub local_epochs: Option<u32>,
     pub local_steps: Option<u32>,
     pub batch_size: Option<u32>,
     pub optimizer: Option<Optimizer>,
-    /// Threads a CPU trainer computes with.
+    /// Threads of a CPU trainer.
     pub threads: Option<u32>,
 }
 
-/// How updates become the next global model.
+/// Strategy that combines updates into the next global model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct StrategySpec {
     pub name: StrategyName,
-    /// Share of the partitions that take part in a round, above 0 to 1.
+    /// Share of the partitions that take part in a round, above 0 and at most 1.
     pub fraction: f64,
-    /// The largest L2 norm of an update; a larger one is refused. 0 = no bound; none takes the rule
-    /// that follows the job's own updates.
+    /// Largest allowed L2 norm of an update. A larger update is rejected. 0 = no limit. If missing,
+    /// the limit follows from the job's earlier updates.
     pub maximum_norm: Option<f64>,
 }
 
@@ -136,23 +138,24 @@ pub enum StrategyName {
     FedAvg,
 }
 
-/// How long a job runs and when a round may close.
+/// When a job ends and when a round may close.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct RunSpec {
-    /// None takes the model family's default.
+    /// Rounds to run. Defaults to the model type's default.
     pub rounds: Option<u32>,
-    /// Stop early when the validation split reaches this accuracy; 0 = off.
+    /// Validation accuracy at which the job stops early. 0 = off.
     pub target_accuracy: f64,
-    /// Share of a round's seats that must have reported for it to close at its deadline.
+    /// Share of a round's seats that must have reported before the round may close at its deadline.
     pub minimum_fraction: f64,
-    /// Such as `30m`; empty = none.
+    /// Duration such as `30m`. Empty = no deadline.
     pub round_deadline: String,
-    /// Lease only to one numeric fingerprint. None: yes where the first device trains on the CPU.
+    /// Leases only to devices with one numeric fingerprint. Defaults to true if the first device
+    /// trains on the CPU.
     pub reproducible: Option<bool>,
     /// Jobs with a higher priority are leased first.
     pub priority: i32,
-    /// Lease only to devices with one of these labels; empty = to every device.
+    /// Leases only to devices that have one of these labels. Empty = all devices.
     pub labels: Vec<String>,
 }
 
@@ -171,28 +174,29 @@ impl Default for RunSpec {
 }
 
 impl RunSpec {
-    /// Whether a device with these labels may work for the job.
+    /// Returns whether a device with these labels may work for the job.
     pub fn takes(&self, labels: &[String]) -> bool {
         self.labels.is_empty() || self.labels.iter().any(|label| labels.contains(label))
     }
 }
 
 impl JobSpec {
-    /// The model to train on rows of this shape: the one place where presets become layers.
+    /// Returns the model to train on rows of this shape. This is the only place where presets
+    /// become layers.
     pub fn model_spec(&self, sample: SampleShape, classes: u32) -> Result<ModelSpec, JobError> {
         check::model_spec(self, sample, classes)
     }
 
-    /// Rounds to run, with the family's default where the file says none.
+    /// Returns the number of rounds, or the model type's default if the file has none.
     pub fn rounds(&self) -> u32 {
         self.run.rounds.unwrap_or(match self.model_type {
             ModelType::Vision | ModelType::Nlp => 10,
         })
     }
 
-    /// A lease's work, with the family's defaults where the file says none.
+    /// Returns the work of one lease, with the model type's defaults for missing fields.
     pub fn plan(&self) -> Plan {
-        let (family_work, batch_size, optimizer) = match self.model_type {
+        let (default_work, batch_size, optimizer) = match self.model_type {
             ModelType::Vision => {
                 (LocalWork::Epochs(1), 64, Optimizer::Adam { learning_rate: 0.001 })
             }
@@ -204,7 +208,7 @@ impl JobSpec {
         let local_work = match (self.plan.local_steps, self.plan.local_epochs) {
             (Some(steps), _) => LocalWork::Steps(steps),
             (None, Some(epochs)) => LocalWork::Epochs(epochs),
-            (None, None) => family_work,
+            (None, None) => default_work,
         };
         Plan {
             local_work,
@@ -214,7 +218,7 @@ impl JobSpec {
         }
     }
 
-    /// The same job with every default filled in, as far as the job alone decides it.
+    /// Returns the same job with every default filled in that depends on the job alone.
     #[must_use]
     pub fn filled_in(&self) -> Self {
         let plan = self.plan();
@@ -224,7 +228,7 @@ impl JobSpec {
         };
         let mut job = self.clone();
         if job.model.layers.is_none() {
-            job.model.preset = job.model.preset.or(Some(self.family_preset()));
+            job.model.preset = job.model.preset.or(Some(self.default_preset()));
         }
         job.plan = PlanSpec {
             local_epochs,
@@ -237,30 +241,30 @@ impl JobSpec {
         job
     }
 
-    const fn family_preset(&self) -> Preset {
+    const fn default_preset(&self) -> Preset {
         match self.model_type {
             ModelType::Vision => Preset::Cnn,
             ModelType::Nlp => Preset::TextBag,
         }
     }
 
-    /// `model_name` of the kept API: the preset, or `custom`.
+    /// Returns the API's `model_name`: the preset's name, or `custom`.
     pub fn model_name(&self) -> &'static str {
         match (&self.model.layers, self.model.preset) {
             (Some(_), _) => "custom",
             (None, Some(preset)) => preset.name(),
-            (None, None) => self.family_preset().name(),
+            (None, None) => self.default_preset().name(),
         }
     }
 }
 
-/// Answer to `POST /jobs/check`: what the job would train.
+/// Response of `POST /jobs/check`: what the job would train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobCheck {
-    /// The job with every default filled in; as the body of `POST /jobs` it is the same job.
+    /// The job with every default filled in. Posting it to `POST /jobs` creates the same job.
     pub config: JobSpec,
     pub spec: ModelSpec,
-    /// Of the model.
+    /// Parameters of the model.
     pub parameters: u64,
     pub layers: Vec<LayerOutline>,
 }

@@ -1,4 +1,4 @@
-//! Leases: one partition of one round given to one device, and what comes back.
+//! Leases: one seat of one round granted to one device, and the device's update.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use crate::model::ModelSpec;
 use crate::plan::Plan;
 use crate::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
 
-/// A granted lease: everything a device needs to do the work, and nothing it could execute.
+/// Granted lease: everything that a device needs for the work, and nothing executable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Lease {
     pub id: LeaseId,
@@ -18,60 +18,61 @@ pub struct Lease {
     pub job_name: String,
     pub dataset: String,
     pub device_id: DeviceId,
-    /// From 1.
+    /// Round number, from 1.
     pub round: u32,
     pub total_rounds: u32,
-    /// From 0.
+    /// Partition number, from 0.
     pub partition: u32,
-    /// The job's seed; every draw is keyed by it, the round, the partition and the step.
+    /// The job's seed. All random numbers are keyed by seed, round, partition and step.
     pub seed: u64,
     pub spec: ModelSpec,
     pub plan: Plan,
-    /// The round's base model, [`Codec::F32Le`].
+    /// The round's base model, in [`Codec::F32Le`].
     pub base: BlobHash,
     /// The partition's rows, in order.
     pub shards: Vec<BlobHash>,
-    /// Rows in the shards together.
+    /// Rows in all shards.
     pub rows: u64,
     pub granted_at: Timestamp,
-    /// After this the seat may go to another device; progress moves it.
+    /// Time after which the seat may go to another device. Progress extends it.
     pub deadline: Timestamp,
 }
 
-/// Body of `POST /leases/{id}/progress`.
+/// Request body of `POST /leases/{id}/progress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// Steps done so far.
     pub step: u64,
-    /// Steps in all.
+    /// Total steps.
     pub steps: u64,
-    /// The latest step's training loss.
+    /// Training loss of the latest step.
     pub loss: f64,
     pub examples_per_second: f64,
 }
 
-/// Whether a lease still counts.
+/// Whether a lease is still valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseStanding {
-    /// Go on.
+    /// The device continues.
     Held,
-    /// Stop: the seat has gone elsewhere, or the job was paused, cancelled or closed.
+    /// The device stops: another device has the seat, or the job was paused, cancelled or closed.
     Lost,
 }
 
-/// Answer to progress.
+/// Response of `POST /leases/{id}/progress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProgressAnswer {
     pub standing: LeaseStanding,
     pub deadline: Timestamp,
-    /// Seconds from this answer to the deadline: the device's clock may differ.
+    /// Seconds from this response to the deadline, because the device's clock may differ.
     pub seconds_left: f64,
     /// Seconds until the next report is due.
     pub next_seconds: f64,
 }
 
-/// Why a device gives a lease back. Coarse on purpose (DESIGN §11.22).
+/// Reason for which a device returns a lease. Coarse by design, so that it reveals little about the
+/// device's owner. See docs/design/idle-policy.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReturnReason {
@@ -80,20 +81,20 @@ pub enum ReturnReason {
     TooWarm,
     Scheduled,
     Paused,
-    /// Its owner or its policy holds the device back, and it isn't said why.
+    /// The owner or the idle policy holds the device, and the device does not report why.
     Held,
     ShuttingDown,
     /// The work does not fit the device's memory limit.
     Memory,
-    /// The work does not fit the device's disk: its quota, or what must stay free.
+    /// The work does not fit the device's disk quota or the disk space that must stay free.
     Disk,
-    /// The trainer failed; counts against the seat.
+    /// The trainer failed. Counts against the seat.
     Failed,
 }
 
 impl ReturnReason {
-    /// For people.
-    pub const fn words(self) -> &'static str {
+    /// Returns the reason as text for people.
+    pub const fn to_text(self) -> &'static str {
         match self {
             Self::InUse => "in use",
             Self::OnBattery => "on battery",
@@ -102,70 +103,70 @@ impl ReturnReason {
             Self::Paused => "paused by its owner",
             Self::Held => "held back",
             Self::ShuttingDown => "shutting down",
-            Self::Memory => "too little memory",
-            Self::Disk => "too little disk",
-            Self::Failed => "its trainer failed",
+            Self::Memory => "not enough memory",
+            Self::Disk => "not enough disk space",
+            Self::Failed => "trainer failed",
         }
     }
 }
 
-/// Body of `POST /leases/{id}/return`.
+/// Request body of `POST /leases/{id}/return`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LeaseReturn {
     pub reason: ReturnReason,
-    /// What went wrong, for the admin; only with `failed` and `memory`.
+    /// Details for administrators. Only with `failed` and `memory`.
     #[serde(default)]
     pub detail: Option<String>,
 }
 
-/// Body of `PUT /leases/{id}/update`, sent after the blob is up.
+/// Request body of `PUT /leases/{id}/update`, sent after the blob is uploaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Update {
-    /// The delta on the round's base model.
+    /// Change relative to the round's base model.
     pub blob: BlobHash,
     pub codec: Codec,
     pub metrics: TrainMetrics,
     pub fingerprint: Fingerprint,
 }
 
-/// What became of an update.
+/// Result of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UpdateOutcome {
-    /// It takes the seat.
+    /// The update takes the seat.
     Accepted,
     /// The same update was accepted before.
     Duplicate,
-    /// Another update took the seat, or the round is closed: this one isn't needed.
+    /// Another update took the seat, or the round is closed. This one is not needed.
     Superseded,
 }
 
-/// Answer to an update; durable before it is sent.
+/// Response of `PUT /leases/{id}/update`. The outcome is durable before the response is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UpdateAnswer {
     pub outcome: UpdateOutcome,
 }
 
-/// How a lease ended, or that it has not.
+/// Outcome of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseOutcome {
-    /// Its device holds it.
+    /// The lease has not ended.
     Open,
-    /// Its update counts.
+    /// Its update was accepted.
     Reported,
-    /// Its device gave it back.
+    /// Its device returned it.
     Returned,
-    /// Nothing was heard of it, or it stood still.
+    /// It expired without a heartbeat, or its steps stopped advancing.
     Lapsed,
-    /// Its update was refused as a bad one.
+    /// Its update was rejected as invalid.
     Refused,
-    /// The coordinator ended it: the job or its device stopped, or the seat needed it no more.
+    /// The coordinator ended it: the job or device stopped, or the seat no longer needed it.
     Ended,
 }
 
 impl LeaseOutcome {
-    /// As JSON and the database have it.
+    /// Returns the name in JSON and in the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -178,7 +179,7 @@ impl LeaseOutcome {
     }
 }
 
-/// What is kept of a lease, as `GET /jobs/{id}/leases` shows it.
+/// Record of a lease as returned by `GET /jobs/{id}/leases`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LeaseRecord {
     pub id: LeaseId,
@@ -189,15 +190,15 @@ pub struct LeaseRecord {
     pub granted_at: Timestamp,
     pub ended_at: Option<Timestamp>,
     pub outcome: LeaseOutcome,
-    /// Why it ended otherwise than by its update, in a few coarse words.
+    /// Coarse reason, if it ended without an update.
     pub reason: Option<String>,
-    /// Steps done, as far as its device told.
+    /// Steps done, as far as the device reported.
     pub steps: u64,
-    /// Rows trained on, repeats counted; 0 without an update.
+    /// Rows trained on, counting repeats. 0 without an update.
     pub examples: u64,
 }
 
-/// What is kept of a lease, as `GET /devices/{id}/leases` shows it.
+/// Record of a device's lease as returned by `GET /devices/{id}/leases`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeviceLease {
     pub job: JobId,

@@ -1,6 +1,7 @@
-//! The model file: canonical safetensors, so that one model has one hash (DESIGN §11.9).
+//! Model file: canonical safetensors, so that one model has one hash. See
+//! docs/design/randomness-and-exact-sums.md.
 //!
-//! An 8-byte little-endian length, a JSON header, then the flat vector as it lies. Tensors are in
+//! The file is an 8-byte little-endian length, a JSON header and the flat vector. Tensors are in
 //! layout order, the metadata holds the canonical spec alone, and the header is padded with spaces
 //! to a multiple of 8.
 
@@ -8,14 +9,14 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{ModelSpec, SpecError};
 
-/// The bytes before the parameters, for a model of this spec.
+/// Returns the bytes before the parameters, for a model of this spec.
 ///
 /// # Errors
-/// Where the spec can't be built.
+/// Fails if the spec cannot be built.
 pub fn header(spec: &ModelSpec) -> Result<Vec<u8>, SpecError> {
     let layout = spec.layout()?;
     let spec_text = serde_json::to_string(spec).unwrap_or_default();
-    // Written by hand: the order of tensors is part of what is hashed, and a map would sort them.
+    // Built by hand: the order of tensors is part of the hash, and a JSON map would sort them.
     let mut text = format!("{{\"__metadata__\":{}", json!({ "spec": spec_text }));
     for tensor in &layout.tensors {
         let range = [tensor.offset * 4, (tensor.offset + tensor.count()) * 4];
@@ -45,7 +46,7 @@ mod tests {
     use crate::model::Preset;
 
     #[test]
-    fn a_well_kept_reader_finds_every_tensor_where_the_layout_says() {
+    fn the_safetensors_crate_reads_every_tensor_at_its_layout_offset() {
         let sample = SampleShape::Image { channels: 1, height: 8, width: 8 };
         let spec = Preset::Cnn.spec(sample, 3).unwrap();
         let layout = spec.layout().unwrap();

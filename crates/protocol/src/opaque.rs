@@ -1,4 +1,4 @@
-//! Bytes in JSON whose meaning is elsewhere: keys, signatures, messages of an exchange.
+//! Binary values in JSON: keys, signatures and messages of an exchange.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-/// Bytes that are base64url without padding as text.
+/// Bytes that are base64url without padding in JSON.
 #[derive(Clone, PartialEq, Eq, Hash, Default, ToSchema)]
 #[schema(value_type = String)]
 pub struct Opaque(pub Vec<u8>);
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_go_through_json_and_other_text_is_refused() {
+    fn bytes_round_trip_through_json_and_other_text_is_refused() {
         let bytes = Opaque(vec![0, 255, 62, 63]);
         let json = serde_json::to_string(&bytes).unwrap();
         assert_eq!(json, "\"AP8-Pw\"");

@@ -1,5 +1,5 @@
-//! The pin: what a device knows its coordinator by, whatever address it has and whoever else
-//! claims its name.
+//! Pin: the fingerprint by which a device recognizes its coordinator at any address and under any
+//! name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,38 +10,36 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-/// SHA-256 of a certificate's public key (its `SubjectPublicKeyInfo` in DER), as in RFC 7469 §2.4.
-/// It stays the same when a certificate is made anew for the same key. As text it is base64url
-/// without padding: 43 characters.
+/// SHA-256 fingerprint of a certificate's public key (its `SubjectPublicKeyInfo` in DER), as in RFC
+/// 7469 §2.4. It stays the same when a new certificate is made for the same key. As text it is
+/// base64url without padding: 43 characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String)]
 pub struct Pin([u8; 32]);
 
 /// Text that is not a pin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "'{text}' is not a pin: a pin has 43 characters, as the coordinator prints it when it starts"
-)]
+#[error("'{text}' is not a pin: a pin has 43 characters; the coordinator prints it when it starts")]
 pub struct InvalidPin {
     text: String,
 }
 
-/// Names under which a handshake asks for the certificate of the cluster's own key, whatever other
-/// certificate the coordinator may have. No resolver knows them: addresses come from elsewhere, and
-/// the pin is the proof.
+/// Domain of the server names (SNI) that select the certificate of the cluster's own key, even if
+/// the coordinator has another certificate. The names never resolve: addresses come from elsewhere,
+/// and the pin authenticates the coordinator.
 const CLUSTER_KEY_DOMAIN: &str = "constellation.internal";
 
-/// The name in the cluster's own certificate.
+/// Returns the server name in the cluster's own certificate.
 pub fn server_name(cluster_id: &str) -> String {
     format!("{cluster_id}.{CLUSTER_KEY_DOMAIN}")
 }
 
-/// The name that whoever goes by a pin asks for.
+/// Returns the server name that a client requests when it verifies a pin.
 pub fn pinned_server_name() -> String {
     format!("pinned.{CLUSTER_KEY_DOMAIN}")
 }
 
-/// Whether a handshake that asks for this name wants the cluster's own key.
+/// Returns whether a handshake for this server name selects the cluster's own key.
 pub fn asks_for_cluster_key(server_name: &str) -> bool {
     let host = server_name.strip_suffix(CLUSTER_KEY_DOMAIN);
     host.is_some_and(|host| host.len() > 1 && host.ends_with('.'))
@@ -52,7 +50,7 @@ impl Pin {
         Self(bytes)
     }
 
-    /// The pin of the key whose `SubjectPublicKeyInfo` in DER this is.
+    /// Computes the pin of a public key (`SubjectPublicKeyInfo` in DER).
     pub fn of_public_key(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
     }
@@ -100,16 +98,16 @@ impl<'de> Deserialize<'de> for Pin {
 mod tests {
     use super::*;
 
-    /// SHA-256 of nothing, a published value (FIPS 180-4, example of the empty message).
-    const OF_NOTHING: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+    /// SHA-256 of an empty message, a published value (FIPS 180-4, example of the empty message).
+    const EMPTY_DIGEST: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
 
     #[test]
     fn a_pin_is_the_digest_of_the_key_in_base64url() {
-        assert_eq!(Pin::of_public_key(b"").to_string(), OF_NOTHING);
+        assert_eq!(Pin::of_public_key(b"").to_string(), EMPTY_DIGEST);
     }
 
     #[test]
-    fn a_pin_goes_through_text_and_json() {
+    fn a_pin_round_trips_through_text_and_json() {
         let pin = Pin::from_bytes([0xfb; 32]);
         assert_eq!(pin.to_string().parse(), Ok(pin));
         assert_eq!(pin.to_string().len(), 43);
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cluster_s_key_is_asked_for_by_a_name_below_its_domain() {
+    fn server_names_below_the_domain_select_the_cluster_s_key() {
         assert!(asks_for_cluster_key(&server_name("01890a5d-ac96-774b-bcce-b302099a8057")));
         assert!(asks_for_cluster_key(&pinned_server_name()));
         for other in ["lab.example", CLUSTER_KEY_DOMAIN, "xconstellation.internal", ""] {
@@ -127,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pin_is_refused_with_its_text() {
-        for text in ["", "abc", &OF_NOTHING[1..], &format!("{OF_NOTHING}="), &"+".repeat(43)] {
+    fn an_invalid_pin_is_refused_with_its_text() {
+        for text in ["", "abc", &EMPTY_DIGEST[1..], &format!("{EMPTY_DIGEST}="), &"+".repeat(43)] {
             let error = text.parse::<Pin>().unwrap_err();
             assert!(error.to_string().contains(&format!("'{text}'")), "{error}");
         }

@@ -1,9 +1,9 @@
-//! What to do in one lease.
+//! Training plan of a lease.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The client's optimizer. State starts fresh in every lease.
+/// Client optimizer. Its state starts fresh in every lease.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Optimizer {
@@ -29,37 +29,38 @@ fn default_decoupled_decay() -> f64 {
     0.01
 }
 
-/// How long a lease trains.
+/// Length of a lease's training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LocalWork {
     /// Whole passes over the partition.
     Epochs(u32),
-    /// Optimizer steps, passing over the partition as often as that takes.
+    /// Optimizer steps. The partition repeats as often as needed.
     Steps(u32),
 }
 
-/// The work of one lease, the same for every lease of a job.
+/// Work of one lease, the same for every lease of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     pub local_work: LocalWork,
-    /// Rows a step; the last step of an epoch takes what is left.
+    /// Rows per step. The last step of an epoch takes the remaining rows.
     pub batch_size: u32,
     pub optimizer: Optimizer,
-    /// Threads a CPU trainer computes with.
+    /// Threads of a CPU trainer.
     pub threads: u32,
 }
 
 impl Plan {
-    /// Optimizer steps for a partition of `rows` rows, as far as a u64 counts; 0 for an empty one.
+    /// Returns the optimizer steps for a partition of `rows` rows, saturating at `u64::MAX`. 0 for
+    /// an empty partition.
     pub fn steps(&self, rows: u64) -> u64 {
         if rows == 0 {
             return 0;
         }
         match self.local_work {
             LocalWork::Epochs(epochs) => {
-                let an_epoch = rows.div_ceil(u64::from(self.batch_size.max(1)));
-                u64::from(epochs).saturating_mul(an_epoch)
+                let steps_per_epoch = rows.div_ceil(u64::from(self.batch_size.max(1)));
+                u64::from(epochs).saturating_mul(steps_per_epoch)
             }
             LocalWork::Steps(steps) => u64::from(steps),
         }
@@ -70,9 +71,9 @@ impl Plan {
 mod tests {
     use super::*;
 
-    /// Found when fuzzing was set up: the steps of a lease that claims so many rows overflowed.
+    /// Found when fuzzing was set up: the step count overflowed for absurdly many rows.
     #[test]
-    fn steps_of_absurdly_many_rows_are_the_most_there_are() {
+    fn the_step_count_of_absurdly_many_rows_saturates() {
         let optimizer = Optimizer::Adam { learning_rate: 0.1 };
         let local_work = LocalWork::Epochs(3);
         let plan = Plan { local_work, batch_size: 2, optimizer, threads: 1 };

@@ -1,22 +1,22 @@
-//! Errors on the wire: RFC 9457 problem details that say what to change.
+//! Errors on the wire: RFC 9457 problem details.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The body of every error answer, as `application/problem+json`.
+/// Body of every error response, as `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
-    /// What kind of problem this is, e.g. `unknown-dataset`; stable, for programs.
+    /// Kind of problem, such as `unknown-dataset`. Stable, for programs.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The kind in a few words, for people.
+    /// Short description of the kind, for people.
     pub title: String,
-    /// The HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// What is wrong here and what to change.
+    /// What is wrong with this request and what to change.
     pub detail: String,
-    /// The field of the request at fault, as a dotted path, where there is one.
+    /// Dotted path of the request's field at fault, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }

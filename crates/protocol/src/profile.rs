@@ -1,8 +1,9 @@
-//! The configuration profile (`.mobileconfig`, not signed) with which a Mac becomes a device of a cluster, as an MDM pushes it:
-//! Apple's "Configuration Profile Reference", an outer profile around a payload for each subject.
+//! Configuration profile (`.mobileconfig`, unsigned) with which an MDM enrolls a Mac in a cluster.
+//! The format is Apple's "Configuration Profile Reference": an outer profile with one payload for
+//! each subject.
 //!
-//! The same code gives the same bytes, ids included: pushed again it replaces itself, and a new code is a new profile's content
-//! under the same identifier.
+//! The same code gives the same bytes, ids included, so a profile that is pushed again replaces
+//! itself. A new code changes the content under the same identifiers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,27 +11,28 @@ use uuid::Builder;
 
 use crate::join::JoinCode;
 
-/// What MDMs send by this type are settings of the app with this bundle id.
+/// Bundle id of the app, and payload type of its managed settings.
 pub const DOMAIN: &str = "com.constellation.app";
-/// Keys the ids of payloads.
+/// BLAKE3 context for the payloads' ids.
 const ID_CONTEXT: &str = "Constellation 2026-11 ids of a configuration profile v1";
 
-/// What a profile says.
+/// Content of a profile.
 #[derive(Debug, Clone)]
 pub struct Profile<'a> {
-    /// It is for as many devices, and for as long, as the code is.
+    /// Join code. It limits how many devices the profile enrolls, and until when.
     pub code: &'a JoinCode,
-    /// Where the Macs find the coordinator: `https://HOST:PORT`.
+    /// The coordinator's URL: `https://HOST:PORT`.
     pub url: &'a str,
     /// The cluster's certificate in DER.
     pub certificate: Option<&'a [u8]>,
-    /// Of who signed the app; with it the login item is allowed for this team's programs alone.
+    /// Apple team id of the app's signer. If set, the login item is allowed for this team's
+    /// programs alone.
     pub team_id: Option<&'a str>,
 }
 
 impl Profile<'_> {
-    /// The profile's text. It holds the code's secret.
-    pub fn text(&self) -> String {
+    /// Returns the profile as XML. It contains the code's secret.
+    pub fn to_xml(&self) -> String {
         let name = &self.code.cluster_name;
         let mut payloads = vec![self.settings(), self.notifications(), self.login_item()];
         payloads.extend(self.certificate.map(|der| self.root(der)));
@@ -47,7 +49,7 @@ impl Profile<'_> {
                 string(
                     1,
                     "PayloadDescription",
-                    "Makes this Mac a device of the cluster and sets where its coordinator is."
+                    "Enrolls this Mac in the cluster and sets its coordinator's address."
                 ),
                 string(1, "PayloadScope", "System"),
             ]
@@ -65,10 +67,15 @@ impl Profile<'_> {
             string(3, "EnrollmentCode", &secret),
             flag(3, "StartAtLogin"),
         ];
-        self.around(DOMAIN, "settings", "Constellation's settings", &settings.concat())
+        self.payload_with_content(
+            DOMAIN,
+            "settings",
+            "Constellation's settings",
+            &settings.concat(),
+        )
     }
 
-    /// So that the app may say what needs a person, without asking first.
+    /// Allows the app's notifications without a prompt.
     fn notifications(&self) -> String {
         let app = [
             string(5, "BundleIdentifier", DOMAIN),
@@ -81,10 +88,10 @@ impl Profile<'_> {
             app.concat()
         );
         let kind = "com.apple.notificationsettings";
-        self.around(kind, "notifications", "Constellation's notifications", &list)
+        self.payload_with_content(kind, "notifications", "Constellation's notifications", &list)
     }
 
-    /// So that the app starts at login and a person needn't allow it.
+    /// Lets the app start at login without a person's approval.
     fn login_item(&self) -> String {
         let rule = match self.team_id {
             Some(team) => [string(5, "RuleType", "TeamIdentifier"), string(5, "RuleValue", team)],
@@ -96,7 +103,7 @@ impl Profile<'_> {
             string(5, "Comment", "Constellation starts at login")
         );
         let kind = "com.apple.servicemanagement";
-        self.around(kind, "login-item", "Constellation's login item", &list)
+        self.payload_with_content(kind, "login-item", "Constellation's login item", &list)
     }
 
     fn root(&self, der: &[u8]) -> String {
@@ -105,13 +112,18 @@ impl Profile<'_> {
             string(3, "PayloadCertificateFileName", "constellation.cer"),
             STANDARD.encode(der)
         );
-        self.around("com.apple.security.root", "certificate", "The cluster's certificate", &content)
+        self.payload_with_content(
+            "com.apple.security.root",
+            "certificate",
+            "The cluster's certificate",
+            &content,
+        )
     }
 
-    fn around(&self, kind: &str, part: &str, shown: &str, content: &str) -> String {
+    fn payload_with_content(&self, kind: &str, part: &str, name: &str, content: &str) -> String {
         let payload = self.payload(3, kind, part);
-        let shown = string(3, "PayloadDisplayName", shown);
-        format!("    <dict>\n{payload}{shown}{content}    </dict>\n")
+        let name = string(3, "PayloadDisplayName", name);
+        format!("    <dict>\n{payload}{name}{content}    </dict>\n")
     }
 
     fn payload(&self, depth: usize, kind: &str, part: &str) -> String {
@@ -124,7 +136,8 @@ impl Profile<'_> {
         .concat()
     }
 
-    /// Follows from the cluster and the part: a later profile of the same cluster replaces this one.
+    /// Derives a payload id from the cluster and the part, so that a later profile of the cluster
+    /// replaces this one.
     fn id(&self, part: &str) -> String {
         let named = [self.code.cluster_id.as_bytes(), part.as_bytes()].concat();
         let mut bytes = [0; 16];
@@ -174,7 +187,7 @@ mod tests {
         let (one, mut other) = (code(), code());
         other.secret = JoinSecret::from_bytes([7; SECRET_BYTES]);
         let text =
-            |code| Profile { code, url: "u", certificate: Some(&[1, 2]), team_id: None }.text();
+            |code| Profile { code, url: "u", certificate: Some(&[1, 2]), team_id: None }.to_xml();
         assert_eq!(text(&one), text(&one));
         let ids = |text: &str| -> Vec<String> {
             text.split("<key>PayloadUUID</key>").skip(1).map(|rest| rest[..60].to_owned()).collect()

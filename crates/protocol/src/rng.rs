@@ -1,24 +1,25 @@
-//! The one source of chance: a counter-based generator keyed by what it is used for and where in
-//! the job it is used, never by who does the work (DESIGN §11.2).
+//! Seeded random numbers: the only source of randomness in a job. A counter-based generator is
+//! keyed by the domain and the position in the job, never by the device that computes. See
+//! docs/design/randomness-and-exact-sums.md.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What the chance is for; part of the key, so that two uses never share a stream.
+/// Purpose of a random stream. It is part of the key, so two purposes never share a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RngDomain {
     InitialWeights,
     Partitioning,
     Selection,
     Shuffling,
-    /// Dropout and whatever else an engine draws within a step.
+    /// Draws within a training step, such as dropout.
     Step,
     SyntheticData,
     ValidationSplit,
 }
 
 impl RngDomain {
-    const fn word(self) -> &'static str {
+    const fn key_text(self) -> &'static str {
         match self {
             Self::InitialWeights => "initial-weights",
             Self::Partitioning => "partitioning",
@@ -31,15 +32,16 @@ impl RngDomain {
     }
 }
 
-/// A stream of chance. The same key gives the same stream on every machine and in every version.
+/// Stream of random numbers. The same key gives the same stream on every machine and in every
+/// version.
 #[derive(Debug, Clone)]
 pub struct SeededRng(ChaCha8Rng);
 
 impl SeededRng {
-    /// The stream keyed by BLAKE3(purpose ‖ seed ‖ round ‖ partition ‖ step).
-    pub fn new(purpose: RngDomain, seed: u64, round: u32, partition: u32, step: u64) -> Self {
+    /// Creates the stream keyed by BLAKE3(domain ‖ 0 ‖ seed ‖ round ‖ partition ‖ step).
+    pub fn new(domain: RngDomain, seed: u64, round: u32, partition: u32, step: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(purpose.word().as_bytes());
+        hasher.update(domain.key_text().as_bytes());
         hasher.update(&[0]);
         hasher.update(&seed.to_le_bytes());
         hasher.update(&round.to_le_bytes());
@@ -52,8 +54,8 @@ impl SeededRng {
         self.0.next_u64()
     }
 
-    /// Uniform in `0..bound`, without bias (Lemire 2019, "Fast Random Integer Generation in an
-    /// Interval", with rejection). A bound of 0 gives 0.
+    /// Returns a uniform number in `0..bound`, without bias (Lemire 2019, "Fast Random Integer
+    /// Generation in an Interval", with rejection). Returns 0 for a bound of 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
             return 0;
@@ -69,24 +71,24 @@ impl SeededRng {
         }
     }
 
-    /// An index into a slice of `len` elements; 0 for an empty one.
+    /// Returns an index into a slice of `len` elements, or 0 for an empty slice.
     pub fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).unwrap_or(0)
     }
 
-    /// Uniform in `[0, 1)`, with 53 random bits.
+    /// Returns a uniform number in `[0, 1)` with 53 random bits.
     pub fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// Standard normal, by the Box–Muller transform (one of the pair is dropped: a stream's
-    /// position then depends on the count of draws alone).
+    /// Returns a standard normal number by the Box–Muller transform. The second number of each pair
+    /// is dropped, so the stream's position depends on the number of draws alone.
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Fisher–Yates.
+    /// Shuffles in place (Fisher–Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.index(last + 1);
@@ -100,9 +102,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stream_is_pinned() {
-        let mut chance = SeededRng::new(RngDomain::Shuffling, 42, 1, 2, 3);
-        let first: Vec<u64> = (0..3).map(|_| chance.below(1_000_000)).collect();
+    fn the_same_key_gives_the_same_stream() {
+        let mut rng = SeededRng::new(RngDomain::Shuffling, 42, 1, 2, 3);
+        let first: Vec<u64> = (0..3).map(|_| rng.below(1_000_000)).collect();
         let mut again = SeededRng::new(RngDomain::Shuffling, 42, 1, 2, 3);
         assert_eq!(first, (0..3).map(|_| again.below(1_000_000)).collect::<Vec<_>>());
         let mut other = SeededRng::new(RngDomain::Selection, 42, 1, 2, 3);
@@ -120,8 +122,8 @@ mod tests {
 
     #[test]
     fn normal_has_mean_0_and_variance_1() {
-        let mut chance = SeededRng::new(RngDomain::InitialWeights, 1, 0, 0, 0);
-        let draws: Vec<f64> = (0..20_000).map(|_| chance.normal()).collect();
+        let mut rng = SeededRng::new(RngDomain::InitialWeights, 1, 0, 0, 0);
+        let draws: Vec<f64> = (0..20_000).map(|_| rng.normal()).collect();
         let mean = draws.iter().sum::<f64>() / 20_000.0;
         let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 20_000.0;
         assert!(mean.abs() < 0.03, "{mean}");

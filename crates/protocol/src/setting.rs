@@ -1,28 +1,28 @@
-//! Settings as people see them.
+//! Settings as returned by the API and shown to people.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A setting of a running Constellation.
+/// Setting of a running node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Setting {
-    /// As files have it, such as `IdleSeconds`.
+    /// Key as in settings files, such as `IdleSeconds`.
     pub key: String,
-    /// Null where it is not set. Of a secret only that it is set.
+    /// Null if it is not set. A secret's value only says that it is set.
     pub value: serde_json::Value,
     pub origin: SettingOrigin,
-    /// What it does, in a sentence.
+    /// Description in one sentence.
     pub about: String,
 }
 
-/// Who decided it, from weak to strong.
+/// Source of a setting's value, from weak to strong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingOrigin {
     Default,
-    /// The user's file, or the command line.
+    /// The user's settings file or the command line.
     User,
     Environment,
-    /// The organization: nothing goes over it.
+    /// The organization's managed settings. Nothing overrides them.
     Managed,
 }

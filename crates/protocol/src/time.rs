@@ -1,4 +1,4 @@
-//! Points in time, always given from outside: RFC 3339 in JSON, milliseconds inside.
+//! Points in time, always passed in as arguments. RFC 3339 in JSON, milliseconds in memory.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,20 +22,20 @@ impl Timestamp {
         self.0
     }
 
-    /// This point plus `duration`, at most the last one that RFC 3339 can name.
+    /// Returns this time plus `duration`, at most the last time that RFC 3339 can represent.
     pub fn after(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let last = jiff::Timestamp::MAX.as_millisecond();
         Self(self.0.saturating_add(millis).min(last.max(self.0)))
     }
 
-    /// This point less `duration`.
+    /// Returns this time minus `duration`.
     pub fn before(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(millis))
     }
 
-    /// Time since `earlier`; zero where `earlier` is later.
+    /// Returns the time since `earlier`, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -43,7 +43,8 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Its whole range: by milliseconds it ends a second earlier than it reads.
+        // Built from seconds to cover the whole range: jiff's milliseconds end one second earlier
+        // than it can parse.
         let (second, rest) = (self.0.div_euclid(1000), self.0.rem_euclid(1000) * 1_000_000);
         match jiff::Timestamp::new(second, i32::try_from(rest).unwrap_or_default()) {
             Ok(point) => point.fmt(f),
@@ -83,10 +84,10 @@ impl ToSchema for Timestamp {}
 mod tests {
     use super::*;
 
-    /// Found by `make api-test`: a token for ages ended at "9223372036854775807 ms". A round's deadline
-    /// came to the same, which no device could read.
+    /// Found by `make api-test`: a token with a huge lifetime expired at "9223372036854775807 ms".
+    /// A round's deadline had the same value, which no device could parse.
     #[test]
-    fn the_end_of_a_duration_of_ages_can_be_written_and_read() {
+    fn a_time_after_a_huge_duration_can_be_written_and_parsed() {
         let end = Timestamp::from_millis(1_763_888_400_123).after(Duration::from_secs(1 << 62));
         let json = serde_json::to_string(&end).unwrap();
         assert_eq!(json, "\"9999-12-30T22:00:00.999Z\"");
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_time_can_be_written_and_read_too() {
+    fn the_earliest_time_can_be_written_and_parsed() {
         let first = jiff::Timestamp::MIN.as_millisecond();
         for millis in [first, -1, -1001] {
             let json = serde_json::to_string(&Timestamp::from_millis(millis)).unwrap();

@@ -1,4 +1,4 @@
-//! What a trainer and the process that supervises it say to each other: one JSON value a line,
+//! Trainer protocol between a trainer and its supervising process: one JSON value per line,
 //! requests on the trainer's standard input, replies on its standard output.
 
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::metrics::{EvalMetrics, TrainMetrics};
 use crate::model::ModelSpec;
 use crate::plan::Plan;
 
-/// From the supervisor. One job at a time: `stop` is the only request heard while one runs.
+/// Request from the supervisor. One runs at a time. While one runs, only `stop` is processed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum TrainerRequest {
@@ -20,20 +20,20 @@ pub enum TrainerRequest {
     Train(TrainRequest),
     Evaluate(EvaluateRequest),
     Predict(PredictRequest),
-    /// End the running request between two steps, without a checkpoint.
+    /// Ends the running request between two steps, without a checkpoint.
     Stop,
 }
 
-/// Make a job's initial weights.
+/// Creates a job's initial weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InitializeRequest {
     pub spec: ModelSpec,
     pub seed: u64,
-    /// Where the flat vector goes.
+    /// Output file for the flat vector.
     pub output: PathBuf,
 }
 
-/// Train one lease.
+/// Trains one lease.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainRequest {
     pub spec: ModelSpec,
@@ -44,52 +44,52 @@ pub struct TrainRequest {
     /// The round's base model, a flat vector.
     pub base: PathBuf,
     pub shards: Vec<PathBuf>,
-    /// Where checkpoints are written and looked for; replaced atomically, removed at the end.
-    /// A checkpoint of other work (see [`TrainRequest::work`]) is ignored.
+    /// Checkpoint file to read and write. It is replaced atomically and removed at the end. A
+    /// checkpoint of other work (see [`TrainRequest::work`]) is ignored.
     pub checkpoint: PathBuf,
     /// Seconds between checkpoints.
     pub checkpoint_seconds: f64,
-    /// Where the update goes.
+    /// Output file for the update.
     pub output: PathBuf,
-    /// What the files above are sealed with, those that are read and those that are written; none
-    /// where they are plain. It travels in this pipe alone, never in arguments or the environment.
+    /// Encryption key of the files above, read and written. `None` if they are plain. It travels in
+    /// this pipe alone, never in arguments or the environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<StorageKey>,
 }
 
 impl TrainRequest {
-    /// What names the work whatever the folders are called: equal values mean equal results.
+    /// Returns an id of the work that is independent of paths. Equal ids mean equal results.
     pub fn work(&self, base: BlobHash, shards: &[BlobHash]) -> BlobHash {
         let named = (&self.spec, &self.plan, self.seed, self.round, self.partition, base, shards);
         BlobHash::of(&serde_json::to_vec(&named).unwrap_or_default())
     }
 }
 
-/// Measure a model on held-out rows.
+/// Evaluates a model on held-out rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluateRequest {
     pub spec: ModelSpec,
-    /// A flat vector.
+    /// Flat vector.
     pub model: PathBuf,
     pub shards: Vec<PathBuf>,
 }
 
-/// Tell of one row which class it is of.
+/// Predicts the class of one row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PredictRequest {
     pub spec: ModelSpec,
-    /// A model file ([`crate::model_file`]), or a flat vector.
+    /// Model file ([`crate::model_file`]) or flat vector.
     pub model: PathBuf,
-    /// The row, alone in a shard; its label is not looked at.
+    /// Shard with exactly one row. Its label is ignored.
     pub shard: PathBuf,
 }
 
-/// From the trainer. The first line is always `ready` or `failed`.
+/// Reply from the trainer. The first line is always `ready` or `failed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum TrainerReply {
     Ready(Ready),
-    /// At most ten a second; `step` is what is done. Also sent in evaluation.
+    /// Sent at most ten times a second, also in evaluation. `step` counts finished steps.
     Progress {
         step: u64,
         steps: u64,
@@ -106,45 +106,45 @@ pub enum TrainerReply {
     Evaluated {
         metrics: EvalMetrics,
     },
-    /// In the order of the model's outputs; together they are 1.
+    /// Probabilities in the order of the model's outputs. Their sum is 1.
     Predicted {
         probabilities: Vec<f64>,
     },
-    /// The answer to `stop`, and to a request that it ended.
+    /// Response to `stop`, and to the request that it ended.
     Stopped {
         step: u64,
     },
-    /// The running request failed, or the trainer can't start. It stays alive unless it says
-    /// nothing more.
+    /// The running request failed, or the trainer cannot start. Afterwards the trainer accepts
+    /// further requests, unless it could not start.
     Failed {
         failure: TrainerFailure,
         message: String,
     },
 }
 
-/// A trainer that can work.
+/// Trainer that is ready for requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
     pub fingerprint: Fingerprint,
-    /// The adapter's name; none on the CPU.
+    /// Name of the GPU adapter. `None` on the CPU.
     pub gpu_name: Option<String>,
-    /// Why this backend was taken, in plain words.
+    /// Plain-language reason for the choice of backend.
     pub reason: String,
 }
 
-/// Whose fault a failure is.
+/// Cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainerFailure {
-    /// The asked backend can't be had here.
+    /// The requested backend is not available on this machine.
     Backend,
-    /// The spec or plan can't be built.
+    /// The spec or plan cannot be built.
     Spec,
-    /// A shard or model file is missing or broken.
+    /// A shard or model file is missing or damaged.
     Data,
-    /// Loss or parameters are no longer finite.
+    /// The loss or a parameter is no longer finite.
     Diverged,
-    /// Writing failed: disk full, permissions.
+    /// Writing failed, such as a full disk or missing permissions.
     Disk,
     Internal,
 }

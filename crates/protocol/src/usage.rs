@@ -1,45 +1,47 @@
-//! What a cluster's devices gave.
+//! Compute contributed by a cluster's devices.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fingerprint::Backend;
 
-/// Answer to `GET /usage`. Days are those of UTC; only updates that counted are in them.
+/// Response of `GET /usage`. Days are UTC days. Only accepted updates count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
-    /// Of all devices that hold a lease now, as they said last.
+    /// Throughput of all devices that hold a lease, from their latest reports.
     pub examples_per_second: f64,
     pub today: UsageToday,
-    /// The last 14, the oldest first; the last one is today.
+    /// The last 14 days, oldest first. The last entry is today.
     pub days: Vec<UsageDay>,
 }
 
+/// Compute contributed today.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageToday {
-    /// Spent in steps on GPUs, as the updates say.
+    /// Seconds of training steps on GPUs, from the updates.
     pub gpu_seconds: f64,
     pub cpu_seconds: f64,
-    /// Rows trained on, repeats counted.
+    /// Rows trained on, counting repeats.
     pub examples: u64,
     pub leases: u64,
-    /// An estimate, not a measurement: the seconds times what a device of its kind is taken to draw
-    /// under load: a Mac 45 W on its GPU and 35 W on its CPU, any other machine 300 W and 100 W.
+    /// Estimated energy, not a measurement: training seconds times a typical power draw. A Mac
+    /// counts as 45 W on its GPU and 35 W on its CPU, any other machine as 300 W and 100 W.
     pub kilowatt_hours: f64,
 }
 
+/// Compute contributed on one day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageDay {
-    /// Such as `2026-11-24`.
+    /// Date such as `2026-11-24`.
     pub date: String,
-    /// On GPUs and CPUs together.
+    /// Training seconds on GPUs and CPUs.
     pub seconds: f64,
     pub examples: u64,
 }
 
-/// What a device is taken to draw while it trains, in watts, whatever it really is: an estimate by its
-/// kind. A Mac with Apple silicon draws 20 to 60 under load; other machines are taken for a desktop,
-/// with or without a GPU at work. Idle power counts in, and screens don't.
+/// Returns the estimated power draw in watts of a training device, by its type. A Mac with Apple
+/// silicon draws 20 to 60 W under load. Other machines count as desktops with or without an active
+/// GPU. The estimate includes idle power and excludes screens.
 pub fn watts(device_type: &str, backend: Backend) -> f64 {
     match (device_type, backend) {
         ("mac", Backend::Wgpu) => 45.0,

@@ -1,5 +1,5 @@
-//! Webhooks: addresses that hear of notices. What is sent follows the public specification
-//! "Standard Webhooks": its headers, its signature, its form of secrets.
+//! Webhooks: URLs that receive notices. Requests follow the public specification "Standard
+//! Webhooks": its headers, signature and secret format.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,73 +7,75 @@ use utoipa::ToSchema;
 use crate::notice::{Notice, NoticeKind};
 use crate::{Timestamp, WebhookId};
 
-/// The delivery's id: the same in every attempt.
+/// Delivery id, the same in every attempt.
 pub const ID_HEADER: &str = "webhook-id";
-/// When this attempt was made, in seconds since the Unix epoch.
+/// Time of this attempt in seconds since the Unix epoch.
 pub const TIMESTAMP_HEADER: &str = "webhook-timestamp";
 /// `v1,` and the base64 of the HMAC-SHA256 of `ID.TIMESTAMP.BODY`.
 pub const SIGNATURE_HEADER: &str = "webhook-signature";
 
-/// Body of `POST /webhooks`.
+/// Request body of `POST /webhooks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookRequest {
-    /// `https://…`; `http://` only to this machine itself.
+    /// Receiver's URL: `https://…`. `http://` is allowed only to this machine itself.
     pub url: String,
-    /// What it hears of; empty = everything.
+    /// Kinds of notices to send. Empty = all.
     #[serde(default)]
     pub events: Vec<NoticeKind>,
-    /// `whsec_` and the base64 of 24 to 64 bytes; made by the coordinator where none is given.
+    /// Signing secret: `whsec_` and the base64 of 24 to 64 bytes. The coordinator creates one if it
+    /// is missing.
     #[serde(default)]
     pub secret: Option<String>,
 }
 
-/// Answer to `POST /webhooks`; the only time the secret is shown.
+/// Response of `POST /webhooks`. The secret is shown only here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedWebhook {
     pub id: WebhookId,
     pub secret: String,
 }
 
-/// A webhook as `GET /webhooks` shows it.
+/// Webhook as returned by `GET /webhooks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Webhook {
     pub id: WebhookId,
     pub url: String,
-    /// What it hears of; empty = everything.
+    /// Kinds of notices to send. Empty = all.
     pub events: Vec<NoticeKind>,
     pub created_at: Timestamp,
-    /// Deliveries that did not get there yet.
+    /// Deliveries that have not succeeded yet.
     pub waiting: u32,
-    /// How the last attempt ended.
+    /// Result of the last attempt.
     pub last: Option<WebhookResult>,
 }
 
-/// How an attempt ended; also the answer to `POST /webhooks/{id}/test`.
+/// Result of an attempt, and response of `POST /webhooks/{id}/test`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookResult {
     pub at: Timestamp,
     /// Whether the receiver answered with a status of 200 to 299.
     pub delivered: bool,
-    /// In words: the status, or why there is none.
+    /// The receiver's status, or why there is none.
     pub detail: String,
 }
 
-/// What is sent.
+/// Request body sent to the receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
-    /// The notice's kind; `test` for a test.
+    /// Kind of notice, or `test`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// When it happened.
+    /// Time of the notice.
     pub timestamp: Timestamp,
-    /// For chats: the cluster's name and the notice's text.
+    /// Text for chats: the cluster's name and the notice.
     pub text: String,
     pub data: PayloadData,
 }
 
+/// Data of a [`Payload`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayloadData {
     pub cluster: String,
-    /// None in a test.
+    /// Null in a test.
     pub notice: Option<Notice>,
 }

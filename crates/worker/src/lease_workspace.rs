@@ -1,8 +1,8 @@
-//! The folder in which one lease is worked on: the lease, the trainer's checkpoint, and the finished
-//! update until the coordinator answered for it. All of it is sealed.
+//! Lease workspace: the folder with a lease, the trainer's checkpoint, and the finished update until the
+//! coordinator has accepted it. All files are encrypted.
 //!
-//! It is named by the work and not by the lease: a lease that lapsed and came back, or that a
-//! restarted worker is given again, goes on where it stood.
+//! The folder is named by a hash of the work, not by the lease. If the same work is granted again, after
+//! an expiry or a restart of the worker, training resumes from the checkpoint.
 
 use std::fs;
 use std::io;
@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 
 const LEASE: &str = "lease";
 const FINISHED: &str = "finished";
-/// Bytes of a desk beside vectors.
+/// Allowance in bytes for the files of a workspace that are not vectors.
 const SMALL_FILES: u64 = 1 << 20;
 
-/// What training gave; the bytes are in [`LeaseWorkspace::update`].
+/// Result of training. The update's bytes are in the file [`LeaseWorkspace::update`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Finished {
     pub(crate) update: BlobHash,
@@ -39,32 +39,33 @@ pub(crate) struct LeaseWorkspace {
 }
 
 impl LeaseWorkspace {
-    /// The desk for this lease in `desks`; all others are cleared, because a device holds one lease.
-    pub(crate) fn open(desks: &Path, key: &StorageKey, lease: &Lease) -> io::Result<Self> {
-        let folder = desks.join(work(lease, key).to_string());
+    /// Opens the workspace for this lease in the folder `parent`. Removes all others, because a device
+    /// holds one lease.
+    pub(crate) fn open(parent: &Path, key: &StorageKey, lease: &Lease) -> io::Result<Self> {
+        let folder = parent.join(work_hash(lease, key).to_string());
         fs::create_dir_all(&folder)?;
-        for other in fs::read_dir(desks)? {
+        for other in fs::read_dir(parent)? {
             let other = other?;
             if other.path() != folder && other.file_type()?.is_dir() {
                 fs::remove_dir_all(other.path())?;
             }
         }
-        let desk = Self { folder, key: key.clone() };
-        desk.write(LEASE, lease)?;
-        Ok(desk)
+        let workspace = Self { folder, key: key.clone() };
+        workspace.write(LEASE, lease)?;
+        Ok(workspace)
     }
 
-    /// The desk with a finished update that nobody has answered for, where there is one.
-    pub(crate) fn left_over(desks: &Path, key: &StorageKey) -> Option<(Self, Lease)> {
-        fs::read_dir(desks).ok()?.flatten().find_map(|entry| {
-            let desk = Self { folder: entry.path(), key: key.clone() };
-            desk.finished()?;
-            let lease = desk.read(LEASE)?;
-            Some((desk, lease))
+    /// Finds a workspace whose finished update was not submitted yet.
+    pub(crate) fn find_unsubmitted(parent: &Path, key: &StorageKey) -> Option<(Self, Lease)> {
+        fs::read_dir(parent).ok()?.flatten().find_map(|entry| {
+            let workspace = Self { folder: entry.path(), key: key.clone() };
+            workspace.finished()?;
+            let lease = workspace.read(LEASE)?;
+            Some((workspace, lease))
         })
     }
 
-    /// What the trainer is asked. `shards` are the files of the lease's shards, in order.
+    /// Request to the trainer. `shards` are the files of the lease's shards, in order.
     pub(crate) fn request(
         &self,
         lease: &Lease,
@@ -89,23 +90,25 @@ impl LeaseWorkspace {
         }
     }
 
-    /// Where the update's bytes are.
+    /// Path of the update's file.
     pub(crate) fn update(&self) -> PathBuf {
         self.folder.join("update.f32")
     }
 
+    /// Records that training is done, after making the update durable.
     pub(crate) fn finish(&self, finished: &Finished) -> io::Result<()> {
         fs::File::open(self.update())?.sync_all()?;
         self.write(FINISHED, finished)
     }
 
-    /// None while training isn't done; a damaged record counts as none, and training does it again.
+    /// Result of training, or `None` if training is not done or the record is damaged. Training then
+    /// runs again.
     pub(crate) fn finished(&self) -> Option<Finished> {
         let finished = self.read(FINISHED)?;
         self.update().exists().then_some(finished)
     }
 
-    /// Bytes that are on the desk now.
+    /// Bytes that the workspace's files take now.
     pub(crate) fn bytes(&self) -> io::Result<u64> {
         let mut bytes = 0;
         for entry in fs::read_dir(&self.folder)? {
@@ -120,7 +123,7 @@ impl LeaseWorkspace {
         platform::files::write_private(&self.folder.join(name), &sealed)
     }
 
-    /// None where it isn't there or damaged.
+    /// Reads a record; `None` if it is missing or damaged.
     fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let sealed = fs::read(self.folder.join(name)).ok()?;
         serde_json::from_slice(&encrypted_file::open(&self.key, sealed).ok()?).ok()
@@ -128,21 +131,22 @@ impl LeaseWorkspace {
 
     pub(crate) fn clear(&self) {
         if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::warn!(%error, folder = %self.folder.display(), "can't clear a lease's folder");
+            tracing::warn!(%error, folder = %self.folder.display(), "can't remove a lease's folder");
         }
     }
 }
 
-/// Bytes that the desk of a model of so many parameters takes at most: a checkpoint and the one that
-/// is written beside it. The update is no larger, and comes when no other checkpoint does.
-pub(crate) fn most_bytes(parameters: u64, plan: &Plan) -> u64 {
+/// Upper bound in bytes on the workspace of a model with this many parameters: a checkpoint and its
+/// successor while that is written. The update is no larger than a checkpoint and is written when no
+/// new checkpoint is.
+pub(crate) fn maximum_bytes(parameters: u64, plan: &Plan) -> u64 {
     let checkpoint = parameters.saturating_mul(4).saturating_mul(1 + plan.optimizer.moments());
-    encrypted_file::sealed_length(checkpoint).saturating_mul(2).saturating_add(SMALL_FILES)
+    encrypted_file::encrypted_length(checkpoint).saturating_mul(2).saturating_add(SMALL_FILES)
 }
 
-fn work(lease: &Lease, key: &StorageKey) -> BlobHash {
-    let desk = LeaseWorkspace { folder: PathBuf::new(), key: key.clone() };
-    desk.request(lease, PathBuf::new(), Vec::new()).work(lease.base, &lease.shards)
+fn work_hash(lease: &Lease, key: &StorageKey) -> BlobHash {
+    let workspace = LeaseWorkspace { folder: PathBuf::new(), key: key.clone() };
+    workspace.request(lease, PathBuf::new(), Vec::new()).work(lease.base, &lease.shards)
 }
 
 #[cfg(test)]
@@ -158,26 +162,26 @@ mod tests {
     const KEY: StorageKey = StorageKey::from_bytes([7; 32]);
 
     #[test]
-    fn the_same_work_under_another_lease_is_the_same_desk() {
-        let desks = tempfile::tempdir().unwrap();
-        let first = LeaseWorkspace::open(desks.path(), &KEY, &lease(1, 0)).unwrap();
+    fn the_same_work_under_another_lease_has_the_same_workspace() {
+        let parent = tempfile::tempdir().unwrap();
+        let first = LeaseWorkspace::open(parent.path(), &KEY, &lease(1, 0)).unwrap();
         fs::write(first.folder.join("checkpoint"), "half").unwrap();
-        let again = LeaseWorkspace::open(desks.path(), &KEY, &lease(2, 0)).unwrap();
+        let again = LeaseWorkspace::open(parent.path(), &KEY, &lease(2, 0)).unwrap();
         assert!(again.folder.join("checkpoint").exists());
 
-        let other = LeaseWorkspace::open(desks.path(), &KEY, &lease(3, 1)).unwrap();
+        let other = LeaseWorkspace::open(parent.path(), &KEY, &lease(3, 1)).unwrap();
         assert!(!again.folder.exists());
         other.clear();
-        assert_eq!(fs::read_dir(desks.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn a_finished_update_is_found_after_a_restart() {
-        let desks = tempfile::tempdir().unwrap();
-        assert!(LeaseWorkspace::left_over(&desks.path().join("none yet"), &KEY).is_none());
-        let desk = LeaseWorkspace::open(desks.path(), &KEY, &lease(1, 0)).unwrap();
-        fs::write(desk.update(), "bytes").unwrap();
-        assert!(LeaseWorkspace::left_over(desks.path(), &KEY).is_none());
+    fn an_unsubmitted_update_is_found_after_a_restart() {
+        let parent = tempfile::tempdir().unwrap();
+        assert!(LeaseWorkspace::find_unsubmitted(&parent.path().join("none yet"), &KEY).is_none());
+        let workspace = LeaseWorkspace::open(parent.path(), &KEY, &lease(1, 0)).unwrap();
+        fs::write(workspace.update(), "bytes").unwrap();
+        assert!(LeaseWorkspace::find_unsubmitted(parent.path(), &KEY).is_none());
         let finished = Finished {
             update: BlobHash::of(b"bytes"),
             metrics: TrainMetrics { loss: 0.5, steps: 3, examples: 12, seconds: 0.1 },
@@ -188,26 +192,26 @@ mod tests {
                 hardware: "x".into(),
             },
         };
-        desk.finish(&finished).unwrap();
-        let (found, of) = LeaseWorkspace::left_over(desks.path(), &KEY).unwrap();
+        workspace.finish(&finished).unwrap();
+        let (found, found_lease) = LeaseWorkspace::find_unsubmitted(parent.path(), &KEY).unwrap();
         assert_eq!(found.finished(), Some(finished));
-        assert_eq!(of, lease(1, 0));
+        assert_eq!(found_lease, lease(1, 0));
         let name = lease(1, 0).job_name;
         for file in [LEASE, FINISHED] {
-            let bytes = fs::read(desk.folder.join(file)).unwrap();
+            let bytes = fs::read(workspace.folder.join(file)).unwrap();
             assert!(!bytes.windows(name.len()).any(|window| window == name.as_bytes()), "{file}");
         }
         let another = StorageKey::from_bytes([8; 32]);
-        assert!(LeaseWorkspace::left_over(desks.path(), &another).is_none());
-        fs::remove_file(desk.update()).unwrap();
-        assert!(LeaseWorkspace::left_over(desks.path(), &KEY).is_none());
+        assert!(LeaseWorkspace::find_unsubmitted(parent.path(), &another).is_none());
+        fs::remove_file(workspace.update()).unwrap();
+        assert!(LeaseWorkspace::find_unsubmitted(parent.path(), &KEY).is_none());
     }
 
     #[test]
-    fn a_desk_takes_two_checkpoints() {
+    fn a_workspace_needs_space_for_two_checkpoints() {
         let plan = |optimizer| Plan { optimizer, ..lease(1, 0).plan };
         let sgd = |momentum| Optimizer::Sgd { learning_rate: 0.1, momentum, weight_decay: 0.0 };
-        let megabytes = |optimizer| most_bytes(1_000_000, &plan(optimizer)) / 1_000_000;
+        let megabytes = |optimizer| maximum_bytes(1_000_000, &plan(optimizer)) / 1_000_000;
         assert_eq!(megabytes(sgd(0.0)), 9);
         assert_eq!(megabytes(sgd(0.9)), 17);
         assert_eq!(megabytes(Optimizer::Adam { learning_rate: 0.1 }), 25);

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use protocol::join::JoinSecret;
-use protocol::join::exchange::{Asking, CHANCE_BYTES, JoinAnswer, NotProven};
+use protocol::join::exchange::{WorkerExchange, RANDOM_BYTES, JoinAnswer, NotProven};
 use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin};
 
 use crate::WorkerError;
@@ -83,8 +83,8 @@ pub(crate) async fn join(
     let health = http.get(path("/health")).header(PROTOCOL_HEADER, PROTOCOL_VERSION);
     answer(health, PATIENCE).await.map_err(explained)?;
     let pin = *seen.get().ok_or_else(|| RequestError::Nonsense("no certificate".into()))?;
-    let chance: [u8; CHANCE_BYTES] = rand::random();
-    let asking = Asking::begin(secret, pin, chance);
+    let chance: [u8; RANDOM_BYTES] = rand::random();
+    let asking = WorkerExchange::begin(secret, pin, chance);
     let join = http.post(path("/join")).header(PROTOCOL_HEADER, PROTOCOL_VERSION);
     let said: JoinAnswer = json(answer(join.json(asking.request()), PATIENCE).await?).await?;
     Ok(asking.check(&said).map(|()| Cluster {

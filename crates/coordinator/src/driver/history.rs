@@ -78,7 +78,7 @@ impl Driver {
     pub(super) fn lease_returned(&mut self, job: JobId, lease: LeaseId, reason: ReturnReason) {
         // One that had lapsed stays so.
         if self.state.leases.contains_key(&lease) {
-            self.lease_ended(job, lease, LeaseOutcome::Returned, reason.words());
+            self.lease_ended(job, lease, LeaseOutcome::Returned, reason.to_text());
         }
     }
 

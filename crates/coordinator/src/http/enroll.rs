@@ -6,7 +6,7 @@ use axum::extract::State;
 use protocol::enrollment::{
     Challenge, DeviceRegistration, PUBLIC_KEY_BYTES, Registered, SIGNATURE_BYTES, signed,
 };
-use protocol::join::exchange::{self, CHANCE_BYTES, JoinAnswer, JoinRequest};
+use protocol::join::exchange::{self, RANDOM_BYTES, JoinAnswer, JoinRequest};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -37,7 +37,7 @@ async fn join(
     let begun = shared.driver.by(&caller).begin_exchange(request.hint).await;
     let password = of_code(&shared, &caller, begun).await?;
     let cluster = (shared.cluster.id.clone(), shared.cluster.name.clone());
-    let chance: [u8; CHANCE_BYTES] = rand::random();
+    let chance: [u8; RANDOM_BYTES] = rand::random();
     exchange::answer(&password.0, shared.cluster.pin, cluster, &request, chance)
         .map(Json)
         .map_err(|error| ApiError::invalid("invalid-join", error.to_string()).at("message"))

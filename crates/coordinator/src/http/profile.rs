@@ -49,7 +49,7 @@ async fn make(
     };
     let url = format!("https://{address}");
     let certificate = shared.cluster.certified.cert.first().map(AsRef::as_ref);
-    let profile = Profile { code: &code, url: &url, certificate, team_id: None }.text();
+    let profile = Profile { code: &code, url: &url, certificate, team_id: None }.to_xml();
     let named = [
         (header::CONTENT_TYPE, KIND),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"constellation.mobileconfig\""),

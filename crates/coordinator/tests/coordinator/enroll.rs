@@ -1,7 +1,7 @@
 //! Join codes: links, typed codes, and what becomes of them.
 
 use protocol::Pin;
-use protocol::join::exchange::{Asking, JoinAnswer, JoinRequest};
+use protocol::join::exchange::{WorkerExchange, JoinAnswer, JoinRequest};
 use protocol::join::{Join, JoinSecret};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -108,8 +108,8 @@ async fn what_an_administrator_asks_for_is_bounded() {
     coordinator.post("/join-codes", years).await;
 }
 
-fn begin(coordinator: &Coordinator, secret: &JoinSecret) -> Asking {
-    Asking::begin(secret, coordinator.running.cluster.pin, [7; 64])
+fn begin(coordinator: &Coordinator, secret: &JoinSecret) -> WorkerExchange {
+    WorkerExchange::begin(secret, coordinator.running.cluster.pin, [7; 64])
 }
 
 async fn ask_to_join(coordinator: &Coordinator, request: &JoinRequest) -> (StatusCode, Value) {
@@ -140,7 +140,7 @@ async fn a_man_in_the_middle_is_found_out_and_learns_nothing_that_enrols() {
     let coordinator = Coordinator::start().await;
     let secret = coordinator.join_code(json!({})).await.secret;
     let between = Pin::from_bytes([9; 32]);
-    let asking = Asking::begin(&secret, between, [7; 64]);
+    let asking = WorkerExchange::begin(&secret, between, [7; 64]);
     let (_, body) = ask_to_join(&coordinator, asking.request()).await;
     let answer: JoinAnswer = serde_json::from_value(body).unwrap();
     let error = asking.check(&answer).unwrap_err().to_string();

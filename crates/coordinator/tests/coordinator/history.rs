@@ -198,7 +198,7 @@ async fn a_job_s_log_tells_who_did_what_and_how_each_round_went() {
     assert_eq!(
         text(2),
         format!(
-            "one's Mac gave back partition {partition} of round 1 after 0 steps: its trainer failed"
+            "one's Mac gave back partition {partition} of round 1 after 0 steps: trainer failed"
         )
     );
     let rounds = coordinator.get(&format!("/jobs/{id}/rounds")).await;

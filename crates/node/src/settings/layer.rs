@@ -194,7 +194,7 @@ mod tests {
         std::fs::write(&path, "EnrollmentCode = \"0123-4567-89AB-CDE\"").unwrap();
         let error = Layer::from_managed(&Managed::File(path)).unwrap_err().to_string();
         assert!(
-            error.ends_with("EnrollmentCode: a join code has 16 letters and digits, this has 15")
+            error.ends_with("EnrollmentCode: a join code has 16 letters and digits, this one has 15")
         );
     }
 

@@ -1,4 +1,4 @@
-//! The hash of an entry of the audit log.
+//! Hash of an audit log entry.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,13 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The hash of an entry; 64 lower-case hexadecimal characters as text.
+/// Hash of an audit log entry. As text 64 lowercase hexadecimal characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AuditHash([u8; 32]);
 
-/// Text that is not such a hash.
+/// Text that is not an audit hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not the hash of an entry: expected 64 hexadecimal characters")]
+#[error("'{text}' is not an audit entry's hash: expected 64 hexadecimal characters")]
 pub struct InvalidAuditHash {
     text: String,
 }

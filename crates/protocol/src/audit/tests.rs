@@ -1,4 +1,4 @@
-//! What a chain of hashes shows.
+//! Tamper detection by the hash chain.
 
 use proptest::prelude::*;
 use utoipa::PartialSchema;
@@ -22,16 +22,16 @@ fn log(length: usize) -> Vec<Entry> {
     (0..length).map(|n| chain.append(record("Ana", &n.to_string()))).collect()
 }
 
-/// Follows a log to its end or to where it breaks.
+/// Follows a log to its end or to its first break.
 fn follow(entries: &[Entry]) -> Result<Chain, Break> {
     let mut chain = Chain::default();
     entries.iter().try_for_each(|entry| chain.follow(entry))?;
     Ok(chain)
 }
 
-/// The hash is part of the format: a change of it makes every exported log unverifiable.
+/// The hash is part of the format: changing it makes every exported log unverifiable.
 #[test]
-fn the_hash_is_as_it_was_written_down() {
+fn the_hash_of_a_known_entry_is_stable() {
     let entry = &log(1)[0];
     let expected = "e72fb66a3c4ff5453cfd383ec0d1e058a27ba1e913b4cfae8a19fc0172553ebf";
     assert_eq!(entry.hash.to_string(), expected);
@@ -46,20 +46,20 @@ fn an_entry_survives_json() {
     assert_eq!(read.hash, read.expected_hash());
 }
 
-/// Found by `make api-test`: the document promised `Created`, and answers say `created`.
+/// Found by `make api-test`: the schema promised `Created`, but responses contain `created`.
 #[test]
-fn the_schema_has_the_words_of_json() {
-    let words = |schema| serde_json::to_value(&schema).unwrap()["enum"].clone();
-    assert_eq!(words(Action::schema()), json(Action::ALL));
-    assert_eq!(words(SubjectKind::schema()), json(SubjectKind::ALL));
+fn the_schema_has_the_names_of_json() {
+    let names = |schema| serde_json::to_value(&schema).unwrap()["enum"].clone();
+    assert_eq!(names(Action::schema()), json(Action::ALL));
+    assert_eq!(names(SubjectKind::schema()), json(SubjectKind::ALL));
 }
 
-fn json(words: &[impl Serialize]) -> serde_json::Value {
-    serde_json::to_value(words).unwrap()
+fn json(values: &[impl Serialize]) -> serde_json::Value {
+    serde_json::to_value(values).unwrap()
 }
 
 #[test]
-fn a_whole_log_leads_to_its_head() {
+fn an_intact_log_leads_to_its_head() {
     let entries = log(5);
     let chain = follow(&entries).unwrap();
     assert_eq!(chain.number, 5);
@@ -67,7 +67,7 @@ fn a_whole_log_leads_to_its_head() {
 }
 
 #[test]
-fn what_was_left_out_or_put_in_or_moved_is_found() {
+fn removed_inserted_and_moved_entries_are_detected() {
     let mut missing = log(5);
     missing.remove(2);
     assert_eq!(follow(&missing), Err(Break::Gap { expected: 3, found: 4 }));
@@ -80,7 +80,7 @@ fn what_was_left_out_or_put_in_or_moved_is_found() {
 }
 
 #[test]
-fn who_recomputes_an_entry_breaks_the_next_one() {
+fn recomputing_an_entry_s_hash_breaks_the_next_entry() {
     let mut entries = log(5);
     entries[1].record.who = "Bob".to_owned();
     entries[1].hash = entries[1].expected_hash();
@@ -88,7 +88,7 @@ fn who_recomputes_an_entry_breaks_the_next_one() {
 }
 
 #[test]
-fn the_border_between_two_texts_is_hashed_too() {
+fn the_border_between_two_texts_is_hashed() {
     let mut chain = Chain::default();
     let hashes: Vec<AuditHash> = [("ab", "c"), ("a", "bc")]
         .map(|(who, from)| Record { from: Some(from.to_owned()), ..record(who, "1") })
@@ -106,7 +106,7 @@ fn the_border_between_two_texts_is_hashed_too() {
 }
 
 #[test]
-fn words_are_read_as_they_are_written() {
+fn names_are_parsed_as_they_are_written() {
     for action in Action::ALL {
         assert_eq!(action.word().parse(), Ok(*action));
         assert_eq!(serde_json::to_value(action).unwrap(), action.word());
@@ -118,7 +118,7 @@ fn words_are_read_as_they_are_written() {
     assert!("made".parse::<Action>().is_err());
 }
 
-/// One change to one field of an entry.
+/// Changes one field of an entry.
 fn change(entry: &mut Entry, field: usize, text: String) {
     let record = &mut entry.record;
     match field {
@@ -137,7 +137,7 @@ fn change(entry: &mut Entry, field: usize, text: String) {
 
 proptest! {
     #[test]
-    fn no_change_of_an_entry_goes_unnoticed(
+    fn every_change_of_an_entry_is_detected(
         length in 1_usize..20, at in any::<prop::sample::Index>(), field in 0_usize..10, text in ".{0,8}",
     ) {
         let mut entries = log(length);

@@ -1,4 +1,4 @@
-//! Opening a sealed file, frame by frame or as a reader.
+//! Decryption, frame by frame or as a reader.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -8,11 +8,11 @@ use super::{
     CHUNK, EncryptedFileError, FRAME, HEADER, MARK, OVERHEAD, RANDOM, StorageKey, cipher, nonce,
 };
 
-/// Opens the frames of one file, in any order.
+/// Decrypts the frames of one file, in any order.
 pub struct Decryptor {
     key: StorageKey,
     file: [u8; RANDOM],
-    /// Of the latest frame's session.
+    /// Cipher of the latest frame's session, with the session id.
     cipher: Option<([u8; RANDOM], LessSafeKey)>,
 }
 
@@ -21,8 +21,8 @@ impl Decryptor {
         Ok(Self { key: key.clone(), file: file(header)?, cipher: None })
     }
 
-    /// The text of frame `index`, counted from 0, which is the last one where it is shorter than
-    /// [`FRAME`]. The frame is overwritten.
+    /// Decrypts frame `index`, counted from 0, in place and returns its plain text. A frame shorter
+    /// than [`FRAME`] is the last one.
     pub fn open<'a>(
         &mut self,
         index: u64,
@@ -32,32 +32,32 @@ impl Decryptor {
         if frame.len() < OVERHEAD {
             return Err(EncryptedFileError::Truncated);
         }
-        let (session, sealed) =
+        let (session, ciphertext) =
             frame.split_first_chunk_mut::<RANDOM>().ok_or(EncryptedFileError::Truncated)?;
-        let known = self.cipher.take().filter(|(of, _)| of == session);
+        let known = self.cipher.take().filter(|(id, _)| id == session);
         let (_, cipher) = self.cipher.insert(match known {
             Some(known) => known,
             None => (*session, cipher(&self.key, &self.file, session)?),
         });
         let damaged = EncryptedFileError::Damaged { at: HEADER as u64 + index * FRAME as u64 };
-        let text = cipher.open_in_place(nonce(index, last), Aad::empty(), sealed);
+        let text = cipher.open_in_place(nonce(index, last), Aad::empty(), ciphertext);
         text.map(|text| &*text).map_err(|_| damaged)
     }
 }
 
 pub(super) fn file(header: &[u8; HEADER]) -> Result<[u8; RANDOM], EncryptedFileError> {
     let file = header.strip_prefix(MARK).and_then(|file| file.try_into().ok());
-    file.ok_or(EncryptedFileError::NotSealed)
+    file.ok_or(EncryptedFileError::InvalidHeader)
 }
 
-/// The text of a sealed file, read from its source as it is asked for. What is wrong with the file
-/// is an error of kind `InvalidData` or `UnexpectedEof`; bytes before it were right.
+/// Reader of an encrypted file's plain text. A damaged file gives an error of kind `InvalidData` or
+/// `UnexpectedEof`. All bytes returned before the error were verified.
 pub struct DecryptingReader<R> {
     source: R,
-    opener: Decryptor,
-    /// Of the next frame.
+    decryptor: Decryptor,
+    /// Index of the next frame.
     index: u64,
-    /// The latest frame; its text from `at` to `end` hasn't been read.
+    /// The latest frame. Its plain text from `at` to `end` has not been read yet.
     frame: Vec<u8>,
     at: usize,
     end: usize,
@@ -65,19 +65,19 @@ pub struct DecryptingReader<R> {
 }
 
 impl<R: Read> DecryptingReader<R> {
-    /// From the text's beginning.
+    /// Starts at the beginning of the plain text.
     pub fn new(key: &StorageKey, mut source: R) -> io::Result<Self> {
         let mut header = [0; HEADER];
         let length = fill(&mut source, &mut header)?;
         if length < HEADER {
-            return Err(EncryptedFileError::NotSealed.into());
+            return Err(EncryptedFileError::InvalidHeader.into());
         }
-        let opener = Decryptor::new(key, &header)?;
+        let decryptor = Decryptor::new(key, &header)?;
         let (frame, at, end) = (Vec::new(), 0, 0);
-        Ok(Self { source, opener, index: 0, frame, at, end, ended: false })
+        Ok(Self { source, decryptor, index: 0, frame, at, end, ended: false })
     }
 
-    /// From byte `offset` of the text on, without opening what is before its frame.
+    /// Starts at byte `offset` of the plain text, without decrypting earlier frames.
     pub fn at(key: &StorageKey, source: R, offset: u64) -> io::Result<Self>
     where
         R: Seek,
@@ -95,7 +95,7 @@ impl<R: Read> DecryptingReader<R> {
         self.frame.resize(FRAME, 0);
         let length = fill(&mut self.source, &mut self.frame)?;
         (self.at, self.end) = (0, 0);
-        let text = self.opener.open(self.index, &mut self.frame[..length])?.len();
+        let text = self.decryptor.open(self.index, &mut self.frame[..length])?.len();
         (self.at, self.end) = (RANDOM, RANDOM + text);
         self.index += 1;
         self.ended = length < FRAME;
@@ -119,7 +119,7 @@ impl From<EncryptedFileError> for io::Error {
     fn from(error: EncryptedFileError) -> Self {
         let kind = match error {
             EncryptedFileError::Truncated => io::ErrorKind::UnexpectedEof,
-            EncryptedFileError::NotSealed
+            EncryptedFileError::InvalidHeader
             | EncryptedFileError::Damaged { .. }
             | EncryptedFileError::Cipher => io::ErrorKind::InvalidData,
         };
@@ -127,7 +127,7 @@ impl From<EncryptedFileError> for io::Error {
     }
 }
 
-/// As many bytes as there are, up to all of `into`.
+/// Reads until `into` is full or the source ends, and returns the number of bytes.
 fn fill(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < into.len() {

@@ -1,32 +1,32 @@
-//! Sealing a text as it arrives.
+//! Encryption of a plain text that arrives in pieces.
 
 use ring::aead::{Aad, LessSafeKey};
 
 use super::{CHUNK, EncryptedFileError, HEADER, MARK, RANDOM, StorageKey, cipher, nonce};
 
-/// Seals one file, or what is missing of one. It holds back what doesn't fill a frame yet.
+/// Encrypts one file, or the rest of an interrupted one. Buffers bytes until they fill a frame.
 pub struct Encryptor {
     cipher: Result<LessSafeKey, EncryptedFileError>,
     session: [u8; RANDOM],
-    /// Of the next frame.
+    /// Index of the next frame.
     index: u64,
-    /// Always less than [`CHUNK`].
+    /// Bytes that do not fill a frame yet: always fewer than [`CHUNK`].
     pending: Vec<u8>,
 }
 
 impl Encryptor {
-    /// Begins a file: its header goes to `out`. `chance`: random bytes, never used twice.
-    pub fn begin(key: &StorageKey, chance: [u8; 32], out: &mut Vec<u8>) -> Self {
+    /// Starts a file and writes its header to `out`. `random_bytes` must never be used twice.
+    pub fn begin(key: &StorageKey, random_bytes: [u8; 32], out: &mut Vec<u8>) -> Self {
         let (mut file, mut session) = ([0; RANDOM], [0; RANDOM]);
-        file.copy_from_slice(&chance[..RANDOM]);
-        session.copy_from_slice(&chance[RANDOM..]);
+        file.copy_from_slice(&random_bytes[..RANDOM]);
+        session.copy_from_slice(&random_bytes[RANDOM..]);
         out.extend_from_slice(MARK);
         out.extend_from_slice(&file);
         Self { cipher: cipher(key, &file, &session), session, index: 0, pending: Vec::new() }
     }
 
-    /// Goes on with a file whose first `frames` frames are there, whole and not the last; whatever
-    /// follows them is to be cut off. `session`: random bytes, never used twice.
+    /// Resumes a file after its first `frames` complete frames, none of which is the last. The
+    /// caller truncates the file after them. `session` is random and never used twice.
     pub fn resume(
         key: &StorageKey,
         header: &[u8; HEADER],
@@ -38,7 +38,7 @@ impl Encryptor {
         Ok(Self { cipher, session, index: frames, pending: Vec::new() })
     }
 
-    /// Takes the next bytes of the text; frames that are full go to `out`.
+    /// Encrypts the next bytes of the plain text. Complete frames are appended to `out`.
     pub fn push(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncryptedFileError> {
         if !self.pending.is_empty() {
             let (head, rest) = plain.split_at(plain.len().min(CHUNK - self.pending.len()));
@@ -59,7 +59,7 @@ impl Encryptor {
         Ok(())
     }
 
-    /// The text is whole: its last frame goes to `out`.
+    /// Ends the plain text and appends its last frame to `out`.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), EncryptedFileError> {
         let pending = std::mem::take(&mut self.pending);
         self.frame(&pending, true, out)

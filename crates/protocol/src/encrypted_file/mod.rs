@@ -1,16 +1,16 @@
-//! Sealed files: what a device keeps of the company's rows and models, encrypted so that whoever
-//! takes the disk without the key reads nothing and changes nothing unnoticed.
+//! Encrypted files: the format in which a device stores the company's rows and models. Without the
+//! key nothing can be read, and truncated or altered files are detected.
 //!
-//! A file is a header, mark (8) · file (16), and then frames, session (16) · ciphertext · tag (16).
-//! Each frame holds [`CHUNK`] bytes, the last one fewer (none, where they came out even), so a file
-//! that ends early is noticed. `file` and `session` are random.
+//! A file is a header, mark (8) · file id (16), followed by frames, session id (16) · ciphertext ·
+//! tag (16). Each frame holds [`CHUNK`] plain bytes. The last frame holds fewer, possibly none, so
+//! a truncated file is detected. File and session ids are random.
 //!
-//! The cipher is AES-256-GCM (NIST SP 800-38D) under a key of the session alone, BLAKE3's keyed
-//! hash of file and session, with the frame's number and whether it is the last as nonce: the
-//! construction STREAM (Hoang, Reyhanitabar, Rogaway and Vizár, CRYPTO 2015, §7), in which frames
-//! can't be left out, repeated, exchanged or brought in from another file. A file that is written on
-//! after a break gets a new session, so no key ever meets two texts under one nonce, whatever is
-//! written over the torn end.
+//! The cipher is AES-256-GCM (NIST SP 800-38D). Its key belongs to one session: BLAKE3's keyed hash
+//! of file id and session id. The nonce is the frame's index and a flag for the last frame. This is
+//! the STREAM construction (Hoang, Reyhanitabar, Rogaway and Vizár, CRYPTO 2015, §7): frames cannot
+//! be dropped, repeated, reordered or copied from another file. Resuming an interrupted file starts
+//! a new session, so no key encrypts two texts under one nonce, even when the torn end is
+//! overwritten.
 
 mod decrypt;
 mod encrypt;
@@ -23,47 +23,49 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub use decrypt::{DecryptingReader, Decryptor};
 pub use encrypt::Encryptor;
 
-/// Plain bytes of a frame that isn't the last.
+/// Plain bytes in every frame but the last.
 pub const CHUNK: usize = 64 << 10;
 /// Bytes of a file before its first frame.
 pub const HEADER: usize = MARK.len() + RANDOM;
-/// Bytes of a frame that isn't the last.
+/// Bytes of every frame but the last.
 pub const FRAME: usize = CHUNK + OVERHEAD;
 
-/// Begins each file; its last two characters are the format's version.
+/// Magic bytes at the start of each file. The last two characters are the format version.
 const MARK: &[u8; 8] = b"CNSEAL01";
-/// Bytes that name a file, and a session.
+/// Bytes of a file id and of a session id.
 const RANDOM: usize = 16;
 const TAG: usize = 16;
-/// Bytes of a frame that are not its text.
+/// Bytes that a frame adds to its plain text.
 const OVERHEAD: usize = RANDOM + TAG;
 
-/// What files are sealed with; 32 random bytes, as text 64 hexadecimal characters. Never shown.
+/// Encryption key of stored files: 32 random bytes, as text 64 hexadecimal characters. Never
+/// printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StorageKey([u8; 32]);
 
-/// Why a file can't be opened, or be written on.
+/// Reason why a file cannot be decrypted or resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EncryptedFileError {
-    #[error("it is not a sealed file of this version")]
-    NotSealed,
-    #[error("it ends in the middle")]
+    #[error("not an encrypted file of this version")]
+    InvalidHeader,
+    #[error("the file is truncated")]
     Truncated,
-    /// Also: another key sealed it.
-    #[error("it was damaged from byte {at} on, or sealed with another key")]
+    /// Also returned if the file was encrypted with another key.
+    #[error("damaged at byte {at}, or encrypted with another key")]
     Damaged { at: u64 },
-    #[error("the cipher can't be used")]
+    #[error("the cipher failed")]
     Cipher,
 }
 
-/// The length of a sealed file.
-pub const fn sealed_length(plain: u64) -> u64 {
+/// Returns the length of the encrypted file for `plain` bytes of plain text.
+pub const fn encrypted_length(plain: u64) -> u64 {
     HEADER as u64 + plain + (plain / CHUNK as u64 + 1) * OVERHEAD as u64
 }
 
-/// The length of the text in a sealed file that is `sealed` bytes long; none where no whole one is.
-pub const fn plain_length(sealed: u64) -> Option<u64> {
-    let Some(frames) = sealed.checked_sub(HEADER as u64) else { return None };
+/// Returns the plain text's length in an encrypted file of `encrypted` bytes, or `None` if no complete
+/// file has that length.
+pub const fn plain_length(encrypted: u64) -> Option<u64> {
+    let Some(frames) = encrypted.checked_sub(HEADER as u64) else { return None };
     let (whole, rest) = (frames / FRAME as u64, frames % FRAME as u64);
     match rest.checked_sub(OVERHEAD as u64) {
         Some(last) => Some(whole * CHUNK as u64 + last),
@@ -71,36 +73,37 @@ pub const fn plain_length(sealed: u64) -> Option<u64> {
     }
 }
 
-/// Seals a text that is whole in memory. `chance`: 32 random bytes, never used twice.
+/// Encrypts a plain text in memory. `random_bytes` must never be used twice.
 pub fn seal(
     key: &StorageKey,
     plain: &[u8],
-    chance: [u8; 32],
+    random_bytes: [u8; 32],
 ) -> Result<Vec<u8>, EncryptedFileError> {
-    let length = usize::try_from(sealed_length(plain.len() as u64)).unwrap_or_default();
+    let length = usize::try_from(encrypted_length(plain.len() as u64)).unwrap_or_default();
     let mut out = Vec::with_capacity(length);
-    let mut sealer = Encryptor::begin(key, chance, &mut out);
-    sealer.push(plain, &mut out)?;
-    sealer.finish(&mut out)?;
+    let mut encryptor = Encryptor::begin(key, random_bytes, &mut out);
+    encryptor.push(plain, &mut out)?;
+    encryptor.finish(&mut out)?;
     Ok(out)
 }
 
-/// Opens a file that is whole in memory, in its own place.
-pub fn open(key: &StorageKey, mut sealed: Vec<u8>) -> Result<Vec<u8>, EncryptedFileError> {
-    let (header, frames) = sealed.split_first_chunk_mut().ok_or(EncryptedFileError::NotSealed)?;
-    let mut opener = Decryptor::new(key, header)?;
+/// Decrypts a file in memory, in place.
+pub fn open(key: &StorageKey, mut encrypted: Vec<u8>) -> Result<Vec<u8>, EncryptedFileError> {
+    let (header, frames) =
+        encrypted.split_first_chunk_mut().ok_or(EncryptedFileError::InvalidHeader)?;
+    let mut decryptor = Decryptor::new(key, header)?;
     let whole = frames.len() / FRAME;
     let mut plain = 0;
     for index in 0..=whole {
         let start = HEADER + index * FRAME;
-        let end = sealed.len().min(start + FRAME);
-        let text = opener.open(index as u64, &mut sealed[start..end])?;
+        let end = encrypted.len().min(start + FRAME);
+        let text = decryptor.open(index as u64, &mut encrypted[start..end])?;
         let (from, length) = (start + RANDOM, text.len());
-        sealed.copy_within(from..from + length, plain);
+        encrypted.copy_within(from..from + length, plain);
         plain += length;
     }
-    sealed.truncate(plain);
-    Ok(sealed)
+    encrypted.truncate(plain);
+    Ok(encrypted)
 }
 
 impl StorageKey {
@@ -108,7 +111,7 @@ impl StorageKey {
         Self(bytes)
     }
 
-    /// For where the key is kept, and nowhere else.
+    /// Returns the raw key. Only for storing it in the keychain.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -116,7 +119,7 @@ impl StorageKey {
 
 impl fmt::Debug for StorageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealingKey(…)")
+        f.write_str("StorageKey(…)")
     }
 }
 
@@ -128,15 +131,15 @@ impl Serialize for StorageKey {
 
 impl<'de> Deserialize<'de> for StorageKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Neither error may repeat what was read.
-        let wrong = || de::Error::custom("expected a sealing key of 64 hexadecimal characters");
+        // Neither error may repeat its input, which may be a key.
+        let wrong = || de::Error::custom("expected a storage key of 64 hexadecimal characters");
         let text = String::deserialize(deserializer).map_err(|_| wrong())?;
         let bytes = blake3::Hash::from_hex(text).map_err(|_| wrong())?;
         Ok(Self(*bytes.as_bytes()))
     }
 }
 
-/// The cipher of one session of one file.
+/// Returns the cipher of one session of one file.
 fn cipher(
     key: &StorageKey,
     file: &[u8; RANDOM],
@@ -148,7 +151,7 @@ fn cipher(
     Ok(LessSafeKey::new(key.map_err(|_| EncryptedFileError::Cipher)?))
 }
 
-/// Last or not (1) · zeros (3) · index (8, little-endian).
+/// Layout: last frame or not (1) · zeros (3) · index (8, little-endian).
 fn nonce(index: u64, last: bool) -> Nonce {
     let mut nonce = [0; 12];
     nonce[0] = u8::from(last);

@@ -1,19 +1,19 @@
-//! Finds fields in a job file that nobody reads, and the known one that was probably meant.
+//! Detection of unknown fields in a job file, with the nearest known name as a suggestion.
 
 use serde_json::Value;
 
-/// A field that is not part of a job.
+/// Field that is not part of a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown field '{path}'{}", suggestion.as_ref().map_or(String::new(), |s| format!("; did you mean '{s}'?")))]
 pub struct UnknownField {
-    /// As a dotted path.
+    /// Dotted path of the field.
     pub path: String,
-    /// The nearest known name beside it.
+    /// Nearest known name in the same object.
     pub suggestion: Option<String>,
 }
 
-/// The first field of `written` that `read` lacks, where `read` is the same job after parsing,
-/// written out with all its fields.
+/// Returns the first field of `written` that `read` lacks. `read` is the same job after parsing,
+/// serialized with all its fields.
 pub fn unknown_field(written: &Value, read: &Value) -> Option<UnknownField> {
     search(written, read, "")
 }
@@ -43,7 +43,7 @@ fn search(written: &Value, read: &Value, path: &str) -> Option<UnknownField> {
             .zip(read)
             .enumerate()
             .find_map(|(index, (a, b))| search(a, b, &format!("{path}[{index}]"))),
-        // Values of one kind are compared no further; of two kinds, parsing has the last word.
+        // Leaf values are not compared. A value of another kind is the parser's error.
         (
             Value::Null
             | Value::Bool(_)
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_inside_tagged_values_are_seen_too() {
+    fn unknown_fields_inside_tagged_values_are_found() {
         let written = serde_json::json!({
             "name": "n", "model_type": "nlp", "dataset": "d",
             "plan": {"optimizer": {"kind": "sgd", "learning_rate": 0.1, "momentun": 0.9}}
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_job_has_none() {
+    fn a_valid_job_has_no_unknown_field() {
         let written = serde_json::json!({
             "name": "n", "model_type": "nlp", "dataset": "d", "run": {"rounds": 3}
         });

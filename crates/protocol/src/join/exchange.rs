@@ -1,16 +1,17 @@
-//! How a typed code is used: both sides prove that they know it, and nobody between them learns
-//! anything (SPAKE2, RFC 9382, in the group and encoding of the crate `spake2`).
+//! Authentication with a typed code: both sides prove that they know it, and nobody in between
+//! learns anything (SPAKE2, RFC 9382, in the group and encoding of the crate `spake2`).
 //!
 //! ```text
 //! worker                                    coordinator
-//!   hint, message ──────────────────────────▶ finds the code, counts a try
-//!   checks the confirmation ◀──── cluster, message, confirmation
-//!   registers over the pinned connection, with the code's proof ──▶ the try was a good one
+//!   hint, message ──────────────────────────▶ finds the code, counts an attempt
+//!   verifies the confirmation ◀── cluster, message, confirmation
+//!   registers over the pinned connection with the code's proof ──▶ removes the attempt
 //! ```
 //!
-//! The pin of the certificate that each side sees on its own end is part of the exchange: whoever
-//! sits between has another one, and both sides' keys then differ. The coordinator confirms first, so
-//! a stranger never gets anything to try codes on: one exchange tries one code.
+//! Each side includes the pin of the certificate that it sees on its own end. A machine in the
+//! middle has another certificate, so the two sides derive different keys. The coordinator confirms
+//! first, so a client without the code never gets anything to test guesses against: each exchange
+//! tests one code.
 
 use rand_core_06::{CryptoRng, Error as RandomError, RngCore};
 use serde::{Deserialize, Serialize};
@@ -20,61 +21,61 @@ use utoipa::ToSchema;
 use super::{JoinHint, JoinSecret};
 use crate::{Opaque, Pin};
 
-/// Bytes of chance that each side puts into an exchange.
-pub const CHANCE_BYTES: usize = 64;
+/// Random bytes that each side puts into an exchange.
+pub const RANDOM_BYTES: usize = 64;
 
 const WORKER: &[u8] = b"Constellation worker";
 const COORDINATOR: &[u8] = b"Constellation coordinator";
 const CONFIRMATION_CONTEXT: &str = "Constellation 2026-11 join confirmation v1";
 
-/// Body of `POST /join`.
+/// Request body of `POST /join`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JoinRequest {
     pub hint: JoinHint,
-    /// The worker's part of the exchange.
+    /// The worker's SPAKE2 message.
     pub message: Opaque,
 }
 
-/// Answer to `POST /join`.
+/// Response of `POST /join`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JoinAnswer {
     pub cluster_id: String,
     pub cluster_name: String,
-    /// The coordinator's part of the exchange.
+    /// The coordinator's SPAKE2 message.
     pub message: Opaque,
-    /// That the coordinator knows the code, and that it said all of this answer.
+    /// Proof that the coordinator knows the code and sent this whole response.
     pub confirmation: Opaque,
 }
 
-/// A message that is none.
+/// Message that is not a valid SPAKE2 message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the message is not one of a join exchange")]
+#[error("the message is not a valid join message")]
 pub struct InvalidMessage;
 
-/// Whoever answered did not prove that it knows the code.
+/// The server did not prove that it knows the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "who answered does not know this join code, or somebody stands between this machine and the \
-     coordinator (it showed the pin {seen}; compare it with the one that the coordinator prints)"
+    "the server at this address does not know this join code, or another machine intercepts the \
+     connection (the server's pin is {seen}; compare it with the pin that the coordinator prints)"
 )]
 pub struct NotProven {
     pub seen: Pin,
 }
 
-/// A worker's side between question and answer.
-pub struct Asking {
+/// The worker's side of an exchange, between request and response.
+pub struct WorkerExchange {
     exchange: Spake2<Ed25519Group>,
     request: JoinRequest,
     pin: Pin,
 }
 
-impl Asking {
-    /// Begins an exchange over a connection whose certificate has this pin.
-    pub fn begin(secret: &JoinSecret, pin: Pin, chance: [u8; CHANCE_BYTES]) -> Self {
+impl WorkerExchange {
+    /// Starts an exchange over a connection whose certificate has this pin.
+    pub fn begin(secret: &JoinSecret, pin: Pin, random_bytes: [u8; RANDOM_BYTES]) -> Self {
         let password = Password::new(secret.password());
         let (worker, coordinator) = identities(&pin);
         let (exchange, message) =
-            Spake2::start_a_with_rng(&password, &worker, &coordinator, Given(chance));
+            Spake2::start_a_with_rng(&password, &worker, &coordinator, SeedRng(random_bytes));
         let request = JoinRequest { hint: secret.hint(), message: Opaque(message) };
         Self { exchange, request, pin }
     }
@@ -83,10 +84,10 @@ impl Asking {
         &self.request
     }
 
-    /// Whether whoever answered knows the code; then its certificate is the cluster's.
+    /// Verifies that the server knows the code. Its certificate is then the cluster's.
     ///
     /// # Errors
-    /// [`NotProven`].
+    /// [`NotProven`] if the server does not know the code.
     pub fn check(self, answer: &JoinAnswer) -> Result<(), NotProven> {
         let not_proven = NotProven { seen: self.pin };
         let key = self.exchange.finish(&answer.message.0).map_err(|_| not_proven)?;
@@ -97,23 +98,23 @@ impl Asking {
     }
 }
 
-/// The coordinator's answer, by the code's [`JoinSecret::password`] and its own pin.
+/// Returns the coordinator's response, from the code's [`JoinSecret::password`] and its own pin.
 ///
 /// # Errors
-/// Where the request's message is none.
+/// [`InvalidMessage`] if the request's message is not valid.
 pub fn answer(
     password: &[u8; 32],
     pin: Pin,
     (cluster_id, cluster_name): (String, String),
     request: &JoinRequest,
-    chance: [u8; CHANCE_BYTES],
+    random_bytes: [u8; RANDOM_BYTES],
 ) -> Result<JoinAnswer, InvalidMessage> {
     let (worker, coordinator) = identities(&pin);
     let (exchange, message) = Spake2::<Ed25519Group>::start_b_with_rng(
         &Password::new(password),
         &worker,
         &coordinator,
-        Given(chance),
+        SeedRng(random_bytes),
     );
     let key = exchange.finish(&request.message.0).map_err(|_| InvalidMessage)?;
     let mut answer = JoinAnswer {
@@ -132,7 +133,7 @@ fn identities(pin: &Pin) -> (Identity, Identity) {
     (Identity::new(WORKER), Identity::new(&coordinator))
 }
 
-/// A MAC by the exchange's key over everything that was said.
+/// Returns the MAC, under the exchange's key, over both messages.
 fn confirmation(key: &[u8], pin: &Pin, request: &JoinRequest, answer: &JoinAnswer) -> blake3::Hash {
     let mut mac = blake3::Hasher::new_keyed(&blake3::derive_key(CONFIRMATION_CONTEXT, key));
     let hint = request.hint.to_string();
@@ -151,10 +152,10 @@ fn confirmation(key: &[u8], pin: &Pin, request: &JoinRequest, answer: &JoinAnswe
     mac.finalize()
 }
 
-/// Chance that the caller drew, as the generator that `spake2` wants: it takes one scalar's worth.
-struct Given([u8; CHANCE_BYTES]);
+/// Random number generator for `spake2`, which draws one scalar, from bytes that the caller drew.
+struct SeedRng([u8; RANDOM_BYTES]);
 
-impl RngCore for Given {
+impl RngCore for SeedRng {
     fn next_u32(&mut self) -> u32 {
         rand_core_06::impls::next_u32_via_fill(self)
     }
@@ -163,7 +164,7 @@ impl RngCore for Given {
         rand_core_06::impls::next_u64_via_fill(self)
     }
 
-    /// Each call's bytes are derived from all that was given, and from the calls before.
+    /// Derives each call's bytes from the seed and the calls before.
     fn fill_bytes(&mut self, bytes: &mut [u8]) {
         let mut output = blake3::Hasher::new_derive_key("Constellation 2026-11 join chance v1");
         output.update(&self.0);
@@ -178,7 +179,7 @@ impl RngCore for Given {
     }
 }
 
-impl CryptoRng for Given {}
+impl CryptoRng for SeedRng {}
 
 #[cfg(test)]
 mod tests {
@@ -192,40 +193,40 @@ mod tests {
         JoinSecret::from_bytes([3; SECRET_BYTES])
     }
 
-    fn answered(asking: &Asking, secret: &JoinSecret, pin: Pin) -> JoinAnswer {
+    fn respond(exchange: &WorkerExchange, secret: &JoinSecret, pin: Pin) -> JoinAnswer {
         let cluster = ("id".to_owned(), "name".to_owned());
-        answer(&secret.password(), pin, cluster, asking.request(), [5; CHANCE_BYTES]).unwrap()
+        answer(&secret.password(), pin, cluster, exchange.request(), [5; RANDOM_BYTES]).unwrap()
     }
 
-    fn asking() -> Asking {
-        Asking::begin(&secret(), OWN, [4; CHANCE_BYTES])
-    }
-
-    #[test]
-    fn who_knows_the_code_is_believed() {
-        let asking = asking();
-        let answer = answered(&asking, &secret(), OWN);
-        assert_eq!(asking.check(&answer), Ok(()));
+    fn exchange() -> WorkerExchange {
+        WorkerExchange::begin(&secret(), OWN, [4; RANDOM_BYTES])
     }
 
     #[test]
-    fn who_does_not_know_the_code_is_not() {
-        let asking = asking();
-        let answer = answered(&asking, &JoinSecret::from_bytes([4; SECRET_BYTES]), OWN);
-        assert_eq!(asking.check(&answer), Err(NotProven { seen: OWN }));
+    fn a_server_that_knows_the_code_is_accepted() {
+        let exchange = exchange();
+        let answer = respond(&exchange, &secret(), OWN);
+        assert_eq!(exchange.check(&answer), Ok(()));
     }
 
-    /// The worker sees the pin of whoever stands between, the coordinator its own.
     #[test]
-    fn who_stands_between_gains_nothing() {
-        let asking = Asking::begin(&secret(), ANOTHER, [4; CHANCE_BYTES]);
-        let answer = answered(&asking, &secret(), OWN);
-        let error = asking.check(&answer).unwrap_err();
+    fn a_server_that_does_not_know_the_code_is_refused() {
+        let exchange = exchange();
+        let answer = respond(&exchange, &JoinSecret::from_bytes([4; SECRET_BYTES]), OWN);
+        assert_eq!(exchange.check(&answer), Err(NotProven { seen: OWN }));
+    }
+
+    /// The worker sees the pin of the machine in the middle, the coordinator its own.
+    #[test]
+    fn a_machine_in_the_middle_is_detected() {
+        let exchange = WorkerExchange::begin(&secret(), ANOTHER, [4; RANDOM_BYTES]);
+        let answer = respond(&exchange, &secret(), OWN);
+        let error = exchange.check(&answer).unwrap_err();
         assert!(error.to_string().contains(&ANOTHER.to_string()), "{error}");
     }
 
     #[test]
-    fn nothing_of_an_answer_can_be_changed() {
+    fn every_changed_field_of_a_response_is_detected() {
         let changes: [fn(&mut JoinAnswer); 5] = [
             |answer| answer.cluster_id.push('x'),
             |answer| answer.cluster_name = "nam".into(),
@@ -234,30 +235,30 @@ mod tests {
             |answer| answer.message.0[9] ^= 1,
         ];
         for change in changes {
-            let asking = asking();
-            let mut answer = answered(&asking, &secret(), OWN);
+            let exchange = exchange();
+            let mut answer = respond(&exchange, &secret(), OWN);
             change(&mut answer);
-            assert!(asking.check(&answer).is_err(), "{answer:?}");
+            assert!(exchange.check(&answer).is_err(), "{answer:?}");
         }
     }
 
     #[test]
-    fn a_message_that_is_none_is_refused() {
-        let asking = asking();
-        let good = &asking.request().message.0;
+    fn an_invalid_message_is_refused() {
+        let exchange = exchange();
+        let good = &exchange.request().message.0;
         let own_side = [&[0x42], &good[1..]].concat();
         for message in [vec![], good[..32].to_vec(), own_side] {
-            let request = JoinRequest { message: Opaque(message), ..asking.request().clone() };
+            let request = JoinRequest { message: Opaque(message), ..exchange.request().clone() };
             let cluster = (String::new(), String::new());
-            let answer = answer(&secret().password(), OWN, cluster, &request, [5; CHANCE_BYTES]);
+            let answer = answer(&secret().password(), OWN, cluster, &request, [5; RANDOM_BYTES]);
             assert_eq!(answer, Err(InvalidMessage));
         }
     }
 
     #[test]
-    fn other_chance_gives_other_messages() {
-        let other = Asking::begin(&secret(), OWN, [6; CHANCE_BYTES]);
-        assert_ne!(asking().request().message, other.request().message);
-        assert_eq!(asking().request().hint, other.request().hint);
+    fn other_random_bytes_give_other_messages() {
+        let other = WorkerExchange::begin(&secret(), OWN, [6; RANDOM_BYTES]);
+        assert_ne!(exchange().request().message, other.request().message);
+        assert_eq!(exchange().request().hint, other.request().hint);
     }
 }

@@ -1,9 +1,9 @@
-//! Join codes: what a device needs to become part of a cluster, and how it is carried.
+//! Join codes: the credentials with which a device joins a cluster.
 //!
-//! A [`JoinCode`] is a link (also as QR) with everything: where the coordinator may be, the pin that
-//! proves it, and the secret that proves the device. Its [`JoinSecret`] alone can be typed by hand; the
-//! coordinator then proves first that it knows it ([`exchange`]), so that a device never gives a
-//! code to a stranger.
+//! A [`JoinCode`] is a link, also shown as a QR code. It carries the coordinator's possible
+//! addresses, the pin that authenticates the coordinator and the secret that authorizes the device.
+//! A person can type its [`JoinSecret`] alone. The coordinator then proves first that it knows the
+//! secret ([`exchange`]), so a device never sends a code to an unknown server.
 
 pub mod exchange;
 mod link;
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 
-/// What a person gives a worker: the link, or the code as it is typed.
+/// Join credential as a person enters it: the link or the typed code.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Join {
     Link(Box<JoinCode>),
@@ -50,7 +50,7 @@ impl FromStr for Join {
 
     fn from_str(text: &str) -> Result<Self, InvalidJoin> {
         let text = text.trim();
-        // A typed code has no colon, whatever a person puts between its letters.
+        // A typed code has no colon, whatever separators a person puts between its letters.
         if text.contains(':') {
             return Ok(Self::Link(Box::new(text.parse()?)));
         }
@@ -67,34 +67,34 @@ impl fmt::Debug for Join {
     }
 }
 
-/// Body of `POST /join-codes`.
+/// Request body of `POST /join-codes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JoinCodeRequest {
-    /// What it is for.
+    /// Name for people, such as the purpose of the code.
     #[serde(default)]
     pub name: String,
-    /// How many devices it enrols; 1 where nothing is said.
+    /// Number of devices that it may enroll. Defaults to 1.
     #[serde(default)]
     pub uses: Option<u32>,
-    /// Seconds until it no longer counts; seven days where nothing is said.
+    /// Seconds until it expires. Defaults to seven days.
     #[serde(default)]
     pub expires_in: Option<u64>,
 }
 
-/// Answer to `POST /join-codes`; the only time that the secret is shown.
+/// Response of `POST /join-codes`. The secret is shown only here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedJoinCode {
     pub id: String,
     pub name: String,
-    /// Carries everything: `constellation://join/…`.
+    /// Link that carries everything: `constellation://join/…`.
     pub link: String,
-    /// For typing: 16 letters and digits in four groups.
+    /// Code for typing: 16 letters and digits in four groups.
     pub code: String,
     pub maximum_uses: u32,
     pub expires_at: Timestamp,
 }
 
-/// A join code as `GET /join-codes` shows it.
+/// Join code as returned by `GET /join-codes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JoinCodeView {
     pub id: String,
@@ -103,21 +103,21 @@ pub struct JoinCodeView {
     /// Devices that it enrolled.
     pub uses: u32,
     pub maximum_uses: u32,
-    /// Tries by the typed code that nobody finished.
+    /// Unfinished attempts with the typed code.
     pub tries: u32,
     pub expires_at: Timestamp,
     pub created_at: Timestamp,
 }
 
-/// Whether a join code still counts.
+/// State of a join code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JoinCodeState {
     Open,
-    /// It enrolled as many devices as it may.
+    /// It enrolled the maximum number of devices.
     UsedUp,
     Expired,
     Revoked,
-    /// Too many tries by the typed code were not finished: somebody may be guessing.
+    /// Too many attempts with the typed code were not finished: somebody may be guessing.
     Closed,
 }

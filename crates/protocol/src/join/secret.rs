@@ -1,4 +1,4 @@
-//! The secret of a join code: 80 bits of chance, how people type them, and what is derived.
+//! Secret of a join code: 80 random bits, their typed form and the values derived from them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,24 +19,24 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const HINT_CONTEXT: &str = "Constellation 2026-11 join code hint v1";
 const PROOF_CONTEXT: &str = "Constellation 2026-11 join code proof v1";
 const PASSWORD_CONTEXT: &str = "Constellation 2026-11 join code password v1";
-/// What a proof looks like as a credential.
+/// Prefix of a proof as a bearer credential.
 const PROOF_PREFIX: &str = "constellation-join-";
 
-/// What whoever enrols a device must know. Shown once, never stored by the coordinator.
+/// Secret that authorizes enrollment. Shown once and never stored by the coordinator.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinSecret([u8; SECRET_BYTES]);
 
 /// Text that is not a typed code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    #[error("a join code has {CHARACTERS} letters and digits, this has {found}")]
+    #[error("a join code has {CHARACTERS} letters and digits, this one has {found}")]
     Length { found: usize },
-    #[error("'{0}' is in no join code: it has digits and letters, without U")]
+    #[error("'{0}' is not allowed in a join code: use digits and letters except U")]
     Character(char),
 }
 
 impl JoinSecret {
-    /// Of bytes that nobody can guess.
+    /// Creates a secret from random bytes.
     pub const fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
         Self(bytes)
     }
@@ -45,7 +45,7 @@ impl JoinSecret {
         &self.0
     }
 
-    /// As people type it: `XXXX-XXXX-XXXX-XXXX`.
+    /// Returns the form that people type: `XXXX-XXXX-XXXX-XXXX`.
     pub fn typed(&self) -> String {
         let bits = self.0.iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
         let mut text = String::with_capacity(CHARACTERS + CHARACTERS / GROUP);
@@ -59,20 +59,20 @@ impl JoinSecret {
         text
     }
 
-    /// By which the coordinator finds the code. It may be seen by a stranger: 32 of the secret's 80
-    /// bits follow from it, and the rest can only be tried at the coordinator, which counts.
+    /// Returns the hint by which the coordinator finds the code. It is not secret: it reveals 32 of
+    /// the 80 bits, and the rest can only be guessed at the coordinator, which counts the attempts.
     pub fn hint(&self) -> JoinHint {
         let mut hint = [0; 4];
         hint.copy_from_slice(&blake3::derive_key(HINT_CONTEXT, &self.0)[..4]);
         JoinHint(hint)
     }
 
-    /// What a device shows to be enrolled, to a coordinator that has proven itself.
+    /// Returns the proof that a device sends to enroll, only to an authenticated coordinator.
     pub fn proof(&self) -> JoinProof {
         JoinProof(blake3::derive_key(PROOF_CONTEXT, &self.0))
     }
 
-    /// What both sides of an [`super::exchange`] know; the coordinator stores it.
+    /// Returns the password of the [`super::exchange`]. The coordinator stores it.
     pub fn password(&self) -> [u8; 32] {
         blake3::derive_key(PASSWORD_CONTEXT, &self.0)
     }
@@ -81,7 +81,8 @@ impl JoinSecret {
 impl FromStr for JoinSecret {
     type Err = InvalidSecret;
 
-    /// Whatever people make of it: lower case, without or with other dashes, O for 0, I and L for 1.
+    /// Parses a code as people type it: lower case, without or with other dashes, O for 0, I and L
+    /// for 1.
     fn from_str(text: &str) -> Result<Self, InvalidSecret> {
         let mut bits = 0_u128;
         let mut found = 0;
@@ -91,7 +92,7 @@ impl FromStr for JoinSecret {
             }
             let digit = digit(character).ok_or(InvalidSecret::Character(character))?;
             found += 1;
-            // More than these are wrong anyhow, and must not overflow.
+            // More characters are an error anyway and must not overflow.
             if found <= CHARACTERS {
                 bits = (bits << 5) | digit;
             }
@@ -121,7 +122,7 @@ impl fmt::Debug for JoinSecret {
     }
 }
 
-/// See [`JoinSecret::hint`]; 8 lower-case hexadecimal characters as text.
+/// Lookup key of a join code ([`JoinSecret::hint`]). As text 8 lowercase hexadecimal characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JoinHint([u8; 4]);
 
@@ -166,23 +167,23 @@ impl PartialSchema for JoinHint {
 
 impl ToSchema for JoinHint {}
 
-/// See [`JoinSecret::proof`].
+/// Enrollment credential derived from a secret ([`JoinSecret::proof`]).
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinProof([u8; 32]);
 
 impl JoinProof {
-    /// As a bearer credential.
+    /// Returns the bearer credential.
     pub fn bearer(&self) -> String {
         format!("{PROOF_PREFIX}{}", blake3::Hash::from_bytes(self.0).to_hex())
     }
 
-    /// What the coordinator keeps of it, and looks it up by: looking a hash up tells nothing about
-    /// the proof that it came near to.
+    /// Returns the hash by which the coordinator stores and finds the proof. Looking up a hash
+    /// reveals nothing about how close a guess came.
     pub fn hash(&self) -> [u8; 32] {
         *blake3::hash(&self.0).as_bytes()
     }
 
-    /// The proof in a bearer credential; none where it is another kind of credential.
+    /// Parses a bearer credential. Returns `None` for other kinds of credentials.
     pub fn from_bearer(text: &str) -> Option<Self> {
         let hash = blake3::Hash::from_hex(text.strip_prefix(PROOF_PREFIX)?).ok()?;
         Some(Self(*hash.as_bytes()))
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_read_however_it_is_typed() {
+    fn a_code_is_parsed_in_every_typed_form() {
         let secret = JoinSecret([0x08, 0x42, 0x10, 0x84, 0x21, 0xff, 0xff, 0xff, 0x00, 0x00]);
         assert_eq!(secret.typed(), "1111-1111-ZZZZ-Y000");
         for typed in [
@@ -216,16 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_refused_in_words() {
+    fn an_invalid_code_is_refused_with_the_reason() {
         let error = |text: &str| text.parse::<JoinSecret>().unwrap_err().to_string();
-        assert_eq!(error(""), "a join code has 16 letters and digits, this has 0");
-        assert!(error(&"1".repeat(300)).contains("this has 300"));
+        assert_eq!(error(""), "a join code has 16 letters and digits, this one has 0");
+        assert!(error(&"1".repeat(300)).contains("this one has 300"));
         assert!(error("1111-1111-ZZZZ-Y00U").contains("'U'"));
         assert!(error("1111-1111-ZZZZ-Y00ü").contains("'ü'"));
     }
 
     #[test]
-    fn a_proof_is_a_credential_and_no_other_is() {
+    fn only_a_proof_parses_as_a_bearer_credential() {
         let proof = JoinSecret([7; SECRET_BYTES]).proof();
         assert_eq!(JoinProof::from_bearer(&proof.bearer()), Some(proof));
         assert_eq!(JoinProof::from_bearer("constellation-admin-00"), None);
@@ -233,21 +234,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_a_secret_by_accident() {
+    fn debug_output_hides_secrets() {
         let secret = JoinSecret([7; SECRET_BYTES]);
         assert_eq!(format!("{secret:?} {:?}", secret.proof()), "JoinSecret(…) JoinProof(…)");
     }
 
     proptest! {
         #[test]
-        fn every_secret_goes_through_its_typed_form(bytes: [u8; SECRET_BYTES]) {
+        fn every_secret_round_trips_through_its_typed_form(bytes: [u8; SECRET_BYTES]) {
             let secret = JoinSecret(bytes);
             prop_assert_eq!(secret.typed().parse::<JoinSecret>().unwrap(), secret.clone());
             prop_assert_eq!(secret.typed().to_lowercase().parse::<JoinSecret>().unwrap(), secret);
         }
 
         #[test]
-        fn any_text_is_an_answer(text in ".{0,40}") {
+        fn any_text_is_parsed_or_refused(text in ".{0,40}") {
             drop(text.parse::<JoinSecret>());
             let is_hint = text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
             prop_assert_eq!(text.parse::<JoinHint>().is_ok(), is_hint);

@@ -1,4 +1,5 @@
-//! Where each parameter lies in the flat vector: PyTorch's names, shapes and row-major order.
+//! Parameter layout: the offset of each parameter in the flat vector, with PyTorch's names, shapes
+//! and row-major order.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,42 +10,42 @@ use super::spec::{LayerSpec, ModelSpec};
 /// One parameter tensor in the flat vector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TensorLayout {
-    /// As PyTorch's `state_dict` would call it, e.g. `layers.0.weight`.
+    /// Name as in PyTorch's `state_dict`, such as `layers.0.weight`.
     pub name: String,
     pub shape: Vec<usize>,
-    /// Index of its first value in the flat vector.
+    /// Index of the tensor's first value in the flat vector.
     pub offset: usize,
 }
 
 impl TensorLayout {
-    /// Values in the tensor.
+    /// Returns the number of values in the tensor.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// All parameters of a spec, in order of layers, then as PyTorch registers them.
+/// All parameters of a spec, in order of layers, then in PyTorch's order of registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ParameterLayout {
     pub tensors: Vec<TensorLayout>,
-    /// Values in the flat vector.
+    /// Number of values in the flat vector.
     pub parameters: usize,
 }
 
-/// One layer of a spec, measured.
+/// Output shape and parameter count of one layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LayerOutline {
     pub kind: String,
-    /// Of what it gives for one row, the outermost size first.
+    /// Shape of the output for one row, outermost size first.
     pub shape: Vec<u32>,
     pub parameters: u64,
 }
 
 impl ModelSpec {
-    /// What each layer gives and holds, in order.
+    /// Returns each layer's output shape and parameter count, in order.
     ///
     /// # Errors
-    /// Where the spec can't be built.
+    /// Fails if the spec cannot be built.
     pub fn outline(&self) -> Result<Vec<LayerOutline>, SpecError> {
         let mut input = self.input_shape()?;
         let layers = self.layers.iter().zip(self.shapes()?);
@@ -60,10 +61,10 @@ impl ModelSpec {
         Ok(outline.collect())
     }
 
-    /// Where each parameter lies.
+    /// Returns the offset of each parameter.
     ///
     /// # Errors
-    /// Where the spec can't be built.
+    /// Fails if the spec cannot be built.
     pub fn layout(&self) -> Result<ParameterLayout, SpecError> {
         let shapes = self.shapes()?;
         let mut input = self.input_shape()?;
@@ -85,7 +86,7 @@ impl ModelSpec {
     }
 }
 
-/// The parameter tensors of a layer between these shapes, by name.
+/// Returns the parameter tensors of a layer between these shapes, by name.
 pub(super) fn tensors(layer: &LayerSpec, input: Shape, output: Shape) -> Vec<(String, Vec<u32>)> {
     let named = |name: &str, shape: Vec<u32>| (name.to_owned(), shape);
     let channels = match input {

@@ -1,34 +1,34 @@
-//! How much memory a lease takes, known before any of it is fetched.
+//! Memory estimate of a lease, computed before anything is fetched.
 
 use super::shape::{Shape, SpecError};
 use super::spec::{LayerSpec, ModelSpec};
 use crate::plan::{Optimizer, Plan};
 
-/// Bytes of a trainer that has no work: its code, its threads' stacks, what its allocator keeps.
+/// Bytes of an idle trainer: its code, its threads' stacks and its allocator's reserve.
 const PROCESS: u64 = 64 << 20;
 /// Bytes of an f32.
 const VALUE: u64 = 4;
-/// Copies of the parameters beside the optimizer's moments: the round's base, the network, its
-/// gradients, and what a step makes of them.
+/// Copies of the parameters besides the optimizer's moments: the round's base, the network, its
+/// gradients and a step's temporaries.
 const COPIES: u64 = 4;
-/// Vectors that a checkpoint holds at once, each as large as what is in it: read from the device,
-/// as the file's bytes, and those sealed.
+/// Vectors in memory per checkpointed vector: read from the device, as bytes of the file, and those
+/// encrypted.
 const CHECKPOINT: u64 = 3;
-/// What a layer gives, its gradient, and what either's computing takes meanwhile.
+/// Vectors per layer output: the output, its gradient and the temporaries of both.
 const PASSES: u64 = 4;
-/// Batches that are made ahead of the step (`engine`'s prefetch), and a floor for small ones.
+/// Batches prepared ahead of the step (`engine::prefetch`), and the minimum in bytes.
 const AHEAD: u64 = 3;
 const AHEAD_BYTES: u64 = 12 << 20;
-/// Rows in memory are their bytes and an entry for each; the shard is read whole beside them.
+/// Copies of the rows: their bytes, an entry for each, and the whole shard as read.
 const ROWS: u64 = 3;
 
 impl ModelSpec {
-    /// Bytes that a trainer needs for a lease of this plan, `shard_bytes` of rows included: an upper
-    /// estimate for f32 on the CPU, held against real trainers by `crates/cli/tests/memory.rs`. What
-    /// a GPU's driver takes beside it isn't counted.
+    /// Returns an upper estimate of the bytes that a trainer needs for a lease of this plan, with
+    /// `shard_bytes` of rows, for f32 on the CPU. `crates/cli/tests/memory.rs` compares it with
+    /// real trainers. A GPU driver's own memory is not included.
     ///
     /// # Errors
-    /// Where the spec can't be built.
+    /// Fails if the spec cannot be built.
     pub fn training_bytes(&self, plan: &Plan, shard_bytes: u64) -> Result<u64, SpecError> {
         let parameters = self.layout()?.parameters as u64;
         let moments = plan.optimizer.moments();
@@ -53,7 +53,7 @@ impl ModelSpec {
 }
 
 impl Optimizer {
-    /// Vectors as long as the parameters that it keeps.
+    /// Returns the number of parameter-sized vectors in the optimizer's state.
     pub const fn moments(&self) -> u64 {
         match self {
             Self::Sgd { momentum, .. } => (*momentum != 0.0) as u64,
@@ -62,7 +62,8 @@ impl Optimizer {
     }
 }
 
-/// Values of one row's input as a convolution lays it out: every window beside the others.
+/// Returns the number of values of one row's input unfolded for a convolution, with every window
+/// separate.
 fn unfolded(layer: &LayerSpec, input: Shape, output: Shape) -> u64 {
     let (windows, values) = match (layer, input, output) {
         (
@@ -71,13 +72,13 @@ fn unfolded(layer: &LayerSpec, input: Shape, output: Shape) -> u64 {
             Shape::Image { height, width, .. },
         ) => (u64::from(height) * u64::from(width), u64::from(channels) * u64::from(kernel.pow(2))),
         (
-            LayerSpec::ConvMaxPool { widths, channels: made },
+            LayerSpec::ConvMaxPool { widths, channels: outputs },
             Shape::Sequence { channels, length },
             _,
         ) => {
-            // All branches are kept for the way back, what each window gave among them.
+            // All branches are kept for the backward pass, with the output of each window.
             let widths: u64 = widths.iter().copied().map(u64::from).sum();
-            (u64::from(length), u64::from(channels) * widths + PASSES * u64::from(*made) * 8)
+            (u64::from(length), u64::from(channels) * widths + PASSES * u64::from(*outputs) * 8)
         }
         _ => return 0,
     };

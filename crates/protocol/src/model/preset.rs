@@ -1,4 +1,4 @@
-//! Presets: names for specs that are known to work.
+//! Presets: names of model specs that are known to work.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::spec::{Combine, InputSpec, LayerSpec, ModelSpec};
 use crate::dataset::SampleShape;
 
-/// A named spec. What it reads and how many classes it gives come from the dataset.
+/// Named model spec. The dataset decides its input and its number of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
@@ -24,7 +24,7 @@ pub enum Preset {
 impl Preset {
     pub const ALL: [Self; 4] = [Self::Mlp, Self::Cnn, Self::TextBag, Self::TextCnn];
 
-    /// The name in job files.
+    /// Returns the name in job files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mlp => "mlp",
@@ -34,7 +34,7 @@ impl Preset {
         }
     }
 
-    /// The preset that suits rows of this shape when none is named.
+    /// Returns the default preset for rows of this shape.
     pub const fn for_sample(sample: SampleShape) -> Self {
         match sample {
             SampleShape::Text => Self::TextBag,
@@ -42,7 +42,7 @@ impl Preset {
         }
     }
 
-    /// The spec for rows of this shape, or none where the preset reads something else.
+    /// Returns the spec for rows of this shape, or `None` if the preset reads another kind.
     pub fn spec(self, sample: SampleShape, classes: u32) -> Option<ModelSpec> {
         let (input, mut layers) = match (self, sample) {
             (Self::Mlp, SampleShape::Image { channels, height, width }) => {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_builds_for_its_family_alone() {
+    fn every_preset_builds_for_its_model_type_alone() {
         for preset in Preset::ALL {
             let text = preset.spec(SampleShape::Text, 4);
             let image = preset.spec(MNIST, 10);

@@ -1,20 +1,20 @@
-//! Shape inference: whether the layers of a spec meet, and what each gives.
+//! Shape inference: checks that the layers of a spec fit together and computes each output shape.
 
 use std::fmt;
 
 use super::spec::{InputSpec, LayerSpec, ModelSpec};
 use crate::dataset::SampleShape;
 
-/// The most layers a spec may have.
+/// Most layers allowed in a spec.
 const MAXIMUM_LAYERS: usize = 64;
-/// The most parameters a spec may have: 400 MB of f32.
+/// Most parameters allowed in a spec: 400 MB of f32.
 const MAXIMUM_PARAMETERS: u64 = 100_000_000;
-/// The most values a layer may give for one row.
+/// Most output values of a layer for one row.
 const MAXIMUM_ACTIVATIONS: u64 = 1 << 24;
-/// The largest size that any one field may state.
+/// Largest size allowed in any one field.
 const MAXIMUM_SIZE: u32 = 1 << 24;
 
-/// The shape of one row between two layers.
+/// Shape of one row between two layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Ids of words and n-grams.
@@ -50,11 +50,11 @@ impl fmt::Display for Shape {
     }
 }
 
-/// A spec that can't be built: where and why.
+/// Error in a spec that cannot be built: the place and the problem.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{place}: {problem}", place = place(*layer, kind))]
 pub struct SpecError {
-    /// The layer at fault, from 0; none for the input or the whole.
+    /// Index of the layer at fault, or `None` for the input or the whole model.
     pub layer: Option<usize>,
     pub kind: &'static str,
     pub problem: SpecProblem,
@@ -64,10 +64,10 @@ fn place(layer: Option<usize>, kind: &str) -> String {
     layer.map_or_else(|| kind.to_owned(), |index| format!("layer {index} ({kind})"))
 }
 
-/// What is wrong with a spec.
+/// Problem in a spec.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SpecProblem {
-    #[error("has no layers; add at least one that gives the classes")]
+    #[error("has no layers; add at least one whose outputs are the classes")]
     Empty,
     #[error("has {0} layers; at most {MAXIMUM_LAYERS} are allowed")]
     TooManyLayers(usize),
@@ -76,25 +76,27 @@ pub enum SpecProblem {
     #[error("{field} is {value}, which is not {expected}")]
     Value { field: &'static str, value: f64, expected: &'static str },
     #[error("takes {expected}, but gets {actual}")]
-    Mismatch { expected: &'static str, actual: Shape },
+    #[error("takes {expected}, but gets {actual}")]
     #[error("a window of {window} does not fit {actual}")]
     Window { window: u32, actual: Shape },
-    #[error("would give {0} values a row; at most {MAXIMUM_ACTIVATIONS} are allowed")]
+    #[error("would output {0} values per row; at most {MAXIMUM_ACTIVATIONS} are allowed")]
     Activations(u64),
-    #[error("has {0} parameters up to here; at most {MAXIMUM_PARAMETERS} are allowed")]
+    #[error(
+        "has {0} parameters up to and including this layer; at most {MAXIMUM_PARAMETERS} are allowed"
+    )]
     Parameters(u64),
-    #[error("gives {actual}, but the dataset has {classes} classes")]
+    #[error("outputs {actual}, but the dataset has {classes} classes")]
     Classes { classes: u32, actual: Shape },
     #[error("the data is {data}, but the spec reads {spec}")]
     Input { data: String, spec: String },
 }
 
 impl ModelSpec {
-    /// The shape after each layer, in order.
+    /// Returns the shape after each layer, in order.
     ///
     /// # Errors
-    /// The first layer that doesn't meet its input, has an impossible size, or makes the model
-    /// absurdly large.
+    /// The first layer that does not fit its input, has an impossible size, or exceeds a limit on
+    /// the model's size.
     pub fn shapes(&self) -> Result<Vec<Shape>, SpecError> {
         let whole = |problem| SpecError { layer: None, kind: "model", problem };
         if self.layers.is_empty() {
@@ -134,7 +136,7 @@ impl ModelSpec {
         Ok(shapes)
     }
 
-    /// Whether the spec builds and gives one logit for each of `classes`.
+    /// Checks that the spec builds and outputs one logit for each of `classes`.
     pub fn check(&self, classes: u32) -> Result<(), SpecError> {
         let shapes = self.shapes()?;
         match shapes.last() {
@@ -148,7 +150,7 @@ impl ModelSpec {
         }
     }
 
-    /// Whether the input reads rows of this shape.
+    /// Checks that the input reads rows of this shape.
     pub fn check_input(&self, sample: SampleShape) -> Result<(), SpecError> {
         let meets = match (&self.input, sample) {
             (InputSpec::Text { .. }, SampleShape::Text) => true,
@@ -178,7 +180,8 @@ impl ModelSpec {
         Err(SpecError { layer: None, kind: "input", problem })
     }
 
-    /// The shape of a row as the first layer gets it, where the input's sizes are possible.
+    /// Returns the shape of a row as the first layer receives it. Fails if the input has impossible
+    /// sizes.
     pub fn input_shape(&self) -> Result<Shape, SpecError> {
         input_shape(&self.input).map_err(|problem| SpecError {
             layer: None,
@@ -189,7 +192,7 @@ impl ModelSpec {
 }
 
 impl Shape {
-    /// The sizes of one row, the outermost first.
+    /// Returns the sizes of one row, outermost first.
     pub fn sizes(self) -> Vec<u32> {
         match self {
             Self::Words { max_words, .. } => vec![max_words],
@@ -199,7 +202,7 @@ impl Shape {
         }
     }
 
-    /// Values of one row.
+    /// Returns the number of values of one row.
     pub(super) fn values(self) -> u64 {
         match self {
             Self::Words { max_words, ngrams, .. } => u64::from(max_words) * u64::from(ngrams),
@@ -353,7 +356,8 @@ fn conv_max_pool(channels: u32, widths: &[u32], input: Shape) -> Result<Shape, S
     Ok(Shape::Flat(channels.saturating_mul(count)))
 }
 
-/// Positions of a window that slides over `length`: ⌊(length + 2·padding − kernel) / stride⌋ + 1.
+/// Returns the positions of a window that slides over `length`: ⌊(length + 2·padding − kernel) /
+/// stride⌋ + 1.
 fn slide(
     length: u32,
     kernel: u32,

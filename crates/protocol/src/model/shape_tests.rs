@@ -1,4 +1,4 @@
-//! Specs that must be refused, with the words a person gets, and specs at random.
+//! Error messages of invalid specs, and properties of random specs.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ fn image(layers: Vec<LayerSpec>) -> ModelSpec {
     ModelSpec { input, layers }
 }
 
-fn refusal(spec: &ModelSpec) -> String {
+fn error_message(spec: &ModelSpec) -> String {
     spec.check(10).unwrap_err().to_string()
 }
 
@@ -17,7 +17,7 @@ fn refusal(spec: &ModelSpec) -> String {
 fn impossible_specs_are_refused_with_the_layer_and_the_reason() {
     let conv = |channels, kernel| LayerSpec::Conv2d { channels, kernel, stride: 1, padding: 0 };
     let cases = [
-        (vec![], "model: has no layers; add at least one that gives the classes"),
+        (vec![], "model: has no layers; add at least one whose outputs are the classes"),
         (
             vec![LayerSpec::Linear { outputs: 10 }],
             "layer 0 (linear): takes a vector (add a flatten layer before it), \
@@ -27,15 +27,17 @@ fn impossible_specs_are_refused_with_the_layer_and_the_reason() {
         (vec![conv(4, 29)], "layer 0 (conv2d): a window of 29 does not fit an image 1×28×28"),
         (
             vec![LayerSpec::Flatten, LayerSpec::Linear { outputs: 7 }],
-            "layer 1 (linear): gives a vector of 7, but the dataset has 10 classes",
+            "layer 1 (linear): outputs a vector of 7, but the dataset has 10 classes",
         ),
         (
             vec![LayerSpec::Flatten, LayerSpec::Linear { outputs: 1_000_000 }],
-            "layer 1 (linear): has 785000000 parameters up to here; at most 100000000 are allowed",
+            "layer 1 (linear): has 785000000 parameters up to and including this layer; \
+             at most 100000000 are allowed",
         ),
         (
             vec![conv(100_000, 3)],
-            "layer 0 (conv2d): would give 67600000 values a row; at most 16777216 are allowed",
+            "layer 0 (conv2d): would output 67600000 values per row; \
+             at most 16777216 are allowed",
         ),
         (
             vec![LayerSpec::Dropout { probability: 1.0 }],
@@ -46,8 +48,8 @@ fn impossible_specs_are_refused_with_the_layer_and_the_reason() {
             "layer 0 (embedding_bag): takes words (a text input), but gets an image 1×28×28",
         ),
     ];
-    for (layers, words) in cases {
-        assert_eq!(refusal(&image(layers)), words);
+    for (layers, message) in cases {
+        assert_eq!(error_message(&image(layers)), message);
     }
 }
 
@@ -90,7 +92,7 @@ fn layer() -> impl Strategy<Value = LayerSpec> {
 }
 
 proptest! {
-    /// A spec that has shapes has a layout without holes, within the limits.
+    /// A spec that has shapes has a layout without gaps, within the limits.
     #[test]
     fn any_spec_is_refused_or_laid_out(
         text in any::<bool>(),

@@ -1,21 +1,21 @@
-//! A model as data. Sizes of inputs are inferred, so a spec says only what each layer gives.
+//! A model as data. Input sizes are inferred, so a spec states only each layer's output.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-/// How a row becomes the first layer's input.
+/// Conversion of a row to the first layer's input.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum InputSpec {
-    /// Lower-cased words and word n-grams, each hashed to an id in `1..buckets`; id 0 is padding.
+    /// Lowercase words and word n-grams, each hashed to an id in `1..buckets`. Id 0 is padding.
     Text {
         buckets: u32,
-        /// The longest n-gram: 1 = words alone, 2 = words and pairs (Joulin et al. 2017, §2.2).
+        /// Longest n-gram: 1 = words alone, 2 = words and pairs (Joulin et al. 2017, §2.2).
         ngrams: u32,
-        /// Words read of a text; the rest is dropped.
+        /// Words read from a text. The rest is dropped.
         max_words: u32,
-        /// Each id at most once a row: what is there, not how often. Order is kept otherwise.
+        /// Keeps each id at most once per row, in the order of first occurrence.
         #[serde(default)]
         unique: bool,
     },
@@ -31,47 +31,49 @@ pub enum InputSpec {
     },
 }
 
-/// A number that 32 bits hold. One that they don't would become infinite, and be written as nothing.
+/// Reads a number that fits into 32 bits. A larger number would become infinite, which JSON cannot
+/// represent.
 fn single<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
     let number = f32::deserialize(deserializer)?;
-    let refusal = || D::Error::custom(format!("must be finite and at most {:e}", f32::MAX));
-    number.is_finite().then_some(number).ok_or_else(refusal)
+    let error = || D::Error::custom(format!("must be finite and at most {:e}", f32::MAX));
+    number.is_finite().then_some(number).ok_or_else(error)
 }
 
-/// How a bag's vectors become one. An empty bag gives zeros.
+/// Combination of a bag's vectors into one. An empty bag gives zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Combine {
-    /// Their sum over their number.
+    /// Their sum divided by their count.
     #[default]
     Mean,
-    /// Their sum over the square root of their number: one learning rate then suits short and long
-    /// rows alike.
+    /// Their sum divided by the square root of their count, so one learning rate suits short and
+    /// long rows.
     Sqrtn,
 }
 
-/// One layer. Parameter shapes are PyTorch's.
+/// One layer. Parameter shapes follow PyTorch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LayerSpec {
-    /// Words and n-grams → their vectors as one. Weight `[buckets, dimension]`.
+    /// Words and n-grams → one combined vector. Weight `[buckets, dimension]`.
     EmbeddingBag {
         dimension: u32,
         #[serde(default)]
         combine: Combine,
     },
-    /// Words in order → `dimension × max_words`; padding gives zeros. Weight
-    /// `[buckets, dimension]`.
+    /// Words in order → `dimension × max_words`. Padding gives zeros. Weight `[buckets,
+    /// dimension]`.
     Embedding {
         dimension: u32,
     },
-    /// Parallel 1-d convolutions of these widths over the words, each through a `ReLU` and a
-    /// maximum over time, side by side (Kim 2014, §2). Weights `[channels, in, width]` and `[channels]`.
+    /// Parallel 1-d convolutions of these widths over the words, each followed by a `ReLU` and a
+    /// maximum over time, concatenated (Kim 2014, §2). Weights `[channels, in, width]` and
+    /// `[channels]`.
     ConvMaxPool {
         channels: u32,
         widths: Vec<u32>,
     },
-    /// Weight `[channels, in, kernel, kernel]`, bias `[channels]`; zero padding.
+    /// Weight `[channels, in, kernel, kernel]`, bias `[channels]`. Zero padding.
     Conv2d {
         channels: u32,
         kernel: u32,
@@ -84,14 +86,14 @@ pub enum LayerSpec {
         kernel: u32,
         stride: u32,
     },
-    /// The mean over height and width.
+    /// Mean over height and width.
     GlobalAveragePool,
     Flatten,
     /// Weight `[outputs, inputs]`, bias `[outputs]`.
     Linear {
         outputs: u32,
     },
-    /// Over the last dimension of a flat input; weight and bias `[inputs]`, epsilon 1e-5.
+    /// Normalizes the last dimension of a flat input. Weight and bias `[inputs]`, epsilon 1e-5.
     LayerNorm,
     Relu,
     Tanh,
@@ -107,7 +109,7 @@ fn one() -> u32 {
 }
 
 impl LayerSpec {
-    /// The name that `kind` has in JSON.
+    /// Returns the value of `kind` in JSON.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::EmbeddingBag { .. } => "embedding_bag",
@@ -127,7 +129,7 @@ impl LayerSpec {
     }
 }
 
-/// A whole classifier: the last layer's outputs are the logits of the classes.
+/// Complete classifier. The last layer's outputs are the classes' logits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelSpec {
     pub input: InputSpec,
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_beyond_32_bits_is_refused_where_it_is_read() {
+    fn a_number_beyond_32_bits_is_refused_when_parsed() {
         let read = |deviation: &str| {
             let mean = r#""channels":1,"height":2,"width":2,"mean":0.5"#;
             let json = format!(r#"{{"kind":"image",{mean},"deviation":{deviation}}}"#);

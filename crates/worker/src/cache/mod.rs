@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use blake3::Hasher;
 use protocol::BlobHash;
-use protocol::encrypted_file::{StorageKey, plain_length, sealed_length};
+use protocol::encrypted_file::{StorageKey, plain_length, encrypted_length};
 use reqwest::Response;
 use tokio::time::timeout;
 
@@ -135,7 +135,7 @@ impl Cache {
             }
         }
         for ((_, length), here) in blobs.iter().zip(here) {
-            stock.more += sealed_length(*length).saturating_sub(here);
+            stock.more += encrypted_length(*length).saturating_sub(here);
         }
         let excess = self.quota.excess(&stock)?;
         others.sort();
