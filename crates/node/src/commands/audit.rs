@@ -24,23 +24,28 @@ pub struct AuditArguments {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
-    /// List who changed what, the oldest first
+    /// List entries, oldest first
     List {
-        /// Begin after this entry [default: the last entries]
+        /// List entries after this number [default: list the last entries]
         #[arg(long, value_name = "NUMBER")]
         after: Option<u64>,
-        /// At most so many
+        /// Maximum number of entries
         #[arg(long, value_name = "N", default_value_t = 50,
             value_parser = clap::value_parser!(u64).range(1..=1000))]
         limit: u64,
     },
-    /// Save the whole log, a JSON object a line
-    Export { file: PathBuf },
-    /// Check that no entry was changed, left out or put in
+    /// Export the whole log as JSON Lines
+    Export {
+        /// File to write
+        file: PathBuf,
+    },
+    /// Verify that no entry was changed, removed or inserted
     Verify {
-        /// An exported log [default: the coordinator's own]
+        /// Exported log to verify [default: the coordinator's log]
         file: Option<PathBuf>,
-        /// The hash of an entry that was kept elsewhere: the log must still have that entry
+        /// Hash of an entry that the log must contain
+        ///
+        /// Pass a hash that you kept elsewhere, to detect a log that was cut off or rewritten.
         #[arg(long, value_name = "HASH")]
         head: Option<AuditHash>,
     },
@@ -61,55 +66,55 @@ pub async fn run(arguments: AuditArguments, settings: Settings) -> anyhow::Resul
                 return Ok(output::json(&entries)?);
             }
             let rows: Vec<[String; 7]> = entries.iter().map(row).collect();
-            let headings = ["NUMBER", "WHEN", "WHO", "ROLE", "FROM", "WHAT", "DETAIL"];
+            let headings = ["NUMBER", "TIME", "USER", "ROLE", "FROM", "ACTION", "DETAIL"];
             Ok(output::table(headings, &rows)?)
         }
         AuditCommand::Export { file } => {
             let client = arguments.access.client(settings)?;
             let chain = export(&client, &file).await?;
-            tell(json, &file.display().to_string(), &chain)
+            print_chain(json, &file.display().to_string(), &chain)
         }
         AuditCommand::Verify { file, head } => {
             let (name, chain) = if let Some(file) = file {
                 let open = std::fs::File::open(&file);
                 let open = open.with_context(|| format!("can't read {}", file.display()))?;
-                let mut check = Check::new(head);
+                let mut verifier = Verifier::new(head);
                 for line in BufReader::new(open).lines() {
                     let line = line.with_context(|| format!("can't read {}", file.display()))?;
-                    check.line(line.as_bytes())?;
+                    verifier.line(line.as_bytes())?;
                 }
-                (file.display().to_string(), check.end()?)
+                (file.display().to_string(), verifier.finish()?)
             } else {
                 let client = arguments.access.client(settings)?;
-                let mut check = Check::new(head);
-                read_lines(&client, |line| check.line(line)).await?;
-                (client.address().to_owned(), check.end()?)
+                let mut verifier = Verifier::new(head);
+                read_lines(&client, |line| verifier.line(line)).await?;
+                (client.address().to_owned(), verifier.finish()?)
             };
-            tell(json, &name, &chain)
+            print_chain(json, &name, &chain)
         }
     }
 }
 
-/// Saves the log, whole or not at all; one that doesn't hold is not saved as if it did.
+/// Exports the log to a temporary file, verifies it, and moves it to `file`. An invalid log is not saved.
 async fn export(client: &Client, file: &Path) -> anyhow::Result<Chain> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let cannot_write = || format!("can't write {}", file.display());
     let part = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
     let mut part = part.with_context(cannot_write)?;
-    let mut check = Check::new(None);
+    let mut verifier = Verifier::new(None);
     read_lines(client, |line| {
-        check.line(line)?;
+        verifier.line(line)?;
         part.write_all(line).with_context(cannot_write)?;
         part.write_all(b"\n").with_context(cannot_write)
     })
     .await?;
-    let chain = check.end()?;
+    let chain = verifier.finish()?;
     part.as_file().sync_all().with_context(cannot_write)?;
     part.persist(file).with_context(cannot_write)?;
     Ok(chain)
 }
 
-/// Gives each line of the coordinator's log to `take`.
+/// Passes each line of the coordinator's log to `take`.
 async fn read_lines(
     client: &Client,
     mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
@@ -127,48 +132,48 @@ async fn read_lines(
     if rest.is_empty() { Ok(()) } else { take(&rest) }
 }
 
-/// A log that is followed line by line.
+/// Verifies a log line by line.
 #[derive(Debug)]
-struct Check {
+struct Verifier {
     chain: Chain,
-    /// What somebody kept, for as long as the log didn't come by it.
-    awaited: Option<AuditHash>,
+    /// The expected hash, until an entry with it was read.
+    expected: Option<AuditHash>,
 }
 
-impl Check {
+impl Verifier {
     fn new(head: Option<AuditHash>) -> Self {
-        Self { chain: Chain::default(), awaited: head }
+        Self { chain: Chain::default(), expected: head }
     }
 
     fn line(&mut self, line: &[u8]) -> anyhow::Result<()> {
         let entry: Entry = serde_json::from_slice(line)
-            .with_context(|| format!("what follows entry {} can't be read", self.chain.number))?;
+            .with_context(|| format!("can't read the entry after entry {}", self.chain.number))?;
         self.chain.follow(&entry)?;
-        self.awaited.take_if(|head| self.chain.is_at(*head));
+        self.expected.take_if(|head| self.chain.is_at(*head));
         Ok(())
     }
 
-    fn end(self) -> anyhow::Result<Chain> {
-        if let Some(head) = self.awaited {
+    fn finish(self) -> anyhow::Result<Chain> {
+        if let Some(head) = self.expected {
             bail!(
                 "the log has no entry with the hash {head}: it was cut off before that entry, or \
-                 written anew"
+                 rewritten"
             );
         }
         if self.chain.number == 0 {
-            bail!("the log has no entry; every coordinator's has one from its first start");
+            bail!("the log has no entry, but a coordinator writes one at its first start");
         }
         Ok(self.chain)
     }
 }
 
-fn tell(json: bool, name: &str, chain: &Chain) -> anyhow::Result<()> {
+fn print_chain(json: bool, name: &str, chain: &Chain) -> anyhow::Result<()> {
     let (number, hash) = (chain.number, chain.head);
     if json {
         return Ok(output::json(&serde_json::json!({ "entries": number, "head": hash }))?);
     }
     output::line(format_args!("{name}: {number} entries, none changed or missing"))?;
-    Ok(output::line(format_args!("head {hash} (keep it elsewhere: verify --head {hash})"))?)
+    Ok(output::line(format_args!("head {hash} (store it elsewhere, to verify the log later with --head {hash})"))?)
 }
 
 fn row(entry: &Entry) -> [String; 7] {
@@ -211,38 +216,38 @@ mod tests {
     }
 
     fn check(lines: &[String], head: Option<AuditHash>) -> anyhow::Result<Chain> {
-        let mut check = Check::new(head);
-        lines.iter().try_for_each(|line| check.line(line.as_bytes()))?;
-        check.end()
+        let mut verifier = Verifier::new(head);
+        lines.iter().try_for_each(|line| verifier.line(line.as_bytes()))?;
+        verifier.finish()
     }
 
-    fn words(result: anyhow::Result<Chain>) -> String {
+    fn error_text(result: anyhow::Result<Chain>) -> String {
         format!("{:#}", result.unwrap_err())
     }
 
     #[test]
-    fn a_log_holds_and_comes_by_a_head_that_was_kept() {
+    fn a_valid_log_passes_and_contains_a_kept_hash() {
         let lines = lines();
         let chain = check(&lines, None).unwrap();
         assert_eq!(chain.number, 3);
         let earlier: Entry = serde_json::from_str(&lines[1]).unwrap();
         check(&lines, Some(earlier.hash)).unwrap();
         check(&lines, Some(chain.head)).unwrap();
-        // Cut off behind what was kept.
-        assert!(words(check(&lines[..2], Some(chain.head))).contains("cut off"));
+        // Cut off before the kept entry.
+        assert!(error_text(check(&lines[..2], Some(chain.head))).contains("cut off"));
     }
 
     #[test]
-    fn a_log_that_does_not_hold_says_where() {
+    fn an_invalid_log_is_reported_with_the_entry() {
         let mut changed = lines();
         changed[1] = changed[1].replace("Ana", "Eve");
-        assert!(words(check(&changed, None)).contains("entry 2 is not what was written"));
+        assert!(error_text(check(&changed, None)).contains("entry 2 was altered"));
         let mut missing = lines();
         missing.remove(1);
-        assert!(words(check(&missing, None)).contains("entry 2 is missing"));
+        assert!(error_text(check(&missing, None)).contains("entry 2 is missing"));
         let mut cut = lines();
         cut[2].truncate(40);
-        assert!(words(check(&cut, None)).contains("what follows entry 2 can't be read"));
-        assert!(words(check(&[], None)).contains("no entry"));
+        assert!(error_text(check(&cut, None)).contains("can't read the entry after entry 2"));
+        assert!(error_text(check(&[], None)).contains("no entry"));
     }
 }

@@ -20,8 +20,9 @@ use crate::settings::{Settings, data_dir};
 
 #[derive(Debug, Args)]
 pub struct BackupArguments {
-    /// Where to write it, such as cluster.tar; a file of that name is replaced once the new one is
-    /// whole. It holds the cluster's private key
+    /// File to write, such as cluster.tar
+    ///
+    /// An existing file is replaced once the new one is complete. The file contains the cluster's private key.
     file: PathBuf,
     #[command(flatten)]
     access: AccessArguments,
@@ -29,12 +30,12 @@ pub struct BackupArguments {
 
 #[derive(Debug, Args)]
 pub struct RestoreArguments {
-    /// A file that `constellation backup` or a scheduled backup wrote
+    /// Backup file, from `constellation backup` or a scheduled backup
     file: PathBuf,
-    /// Where the coordinator will keep everything [default: the system's folder for it]
+    /// Data folder to restore to [default: the standard data folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Also where the folder is not empty: what is in it is kept beside it
+    /// Restore to a folder that is not empty; its previous contents are moved to a folder beside it
     #[arg(long)]
     force: bool,
     /// Print the result as JSON
@@ -50,11 +51,11 @@ pub async fn back_up(arguments: BackupArguments, settings: Settings) -> anyhow::
     let bytes = std::fs::metadata(&file)?.len();
     if json {
         let (cluster, created_at) = (&manifest.cluster_id, manifest.created_at);
-        let told = json!({
+        let result = json!({
             "file": file, "bytes": bytes, "entries": manifest.entries.len(),
             "cluster": cluster, "created_at": created_at,
         });
-        return Ok(output::json(&told)?);
+        return Ok(output::json(&result)?);
     }
     let (name, megabytes) = (file.display(), bytes as f64 / 1e6);
     output::line(format_args!(
@@ -62,17 +63,17 @@ pub async fn back_up(arguments: BackupArguments, settings: Settings) -> anyhow::
         manifest.entries.len(),
         manifest.cluster_id
     ))?;
-    Ok(output::line("it holds the cluster's private key: keep it as you keep that")?)
+    Ok(output::line("The file contains the cluster's private key. Store it in a safe place.")?)
 }
 
-/// Saves a backup, whole and durable or not at all.
+/// Downloads a backup to a temporary file, verifies it, and moves it to `file` once it is complete and synced.
 async fn download(client: &Client, file: &Path) -> anyhow::Result<backup::Manifest> {
     let response = client.send(client.request(Method::GET, "/backup")).await?;
-    let bar = bar(response.content_length())?;
+    let bar = progress_bar(response.content_length())?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let cannot_write = || format!("can't write {}", file.display());
-    // Its owner's alone from the first byte.
+    // Temporary files are readable by their owner only.
     let mut part = tempfile::NamedTempFile::new_in(folder).with_context(cannot_write)?;
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
@@ -93,7 +94,7 @@ pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<()> {
     let RestoreArguments { file, data_dir: folder, force, json } = arguments;
     let folder = data_dir(folder.as_deref(), COORDINATOR_FOLDER)?;
     let length = std::fs::metadata(&file).with_context(|| format!("can't read {}", file.display()));
-    let bar = bar(Some(length?.len()))?;
+    let bar = progress_bar(Some(length?.len()))?;
     let (target, written) = (folder.clone(), bar.clone());
     let restored = tokio::task::spawn_blocking(move || {
         backup::restore(&file, &target, force, now(), |bytes| written.inc(bytes))
@@ -102,27 +103,28 @@ pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let backup::Restored { manifest, before } = restored?;
     if json {
-        let told = json!({
+        let result = json!({
             "data_dir": folder, "cluster": manifest.cluster_id,
             "created_at": manifest.created_at, "before": before,
         });
-        return Ok(output::json(&told)?);
+        return Ok(output::json(&result)?);
     }
     let (cluster, created_at) = (&manifest.cluster_id, manifest.created_at);
-    output::line(format_args!("cluster {cluster} as of {created_at} is in {}", folder.display()))?;
+    output::line(format_args!("restored cluster {cluster} as of {created_at} to {}", folder.display()))?;
     if let Some(before) = before {
-        output::line(format_args!("what was there before is in {}", before.display()))?;
+        output::line(format_args!("the previous contents are in {}", before.display()))?;
     }
-    Ok(output::line("start it by `constellation coordinator`; the old one must not run any more")?)
+    Ok(output::line("Start it with `constellation coordinator`. Make sure that the old coordinator no longer runs.")?)
 }
 
+/// Current wall-clock time.
 fn now() -> Timestamp {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let millis = elapsed.map_or(0, |elapsed| elapsed.as_millis());
     Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
-fn bar(length: Option<u64>) -> anyhow::Result<ProgressBar> {
+fn progress_bar(length: Option<u64>) -> anyhow::Result<ProgressBar> {
     let bar = match length {
         Some(length) if output::is_watched() => ProgressBar::new(length),
         Some(_) | None => ProgressBar::hidden(),

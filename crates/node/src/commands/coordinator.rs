@@ -54,8 +54,8 @@ pub struct CoordinatorArguments {
     /// Where it makes first weights and measures models
     #[arg(long, value_enum)]
     backend: Option<BackendSetting>,
-    /// How long a lease lasts without a sign of its device, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_LEASE_TIMEOUT,
+    /// Seconds without a heartbeat after which a lease expires
+    #[arg(long, alias = "lease-patience", value_name = "SECONDS", default_value_t = DEFAULT_LEASE_TIMEOUT,
         value_parser = clap::value_parser!(u32).range(2..=86_400))]
     lease_timeout: u32,
     /// Use no more disk than this
@@ -98,7 +98,7 @@ impl CoordinatorArguments {
         };
         let name = given(self.name == DEFAULT_NAME);
         let listen = given(self.listen.to_string() == DEFAULT_LISTEN);
-        let patience = given(self.lease_timeout == DEFAULT_LEASE_TIMEOUT);
+        let lease_timeout = given(self.lease_timeout == DEFAULT_LEASE_TIMEOUT);
         let (disk, backups) = (self.maximum_disk_gb, self.backup_dir.as_ref());
         let mut shown = vec![
             shown("ClusterName", &self.name, name, "What the cluster is called."),
@@ -106,8 +106,8 @@ impl CoordinatorArguments {
             shown(
                 "LeaseSeconds",
                 self.lease_timeout,
-                patience,
-                "Seconds that a lease lasts without a sign of its device.",
+                lease_timeout,
+                "Seconds without a heartbeat after which a lease expires.",
             ),
             shown(
                 "MaximumDiskGB",

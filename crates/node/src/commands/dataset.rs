@@ -23,13 +23,15 @@ pub struct DatasetArguments {
 
 #[derive(Debug, Subcommand)]
 enum DatasetCommand {
-    /// List the datasets that a job can name
+    /// List datasets
     List,
-    /// Send a file of one's own to the coordinator: CSV, JSONL, Parquet, or a zip with a folder of
-    /// images for each class
+    /// Upload a dataset
+    ///
+    /// Accepts CSV, JSON Lines and Parquet files, and zip files that contain one folder of images per class.
     Add {
+        /// File to upload
         file: PathBuf,
-        /// What jobs call it
+        /// Name of the dataset, as job files refer to it
         #[arg(long)]
         name: String,
     },
@@ -58,13 +60,13 @@ pub async fn run(arguments: DatasetArguments, settings: Settings) -> anyhow::Res
             }
             let AddedDataset { info, understood, bad_rows, .. } = added;
             let (train, test, classes) = (info.train_rows, info.test_rows, info.classes.len());
-            let left_out = match bad_rows {
+            let skipped = match bad_rows {
                 0 => String::new(),
-                count => format!(", {count} bad rows left out"),
+                count => format!(", {count} invalid rows skipped"),
             };
             let name = info.name;
             output::line(format_args!(
-                "{name}: {train} rows to train on, {test} to test, {classes} classes{left_out}"
+                "{name}: {train} training rows, {test} test rows, {classes} classes{skipped}"
             ))?;
             Ok(output::line(understood)?)
         }
@@ -76,7 +78,7 @@ async fn add(client: &Client, file: &Path, name: &str) -> anyhow::Result<AddedDa
     let opened = tokio::fs::File::open(file).await.with_context(cannot_read)?;
     let metadata = opened.metadata().await.with_context(cannot_read)?;
     if metadata.is_dir() {
-        bail!("{} is a folder: zip it, and add the zip", file.display());
+        bail!("{} is a folder. Compress it and add the zip file", file.display());
     }
     let filename = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let (name, filename) = (escaped(name), escaped(&filename.unwrap_or_default()));

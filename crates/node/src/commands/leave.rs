@@ -13,16 +13,16 @@ use crate::settings::{Settings, data_dir};
 
 #[derive(Debug, Args)]
 pub struct LeaveArguments {
-    /// The coordinator's address [default: looks on the local network]
+    /// Address of the coordinator [default: search the local network]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
-    /// The worker's folder [default: the system's folder for it]
+    /// Data folder of the worker [default: the standard data folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Which of several workers on this machine
+    /// Number of the worker, if this machine runs several
     #[arg(long, default_value_t = platform::account::number())]
     instance: u32,
-    /// Don't ask
+    /// Don't ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Print the result as JSON
@@ -33,40 +33,40 @@ pub struct LeaveArguments {
 pub async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Result<()> {
     let folder = super::worker::folder(arguments.instance);
     let data_dir = data_dir(arguments.data_dir.as_deref(), &folder)?;
-    if !arguments.yes && !confirmed(&data_dir)? {
-        bail!("nothing was changed");
+    if !arguments.yes && !is_confirmed(&data_dir)? {
+        bail!("canceled; nothing was changed");
     }
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
-    let left = away(&data_dir, url).await?;
+    let report = away(&data_dir, url).await?;
     if arguments.json {
-        output::json(&left)?;
+        output::json(&report)?;
     } else {
-        output::line(words(&left))?;
+        output::line(words(&report))?;
     }
     Ok(())
 }
 
-/// Leaves, and tells the coordinator where that can be found.
+/// Unenrolls this machine and notifies the coordinator, if it can be reached.
 ///
 /// # Errors
-/// As [`worker::unenroll`].
+/// The same as for [`worker::unenroll`].
 pub(crate) async fn away(
     data_dir: &Path,
     url: Option<String>,
 ) -> Result<UnenrollReport, WorkerError> {
-    // A folder that can't be read names nobody to say farewell to.
+    // An unreadable folder names no coordinator to notify.
     let known = worker::enrolled_with(data_dir).ok().flatten();
-    let (_looking, coordinator) = CoordinatorLocator::new(url, None, known.as_ref());
+    let (_search, coordinator) = CoordinatorLocator::new(url, None, known.as_ref());
     worker::unenroll(data_dir, coordinator).await
 }
 
-fn confirmed(data_dir: &Path) -> anyhow::Result<bool> {
+fn is_confirmed(data_dir: &Path) -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        bail!("this takes the machine out of its cluster; say so with --yes");
+        bail!("this removes the machine from its cluster. Confirm with --yes");
     }
     output::note(format_args!(
-        "This takes the machine out of its cluster and removes all work in {}. Type yes to go on:",
+        "This removes the machine from its cluster and deletes the training data in {}. Type yes to continue:",
         data_dir.display()
     ));
     let mut answer = String::new();
@@ -74,23 +74,24 @@ fn confirmed(data_dir: &Path) -> anyhow::Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("yes"))
 }
 
-pub(crate) fn words(left: &UnenrollReport) -> String {
+/// Describes the result of leaving.
+pub(crate) fn words(report: &UnenrollReport) -> String {
     let removed =
-        format!("the key is destroyed, {:.1} MB of work removed", left.bytes as f64 / 1e6);
-    match (&left.coordinator, left.device) {
-        (UnenrollNotice::NotEnrolled, _) | (_, None) if left.bytes == 0 => {
-            "this machine is in no cluster; nothing was left to remove".into()
+        format!("deleted the encryption key and {:.1} MB of data", report.bytes as f64 / 1e6);
+    match (&report.coordinator, report.device) {
+        (UnenrollNotice::NotEnrolled, _) | (_, None) if report.bytes == 0 => {
+            "this machine is not in a cluster; nothing to remove".into()
         }
         (UnenrollNotice::NotEnrolled, _) | (_, None) => {
-            format!("this machine is in no cluster; {removed}")
+            format!("this machine is not in a cluster; {removed}")
         }
         (UnenrollNotice::Told, Some(_)) => format!("left the cluster; {removed}"),
         (UnenrollNotice::KnewAlready, Some(_)) => {
-            format!("the cluster had let this machine go before; {removed}")
+            format!("the cluster had already removed this machine; {removed}")
         }
         (UnenrollNotice::NotReached { reason }, Some(device)) => format!(
-            "left, and {removed}; the coordinator could not be told ({reason}): it lists device \
-             {device} until an administrator revokes it or cleans up"
+            "left the cluster; {removed}. The coordinator could not be notified ({reason}): it lists device {device} \
+             until an administrator revokes it or runs a cleanup"
         ),
     }
 }
@@ -100,10 +101,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_end_says_what_was_removed_and_who_knows() {
+    fn every_result_states_what_was_removed_and_whether_the_coordinator_knows() {
         let device = "01890a5d-ac96-774b-bcce-b302099a8057".parse().ok();
         let not_reached = UnenrollNotice::NotReached { reason: "no answer in time".into() };
-        let said: Vec<String> = [
+        let messages: Vec<String> = [
             (None, UnenrollNotice::NotEnrolled, 0),
             (None, UnenrollNotice::NotEnrolled, 2_500_000),
             (device, UnenrollNotice::Told, 2_500_000),
@@ -112,6 +113,6 @@ mod tests {
         ]
         .map(|(device, coordinator, bytes)| words(&UnenrollReport { device, coordinator, bytes }))
         .to_vec();
-        insta::assert_snapshot!(said.join("\n"));
+        insta::assert_snapshot!(messages.join("\n"));
     }
 }

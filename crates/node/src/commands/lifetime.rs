@@ -1,48 +1,46 @@
-//! How long a coordinator, a worker or a demo runs: until it is told to end.
+//! Stop signals of a coordinator, a worker or a demo.
 
 use std::io::Read;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Cancelled by Ctrl-C, SIGTERM or the terminal's end.
+/// Returns a token that is canceled by SIGINT (Ctrl-C), SIGTERM or SIGHUP.
 ///
 /// # Errors
-/// Where the system won't tell of signals.
+/// Fails if the signal handlers can't be installed.
 pub fn until_signal() -> std::io::Result<CancellationToken> {
     until_told(false)
 }
 
-/// Cancelled by Ctrl-C, SIGTERM or the terminal's end, and with `with_parent` also when standard
-/// input ends: then the process that started this one is gone, however it went. Signals are heard
-/// from here on.
+/// Returns a token that is canceled by SIGINT (Ctrl-C), SIGTERM or SIGHUP, and with `with_parent` also at the end of
+/// standard input, which is how a child process detects that its parent has exited. Installs the signal handlers.
 ///
 /// # Errors
-/// Where the system won't tell of signals.
+/// Fails if the signal handlers can't be installed.
 pub(super) fn until_told(with_parent: bool) -> std::io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let told = CancellationToken::new();
-    let stop = told.clone();
+    let token = CancellationToken::new();
+    let stop = token.clone();
     tokio::spawn(async move {
         let signal = tokio::select! {
-            _ = interrupt.recv() => "Ctrl-C",
+            _ = interrupt.recv() => "SIGINT",
             _ = terminate.recv() => "SIGTERM",
             _ = hang_up.recv() => "SIGHUP",
         };
-        tracing::info!(signal, "ending");
+        tracing::info!(signal, "stopping on a signal");
         stop.cancel();
     });
     if with_parent {
-        let stop = told.clone();
-        // A thread of its own: a read of standard input can't be cancelled, and must not hold up
-        // the runtime's end.
+        let stop = token.clone();
+        // A separate thread: a read of standard input can't be canceled and would block the shutdown of the runtime.
         std::thread::spawn(move || {
-            let mut nothing = [0; 64];
-            while std::io::stdin().read(&mut nothing).is_ok_and(|length| length > 0) {}
+            let mut ignored = [0; 64];
+            while std::io::stdin().read(&mut ignored).is_ok_and(|length| length > 0) {}
             stop.cancel();
         });
     }
-    Ok(told)
+    Ok(token)
 }

@@ -1,4 +1,4 @@
-//! The commands of the command line, a file for each noun.
+//! The command line: one module per command.
 
 use std::process::ExitCode;
 
@@ -31,49 +31,144 @@ pub(crate) mod worker;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train on this machine: a coordinator and workers as processes of their own
+    /// Run a demo cluster on this machine
+    ///
+    /// Starts a coordinator and workers as separate processes, trains one job, prints the result and removes its
+    /// files. Needs no setup and no second machine.
+    #[command(after_long_help = "\
+Examples:
+  constellation demo                      Train on built-in data
+  constellation demo --dataset ag_news    Download a dataset and train on it
+  constellation demo --chaos              Kill processes while they train")]
     Demo(demo::DemoArguments),
-    /// Run a coordinator: it keeps jobs, data and models, and gives out the work
+    /// Run a coordinator
+    ///
+    /// The coordinator stores jobs, datasets and models, assigns work to devices, and serves the dashboard and the
+    /// HTTP API. It runs until Ctrl-C or SIGTERM.
+    #[command(after_long_help = "\
+Examples:
+  constellation coordinator                          Listen on this machine only
+  constellation coordinator --listen 0.0.0.0:8000    Accept devices from the network
+  constellation coordinator sign-in                  Print a sign-in link for the dashboard")]
     Coordinator(coordinator::CoordinatorArguments),
-    /// Run a worker: it trains for a coordinator while this machine is free
+    /// Run a worker
+    ///
+    /// The worker trains for a coordinator while this machine is idle. It needs a join code once, to enroll this
+    /// machine; later runs use the stored enrollment. It runs until Ctrl-C or SIGTERM.
+    #[command(after_long_help = "\
+Examples:
+  constellation worker --join CODE      Enroll this machine, then train while it is idle
+  constellation worker                  Train while this machine is idle
+  constellation worker --when always    Also train while somebody uses it, for dedicated machines")]
     Worker(worker::WorkerArguments),
-    /// Take this machine out of its cluster and remove what it keeps of the work
+    /// Leave the cluster and delete local training data
+    ///
+    /// Destroys this device's encryption key, deletes its cached data and notifies the coordinator. The local data is
+    /// deleted even if the coordinator can't be reached.
     Leave(leave::LeaveArguments),
-    /// Submit jobs and follow them
+    /// Submit and follow jobs
+    #[command(after_long_help = "\
+Examples:
+  constellation job submit job.toml --watch    Start a job and follow it
+  constellation job show JOB                   Show a job, its settings and its rounds")]
     Job(job::JobArguments),
-    /// Look at models, save them, measure them
+    /// List, download and evaluate models
+    #[command(after_long_help = "\
+Examples:
+  constellation model download ag-news
+  constellation model eval ag-news --dataset ag_news")]
     Model(model::ModelArguments),
-    /// Save everything that a coordinator is in one file
+    /// Back up a coordinator to a file
+    ///
+    /// The file holds the whole coordinator: database, models, datasets, certificate and private key. The
+    /// coordinator keeps running.
+    #[command(after_long_help = "\
+Examples:
+  constellation backup cluster.tar
+  constellation restore cluster.tar")]
     Backup(backup::BackupArguments),
-    /// Put a backup in place, on this machine or another
+    /// Restore a coordinator from a backup
+    ///
+    /// Works on the same machine or on another one. Stop the old coordinator first: two coordinators of one cluster
+    /// must not run at the same time.
     Restore(backup::RestoreArguments),
-    /// List datasets and add one's own
+    /// List and upload datasets
+    #[command(after_long_help = "\
+Examples:
+  constellation dataset list
+  constellation dataset add reviews.csv --name reviews")]
     Dataset(dataset::DatasetArguments),
-    /// See the devices of the cluster, and let them go
+    /// List and revoke devices
     Device(device::DeviceArguments),
-    /// Let devices join the cluster
+    /// Manage join codes
+    ///
+    /// A join code enrolls devices in the cluster. Pass it to `constellation worker --join` or enter it in the app.
+    #[command(after_long_help = "\
+Examples:
+  constellation join-code create                             A code for one device, valid for 7 days
+  constellation join-code create --uses 500 --expires 52w    A code for a fleet")]
     JoinCode(join_code::JoinCodeArguments),
-    /// Give access to people and programs
+    /// Manage API tokens
+    #[command(after_long_help = "\
+Examples:
+  constellation token create --role viewer --name grafana --expires 90d
+  constellation token list")]
     Token(token::TokenArguments),
-    /// See who changed what, and check that nobody changed that
+    /// Export and verify the audit log
+    ///
+    /// The audit log records who changed what. Each entry holds the hash of the entry before it, so changed or missing
+    /// entries are detected.
+    #[command(after_long_help = "\
+Examples:
+  constellation audit export audit.jsonl
+  constellation audit verify audit.jsonl")]
     Audit(audit::AuditArguments),
-    /// See what needs attention
+    /// List and dismiss notices
+    ///
+    /// A notice reports something that needs attention, such as a failed job or a full disk.
     Notice(notice::NoticeArguments),
-    /// See this machine's settings and change them
+    /// Show and change this machine's settings
+    ///
+    /// Settings that your organization manages override environment variables, which override your settings file.
+    /// Managed settings can't be changed here.
+    #[command(after_long_help = "\
+Examples:
+  constellation settings list
+  constellation settings set Schedule 'Mon-Fri 19:00-07:00'
+  constellation settings unset Schedule")]
     Settings(settings::SettingsArguments),
-    /// Write a configuration profile that makes Macs devices of the cluster, for an MDM
+    /// Create a configuration profile for an MDM
+    ///
+    /// The profile enrolls Macs in the cluster without a click. It contains the secret of the join link: upload it to
+    /// your MDM and don't share it.
+    #[command(after_long_help = "\
+Example:
+  constellation profile --join LINK --out constellation.mobileconfig --team-id TEAMID1234")]
     Profile(profile::ProfileArguments),
-    /// Say what keeps this machine from working, and the mend
+    /// Diagnose problems and suggest fixes
+    ///
+    /// Checks the settings, the network, the coordinator, the compute backend and the disk of this machine. Exits with
+    /// status 1 if a check fails.
+    #[command(after_long_help = "\
+Examples:
+  constellation doctor
+  constellation doctor --bundle support.zip    Collect findings and logs for support")]
     Doctor(doctor::DoctorArguments),
-    /// Tell other programs, such as a chat, what needs attention
+    /// Manage webhooks
+    ///
+    /// A webhook sends notices to another program, such as a chat, as signed HTTP requests.
+    #[command(after_long_help = "\
+Examples:
+  constellation webhook add https://chat.example.com/hook --event job_failed
+  constellation webhook test WEBHOOK")]
     Webhook(webhook::WebhookArguments),
 }
 
-/// Runs one command to its end; a failure is told in one line on standard error.
+/// Runs one command. On failure, prints one line to standard error.
 pub fn run(command: Command, context: &CommandContext) -> ExitCode {
     match try_run(command, context) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has enough of it.
+        // The reader of our output has closed the pipe, as `head` does.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
@@ -84,13 +179,13 @@ pub fn run(command: Command, context: &CommandContext) -> ExitCode {
 
 fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Blocking work has threads of its own; what is left is little, also in a coordinator.
+        // Blocking work runs on separate threads, so two are enough, also for a coordinator.
         .worker_threads(2)
         .enable_all()
         .build()?;
     let settings = Settings::load();
     if let Command::Doctor(arguments) = command {
-        // Settings that can't be read are one of the things that it tells.
+        // Unreadable settings are one of the problems that the doctor reports.
         return runtime.block_on(doctor::run(arguments, settings, context));
     }
     let settings = settings?;

@@ -27,32 +27,38 @@ pub struct ModelArguments {
 
 #[derive(Debug, Subcommand)]
 enum ModelCommand {
-    /// List models, each with its versions
+    /// List models and their versions
     List,
     /// Show a model
     Show {
+        /// Name of the model
         name: String,
-        /// [default: the newest]
+        /// Version of the model [default: the newest]
         #[arg(long = "model-version", value_name = "N")]
         version: Option<u32>,
     },
-    /// Save a model as safetensors
+    /// Download a model as a safetensors file
     Download {
+        /// Name of the model
         name: String,
-        /// [default: the newest]
+        /// Version of the model [default: the newest]
         #[arg(long = "model-version", value_name = "N")]
         version: Option<u32>,
-        /// [default: NAME.safetensors in this folder]
+        /// File to write [default: NAME.safetensors in this folder]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Measure a model on the test split of a dataset, on this machine
+    /// Evaluate a model on the test split of a dataset
+    ///
+    /// Downloads the model and evaluates it on this machine.
     Eval {
+        /// Name of the model
         name: String,
+        /// Version of the model [default: the newest]
         #[arg(long = "model-version", value_name = "N")]
         version: Option<u32>,
-        /// One with the model's classes, and rows of its kind
-        #[arg(long)]
+        /// Dataset with the same kind of rows and the same classes as the model
+        #[arg(long, value_name = "NAME")]
         dataset: String,
     },
 }
@@ -86,15 +92,15 @@ pub async fn run(
             let file = file.unwrap_or_else(|| default_file(&model.name));
             download(&client, &model, &file).await?;
             if json {
-                let told = serde_json::json!({ "file": file, "model_blake3": model.blake3 });
-                return Ok(output::json(&told)?);
+                let result = serde_json::json!({ "file": file, "model_blake3": model.blake3 });
+                return Ok(output::json(&result)?);
             }
             let name = file.display();
             Ok(output::line(format_args!("{name}  {:.1} MB  {}", model.size_mb, model.blake3))?)
         }
         ModelCommand::Eval { name, version, dataset } => {
             let model = find(&client, &name, version).await?;
-            let folder = tempfile::tempdir().context("can't make a temporary folder")?;
+            let folder = tempfile::tempdir().context("can't create a temporary folder")?;
             let file = folder.path().join("model.safetensors");
             download(&client, &model, &file).await?;
             let parameters = parameters(&model.spec, &file)?;
@@ -116,18 +122,18 @@ async fn find(client: &Client, name: &str, version: Option<u32>) -> anyhow::Resu
     Ok(client.get(&format!("/models/{}{query}", escaped(name))).await?)
 }
 
-/// Letters of a model's name that its file gets; four bytes each fit any disk.
+/// Maximum length of a file name in letters: at four bytes each, it fits every file system.
 const LONGEST_NAME: usize = 50;
 
 fn default_file(name: &str) -> PathBuf {
     let plain = |letter: char| if letter.is_alphanumeric() { letter } else { '-' };
-    // Of what a coordinator calls a model only letters and digits stay: no path, no hidden file.
+    // The name comes from the coordinator. Keep letters and digits only, so that it can't be a path or a hidden file.
     let name: String = name.chars().take(LONGEST_NAME).map(plain).collect();
     let name = if name.is_empty() { "model" } else { &name };
     PathBuf::from(format!("{name}.safetensors"))
 }
 
-/// Saves the model's file, whole or not at all.
+/// Downloads the model to a temporary file, verifies its hash, and moves it to `file` once it is complete.
 async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result<()> {
     let path = format!("/models/{}/download?version={}", escaped(&model.name), model.version);
     let response = client.send(client.request(Method::GET, &path)).await?;
@@ -150,7 +156,7 @@ async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result
     }
     bar.finish_and_clear();
     if BlobHash::from(hasher.finalize()) != model.blake3 {
-        bail!("the bytes that came are not those of {}: try again", model.blake3);
+        bail!("the downloaded file does not match the hash {}. Try again", model.blake3);
     }
     part.as_file().sync_all().with_context(cannot_write)?;
     part.persist(file).with_context(cannot_write)?;
@@ -158,10 +164,10 @@ async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result
 }
 
 fn parameters(spec: &ModelSpec, file: &Path) -> anyhow::Result<Vec<f32>> {
-    let bytes = std::fs::read(file).context("can't read the model again")?;
+    let bytes = std::fs::read(file).context("can't read the downloaded model")?;
     let header = protocol::model_file::header(spec)?;
     let Some(flat) = bytes.strip_prefix(header.as_slice()) else {
-        bail!("the model's file is not written as its spec says");
+        bail!("the header of the model file does not match its specification");
     };
     Ok(codec::decode(flat, spec.layout()?.parameters)?)
 }
@@ -199,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_s_name_leads_nowhere() {
+    fn a_model_name_can_not_be_a_path() {
         for (name, file) in [
             ("ag news", "ag-news.safetensors"),
             ("../../.ssh/authorized_keys", "-------ssh-authorized-keys.safetensors"),
@@ -212,9 +218,9 @@ mod tests {
         assert!(default_file(&"東".repeat(500)).as_os_str().len() < 255);
     }
 
-    /// The only reader of model files: the header is what the spec makes of it, byte for byte.
+    /// The header must be the one that the specification produces, byte for byte.
     #[test]
-    fn a_model_file_whose_header_lies_is_refused() {
+    fn a_model_file_with_a_wrong_header_is_rejected() {
         let spec: ModelSpec = serde_json::from_value(serde_json::json!({
             "input": { "kind": "text", "buckets": 4, "ngrams": 1, "max_words": 4 },
             "layers": [{ "kind": "embedding_bag", "dimension": 2 }, { "kind": "linear", "outputs": 2 }]
@@ -230,9 +236,9 @@ mod tests {
         };
         let whole = [header.as_slice(), &flat].concat();
         assert_eq!(read(&whole).unwrap().len() * 4, flat.len());
-        for lie in [u64::MAX, 1 << 40, 0, header.len() as u64] {
-            let lying = [&lie.to_le_bytes()[..], &whole[8..]].concat();
-            assert!(read(&lying).unwrap_err().to_string().contains("not written as its spec says"));
+        for length in [u64::MAX, 1 << 40, 0, header.len() as u64] {
+            let wrong = [&length.to_le_bytes()[..], &whole[8..]].concat();
+            assert!(read(&wrong).unwrap_err().to_string().contains("does not match its specification"));
         }
         assert!(read(&whole[..whole.len() - 1]).is_err());
         assert!(read(&[whole.as_slice(), &[0; 4]].concat()).is_err());

@@ -18,15 +18,15 @@ pub struct NoticeArguments {
 
 #[derive(Debug, Subcommand)]
 enum NoticeCommand {
-    /// List what needs attention, the newest first
+    /// List notices, newest first
     List {
-        /// Also what is over and what was put away
+        /// Include resolved and dismissed notices
         #[arg(long)]
         all: bool,
     },
-    /// Put a notice away
+    /// Dismiss a notice
     Dismiss {
-        /// As `notice list` shows it
+        /// Notice id from `constellation notice list`
         id: NoticeId,
     },
 }
@@ -40,7 +40,7 @@ pub async fn run(arguments: NoticeArguments, settings: Settings) -> anyhow::Resu
             if json {
                 output::json(&notices)?;
             } else if notices.is_empty() {
-                output::line("nothing needs attention")?;
+                output::line("Nothing needs attention.")?;
             } else {
                 let rows: Vec<[String; 5]> = notices.iter().map(row).collect();
                 output::table(["ID", "SINCE", "KIND", "STATE", "WHAT"], &rows)?;
@@ -52,7 +52,7 @@ pub async fn run(arguments: NoticeArguments, settings: Settings) -> anyhow::Resu
             if json {
                 output::json(&notice)?;
             } else {
-                output::line(format_args!("put away: {}", notice.text))?;
+                output::line(format_args!("dismissed: {}", notice.text))?;
             }
         }
     }
@@ -61,8 +61,8 @@ pub async fn run(arguments: NoticeArguments, settings: Settings) -> anyhow::Resu
 
 fn row(notice: &Notice) -> [String; 5] {
     let state = match (notice.dismissed_at, notice.ended_at) {
-        (Some(_), _) => "put away",
-        (None, Some(_)) => "over",
+        (Some(_), _) => "dismissed",
+        (None, Some(_)) => "resolved",
         (None, None) => "open",
     };
     [

@@ -1,4 +1,4 @@
-//! `constellation profile`: the same bytes as the dashboard's, for who has the join link and no browser.
+//! `constellation profile`: writes the same configuration profile as the dashboard, byte for byte.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::output;
 
 #[derive(Debug, Args)]
 pub struct ProfileArguments {
-    /// The join link that the Macs enrol by: for many uses, and for as long as the profile is handed out
+    /// Join link that enrolls the Macs; create it with enough --uses and a long --expires
     #[arg(long, value_name = "LINK")]
     join: Join,
-    /// Where the profile goes; it holds the link's secret
+    /// File to write; it contains the secret of the join link
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where the Macs find the coordinator [default: the link's first address]
+    /// Address of the coordinator [default: the first address of the join link]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
-    /// The team that signed the app: its login item is then allowed for this team alone
+    /// Apple team id of the app's signature; preapproves the app's login item
     #[arg(long, value_name = "ID")]
     team_id: Option<String>,
-    /// Don't ask the coordinator for its certificate, and leave it out
+    /// Leave out the coordinator's certificate, which only browsers need
     #[arg(long)]
     without_certificate: bool,
     /// Print the result as JSON
@@ -38,14 +38,14 @@ pub async fn run(arguments: ProfileArguments) -> anyhow::Result<()> {
     let code = match arguments.join {
         Join::Link(code) => code,
         Join::Typed(_) => bail!(
-            "a profile is made of the join link, which names the cluster and its pin; this is the code for typing"
+            "a profile needs the join link, which contains the cluster and its pin; this is a typed code"
         ),
     };
     let url = match arguments.coordinator {
         Some(url) => url,
         None => format!(
             "https://{}",
-            code.addresses.first().context("the link names no address: give --coordinator")?
+            code.addresses.first().context("the join link contains no address. Pass the coordinator's address with --coordinator")?
         ),
     };
     let address: Address = url.parse()?;
@@ -57,7 +57,7 @@ pub async fn run(arguments: ProfileArguments) -> anyhow::Result<()> {
     let team_id = arguments.team_id.as_deref();
     let profile = Profile { code: &code, url: &url, certificate: certificate.as_deref(), team_id };
     let file = &arguments.out;
-    platform::files::write_private(file, profile.text().as_bytes())
+    platform::files::write_private(file, profile.to_xml().as_bytes())
         .with_context(|| format!("can't write {}", file.display()))?;
     if arguments.json {
         let certificate = certificate.is_some();
@@ -66,15 +66,15 @@ pub async fn run(arguments: ProfileArguments) -> anyhow::Result<()> {
         )?;
     } else {
         output::line(format_args!(
-            "{} is for Macs that find the coordinator at {url}",
+            "wrote {} for the coordinator at {url}",
             file.display()
         ))?;
-        output::note("It holds the join link's secret: give it to your MDM and to nobody else.");
+        output::note("The file contains the secret of the join link. Upload it to your MDM and don't share it.");
     }
     Ok(())
 }
 
-/// What the holder of the pinned key shows at this address, which is so proven to be the right one.
+/// Fetches the certificate of the coordinator at this address, after the pinned key has proven its identity.
 async fn certificate(code: &JoinCode, address: &Address) -> anyhow::Result<Vec<u8>> {
     let builder = reqwest::Client::builder().tls_info(true).timeout(Duration::from_secs(10));
     let client = pinned(builder, address, code.pin)?.build()?;
@@ -82,13 +82,13 @@ async fn certificate(code: &JoinCode, address: &Address) -> anyhow::Result<Vec<u
         match WrongPin::behind(&error) {
             Some(wrong) => anyhow!(wrong),
             None => anyhow!(
-                "no coordinator answers at {address}, so its certificate can't be put into the profile: run this where it can be \
-                 reached, or leave the certificate out by --without-certificate"
+                "can't fetch the coordinator's certificate, because no coordinator answers at {address}. Run this on a network \
+                 that reaches it, or leave the certificate out with --without-certificate"
             ),
         }
     })?;
-    let shown = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
-    Ok(shown.context("the coordinator's certificate can't be read")?.to_owned())
+    let certificate = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+    Ok(certificate.context("the coordinator's certificate can't be read")?.to_owned())
 }
 
 #[cfg(test)]
@@ -99,9 +99,9 @@ mod tests {
 
     use super::*;
 
-    /// What IT fills in by hand where it can't use the command; `CONSTELLATION_WRITE=1` writes it.
+    /// The template is for IT departments that can't run the command; `CONSTELLATION_WRITE=1` writes it.
     #[test]
-    fn the_template_for_it_is_what_the_command_writes() {
+    fn the_kept_template_is_what_the_command_writes() {
         let path =
             concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/mdm/constellation.mobileconfig");
         let code = JoinCode {
@@ -113,7 +113,7 @@ mod tests {
         };
         let url = "https://coordinator.example.com:8000";
         let profile = Profile { code: &code, url, certificate: None, team_id: Some("TEAMID1234") };
-        let text = profile.text();
+        let text = profile.to_xml();
         if std::env::var_os("CONSTELLATION_WRITE").is_some() {
             std::fs::write(path, &text).unwrap();
         }

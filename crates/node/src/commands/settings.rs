@@ -10,25 +10,33 @@ use crate::settings::{Key, Settings, SettingsError};
 pub struct SettingsArguments {
     #[command(subcommand)]
     command: SettingsCommand,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum SettingsCommand {
-    /// List every setting and who decided it
+    /// List all settings with their values and sources
     List,
     /// Print one setting
-    Get { key: String },
-    /// Set one for this user
-    Set {
+    Get {
+        /// Name of the setting, such as IdleSeconds
         key: String,
+    },
+    /// Set a setting for this user
+    Set {
+        /// Name of the setting, such as IdleSeconds
+        key: String,
+        /// New value
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
-    /// Go back to what counts without this user's own
-    Unset { key: String },
+    /// Remove a setting from this user's settings file
+    Unset {
+        /// Name of the setting, such as IdleSeconds
+        key: String,
+    },
 }
 
 pub(super) fn run(arguments: &SettingsArguments, settings: &Settings) -> anyhow::Result<()> {
@@ -39,25 +47,25 @@ pub(super) fn run(arguments: &SettingsArguments, settings: &Settings) -> anyhow:
                 .iter()
                 .map(|key| {
                     let setting = settings.one_shown(*key);
-                    [setting.key.clone(), words(&setting), settings.text(*key).source.to_string()]
+                    [setting.key.clone(), value_text(&setting), settings.text(*key).source.to_string()]
                 })
                 .collect();
             output::table(["SETTING", "VALUE", "FROM"], &rows)?;
         }
-        SettingsCommand::Get { key } => tell(arguments.json, &settings.one_shown(named(key)?))?,
+        SettingsCommand::Get { key } => print(arguments.json, &settings.one_shown(find(key)?))?,
         SettingsCommand::Set { key, value } => {
             Settings::set_user(key, value)?;
-            tell(arguments.json, &Settings::load()?.one_shown(named(key)?))?;
+            print(arguments.json, &Settings::load()?.one_shown(find(key)?))?;
         }
         SettingsCommand::Unset { key } => {
             Settings::unset_user(key)?;
-            tell(arguments.json, &Settings::load()?.one_shown(named(key)?))?;
+            print(arguments.json, &Settings::load()?.one_shown(find(key)?))?;
         }
     }
     Ok(())
 }
 
-fn named(name: &str) -> Result<Key, SettingsError> {
+fn find(name: &str) -> Result<Key, SettingsError> {
     Key::named(name).ok_or_else(|| SettingsError::Unknown {
         place: "settings".into(),
         key: name.to_owned(),
@@ -65,12 +73,12 @@ fn named(name: &str) -> Result<Key, SettingsError> {
     })
 }
 
-fn tell(json: bool, setting: &Setting) -> std::io::Result<()> {
-    if json { output::json(setting) } else { output::line(words(setting)) }
+fn print(json: bool, setting: &Setting) -> std::io::Result<()> {
+    if json { output::json(setting) } else { output::line(value_text(setting)) }
 }
 
-/// Empty where it isn't set.
-fn words(setting: &Setting) -> String {
+/// The value as text; empty if it is not set.
+fn value_text(setting: &Setting) -> String {
     match &setting.value {
         serde_json::Value::Null => String::new(),
         serde_json::Value::String(text) => text.clone(),

@@ -12,20 +12,20 @@ use crate::settings::Settings;
 pub struct SignInArguments {
     #[command(flatten)]
     access: AccessArguments,
-    /// What who follows the link may do
+    /// Role of the person who opens the link
     #[arg(long, value_enum, default_value_t = PersonRole::Admin)]
     role: PersonRole,
-    /// Whom the link is for; the audit log calls them so
-    #[arg(long, default_value = "")]
+    /// Name of that person, for the audit log
+    #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
 }
 
-/// The roles that a person has.
+/// Roles that a person can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PersonRole {
-    /// Everything
+    /// Full access
     Admin,
-    /// Sees everything, changes nothing
+    /// Read-only access
     Viewer,
 }
 
@@ -49,6 +49,6 @@ pub async fn run(arguments: SignInArguments, settings: Settings) -> anyhow::Resu
         return Ok(output::json(&serde_json::json!({ "url": url, "expires_at": expires_at }))?);
     }
     output::line(&url)?;
-    output::note(format_args!("It signs one browser in, until {}.", link.expires_at));
+    output::note(format_args!("The link works once, until {}.", link.expires_at));
     Ok(())
 }

@@ -21,33 +21,35 @@ pub struct TokenArguments {
 
 #[derive(Debug, Subcommand)]
 enum TokenCommand {
-    /// Make a token; this is the only time that it is shown
+    /// Create a token
+    ///
+    /// Prints the token. It is not shown again.
     Create {
-        /// What it may do
+        /// Access that the token grants
         #[arg(long, value_enum)]
         role: TokenRole,
-        /// What it is for
-        #[arg(long, default_value = "")]
+        /// Name of the token, for lists and the audit log
+        #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
-        /// When it ends by itself, such as 30d or 12h [default: never]
+        /// Lifetime of the token, such as 30d or 12h [default: unlimited]
         #[arg(long, value_name = "TIME", value_parser = duration::parse)]
         expires: Option<Duration>,
     },
-    /// List tokens, without what is secret in them
+    /// List tokens, without their secrets
     List,
-    /// Make a token worthless from now on
+    /// Revoke a token
     Delete {
-        /// As `token list` shows it
+        /// Token id from `constellation token list`
         id: String,
     },
 }
 
-/// The roles that a person gives; a device gets its own by registering.
+/// Roles that a token can have. Devices get their tokens when they enroll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum TokenRole {
-    /// Everything
+    /// Full access
     Admin,
-    /// Sees everything, changes nothing
+    /// Read-only access
     Viewer,
 }
 
@@ -89,7 +91,7 @@ pub async fn run(arguments: TokenArguments, settings: Settings) -> anyhow::Resul
             if json {
                 output::json(&serde_json::json!({ "id": id, "deleted": true }))?;
             } else {
-                output::line(format_args!("token {id} is worthless now"))?;
+                output::line(format_args!("token {id} is revoked"))?;
             }
         }
     }

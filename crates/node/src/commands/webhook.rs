@@ -20,27 +20,29 @@ pub struct WebhookArguments {
 
 #[derive(Debug, Subcommand)]
 enum WebhookCommand {
-    /// Add an address that hears of notices; prints the secret that signs them, this once
+    /// Add a webhook
+    ///
+    /// Prints the id of the webhook and the secret that signs its requests. The secret is not shown again.
     Add {
-        /// <https://…>; <http://…> only to the coordinator's own machine
+        /// URL that receives the notices: https, or http on the coordinator's own machine
         url: String,
-        /// What it hears of, such as `job_failed`; can be given several times [default: everything]
+        /// Kind of notice to send, such as `job_failed`; repeatable [default: all kinds]
         #[arg(long = "event", value_name = "KIND", value_parser = event)]
         events: Vec<NoticeKind>,
-        /// `whsec_` and the base64 of 24 to 64 bytes [default: a new one]
+        /// Signing secret: `whsec_` followed by 24 to 64 bytes in base64 [default: generated]
         #[arg(long)]
         secret: Option<String>,
     },
-    /// List webhooks and how the last attempt of each ended
+    /// List webhooks and the result of their last delivery
     List,
-    /// Forget a webhook, and what it did not hear yet
+    /// Remove a webhook and its undelivered notices
     Remove {
-        /// As `webhook list` shows it
+        /// Webhook id from `constellation webhook list`
         id: WebhookId,
     },
-    /// Send a test now; fails where it did not get there
+    /// Send a test notice; fails if it can't be delivered
     Test {
-        /// As `webhook list` shows it
+        /// Webhook id from `constellation webhook list`
         id: WebhookId,
     },
 }
@@ -48,8 +50,8 @@ enum WebhookCommand {
 fn event(word: &str) -> Result<NoticeKind, String> {
     let known = NoticeKind::ALL.into_iter().find(|kind| kind.word() == word);
     known.ok_or_else(|| {
-        let words = NoticeKind::ALL.map(NoticeKind::word).join(", ");
-        format!("one of {words}")
+        let kinds = NoticeKind::ALL.map(NoticeKind::word).join(", ");
+        format!("expected one of {kinds}")
     })
 }
 
@@ -72,7 +74,7 @@ pub async fn run(arguments: WebhookArguments, settings: Settings) -> anyhow::Res
                 output::json(&webhooks)?;
             } else {
                 let rows: Vec<[String; 5]> = webhooks.iter().map(row).collect();
-                output::table(["ID", "URL", "EVENTS", "WAITING", "LAST"], &rows)?;
+                output::table(["ID", "URL", "EVENTS", "PENDING", "LAST DELIVERY"], &rows)?;
             }
         }
         WebhookCommand::Remove { id } => {
@@ -80,7 +82,7 @@ pub async fn run(arguments: WebhookArguments, settings: Settings) -> anyhow::Res
             if json {
                 output::json(&serde_json::json!({ "id": id, "removed": true }))?;
             } else {
-                output::line(format_args!("webhook {id} hears no more"))?;
+                output::line(format_args!("webhook {id} is removed"))?;
             }
         }
         WebhookCommand::Test { id } => {
@@ -92,7 +94,7 @@ pub async fn run(arguments: WebhookArguments, settings: Settings) -> anyhow::Res
                 output::line(format_args!("delivered: {}", result.detail))?;
             }
             if !result.delivered {
-                bail!("the test did not get there: {}", result.detail);
+                bail!("the test notice could not be delivered: {}", result.detail);
             }
         }
     }
@@ -101,7 +103,7 @@ pub async fn run(arguments: WebhookArguments, settings: Settings) -> anyhow::Res
 
 fn row(webhook: &Webhook) -> [String; 5] {
     let events: Vec<&str> = webhook.events.iter().map(|kind| kind.word()).collect();
-    let events = if events.is_empty() { "everything".to_owned() } else { events.join(",") };
+    let events = if events.is_empty() { "all".to_owned() } else { events.join(",") };
     let last = webhook.last.as_ref().map_or(String::new(), |last| {
         format!("{}{} ({})", if last.delivered { "" } else { "failed: " }, last.detail, last.at)
     });
@@ -113,9 +115,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_a_kind_by_its_word() {
+    fn an_event_is_named_by_its_kind() {
         assert_eq!(event("job_failed"), Ok(NoticeKind::JobFailed));
-        let words = event("job_done").unwrap_err();
-        assert!(words.starts_with("one of job_completed, job_failed, "), "{words}");
+        let error = event("job_done").unwrap_err();
+        assert!(error.starts_with("expected one of job_completed, job_failed, "), "{error}");
     }
 }

@@ -1,16 +1,15 @@
-//! Who is killed when: decided from what the processes say, told as actions. Nothing here acts.
+//! Decides which process `--chaos` kills, and when. Pure: observations go in, actions come out.
 //!
-//! A kill counts only once it is shown to have hit what it was meant to hit; one that missed is
-//! tried again later.
+//! A kill counts once an observation confirms that it hit its target; one that missed is planned again.
 
 use std::time::Duration;
 
 use protocol::{LeaseId, RngDomain, SeededRng, Timestamp};
 
-/// What a worker is doing, as far as chaos cares.
+/// Activity of a worker, reduced to what the kills depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Steps done so far, and its trainer's process.
+    /// Completed steps, and the process id of its trainer.
     Training {
         lease: LeaseId,
         step: u64,
@@ -19,40 +18,40 @@ pub(super) enum Doing {
     Uploading {
         lease: LeaseId,
     },
-    /// The coordinator has acknowledged the lease's update.
+    /// The coordinator has acknowledged the update of this lease.
     Reported {
         lease: LeaseId,
     },
     Other,
 }
 
-/// What there is to be seen.
+/// Something that the demo has observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Observation {
     Worker {
         worker: usize,
         doing: Doing,
     },
-    /// A worker that was killed is gone, and all its words were heard.
+    /// A killed worker has exited, and all of its output has been read.
     WorkerEnded {
         worker: usize,
     },
-    /// The coordinator is about to sum this round's updates.
+    /// The coordinator is about to aggregate the updates of this round.
     Aggregating {
         round: u32,
     },
-    /// A restarted coordinator found this round's aggregation undone.
+    /// A restarted coordinator has resumed the interrupted aggregation.
     AggregationResumed,
     CoordinatorEnded,
-    /// How many leases the job has lost so far.
+    /// Number of leases that the job has lost so far.
     LeasesLost {
         count: u64,
     },
-    /// Time has passed.
+    /// A timer tick.
     Tick,
 }
 
-/// What to do.
+/// An action for the demo to perform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     KillWorker { worker: usize, why: &'static str },
@@ -62,41 +61,41 @@ pub(super) enum Action {
     StartCoordinator,
 }
 
-/// A kill that is meant to happen.
+/// A planned kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Strike {
-    /// A worker that trains, started again only after its lease has lapsed.
+enum PlannedKill {
+    /// Kill a training worker and restart it only after its lease has expired.
     LoseLease,
-    /// A worker that trains, started again at once: it goes on with its lease.
+    /// Kill a training worker and restart it at once; it resumes its lease.
     Interrupt,
-    /// The trainer alone.
+    /// Kill only the trainer.
     Trainer,
-    /// A worker whose update is on its way.
+    /// Kill a worker while it uploads an update.
     Upload,
 }
 
-/// What became of a worker.
+/// State of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum WorkerState {
     Alive,
-    /// Killed; its end was not heard yet.
+    /// Killed; its exit has not been observed yet.
     Dying {
-        strike: Strike,
+        kill: PlannedKill,
         lease: LeaseId,
         reported: bool,
     },
-    /// Not started again before the lease has lapsed, or this time has come.
-    Gone {
+    /// Stays down until its lease has expired, at most until this time.
+    Down {
         until: Timestamp,
         lost_before: u64,
     },
-    /// Started again after a kill in an upload: the same lease again shows that the kill hit.
-    Proving {
+    /// Restarted after a kill during an upload. If it works on the same lease again, the kill hit.
+    Verifying {
         lease: LeaseId,
     },
 }
 
-/// Kills that hit, against what was meant.
+/// Number of confirmed kills of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Hits {
     pub(super) leases_lost: u64,
@@ -106,54 +105,54 @@ pub(super) struct Hits {
     pub(super) aggregations: u32,
 }
 
-/// Leases that are meant to be lost after their first step.
+/// Number of leases to lose after their first step.
 const LEASES_TO_LOSE: u64 = 3;
 
 #[derive(Debug)]
 pub(super) struct Chaos {
-    chance: SeededRng,
-    lease_seconds: u32,
-    workers: Vec<Fate>,
-    /// What is still meant to happen; the first that fits is taken.
-    strikes: Vec<Strike>,
-    /// Opportunities to let pass before the next strike.
-    patience: u64,
-    /// The round from which on the coordinator is killed while it aggregates.
+    rng: SeededRng,
+    lease_timeout_seconds: u32,
+    workers: Vec<WorkerState>,
+    /// Kills that are still to do, in order of preference.
+    planned: Vec<PlannedKill>,
+    /// Number of opportunities to skip before the next kill.
+    skips: u64,
+    /// First round in which the coordinator is killed during aggregation.
     aggregation_from: u32,
     coordinator_is_down: bool,
     hits: Hits,
 }
 
 impl Chaos {
-    pub(super) fn new(seed: u64, workers: usize, lease_seconds: u32) -> Self {
-        let mut chance = SeededRng::new(RngDomain::Selection, seed, 0, 0, 0);
-        let mut strikes = vec![
-            Strike::LoseLease,
-            Strike::LoseLease,
-            Strike::LoseLease,
-            Strike::Interrupt,
-            Strike::Trainer,
-            Strike::Upload,
+    pub(super) fn new(seed: u64, workers: usize, lease_timeout_seconds: u32) -> Self {
+        let mut rng = SeededRng::new(RngDomain::Selection, seed, 0, 0, 0);
+        let mut planned = vec![
+            PlannedKill::LoseLease,
+            PlannedKill::LoseLease,
+            PlannedKill::LoseLease,
+            PlannedKill::Interrupt,
+            PlannedKill::Trainer,
+            PlannedKill::Upload,
         ];
-        chance.shuffle(&mut strikes);
-        let aggregation_from = 1 + u32::try_from(chance.below(2)).unwrap_or(0);
+        rng.shuffle(&mut planned);
+        let aggregation_from = 1 + u32::try_from(rng.below(2)).unwrap_or(0);
         Self {
-            patience: chance.below(3),
-            chance,
-            lease_seconds,
-            workers: vec![Fate::Alive; workers],
-            strikes,
+            skips: rng.below(3),
+            rng,
+            lease_timeout_seconds,
+            workers: vec![WorkerState::Alive; workers],
+            planned,
             aggregation_from,
             coordinator_is_down: false,
             hits: Hits::default(),
         }
     }
 
-    pub(super) fn handle(&mut self, now: Timestamp, sight: Observation) -> Vec<Action> {
-        let mut actions = match sight {
-            Observation::Worker { worker, doing } => self.see(worker, doing),
-            Observation::WorkerEnded { worker } => self.bury(now, worker),
-            Observation::Aggregating { round } => self.strike_coordinator(round),
+    pub(super) fn handle(&mut self, now: Timestamp, observation: Observation) -> Vec<Action> {
+        let mut actions = match observation {
+            Observation::Worker { worker, doing } => self.observe_worker(worker, doing),
+            Observation::WorkerEnded { worker } => self.worker_exited(now, worker),
+            Observation::Aggregating { round } => self.maybe_kill_coordinator(round),
             Observation::AggregationResumed => {
                 self.hits.aggregations += 1;
                 Vec::new()
@@ -168,16 +167,16 @@ impl Chaos {
                 Vec::new()
             }
         };
-        actions.extend(self.revive(now));
+        actions.extend(self.restart_expired(now));
         actions
     }
 
-    /// What has not hit yet, in words; none once everything has.
+    /// Describes the kills that have not hit yet; `None` once all have.
     pub(super) fn missing(&self) -> Option<String> {
         let hits = self.hits;
         let missing: Vec<String> = [
             (hits.leases_lost < LEASES_TO_LOSE)
-                .then(|| format!("{} of {LEASES_TO_LOSE} leases were lost", hits.leases_lost)),
+                .then(|| format!("only {} of {LEASES_TO_LOSE} leases expired", hits.leases_lost)),
             (hits.interrupted == 0).then(|| "no worker was killed while it trained".into()),
             (hits.trainers == 0).then(|| "no trainer was killed".into()),
             (hits.uploads == 0).then(|| "no worker was killed during an upload".into()),
@@ -190,25 +189,25 @@ impl Chaos {
         (!missing.is_empty()).then(|| missing.join(", "))
     }
 
-    fn see(&mut self, worker: usize, doing: Doing) -> Vec<Action> {
+    fn observe_worker(&mut self, worker: usize, doing: Doing) -> Vec<Action> {
         match self.workers[worker] {
-            Fate::Alive => self.strike_worker(worker, doing),
-            Fate::Dying { strike, lease, reported: _ } => {
-                // Words from before the kill: the update may have been acknowledged after all.
+            WorkerState::Alive => self.maybe_kill_worker(worker, doing),
+            WorkerState::Dying { kill, lease, reported: _ } => {
+                // Output from before the kill: the update may have been acknowledged after all.
                 if doing == (Doing::Reported { lease }) {
-                    self.workers[worker] = Fate::Dying { strike, lease, reported: true };
+                    self.workers[worker] = WorkerState::Dying { kill, lease, reported: true };
                 }
                 Vec::new()
             }
-            Fate::Gone { .. } => Vec::new(),
-            Fate::Proving { lease } => {
+            WorkerState::Down { .. } => Vec::new(),
+            WorkerState::Verifying { lease } => {
                 match doing {
                     Doing::Training { lease: seen, .. } | Doing::Uploading { lease: seen } => {
-                        self.workers[worker] = Fate::Alive;
+                        self.workers[worker] = WorkerState::Alive;
                         if seen == lease {
                             self.hits.uploads += 1;
                         } else {
-                            self.strikes.push(Strike::Upload);
+                            self.planned.push(PlannedKill::Upload);
                         }
                     }
                     Doing::Reported { .. } | Doing::Other => {}
@@ -218,92 +217,103 @@ impl Chaos {
         }
     }
 
-    fn strike_worker(&mut self, worker: usize, doing: Doing) -> Vec<Action> {
-        let fits = |strike: &Strike| match (strike, doing) {
-            (Strike::LoseLease | Strike::Interrupt, Doing::Training { step, .. }) => step > 0,
-            (Strike::Trainer, Doing::Training { step, trainer, .. }) => {
+    fn maybe_kill_worker(&mut self, worker: usize, doing: Doing) -> Vec<Action> {
+        let fits = |kill: &PlannedKill| match (kill, doing) {
+            (PlannedKill::LoseLease | PlannedKill::Interrupt, Doing::Training { step, .. }) => {
+                step > 0
+            }
+            (PlannedKill::Trainer, Doing::Training { step, trainer, .. }) => {
                 step > 0 && trainer.is_some()
             }
-            (Strike::Upload, Doing::Uploading { .. }) => true,
-            (Strike::LoseLease | Strike::Interrupt | Strike::Trainer | Strike::Upload, _) => false,
+            (PlannedKill::Upload, Doing::Uploading { .. }) => true,
+            (
+                PlannedKill::LoseLease
+                | PlannedKill::Interrupt
+                | PlannedKill::Trainer
+                | PlannedKill::Upload,
+                _,
+            ) => false,
         };
-        // One lease is lost after another, so that somebody is left to train.
-        let is_losing = self.workers.iter().any(|fate| {
-            matches!(fate, Fate::Gone { .. } | Fate::Dying { strike: Strike::LoseLease, .. })
+        // At most one lease is being lost at a time, so that other workers keep training.
+        let is_losing = self.workers.iter().any(|state| {
+            matches!(
+                state,
+                WorkerState::Down { .. } | WorkerState::Dying { kill: PlannedKill::LoseLease, .. }
+            )
         });
-        let may = |strike: &Strike| !(is_losing && *strike == Strike::LoseLease);
-        let Some(chosen) = self.strikes.iter().position(|strike| fits(strike) && may(strike))
-        else {
+        let may = |kill: &PlannedKill| !(is_losing && *kill == PlannedKill::LoseLease);
+        let Some(chosen) = self.planned.iter().position(|kill| fits(kill) && may(kill)) else {
             return Vec::new();
         };
         if self.coordinator_is_down {
             return Vec::new();
         }
-        if self.patience > 0 {
-            self.patience -= 1;
+        if self.skips > 0 {
+            self.skips -= 1;
             return Vec::new();
         }
-        self.patience = self.chance.below(4);
-        let strike = self.strikes.remove(chosen);
-        let (lease, why) = match (doing, strike) {
-            (Doing::Training { trainer: Some(pid), .. }, Strike::Trainer) => {
+        self.skips = self.rng.below(4);
+        let kill = self.planned.remove(chosen);
+        let (lease, why) = match (doing, kill) {
+            (Doing::Training { trainer: Some(pid), .. }, PlannedKill::Trainer) => {
                 self.hits.trainers += 1;
                 return vec![Action::KillTrainer { worker, pid }];
             }
-            (Doing::Training { lease, .. }, Strike::LoseLease) => (lease, "to lose its lease"),
+            (Doing::Training { lease, .. }, PlannedKill::LoseLease) => (lease, "to lose its lease"),
             (Doing::Training { lease, .. }, _) => (lease, "while it trained"),
             (Doing::Uploading { lease } | Doing::Reported { lease }, _) => {
                 (lease, "during its upload")
             }
             (Doing::Other, _) => return Vec::new(),
         };
-        self.workers[worker] = Fate::Dying { strike, lease, reported: false };
+        self.workers[worker] = WorkerState::Dying { kill, lease, reported: false };
         vec![Action::KillWorker { worker, why }]
     }
 
-    fn bury(&mut self, now: Timestamp, worker: usize) -> Vec<Action> {
-        let Fate::Dying { strike, lease, reported } = self.workers[worker] else {
+    fn worker_exited(&mut self, now: Timestamp, worker: usize) -> Vec<Action> {
+        let WorkerState::Dying { kill, lease, reported } = self.workers[worker] else {
             return Vec::new();
         };
-        match strike {
-            Strike::LoseLease => {
-                // Twice the lease and a little: by then it has lapsed or was reported after all.
-                let until = now.after(Duration::from_secs(2 * u64::from(self.lease_seconds) + 2));
+        match kill {
+            PlannedKill::LoseLease => {
+                // By twice the timeout the lease has expired, or its update was acknowledged after all.
+                let until =
+                    now.after(Duration::from_secs(2 * u64::from(self.lease_timeout_seconds) + 2));
                 let lost_before = self.hits.leases_lost;
-                self.workers[worker] = Fate::Gone { until, lost_before };
+                self.workers[worker] = WorkerState::Down { until, lost_before };
                 return Vec::new();
             }
-            Strike::Interrupt => {
+            PlannedKill::Interrupt => {
                 self.hits.interrupted += 1;
-                self.workers[worker] = Fate::Alive;
+                self.workers[worker] = WorkerState::Alive;
             }
-            Strike::Upload if reported => {
-                self.strikes.push(Strike::Upload);
-                self.workers[worker] = Fate::Alive;
+            PlannedKill::Upload if reported => {
+                self.planned.push(PlannedKill::Upload);
+                self.workers[worker] = WorkerState::Alive;
             }
-            Strike::Upload => self.workers[worker] = Fate::Proving { lease },
-            Strike::Trainer => self.workers[worker] = Fate::Alive,
+            PlannedKill::Upload => self.workers[worker] = WorkerState::Verifying { lease },
+            PlannedKill::Trainer => self.workers[worker] = WorkerState::Alive,
         }
         vec![Action::StartWorker { worker }]
     }
 
-    fn revive(&mut self, now: Timestamp) -> Vec<Action> {
+    fn restart_expired(&mut self, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
         for worker in 0..self.workers.len() {
-            let Fate::Gone { until, lost_before } = self.workers[worker] else { continue };
-            let has_lapsed = self.hits.leases_lost > lost_before;
-            if has_lapsed || now >= until {
-                if !has_lapsed {
-                    self.strikes.push(Strike::LoseLease);
+            let WorkerState::Down { until, lost_before } = self.workers[worker] else { continue };
+            let has_expired = self.hits.leases_lost > lost_before;
+            if has_expired || now >= until {
+                if !has_expired {
+                    self.planned.push(PlannedKill::LoseLease);
                 }
-                self.workers[worker] = Fate::Alive;
+                self.workers[worker] = WorkerState::Alive;
                 actions.push(Action::StartWorker { worker });
             }
         }
         actions
     }
 
-    fn strike_coordinator(&mut self, round: u32) -> Vec<Action> {
+    fn maybe_kill_coordinator(&mut self, round: u32) -> Vec<Action> {
         let is_due = self.hits.aggregations == 0 && round >= self.aggregation_from;
         if !is_due || self.coordinator_is_down {
             return Vec::new();

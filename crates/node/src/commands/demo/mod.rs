@@ -1,5 +1,4 @@
-//! `constellation demo`: a whole cluster on this machine, as processes of their own, that trains
-//! one job and leaves nothing behind.
+//! `constellation demo`: runs a cluster on this machine as separate processes, trains one job and removes its files.
 
 use std::path::{Path, PathBuf};
 
@@ -22,30 +21,34 @@ mod summary;
 mod task;
 
 use chaos::Chaos;
-use fleet::{Fleet, LEASE_SECONDS};
+use fleet::{Fleet, LEASE_TIMEOUT_SECONDS};
 use play::Play;
 use screen::Screen;
 use summary::Summary;
 
 #[derive(Debug, Args)]
 pub struct DemoArguments {
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
+    /// Number of workers, from 1 to 32
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
     workers: u8,
-    /// As `dataset list` shows them
-    #[arg(long, default_value = "synthetic")]
+    /// Dataset to train on, by its name in `constellation dataset list`
+    #[arg(long, value_name = "NAME", default_value = "synthetic")]
     dataset: String,
-    /// [default: the model family's]
-    #[arg(long)]
+    /// Number of rounds [default: the default of the model type]
+    #[arg(long, value_name = "N")]
     rounds: Option<u32>,
-    /// Run this job file instead of the dataset's usual job
+    /// Run this job file instead of the default job of the dataset
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "rounds"])]
     job: Option<PathBuf>,
+    /// Compute backend for training
     #[arg(long, value_enum)]
     backend: Option<BackendSetting>,
-    /// Kill workers, trainers and the coordinator while they work; the model is the same
+    /// Kill workers, trainers and the coordinator while they work
+    ///
+    /// The resulting model is the same, byte for byte on the CPU.
     #[arg(long)]
     chaos: bool,
-    /// Who is killed when; drawn anew where none is given
+    /// Seed for the order of the kills [default: random]
     #[arg(long, requires = "chaos", hide = true)]
     chaos_seed: Option<u64>,
     /// Keep the folder with logs, job file and data
@@ -57,14 +60,14 @@ pub struct DemoArguments {
 }
 
 pub async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result<()> {
-    let told = lifetime::until_told(false)?;
+    let stop = lifetime::until_told(false)?;
     let folder = tempfile::Builder::new()
         .prefix("constellation-demo-")
         .tempdir()
-        .context("can't make a temporary folder")?;
-    let outcome = in_folder(folder.path(), &arguments, settings, &told).await;
+        .context("can't create a temporary folder")?;
+    let outcome = run_in(folder.path(), &arguments, settings, &stop).await;
     if arguments.keep {
-        output::note(format_args!("kept: {}", folder.keep().display()));
+        output::note(format_args!("kept folder: {}", folder.keep().display()));
     } else {
         forget_keys(folder.path(), usize::from(arguments.workers));
         folder.close().context("can't remove the demo's folder")?;
@@ -76,79 +79,81 @@ pub async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result
         output::line(&summary)?;
     }
     match missing {
-        Some(missing) => bail!("chaos did not hit what it should: {missing}; give more --rounds"),
+        Some(missing) => {
+            bail!("some planned kills did not happen: {missing}. Run again with more --rounds")
+        }
         None => Ok(()),
     }
 }
 
-/// Leaves nothing behind: on a Mac the workers' keys are in the Keychain, not in their folders.
+/// Deletes the workers' keys, which macOS keeps in the Keychain instead of the workers' folders.
 fn forget_keys(folder: &Path, workers: usize) {
     for folder in (0..workers).map(|number| fleet::worker_folder(folder, number)) {
-        // One that never started has none.
+        // A worker that never started has no key.
         if folder.exists()
             && let Err(error) = worker::forget(&folder)
         {
-            tracing::warn!(%error, folder = %folder.display(), "a worker's key is left over");
+            tracing::warn!(%error, folder = %folder.display(), "can't delete the key of a demo worker");
         }
     }
 }
 
-/// The demo in a folder that is there; every process is gone at its end.
-async fn in_folder(
+/// Runs the demo in an existing folder. All processes have exited when it returns.
+async fn run_in(
     folder: &Path,
     arguments: &DemoArguments,
     settings: Settings,
-    told: &CancellationToken,
+    stop: &CancellationToken,
 ) -> anyhow::Result<(Summary, Option<String>)> {
     let workers = usize::from(arguments.workers);
     let screen = Screen::new(workers, arguments.json)?;
-    tell_places(&screen, folder);
+    note_locations(&screen, folder);
     let chaos = arguments.chaos.then(|| {
-        let seed = arguments.chaos_seed.unwrap_or_else(any_seed);
-        screen.note(format_args!("chaos seed {seed}"));
-        Chaos::new(seed, workers, LEASE_SECONDS)
+        let seed = arguments.chaos_seed.unwrap_or_else(random_seed);
+        screen.note(format_args!("chaos seed: {seed}"));
+        Chaos::new(seed, workers, LEASE_TIMEOUT_SECONDS)
     });
     let backend = settings.backend.under(arguments.backend).value;
-    let (heard, hear) = mpsc::unbounded_channel();
-    let fleet = Fleet::new(folder, workers, backend, heard);
-    let mut play = Play::new(folder, fleet, hear, screen, chaos);
+    let (sender, events) = mpsc::unbounded_channel();
+    let fleet = Fleet::new(folder, workers, backend, sender);
+    let mut play = Play::new(folder, fleet, events, screen, chaos);
     let outcome = tokio::select! {
         biased;
-        () = told.cancelled() => Err(anyhow!("ended by a signal")),
+        () = stop.cancelled() => Err(anyhow!("stopped by a signal")),
         outcome = play.run(arguments) => outcome,
     };
     play.end().await;
     outcome
 }
 
-/// What the demo writes and reads outside its folder.
-fn tell_places(screen: &Screen, folder: &Path) {
+/// Prints the demo's folder, and the folders outside it that the demo reads or writes.
+fn note_locations(screen: &Screen, folder: &Path) {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     screen.note(format_args!("folder: {} (removed at the end)", folder.display()));
     match variable("CONSTELLATION_DATA_DIR") {
         Some(dir) => screen.note(format_args!(
-            "datasets: {} (CONSTELLATION_DATA_DIR), else downloads",
+            "datasets: {} (CONSTELLATION_DATA_DIR), otherwise downloaded",
             Path::new(&dir).display()
         )),
-        None => screen.note("datasets: downloads (CONSTELLATION_DATA_DIR is not set)"),
+        None => screen.note("datasets: downloaded (CONSTELLATION_DATA_DIR is not set)"),
     }
     match variable("HF_HOME") {
         Some(dir) => {
-            screen.note(format_args!("cache of downloads: {}", Path::new(&dir).display()));
+            screen.note(format_args!("download cache: {}", Path::new(&dir).display()));
         }
-        None => screen.note("cache of downloads: ~/.cache/huggingface"),
+        None => screen.note("download cache: ~/.cache/huggingface"),
     }
     if let Ok(cache) = platform::folders::cache() {
-        screen.note(format_args!("cache of GPU code: {}", cache.display()));
+        screen.note(format_args!("GPU shader cache: {}", cache.display()));
     }
 }
 
-fn any_seed() -> u64 {
-    // The low half of a UUIDv7 is random; small numbers are easier to give again.
+fn random_seed() -> u64 {
+    // The low half of a UUIDv7 is random. Small numbers are easier to type again.
     uuid::Uuid::now_v7().as_u64_pair().1 % 1_000_000
 }
 
-/// Now, by the wall clock.
+/// Current wall-clock time.
 fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let millis = since.map_or(0, |since| since.as_millis());

@@ -1,4 +1,4 @@
-//! One child process of the demo: its lines, its log, its end.
+//! One child process of the demo: reads its output lines, appends its log to a file, stops it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,19 +12,19 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// What a process is in the demo.
+/// Role of a process in the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ProcessRole {
     Coordinator,
-    /// From 0.
+    /// Worker number, from 0.
     Worker(usize),
 }
 
-/// Something that a process did.
+/// An event of a process: an output line or its exit.
 #[derive(Debug)]
 pub(super) struct Heard {
     pub(super) role: ProcessRole,
-    /// Which start of this role it was: a killed process may still be heard.
+    /// Number of this start of the role: events of a killed process can arrive after its successor has started.
     pub(super) start: u32,
     pub(super) what: Said,
 }
@@ -33,11 +33,11 @@ pub(super) struct Heard {
 pub(super) enum Said {
     /// A line on its standard output.
     Line(String),
-    /// It has ended and said everything.
+    /// It has exited, and all of its output lines have been delivered.
     Ended,
 }
 
-/// A running child. It ends with this process: its standard input closes.
+/// A running child process. It exits with this process, because its standard input is closed then.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -47,26 +47,26 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts this program with `arguments`; its log is appended to a file, its lines go to
-    /// `heard`.
+    /// Starts this program with `arguments`. Appends its standard error to the file `log` and sends its output lines
+    /// to `events`.
     pub(super) fn start(
         role: ProcessRole,
         start: u32,
         arguments: &[OsString],
         log: &Path,
-        heard: mpsc::UnboundedSender<Heard>,
+        events: mpsc::UnboundedSender<Heard>,
     ) -> io::Result<Self> {
         let log_file = File::options().create(true).append(true).open(log)?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments)
-            // What a person set for their own cluster is not meant for this one.
+            // These variables point to the user's own cluster, not to the demo's.
             .env_remove("CONSTELLATION_COORDINATOR")
             .env_remove("CONSTELLATION_PIN")
             .env_remove("CONSTELLATION_TOKEN")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
-            // Ctrl-C at the terminal is for the demo, which then ends its children in order.
+            // A process group of its own: Ctrl-C reaches the demo alone, which then stops its children in order.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -75,36 +75,39 @@ impl Process {
         let reader = tokio::spawn(async move {
             let mut lines = BufReader::new(stdout).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                drop(heard.send(Heard { role, start, what: Said::Line(line) }));
+                drop(events.send(Heard { role, start, what: Said::Line(line) }));
             }
-            drop(heard.send(Heard { role, start, what: Said::Ended }));
+            drop(events.send(Heard { role, start, what: Said::Ended }));
         });
         Ok(Self { child, reader, pid, log: log.to_owned() })
     }
 
-    /// SIGKILL, at once; its end is heard.
+    /// Sends SIGKILL. The exit is reported as an event.
     pub(super) fn kill(&mut self) -> io::Result<()> {
         self.child.start_kill()
     }
 
-    /// Waits for what [`Self::kill`] began, so that nothing of it is left.
+    /// Waits for the exit, so that no zombie process remains.
     pub(super) async fn reap(&mut self) {
         drop(self.child.wait().await);
     }
 
-    /// Asks it to end by closing its input and SIGTERM, and kills it where it doesn't.
-    pub(super) async fn stop(mut self, grace: Duration) {
+    /// Closes the child's input and sends SIGTERM; kills it if it has not exited after `stop_timeout`.
+    pub(super) async fn stop(mut self, stop_timeout: Duration) {
         drop(self.child.stdin.take());
         drop(platform::process::terminate(self.pid));
-        if tokio::time::timeout(grace, self.child.wait()).await.is_err() {
-            tracing::warn!(pid = self.pid, "a process of the demo did not end when asked");
+        if tokio::time::timeout(stop_timeout, self.child.wait()).await.is_err() {
+            tracing::warn!(
+                pid = self.pid,
+                "a demo process did not exit after SIGTERM and was killed"
+            );
             drop(self.child.kill().await);
         }
         self.reader.abort();
     }
 
-    /// The last words in its log, for an error.
-    pub(super) fn last_words(&self) -> String {
+    /// Last three lines of its log, for an error message.
+    pub(super) fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(3)..].join(" / ")

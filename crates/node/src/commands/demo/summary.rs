@@ -1,26 +1,26 @@
-//! The demo's last line (DESIGN §6), for scripts to read.
+//! The demo's result line, which scripts read.
 
 use std::fmt;
 
 use protocol::BlobHash;
 use serde::Serialize;
 
-/// What a demo came to.
+/// Result of a demo.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Summary {
     pub(super) dataset: String,
     pub(super) rounds: u32,
-    /// Of the last round, on the test split.
+    /// Accuracy of the final model on the test split.
     pub(super) test_accuracy: f64,
     pub(super) model_blake3: BlobHash,
-    /// From the start of the processes to the registered model.
+    /// Seconds from the start of the processes to the registered model.
     pub(super) seconds: f64,
     pub(super) leases_lost: u64,
     #[serde(flatten)]
     pub(super) kills: Kills,
 }
 
-/// SIGKILLs sent.
+/// Number of SIGKILLs sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub(super) struct Kills {
     #[serde(rename = "worker_kills")]

@@ -1,4 +1,4 @@
-//! The job that a demo runs: its family's defaults, whatever the dataset is called.
+//! The job that a demo runs: the defaults of the dataset's model type.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use protocol::job::{JobSpec, ModelType};
 use super::DemoArguments;
 use crate::job_file;
 
-/// Seconds that an upload takes where chaos wants to hit one.
+/// Seconds that an upload takes under `--chaos`, long enough for a kill to interrupt it.
 const UPLOAD_SECONDS: f64 = 0.4;
 
-/// The job of the arguments.
+/// Builds the job from the command-line arguments.
 pub(super) fn job(arguments: &DemoArguments, datasets: &[DatasetEntry]) -> anyhow::Result<JobSpec> {
     if let Some(file) = &arguments.job {
         return Ok(job_file::read(file)?);
@@ -23,15 +23,15 @@ pub(super) fn job(arguments: &DemoArguments, datasets: &[DatasetEntry]) -> anyho
         SampleShape::Text => ModelType::Nlp,
         SampleShape::Image { .. } => ModelType::Vision,
     };
-    // As a job file with these three lines would be read: nothing here is the demo's own.
+    // The same as a job file with these three lines: the demo adds no defaults of its own.
     let head = serde_json::json!({ "name": format!("demo-{name}"), "model_type": model_type, "dataset": name });
-    let mut job: JobSpec = serde_json::from_value(head).context("the usual job can't be read")?;
+    let mut job: JobSpec = serde_json::from_value(head).context("can't build the default job")?;
     job.run.rounds = arguments.rounds;
     job.check()?;
     Ok(job)
 }
 
-/// The dataset of this name, or the names that there are.
+/// Returns the dataset of this name; the error lists the known names.
 pub(super) fn find<'a>(
     datasets: &'a [DatasetEntry],
     name: &str,
@@ -40,16 +40,16 @@ pub(super) fn find<'a>(
         return Ok(dataset);
     }
     let known: Vec<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-    bail!("unknown dataset '{name}': known are {}", known.join(", "))
+    bail!("there is no dataset '{name}'. Available datasets: {}", known.join(", "))
 }
 
-/// Writes the job as `simulate` and `job submit` read it.
+/// Writes the job as a TOML file for `simulate` and `job submit`.
 pub(super) fn write(job: &JobSpec, file: &Path) -> anyhow::Result<()> {
-    let text = toml::to_string(job).context("the job can't be written as a file")?;
+    let text = toml::to_string(job).context("can't convert the job to TOML")?;
     std::fs::write(file, text).with_context(|| format!("can't write {}", file.display()))
 }
 
-/// Megabits a second at which an update of this job takes a while that a kill can hit.
+/// Upload limit in megabits per second at which an update of this job takes [`UPLOAD_SECONDS`].
 pub(super) fn slow_upload(job: &JobSpec, dataset: &DatasetEntry) -> anyhow::Result<f64> {
     let classes = dataset.classes.as_ref().map_or(2, Vec::len);
     let spec = job.model_spec(dataset.sample, u32::try_from(classes)?)?;
