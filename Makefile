@@ -12,7 +12,7 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui app test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
+.PHONY: help setup demo docs ui app test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
   link-macos check-package bench bench-load bench-ui bench-app bench-yield screenshots fmt
 
 help: ## list what there is
@@ -62,6 +62,14 @@ api-test: ## ask a coordinator all that its OpenAPI document describes (schemath
 	cargo build --locked -p cli --bin constellation
 	@"$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/constellation/schemathesis/bin/python" -B scripts/api_test.py \
 	  "$(or $(CARGO_TARGET_DIR),target)/debug/constellation" $(ARGS)
+
+docs: ## build the documentation into target/docs and check its links
+	@scripts/setup.sh docs
+	@scripts/check_links.py
+	@rm -rf target/docs
+	@"$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/constellation/mdbook/bin/mdbook" build docs
+	@scripts/check_links.py target/docs
+	@echo "docs: open target/docs/index.html"
 
 lint: ## formatting, clippy, dependency arrows, house rules
 	@scripts/setup.sh build ui app

