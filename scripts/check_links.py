@@ -29,7 +29,7 @@ def main() -> int:
 
 def check_sources():
     listed = subprocess.run(["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], capture_output=True, text=True, check=True)
-    pages = [ROOT / name for name in listed.stdout.split()]
+    pages = [page for name in listed.stdout.split() if (page := ROOT / name).exists()]
     for page in pages:
         text = without_code(page.read_text())
         for target in LINK.findall(text):
