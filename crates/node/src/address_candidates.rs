@@ -1,49 +1,53 @@
-//! Where a worker's coordinator may be: what Bonjour sees now, and the addresses that its join code
-//! or its enrolment named. All are hints; who answers proves itself by the cluster's pin.
+//! Addresses at which a worker tries to reach its coordinator: those that Bonjour currently finds, and those from its
+//! join code or enrollment. All are hints; the coordinator proves its identity by the cluster's pin.
 
 use worker::Cluster;
 
-/// The places to try, in turn.
+/// Candidate addresses, tried in turn.
 #[derive(Debug, Default)]
 pub(crate) struct AddressCandidates {
+    /// Addresses from the join code or the enrollment.
     hints: Vec<String>,
-    seen: Vec<String>,
+    /// Addresses that Bonjour currently finds.
+    discovered: Vec<String>,
+    /// Number of addresses tried so far.
     tries: usize,
 }
 
 impl AddressCandidates {
-    /// Those that the cluster's own hints give.
+    /// Starts with the addresses of the join code or enrollment.
     pub(crate) fn new(cluster: Option<&Cluster>) -> Self {
         let addresses = cluster.map(|cluster| cluster.addresses.as_slice()).unwrap_or_default();
         let hints = addresses.iter().map(|address| format!("https://{address}")).collect();
         Self { hints, ..Self::default() }
     }
 
-    /// The one to try now; none where there is none.
+    /// The address to try now, if any.
     pub(crate) fn url(&self) -> Option<String> {
         let all = self.all();
         all.get(self.tries.checked_rem(all.len())?).map(|url| (*url).to_owned())
     }
 
-    /// The one to try where the current one gave no answer.
+    /// Moves on to the next address, after the current one has not answered.
     pub(crate) fn next(&mut self) -> Option<String> {
         self.tries = self.tries.wrapping_add(1);
         self.url()
     }
 
-    /// What Bonjour sees now; that is tried at once, unless one of it is being tried.
+    /// Replaces the addresses found by Bonjour. The first of them becomes the current address, unless the current address
+    /// is one of them.
     pub(crate) fn seen(&mut self, urls: Vec<String>) -> Option<String> {
         let current = self.url();
-        self.seen = urls;
-        let still = self.seen.iter().position(|url| current.as_ref() == Some(url));
+        self.discovered = urls;
+        let still = self.discovered.iter().position(|url| current.as_ref() == Some(url));
         self.tries = still.unwrap_or(0);
         self.url()
     }
 
-    /// What is seen now goes before what was once so.
+    /// All addresses; those found by Bonjour come first.
     fn all(&self) -> Vec<&str> {
-        let hints = self.hints.iter().filter(|hint| !self.seen.contains(hint));
-        self.seen.iter().chain(hints).map(String::as_str).collect()
+        let hints = self.hints.iter().filter(|hint| !self.discovered.contains(hint));
+        self.discovered.iter().chain(hints).map(String::as_str).collect()
     }
 }
 
@@ -66,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_bonjour_sees_goes_first_and_is_not_tried_twice() {
+    fn discovered_addresses_come_first_and_are_not_tried_twice() {
         let mut candidates = hinted();
         candidates.next();
         let two = "https://192.0.2.2:8000".to_owned();
@@ -77,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_being_tried_is_not_left_for_another_cluster_that_is_seen() {
+    fn the_current_address_is_kept_when_another_cluster_is_discovered() {
         let mut candidates = AddressCandidates::new(None);
         candidates.seen(vec!["one".into()]);
         assert_eq!(candidates.seen(vec!["one".into(), "two".into()]).unwrap(), "one");
@@ -88,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_there_is_none() {
+    fn there_is_no_address_without_candidates() {
         let mut candidates = AddressCandidates::new(None);
         assert_eq!((candidates.url(), candidates.next()), (None, None));
         assert_eq!(candidates.seen(vec!["x".into()]), Some("x".to_owned()));

@@ -1,4 +1,4 @@
-//! The coordinator's HTTP API as a command sees it.
+//! Client of the coordinator's HTTP API, for commands.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -12,79 +12,79 @@ use serde::de::DeserializeOwned;
 use worker::pinned_tls::{Address, InvalidAddress, WrongPin, pinned, tls_error};
 use worker::proxy::{self, ProxyRoute};
 
-/// How long an answer may take that isn't waited for on purpose.
-const ANSWER_TIME: Duration = Duration::from_mins(1);
+/// Timeout of ordinary requests; long polls and transfers have none or their own.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Why a coordinator did not do what it was asked.
+/// Error of a request to a coordinator.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(
-        "no coordinator is known: start one on this machine by `constellation coordinator`, or \
-         name one by --coordinator https://HOST:PORT"
+        "no coordinator found. Start one on this machine with `constellation coordinator`, or pass the address of one with \
+         --coordinator https://HOST:PORT"
     )]
     NoAddress,
     #[error(
-        "no token for the coordinator: set CONSTELLATION_TOKEN, or give --token (the \
-         coordinator's own is in its data folder, in the file admin-token)"
+        "no API token for the coordinator. Set CONSTELLATION_TOKEN or pass --token. The coordinator's admin token is in \
+         the file admin-token in its data folder"
     )]
     NoToken,
     #[error("can't read {}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Address(#[from] InvalidAddress),
-    #[error("{0} would send a token unencrypted: begin the address with https://")]
+    #[error("{0} would send the API token unencrypted. Use an https:// address")]
     Unencrypted(String),
     #[error(transparent)]
     Folder(#[from] coordinator::ClusterError),
     #[error(transparent)]
     WrongPin(Box<WrongPin>),
     #[error(
-        "this machine does not trust the certificate at {address} ({reason}): give the \
-         coordinator's pin by --pin or CONSTELLATION_PIN (it prints it when it starts)"
+        "this machine does not trust the certificate of {address} ({reason}). Pass the coordinator's pin with --pin or \
+         CONSTELLATION_PIN; the coordinator prints its pin when it starts"
     )]
     Untrusted { address: String, reason: rustls::Error },
     #[error("can't set up TLS: {0}")]
     Tls(#[from] rustls::Error),
     #[error(
-        "no coordinator answers at {address}: start it by `constellation coordinator`, or give \
-         its address by --coordinator"
+        "no coordinator answers at {address} ({reason}). Start it with `constellation coordinator`, or pass another address with \
+         --coordinator"
     )]
-    Unreachable { address: String, source: reqwest::Error },
-    /// Also where it dies in the middle of an answer.
-    #[error("the answer of the coordinator at {address} broke off: {source}")]
-    Broken { address: String, source: reqwest::Error },
+    Unreachable { address: String, reason: String },
+    /// The connection broke in the middle of a response, for example because the coordinator was killed.
+    #[error("the connection to the coordinator at {address} broke off ({reason}). Try again")]
+    Broken { address: String, reason: String },
     #[error("{0}")]
     Refused(Box<Problem>),
-    #[error("{address} does not answer as a coordinator does: {detail}; is the address right?")]
+    #[error("{address} does not respond like a coordinator ({detail}). Check the address")]
     Foreign { address: String, detail: String },
 }
 
-/// How a command finds its coordinator and shows who it is.
+/// Address and credentials for a coordinator.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// Its URL, where someone gave it.
+    /// URL of the coordinator; `None` selects the coordinator in `data_dir`.
     pub address: Option<String>,
-    /// Of its key; none takes that of the coordinator in the data folder, and elsewhere what the
-    /// system trusts.
+    /// Pin of its key. Without one, the pin of the coordinator in `data_dir` is used for its own address, and the system's
+    /// certificate store for other addresses.
     pub pin: Option<Pin>,
     pub token: Option<String>,
-    /// The coordinator's data folder, if it is on this machine.
+    /// Data folder of a coordinator on this machine.
     pub data_dir: PathBuf,
 }
 
-/// A coordinator that a command may ask.
+/// Connection to a coordinator.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
-    /// As people write it.
+    /// Address as the user writes it.
     address: String,
-    /// What requests begin with.
+    /// Base URL of requests.
     base: String,
     token: String,
 }
 
 impl Client {
-    /// Takes what `access` gives, and the rest from the coordinator's folder on this machine.
+    /// Connects with the values of `access`; missing ones are read from the coordinator's folder on this machine.
     pub fn new(access: &Access) -> Result<Self, ClientError> {
         let own = read_file(&access.data_dir.join("address"))?;
         let address = access.address.as_ref().or(own.as_ref()).ok_or(ClientError::NoAddress)?;
@@ -97,10 +97,11 @@ impl Client {
             None => read_file(&access.data_dir.join("admin-token"))?.ok_or(ClientError::NoToken)?,
         };
         let address = address.trim_end_matches('/').to_owned();
-        let (builder, base) = reach(&address, pin)?;
-        let http = builder
-            .build()
-            .map_err(|source| ClientError::Unreachable { address: address.clone(), source })?;
+        let (builder, base) = client_builder(&address, pin)?;
+        let http = builder.build().map_err(|error| ClientError::Unreachable {
+            address: address.clone(),
+            reason: root_cause(&error),
+        })?;
         Ok(Self { http, address, base, token })
     }
 
@@ -109,7 +110,7 @@ impl Client {
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let request = self.request(Method::GET, path).timeout(ANSWER_TIME);
+        let request = self.request(Method::GET, path).timeout(REQUEST_TIMEOUT);
         self.decode(self.send(request).await?).await
     }
 
@@ -118,15 +119,15 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let request = self.request(Method::POST, path).json(body).timeout(ANSWER_TIME);
+        let request = self.request(Method::POST, path).json(body).timeout(REQUEST_TIMEOUT);
         self.decode(self.send(request).await?).await
     }
 
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        self.send(self.request(Method::DELETE, path).timeout(ANSWER_TIME)).await.map(drop)
+        self.send(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT)).await.map(drop)
     }
 
-    /// A request with our headers, without a limit in time.
+    /// Builds a request with the protocol and authorization headers, without a timeout.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.base))
@@ -134,32 +135,38 @@ impl Client {
             .bearer_auth(&self.token)
     }
 
-    /// The answer, once its status says that it is one.
+    /// Sends a request. Returns the response if its status is a success.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        let response = request.send().await.map_err(|source| self.send_error(source))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status();
-        let body = response.bytes().await.map_err(|source| self.broken(source))?;
+        let body = response.bytes().await.map_err(|source| self.interrupted(source))?;
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
             Err(_) => Err(self.foreign(describe(status))),
         }
     }
 
-    /// The body of an answer.
+    /// Parses the JSON body of a response.
     pub async fn decode<T: DeserializeOwned>(&self, response: Response) -> Result<T, ClientError> {
-        let body = response.bytes().await.map_err(|source| self.broken(source))?;
-        serde_json::from_slice(&body).map_err(|error| self.foreign(error))
+        let body = response.bytes().await.map_err(|source| self.interrupted(source))?;
+        serde_json::from_slice(&body).map_err(|error| {
+            tracing::debug!(%error, "can't parse a response");
+            self.foreign("unexpected response")
+        })
     }
 
-    /// What a failure in the middle of a body is.
-    pub fn broken(&self, source: reqwest::Error) -> ClientError {
-        ClientError::Broken { address: self.address.clone(), source: source.without_url() }
+    /// Returns the error for a connection that broke in the middle of a response.
+    pub fn interrupted(&self, source: reqwest::Error) -> ClientError {
+        ClientError::Broken {
+            address: self.address.clone(),
+            reason: root_cause(&source.without_url()),
+        }
     }
 
-    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+    fn send_error(&self, source: reqwest::Error) -> ClientError {
         if let Some(wrong) = WrongPin::behind(&source) {
             return ClientError::WrongPin(Box::new(wrong));
         }
@@ -168,9 +175,9 @@ impl Client {
             return ClientError::Untrusted { address, reason: reason.clone() };
         }
         if source.is_connect() || source.is_timeout() {
-            ClientError::Unreachable { address, source: source.without_url() }
+            ClientError::Unreachable { address, reason: root_cause(&source.without_url()) }
         } else {
-            self.broken(source)
+            self.interrupted(source)
         }
     }
 
@@ -180,8 +187,8 @@ impl Client {
 }
 
 impl ClientError {
-    /// Whether the same request may succeed once the coordinator is back.
-    pub const fn is_passing(&self) -> bool {
+    /// Whether the same request may succeed once the coordinator is reachable again.
+    pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Broken { .. } => true,
             Self::NoAddress
@@ -199,9 +206,9 @@ impl ClientError {
     }
 }
 
-/// A client for the address, and what its requests begin with.
-fn reach(address: &str, pin: Option<Pin>) -> Result<(ClientBuilder, String), ClientError> {
-    // Which proxy sees what is decided in one place, not by the client.
+/// Returns a client builder for the address and the base URL of its requests.
+fn client_builder(address: &str, pin: Option<Pin>) -> Result<(ClientBuilder, String), ClientError> {
+    // The worker's proxy module selects the proxy, not reqwest.
     let builder = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(10));
     let url = reqwest::Url::parse(address).ok().filter(reqwest::Url::has_host);
     match (url.as_ref().map(reqwest::Url::scheme), pin) {
@@ -210,12 +217,12 @@ fn reach(address: &str, pin: Option<Pin>) -> Result<(ClientBuilder, String), Cli
             Ok((pinned(builder, &address, pin)?, address.base()))
         }
         (Some("https"), None) => {
-            // The process may have one already, from the worker or the hub's client: any is good.
+            // Fails if the worker or the hub client has installed a provider already, which is fine.
             drop(rustls::crypto::ring::default_provider().install_default());
             let builder = match address.parse().map(|address| proxy::way(&address)) {
                 Ok(ProxyRoute::Through(proxy)) => builder
                     .proxy(proxy.for_client().map_err(|_| InvalidAddress(format!("{proxy}")))?),
-                // Behind a path there may be a coordinator too.
+                // An address with a path can't be parsed, but can lead to a coordinator behind a reverse proxy.
                 Ok(ProxyRoute::Straight(_) | ProxyRoute::Unusable(_)) | Err(_) => builder,
             };
             Ok((builder.https_only(true), address.to_owned()))
@@ -234,6 +241,16 @@ fn is_this_machine(url: &reqwest::Url) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
+/// Returns the innermost cause, such as `Connection refused`; reqwest's own messages only name the step that failed.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let text = cause.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 fn read_file(path: &Path) -> Result<Option<String>, ClientError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
@@ -243,10 +260,10 @@ fn read_file(path: &Path) -> Result<Option<String>, ClientError> {
 }
 
 fn describe(status: StatusCode) -> String {
-    format!("status {status}")
+    format!("HTTP status {status}")
 }
 
-/// A name as one part of a path or query.
+/// Percent-encodes a name for use in a path or query.
 pub fn escaped(name: &str) -> String {
     let mut text = String::new();
     for byte in name.bytes() {
@@ -264,22 +281,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_part_of_a_path() {
+    fn a_name_is_escaped_for_paths_and_queries() {
         assert_eq!(escaped("ag-news_1.0"), "ag-news_1.0");
         assert_eq!(escaped("a b/ü?"), "a%20b%2F%C3%BC%3F");
     }
 
     #[test]
-    fn plain_http_is_for_this_machine_alone() {
-        for here in ["http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000"] {
-            assert!(reach(here, None).is_ok(), "{here}");
+    fn plain_http_is_accepted_for_this_machine_only() {
+        for local in ["http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000"] {
+            assert!(client_builder(local, None).is_ok(), "{local}");
         }
-        for afar in ["http://192.0.2.7:8000", "http://lab.example", "http://127.0.0.1.example"] {
-            let error = reach(afar, None).err().unwrap();
+        for remote in ["http://192.0.2.7:8000", "http://lab.example", "http://127.0.0.1.example"] {
+            let error = client_builder(remote, None).err().unwrap();
             assert!(matches!(error, ClientError::Unencrypted(_)), "{error}");
         }
         for wrong in ["", "192.0.2.7:8000", "ftp://192.0.2.7"] {
-            let error = reach(wrong, None).err().unwrap();
+            let error = client_builder(wrong, None).err().unwrap();
             assert!(matches!(error, ClientError::Address(_)), "{error}");
         }
     }

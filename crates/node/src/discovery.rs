@@ -1,6 +1,5 @@
-//! Finding the coordinator on the local network by DNS-SD. What is found is a hint: who answers
-//! there proves itself by other means, and whether it lives is told by heartbeats (a killed
-//! program's records stay for two minutes).
+//! Discovers coordinators on the local network by DNS-SD (Bonjour). Results are hints only: the pin proves the identity of
+//! a coordinator, and heartbeats show whether it runs (the records of a killed program stay for two minutes).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -11,25 +10,25 @@ use tokio::sync::watch;
 
 const SERVICE: &str = "_constellation._tcp.local.";
 
-/// The local network can't be asked.
+/// The local network can't be searched.
 #[derive(Debug, thiserror::Error)]
-#[error("can't use Bonjour: {0}; give the coordinator's address by --coordinator instead")]
+#[error("can't use Bonjour: {0}. Pass the coordinator's address with --coordinator instead")]
 pub struct DiscoveryError(#[from] mdns_sd::Error);
 
-/// A coordinator as others find it; until dropped.
+/// DNS-SD registration of a coordinator; ends when dropped.
 pub struct Advertisement {
     daemon: ServiceDaemon,
     name: String,
 }
 
 impl Advertisement {
-    /// Tells the local network where `cluster` is. A coordinator on loopback is told of on
-    /// loopback alone (DESIGN §11.11).
+    /// Announces the coordinator of `cluster` on the local network. A coordinator that listens on loopback is announced on
+    /// loopback only.
     pub fn start(cluster: &str, name: &str, address: SocketAddr) -> Result<Self, DiscoveryError> {
         let daemon = ServiceDaemon::new()?;
         let proto = PROTOCOL_VERSION.to_string();
         let text = [("id", cluster), ("name", name), ("proto", proto.as_str()), ("path", "/")];
-        // A host name of the cluster's own: the machine's belongs to the system's responder.
+        // A host name derived from the cluster id: the machine's own name belongs to the system's responder.
         let host = format!("constellation-{}.local.", cluster.get(..13).unwrap_or(cluster));
         let port = address.port();
         let mut service = if address.ip().is_unspecified() {
@@ -48,7 +47,7 @@ impl Advertisement {
         Ok(Self { daemon, name })
     }
 
-    /// Tells the network that the coordinator goes, and waits until that is sent.
+    /// Withdraws the registration and waits until the goodbye packets are sent.
     pub async fn stop(self) {
         if let Ok(done) = self.daemon.unregister(&self.name) {
             drop(done.recv_async().await);
@@ -59,12 +58,11 @@ impl Advertisement {
     }
 }
 
-/// Tells `found` the best known URL of the coordinator until nobody listens any more. With `cluster`
-/// only the coordinator of that id counts; without, each that is found, in the order in which they
-/// were.
+/// Searches the local network until all receivers of `found` are dropped. Sends the URLs of the coordinator of `cluster`,
+/// or of all coordinators in order of discovery if `cluster` is `None`.
 ///
 /// # Errors
-/// Where the network can't be asked at all.
+/// Fails if the network can't be searched at all.
 pub async fn browse(
     cluster: Option<String>,
     found: watch::Sender<Vec<String>>,
@@ -77,14 +75,14 @@ pub async fn browse(
             event = events.recv_async() => event,
             () = found.closed() => break,
         };
-        // The daemon's thread has ended.
+        // The daemon thread has ended.
         let Ok(event) = event else { break };
         if clusters.take(&event) {
             let urls = clusters.urls();
             found.send_if_modified(|known| {
                 let is_new = *known != urls;
                 if is_new {
-                    tracing::info!(?urls, "the coordinator's address by Bonjour");
+                    tracing::info!(?urls, "coordinator addresses found by Bonjour");
                     *known = urls;
                 }
                 is_new
@@ -97,31 +95,31 @@ pub async fn browse(
     Ok(())
 }
 
-/// Where one coordinator can be reached.
+/// Addresses of one coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Found {
     service: String,
     port: u16,
-    /// Those that appeared last come first: an old one may be told of for a while after it is gone.
+    /// Newest first: outdated addresses may be reported for a while.
     addresses: Vec<IpAddr>,
 }
 
 impl Found {
-    /// Takes what the network says now; it tells of all addresses at once.
+    /// Replaces the addresses: every report contains all of them.
     fn update(&mut self, new: Self) {
         let known = std::mem::replace(self, new).addresses;
         self.addresses.sort_by_key(|address| known.contains(address));
     }
 }
 
-/// What the network has said so far.
+/// Coordinators discovered so far.
 #[derive(Debug)]
 struct Clusters {
-    /// The one that counts; all of them where nobody named it.
+    /// Cluster id to search for; `None` accepts every cluster.
     wanted: Option<String>,
-    /// Their ids, the first found first.
+    /// Cluster ids in order of discovery.
     order: Vec<String>,
-    /// By cluster id: a service may be renamed, and is resolved anew for each address.
+    /// By cluster id, because a service can be renamed and is resolved again for each address.
     known: BTreeMap<String, Found>,
 }
 
@@ -130,7 +128,7 @@ impl Clusters {
         Self { wanted, order: Vec::new(), known: BTreeMap::new() }
     }
 
-    /// Whether the event may have changed the answer.
+    /// Processes an event. Returns whether the URLs may have changed.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum is open")]
     fn take(&mut self, event: &ServiceEvent) -> bool {
         match event {
@@ -140,7 +138,7 @@ impl Clusters {
                 self.known.retain(|_, found| found.service != *name);
                 self.known.len() != before
             }
-            // Also what later versions of the library may tell.
+            // Includes events that later versions of the library may add.
             _ => false,
         }
     }
@@ -154,7 +152,7 @@ impl Clusters {
                 .get_addresses()
                 .iter()
                 .map(mdns_sd::ScopedIp::to_ip_addr)
-                .filter(can_stand_in_a_url)
+                .filter(fits_in_a_url)
                 .collect::<BTreeSet<IpAddr>>()
                 .into_iter()
                 .collect(),
@@ -179,7 +177,7 @@ impl Clusters {
 
     fn url(&self, id: &str) -> Option<String> {
         let found = self.known.get(id)?;
-        // This machine before others, and what needs no scope before what does.
+        // Prefer loopback, then addresses that are not link-local, then IPv4.
         let address = found.addresses.iter().min_by_key(|address| {
             let is_link_local = match address {
                 IpAddr::V4(v4) => v4.is_link_local(),
@@ -191,8 +189,8 @@ impl Clusters {
     }
 }
 
-/// An address of one link needs the name of the link beside it, for which a URL has no place.
-fn can_stand_in_a_url(address: &IpAddr) -> bool {
+/// Whether the address can be used in a URL. A link-local IPv6 address needs a scope, which URLs don't support.
+fn fits_in_a_url(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(_) => true,
         IpAddr::V6(v6) => !v6.is_unicast_link_local(),
@@ -211,7 +209,7 @@ mod tests {
     }
 
     impl Clusters {
-        /// Of the only one that counts.
+        /// URL of the wanted cluster.
         fn only(&self) -> Option<String> {
             let urls = self.urls();
             assert!(urls.len() < 2, "{urls:?}");
@@ -232,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_address_is_taken() {
+    fn the_nearest_address_is_selected() {
         let mut clusters = Clusters::new(None);
         assert!(clusters.take(&resolved("a", "1", 8000, "192.0.2.7")));
         assert_eq!(clusters.only().unwrap(), "https://192.0.2.7:8000");
@@ -245,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_wanted_cluster_counts_or_each_in_turn() {
+    fn urls_are_those_of_the_wanted_cluster_or_of_all() {
         let mut wanted = Clusters::new(Some("2".into()));
         wanted.take(&resolved("a", "1", 8000, "127.0.0.1"));
         assert_eq!(wanted.only(), None);

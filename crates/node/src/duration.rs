@@ -1,18 +1,16 @@
-//! Spans of time as people give them: `2w`, `30d`, `12h`, `45m`, `90s`.
+//! Parses durations such as `2w`, `30d`, `12h`, `45m` and `90s`.
 
 use std::time::Duration;
 
-/// Why a text is no span of time.
+/// Error of a text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "'{0}' is not a span of time: give a whole number and a unit, such as 30d, 12h, 45m or 90s"
-)]
+#[error("'{0}' is not a duration: use a whole number and a unit, such as 30d, 12h, 45m or 90s")]
 pub struct InvalidDuration(String);
 
-/// The span that a person means.
+/// Parses a whole number followed by a unit: `w`, `d`, `h`, `m` or `s`.
 ///
 /// # Errors
-/// Where the text is none, or is longer than time can be counted.
+/// Fails for other texts and for numbers of seconds that don't fit in 64 bits.
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     let invalid = || InvalidDuration(text.to_owned());
     let unit = text.chars().last().ok_or_else(invalid)?;

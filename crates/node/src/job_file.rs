@@ -1,11 +1,11 @@
-//! Reads a job file, and says where it is wrong.
+//! Reads a job file and reports what is wrong with it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::job::{JobError, JobSpec, UnknownField, unknown_field};
 
-/// A job file that can't be used.
+/// Error of a job file that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JobFileError {
     #[error("can't read {}: {source}", path.display())]
@@ -18,10 +18,10 @@ pub enum JobFileError {
     Job { path: PathBuf, error: JobError },
 }
 
-/// The job in a TOML file (DESIGN §6), checked as far as that goes without its dataset.
+/// Reads a job from a TOML file and checks everything that does not depend on the dataset.
 ///
 /// # Errors
-/// Names the file, the line or field, and what to change.
+/// The error names the file, the line or field, and the change to make.
 pub fn read(path: &Path) -> Result<JobSpec, JobFileError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| JobFileError::Read { path: path.to_owned(), source })?;
@@ -29,10 +29,13 @@ pub fn read(path: &Path) -> Result<JobSpec, JobFileError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<JobSpec, JobFileError> {
-    let syntax = |error: toml::de::Error| JobFileError::Syntax {
-        path: path.to_owned(),
-        line: error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
-        message: error.message().trim().to_owned(),
+    let syntax = |error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start);
+        JobFileError::Syntax {
+            path: path.to_owned(),
+            line: 1 + text[..start].matches('\n').count(),
+            message: message(&text[..start], error.message().trim()),
+        }
     };
     let job: JobSpec = toml::from_str(text).map_err(syntax)?;
     let written: serde_json::Value = toml::from_str(text).map_err(syntax)?;
@@ -44,14 +47,58 @@ fn parse(path: &Path, text: &str) -> Result<JobSpec, JobFileError> {
     Ok(job)
 }
 
+/// Rewrites serde's message without Rust types, and names the field if `before`, the text before the error, ends in
+/// `field =`.
+fn message(before: &str, message: &str) -> String {
+    let field = before.trim_end().strip_suffix('=').map_or("", |before| {
+        let before = before.trim_end();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        &before[before.trim_end_matches(is_part).len()..]
+    });
+    let text = rewritten(message).unwrap_or_else(|| message.to_owned());
+    if field.is_empty() { text } else { format!("{field}: {text}") }
+}
+
+fn rewritten(message: &str) -> Option<String> {
+    if let Some(field) = message.strip_prefix("missing field ") {
+        return Some(format!("the field {field} is missing"));
+    }
+    if let Some(rest) = message.strip_prefix("unknown variant ") {
+        let (value, expected) = rest.split_once(", expected ")?;
+        return Some(format!("expected {expected}, not {value}"));
+    }
+    let rest = message.strip_prefix("invalid type: ");
+    let (found, expected) = rest
+        .or_else(|| message.strip_prefix("invalid value: "))
+        .or_else(|| message.strip_prefix("invalid length "))?
+        .split_once(", expected ")?;
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list in square brackets",
+        "a map" => "a table",
+        other if other.starts_with("struct ") || other.contains("tagged enum ") => "a table",
+        other => other,
+    };
+    let kinds = ["string ", "integer ", "floating point ", "boolean "];
+    let found = match found {
+        "sequence" => "a list",
+        "map" => "a table",
+        other => kinds.iter().find_map(|kind| other.strip_prefix(kind)).unwrap_or(other),
+    };
+    Some(format!("expected {expected}, not {}", found.trim_matches('`')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_has_its_place_and_its_words() {
+    fn every_error_names_its_place_and_what_is_expected() {
         let head = "name = \"n\"\nmodel_type = \"nlp\"\ndataset = \"synthetic\"\n";
-        let faults = [
+        let errors = [
             "nonsense".to_owned(),
             "name = \"n\"\nmodel_type = \"sound\"\ndataset = \"d\"".to_owned(),
             "name = \"n\"".to_owned(),
@@ -61,13 +108,13 @@ mod tests {
             format!("{head}[run]\nrounds = 0"),
         ]
         .map(|text| parse(Path::new("job.toml"), &text).unwrap_err().to_string());
-        insta::assert_snapshot!(faults.join("\n"), @r#"
+        insta::assert_snapshot!(errors.join("\n"), @r#"
         job.toml:1: key with no value, expected `=`
-        job.toml:2: unknown variant `sound`, expected `vision` or `nlp`
-        job.toml:1: missing field `model_type`
+        job.toml:2: model_type: expected `vision` or `nlp`, not `sound`
+        job.toml:1: the field `model_type` is missing
         job.toml: unknown field 'plan.batchsize'; did you mean 'batch_size'?
-        job.toml:5: invalid type: string "many", expected u32
-        job.toml:5: unknown variant `sgdd`, expected one of `sgd`, `adam`, `adamw`
+        job.toml:5: batch_size: expected a whole number of 0 or more, not "many"
+        job.toml:5: kind: expected one of `sgd`, `adam`, `adamw`, not `sgdd`
         job.toml: run.rounds: 0 is not from 1 to 100000
         "#);
         assert!(parse(Path::new("job.toml"), head).is_ok());

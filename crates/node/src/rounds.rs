@@ -1,5 +1,4 @@
-//! What `job watch` and `simulate` say of a job as it goes: one line a round and a last one
-//! (DESIGN §6).
+//! Progress output of `job watch` and `simulate`: one line per round and a final line.
 
 use std::fmt;
 
@@ -11,27 +10,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundLine {
     pub round: u32,
-    /// On the test split.
+    /// Accuracy on the test split.
     pub test_accuracy: Option<f64>,
     pub test_loss: Option<f64>,
-    /// Rows trained on, repeats counted.
+    /// Number of rows trained on, counted once per epoch.
     pub examples: u64,
     pub bytes_up: u64,
     pub bytes_down: u64,
-    /// Of the L2 norms of its updates.
+    /// Median L2 norm of the round's updates.
     #[serde(default)]
     pub median_norm: Option<f64>,
+    /// Largest L2 norm of the round's updates.
     #[serde(default)]
     pub largest_norm: Option<f64>,
-    /// From the round's opening to its close.
+    /// Seconds from the opening to the close of the round.
     pub seconds: f64,
-    /// By the simulation's clock.
+    /// The same in simulated time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_seconds: Option<f64>,
 }
 
 impl RoundLine {
-    /// The line of a round; none while it is open.
+    /// Returns the line of a closed round; `None` while the round is open.
     pub fn of(round: &Round) -> Option<Self> {
         let closed_at = round.closed_at?;
         Some(Self {
@@ -66,20 +66,20 @@ impl fmt::Display for RoundLine {
     }
 }
 
-/// How a job ended.
+/// Result of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FinalLine {
     #[serde(rename = "final")]
     pub is_final: bool,
     pub status: JobStatus,
-    /// Why, where it did not complete.
+    /// Reason, if the job did not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub rounds: u32,
-    /// Of the last round.
+    /// Accuracy after the last round, on the test split.
     pub test_accuracy: Option<f64>,
     pub model_blake3: Option<BlobHash>,
-    /// From the job's start.
+    /// Seconds from the start to the end of the job.
     pub seconds: f64,
 }
 
@@ -120,7 +120,7 @@ impl fmt::Display for FinalLine {
     }
 }
 
-/// A status as JSON writes it.
+/// Returns the status as it is written in JSON.
 pub const fn status_word(status: JobStatus) -> &'static str {
     match status {
         JobStatus::Pending => "pending",

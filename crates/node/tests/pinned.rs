@@ -1,4 +1,4 @@
-//! People's commands and the coordinator's certificate, over real sockets.
+//! Certificate checks of commands, over real sockets.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -33,7 +33,7 @@ async fn coordinator(folder: &Path) -> Running {
 }
 
 #[tokio::test]
-async fn on_its_own_machine_a_command_takes_address_pin_and_token_from_the_folder() {
+async fn on_the_coordinator_s_machine_a_command_reads_address_pin_and_token_from_the_folder() {
     let folder = TempDir::new().unwrap();
     let running = coordinator(folder.path()).await;
     let data_dir = folder.path().to_owned();
@@ -44,7 +44,7 @@ async fn on_its_own_machine_a_command_takes_address_pin_and_token_from_the_folde
 }
 
 #[tokio::test]
-async fn from_elsewhere_the_pin_decides() {
+async fn on_another_machine_the_pin_is_checked() {
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let running = coordinator(folder.path()).await;
     let token = std::fs::read_to_string(folder.path().join("admin-token")).unwrap();
@@ -54,20 +54,20 @@ async fn from_elsewhere_the_pin_decides() {
         token: Some(token.clone()),
         data_dir: elsewhere.path().to_owned(),
     };
-    let ask = async |pin| Client::new(&access(pin)).unwrap().get::<Vec<Job>>("/jobs").await;
+    let get_jobs = async |pin| Client::new(&access(pin)).unwrap().get::<Vec<Job>>("/jobs").await;
 
-    assert_eq!(ask(Some(running.cluster.pin)).await.unwrap(), []);
+    assert_eq!(get_jobs(Some(running.cluster.pin)).await.unwrap(), []);
 
     let other = Pin::from_bytes([7; 32]);
-    let error = ask(Some(other)).await.unwrap_err();
+    let error = get_jobs(Some(other)).await.unwrap_err();
     assert!(matches!(error, ClientError::WrongPin(_)), "{error}");
-    assert!(!error.is_passing());
-    let words = error.to_string();
-    for told in [running.https_url(), other.to_string(), running.cluster.pin.to_string()] {
-        assert!(words.contains(&told), "{words}");
+    assert!(!error.is_transient());
+    let message = error.to_string();
+    for expected in [running.https_url(), other.to_string(), running.cluster.pin.to_string()] {
+        assert!(message.contains(&expected), "{message}");
     }
 
-    let error = ask(None).await.unwrap_err();
+    let error = get_jobs(None).await.unwrap_err();
     assert!(matches!(error, ClientError::Untrusted { .. }), "{error}");
     assert!(error.to_string().contains("--pin"), "{error}");
     running.stop().await;

@@ -123,7 +123,7 @@ async fn read_lines(
     let mut body = response.bytes_stream();
     let mut rest = Vec::new();
     while let Some(piece) = body.next().await {
-        rest.extend_from_slice(&piece.map_err(|error| client.broken(error))?);
+        rest.extend_from_slice(&piece.map_err(|error| client.interrupted(error))?);
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             take(&rest[..end])?;
             rest.drain(..=end);
@@ -173,7 +173,9 @@ fn print_chain(json: bool, name: &str, chain: &Chain) -> anyhow::Result<()> {
         return Ok(output::json(&serde_json::json!({ "entries": number, "head": hash }))?);
     }
     output::line(format_args!("{name}: {number} entries, none changed or missing"))?;
-    Ok(output::line(format_args!("head {hash} (store it elsewhere, to verify the log later with --head {hash})"))?)
+    Ok(output::line(format_args!(
+        "head {hash} (store it elsewhere, to verify the log later with --head {hash})"
+    ))?)
 }
 
 fn row(entry: &Entry) -> [String; 7] {

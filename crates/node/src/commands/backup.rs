@@ -77,7 +77,7 @@ async fn download(client: &Client, file: &Path) -> anyhow::Result<backup::Manife
     let mut part = tempfile::NamedTempFile::new_in(folder).with_context(cannot_write)?;
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| client.broken(error))?;
+        let piece = piece.map_err(|error| client.interrupted(error))?;
         part.write_all(&piece).with_context(cannot_write)?;
         bar.inc(piece.len() as u64);
     }
@@ -110,11 +110,16 @@ pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<()> {
         return Ok(output::json(&result)?);
     }
     let (cluster, created_at) = (&manifest.cluster_id, manifest.created_at);
-    output::line(format_args!("restored cluster {cluster} as of {created_at} to {}", folder.display()))?;
+    output::line(format_args!(
+        "restored cluster {cluster} as of {created_at} to {}",
+        folder.display()
+    ))?;
     if let Some(before) = before {
         output::line(format_args!("the previous contents are in {}", before.display()))?;
     }
-    Ok(output::line("Start it with `constellation coordinator`. Make sure that the old coordinator no longer runs.")?)
+    Ok(output::line(
+        "Start it with `constellation coordinator`. Make sure that the old coordinator no longer runs.",
+    )?)
 }
 
 /// Current wall-clock time.

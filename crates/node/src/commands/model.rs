@@ -149,7 +149,7 @@ async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result
     let mut hasher = blake3::Hasher::new();
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| client.broken(error))?;
+        let piece = piece.map_err(|error| client.interrupted(error))?;
         hasher.update(&piece);
         part.write_all(&piece).with_context(cannot_write)?;
         bar.inc(piece.len() as u64);
@@ -238,7 +238,9 @@ mod tests {
         assert_eq!(read(&whole).unwrap().len() * 4, flat.len());
         for length in [u64::MAX, 1 << 40, 0, header.len() as u64] {
             let wrong = [&length.to_le_bytes()[..], &whole[8..]].concat();
-            assert!(read(&wrong).unwrap_err().to_string().contains("does not match its specification"));
+            assert!(
+                read(&wrong).unwrap_err().to_string().contains("does not match its specification")
+            );
         }
         assert!(read(&whole[..whole.len() - 1]).is_err());
         assert!(read(&[whole.as_slice(), &[0; 4]].concat()).is_err());

@@ -65,11 +65,10 @@ pub async fn run(arguments: ProfileArguments) -> anyhow::Result<()> {
             &serde_json::json!({ "file": file, "coordinator": url, "certificate": certificate }),
         )?;
     } else {
-        output::line(format_args!(
-            "wrote {} for the coordinator at {url}",
-            file.display()
-        ))?;
-        output::note("The file contains the secret of the join link. Upload it to your MDM and don't share it.");
+        output::line(format_args!("wrote {} for the coordinator at {url}", file.display()))?;
+        output::note(
+            "The file contains the secret of the join link. Upload it to your MDM and don't share it.",
+        );
     }
     Ok(())
 }

@@ -47,7 +47,11 @@ pub(super) fn run(arguments: &SettingsArguments, settings: &Settings) -> anyhow:
                 .iter()
                 .map(|key| {
                     let setting = settings.one_shown(*key);
-                    [setting.key.clone(), value_text(&setting), settings.text(*key).source.to_string()]
+                    [
+                        setting.key.clone(),
+                        value_text(&setting),
+                        settings.text(*key).source.to_string(),
+                    ]
                 })
                 .collect();
             output::table(["SETTING", "VALUE", "FROM"], &rows)?;

@@ -1,4 +1,4 @@
-//! Follows a job by the coordinator's events.
+//! Follows a job through the coordinator's event stream.
 
 use std::time::Duration;
 
@@ -8,79 +8,84 @@ use reqwest::Method;
 
 use crate::client::{Client, ClientError};
 
-/// Seconds that one question for events waits.
-const WAIT: u64 = 25;
-const RETRY: Duration = Duration::from_millis(200);
-/// How long a coordinator may be away, as in a restart, before that is an error.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Seconds that a long poll for events waits.
+const POLL_WAIT: u64 = 25;
+/// Delay between attempts to reach the coordinator.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// Time that a coordinator may be unreachable, for example during a restart, before the error is returned.
+const RECONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A job at one moment.
+/// A job at one point in time.
 #[derive(Debug, Clone)]
 pub struct News {
     pub job: Job,
-    /// Rounds closed since the last news.
+    /// Rounds closed since the previous [`News`].
     pub closed: Vec<Round>,
 }
 
-/// Asks for a job each time it changed.
+/// Fetches a job each time it changes.
 #[derive(Debug)]
 pub struct Follower {
     client: Client,
     job: JobId,
-    /// None before the first question.
+    /// Revision of the last fetch; `None` before the first one.
     revision: Option<u64>,
-    /// The last closed round that was told.
-    told: u32,
+    /// Last closed round that was returned.
+    last_round: u32,
 }
 
 impl Follower {
     pub fn new(client: Client, job: JobId) -> Self {
-        Self { client, job, revision: None, told: 0 }
+        Self { client, job, revision: None, last_round: 0 }
     }
 
-    /// The job as it is, first at once and then whenever it has changed. A coordinator that
-    /// restarts is waited for.
+    /// Returns the job: immediately on the first call, then whenever it has changed. Waits for a coordinator that
+    /// restarts.
     pub async fn next(&mut self) -> Result<News, ClientError> {
-        let mut away_since = None;
+        let mut unreachable_since = None;
         loop {
-            let error = match self.ask().await {
+            let error = match self.fetch().await {
                 Ok(news) => return Ok(news),
                 Err(error) => error,
             };
-            let since = *away_since.get_or_insert_with(tokio::time::Instant::now);
-            if !error.is_passing() || since.elapsed() > PATIENCE || self.revision.is_none() {
+            let since = *unreachable_since.get_or_insert_with(tokio::time::Instant::now);
+            if !error.is_transient()
+                || since.elapsed() > RECONNECT_TIMEOUT
+                || self.revision.is_none()
+            {
                 return Err(error);
             }
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
-    async fn ask(&mut self) -> Result<News, ClientError> {
-        // The revision comes first: what changes after it is asked for again.
+    async fn fetch(&mut self) -> Result<News, ClientError> {
+        // The revision is read first, so that a later change triggers another fetch.
         let revision = match self.revision {
             None => self.events(0, 0).await?.revision,
-            Some(after) => self.changed(after).await?,
+            Some(after) => self.next_revision(after).await?,
         };
         let job: Job = self.client.get(&format!("/jobs/{}", self.job)).await?;
         let rounds: Vec<Round> = self.client.get(&format!("/jobs/{}/rounds", self.job)).await?;
         self.revision = Some(revision);
         let closed: Vec<Round> = rounds
             .into_iter()
-            .filter(|round| round.closed_at.is_some() && round.round > self.told)
+            .filter(|round| round.closed_at.is_some() && round.round > self.last_round)
             .collect();
-        self.told = closed.iter().map(|round| round.round).max().unwrap_or(self.told);
+        self.last_round = closed.iter().map(|round| round.round).max().unwrap_or(self.last_round);
         Ok(News { job, closed })
     }
 
-    async fn changed(&self, mut after: u64) -> Result<u64, ClientError> {
+    /// Waits until the job has changed after revision `after`; returns the new revision.
+    async fn next_revision(&self, mut after: u64) -> Result<u64, ClientError> {
         let id = self.job.to_string();
         loop {
-            let events = self.events(after, WAIT).await?;
-            let concerns_us = events
+            let events = self.events(after, POLL_WAIT).await?;
+            let is_this_job = events
                 .changes
                 .iter()
                 .any(|change| change.kind == ChangeKind::Job && change.id == id);
-            if concerns_us || events.reset {
+            if is_this_job || events.reset {
                 return Ok(events.revision);
             }
             after = events.revision;
