@@ -1,4 +1,4 @@
-//! The file for support: what the doctor found, settings, and the logs, without secrets and without data.
+//! Support bundle: a zip file with the doctor's findings, the settings and the logs, without secrets or data.
 
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -9,22 +9,22 @@ use zip::write::SimpleFileOptions;
 use super::Report;
 use super::redact::Redactor;
 
-/// Of each log, its end.
-const LONGEST_LOG: u64 = 2_000_000;
-const MOST_LOGS: usize = 10;
+/// Maximum number of bytes taken from the end of each log.
+const MAXIMUM_LOG_BYTES: u64 = 2_000_000;
+const MAXIMUM_LOGS: usize = 10;
 
-const WHAT_IS_IN_IT: &str = "\
-What Constellation's doctor wrote for support.
+const README: &str = "\
+Support bundle, written by `constellation doctor --bundle`.
 
-doctor.json    what was checked and found, versions, and facts of the system
-settings.json  each setting and who decided it; of a secret only that it is set
-logs/          the end of each log, where there are logs
+doctor.json    Checks and their results, versions, and facts about the system
+settings.json  All settings and their sources; secrets are replaced by \"set\"
+logs/          The end of each log file
 
-Tokens, keys, join codes and whatever looks like one are removed, and the home folder's name. No rows of any dataset and
-no models are in it.
+Tokens, keys, join codes, text that looks like one, and the name of the home folder are removed. The bundle contains no
+dataset rows and no models.
 ";
 
-/// Writes the archive, readable by its owner alone; gives the names of what is in it.
+/// Writes the archive, readable by its owner only. Returns the names of its entries.
 pub(super) fn write(
     file: &Path,
     report: &Report,
@@ -34,14 +34,14 @@ pub(super) fn write(
     let doctor = serde_json::to_string_pretty(report)?;
     let settings = serde_json::to_string_pretty(&report.settings)?;
     let mut parts = vec![
-        ("README.txt".to_owned(), WHAT_IS_IN_IT.to_owned()),
-        ("doctor.json".to_owned(), redactor.told(&doctor)),
-        ("settings.json".to_owned(), redactor.told(&settings)),
+        ("README.txt".to_owned(), README.to_owned()),
+        ("doctor.json".to_owned(), redactor.redact(&doctor)),
+        ("settings.json".to_owned(), redactor.redact(&settings)),
     ];
-    for log in logs.into_iter().flat_map(logs_in).take(MOST_LOGS) {
-        let Ok(text) = end_of(&log) else { continue };
+    for log in logs.into_iter().flat_map(logs_in).take(MAXIMUM_LOGS) {
+        let Ok(text) = log_tail(&log) else { continue };
         let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        parts.push((format!("logs/{name}"), redactor.strict(&text)));
+        parts.push((format!("logs/{name}"), redactor.redact_strict(&text)));
     }
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default();
@@ -58,7 +58,7 @@ pub(super) fn write(
 fn logs_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut logs: Vec<PathBuf> = entries
-        // A link might lead anywhere.
+        // A symbolic link could point to any file.
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
@@ -67,18 +67,18 @@ fn logs_in(folder: &Path) -> Vec<PathBuf> {
     logs
 }
 
-/// From the first whole line on.
-fn end_of(log: &Path) -> std::io::Result<String> {
+/// Returns the end of the log, starting at a complete line.
+fn log_tail(log: &Path) -> std::io::Result<String> {
     let mut file = std::fs::File::open(log)?;
     let length = file.metadata()?.len();
-    let start = length.saturating_sub(LONGEST_LOG);
+    let start = length.saturating_sub(MAXIMUM_LOG_BYTES);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
-    file.take(LONGEST_LOG).read_to_end(&mut bytes)?;
+    file.take(MAXIMUM_LOG_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    // What a cut line begins with could be the rest of a secret.
-    let whole = if start == 0 { 0 } else { text.find('\n').map_or(text.len(), |end| end + 1) };
-    Ok(text[whole..].to_owned())
+    // A truncated line could start with part of a secret, which redaction would not recognize.
+    let first_line = if start == 0 { 0 } else { text.find('\n').map_or(text.len(), |end| end + 1) };
+    Ok(text[first_line..].to_owned())
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_long_log_the_end_is_taken_from_a_whole_line_on() {
+    fn the_tail_of_a_long_log_starts_at_a_complete_line() {
         let folder = tempfile::tempdir().unwrap();
         let (log, other) = (folder.path().join("a.log"), folder.path().join("rows.csv"));
         std::fs::write(&other, "text,label").unwrap();
@@ -94,7 +94,7 @@ mod tests {
         let line = format!("{}\n", "x".repeat(999));
         std::fs::write(&log, format!("first\n{}", line.repeat(2500))).unwrap();
         assert_eq!(logs_in(folder.path()), std::slice::from_ref(&log));
-        let end = end_of(&log).unwrap();
+        let end = log_tail(&log).unwrap();
         assert!(end.starts_with("xxx") && !end.contains("first"));
         assert_eq!(end.len() % 1000, 0);
     }

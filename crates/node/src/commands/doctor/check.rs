@@ -1,16 +1,17 @@
-//! One thing that the doctor looks at, and what it found.
+//! The result of one check of the doctor.
 
 use serde::Serialize;
 
-/// How it stands with a check, from good to bad; unknown is for what can't be told here.
+/// Outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
     Ok,
-    /// It works, and something should be seen to.
+    /// Works, but needs attention.
     Warning,
-    /// This machine can't train, or can't be reached, because of it.
+    /// This machine can't train or can't reach its coordinator.
     Failed,
+    /// Can't be determined on this machine.
     Unknown,
 }
 
@@ -25,35 +26,36 @@ impl State {
     }
 }
 
-/// What was looked at, what was found, and what to do about it.
+/// A check with its finding and, if there is a problem, the fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,
     pub(super) state: State,
     pub(super) found: String,
-    /// None where there is nothing to mend.
-    pub(super) mend: Option<String>,
+    /// What to do; `None` if there is no problem.
+    #[serde(rename = "mend")]
+    pub(super) fix: Option<String>,
 }
 
 impl Check {
     pub(super) fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, found: found.into(), mend: None }
+        Self { name, state: State::Ok, found: found.into(), fix: None }
     }
 
     pub(super) fn unknown(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, state: State::Unknown, found: found.into(), mend: None }
+        Self { name, state: State::Unknown, found: found.into(), fix: None }
     }
 
     pub(super) fn warning(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, state: State::Warning, found: found.into(), mend: None }
+        Self { name, state: State::Warning, found: found.into(), fix: None }
     }
 
     pub(super) fn failed(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, state: State::Failed, found: found.into(), mend: None }
+        Self { name, state: State::Failed, found: found.into(), fix: None }
     }
 
-    pub(super) fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = Some(mend.into());
+    pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
         self
     }
 }

@@ -1,4 +1,4 @@
-//! What this machine knows of its coordinator before it asks anybody.
+//! Addresses and pin of the coordinator that this machine knows without the network.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +10,16 @@ use super::check::Check;
 use crate::commands::access::COORDINATOR_FOLDER;
 use crate::settings::{Settings, data_dir};
 
-/// Where the coordinator may be, and what proves it.
+/// Known addresses of the coordinator, its pin and its cluster.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// URLs, each once, the most likely first, with who names it.
-    pub(super) places: Vec<(String, &'static str)>,
+    /// Distinct URLs, most likely first, each with the source that names it.
+    pub(super) addresses: Vec<(String, &'static str)>,
     pub(super) pin: Option<Pin>,
     pub(super) cluster: Option<Cluster>,
     has_code: bool,
-    /// Why the worker's folder can't be read.
-    unreadable: Option<String>,
+    /// Error of reading the worker's folder.
+    read_error: Option<String>,
 }
 
 impl Known {
@@ -31,7 +31,7 @@ impl Known {
         let mut known = Self::default();
         match worker::enrolled_with(folder) {
             Ok(cluster) => known.cluster = cluster,
-            Err(error) => known.unreadable = Some(error.to_string()),
+            Err(error) => known.read_error = Some(error.to_string()),
         }
         let (url, pin) = match settings.cloned() {
             Some(settings) => (
@@ -49,23 +49,23 @@ impl Known {
         if let Some(url) = url {
             known.add(url, "the settings");
         }
-        let clusters = [(known.cluster.clone(), "its enrolment"), (link, "the join link")];
+        let clusters = [(known.cluster.clone(), "the enrollment"), (link, "the join link")];
         known.pin = pin;
-        for (cluster, who) in clusters {
+        for (cluster, source) in clusters {
             let Some(cluster) = cluster else { continue };
             known.pin = known.pin.or(Some(cluster.pin));
             for address in cluster.addresses {
-                known.add(format!("https://{address}"), who);
+                known.add(format!("https://{address}"), source);
             }
         }
-        if known.places.is_empty() {
-            known.add_own();
+        if known.addresses.is_empty() {
+            known.add_local();
         }
         known
     }
 
-    /// A coordinator on this machine.
-    fn add_own(&mut self) {
+    /// Adds the coordinator on this machine, if there is one.
+    fn add_local(&mut self) {
         let Ok(folder) = data_dir(None, COORDINATOR_FOLDER) else { return };
         let Ok(address) = std::fs::read_to_string(folder.join("address")) else { return };
         self.pin = self.pin.or_else(|| coordinator::pin_of(&folder).ok().flatten());
@@ -75,29 +75,29 @@ impl Known {
         );
     }
 
-    pub(super) fn add(&mut self, url: String, who: &'static str) {
-        if !self.places.iter().any(|(known, _)| *known == url) {
-            self.places.push((url, who));
+    pub(super) fn add(&mut self, url: String, source: &'static str) {
+        if !self.addresses.iter().any(|(known, _)| *known == url) {
+            self.addresses.push((url, source));
         }
     }
 
-    /// Whether this machine is in a cluster.
+    /// Checks whether this machine is enrolled in a cluster.
     pub(super) fn enrollment(&self) -> Check {
         const NAME: &str = "enrolment";
-        match (&self.unreadable, &self.cluster) {
-            (Some(reason), _) => Check::failed(NAME, format!("what the worker keeps of its enrolment can't be read: {reason}"))
-                .mend("put the file back from a backup, or run `constellation leave --yes` and enrol again"),
-            (None, Some(cluster)) => Check::ok(NAME, format!("this machine is a device of '{}'", cluster.name)),
+        match (&self.read_error, &self.cluster) {
+            (Some(reason), _) => Check::failed(NAME, format!("Can't read the stored enrollment: {reason}"))
+                .fix("Restore the file from a backup, or run `constellation leave --yes` and enroll again"),
+            (None, Some(cluster)) => Check::ok(NAME, format!("This machine is enrolled in the cluster '{}'", cluster.name)),
             (None, None) if self.has_code => {
-                Check::ok(NAME, "not enrolled yet: a worker that starts enrols with the code of the settings")
+                Check::ok(NAME, "Not enrolled yet; the worker enrolls with the join code from the settings when it starts")
             }
-            (None, None) => Check::warning(NAME, "this machine is in no cluster, and no setting has a code to join one")
-                .mend("ask your administrator for a join code: `constellation worker --join CODE`"),
+            (None, None) => Check::warning(NAME, "This machine is not enrolled in a cluster, and the settings contain no join code")
+                .fix("Get a join code from your administrator and run `constellation worker --join CODE`"),
         }
     }
 }
 
-/// The folder of the worker that is looked at.
+/// Data folder of the worker to check.
 pub(super) fn worker_folder(flag: Option<&Path>) -> Result<PathBuf, platform::folders::NoHome> {
     data_dir(flag, &crate::commands::worker::folder(0))
 }

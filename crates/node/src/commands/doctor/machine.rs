@@ -1,4 +1,4 @@
-//! What this machine has: settings, disk, and something to compute with.
+//! Checks of this machine: settings, disk space and compute backend.
 
 use std::path::{Path, PathBuf};
 
@@ -10,57 +10,54 @@ use super::check::Check;
 use crate::CommandContext;
 use crate::settings::{BackendSetting, SettingsError};
 
-/// What a worker leaves free whatever else it may take.
-const LEFT_FREE: u64 = 2_000_000_000;
-/// From here on a large dataset may not fit.
-const LITTLE: u64 = 10_000_000_000;
+/// Free disk space in bytes below which a worker accepts no work.
+const MINIMUM_FREE: u64 = 2_000_000_000;
+/// Free disk space in bytes below which a large dataset may not fit.
+const LOW_SPACE: u64 = 10_000_000_000;
 
 pub(super) fn settings(loaded: Result<&[Setting], &SettingsError>) -> Check {
     const NAME: &str = "settings";
-    let shown = match loaded {
-        Ok(shown) => shown,
+    let settings = match loaded {
+        Ok(settings) => settings,
         Err(error) => {
             return Check::failed(NAME, error.to_string())
-                .mend("correct what the message names; until then nothing starts");
+                .fix("Correct the setting; neither the app nor a command starts until then");
         }
     };
-    let by = |origin| -> Vec<&str> {
-        shown
+    let keys_from = |origin| -> Vec<&str> {
+        settings
             .iter()
             .filter(|setting| setting.origin == origin)
             .map(|setting| setting.key.as_str())
             .collect()
     };
     let sources = [
-        (SettingOrigin::Managed, "managed by your organization"),
-        (SettingOrigin::Environment, "from the environment"),
-        (SettingOrigin::User, "from the user's file"),
+        (SettingOrigin::Managed, "Managed by your organization"),
+        (SettingOrigin::Environment, "From environment variables"),
+        (SettingOrigin::User, "From the user's settings file"),
     ];
-    let mut words: Vec<String> = sources
+    let mut groups: Vec<String> = sources
         .iter()
-        .map(|(origin, words)| (by(*origin), words))
+        .map(|(origin, label)| (keys_from(*origin), label))
         .filter(|(keys, _)| !keys.is_empty())
-        .map(|(keys, words)| format!("{words}: {}", keys.join(", ")))
+        .map(|(keys, label)| format!("{label}: {}", keys.join(", ")))
         .collect();
-    if words.is_empty() {
-        words.push("every setting has its default".to_owned());
+    if groups.is_empty() {
+        groups.push("All settings have their defaults".to_owned());
     }
-    Check::ok(NAME, words.join("; "))
+    Check::ok(NAME, groups.join(". "))
 }
 
-/// Whether what a worker keeps can be written and has room.
+/// Checks that the worker's folders are writable and have enough free space.
 pub(super) fn disk(folders: &[PathBuf]) -> Check {
     const NAME: &str = "disk";
     let mut least: Option<(Space, &Path)> = None;
     for folder in folders {
-        let existing = nearest(folder);
+        let existing = nearest_existing(folder);
         if let Err(error) = tempfile::NamedTempFile::new_in(existing) {
-            let owner = "make the folder this account's own, or give another --data-dir";
-            return Check::failed(
-                NAME,
-                format!("{} can't be written: {error}", existing.display()),
-            )
-            .mend(owner);
+            let fix = "Make this account the owner of the folder, or pass another --data-dir";
+            return Check::failed(NAME, format!("Can't write to {}: {error}", existing.display()))
+                .fix(fix);
         }
         match platform::files::space(existing) {
             Ok(space) if least.is_none_or(|(known, _)| space.free < known.free) => {
@@ -72,53 +69,53 @@ pub(super) fn disk(folders: &[PathBuf]) -> Check {
     }
     let Some((space, folder)) = least else {
         return Check::failed(NAME, platform::folders::NoHome.to_string())
-            .mend("set HOME, or give --data-dir");
+            .fix("Set HOME, or pass --data-dir");
     };
     let gigabytes = |bytes: u64| bytes as f64 / 1e9;
-    let words = format!(
-        "{:.1} of {:.1} GB are free where {} is, and the folders can be written",
+    let found = format!(
+        "{:.1} of {:.1} GB free at {}; the folders are writable",
         gigabytes(space.free),
         gigabytes(space.total),
         folder.display()
     );
     match space.free {
-        0..LEFT_FREE => {
-            Check::failed(NAME, words).mend("make room: below 2 GB a worker takes nothing")
+        0..MINIMUM_FREE => {
+            Check::failed(NAME, found).fix("Free disk space: below 2 GB the worker accepts no work")
         }
-        LEFT_FREE..LITTLE => {
-            Check::warning(NAME, words).mend("make room: a large dataset may not fit")
+        MINIMUM_FREE..LOW_SPACE => {
+            Check::warning(NAME, found).fix("Free disk space: a large dataset may not fit")
         }
-        _ => Check::ok(NAME, words),
+        _ => Check::ok(NAME, found),
     }
 }
 
-/// The folder, or the one above it that is there already.
-fn nearest(folder: &Path) -> &Path {
+/// Returns the folder or its nearest existing parent.
+fn nearest_existing(folder: &Path) -> &Path {
     folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"))
 }
 
-/// Starts a trainer as a worker would, and asks nothing of it but that it be ready.
+/// Starts a trainer as a worker does, and stops it once it is ready.
 pub(super) async fn backend(context: &CommandContext, backend: BackendSetting) -> Check {
     const NAME: &str = "backend";
     let command = match context.trainer(backend) {
         Ok(command) => command,
-        Err(error) => return Check::failed(NAME, error.to_string()).mend("set HOME"),
+        Err(error) => return Check::failed(NAME, error.to_string()).fix("Set HOME"),
     };
     match Trainer::start(&command, &Limits::new(1)).await {
         Ok((trainer, ready)) => {
             trainer.stop(std::time::Duration::from_secs(1)).await;
             let device = ready.gpu_name.unwrap_or_else(|| "the CPU".to_owned());
-            Check::ok(NAME, format!("computes on {device} ({backend} is set): {}; {}", ready.reason, ready.fingerprint))
+            Check::ok(NAME, format!("Trains on {device} (Backend is {backend}): {}; {}", ready.reason, ready.fingerprint))
         }
         Err(error @ TrainerError::Start { .. }) => Check::failed(NAME, error.to_string())
-            .mend("the program is incomplete or blocked: install it again, and ask IT whether security software stops it"),
+            .fix("The program is incomplete or blocked: install it again, and check whether security software blocks it"),
         Err(
             error @ (TrainerError::Exited { .. }
             | TrainerError::Memory { .. }
             | TrainerError::Protocol(_)
             | TrainerError::Failed { .. }
             | TrainerError::Cancelled { .. }),
-        ) => Check::failed(NAME, error.to_string()).mend("set Backend to auto or cpu"),
+        ) => Check::failed(NAME, error.to_string()).fix("Set Backend to auto or cpu"),
     }
 }
 
@@ -131,7 +128,7 @@ mod tests {
     use crate::settings::shown;
 
     #[test]
-    fn settings_are_told_by_who_decided_them() {
+    fn settings_are_grouped_by_their_source() {
         let all = [
             shown("IdleSeconds", 5, SettingOrigin::Managed, ""),
             shown("Backend", "cpu", SettingOrigin::User, ""),
@@ -140,13 +137,13 @@ mod tests {
         let check = settings(Ok(&all));
         assert_eq!(
             check.found,
-            "managed by your organization: IdleSeconds; from the user's file: Backend"
+            "Managed by your organization: IdleSeconds. From the user's settings file: Backend"
         );
-        assert_eq!(settings(Ok(&all[2..])).found, "every setting has its default");
+        assert_eq!(settings(Ok(&all[2..])).found, "All settings have their defaults");
     }
 
     #[test]
-    fn a_folder_that_is_to_be_made_is_where_its_disk_is() {
+    fn a_missing_folder_is_checked_at_its_nearest_parent_and_not_created() {
         let folder = tempfile::tempdir().unwrap();
         let check = disk(&[folder.path().join("not/yet/there")]);
         assert!(check.state != State::Unknown, "{}", check.found);

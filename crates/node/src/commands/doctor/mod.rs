@@ -1,6 +1,6 @@
-//! `constellation doctor`: what keeps this machine from working, and the mend.
+//! `constellation doctor`: diagnoses problems and suggests fixes.
 //!
-//! Facts are gathered here and in `reach`, `machine` and `known`; what they mean is decided in `verdict`.
+//! This module, `reach`, `machine` and `known` gather facts; `verdict` interprets them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,23 +32,25 @@ mod verdict;
 use check::{Check, State};
 use known::Known;
 use redact::Redactor;
-use verdict::{Asked, Permission, Seen};
+use verdict::{Discovered, LocalNetworkPermission, Probe};
 
-/// How long the local network is listened to.
-const LISTEN: Duration = Duration::from_secs(3);
+/// Time to search the local network for coordinators.
+const DISCOVERY_TIME: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
-    /// The coordinator's address [default: what settings, enrolment, join link and Bonjour say]
+    /// Address of the coordinator [default: addresses from settings, enrollment, join link and Bonjour]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
-    /// The pin of its key [default: as for the address]
+    /// SHA-256 fingerprint of the coordinator's public key [default: from settings, enrollment or join link]
     #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
-    /// The worker's folder [default: the system's folder for it]
+    /// Data folder of the worker [default: the standard data folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Write findings, settings and logs to a zip file for support, without secrets or data
+    /// Write a zip file with findings, settings and logs for support
+    ///
+    /// Secrets are removed; the file contains no dataset rows and no models. Review it before you send it.
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
     /// Print the findings as JSON
@@ -56,14 +58,14 @@ pub struct DoctorArguments {
     json: bool,
 }
 
-/// All that was found.
+/// Findings of all checks.
 #[derive(Debug, Serialize)]
 struct Report {
     version: &'static str,
     protocol: u32,
     system: System,
     checks: Vec<Check>,
-    /// Empty where they can't be read.
+    /// Empty if the settings can't be read.
     settings: Vec<Setting>,
 }
 
@@ -83,13 +85,13 @@ pub async fn run(
     context: &CommandContext,
 ) -> anyhow::Result<()> {
     let folder = known::worker_folder(arguments.data_dir.as_deref())?;
-    let own = data_dir(None, COORDINATOR_FOLDER)?;
-    let redactor = Redactor::gather(settings.as_ref().ok(), &[&folder, &own]);
+    let coordinator_folder = data_dir(None, COORDINATOR_FOLDER)?;
+    let redactor = Redactor::gather(settings.as_ref().ok(), &[&folder, &coordinator_folder]);
     let flags = (arguments.coordinator, arguments.pin);
     let known = Known::gather(settings.as_ref().ok(), flags, &folder);
-    let report = examine(&settings, known, folder, context).await;
+    let report = run_checks(&settings, known, folder, context).await;
     let mut text = serde_json::to_value(&report)?;
-    clean(&mut text, &redactor);
+    redact_all(&mut text, &redactor);
     if arguments.json {
         output::json(&text)?;
     } else {
@@ -98,10 +100,10 @@ pub async fn run(
                 "{:8} {:14} {}",
                 check.state.word(),
                 check.name,
-                redactor.told(&check.found)
+                redactor.redact(&check.found)
             ))?;
-            if let Some(mend) = &check.mend {
-                output::line(format_args!("{:8} {:14} mend: {}", "", "", redactor.told(mend)))?;
+            if let Some(fix) = &check.fix {
+                output::line(format_args!("{:8} {:14} fix: {}", "", "", redactor.redact(fix)))?;
             }
         }
     }
@@ -109,7 +111,7 @@ pub async fn run(
         let logs = log_folder(arguments.data_dir.as_deref());
         let parts = bundle::write(file, &report, logs.as_deref(), &redactor)?;
         output::note(format_args!(
-            "{} holds {}; look at it before you send it",
+            "{} contains {}. Review it before you send it.",
             file.display(),
             parts.join(", ")
         ));
@@ -126,7 +128,8 @@ pub async fn run(
     Ok(())
 }
 
-/// The app's. `data_dir` is that of a worker: of an app with a folder of its own it is that folder's child.
+/// Returns the folder of the app's log. `data_dir` is the folder of an app that was started with `--data-dir`, or of its
+/// worker, which is a folder in it.
 fn log_folder(data_dir: Option<&Path>) -> Option<PathBuf> {
     data_dir
         .into_iter()
@@ -136,43 +139,43 @@ fn log_folder(data_dir: Option<&Path>) -> Option<PathBuf> {
         .or_else(|| logging::folder(None).ok())
 }
 
-async fn examine(
+async fn run_checks(
     settings: &Result<Settings, SettingsError>,
     mut known: Known,
     folder: PathBuf,
     context: &CommandContext,
 ) -> Report {
-    let shown = settings.as_ref().map(Settings::shown);
-    let choice = settings.as_ref().map_or(BackendSetting::Auto, |settings| settings.backend.value);
+    let values = settings.as_ref().map(Settings::shown);
+    let backend = settings.as_ref().map_or(BackendSetting::Auto, |settings| settings.backend.value);
     let wanted = known.cluster.as_ref().map(|cluster| cluster.id.clone());
-    let has_address = !known.places.is_empty();
-    // The trainer's start may take a minute where a GPU compiles its shaders.
-    let (seen, backend) = tokio::join!(listen(wanted), machine::backend(context, choice));
-    if let Seen::Coordinators(urls) = &seen {
+    let has_address = !known.addresses.is_empty();
+    // The trainer can take a minute to start, if a GPU compiles its shaders.
+    let (discovered, backend) = tokio::join!(discover(wanted), machine::backend(context, backend));
+    if let Discovered::Coordinators(urls) = &discovered {
         for url in urls {
             known.add(url.clone(), "Bonjour");
         }
     }
-    let questions = known.places.iter().map(async |(url, who)| Asked {
+    let probes = known.addresses.iter().map(async |(url, source)| Probe {
         url: url.clone(),
-        who,
-        way: reach::way(url).await,
-        answer: reach::ask(url, known.pin).await,
+        source,
+        route: reach::route(url).await,
+        result: reach::probe(url, known.pin).await,
     });
-    let asked = futures::future::join_all(questions).await;
+    let probes = futures::future::join_all(probes).await;
     let system = SystemFacts::read();
     let folders: Vec<PathBuf> =
         [Some(folder), platform::folders::cache().ok()].into_iter().flatten().collect();
     let checks = vec![
-        verdict::version(&asked),
-        machine::settings(shown.as_ref().map(Vec::as_slice).map_err(|error| *error)),
+        verdict::version(&probes),
+        machine::settings(values.as_ref().map(Vec::as_slice).map_err(|error| *error)),
         known.enrollment(),
-        verdict::discovery(&seen, has_address),
-        verdict::local_network(&permission(&system), &seen, &asked),
-        proxy::check(&asked),
-        verdict::coordinator(&asked),
-        verdict::pin(&asked, known.pin.is_some()),
-        verdict::clock(&asked),
+        verdict::discovery(&discovered, has_address),
+        verdict::local_network(&permission(&system), &discovered, &probes),
+        proxy::check(&probes),
+        verdict::coordinator(&probes),
+        verdict::pin(&probes, known.pin.is_some()),
+        verdict::clock(&probes),
         backend,
         machine::disk(&folders),
     ];
@@ -189,42 +192,42 @@ async fn examine(
             memory_gb: facts.ram_gb,
         },
         checks,
-        settings: shown.unwrap_or_default(),
+        settings: values.unwrap_or_default(),
     }
 }
 
-/// What Bonjour sees in a few seconds; of the cluster that this machine is in, where it is in one.
-async fn listen(cluster: Option<String>) -> Seen {
-    let (seen, mut seeing) = watch::channel(Vec::new());
-    let browsing = discovery::browse(cluster, seen);
-    match timeout(LISTEN, browsing).await {
-        Ok(Err(error)) => Seen::Nothing(error.to_string()),
-        Ok(Ok(())) | Err(_) => Seen::Coordinators(seeing.borrow_and_update().clone()),
+/// Searches the local network for a few seconds, for `cluster` only if it is given.
+async fn discover(cluster: Option<String>) -> Discovered {
+    let (sender, mut urls) = watch::channel(Vec::new());
+    let browsing = discovery::browse(cluster, sender);
+    match timeout(DISCOVERY_TIME, browsing).await {
+        Ok(Err(error)) => Discovered::Unavailable(error.to_string()),
+        Ok(Ok(())) | Err(_) => Discovered::Coordinators(urls.borrow_and_update().clone()),
     }
 }
 
-fn permission(system: &SystemFacts) -> Permission {
+fn permission(system: &SystemFacts) -> LocalNetworkPermission {
     if system.asks_for_local_network() {
-        Permission::Asked {
+        LocalNetworkPermission::Required {
             sent: platform::system::try_local_network().map_err(|error| error.kind()),
         }
     } else {
-        Permission::NotAsked
+        LocalNetworkPermission::NotRequired
     }
 }
 
-/// Every text in the value without secrets.
-fn clean(value: &mut serde_json::Value, redactor: &Redactor) {
+/// Redacts every string in the value.
+fn redact_all(value: &mut serde_json::Value, redactor: &Redactor) {
     match value {
-        serde_json::Value::String(text) => *text = redactor.told(text),
+        serde_json::Value::String(text) => *text = redactor.redact(text),
         serde_json::Value::Array(values) => {
             for value in values {
-                clean(value, redactor);
+                redact_all(value, redactor);
             }
         }
         serde_json::Value::Object(values) => {
             for value in values.values_mut() {
-                clean(value, redactor);
+                redact_all(value, redactor);
             }
         }
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
@@ -236,17 +239,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_of_an_app_with_a_folder_of_its_own_is_found_from_its_worker_s() {
+    fn the_log_of_an_app_with_a_data_dir_is_found_from_its_worker_folder() {
         let folder = tempfile::tempdir().unwrap();
         let (own, other) = (folder.path().join("own"), folder.path().join("other"));
         let log = own.join("log");
         std::fs::create_dir_all(&log).unwrap();
         std::fs::write(log.join(LOG_FILE), "").unwrap();
-        for given in [&own, &own.join("worker")] {
-            assert_eq!(log_folder(Some(given)).as_ref(), Some(&log));
+        for data_dir in [&own, &own.join("worker")] {
+            assert_eq!(log_folder(Some(data_dir)).as_ref(), Some(&log));
         }
-        let of_system = platform::folders::logs().ok();
-        assert_eq!(log_folder(Some(&other.join("worker"))), of_system);
-        assert_eq!(log_folder(None), of_system);
+        let standard = platform::folders::logs().ok();
+        assert_eq!(log_folder(Some(&other.join("worker"))), standard);
+        assert_eq!(log_folder(None), standard);
     }
 }

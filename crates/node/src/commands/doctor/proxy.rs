@@ -1,35 +1,37 @@
-//! Which proxy connections to the coordinator go through, and why.
+//! Check of the proxy that connections to the coordinator use.
 
 use worker::proxy::ProxyRoute;
 
 use super::check::Check;
-use super::verdict::Asked;
+use super::verdict::Probe;
 
 const NAME: &str = "proxy";
 
-/// Whether the way is one that can be gone; who answers at its end is another check's.
-pub(super) fn check(asked: &[Asked]) -> Check {
-    let mut told = Vec::new();
+/// Checks that the configured proxy is usable. The coordinator check covers the connection itself.
+pub(super) fn check(probes: &[Probe]) -> Check {
+    let mut routes = Vec::new();
     let mut is_usable = true;
-    for Asked { url, way, .. } in asked {
-        match way {
-            Some(ProxyRoute::Straight(why)) => told.push(format!("{url} without a proxy: {why}")),
-            Some(ProxyRoute::Through(proxy)) => told.push(format!("{url} through {proxy}")),
+    for Probe { url, route, .. } in probes {
+        match route {
+            Some(ProxyRoute::Straight(why)) => routes.push(format!("{url} without a proxy: {why}")),
+            Some(ProxyRoute::Through(proxy)) => routes.push(format!("{url} through {proxy}")),
             Some(ProxyRoute::Unusable(why)) => {
                 is_usable = false;
-                told.push(format!("{url} without a proxy, though one is set: {why}"));
+                routes.push(format!(
+                    "{url} without a proxy, because the configured one can't be used: {why}"
+                ));
             }
             None => {}
         }
     }
-    let told = told.join("; ");
-    if told.is_empty() {
-        Check::ok(NAME, "no address of a coordinator is known")
+    let found = routes.join("; ");
+    if found.is_empty() {
+        Check::ok(NAME, "No address of a coordinator is known")
     } else if is_usable {
-        Check::ok(NAME, told)
+        Check::ok(NAME, found)
     } else {
-        Check::warning(NAME, told).mend(
-            "name an HTTP proxy such as http://proxy.example.com:3128, in HTTPS_PROXY or in the system's settings",
+        Check::warning(NAME, found).fix(
+            "Set an HTTP proxy such as http://proxy.example.com:3128, in HTTPS_PROXY or in the system settings",
         )
     }
 }
@@ -40,22 +42,27 @@ mod tests {
     use super::super::reach::ProbeResult;
     use super::*;
 
-    fn asked(url: &str, way: ProxyRoute) -> Asked {
-        Asked { url: url.into(), who: "the settings", way: Some(way), answer: ProbeResult::NoPin }
+    fn probe(url: &str, route: ProxyRoute) -> Probe {
+        Probe {
+            url: url.into(),
+            source: "the settings",
+            route: Some(route),
+            result: ProbeResult::NoPin,
+        }
     }
 
     #[test]
-    fn each_way_is_told_with_its_reason() {
-        let straight = asked("https://a:1", ProxyRoute::Straight("no proxy is set".into()));
-        let check_of = check(std::slice::from_ref(&straight));
-        assert_eq!((check_of.state, check_of.mend), (State::Ok, None));
-        assert_eq!(check_of.found, "https://a:1 without a proxy: no proxy is set");
+    fn each_route_is_reported_with_its_reason() {
+        let direct = probe("https://a:1", ProxyRoute::Straight("no proxy is set".into()));
+        let one = check(std::slice::from_ref(&direct));
+        assert_eq!((one.state, one.fix), (State::Ok, None));
+        assert_eq!(one.found, "https://a:1 without a proxy: no proxy is set");
         let unusable =
-            asked("https://b:1", ProxyRoute::Unusable("only http:// can be used".into()));
-        let both = check(&[straight, unusable]);
+            probe("https://b:1", ProxyRoute::Unusable("only http:// can be used".into()));
+        let both = check(&[direct, unusable]);
         assert_eq!(both.state, State::Warning);
-        assert!(both.found.ends_with("though one is set: only http:// can be used"));
-        assert!(both.mend.is_some());
+        assert!(both.found.ends_with("can't be used: only http:// can be used"));
+        assert!(both.fix.is_some());
         assert_eq!(check(&[]).state, State::Ok);
     }
 }

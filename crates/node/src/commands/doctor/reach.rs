@@ -1,4 +1,4 @@
-//! Asking at an address whether the coordinator is there, one layer after the other: name and TCP, TLS and pin, answer.
+//! Probes an address layer by layer: DNS and TCP, TLS and pin, HTTP response.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,34 +9,34 @@ use tokio::time::timeout;
 use worker::pinned_tls::{Address, WrongPin, pinned, tls_error};
 use worker::proxy::ProxyRoute;
 
-/// For each layer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of each layer.
+const LAYER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How far it got.
+/// Result of a probe: the first layer that failed, or the verified coordinator.
 #[derive(Debug)]
 pub(super) enum ProbeResult {
-    /// The text is no address.
+    /// The text is not an address.
     Invalid(String),
-    NotReached(io::Error),
-    /// A connection is there, and no pin to prove who answers.
+    Unreachable(io::Error),
+    /// Connected, but no pin is known to verify the coordinator.
     NoPin,
     WrongPin(Box<WrongPin>),
-    /// Something else than a coordinator answers.
+    /// Something other than a coordinator responds.
     Foreign(String),
-    There(There),
+    Verified(CoordinatorInfo),
 }
 
-/// A coordinator that has the key of the pin.
+/// Facts about a coordinator whose key matches the pin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct There {
+pub(super) struct CoordinatorInfo {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) protocol: u32,
-    /// Seconds that this machine's clock is ahead of the coordinator's; none where it doesn't tell its time.
-    pub(super) ahead: Option<i64>,
+    /// Seconds by which this machine's clock is ahead of the coordinator's; `None` if the response has no date.
+    pub(super) clock_offset: Option<i64>,
 }
 
-/// Of `GET /health`.
+/// Response body of `GET /health`.
 #[derive(Deserialize)]
 struct Health {
     name: String,
@@ -44,38 +44,38 @@ struct Health {
     protocol: u32,
 }
 
-/// How connections to the address go from here; none where it is no address.
-pub(super) async fn way(url: &str) -> Option<ProxyRoute> {
+/// Returns the proxy route to the address; `None` if it is not an address.
+pub(super) async fn route(url: &str) -> Option<ProxyRoute> {
     let address: Address = url.parse().ok()?;
-    // A PAC file may take its time.
+    // Evaluating a PAC file can block.
     tokio::task::spawn_blocking(move || worker::proxy::way(&address)).await.ok()
 }
 
-pub(super) async fn ask(url: &str, pin: Option<Pin>) -> ProbeResult {
+pub(super) async fn probe(url: &str, pin: Option<Pin>) -> ProbeResult {
     let address: Address = match url.parse() {
         Ok(address) => address,
         Err(error) => return ProbeResult::Invalid(format!("{error}")),
     };
-    match timeout(PATIENCE, worker::connect(&address)).await {
+    match timeout(LAYER_TIMEOUT, worker::connect(&address)).await {
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => return ProbeResult::NotReached(error),
+        Ok(Err(error)) => return ProbeResult::Unreachable(error),
         Err(_) => {
-            return ProbeResult::NotReached(io::Error::new(
+            return ProbeResult::Unreachable(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "no answer in 5 seconds",
+                "no response within 5 seconds",
             ));
         }
     }
     let Some(pin) = pin else { return ProbeResult::NoPin };
     match health(&address, pin).await {
-        Ok(there) => ProbeResult::There(there),
-        Err(answer) => answer,
+        Ok(info) => ProbeResult::Verified(info),
+        Err(result) => result,
     }
 }
 
-async fn health(address: &Address, pin: Pin) -> Result<There, ProbeResult> {
+async fn health(address: &Address, pin: Pin) -> Result<CoordinatorInfo, ProbeResult> {
     let foreign = |reason: &dyn std::fmt::Display| ProbeResult::Foreign(reason.to_string());
-    let builder = reqwest::Client::builder().timeout(PATIENCE);
+    let builder = reqwest::Client::builder().timeout(LAYER_TIMEOUT);
     let client = pinned(builder, address, pin).map_err(|error| foreign(&error))?;
     let client = client.build().map_err(|error| foreign(&error))?;
     let request =
@@ -88,20 +88,22 @@ async fn health(address: &Address, pin: Pin) -> Result<There, ProbeResult> {
             None => foreign(&error.without_url()),
         },
     })?;
-    // In the middle of the question and its answer.
+    // The midpoint between request and response.
     let now = before + before.elapsed().unwrap_or_default() / 2;
     let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
-    let ahead = date.and_then(seconds).map(|theirs| epoch(now) - theirs);
+    let clock_offset = date.and_then(unix_seconds).map(|theirs| epoch(now) - theirs);
     let status = response.status();
     let body = response.bytes().await.map_err(|error| foreign(&error.without_url()))?;
     match serde_json::from_slice::<Health>(&body) {
-        Ok(Health { name, version, protocol }) => Ok(There { name, version, protocol, ahead }),
-        Err(_) => Err(foreign(&format!("status {status}, which is not how a coordinator answers"))),
+        Ok(Health { name, version, protocol }) => {
+            Ok(CoordinatorInfo { name, version, protocol, clock_offset })
+        }
+        Err(_) => Err(foreign(&format!("HTTP status {status}, but no response of a coordinator"))),
     }
 }
 
-/// Of an HTTP date (RFC 9110, section 5.6.7), since the epoch.
-fn seconds(date: &str) -> Option<i64> {
+/// Parses an HTTP date (RFC 9110, section 5.6.7) to seconds since the epoch.
+fn unix_seconds(date: &str) -> Option<i64> {
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
     parser.parse_timestamp(date).ok().map(jiff::Timestamp::as_second)
 }
@@ -116,21 +118,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_of_http_is_read() {
-        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(seconds("soon"), None);
+    fn http_dates_are_parsed() {
+        assert_eq!(unix_seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(unix_seconds("soon"), None);
     }
 
     #[tokio::test]
-    async fn an_address_that_is_none_and_a_port_that_nobody_has_are_told_apart() {
-        assert!(matches!(ask("lab:8000", None).await, ProbeResult::Invalid(_)));
+    async fn an_invalid_address_and_a_closed_port_are_distinguished() {
+        assert!(matches!(probe("lab:8000", None).await, ProbeResult::Invalid(_)));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        assert!(matches!(ask(&url, None).await, ProbeResult::NoPin));
+        assert!(matches!(probe(&url, None).await, ProbeResult::NoPin));
         drop(listener);
-        let refused = ask(&url, Some(Pin::from_bytes([1; 32]))).await;
+        let refused = probe(&url, Some(Pin::from_bytes([1; 32]))).await;
         assert!(
-            matches!(refused, ProbeResult::NotReached(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+            matches!(refused, ProbeResult::Unreachable(error) if error.kind() == io::ErrorKind::ConnectionRefused)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What the answers of the network mean, in words. Pure: tests go through each case.
+//! Interprets the results of the network probes. Pure, so that tests cover every case.
 
 use std::io::ErrorKind;
 
@@ -6,109 +6,114 @@ use protocol::PROTOCOL_VERSION;
 use worker::proxy::ProxyRoute;
 
 use super::check::Check;
-use super::reach::{ProbeResult, There};
+use super::reach::{CoordinatorInfo, ProbeResult};
 
-/// Seconds between two clocks that nobody minds.
+/// Maximum clock difference in seconds that needs no attention.
 const CLOCKS_AGREE: i64 = 120;
-/// Seconds from which on certificates of other services count as expired or not yet valid.
+/// Clock difference in seconds at which other services' certificates seem expired or not yet valid.
 const CLOCKS_BREAK: i64 = 86_400;
 
-/// What was asked and what came back.
-pub(super) struct Asked {
+/// A probed address and the result.
+pub(super) struct Probe {
     pub(super) url: String,
-    /// Who names this address.
-    pub(super) who: &'static str,
-    /// None where it is no address.
-    pub(super) way: Option<ProxyRoute>,
-    pub(super) answer: ProbeResult,
+    /// Where the address comes from.
+    pub(super) source: &'static str,
+    /// `None` if `url` is not a valid address.
+    pub(super) route: Option<ProxyRoute>,
+    pub(super) result: ProbeResult,
 }
 
-/// What the local network showed.
-pub(super) enum Seen {
-    /// Coordinators, perhaps none.
+/// Result of the search on the local network.
+pub(super) enum Discovered {
+    /// URLs of the coordinators found; may be empty.
     Coordinators(Vec<String>),
-    /// It can't be asked.
-    Nothing(String),
+    /// The local network can't be searched.
+    Unavailable(String),
 }
 
-/// What the operating system lets this program do on the local network.
-pub(super) enum Permission {
-    /// This system doesn't ask anybody.
-    NotAsked,
-    /// It asks, and a packet went out, or did not.
-    Asked { sent: Result<(), ErrorKind> },
+/// Whether the operating system lets this program use the local network.
+pub(super) enum LocalNetworkPermission {
+    /// This system requires no permission.
+    NotRequired,
+    /// The system requires a permission; `sent` is the result of sending a packet.
+    Required { sent: Result<(), ErrorKind> },
 }
 
-pub(super) fn there(asked: &[Asked]) -> Option<&There> {
-    asked.iter().find_map(|one| match &one.answer {
-        ProbeResult::There(there) => Some(there),
+/// Returns the first coordinator that has proven its identity.
+pub(super) fn verified(probes: &[Probe]) -> Option<&CoordinatorInfo> {
+    probes.iter().find_map(|probe| match &probe.result {
+        ProbeResult::Verified(info) => Some(info),
         ProbeResult::Invalid(_)
-        | ProbeResult::NotReached(_)
+        | ProbeResult::Unreachable(_)
         | ProbeResult::NoPin
         | ProbeResult::WrongPin(_)
         | ProbeResult::Foreign(_) => None,
     })
 }
 
-pub(super) fn discovery(seen: &Seen, has_address: bool) -> Check {
+pub(super) fn discovery(discovered: &Discovered, has_address: bool) -> Check {
     const NAME: &str = "discovery";
-    match seen {
-        Seen::Coordinators(urls) if !urls.is_empty() => {
-            Check::ok(NAME, format!("Bonjour sees on this network: {}", urls.join(", ")))
+    match discovered {
+        Discovered::Coordinators(urls) if !urls.is_empty() => {
+            Check::ok(NAME, format!("Bonjour finds on this network: {}", urls.join(", ")))
         }
-        Seen::Coordinators(_) if has_address => Check::ok(
+        Discovered::Coordinators(_) if has_address => Check::ok(
             NAME,
-            "Bonjour sees no coordinator within 3 seconds; none is needed, because an address is known",
+            "Bonjour finds no coordinator within 3 seconds; not needed, because an address is known",
         ),
-        Seen::Coordinators(_) => {
-            Check::warning(NAME, "Bonjour sees no coordinator within 3 seconds").mend(
-                "start the coordinator, or set CoordinatorURL: Bonjour does not cross networks",
-            )
-        }
-        Seen::Nothing(reason) => {
-            Check::warning(NAME, format!("the local network can't be asked: {reason}"))
-                .mend("connect this machine to a network, or set CoordinatorURL")
+        Discovered::Coordinators(_) => Check::warning(
+            NAME,
+            "Bonjour finds no coordinator within 3 seconds",
+        )
+        .fix("Start the coordinator, or set CoordinatorURL: Bonjour does not work across networks"),
+        Discovered::Unavailable(reason) => {
+            Check::warning(NAME, format!("The local network can't be searched: {reason}"))
+                .fix("Connect this machine to a network, or set CoordinatorURL")
         }
     }
 }
 
-/// Told apart from a coordinator that isn't there: macOS answers a program without permission for every local
-/// address, at once, that there is no route.
-pub(super) fn local_network(permission: &Permission, seen: &Seen, asked: &[Asked]) -> Check {
+/// Distinguishes a missing permission from a coordinator that does not run. Without the permission, macOS reports "no
+/// route" at once for every local address.
+pub(super) fn local_network(
+    permission: &LocalNetworkPermission,
+    discovered: &Discovered,
+    probes: &[Probe],
+) -> Check {
     const NAME: &str = "local-network";
     let sent = match permission {
-        Permission::NotAsked => {
-            return Check::ok(
-                NAME,
-                "this system asks nobody before a program uses the local network",
-            );
+        LocalNetworkPermission::NotRequired => {
+            return Check::ok(NAME, "This system requires no permission for the local network");
         }
-        Permission::Asked { sent } => sent,
+        LocalNetworkPermission::Required { sent } => sent,
     };
-    let is_there = matches!(seen, Seen::Coordinators(urls) if !urls.is_empty());
-    let no_route = asked.iter().any(
-        |one| matches!(&one.answer, ProbeResult::NotReached(error) if is_no_route(error.kind())),
+    let is_found = matches!(discovered, Discovered::Coordinators(urls) if !urls.is_empty());
+    let no_route = probes.iter().any(
+        |probe| matches!(&probe.result, ProbeResult::Unreachable(error) if is_no_route(error.kind())),
     );
     match sent {
-        _ if is_there => Check::ok(NAME, "other machines of the local network answer: the permission is there"),
+        _ if is_found => Check::ok(NAME, "Permission granted: other machines on the local network respond"),
         Err(kind) if is_no_route(*kind) => Check::failed(
             NAME,
-            "macOS lets nothing of this program onto the local network: the permission is missing (or there is no network)",
+            "macOS blocks this program on the local network: the permission is missing, or this Mac has no network",
         )
-        .mend(
-            "System Settings, Privacy & Security, Local Network: switch on Constellation (off and on again if it is on; then \
-             restart the Mac). No profile can do this; a CoordinatorURL outside the local network needs no permission",
+        .fix(
+            "Open System Settings > Privacy & Security > Local Network and turn on Constellation. If it is on, turn it off \
+             and on again, then restart the Mac. No profile can grant this permission; a CoordinatorURL outside the local \
+             network does not need it",
         ),
-        Ok(()) if no_route => Check::warning(NAME, "packets go out, but there is no route to the coordinator's address")
-            .mend("check the network, and System Settings, Privacy & Security, Local Network"),
-        Ok(()) if there(asked).is_some() => Check::ok(NAME, "packets go out and the coordinator answers"),
+        Ok(()) if no_route => Check::warning(NAME, "Packets can be sent, but there is no route to the coordinator's address")
+            .fix("Check the network, and System Settings > Privacy & Security > Local Network"),
+        Ok(()) if verified(probes).is_some() => {
+            Check::ok(NAME, "Permission granted: packets can be sent, and the coordinator responds")
+        }
         Ok(()) => Check::unknown(
             NAME,
-            "packets go out, but nobody answers: macOS doesn't say whether it holds back what comes in, so either no \
-             coordinator is on this network or the permission is off",
+            "Packets can be sent, but nothing responds. macOS does not report whether it blocks incoming packets: either no \
+             coordinator is on this network, or the permission is off",
         )
-        .mend("look at System Settings, Privacy & Security, Local Network"),
-        Err(kind) => Check::unknown(NAME, format!("a packet to the local network could not be sent: {kind}")),
+        .fix("Check System Settings > Privacy & Security > Local Network"),
+        Err(kind) => Check::unknown(NAME, format!("Can't send a packet to the local network: {kind}")),
     }
 }
 
@@ -116,93 +121,101 @@ const fn is_no_route(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable)
 }
 
-pub(super) fn coordinator(asked: &[Asked]) -> Check {
+pub(super) fn coordinator(probes: &[Probe]) -> Check {
     const NAME: &str = "coordinator";
-    if asked.is_empty() {
-        return Check::failed(NAME, "no address of a coordinator is known, and Bonjour sees none")
-            .mend("set CoordinatorURL, give --coordinator https://HOST:PORT, or enrol with a join link");
+    if probes.is_empty() {
+        return Check::failed(NAME, "No address of a coordinator is known, and Bonjour finds none")
+            .fix("Set CoordinatorURL, pass --coordinator https://HOST:PORT, or enroll with a join link");
     }
-    let told: Vec<String> = asked.iter().map(told).collect();
-    let told = told.join("; ");
-    let mut checks = asked.iter().map(|one| match &one.answer {
-        ProbeResult::There(_) | ProbeResult::NoPin | ProbeResult::WrongPin(_) => Check::ok(NAME, &told),
-        ProbeResult::Invalid(_) => Check::failed(NAME, &told).mend("correct the address: https://HOST:PORT"),
-        ProbeResult::NotReached(_) => Check::failed(NAME, &told)
-            .mend("start the coordinator, let its port through the firewall between, or correct the address"),
-        ProbeResult::Foreign(_) => Check::failed(NAME, &told)
-            .mend("something else answers there: correct the address or its port, or let TLS pass the proxy unopened"),
+    let found: Vec<String> = probes.iter().map(description).collect();
+    let found = found.join("; ");
+    let mut checks = probes.iter().map(|probe| match &probe.result {
+        ProbeResult::Verified(_) | ProbeResult::NoPin | ProbeResult::WrongPin(_) => Check::ok(NAME, &found),
+        ProbeResult::Invalid(_) => Check::failed(NAME, &found).fix("Correct the address: https://HOST:PORT"),
+        ProbeResult::Unreachable(_) => Check::failed(NAME, &found)
+            .fix("Start the coordinator, open its port in the firewall, or correct the address"),
+        ProbeResult::Foreign(_) => Check::failed(NAME, &found).fix(
+            "Another service responds at this address. Correct the address or the port, or exempt the coordinator from TLS \
+             inspection by the proxy",
+        ),
     });
     let first = checks.next();
-    let good = checks.find(|check| check.mend.is_none());
+    let good = checks.find(|check| check.fix.is_none());
     match (first, good) {
         (Some(first), None) => first,
-        (Some(first), Some(_)) if first.mend.is_none() => first,
+        (Some(first), Some(_)) if first.fix.is_none() => first,
         (_, Some(good)) => good,
-        (None, None) => Check::failed(NAME, told),
+        (None, None) => Check::failed(NAME, found),
     }
 }
 
-fn told(asked: &Asked) -> String {
-    let Asked { url, who, answer, .. } = asked;
-    match answer {
-        ProbeResult::Invalid(reason) => format!("{reason} ({who})"),
-        ProbeResult::NotReached(error) => format!("{url} ({who}): {error}"),
+fn description(probe: &Probe) -> String {
+    let Probe { url, source, result, .. } = probe;
+    match result {
+        ProbeResult::Invalid(reason) => format!("{reason} (from {source})"),
+        ProbeResult::Unreachable(error) => format!("{url} (from {source}): {error}"),
         ProbeResult::NoPin | ProbeResult::WrongPin(_) => {
-            format!("{url} ({who}): a connection is there")
+            format!("{url} (from {source}): reachable")
         }
-        ProbeResult::Foreign(reason) => format!("{url} ({who}): {reason}"),
-        ProbeResult::There(there) => {
-            format!("{url} ({who}): '{}' answers, version {}", there.name, there.version)
+        ProbeResult::Foreign(reason) => format!("{url} (from {source}): {reason}"),
+        ProbeResult::Verified(info) => {
+            format!("{url} (from {source}): cluster '{}', version {}", info.name, info.version)
         }
     }
 }
 
-pub(super) fn pin(asked: &[Asked], is_known: bool) -> Check {
+pub(super) fn pin(probes: &[Probe], is_known: bool) -> Check {
     const NAME: &str = "pin";
-    if there(asked).is_some() {
-        return Check::ok(NAME, "the coordinator has the key that this machine trusts");
+    if verified(probes).is_some() {
+        return Check::ok(NAME, "The coordinator's key matches the pin");
     }
-    let wrong = asked.iter().find_map(|one| match &one.answer {
+    let wrong = probes.iter().find_map(|probe| match &probe.result {
         ProbeResult::WrongPin(wrong) => Some(wrong),
         ProbeResult::Invalid(_)
-        | ProbeResult::NotReached(_)
+        | ProbeResult::Unreachable(_)
         | ProbeResult::NoPin
         | ProbeResult::Foreign(_)
-        | ProbeResult::There(_) => None,
+        | ProbeResult::Verified(_) => None,
     });
     match wrong {
         Some(wrong) => Check::failed(
             NAME,
-            format!("{} has the pin {}, and {} is trusted; nothing was sent to it", wrong.address, wrong.seen, wrong.expected),
+            format!(
+                "{} has the pin {}, but this machine trusts {}. Nothing was sent to it",
+                wrong.address, wrong.seen, wrong.expected
+            ),
         )
-        .mend("a coordinator that was set up anew: enrol with a new join code, or set CoordinatorPin. Otherwise tell your administrator"),
-        None if is_known => Check::unknown(NAME, "nobody answered whose key could be looked at"),
-        None => Check::unknown(NAME, "this machine knows no pin yet; a join link or CoordinatorPin gives it one"),
+        .fix(
+            "If the coordinator was set up again, enroll with a new join code or set CoordinatorPin. Otherwise contact your \
+             administrator: another machine may be posing as the coordinator",
+        ),
+        None if is_known => Check::unknown(NAME, "No coordinator responded, so its key could not be checked"),
+        None => Check::unknown(NAME, "This machine knows no pin yet; a join link or CoordinatorPin provides it"),
     }
 }
 
-pub(super) fn clock(asked: &[Asked]) -> Check {
+pub(super) fn clock(probes: &[Probe]) -> Check {
     const NAME: &str = "clock";
-    let Some(ahead) = there(asked).and_then(|there| there.ahead) else {
-        return Check::unknown(NAME, "no coordinator told its time");
+    let Some(offset) = verified(probes).and_then(|info| info.clock_offset) else {
+        return Check::unknown(NAME, "No coordinator reported its time");
     };
-    let off = ahead.abs();
-    let words = format!(
-        "this clock is {off} s {} the coordinator's",
-        if ahead < 0 { "behind" } else { "ahead of" }
+    let difference = offset.abs();
+    let found = format!(
+        "This clock is {difference} s {} the coordinator's",
+        if offset < 0 { "behind" } else { "ahead of" }
     );
-    let mend = "let the system set date and time by itself, on both machines";
-    match off {
-        0..=CLOCKS_AGREE => Check::ok(NAME, words),
-        off if off < CLOCKS_BREAK => Check::warning(NAME, words).mend(mend),
-        _ => Check::failed(NAME, words).mend(mend),
+    let fix = "Turn on automatic date and time on both machines";
+    match difference {
+        0..=CLOCKS_AGREE => Check::ok(NAME, found),
+        difference if difference < CLOCKS_BREAK => Check::warning(NAME, found).fix(fix),
+        _ => Check::failed(NAME, found).fix(fix),
     }
 }
 
-pub(super) fn version(asked: &[Asked]) -> Check {
+pub(super) fn version(probes: &[Probe]) -> Check {
     const NAME: &str = "version";
     let own = env!("CARGO_PKG_VERSION");
-    let Some(there) = there(asked) else {
+    let Some(info) = verified(probes) else {
         return Check::ok(
             NAME,
             format!(
@@ -210,14 +223,14 @@ pub(super) fn version(asked: &[Asked]) -> Check {
             ),
         );
     };
-    let words = format!(
-        "Constellation {own}, protocol {PROTOCOL_VERSION}; the coordinator's {}, protocol {}",
-        there.version, there.protocol
+    let found = format!(
+        "Constellation {own}, protocol {PROTOCOL_VERSION}; the coordinator has {}, protocol {}",
+        info.version, info.protocol
     );
-    match there.protocol.abs_diff(PROTOCOL_VERSION) {
-        0 | 1 => Check::ok(NAME, words),
-        _ => Check::failed(NAME, words)
-            .mend("update the older of the two: one version of the protocol apart is the most"),
+    match info.protocol.abs_diff(PROTOCOL_VERSION) {
+        0 | 1 => Check::ok(NAME, found),
+        _ => Check::failed(NAME, found)
+            .fix("Update the older installation: protocol versions may differ by at most 1"),
     }
 }
 
@@ -231,70 +244,70 @@ mod tests {
     use super::super::check::State;
     use super::*;
 
-    fn asked(answer: ProbeResult) -> [Asked; 1] {
-        let way = Some(ProxyRoute::Straight("no proxy is set".into()));
-        [Asked { url: "https://192.0.2.7:8000".into(), who: "the settings", way, answer }]
+    fn probe(result: ProbeResult) -> [Probe; 1] {
+        let route = Some(ProxyRoute::Straight("no proxy is set".into()));
+        [Probe { url: "https://192.0.2.7:8000".into(), source: "the settings", route, result }]
     }
 
-    fn answers(ahead: i64, protocol: u32) -> [Asked; 1] {
-        asked(ProbeResult::There(There {
+    fn verified_probe(clock_offset: i64, protocol: u32) -> [Probe; 1] {
+        probe(ProbeResult::Verified(CoordinatorInfo {
             name: "lab".into(),
             version: "9".into(),
             protocol,
-            ahead: Some(ahead),
+            clock_offset: Some(clock_offset),
         }))
     }
 
-    fn unreached(kind: ErrorKind) -> [Asked; 1] {
-        asked(ProbeResult::NotReached(io::Error::from(kind)))
+    fn unreachable(kind: ErrorKind) -> [Probe; 1] {
+        probe(ProbeResult::Unreachable(io::Error::from(kind)))
     }
 
     #[test]
-    fn every_answer_says_what_was_found_and_what_mends_it() {
+    fn every_result_has_a_finding_and_a_fix() {
         let wrong = WrongPin {
             address: "https://192.0.2.7:8000".parse().unwrap(),
             expected: Pin::from_bytes([1; 32]),
             seen: Pin::from_bytes([2; 32]),
         };
         let cases = [
-            answers(3, PROTOCOL_VERSION),
-            answers(-4000, PROTOCOL_VERSION + 1),
-            answers(100_000, PROTOCOL_VERSION + 2),
-            asked(ProbeResult::WrongPin(Box::new(wrong))),
-            asked(ProbeResult::NoPin),
-            asked(ProbeResult::Foreign("status 404".into())),
-            asked(ProbeResult::Invalid("'x' is no address".into())),
-            unreached(ErrorKind::ConnectionRefused),
+            verified_probe(3, PROTOCOL_VERSION),
+            verified_probe(-4000, PROTOCOL_VERSION + 1),
+            verified_probe(100_000, PROTOCOL_VERSION + 2),
+            probe(ProbeResult::WrongPin(Box::new(wrong))),
+            probe(ProbeResult::NoPin),
+            probe(ProbeResult::Foreign("status 404".into())),
+            probe(ProbeResult::Invalid("'x' is not an address".into())),
+            unreachable(ErrorKind::ConnectionRefused),
         ];
-        let mut told = Vec::new();
+        let mut lines = Vec::new();
         for case in &cases {
             for check in [coordinator(case), pin(case, true), clock(case), version(case)] {
                 assert_eq!(
                     check.state == State::Failed,
-                    check.mend.is_some() && check.state != State::Warning
+                    check.fix.is_some() && check.state != State::Warning
                 );
-                told.push(format!(
+                lines.push(format!(
                     "{} {}: {} -> {}",
                     check.state.word(),
                     check.name,
                     check.found,
-                    check.mend.unwrap_or_default()
+                    check.fix.unwrap_or_default()
                 ));
             }
         }
-        insta::assert_snapshot!(told.join("\n").replace(env!("CARGO_PKG_VERSION"), "OWN"));
+        insta::assert_snapshot!(lines.join("\n").replace(env!("CARGO_PKG_VERSION"), "OWN"));
         assert_eq!(coordinator(&[]).state, State::Failed);
         assert_eq!(pin(&[], false).state, State::Unknown);
     }
 
     #[test]
-    fn one_address_that_answers_is_enough() {
-        let [bad] = unreached(ErrorKind::TimedOut);
-        let [good] = answers(0, PROTOCOL_VERSION);
+    fn one_reachable_address_is_enough() {
+        let [bad] = unreachable(ErrorKind::TimedOut);
+        let [good] = verified_probe(0, PROTOCOL_VERSION);
         let check = coordinator(&[bad, good]);
         assert_eq!(check.state, State::Ok);
         assert!(
-            check.found.contains("timed out") && check.found.contains("'lab' answers"),
+            check.found.contains("timed out") && check.found.contains("cluster 'lab'"),
             "{}",
             check.found
         );
@@ -302,20 +315,26 @@ mod tests {
 
     #[test]
     fn a_missing_permission_is_not_a_missing_coordinator() {
-        let nobody = Seen::Coordinators(vec![]);
-        let somebody = Seen::Coordinators(vec!["https://192.0.2.7:8000".into()]);
-        let state = |sent, seen: &Seen, asked: &[Asked]| {
-            local_network(&Permission::Asked { sent }, seen, asked).state
+        let nothing = Discovered::Coordinators(vec![]);
+        let something = Discovered::Coordinators(vec!["https://192.0.2.7:8000".into()]);
+        let state = |sent, discovered: &Discovered, probes: &[Probe]| {
+            local_network(&LocalNetworkPermission::Required { sent }, discovered, probes).state
         };
-        let quiet = unreached(ErrorKind::TimedOut);
-        assert_eq!(state(Err(ErrorKind::HostUnreachable), &nobody, &quiet), State::Failed);
-        assert_eq!(state(Ok(()), &nobody, &quiet), State::Unknown);
-        assert_eq!(state(Ok(()), &nobody, &unreached(ErrorKind::HostUnreachable)), State::Warning);
-        assert_eq!(state(Ok(()), &nobody, &answers(0, 1)), State::Ok);
-        assert_eq!(state(Err(ErrorKind::HostUnreachable), &somebody, &quiet), State::Ok);
-        assert_eq!(local_network(&Permission::NotAsked, &nobody, &quiet).state, State::Ok);
-        assert_eq!(discovery(&nobody, false).state, State::Warning);
-        assert_eq!(discovery(&nobody, true).state, State::Ok);
-        assert_eq!(discovery(&Seen::Nothing("x".into()), true).state, State::Warning);
+        let timed_out = unreachable(ErrorKind::TimedOut);
+        assert_eq!(state(Err(ErrorKind::HostUnreachable), &nothing, &timed_out), State::Failed);
+        assert_eq!(state(Ok(()), &nothing, &timed_out), State::Unknown);
+        assert_eq!(
+            state(Ok(()), &nothing, &unreachable(ErrorKind::HostUnreachable)),
+            State::Warning
+        );
+        assert_eq!(state(Ok(()), &nothing, &verified_probe(0, 1)), State::Ok);
+        assert_eq!(state(Err(ErrorKind::HostUnreachable), &something, &timed_out), State::Ok);
+        assert_eq!(
+            local_network(&LocalNetworkPermission::NotRequired, &nothing, &timed_out).state,
+            State::Ok
+        );
+        assert_eq!(discovery(&nothing, false).state, State::Warning);
+        assert_eq!(discovery(&nothing, true).state, State::Ok);
+        assert_eq!(discovery(&Discovered::Unavailable("x".into()), true).state, State::Warning);
     }
 }
