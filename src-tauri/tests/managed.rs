@@ -112,7 +112,7 @@ fn a_managed_app_without_a_display_enrols_and_says_why_it_waits() {
     let mut command = app(&desk, folder);
     let mut app = command.env_remove("DISPLAY").stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(app.stderr.take().unwrap()).lines();
-    let waits = log.any(|line| line.unwrap().contains("can't tell whether somebody uses"));
+    let waits = log.any(|line| line.unwrap().contains("can't detect whether it is in use"));
     assert!(waits, "it ended without saying so");
     let cluster = folder.join("cluster");
     let cluster = cluster.to_str().unwrap();

@@ -146,7 +146,7 @@ fn a_worker_enrols_and_trains_through_a_proxy() {
         checks.iter().find(|check| check["name"] == name).unwrap().clone()
     };
     let way = found("proxy")["found"].as_str().unwrap().to_owned();
-    let expected = format!("{URL} through the proxy {} (of HTTPS_PROXY)", proxy.address);
+    let expected = format!("{URL} through the proxy {} (from HTTPS_PROXY)", proxy.address);
     assert!(way.contains(&expected), "{way}");
     assert_eq!(found("pin")["state"], "ok", "{report}");
     assert!(!text.contains("secret@") && !text.contains(ACCOUNT), "{text}");
@@ -165,7 +165,7 @@ fn a_proxy_that_refuses_is_named_with_its_words() {
     let mut worker = Node::start_as(&mut command);
     let said = worker.until("offline");
     let reason = said["reason"].as_str().unwrap();
-    let expected = format!("the proxy {} (of HTTPS_PROXY) won't connect", proxy.address);
+    let expected = format!("the proxy {} (from HTTPS_PROXY) refused to connect", proxy.address);
     assert!(reason.contains(&expected) && reason.contains("407 Proxy Auth"), "{reason}");
     assert!(!reason.contains("wrong"), "{reason}");
     assert_eq!(worker.stop(), Some(0));

@@ -1,4 +1,4 @@
-//! Sealed files as the worker reads them, on threads where that holds up nobody.
+//! Reading encrypted files, on threads that may block.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,8 +8,8 @@ use blake3::Hasher;
 use protocol::BlobHash;
 use protocol::encrypted_file::{CHUNK, DecryptingReader, StorageKey};
 
-/// The hash of the text of a sealed file.
-pub(crate) fn sealed_hash(path: &Path, key: &StorageKey) -> io::Result<BlobHash> {
+/// Returns the hash of an encrypted file's plaintext.
+pub(crate) fn plaintext_hash(path: &Path, key: &StorageKey) -> io::Result<BlobHash> {
     let mut reader = DecryptingReader::new(key, File::open(path)?)?;
     let (mut hasher, mut piece) = (Hasher::new(), vec![0; CHUNK]);
     loop {
@@ -20,12 +20,12 @@ pub(crate) fn sealed_hash(path: &Path, key: &StorageKey) -> io::Result<BlobHash>
     }
 }
 
-/// Whether the file itself is at fault, and not the disk.
+/// Whether the error means that the file's contents are damaged, rather than that the disk failed.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
-/// Does on a thread of its own what waits for the disk.
+/// Runs blocking file I/O on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

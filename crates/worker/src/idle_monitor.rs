@@ -1,4 +1,4 @@
-//! The machine's owner: asks the sensors and the policy, as often as it matters now.
+//! Idle monitor: reads the sensors and decides by the policy whether the machine may train.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,52 +14,54 @@ use crate::WorkerSettings;
 use crate::policy::{Decision, HoldDetail, IdlePolicy, LocalTime, Presence, When, decide};
 use crate::schedule::Weekday;
 
-/// Between two readings while training: a touch is seen within it.
+/// Interval between readings of the input while training: a touch is noticed within it.
 pub(crate) const TRAINING: Duration = Duration::from_millis(50);
-/// While only waiting for work.
+/// Interval between readings while waiting for work.
 pub(crate) const WAITING: Duration = Duration::from_secs(2);
-/// Between two readings of everything but the input.
-const WHOLE: Duration = Duration::from_secs(2);
+/// Interval between readings of all sensors while training.
+const ALL_SENSORS: Duration = Duration::from_secs(2);
 
 pub(crate) struct IdleMonitor {
     policy: watch::Receiver<IdlePolicy>,
     sensors: Arc<dyn Sensors>,
-    whole: Mutex<MachineReading>,
+    latest: Mutex<LatestReading>,
 }
 
-/// The latest reading of everything.
+/// Latest reading of all sensors.
 #[derive(Default)]
-struct MachineReading {
-    sensed: SensorReading,
-    asked: Option<Instant>,
-    /// A reading under way while training: it may take a while, and a touch can't wait for it.
-    asking: Option<JoinHandle<SensorReading>>,
+struct LatestReading {
+    reading: SensorReading,
+    started: Option<Instant>,
+    /// A reading that runs in the background while training, because it may take longer than
+    /// [`TRAINING`].
+    pending: Option<JoinHandle<SensorReading>>,
 }
 
 impl IdleMonitor {
     pub(crate) fn new(settings: &WorkerSettings) -> Self {
         let (policy, sensors) = (settings.policy.clone(), Arc::clone(&settings.sensors));
-        Self { policy, sensors, whole: Mutex::default() }
+        Self { policy, sensors, latest: Mutex::default() }
     }
 
-    /// Ends when the machine must not train any more; looks every so often.
-    pub(crate) async fn until_hold(&self, every: Duration) -> HoldDetail {
+    /// Completes when the machine must stop training. Checks at this interval.
+    pub(crate) async fn until_hold(&self, interval: Duration) -> HoldDetail {
         loop {
-            if let Decision::HoldDetail(hold) = self.decide(Presence::Running).await {
+            if let Decision::Hold(hold) = self.decide(Presence::Running).await {
                 return hold;
             }
             let when = self.policy.borrow().when;
             match when {
-                When::Idle => self.pause(every).await,
-                When::Always => self.pause(every.max(WAITING)).await,
+                When::Idle => self.pause(interval).await,
+                When::Always => self.pause(interval.max(WAITING)).await,
             }
         }
     }
 
-    /// Ends when the machine may train; `held` hears why it may not yet.
-    pub(crate) async fn until_run(&self, mut held: impl FnMut(HoldDetail)) {
-        while let Decision::HoldDetail(hold) = self.decide(Presence::Held).await {
-            held(hold);
+    /// Completes when the machine may train. Calls `on_hold` at every check with the reason why it may
+    /// not yet.
+    pub(crate) async fn until_run(&self, mut on_hold: impl FnMut(HoldDetail)) {
+        while let Decision::Hold(hold) = self.decide(Presence::Held).await {
+            on_hold(hold);
             self.pause(WAITING).await;
         }
     }
@@ -67,51 +69,52 @@ impl IdleMonitor {
     async fn decide(&self, was: Presence) -> Decision {
         let policy = self.policy.borrow().clone();
         let reading = match (policy.when, was) {
-            // Whatever they say: they needn't be asked.
+            // The policy ignores the sensors then.
             (When::Always, _) => SensorReading::default(),
-            (When::Idle, Presence::Held) => self.read_whole().await,
-            (When::Idle, Presence::Running) => self.read(),
+            (When::Idle, Presence::Held) => self.read_all().await,
+            (When::Idle, Presence::Running) => self.read_input(),
         };
-        decide(&policy, was, &reading, moment())
+        decide(&policy, was, &reading, local_time())
     }
 
-    /// Everything as it is now: who is about to begin has the time.
-    async fn read_whole(&self) -> SensorReading {
-        let (sensors, asked) = (Arc::clone(&self.sensors), Instant::now());
-        let sensed = match tokio::task::spawn_blocking(move || sensors.sense()).await {
-            Ok(sensed) => sensed,
+    /// Reads all sensors and waits for them, which a machine that does not train yet can afford.
+    async fn read_all(&self) -> SensorReading {
+        let (sensors, started) = (Arc::clone(&self.sensors), Instant::now());
+        let reading = match tokio::task::spawn_blocking(move || sensors.sense()).await {
+            Ok(reading) => reading,
             Err(error) => {
                 tracing::error!(%error, "the sensors can't be read");
                 SensorReading::default()
             }
         };
-        *self.lock() = MachineReading { sensed, asked: Some(asked), asking: None };
-        sensed
+        *self.lock() = LatestReading { reading, started: Some(started), pending: None };
+        reading
     }
 
-    /// The input as it is now, everything else as it was a moment ago.
-    fn read(&self) -> SensorReading {
-        let mut whole = self.lock();
-        if let Some(asking) = &mut whole.asking {
-            if let Some(done) = asking.now_or_never() {
-                whole.asking = None;
-                whole.sensed = done.unwrap_or_default();
+    /// Reads the input now and takes all other values from the latest reading, which it renews in the
+    /// background.
+    fn read_input(&self) -> SensorReading {
+        let mut latest = self.lock();
+        if let Some(pending) = &mut latest.pending {
+            if let Some(done) = pending.now_or_never() {
+                latest.pending = None;
+                latest.reading = done.unwrap_or_default();
             }
-        } else if whole.asked.is_none_or(|asked| asked.elapsed() >= WHOLE) {
-            whole.asked = Some(Instant::now());
+        } else if latest.started.is_none_or(|started| started.elapsed() >= ALL_SENSORS) {
+            latest.started = Some(Instant::now());
             let sensors = Arc::clone(&self.sensors);
-            whole.asking = Some(tokio::task::spawn_blocking(move || sensors.sense()));
+            latest.pending = Some(tokio::task::spawn_blocking(move || sensors.sense()));
         }
-        let sensed = whole.sensed;
-        drop(whole);
-        SensorReading { input: self.sensors.input(), ..sensed }
+        let reading = latest.reading;
+        drop(latest);
+        SensorReading { input: self.sensors.input(), ..reading }
     }
 
-    fn lock(&self) -> MutexGuard<'_, MachineReading> {
-        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LatestReading> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until the next look, or until the policy changes.
+    /// Waits for `wait`, or until the policy changes.
     async fn pause(&self, wait: Duration) {
         let mut policy = self.policy.clone();
         policy.mark_unchanged();
@@ -120,12 +123,11 @@ impl IdleMonitor {
                 std::future::pending::<()>().await;
             }
         };
-        // Either way it is time to look.
         drop(tokio::time::timeout(wait, changed).await);
     }
 }
 
-fn moment() -> LocalTime {
+fn local_time() -> LocalTime {
     let local = jiff::ZonedDateTime::now();
     let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or(0);
     let minutes = i16::from(local.hour()) * 60 + i16::from(local.minute());
@@ -146,10 +148,10 @@ mod tests {
     use super::*;
     use crate::policy::UserOverride;
 
-    /// The machine as a test sets it.
-    struct Told(watch::Receiver<SensorReading>);
+    /// Sensors whose reading a test sets.
+    struct FakeSensors(watch::Receiver<SensorReading>);
 
-    impl Sensors for Told {
+    impl Sensors for FakeSensors {
         fn input(&self) -> Option<Duration> {
             self.0.borrow().input
         }
@@ -169,58 +171,64 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_touch_holds_and_idleness_releases() {
-        let (machine, told) = watch::channel(idle_for(10));
+        let (machine, readings) = watch::channel(idle_for(10));
         let (_policy, policy) = watch::channel(IdlePolicy::default());
-        let owner = owner(told, policy);
+        let monitor = monitor(readings, policy);
         let released = CancellationToken::new();
-        let (telling, mut heard) = watch::channel(false);
+        let (held, mut was_held) = watch::channel(false);
         let waiting = async {
-            let tell = |hold| {
+            let on_hold = |hold| {
                 assert_eq!(hold, HoldDetail::InUse);
-                telling.send_replace(true);
+                held.send_replace(true);
             };
-            owner.until_run(tell).await;
+            monitor.until_run(on_hold).await;
             released.cancel();
         };
         let away = async {
-            heard.wait_for(|heard| *heard).await.unwrap();
+            was_held.wait_for(|held| *held).await.unwrap();
             assert!(!released.is_cancelled());
             machine.send_replace(idle_for(300));
         };
         tokio::join!(waiting, away);
         let touch = async { machine.send_replace(idle_for(0)) };
-        let (hold, _) = tokio::join!(owner.until_hold(TRAINING), touch);
+        let (hold, _) = tokio::join!(monitor.until_hold(TRAINING), touch);
         assert_eq!(hold, HoldDetail::InUse);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everything_else_is_read_while_training_too() {
-        let (machine, told) = watch::channel(idle_for(3600));
+    async fn all_sensors_are_read_while_training() {
+        let (machine, readings) = watch::channel(idle_for(3600));
         let (_policy, policy) = watch::channel(IdlePolicy::default());
-        let owner = owner(told, policy);
-        owner.until_run(|hold| panic!("{hold:?}")).await;
+        let monitor = monitor(readings, policy);
+        monitor.until_run(|hold| panic!("{hold:?}")).await;
         machine.send_replace(SensorReading { thermal: Some(Thermal::Critical), ..idle_for(3600) });
-        assert_eq!(owner.until_hold(TRAINING).await, HoldDetail::TooWarm);
+        assert_eq!(monitor.until_hold(TRAINING).await, HoldDetail::TooWarm);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_changed_policy_counts_at_once() {
+    async fn a_changed_policy_takes_effect_at_once() {
         let (change, policy) =
             watch::channel(IdlePolicy { when: When::Always, ..IdlePolicy::default() });
-        let owner = owner(watch::channel(idle_for(3600)).1, policy);
-        let press = async { change.send_modify(|policy| policy.wish = UserOverride::Paused) };
-        let (hold, ()) = tokio::join!(owner.until_hold(TRAINING), press);
+        let monitor = monitor(watch::channel(idle_for(3600)).1, policy);
+        let press =
+            async { change.send_modify(|policy| policy.user_override = UserOverride::Paused) };
+        let (hold, ()) = tokio::join!(monitor.until_hold(TRAINING), press);
         assert_eq!(hold, HoldDetail::Paused);
-        let press = async { change.send_modify(|policy| policy.wish = UserOverride::None) };
-        tokio::join!(owner.until_run(|_| {}), press);
+        let press =
+            async { change.send_modify(|policy| policy.user_override = UserOverride::None) };
+        tokio::join!(monitor.until_run(|_| {}), press);
     }
 
-    fn owner(
-        told: watch::Receiver<SensorReading>,
+    fn monitor(
+        readings: watch::Receiver<SensorReading>,
         policy: watch::Receiver<IdlePolicy>,
     ) -> IdleMonitor {
         let trainer = TrainerCommand { program: "unused".into(), args: vec![] };
         let settings = WorkerSettings::new("unused".into(), watch::channel(None).1, trainer);
-        IdleMonitor::new(&WorkerSettings { policy, sensors: Arc::new(Told(told)), ..settings })
+        IdleMonitor::new(&WorkerSettings {
+            policy,
+            sensors: Arc::new(FakeSensors(readings)),
+            ..settings
+        })
     }
 }

@@ -6,8 +6,6 @@
 //! worker's restart and a trainer's death.
 
 mod cache;
-mod client;
-mod endpoint;
 mod enroll;
 mod error;
 mod files;
@@ -18,13 +16,8 @@ mod key;
 mod lease;
 mod lease_workspace;
 mod memory;
-pub mod pinned_tls;
+mod net;
 pub mod policy;
-pub mod proxy;
-mod renewal;
-mod report;
-mod response;
-mod retry;
 mod run;
 pub mod schedule;
 mod settings;
@@ -32,9 +25,7 @@ mod status;
 mod storage_key;
 #[cfg(test)]
 mod test_server;
-mod throttle;
 mod trainers;
-mod tunnel;
 mod typed_code_join;
 mod unenroll;
 mod upload;
@@ -42,10 +33,13 @@ mod upload;
 pub use error::WorkerError;
 pub use identity::{Cluster, enrolled_with};
 pub use key::forget;
+pub use net::tunnel::connect;
+pub use net::{pinned_tls, proxy};
 pub use policy::{IdlePolicy, PresenceDetail, UserOverride, When};
 pub use run::run;
 pub use schedule::Schedule;
 pub use settings::WorkerSettings;
 pub use status::{LeaseContribution, Status};
-pub use tunnel::connect;
 pub use unenroll::{UnenrollNotice, UnenrollReport, unenroll};
+
+use net::{client, response, retry, tunnel};

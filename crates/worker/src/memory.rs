@@ -1,5 +1,5 @@
-//! How much memory trainers may take: the device's limit, and for a day half of it after each
-//! abnormal end. A machine that ran out of memory takes a smaller lease next time, and not the same one.
+//! Memory budget of trainers: the device's limit, halved for a day after each abnormal end of a trainer.
+//! A machine that ran out of memory then takes smaller leases instead of failing the same one again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,56 +9,58 @@ use protocol::Timestamp;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "memory.json";
-/// Half of the machine's memory where nobody says otherwise: the owner's programs stay in the rest.
+/// Default limit: the machine's memory divided by this. The rest is left to the owner's programs.
 const SHARE: u64 = 2;
-/// Small work is never refused: whatever it was that ended a trainer, a gigabyte wasn't it.
+/// Lower bound of a halved budget, in bytes. Work of this size does not exhaust a machine's memory.
 const FLOOR: u64 = 1 << 30;
-/// Until one halving is undone.
+/// Time after which one halving is undone.
 const RECOVERY: Duration = Duration::from_hours(24);
-/// Two readings of when the machine was started differ by less, whatever its clock did.
-const SAME_START: Duration = Duration::from_mins(1);
+/// Tolerance when two boot times are compared: clock corrections shift them by less.
+const SAME_BOOT: Duration = Duration::from_mins(1);
 
-/// What trainers on this device may take.
+/// Memory budget of the trainers on this device.
 #[derive(Debug)]
 pub(crate) struct Budget {
     file: PathBuf,
+    /// Bytes.
     limit: u64,
-    kept: Kept,
+    state: BudgetState,
 }
 
+/// State of the budget that outlives the worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Kept {
+struct BudgetState {
     halvings: u32,
-    /// When the last halving was, or was undone.
+    /// Time of the last halving.
     #[serde(default)]
     since: Timestamp,
-    /// A trainer was at work, on a machine that had been started then, when this was written: found
-    /// after another start, it says that the machine went down with it.
+    /// Boot time of the machine while a trainer runs. If it differs from the boot time at the next
+    /// start of the worker, the machine went down while training.
     #[serde(default)]
     at_work: Option<Timestamp>,
 }
 
-/// A lease that needs more than trainers may take.
+/// Error for a lease that needs more memory than the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the work takes about {} of memory and a trainer may take {}{}; raise MaximumMemoryGB, or lower \
+    "the work needs about {} of memory and a trainer may use {}{}; raise MaximumMemoryGB, or lower \
      the job's batch size",
-    gigabytes(*needs),
-    gigabytes(*may),
-    if *.halved { " (less for a day, because one ended abnormally)" } else { "" }
+    gigabytes(*needed),
+    gigabytes(*allowed),
+    if *.halved { " (reduced for a day, because a trainer ended abnormally)" } else { "" }
 )]
 pub(crate) struct Shortage {
-    needs: u64,
-    may: u64,
+    needed: u64,
+    allowed: u64,
     halved: bool,
 }
 
 impl Budget {
-    /// The budget that is kept in `folder`; `maximum` is what the device's owner set.
+    /// Reads the budget kept in `folder`. `maximum` is the limit in bytes that the settings give.
     pub(crate) fn open(folder: &Path, maximum: Option<u64>) -> Self {
         let limit = maximum.unwrap_or_else(|| platform::memory::installed() / SHARE);
         let mut budget = Self::read(folder, limit);
-        if budget.went_down(started()) {
+        if budget.went_down(boot_time()) {
             budget.halve(now());
         }
         budget
@@ -66,12 +68,12 @@ impl Budget {
 
     fn read(folder: &Path, limit: u64) -> Self {
         let file = folder.join(FILE);
-        // None yet, or damaged: nothing is known of earlier ends.
-        let kept = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Self { file, limit, kept: kept.unwrap_or_default() }
+        // A missing or damaged file counts as no earlier abnormal end.
+        let state = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Self { file, limit, state: state.unwrap_or_default() }
     }
 
-    /// Bytes that a trainer may take now.
+    /// Bytes that a trainer may use now.
     pub(crate) fn bytes(&self) -> u64 {
         self.at(now())
     }
@@ -82,64 +84,65 @@ impl Budget {
     }
 
     fn halvings(&self, now: Timestamp) -> u32 {
-        let undone = now.since(self.kept.since).as_secs() / RECOVERY.as_secs();
-        self.kept.halvings.saturating_sub(u32::try_from(undone).unwrap_or(u32::MAX))
+        let undone = now.since(self.state.since).as_secs() / RECOVERY.as_secs();
+        self.state.halvings.saturating_sub(u32::try_from(undone).unwrap_or(u32::MAX))
     }
 
-    /// Whether work that needs so many bytes may begin.
-    pub(crate) fn admit(&self, needs: u64) -> Result<(), Shortage> {
-        let (may, halved) = (self.bytes(), self.halvings(now()) > 0);
-        if needs <= may { Ok(()) } else { Err(Shortage { needs, may, halved }) }
+    /// Checks that work that needs this many bytes fits into the budget.
+    pub(crate) fn admit(&self, needed: u64) -> Result<(), Shortage> {
+        let (allowed, halved) = (self.bytes(), self.halvings(now()) > 0);
+        if needed <= allowed { Ok(()) } else { Err(Shortage { needed, allowed, halved }) }
     }
 
-    /// A trainer is at work from now on, or no more.
-    pub(crate) fn note(&mut self, at_work: bool) {
-        let at_work = at_work.then(started);
-        if self.kept.at_work.is_some() != at_work.is_some() {
-            self.keep(Kept { at_work, ..self.kept });
+    /// Records whether a trainer is running.
+    pub(crate) fn set_training(&mut self, training: bool) {
+        let at_work = training.then(boot_time);
+        if self.state.at_work.is_some() != at_work.is_some() {
+            self.save(BudgetState { at_work, ..self.state });
         }
     }
 
-    /// A trainer ended abnormally.
-    pub(crate) fn halved(&mut self) {
+    /// Halves the budget after an abnormal end of a trainer.
+    pub(crate) fn halve_now(&mut self) {
         self.halve(now());
     }
 
     fn halve(&mut self, now: Timestamp) {
         let halvings = self.halvings(now).saturating_add(1);
-        self.keep(Kept { halvings, since: now, at_work: None });
+        self.save(BudgetState { halvings, since: now, at_work: None });
     }
 
-    fn went_down(&self, started: Timestamp) -> bool {
-        self.kept.at_work.is_some_and(|then| started.since(then) > SAME_START)
+    /// Whether the machine went down while a trainer was running.
+    fn went_down(&self, boot_time: Timestamp) -> bool {
+        self.state.at_work.is_some_and(|recorded| boot_time.since(recorded) > SAME_BOOT)
     }
 
-    /// That it is less than it could be, for the machine's owner.
-    pub(crate) fn words(&self) -> Option<String> {
-        self.words_at(now())
+    /// Message for the machine's owner while the budget is below its limit.
+    pub(crate) fn limit_message(&self) -> Option<String> {
+        self.limit_message_at(now())
     }
 
-    fn words_at(&self, now: Timestamp) -> Option<String> {
-        let (may, limit) = (self.at(now), self.limit);
-        (may < limit).then(|| {
+    fn limit_message_at(&self, now: Timestamp) -> Option<String> {
+        let (allowed, limit) = (self.at(now), self.limit);
+        (allowed < limit).then(|| {
             format!(
-                "Training ended abnormally, so for a day it may take {} of memory and not {}.",
-                gigabytes(may),
+                "Training ended abnormally. For a day it may use {} of memory instead of {}.",
+                gigabytes(allowed),
                 gigabytes(limit)
             )
         })
     }
 
-    fn keep(&mut self, kept: Kept) {
-        self.kept = kept;
-        let bytes = serde_json::to_vec(&kept).unwrap_or_default();
+    fn save(&mut self, state: BudgetState) {
+        self.state = state;
+        let bytes = serde_json::to_vec(&state).unwrap_or_default();
         if let Err(error) = platform::files::write_private(&self.file, &bytes) {
-            tracing::warn!(%error, "how a trainer ended is forgotten when the worker ends");
+            tracing::warn!(%error, "can't save the memory budget; it is lost when the worker stops");
         }
     }
 }
 
-/// Forgets how trainers ended here.
+/// Removes the kept budget from a data folder.
 pub(crate) fn forget(folder: &Path) -> io::Result<()> {
     match std::fs::remove_file(folder.join(FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -155,8 +158,7 @@ fn now() -> Timestamp {
     timestamp(SystemTime::now())
 }
 
-/// When the machine was started.
-fn started() -> Timestamp {
+fn boot_time() -> Timestamp {
     timestamp(UNIX_EPOCH + platform::system::started())
 }
 
@@ -175,56 +177,54 @@ mod tests {
     }
 
     #[test]
-    fn each_abnormal_end_halves_it_and_each_day_undoes_one() {
+    fn each_abnormal_end_halves_the_budget_and_each_day_undoes_one() {
         let folder = tempfile::tempdir().unwrap();
         let mut budget = Budget::read(folder.path(), 8 * GIB);
         assert_eq!(budget.at(later(0)), 8 * GIB);
-        assert_eq!(budget.words_at(later(0)), None);
+        assert_eq!(budget.limit_message_at(later(0)), None);
         budget.halve(later(0));
         budget.halve(later(1));
         assert_eq!(budget.at(later(1)), 2 * GIB);
-        let words = budget.words_at(later(1)).unwrap();
-        assert!(words.ends_with("2.1 GB of memory and not 8.6 GB."), "{words}");
-        // As another process finds it.
-        let found = Budget::read(folder.path(), 8 * GIB);
-        assert_eq!([24, 25, 49].map(|hours| found.at(later(hours)) / GIB), [2, 4, 8]);
+        let message = budget.limit_message_at(later(1)).unwrap();
+        assert!(message.ends_with("2.1 GB of memory instead of 8.6 GB."), "{message}");
+        let reread = Budget::read(folder.path(), 8 * GIB);
+        assert_eq!([24, 25, 49].map(|hours| reread.at(later(hours)) / GIB), [2, 4, 8]);
         for _ in 0..70 {
             budget.halve(later(2));
         }
-        assert_eq!(budget.at(later(2)), GIB, "small work goes on");
+        assert_eq!(budget.at(later(2)), GIB, "the budget never falls below the floor");
         let small = Budget { limit: GIB / 2, ..budget };
-        assert_eq!(small.at(later(2)), GIB / 2, "the owner's limit is the limit");
+        assert_eq!(small.at(later(2)), GIB / 2, "a limit below the floor counts");
     }
 
     #[test]
     fn a_machine_that_went_down_while_training_counts_as_an_abnormal_end() {
         let folder = tempfile::tempdir().unwrap();
         let mut budget = Budget::read(folder.path(), 8 * GIB);
-        budget.note(true);
-        let kept = Budget::read(folder.path(), 8 * GIB);
-        assert!(!kept.went_down(started()), "only the process did");
-        assert!(kept.went_down(started().after(Duration::from_hours(1))));
-        budget.note(false);
-        let kept = Budget::read(folder.path(), 8 * GIB);
-        assert!(!kept.went_down(started().after(Duration::from_hours(1))));
+        budget.set_training(true);
+        let reread = Budget::read(folder.path(), 8 * GIB);
+        assert!(!reread.went_down(boot_time()), "only the process ended");
+        assert!(reread.went_down(boot_time().after(Duration::from_hours(1))));
+        budget.set_training(false);
+        let reread = Budget::read(folder.path(), 8 * GIB);
+        assert!(!reread.went_down(boot_time().after(Duration::from_hours(1))));
     }
 
     #[test]
-    fn work_that_does_not_fit_is_refused_in_words() {
+    fn work_beyond_the_budget_is_refused_with_a_reason() {
         let folder = tempfile::tempdir().unwrap();
         let budget = Budget::read(folder.path(), 2_000_000_000);
         assert_eq!(budget.admit(2_000_000_000), Ok(()));
-        let words = budget.admit(3_240_000_000).unwrap_err().to_string();
+        let message = budget.admit(3_240_000_000).unwrap_err().to_string();
         assert!(
-            words.starts_with(
-                "the work takes about 3.2 GB of memory and a trainer may take 2.0 GB;"
-            )
+            message
+                .starts_with("the work needs about 3.2 GB of memory and a trainer may use 2.0 GB;")
         );
         let mut halved = Budget::read(folder.path(), 4 * GIB);
-        halved.halved();
-        let words = halved.admit(3 * GIB).unwrap_err().to_string();
-        assert!(words.contains("ended abnormally"), "{words}");
+        halved.halve_now();
+        let message = halved.admit(3 * GIB).unwrap_err().to_string();
+        assert!(message.contains("ended abnormally"), "{message}");
         std::fs::write(folder.path().join(FILE), "{").unwrap();
-        assert_eq!(Budget::read(folder.path(), GIB).kept, Kept::default());
+        assert_eq!(Budget::read(folder.path(), GIB).state, BudgetState::default());
     }
 }

@@ -1,4 +1,5 @@
-//! The worker's life: know what this machine can, register, then ask, work, report, again.
+//! Worker main loop: probes the trainer, enrolls the device, then requests and works on leases until
+//! stopped.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -10,63 +11,63 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Quota};
-use crate::client::Client;
 use crate::enroll::enrolled;
 use crate::heartbeat::{HeartbeatEnd, beat};
 use crate::identity::Identity;
 use crate::idle_monitor::{IdleMonitor, WAITING};
-use crate::lease::{LeaseContext, LeaseOutcome, work};
+use crate::lease::{LeaseContext, LeaseOutcome, Renewal, run_lease, submit};
 use crate::lease_workspace::LeaseWorkspace;
 use crate::memory::Budget;
-use crate::renewal::Renewal;
-use crate::report::report;
-use crate::response::NextJob;
-use crate::retry::Backoff;
+use crate::net::client::Client;
+use crate::net::response::NextJob;
+use crate::net::retry::Backoff;
 use crate::status::{Status, StatusReporter};
 use crate::trainers::Trainers;
 use crate::{WorkerError, WorkerSettings, storage_key};
 
-/// After so long without work the trainer gives its memory back.
+/// Time without work after which the trainer is stopped, to free its memory.
 const TRAINER_IDLE: Duration = Duration::from_secs(20);
-/// Between two questions that are answered at once with nothing.
-const CLOSEST_QUESTIONS: Duration = Duration::from_secs(1);
-/// The trainer is asked what it can with one thread: the fingerprint doesn't depend on it.
+/// Minimum interval between two requests for work.
+const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Threads of the trainer that is started to read its fingerprint, which does not depend on them.
 const PROBE_THREADS: u32 = 1;
 
-/// Runs a worker until `stop` fires; `observe` hears what it does.
+/// Runs a worker until `stop` fires. Calls `observe` with every change of its status.
 ///
 /// # Errors
-/// What a person must mend; see [`WorkerError`]. A coordinator that can't be reached, work that fails
-/// and an owner who comes back are no errors.
+/// Problems that a person must fix; see [`WorkerError`]. An unreachable coordinator, failing work and
+/// a returning owner are not errors.
 pub async fn run(
     settings: WorkerSettings,
     observe: impl Fn(&Status) + Send + Sync,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let _lock = FolderLock::take(&settings.data_dir)?;
-    let voice = StatusReporter::new(&observe, settings.presence);
-    voice.say(&Status::Connecting);
+    let reporter = StatusReporter::new(&observe, settings.presence);
+    reporter.say(&Status::Connecting);
     let budget = Budget::open(&settings.data_dir, settings.maximum_memory_bytes);
     let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice, budget);
     let client = Client::new(settings.coordinator.clone(), settings.pin);
     let result = tokio::select! {
-        // Its state is large.
-        result = Box::pin(live(&settings, &client, &voice, &mut trainers, &stop)) => result,
+        // The future is large.
+        result = Box::pin(run_enrolled(&settings, &client, &reporter, &mut trainers, &stop)) => result,
         never = client.watch_sleep() => match never {},
     };
     trainers.retire().await;
-    voice.say(&Status::Stopped);
+    reporter.say(&Status::Stopped);
     result
 }
 
-async fn live(
+/// Enrolls the device and serves until stopped. Enrolls it again when the coordinator no longer knows it
+/// and there is a join code.
+async fn run_enrolled(
     settings: &WorkerSettings,
     client: &Client,
-    voice: &StatusReporter<'_>,
+    reporter: &StatusReporter<'_>,
     trainers: &mut Trainers,
     stop: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    let owner = IdleMonitor::new(settings);
+    let idle_monitor = IdleMonitor::new(settings);
     let mut identity = Identity::load(&settings.data_dir)?;
     let session = identity.begin_session()?;
     let ready = tokio::select! {
@@ -76,7 +77,7 @@ async fn live(
     };
     let mut backoff = Backoff::default();
     loop {
-        let enrolled = enrolled(settings, client, voice, &mut identity, &ready, &session);
+        let enrolled = enrolled(settings, client, reporter, &mut identity, &ready, &session);
         let enrollment = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -94,63 +95,65 @@ async fn live(
             .map_err(disk)?;
         let context = LeaseContext {
             client,
-            voice,
-            owner: &owner,
+            reporter,
+            idle_monitor: &idle_monitor,
             cache: &cache,
             stop,
-            desks: storage_key::desks(&settings.data_dir),
+            workspaces: storage_key::workspaces(&settings.data_dir),
             key: &key,
             maximum_upload_mbps: settings.maximum_upload_mbps,
         };
-        let refused = tokio::select! {
-            refused = serve(&context, trainers, device) => refused,
-            ended = beat(client, device, seconds, &session, voice) => match ended {
+        let refusal = tokio::select! {
+            refusal = serve_leases(&context, trainers, device) => refusal,
+            ended = beat(client, device, seconds, &session, reporter) => match ended {
                 HeartbeatEnd::LetGo(problem) => Some(problem),
                 HeartbeatEnd::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
             },
         };
-        let Some(problem) = refused else { return Ok(()) };
-        tracing::warn!(%problem, "the coordinator doesn't know this device any more");
-        // It may be in the middle of a lease, with rows in its memory.
+        let Some(problem) = refusal else { return Ok(()) };
+        tracing::warn!(%problem, "the coordinator no longer accepts this device; removing its data");
+        // The trainer may be in the middle of a lease, with rows in its memory.
         trainers.end().await;
         let bytes = storage_key::destroy(&settings.data_dir).map_err(disk)?;
         identity.enroll(None)?;
-        voice.say(&Status::Wiped { bytes });
+        reporter.say(&Status::Wiped { bytes });
         if settings.join.is_none() {
             return Err(WorkerError::Revoked(problem));
         }
-        voice.say(&Status::Connecting);
+        reporter.say(&Status::Connecting);
         client.pause(backoff.next(None)).await;
     }
 }
 
-/// Asks, works and reports until stopped; gives the coordinator's refusal of this device.
-async fn serve(
+/// Requests and works on leases until stopped. Returns the coordinator's refusal if it no longer accepts
+/// this device.
+async fn serve_leases(
     context: &LeaseContext<'_>,
     trainers: &mut Trainers,
     device: DeviceId,
 ) -> Option<Problem> {
     let mut backoff = Backoff::default();
-    if let Some((desk, lease)) = LeaseWorkspace::left_over(&context.desks, context.key)
-        && let Some(finished) = desk.finished()
+    if let Some((workspace, lease)) =
+        LeaseWorkspace::find_unsubmitted(&context.workspaces, context.key)
+        && let Some(finished) = workspace.finished()
     {
         let renewal = Renewal::new(context.client, &lease);
-        let end = report(context, &desk, &renewal, &finished).await;
-        if let ControlFlow::Break(refused) = after(end) {
-            return refused;
+        let outcome = submit(context, &workspace, &renewal, &finished).await;
+        if let ControlFlow::Break(refusal) = after_lease(outcome) {
+            return refusal;
         }
     }
     loop {
-        let lease = match next(context, trainers, device).await {
+        let lease = match next_lease(context, trainers, device).await {
             Next::Lease(lease) => lease,
             Next::Again => continue,
             Next::Refused(problem) => return Some(problem),
             Next::Stop => return None,
         };
         tracing::info!(lease = %lease.id, round = lease.round, partition = lease.partition, "lease");
-        let end = work(context, trainers, &lease).await;
-        match end {
-            // The same may be granted and fail again at once.
+        let outcome = run_lease(context, trainers, &lease).await;
+        match outcome {
+            // The same work may be granted again and fail again at once.
             LeaseOutcome::Failed | LeaseOutcome::Lost => {
                 context.client.pause(backoff.next(None)).await
             }
@@ -158,15 +161,15 @@ async fn serve(
                 backoff = Backoff::default()
             }
         }
-        if let ControlFlow::Break(refused) = after(end) {
-            return refused;
+        if let ControlFlow::Break(refusal) = after_lease(outcome) {
+            return refusal;
         }
     }
 }
 
-/// Whether serving goes on after this end of a lease, or what it ends with.
-fn after(end: LeaseOutcome) -> ControlFlow<Option<Problem>> {
-    match end {
+/// Decides whether to request another lease, or with which refusal to stop.
+fn after_lease(outcome: LeaseOutcome) -> ControlFlow<Option<Problem>> {
+    match outcome {
         LeaseOutcome::Settled | LeaseOutcome::Lost | LeaseOutcome::Failed => {
             ControlFlow::Continue(())
         }
@@ -179,7 +182,7 @@ fn after(end: LeaseOutcome) -> ControlFlow<Option<Problem>> {
     }
 }
 
-/// What became of asking for work.
+/// Result of waiting for work.
 enum Next {
     Lease(Box<Lease>),
     Again,
@@ -188,24 +191,24 @@ enum Next {
 }
 
 /// Waits until the machine may train and the coordinator has work.
-async fn next(context: &LeaseContext<'_>, trainers: &mut Trainers, device: DeviceId) -> Next {
+async fn next_lease(context: &LeaseContext<'_>, trainers: &mut Trainers, device: DeviceId) -> Next {
     let mut idle_since = Instant::now();
     tokio::select! {
         biased;
         () = context.stop.cancelled() => return Next::Stop,
-        () = context.owner.until_run(|hold| {
+        () = context.idle_monitor.until_run(|hold| {
             trainers.kill();
-            context.voice.held(&hold);
+            context.reporter.held(&hold);
         }) => {}
     }
-    context.voice.say(&Status::Waiting);
-    let mut asking = std::pin::pin!(ask(context, device));
+    context.reporter.say(&Status::Waiting);
+    let mut request = std::pin::pin!(request_lease(context, device));
     loop {
         tokio::select! {
             biased;
             () = context.stop.cancelled() => return Next::Stop,
-            answer = &mut asking => return answer,
-            _ = context.owner.until_hold(WAITING) => return Next::Again,
+            next = &mut request => return next,
+            _ = context.idle_monitor.until_hold(WAITING) => return Next::Again,
             () = context.client.moved() => return Next::Again,
             () = sleep(TRAINER_IDLE.saturating_sub(idle_since.elapsed())),
                 if trainers.is_running() =>
@@ -217,25 +220,25 @@ async fn next(context: &LeaseContext<'_>, trainers: &mut Trainers, device: Devic
     }
 }
 
-/// Asks until there is a lease.
-async fn ask(context: &LeaseContext<'_>, device: DeviceId) -> Next {
+/// Requests a lease until the coordinator grants one or refuses the device.
+async fn request_lease(context: &LeaseContext<'_>, device: DeviceId) -> Next {
     loop {
-        let asked = Instant::now();
-        let question = || context.client.next_job(device);
+        let requested = Instant::now();
+        let request = || context.client.next_job(device);
         let answer =
-            context.client.until_answered(question, |error| context.voice.offline(error)).await;
+            context.client.until_answered(request, |error| context.reporter.offline(error)).await;
         match answer {
             Ok(NextJob::Lease(lease)) => return Next::Lease(lease),
             Ok(NextJob::Nothing { retry_after }) => {
-                context.voice.say(&Status::Waiting);
-                let closest = CLOSEST_QUESTIONS.saturating_sub(asked.elapsed());
-                context.client.pause(retry_after.max(closest)).await;
+                context.reporter.say(&Status::Waiting);
+                let minimum = REQUEST_INTERVAL.saturating_sub(requested.elapsed());
+                context.client.pause(retry_after.max(minimum)).await;
             }
             Err(error) => {
                 if let Some(problem) = error.lets_go() {
                     return Next::Refused(problem.clone());
                 }
-                context.voice.offline(&error);
+                context.reporter.offline(&error);
                 context.client.pause(WAITING).await;
             }
         }
@@ -251,7 +254,7 @@ mod tests {
     use crate::policy::{IdlePolicy, When};
     use crate::test_server::{Server, Step};
 
-    /// Also: a worker can be spawned on any runtime.
+    /// Proves at compile time that a worker can be spawned on any runtime.
     fn spawnable<T: Send>(future: T) -> T {
         future
     }
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_without_a_trainer_says_so() {
+    async fn a_missing_trainer_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let error = run(settings(folder.path()), |_| {}, CancellationToken::new()).await;
         let error = error.unwrap_err().to_string();
@@ -273,29 +276,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_device_without_token_asks_for_one() {
+    async fn a_device_without_enrollment_or_join_code_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let settings = WorkerSettings { trainer: ready_trainer(), ..settings(folder.path()) };
-        let said = std::sync::Mutex::new(Vec::new());
-        let observe = |status: &Status| said.lock().unwrap().push(status.clone());
+        let statuses = std::sync::Mutex::new(Vec::new());
+        let observe = |status: &Status| statuses.lock().unwrap().push(status.clone());
         let error = run(settings, observe, CancellationToken::new()).await;
         assert!(matches!(error, Err(WorkerError::NotRegistered)));
-        assert_eq!(said.into_inner().unwrap(), [Status::Connecting, Status::Stopped]);
+        assert_eq!(statuses.into_inner().unwrap(), [Status::Connecting, Status::Stopped]);
     }
 
     #[tokio::test]
-    async fn a_revoked_device_destroys_what_it_keeps_and_forgets_its_enrollment() {
+    async fn a_revoked_device_destroys_its_key_files_and_enrollment() {
         let folder = tempfile::tempdir().unwrap();
         let before = storage_key::key(folder.path()).unwrap();
-        for place in
-            [storage_key::cache(folder.path()), storage_key::desks(folder.path()).join("work")]
+        for directory in
+            [storage_key::cache(folder.path()), storage_key::workspaces(folder.path()).join("work")]
         {
-            std::fs::create_dir_all(&place).unwrap();
-            std::fs::write(place.join("file"), [0; 100]).unwrap();
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::write(directory.join("file"), [0; 100]).unwrap();
         }
-        let out = || Step::answer("401 Unauthorized", "", b"");
-        // The heartbeat and the question for work: whichever comes first.
-        let server = Server::start(vec![out(), out()]).await;
+        let unauthorized = || Step::answer("401 Unauthorized", "", b"");
+        // The heartbeat and the request for work, in any order.
+        let server = Server::start(vec![unauthorized(), unauthorized()]).await;
         crate::identity::tests::enrolled(folder.path(), server.pin);
         let coordinator = watch::channel(Some(server.url.clone())).1;
         let settings = WorkerSettings {
@@ -305,14 +308,14 @@ mod tests {
             policy: watch::channel(IdlePolicy { when: When::Always, ..IdlePolicy::default() }).1,
             ..settings(folder.path())
         };
-        let said = std::sync::Mutex::new(Vec::new());
-        let observe = |status: &Status| said.lock().unwrap().push(status.clone());
+        let statuses = std::sync::Mutex::new(Vec::new());
+        let observe = |status: &Status| statuses.lock().unwrap().push(status.clone());
         let error = run(settings, observe, CancellationToken::new()).await;
         assert!(matches!(error, Err(WorkerError::Revoked(_))), "{error:?}");
-        assert!(said.into_inner().unwrap().contains(&Status::Wiped { bytes: 200 }));
+        assert!(statuses.into_inner().unwrap().contains(&Status::Wiped { bytes: 200 }));
         assert!(
             !storage_key::cache(folder.path()).exists()
-                && !storage_key::desks(folder.path()).exists()
+                && !storage_key::workspaces(folder.path()).exists()
         );
         assert!(Identity::load(folder.path()).unwrap().enrollment.is_none());
         assert_ne!(storage_key::key(folder.path()).unwrap(), before, "the key is gone");

@@ -1,4 +1,4 @@
-//! The hours in which a machine may train, by day of the week and in its local time.
+//! Schedule: the hours in which a machine may train, by day of the week, in local time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 const MINUTES_A_DAY: u16 = 24 * 60;
 const DAYS: usize = 7;
 
-/// From Monday.
+/// Day of the week. Discriminants count from Monday, 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weekday {
     Monday,
@@ -29,12 +29,12 @@ impl Weekday {
         Self::Sunday,
     ];
 
-    /// So many days later.
+    /// Returns the weekday `days` days later.
     pub const fn plus(self, days: usize) -> Self {
         Self::ALL[(self as usize + days) % DAYS]
     }
 
-    /// Three letters.
+    /// Three-letter abbreviation.
     pub const fn short(self) -> &'static str {
         match self {
             Self::Monday => "Mon",
@@ -48,28 +48,28 @@ impl Weekday {
     }
 }
 
-/// A part of a day; where it ends no later than it begins, it ends on the next day.
+/// Time window that starts on one day. If it ends no later than it starts, it ends on the next day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Minutes since midnight, below 1440.
     from: u16,
-    /// Minutes since midnight, at most 1440; the first that is out again.
+    /// End, exclusive: minutes since midnight, at most 1440.
     to: u16,
 }
 
-/// Windows of each day; without any, every hour is in it.
+/// Time windows of each weekday. A schedule without windows allows every hour.
 ///
-/// As text: `Mon-Fri 19:00-07:00, Sat-Sun 00:00-24:00`.
+/// Text form: `Mon-Fri 19:00-07:00, Sat-Sun 00:00-24:00`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Schedule([Vec<Window>; DAYS]);
 
-/// This is no schedule.
+/// Error for text that is not a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not days and hours such as 'Mon-Fri 19:00-07:00, Sat-Sun 00:00-24:00'")]
+#[error("'{0}' is not a schedule such as 'Mon-Fri 19:00-07:00, Sat-Sun 00:00-24:00'")]
 pub struct InvalidSchedule(String);
 
 impl Schedule {
-    /// Whether this minute of this day is in it.
+    /// Whether training is allowed in this minute of this day.
     pub fn allows(&self, day: Weekday, minutes: u16) -> bool {
         self.is_always()
             || self.0[day as usize].iter().any(|window| {
@@ -81,7 +81,7 @@ impl Schedule {
                 .any(|window| window.to <= window.from && minutes < window.to)
     }
 
-    /// Every hour is in it.
+    /// Whether every hour is allowed.
     pub fn is_always(&self) -> bool {
         self.0.iter().all(Vec::is_empty)
     }
@@ -90,7 +90,7 @@ impl Schedule {
 impl FromStr for Schedule {
     type Err = InvalidSchedule;
 
-    /// Blank text is every hour.
+    /// Parses the text form. Blank text allows every hour.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || InvalidSchedule(text.to_owned());
         let mut schedule = Self::default();
@@ -134,7 +134,7 @@ fn window(text: &str) -> Option<Window> {
     (window.from < MINUTES_A_DAY).then_some(window)
 }
 
-/// `07:00` in minutes.
+/// Parses `07:00` to minutes since midnight.
 fn clock(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let digits = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
@@ -147,7 +147,7 @@ fn clock(text: &str) -> Option<u16> {
 }
 
 impl fmt::Display for Schedule {
-    /// Days that follow each other and have the same hours stand together.
+    /// Formats consecutive days with the same hours as a range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         let mut first = 0;
@@ -168,7 +168,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// Minutes since midnight, as `07:00`.
+/// Minutes since midnight, formatted as `07:00`.
 pub(crate) struct Clock(pub(crate) u16);
 
 impl fmt::Display for Clock {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_night_belongs_to_the_day_on_which_it_begins() {
+    fn a_window_over_midnight_belongs_to_the_day_on_which_it_starts() {
         let nights = parsed("Mon-Fri 19:00-07:00");
         let table = [
             (Weekday::Monday, 6 * 60, false),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_days_and_no_windows() {
+    fn full_days_and_empty_schedules() {
         let weekend = parsed("sat-SUN 00:00-24:00");
         assert!(weekend.allows(Weekday::Sunday, 1439) && !weekend.allows(Weekday::Monday, 0));
         let always = parsed(" ");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_back_what_it_shows() {
+    fn the_formatted_schedule_parses_to_the_same_schedule() {
         for (text, shown) in [
             ("", ""),
             (
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schedule_is_refused() {
+    fn invalid_schedules_are_refused() {
         for text in [
             "nights",
             "Mon",

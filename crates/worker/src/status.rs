@@ -225,7 +225,7 @@ impl<'a> StatusReporter<'a> {
     }
 
     pub(crate) fn held(&self, hold: &HoldDetail) {
-        self.say(&Status::Held { reason: hold.reason(), words: hold.words(self.kind) });
+        self.say(&Status::Held { reason: hold.reason(), words: hold.message(self.kind) });
     }
 
     /// What the coordinator hears of a lease that is given back because of this.

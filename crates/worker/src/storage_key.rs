@@ -1,5 +1,5 @@
-//! The key that the device's files are sealed with: made when the device enrols, kept where the
-//! system keeps secrets, destroyed before anything else when the device is let go.
+//! Storage key: encrypts the device's cache and lease workspaces. It is created when the device enrolls,
+//! kept in the system's secret store, and destroyed first when the device is revoked or leaves.
 
 use std::fs;
 use std::io;
@@ -8,45 +8,45 @@ use std::path::{Path, PathBuf};
 use platform::Secrets;
 use protocol::encrypted_file::StorageKey;
 
-/// The key among the folder's secrets.
+/// Name of the key among the folder's secrets.
 pub(crate) const NAME: &str = "sealing-key";
 
-/// The folder of fetched blobs in a worker's data folder.
+/// Returns the folder of fetched blobs in a worker's data folder.
 pub(crate) fn cache(data_dir: &Path) -> PathBuf {
     data_dir.join("cache")
 }
 
-/// The folder of leases in work.
-pub(crate) fn desks(data_dir: &Path) -> PathBuf {
+/// Returns the folder of lease workspaces in a worker's data folder.
+pub(crate) fn workspaces(data_dir: &Path) -> PathBuf {
     data_dir.join("leases")
 }
 
-/// The key of this data folder; made where there is none. What an earlier key sealed is removed
-/// then: nobody can open it.
+/// Returns the key of this data folder. Creates it if there is none, and then removes files encrypted
+/// with an earlier key, because they can't be decrypted any more.
 pub(crate) fn key(data_dir: &Path) -> io::Result<StorageKey> {
     let secrets = Secrets::of(data_dir)?;
     let kept = secrets.get(NAME)?.and_then(|bytes| bytes.try_into().ok());
     if let Some(bytes) = kept {
         return Ok(StorageKey::from_bytes(bytes));
     }
-    empty(data_dir)?;
+    remove_files(data_dir)?;
     let bytes: [u8; 32] = rand::random();
     secrets.set(NAME, &bytes)?;
     Ok(StorageKey::from_bytes(bytes))
 }
 
-/// Destroys the key and then what it sealed; gives the bytes of files that were removed. Doing it
-/// again does no harm.
+/// Destroys the key, then the files that it encrypted. Returns the size of the removed files in bytes.
+/// Idempotent.
 pub(crate) fn destroy(data_dir: &Path) -> io::Result<u64> {
-    // In this order: after it, whatever is still there, or comes back from a disk's spare blocks,
-    // can't be opened.
+    // The key goes first: files that remain, or that are recovered from spare blocks of the disk,
+    // can't be decrypted without it.
     Secrets::of(data_dir)?.remove(NAME)?;
-    empty(data_dir)
+    remove_files(data_dir)
 }
 
-fn empty(data_dir: &Path) -> io::Result<u64> {
+fn remove_files(data_dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
-    for folder in [cache(data_dir), desks(data_dir)] {
+    for folder in [cache(data_dir), workspaces(data_dir)] {
         bytes += size(&folder)?;
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -56,7 +56,7 @@ fn empty(data_dir: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Bytes of all files below a folder; 0 where it isn't there.
+/// Returns the size in bytes of all files below a folder, 0 if the folder does not exist.
 fn size(folder: &Path) -> io::Result<u64> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -77,17 +77,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_stays_until_it_is_destroyed_and_takes_its_files_with_it() {
+    fn destroying_a_key_removes_the_files_that_it_encrypted() {
         let folder = tempfile::tempdir().unwrap();
         let first = key(folder.path()).unwrap();
-        let put = |place: PathBuf| {
-            fs::create_dir_all(&place).unwrap();
-            fs::write(place.join("file"), [0; 100]).unwrap();
+        let write_file = |directory: PathBuf| {
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("file"), [0; 100]).unwrap();
         };
-        put(cache(folder.path()));
-        put(desks(folder.path()).join("work"));
+        write_file(cache(folder.path()));
+        write_file(workspaces(folder.path()).join("work"));
         assert_eq!(key(folder.path()).unwrap(), first);
-        assert_eq!(size(folder.path()).unwrap(), 232, "the key is there too");
+        assert_eq!(size(folder.path()).unwrap(), 232, "includes the key's 32 bytes");
 
         assert_eq!(destroy(folder.path()).unwrap(), 200);
         assert_eq!(size(folder.path()).unwrap(), 0);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_lost_leaves_nothing_that_nobody_can_open() {
+    fn files_of_a_lost_key_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         key(folder.path()).unwrap();
         fs::create_dir_all(cache(folder.path())).unwrap();

@@ -1,5 +1,5 @@
-//! A network that does what a test says: each connection reads one request and gets the next
-//! prepared answer, raw, and is closed.
+//! Scripted test server: each connection reads one request, sends the next prepared raw answer, and is
+//! closed.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,18 +14,18 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::client::Client;
+use crate::net::client::Client;
 
-/// One connection.
+/// Script of one connection.
 pub(crate) struct Step {
     /// Bytes of the request's body that are read before the answer.
     body: usize,
     answer: Vec<u8>,
-    /// Whether the connection stays open then, as if the network between were gone.
+    /// Whether the connection then stays open, as if the network had failed.
     stays: bool,
 }
 
-/// A request as it arrived; of the body what the step read.
+/// A received request, with the part of the body that the step read.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) head: String,
@@ -34,10 +34,10 @@ pub(crate) struct Asked {
 
 pub(crate) struct Server {
     pub(crate) url: String,
-    /// Of its key.
+    /// Pin of the server's key.
     pub(crate) pin: Pin,
     asked: Arc<Mutex<Vec<Asked>>>,
-    /// How many they are.
+    /// Number of received requests.
     count: watch::Receiver<usize>,
 }
 
@@ -53,19 +53,19 @@ impl Step {
         Self { body: usize::MAX, answer, stays: false }
     }
 
-    /// Like [`Step::answer`], and the connection breaks after so many bytes of the answer's body.
+    /// Like [`Step::answer`], but closes the connection after `after` bytes of the answer's body.
     pub(crate) fn broken(status: &str, headers: &str, body: &[u8], after: usize) -> Self {
         let mut step = Self::answer(status, headers, body);
         step.answer.truncate(step.answer.len() - (body.len() - after));
         step
     }
 
-    /// The connection breaks after so many bytes of the request's body.
+    /// Closes the connection after `after` bytes of the request's body, without an answer.
     pub(crate) fn deaf(after: usize) -> Self {
         Self { body: after, answer: Vec::new(), stays: false }
     }
 
-    /// Nothing more is read or answered after so many bytes of the request's body.
+    /// Reads `after` bytes of the request's body, then neither reads nor answers.
     pub(crate) fn silent(after: usize) -> Self {
         Self { body: after, answer: Vec::new(), stays: true }
     }
@@ -83,7 +83,7 @@ impl Server {
             let mut open = Vec::new();
             for step in steps {
                 let (stream, _) = listener.accept().await.unwrap();
-                // A client that trusts another key ends here.
+                // A client that trusts another key ends the handshake.
                 let Ok(mut stream) = acceptor.accept(stream).await else { continue };
                 serve(&mut stream, &step, &seen, &counted).await;
                 if step.stays {
@@ -104,7 +104,7 @@ impl Server {
         self.asked.lock().unwrap().clone()
     }
 
-    /// Ends when so many requests have arrived.
+    /// Completes when this many requests have arrived.
     pub(crate) async fn until_asked(&self, requests: usize) {
         self.count.clone().wait_for(|count| *count >= requests).await.unwrap();
     }
@@ -127,7 +127,7 @@ pub(crate) fn device() -> DeviceId {
     "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()
 }
 
-/// A key of its own for each server.
+/// Makes a new key and certificate for each server.
 fn tls() -> (TlsAcceptor, Pin) {
     let made = rcgen::generate_simple_self_signed(["test".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
@@ -155,14 +155,14 @@ async fn serve(
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             break end + 4;
         }
-        assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0, "half a request");
+        assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0, "the request ended early");
     };
     let head = String::from_utf8(received[..end].to_vec()).unwrap();
     let mut asked = Asked { head, body: received.split_off(end) };
     let length = asked.header("content-length").map_or(0, |text| text.parse().unwrap());
     let wanted = step.body.min(length);
     while asked.body.len() < wanted {
-        assert_ne!(stream.read_buf(&mut asked.body).await.unwrap(), 0, "half a body");
+        assert_ne!(stream.read_buf(&mut asked.body).await.unwrap(), 0, "the body ended early");
     }
     asked.body.truncate(wanted);
     seen.lock().unwrap().push(asked);

@@ -1,5 +1,5 @@
-//! The worker's one trainer: started when there is work, kept for the next lease, gone when idle, and never larger
-//! than its memory budget.
+//! The worker's trainer process: started when there is work, kept for the next lease, stopped when idle,
+//! and limited to the memory budget.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use trainer::{Limits, Trainer, TrainerCommand, TrainerError};
 
 use crate::memory::Budget;
 
-/// For an idle trainer to leave by itself.
+/// Time that an idle trainer has to exit before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Trainers {
@@ -23,7 +23,7 @@ impl Trainers {
         Self { command, nice, budget, current: None }
     }
 
-    /// A trainer that computes with so many threads; the one that runs, where it does.
+    /// Returns a running trainer with this number of threads. Reuses the current one if it fits.
     pub(crate) async fn ready(
         &mut self,
         threads: u32,
@@ -40,9 +40,9 @@ impl Trainers {
         } else {
             let memory = Some(self.budget.bytes());
             let limits = Limits { nice: self.nice, memory, ..Limits::new(threads) };
-            self.budget.note(true);
+            self.budget.set_training(true);
             let (trainer, ready) = Trainer::start(&self.command, &limits).await?;
-            tracing::info!(fingerprint = %ready.fingerprint, reason = ready.reason, "trainer");
+            tracing::info!(fingerprint = %ready.fingerprint, reason = ready.reason, "trainer started");
             (trainer, ready)
         };
         Ok(self.current.insert(current))
@@ -52,36 +52,37 @@ impl Trainers {
         self.current.is_some()
     }
 
-    /// What trainers may take.
+    /// Memory that trainers may use.
     pub(crate) const fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// It ended by itself: the next one gets less memory.
+    /// Records that the trainer died by itself. The next one gets half of the memory.
     pub(crate) fn ended_abnormally(&mut self) {
         self.current = None;
-        self.budget.halved();
+        self.budget.halve_now();
     }
 
-    /// Lets it end.
+    /// Stops the trainer and waits up to [`STOP_GRACE`] for it to exit.
     pub(crate) async fn retire(&mut self) {
         if let Some((trainer, _)) = self.current.take() {
             trainer.stop(STOP_GRACE).await;
         }
-        self.budget.note(false);
+        self.budget.set_training(false);
     }
 
-    /// Kills it, and waits until it is gone: it may be writing to what is removed next.
+    /// Kills the trainer and waits until it is gone, because it may be writing to files that the caller
+    /// removes next.
     pub(crate) async fn end(&mut self) {
         if let Some((trainer, _)) = self.current.take() {
             trainer.stop(Duration::ZERO).await;
         }
-        self.budget.note(false);
+        self.budget.set_training(false);
     }
 
-    /// Kills it now.
+    /// Kills the trainer without waiting for its end.
     pub(crate) fn kill(&mut self) {
         self.current = None;
-        self.budget.note(false);
+        self.budget.set_training(false);
     }
 }

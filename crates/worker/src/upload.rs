@@ -1,4 +1,5 @@
-//! Getting a file to the coordinator: asks what has arrived, sends the rest, as often as it takes.
+//! Resumable upload of one encrypted file: asks the coordinator how much has arrived, and sends the
+//! rest until all of it is there.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,20 +12,20 @@ use protocol::encrypted_file::{DecryptingReader, StorageKey, plain_length};
 use protocol::{BlobHash, LeaseId};
 use reqwest::Body;
 
-use crate::client::Client;
-use crate::files::{blocking, sealed_hash};
-use crate::response::{RequestError, Sent, late};
-use crate::throttle::Throttle;
+use crate::files::{blocking, plaintext_hash};
+use crate::net::client::Client;
+use crate::net::response::{RequestError, UploadResult, timed_out};
+use crate::net::throttle::Throttle;
 
 const PIECE: usize = 64 << 10;
-/// Between two looks at how much of what is sent has arrived. What stood still for so long is sent
-/// anew from there: a router between may have forgotten the connection, and the system alone would
-/// go on trying for a quarter of an hour.
-pub(crate) const LOOK: Duration = Duration::from_secs(10);
-/// Times that all bytes may arrive damaged before it is not the network's fault.
-const DAMAGES: u32 = 3;
+/// Interval at which the coordinator is asked how much has arrived. If nothing arrived in one
+/// interval, the upload starts again from there: a router may have dropped the connection, and the
+/// system would retransmit for a quarter of an hour.
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// Number of damaged uploads after which the network is not to blame.
+const MAXIMUM_DAMAGED: u32 = 3;
 
-/// Why a file can't be sent, however often it is tried.
+/// Why a file can't be uploaded, even by trying again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UploadError {
     #[error(transparent)]
@@ -32,12 +33,12 @@ pub(crate) enum UploadError {
     #[error("the update can't be read: {0}")]
     Disk(#[from] io::Error),
     #[error("the update was damaged on this device's disk")]
-    Spoilt,
-    #[error("the update arrived damaged {DAMAGES} times")]
-    Damaged,
+    DamagedOnDisk,
+    #[error("the update arrived damaged {MAXIMUM_DAMAGED} times")]
+    DamagedInTransit,
 }
 
-/// A sealed file to be sent, opened, for a lease.
+/// The upload of an encrypted file's plaintext for a lease.
 pub(crate) struct Upload<'a> {
     pub(crate) client: &'a Client,
     pub(crate) lease: LeaseId,
@@ -45,65 +46,65 @@ pub(crate) struct Upload<'a> {
     pub(crate) path: &'a Path,
     pub(crate) key: &'a StorageKey,
     pub(crate) maximum_mbps: Option<f64>,
-    /// [`LOOK`].
-    pub(crate) look: Duration,
+    /// [`CHECK_INTERVAL`], shorter in tests.
+    pub(crate) check_interval: Duration,
 }
 
 impl Upload<'_> {
-    /// Sends the file; goes on where an earlier try broke off. Dropping the future gives it up.
+    /// Sends the file, from where an earlier upload ended. Calls `failed` for each attempt that fails.
+    /// Dropping the future cancels the upload.
     pub(crate) async fn run(&self, failed: impl Fn(&RequestError)) -> Result<(), UploadError> {
-        let length = self.checked().await?;
-        let (mut tries, mut damages) = (self.client.tries(), 0);
+        let length = self.checked_length().await?;
+        let (mut attempts, mut damaged) = (self.client.attempts(), 0);
         loop {
-            match self.rest(length).await {
-                Ok(Sent::Whole) => return Ok(()),
-                // The next round asks where.
-                Ok(Sent::Elsewhere { .. }) => self.client.pause(tries.wait()).await,
-                Ok(Sent::Damaged) => damages += 1,
+            match self.send_rest(length).await {
+                Ok(UploadResult::Complete) => return Ok(()),
+                // The next attempt asks for the offset.
+                Ok(UploadResult::OtherOffset { .. }) => self.client.pause(attempts.wait()).await,
+                Ok(UploadResult::Damaged) => damaged += 1,
                 Err(UploadError::Request(error)) if error.may_pass() => {
                     failed(&error);
-                    self.client.pause_after(&error, &mut tries).await;
+                    self.client.pause_after(&error, &mut attempts).await;
                 }
                 Err(error) => return Err(error),
             }
-            if damages == DAMAGES {
-                return Err(UploadError::Damaged);
+            if damaged == MAXIMUM_DAMAGED {
+                return Err(UploadError::DamagedInTransit);
             }
         }
     }
 
-    /// The length of the text, once it is what its name says: a damaged file would break off each
-    /// try as a bad network does, for ever.
-    async fn checked(&self) -> Result<u64, UploadError> {
+    /// Returns the length of the plaintext after verifying its hash. Without the check, a damaged file
+    /// would fail every attempt as a bad network does, forever.
+    async fn checked_length(&self) -> Result<u64, UploadError> {
         let (path, key) = (self.path.to_owned(), self.key.clone());
         let length = plain_length(tokio::fs::metadata(&path).await?.len());
-        let hash = blocking(move || sealed_hash(&path, &key)).await?;
-        length.filter(|_| hash == self.blob).ok_or(UploadError::Spoilt)
+        let hash = blocking(move || plaintext_hash(&path, &key)).await?;
+        length.filter(|_| hash == self.blob).ok_or(UploadError::DamagedOnDisk)
     }
 
-    /// One try: what the coordinator lacks.
-    async fn rest(&self, length: u64) -> Result<Sent, UploadError> {
-        let received = self.client.received(&self.blob, self.lease).await?;
-        if received.complete {
-            return Ok(Sent::Whole);
+    /// One attempt: sends the bytes that the coordinator lacks.
+    async fn send_rest(&self, length: u64) -> Result<UploadResult, UploadError> {
+        let status = self.client.upload_status(&self.blob, self.lease).await?;
+        if status.complete {
+            return Ok(UploadResult::Complete);
         }
-        let offset = received.offset.min(length);
+        let offset = status.offset.min(length);
         let body = self.body(offset).await?;
         let rest = (offset, length - offset);
         tokio::select! {
             sent = self.client.send_blob(&self.blob, self.lease, rest, body) => Ok(sent?),
-            error = self.standstill(offset) => Err(error.into()),
+            error = self.until_stalled(offset) => Err(error.into()),
         }
     }
 
-    /// Ends when nothing more of what is sent has arrived between two looks, or the coordinator
-    /// doesn't say.
-    async fn standstill(&self, mut arrived: u64) -> RequestError {
+    /// Completes when nothing arrived within one [`CHECK_INTERVAL`], or the coordinator can't be asked.
+    async fn until_stalled(&self, mut arrived: u64) -> RequestError {
         loop {
-            tokio::time::sleep(self.look).await;
-            match self.client.received(&self.blob, self.lease).await {
-                Ok(received) if received.complete || received.offset <= arrived => return late(),
-                Ok(received) => arrived = received.offset,
+            tokio::time::sleep(self.check_interval).await;
+            match self.client.upload_status(&self.blob, self.lease).await {
+                Ok(status) if status.complete || status.offset <= arrived => return timed_out(),
+                Ok(status) => arrived = status.offset,
                 Err(error) => return error,
             }
         }
@@ -146,9 +147,9 @@ mod tests {
     use crate::test_server::{Server, Step};
 
     #[tokio::test]
-    async fn a_file_is_sent_whole() {
+    async fn a_file_is_uploaded_in_one_request() {
         let bytes = update(200_000);
-        let server = Server::start(vec![has(0), Step::answer("201 Created", "", b"")]).await;
+        let server = Server::start(vec![received(0), Step::answer("201 Created", "", b"")]).await;
         send(&server, &bytes).await.unwrap();
         let asked = server.asked();
         assert!(asked[0].line().starts_with("HEAD /blobs/") && asked[0].line().contains("?lease="));
@@ -158,13 +159,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_upload_goes_on_where_it_broke() {
+    async fn a_broken_upload_resumes_at_the_received_offset() {
         let bytes = update(2_000_000);
         let server = Server::start(vec![
-            has(0),
+            received(0),
             Step::deaf(70_000),
             Step::answer("503 Service Unavailable", "", b""),
-            has(70_000),
+            received(70_000),
             Step::answer("201 Created", "", b""),
         ])
         .await;
@@ -175,14 +176,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upload_that_stands_still_is_begun_anew_from_where_it_is() {
+    async fn a_stalled_upload_resumes_at_the_received_offset() {
         let bytes = update(9_000_000);
         let server = Server::start(vec![
-            has(0),
+            received(0),
             Step::silent(70_000),
-            has(70_000),
-            has(70_000),
-            has(70_000),
+            received(70_000),
+            received(70_000),
+            received(70_000),
             Step::answer("201 Created", "", b""),
         ])
         .await;
@@ -193,53 +194,53 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_there_is_not_sent_again() {
+    async fn a_complete_blob_is_not_sent_again() {
         let whole = "Upload-Offset: 5\r\nUpload-Complete: ?1\r\n";
         let server = Server::start(vec![Step::answer("200 OK", whole, b"")]).await;
         send(&server, b"12345").await.unwrap();
     }
 
     #[tokio::test]
-    async fn another_offset_is_taken() {
+    async fn an_upload_continues_at_the_offset_of_a_conflict() {
         let conflict = Step::answer("409 Conflict", "Upload-Offset: 2\r\n", b"");
-        let steps = vec![has(0), conflict, has(2), Step::answer("201 Created", "", b"")];
+        let steps = vec![received(0), conflict, received(2), Step::answer("201 Created", "", b"")];
         let server = Server::start(steps).await;
         send(&server, b"12345").await.unwrap();
         assert_eq!(server.asked().pop().unwrap().body, b"345");
     }
 
     #[tokio::test]
-    async fn damage_is_sent_again_but_not_for_ever() {
+    async fn a_damaged_upload_is_retried_a_limited_number_of_times() {
         let damaged = || Step::answer("422 Unprocessable Content", "", b"");
-        let steps = vec![has(0), damaged(), has(0), damaged(), has(0), damaged()];
+        let steps = vec![received(0), damaged(), received(0), damaged(), received(0), damaged()];
         let server = Server::start(steps).await;
         let error = send(&server, b"12345").await.unwrap_err();
-        assert!(matches!(error, UploadError::Damaged), "{error}");
+        assert!(matches!(error, UploadError::DamagedInTransit), "{error}");
     }
 
     #[tokio::test]
-    async fn an_update_that_the_disk_spoilt_is_not_sent() {
+    async fn an_update_damaged_on_disk_is_not_sent() {
         let server = Server::start(vec![]).await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("update.f32");
         let key = StorageKey::from_bytes([7; 32]);
         std::fs::write(&path, seal(&key, b"another", [1; 32]).unwrap()).unwrap();
         let error = send_file(&server, BlobHash::of(b"12345"), &path).await.unwrap_err();
-        assert!(matches!(error, UploadError::Spoilt), "{error}");
+        assert!(matches!(error, UploadError::DamagedOnDisk), "{error}");
         std::fs::write(&path, b"12345").unwrap();
         let error = send_file(&server, BlobHash::of(b"12345"), &path).await.unwrap_err();
         assert!(matches!(error, UploadError::Disk(_)), "{error}");
     }
 
     #[tokio::test]
-    async fn a_lease_that_is_gone_is_the_end() {
+    async fn an_upload_ends_when_the_lease_is_gone() {
         let server = Server::start(vec![Step::answer("404 Not Found", "", b"")]).await;
         let error = send(&server, b"12345").await.unwrap_err();
         assert!(matches!(error, UploadError::Request(RequestError::Refused(_))), "{error}");
     }
 
-    /// The answer to HEAD where so many bytes have arrived.
-    fn has(offset: u64) -> Step {
+    /// Answer to HEAD when `offset` bytes have arrived.
+    fn received(offset: u64) -> Step {
         let headers = format!("Upload-Offset: {offset}\r\nUpload-Complete: ?0\r\n");
         Step::answer("200 OK", &headers, b"")
     }
@@ -266,8 +267,8 @@ mod tests {
             path,
             key: &key,
             maximum_mbps: Some(800.0),
-            // Longer than a connection on this machine takes.
-            look: Duration::from_millis(500),
+            // Longer than connecting takes on this machine.
+            check_interval: Duration::from_millis(500),
         };
         upload.run(|_| {}).await
     }

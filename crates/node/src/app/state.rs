@@ -250,7 +250,7 @@ impl Shared {
 }
 
 fn policy(settings: &Settings, wish: TimedOverride) -> IdlePolicy {
-    IdlePolicy { wish: wish.for_worker(), ..settings.policy() }
+    IdlePolicy { user_override: wish.for_worker(), ..settings.policy() }
 }
 
 fn may(settings: &Settings) -> MayView {

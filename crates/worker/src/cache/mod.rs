@@ -1,10 +1,10 @@
-//! Blobs that were fetched, by their hash, sealed, in a folder of bounded size.
+//! Blob cache: fetched blobs, encrypted, in a folder of bounded size.
 //!
-//! What has its hash as its name is whole; a half download is `HASH.part` and goes on where it
-//! broke off. The file's modification time is when it was last used.
+//! A complete blob is a file named by its hash. A partial download is `HASH.part` and is resumed. A
+//! file's modification time is when it was last used; the least recently used files are evicted first.
 
 mod part;
-mod room;
+mod quota;
 
 use std::fs;
 use std::io;
@@ -13,31 +13,31 @@ use std::time::{Duration, SystemTime};
 
 use blake3::Hasher;
 use protocol::BlobHash;
-use protocol::encrypted_file::{StorageKey, plain_length, encrypted_length};
+use protocol::encrypted_file::{StorageKey, encrypted_length, plain_length};
 use reqwest::Response;
 use tokio::time::timeout;
 
-use crate::client::Client;
-use crate::files::{blocking, is_damage, sealed_hash};
-use crate::response::{Download, RequestError, late, unreachable};
-use part::{Arrived, Part};
-use room::Stock;
-pub(crate) use room::{Quota, Shortage};
+use crate::files::{blocking, is_damage, plaintext_hash};
+use crate::net::client::Client;
+use crate::net::response::{Download, RequestError, timed_out, unreachable};
+use part::{Part, Received};
+use quota::Usage;
+pub(crate) use quota::{Quota, Shortage};
 
-/// For the next bytes of a body.
+/// Time limit for the next bytes of a body.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Times that a blob may arrive damaged before it is not the network's fault.
-const DAMAGES: u32 = 3;
+/// Number of damaged downloads after which the network is not to blame.
+const MAXIMUM_DAMAGED: u32 = 3;
 
-/// Why a blob can't be had, however often it is tried.
+/// Why a blob can't be fetched, even by trying again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     #[error(transparent)]
     Request(#[from] RequestError),
-    #[error("blob {0} arrived damaged {DAMAGES} times")]
+    #[error("blob {0} arrived damaged {MAXIMUM_DAMAGED} times")]
     Damaged(BlobHash),
-    #[error("a blob is longer than the {at_most} bytes that it may have")]
-    TooLong { at_most: u64 },
+    #[error("a blob is longer than its limit of {maximum} bytes")]
+    TooLong { maximum: u64 },
     #[error(transparent)]
     Shortage(#[from] Shortage),
     #[error("the blob cache can't be written: {0}; is the disk full?")]
@@ -57,90 +57,90 @@ impl Cache {
         Ok(Self { folder, quota, key })
     }
 
-    /// The blob's file; fetched where it isn't here, of at most `at_most` bytes. Dropping the
-    /// future keeps what has arrived.
+    /// Returns the blob's file. Downloads it first if it is not cached, up to `maximum` bytes. Calls
+    /// `failed` with each attempt that fails. Dropping the future keeps the bytes that have arrived.
     pub(crate) async fn fetch(
         &self,
         client: &Client,
         blob: &BlobHash,
-        at_most: u64,
+        maximum: u64,
         failed: impl Fn(&RequestError),
     ) -> Result<PathBuf, FetchError> {
         let path = self.path(blob);
-        if self.is_here(&path, blob).await? {
+        if self.is_cached(&path, blob).await? {
             return Ok(path);
         }
-        let (mut tries, mut damages) = (client.tries(), 0);
+        let (mut attempts, mut damaged) = (client.attempts(), 0);
         loop {
-            // Its hash's state is large, and rarely needed.
-            match Box::pin(self.attempt(client, blob, at_most)).await {
+            // Boxed because the hasher's state is large and rarely needed.
+            match Box::pin(self.attempt(client, blob, maximum)).await {
                 Ok(true) => return Ok(path),
-                Ok(false) => damages += 1,
+                Ok(false) => damaged += 1,
                 Err(FetchError::Request(error)) if error.may_pass() => {
                     failed(&error);
-                    client.pause_after(&error, &mut tries).await;
+                    client.pause_after(&error, &mut attempts).await;
                 }
                 Err(error) => return Err(error),
             }
-            if damages == DAMAGES {
+            if damaged == MAXIMUM_DAMAGED {
                 return Err(FetchError::Damaged(*blob));
             }
         }
     }
 
-    /// The blob's length where it is here, whole, as far as its file's length tells.
+    /// Returns the length in bytes of a cached blob, derived from its file's length.
     pub(crate) fn length(&self, blob: &BlobHash) -> Option<u64> {
         plain_length(fs::metadata(self.path(blob)).ok()?.len())
     }
 
-    /// Makes room for these blobs, each with its length, and for a desk: of `desk` bytes in all, of
-    /// which `on_desk` are there. What was used longest ago goes first, and nothing goes where that
-    /// would not help.
+    /// Makes room for these blobs, each with its length, and for a lease workspace of `workspace` bytes, of
+    /// which `in_workspace` exist already. Evicts the least recently used files. Evicts nothing if that
+    /// would not make enough room.
     pub(crate) async fn make_room(
         &self,
         blobs: &[(BlobHash, u64)],
-        desk: u64,
-        on_desk: u64,
+        workspace: u64,
+        in_workspace: u64,
     ) -> Result<(), FetchError> {
         let (cache, blobs) = (self.clone(), blobs.to_vec());
-        blocking(move || Ok(cache.make_room_now(&blobs, desk, on_desk))).await?
+        blocking(move || Ok(cache.make_room_now(&blobs, workspace, in_workspace))).await?
     }
 
     fn make_room_now(
         &self,
         blobs: &[(BlobHash, u64)],
-        desk: u64,
-        on_desk: u64,
+        workspace: u64,
+        in_workspace: u64,
     ) -> Result<(), FetchError> {
-        let mut stock = Stock {
-            needed: on_desk,
-            others: 0,
-            more: desk.saturating_sub(on_desk),
+        let mut usage = Usage {
+            own: in_workspace,
+            evictable: 0,
+            to_write: workspace.saturating_sub(in_workspace),
             free: platform::files::space(&self.folder)?.free,
         };
-        let mut here = vec![0; blobs.len()];
-        let mut others = Vec::new();
+        let mut present = vec![0; blobs.len()];
+        let mut evictable = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let (metadata, name) = (entry.metadata()?, entry.file_name());
-            let of = |(blob, _): &(BlobHash, u64)| {
+            let is_file_of = |(blob, _): &(BlobHash, u64)| {
                 name.to_string_lossy().starts_with(blob.to_string().as_str())
             };
-            if let Some(index) = blobs.iter().position(of) {
-                here[index] += metadata.len();
-                stock.needed += metadata.len();
+            if let Some(index) = blobs.iter().position(is_file_of) {
+                present[index] += metadata.len();
+                usage.own += metadata.len();
             } else {
-                stock.others += metadata.len();
-                others.push((metadata.modified()?, metadata.len(), name));
+                usage.evictable += metadata.len();
+                evictable.push((metadata.modified()?, metadata.len(), name));
             }
         }
-        for ((_, length), here) in blobs.iter().zip(here) {
-            stock.more += encrypted_length(*length).saturating_sub(here);
+        for ((_, length), present) in blobs.iter().zip(present) {
+            usage.to_write += encrypted_length(*length).saturating_sub(present);
         }
-        let excess = self.quota.excess(&stock)?;
-        others.sort();
+        let excess = self.quota.excess(&usage)?;
+        evictable.sort();
         let mut removed = 0;
-        for (_, length, name) in others {
+        for (_, length, name) in evictable {
             if removed >= excess {
                 break;
             }
@@ -150,11 +150,11 @@ impl Cache {
         Ok(())
     }
 
-    /// Whether the file is there and is what its name says: a disk may have lost its end.
-    async fn is_here(&self, path: &Path, blob: &BlobHash) -> io::Result<bool> {
+    /// Whether the file exists and has the hash in its name. A disk may have lost its end.
+    async fn is_cached(&self, path: &Path, blob: &BlobHash) -> io::Result<bool> {
         let (path, blob, key) = (path.to_owned(), *blob, self.key.clone());
         blocking(move || {
-            match sealed_hash(&path, &key) {
+            match plaintext_hash(&path, &key) {
                 Ok(hash) if hash == blob => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(error) if !is_damage(&error) => return Err(error),
@@ -170,20 +170,21 @@ impl Cache {
         .await
     }
 
-    /// One try, from where the last one ended; whether the blob is whole then. Where it arrived
-    /// damaged nothing is left of it.
+    /// One attempt, from where the last one ended. Returns whether the blob is complete; `false` means that
+    /// it was damaged and removed.
     async fn attempt(
         &self,
         client: &Client,
         blob: &BlobHash,
-        at_most: u64,
+        maximum: u64,
     ) -> Result<bool, FetchError> {
         let part = Part::new(self.folder.join(format!("{blob}.part")), self.key.clone());
         let on_disk = part.clone();
-        let Arrived { mut hasher, whole, place } = blocking(move || on_disk.arrived()).await?;
+        let Received { mut hasher, complete, position } =
+            blocking(move || on_disk.received()).await?;
         let length = hasher.count();
-        // All of it may have arrived just before the last try broke off.
-        if !whole {
+        // The last attempt may have failed just after the last frame was written.
+        if !complete {
             let (start, mut response) = match client.download(blob, length).await? {
                 Download::From { start, response } => (start, response),
                 Download::OutOfRange => {
@@ -195,12 +196,12 @@ impl Cache {
                 hasher = Hasher::new();
                 part.begin().await?
             } else if start == length {
-                part.resume(&place).await?
+                part.resume(&position).await?
             } else {
                 part.remove()?;
                 return Ok(false);
             };
-            match write(client, &mut writer, &mut response, &mut hasher, at_most).await {
+            match write(client, &mut writer, &mut response, &mut hasher, maximum).await {
                 Ok(()) => writer.finish().await?,
                 Err(error @ FetchError::TooLong { .. }) => {
                     part.remove()?;
@@ -225,23 +226,23 @@ impl Cache {
     }
 }
 
-/// The body's pieces into the file and the hash, until the body ends.
+/// Writes the body into the file and the hash until it ends.
 async fn write(
     client: &Client,
     writer: &mut part::Writer,
     response: &mut Response,
     hasher: &mut Hasher,
-    at_most: u64,
+    maximum: u64,
 ) -> Result<(), FetchError> {
     loop {
         let piece = async {
-            let piece = timeout(PIECE_TIMEOUT, response.chunk()).await.map_err(|_| late())?;
+            let piece = timeout(PIECE_TIMEOUT, response.chunk()).await.map_err(|_| timed_out())?;
             piece.map_err(|error| unreachable(&error))
         };
         let Some(piece) = client.unless_woken(piece).await? else { return Ok(()) };
         hasher.update(&piece);
-        if hasher.count() > at_most {
-            return Err(FetchError::TooLong { at_most });
+        if hasher.count() > maximum {
+            return Err(FetchError::TooLong { maximum });
         }
         writer.push(&piece).await?;
     }

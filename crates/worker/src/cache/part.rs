@@ -1,5 +1,5 @@
-//! A half download: the frames that arrived, sealed. What doesn't fill a frame is never written, so
-//! a download that broke off loses at most [`CHUNK`] bytes.
+//! Partial download: the encrypted frames that have arrived. Only full frames are written, so an
+//! interrupted download loses at most [`CHUNK`] bytes.
 
 use std::fs::{self, File};
 use std::io::{self, Read, SeekFrom};
@@ -16,21 +16,21 @@ pub(super) struct Part {
     key: StorageKey,
 }
 
-/// What of a blob is in its part.
+/// Contents of a partial download.
 #[derive(Default)]
-pub(super) struct Arrived {
-    /// Over the text so far.
+pub(super) struct Received {
+    /// Hash of the plaintext so far.
     pub(super) hasher: Hasher,
-    /// The last frame is there.
-    pub(super) whole: bool,
-    pub(super) place: Place,
+    /// Whether the last frame has arrived.
+    pub(super) complete: bool,
+    pub(super) position: Position,
 }
 
-/// Where a part goes on.
+/// Position at which a partial download continues.
 #[derive(Default)]
-pub(super) struct Place {
+pub(super) struct Position {
     header: [u8; HEADER],
-    /// Those before the last one.
+    /// Number of full frames.
     frames: u64,
 }
 
@@ -43,44 +43,44 @@ impl Part {
         &self.path
     }
 
-    /// Opens every frame that is there. A file that isn't there, can't be opened or is damaged from
-    /// the beginning counts as nothing; what follows a damaged frame as well.
-    pub(super) fn arrived(&self) -> io::Result<Arrived> {
+    /// Decrypts the frames that have arrived. A missing file, a wrong key and a damaged header count as
+    /// nothing received; a damaged frame and everything after it are ignored.
+    pub(super) fn received(&self) -> io::Result<Received> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Arrived::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Received::default()),
             Err(error) => return Err(error),
         };
-        let mut arrived = Arrived::default();
+        let mut received = Received::default();
         let mut frame = Vec::with_capacity(FRAME);
         file.by_ref().take(HEADER as u64).read_to_end(&mut frame)?;
-        let Ok(header) = frame.as_slice().try_into() else { return Ok(arrived) };
-        let Ok(mut opener) = Decryptor::new(&self.key, &header) else { return Ok(arrived) };
-        arrived.place.header = header;
-        while !arrived.whole {
+        let Ok(header) = frame.as_slice().try_into() else { return Ok(received) };
+        let Ok(mut decryptor) = Decryptor::new(&self.key, &header) else { return Ok(received) };
+        received.position.header = header;
+        while !received.complete {
             frame.clear();
             let length = file.by_ref().take(FRAME as u64).read_to_end(&mut frame)?;
-            let Ok(text) = opener.open(arrived.place.frames, &mut frame) else { break };
-            arrived.hasher.update(text);
-            arrived.whole = length < FRAME;
-            arrived.place.frames += u64::from(!arrived.whole);
+            let Ok(text) = decryptor.open(received.position.frames, &mut frame) else { break };
+            received.hasher.update(text);
+            received.complete = length < FRAME;
+            received.position.frames += u64::from(!received.complete);
         }
-        Ok(arrived)
+        Ok(received)
     }
 
-    /// Begins it anew.
+    /// Starts a new download.
     pub(super) async fn begin(&self) -> io::Result<Writer> {
         let mut out = Vec::with_capacity(2 * FRAME);
-        let sealer = Encryptor::begin(&self.key, rand::random(), &mut out);
-        Writer::open(&self.path, sealer, out, 0).await
+        let encryptor = Encryptor::begin(&self.key, rand::random(), &mut out);
+        Writer::open(&self.path, encryptor, out, 0).await
     }
 
-    /// Goes on behind what arrived, which is not the whole.
-    pub(super) async fn resume(&self, place: &Place) -> io::Result<Writer> {
-        let Place { header, frames } = place;
-        let sealer = Encryptor::resume(&self.key, header, *frames, rand::random())?;
+    /// Continues an incomplete download.
+    pub(super) async fn resume(&self, position: &Position) -> io::Result<Writer> {
+        let Position { header, frames } = position;
+        let encryptor = Encryptor::resume(&self.key, header, *frames, rand::random())?;
         let start = HEADER as u64 + frames * FRAME as u64;
-        Writer::open(&self.path, sealer, Vec::with_capacity(2 * FRAME), start).await
+        Writer::open(&self.path, encryptor, Vec::with_capacity(2 * FRAME), start).await
     }
 
     pub(super) fn remove(&self) -> io::Result<()> {
@@ -91,26 +91,26 @@ impl Part {
     }
 }
 
-/// Seals what arrives and appends it to the part.
+/// Encrypts the bytes that arrive and appends them to the partial download.
 pub(super) struct Writer {
     file: tokio::fs::File,
-    sealer: Encryptor,
-    /// Sealed and not written yet.
+    encryptor: Encryptor,
+    /// Encrypted bytes that are not written yet.
     out: Vec<u8>,
 }
 
 impl Writer {
-    async fn open(path: &Path, sealer: Encryptor, out: Vec<u8>, start: u64) -> io::Result<Self> {
+    async fn open(path: &Path, encryptor: Encryptor, out: Vec<u8>, start: u64) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(false).open(path).await?;
         file.set_max_buf_size(CHUNK);
         file.set_len(start).await?;
         file.seek(SeekFrom::Start(start)).await?;
-        Ok(Self { file, sealer, out })
+        Ok(Self { file, encryptor, out })
     }
 
     pub(super) async fn push(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.sealer.push(piece, &mut self.out)?;
+        self.encryptor.push(piece, &mut self.out)?;
         if !self.out.is_empty() {
             self.file.write_all(&self.out).await?;
             self.out.clear();
@@ -118,14 +118,14 @@ impl Writer {
         Ok(())
     }
 
-    /// The blob is whole: writes its last frame.
+    /// Writes the last frame of a complete blob.
     pub(super) async fn finish(mut self) -> io::Result<()> {
-        self.sealer.finish(&mut self.out)?;
+        self.encryptor.finish(&mut self.out)?;
         self.file.write_all(&self.out).await?;
         self.file.sync_all().await
     }
 
-    /// What has arrived must be in the file before the next try reads it.
+    /// Flushes an incomplete download, because the next attempt reads it from the file.
     pub(super) async fn keep(self) -> io::Result<()> {
         self.file.sync_all().await
     }

@@ -1,4 +1,4 @@
-//! Downloads that break, are damaged, don't fit.
+//! Tests of downloads that are interrupted, damaged or too large.
 
 use protocol::encrypted_file::{CHUNK, FRAME, HEADER, open, seal};
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ async fn a_blob_is_fetched_once() {
 }
 
 #[tokio::test]
-async fn a_broken_download_goes_on_where_it_broke() {
+async fn an_interrupted_download_resumes_at_the_last_frame() {
     let blob = long();
     let range = format!("Content-Range: bytes {CHUNK}-{}/{}\r\n", blob.len() - 1, blob.len());
     let server = Server::start(vec![
@@ -38,26 +38,26 @@ async fn a_broken_download_goes_on_where_it_broke() {
 }
 
 #[tokio::test]
-async fn a_download_goes_on_after_a_kill_that_tore_its_last_frame() {
+async fn a_download_resumes_after_a_kill_that_truncated_its_last_frame() {
     let blob = long();
     let (folder, cache) = cache(1000);
     let part = folder.path().join(format!("{}.part", BlobHash::of(&blob)));
     let sealed = seal(&KEY, &blob, [1; 32]).unwrap();
-    for torn in [HEADER + FRAME + 1, HEADER + FRAME + 33, sealed.len() - 1] {
-        fs::write(&part, &sealed[..torn]).unwrap();
+    for length in [HEADER + FRAME + 1, HEADER + FRAME + 33, sealed.len() - 1] {
+        fs::write(&part, &sealed[..length]).unwrap();
         let range = format!("Content-Range: bytes {CHUNK}-{}/{}\r\n", blob.len() - 1, blob.len());
         let steps = vec![Step::answer("206 Partial Content", &range, &blob[CHUNK..])];
         let server = Server::start(steps).await;
         let name = BlobHash::of(&blob);
         let path = cache.fetch(&server.client(), &name, 1 << 20, |_| {}).await.unwrap();
         assert_eq!(server.asked()[0].header("range"), Some("bytes=65536-"));
-        assert_eq!(text(&path), blob, "torn at {torn}");
+        assert_eq!(text(&path), blob, "truncated to {length} bytes");
         fs::remove_file(path).unwrap();
     }
 }
 
 #[tokio::test]
-async fn what_another_key_sealed_is_fetched_anew() {
+async fn files_encrypted_with_another_key_are_fetched_again() {
     let other = StorageKey::from_bytes([8; 32]);
     let (folder, cache) = cache(1000);
     for name in [BlobHash::of(BLOB).to_string(), format!("{}.part", BlobHash::of(BLOB))] {
@@ -91,7 +91,7 @@ async fn no_byte_of_a_blob_is_on_the_disk_in_the_clear() {
 }
 
 #[tokio::test]
-async fn a_server_without_ranges_sends_all_of_it_again() {
+async fn a_server_without_range_requests_sends_the_whole_blob_again() {
     let steps = vec![Step::broken("200 OK", "", BLOB, 4), Step::answer("200 OK", "", BLOB)];
     let server = Server::start(steps).await;
     let (_folder, cache) = cache(1000);
@@ -100,7 +100,7 @@ async fn a_server_without_ranges_sends_all_of_it_again() {
 }
 
 #[tokio::test]
-async fn a_whole_part_needs_no_server() {
+async fn a_complete_part_needs_no_request() {
     let server = Server::start(vec![]).await;
     let (folder, cache) = cache(1000);
     let part = folder.path().join(format!("{}.part", BlobHash::of(BLOB)));
@@ -109,7 +109,7 @@ async fn a_whole_part_needs_no_server() {
 }
 
 #[tokio::test]
-async fn damage_is_fetched_anew() {
+async fn a_damaged_download_is_fetched_again() {
     let server = Server::start(vec![
         Step::answer("416 Range Not Satisfiable", "", b""),
         Step::answer("200 OK", "", b"012345678x"),
@@ -126,7 +126,7 @@ async fn damage_is_fetched_anew() {
 }
 
 #[tokio::test]
-async fn a_server_that_always_sends_something_else_is_given_up() {
+async fn repeated_damage_is_an_error() {
     let wrong = || Step::answer("200 OK", "", b"something else");
     let server = Server::start(vec![wrong(), wrong(), wrong()]).await;
     let (folder, cache) = cache(1000);
@@ -140,12 +140,12 @@ async fn a_blob_that_is_too_long_is_not_kept() {
     let server = Server::start(vec![Step::answer("200 OK", "", BLOB)]).await;
     let (folder, cache) = cache(1000);
     let error = fetch(&cache, &server, 9).await.unwrap_err();
-    assert!(matches!(error, FetchError::TooLong { at_most: 9 }), "{error}");
+    assert!(matches!(error, FetchError::TooLong { maximum: 9 }), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn a_refusal_is_the_end() {
+async fn a_refusal_is_not_retried() {
     let server = Server::start(vec![Step::answer("404 Not Found", "", b"")]).await;
     let (_folder, cache) = cache(1000);
     let error = fetch(&cache, &server, 100).await.unwrap_err();
@@ -162,7 +162,7 @@ async fn a_damaged_file_in_the_cache_is_fetched_again() {
 }
 
 #[tokio::test]
-async fn what_was_used_longest_ago_makes_room_and_what_is_needed_stays() {
+async fn the_least_recently_used_files_are_evicted_and_needed_files_stay() {
     let (folder, cache) = cache(1000);
     let blobs: Vec<BlobHash> = (0..4_u8)
         .map(|age| {
@@ -174,20 +174,20 @@ async fn what_was_used_longest_ago_makes_room_and_what_is_needed_stays() {
             blob
         })
         .collect();
-    let there = || {
-        let is_there = |blob: &BlobHash| folder.path().join(blob.to_string()).exists();
-        blobs.iter().map(is_there).collect::<Vec<_>>()
+    let present = || {
+        let exists = |blob: &BlobHash| folder.path().join(blob.to_string()).exists();
+        blobs.iter().map(exists).collect::<Vec<_>>()
     };
-    // Together 800; the first is needed, and 400 more for another blob and the desk.
+    // Together 800 bytes. The first blob is needed, and 400 bytes for another blob and the workspace.
     let more = (BlobHash::of(b"more"), 100);
     let needed = [(blobs[0], 144), more];
     cache.make_room(&needed, 300, 56).await.unwrap();
-    assert_eq!(there(), [true, false, false, true]);
+    assert_eq!(present(), [true, false, false, true]);
 
     let too_much = [(blobs[0], 144), (BlobHash::of(b"more"), 900)];
     let error = cache.make_room(&too_much, 0, 0).await.unwrap_err();
     assert!(matches!(error, FetchError::Shortage(Shortage::Quota { .. })), "{error}");
-    assert_eq!(there(), [true, false, false, true], "nothing goes where it doesn't help");
+    assert_eq!(present(), [true, false, false, true], "nothing is evicted if it is not enough");
 
     let quota = Quota { maximum: u64::MAX, minimum_free: u64::MAX / 2 };
     let full = Cache { quota, ..cache };
@@ -196,7 +196,7 @@ async fn what_was_used_longest_ago_makes_room_and_what_is_needed_stays() {
     full.make_room(&[(blobs[0], 144)], 56, 56).await.unwrap();
 }
 
-/// More than a frame, with something in it that a person would know again.
+/// More than one frame, with text that is easy to find in the file.
 fn long() -> Vec<u8> {
     b"a row of the company's ".repeat(CHUNK / 16)
 }
@@ -205,8 +205,8 @@ fn text(path: &Path) -> Vec<u8> {
     open(&KEY, fs::read(path).unwrap()).unwrap()
 }
 
-async fn fetch(cache: &Cache, server: &Server, at_most: u64) -> Result<PathBuf, FetchError> {
-    cache.fetch(&server.client(), &BlobHash::of(BLOB), at_most, |_| {}).await
+async fn fetch(cache: &Cache, server: &Server, maximum: u64) -> Result<PathBuf, FetchError> {
+    cache.fetch(&server.client(), &BlobHash::of(BLOB), maximum, |_| {}).await
 }
 
 fn cache(maximum: u64) -> (TempDir, Cache) {

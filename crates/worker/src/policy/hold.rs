@@ -1,35 +1,36 @@
-//! Why a machine doesn't train: whole for its owner, coarse for the coordinator (DESIGN §11.22).
+//! Reasons why a machine does not train: detailed for its owner, coarse for the coordinator. See "What the
+//! company sees" in `docs/design/idle-policy.md`.
 
 use protocol::device::HoldReason;
 use protocol::lease::ReturnReason;
 
 use crate::schedule::{Clock, Weekday};
 
-/// Why a machine doesn't train.
+/// Reason why a machine does not train, in full detail. It stays on the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldDetail {
-    /// Input came lately.
+    /// There was input within the idle time.
     InUse,
-    /// Another account has the screen, by fast user switching: its own worker trains.
+    /// Another account has the screen after fast user switching. Its own worker trains.
     OtherAccount,
     /// A camera or a microphone is on.
     Call,
-    /// Something keeps the display awake.
+    /// A program keeps the display awake.
     Video,
     FullScreen,
-    /// Other programs compute.
+    /// Other programs use the processor.
     Busy,
     LowMemory,
     OnBattery,
     BatteryLow,
     LowPower,
     TooWarm,
-    /// With its hours, as [`crate::Schedule`] shows them.
+    /// Outside the allowed hours, which are given as [`crate::Schedule`] formats them.
     OutsideHours(String),
-    /// The network costs money or is to be spared.
+    /// The network is metered or in Low Data Mode.
     Metered,
     Paused,
-    /// By the machine's clock; a day only where it isn't today.
+    /// Paused until this local time: minutes since midnight, and the weekday if it is not today.
     PausedUntil {
         weekday: Option<Weekday>,
         minutes: u16,
@@ -43,12 +44,12 @@ pub enum PresenceDetail {
     /// One of a few coarse reasons.
     #[default]
     Reasons,
-    /// Only that the machine is held back.
+    /// Only that the machine waits.
     State,
 }
 
 impl PresenceDetail {
-    /// The reason that a heartbeat tells.
+    /// Returns the reason to send with a heartbeat.
     pub const fn reason(self, reason: HoldReason) -> Option<HoldReason> {
         match self {
             Self::Reasons => Some(reason),
@@ -56,7 +57,7 @@ impl PresenceDetail {
         }
     }
 
-    /// The reason that goes with a lease given back.
+    /// Returns the reason to send when a lease is returned.
     pub const fn return_reason(self, hold: &HoldDetail) -> ReturnReason {
         match self {
             Self::Reasons => hold.return_reason(),
@@ -65,7 +66,7 @@ impl PresenceDetail {
     }
 }
 
-/// What its owner calls the machine.
+/// Kind of machine, for the wording of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Mac,
@@ -73,12 +74,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// From a device's type.
+    /// Returns the kind for a device type.
     pub fn of(device_type: &str) -> Self {
         if device_type == "mac" { Self::Mac } else { Self::Machine }
     }
 
-    const fn word(self) -> &'static str {
+    const fn noun(self) -> &'static str {
         match self {
             Self::Mac => "Mac",
             Self::Machine => "machine",
@@ -87,7 +88,7 @@ impl Kind {
 }
 
 impl HoldDetail {
-    /// The reason as it leaves the machine.
+    /// Returns the coarse reason, which may leave the machine.
     pub const fn reason(&self) -> HoldReason {
         match self {
             Self::InUse
@@ -100,7 +101,7 @@ impl HoldDetail {
             Self::OnBattery | Self::BatteryLow | Self::LowPower => HoldReason::OnBattery,
             Self::TooWarm => HoldReason::TooWarm,
             Self::OutsideHours(_) => HoldReason::Scheduled,
-            // Where its owner is, and by which network, is nobody's business.
+            // A metered network would reveal where the owner is, so it is sent as a pause.
             Self::Metered | Self::Paused | Self::PausedUntil { .. } => HoldReason::Paused,
             Self::Unknown => HoldReason::Unknown,
         }
@@ -112,20 +113,20 @@ impl HoldDetail {
             HoldReason::OnBattery => ReturnReason::OnBattery,
             HoldReason::TooWarm => ReturnReason::TooWarm,
             HoldReason::Scheduled => ReturnReason::Scheduled,
-            // The owner's machine stopped telling; to the coordinator that is a pause.
+            // There is no return reason for an unknown presence.
             HoldReason::Paused | HoldReason::Unknown => ReturnReason::Paused,
         }
     }
 
-    /// The reason in a sentence for the machine's owner.
-    pub fn words(&self, kind: Kind) -> String {
-        let machine = kind.word();
+    /// Returns the reason as a message for the machine's owner.
+    pub fn message(&self, kind: Kind) -> String {
+        let machine = kind.noun();
         match self {
             Self::InUse => match kind {
                 Kind::Mac => "Waiting: you're using the Mac".into(),
                 Kind::Machine => "Waiting: the machine is in use".into(),
             },
-            Self::OtherAccount => format!("Waiting: another account uses this {machine}"),
+            Self::OtherAccount => format!("Waiting: another account is using this {machine}"),
             Self::Call => "Waiting: a call is on".into(),
             Self::Video => "Waiting: a video or presentation is on".into(),
             Self::FullScreen => "Waiting: a program fills the screen".into(),
@@ -135,7 +136,7 @@ impl HoldDetail {
             Self::BatteryLow => "Waiting: the battery is low".into(),
             Self::LowPower => match kind {
                 Kind::Mac => "Waiting: Low Power Mode is on".into(),
-                Kind::Machine => "Waiting: the machine saves power".into(),
+                Kind::Machine => "Waiting: power saving is on".into(),
             },
             Self::TooWarm => format!("Waiting: the {machine} is too warm"),
             Self::OutsideHours(hours) => format!("Waiting: outside its hours ({hours})"),
@@ -148,7 +149,7 @@ impl HoldDetail {
                 format!("Paused until {} {}", weekday.short(), Clock(*minutes))
             }
             Self::Unknown => format!(
-                "Waiting: this {machine} can't tell whether somebody uses it; start the worker with \
+                "Waiting: this {machine} can't detect whether it is in use. Start the worker with \
                  `--when always` to train anyway"
             ),
         }

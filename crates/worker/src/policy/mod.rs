@@ -1,4 +1,5 @@
-//! When a machine may train. Pure: readings and the time are arguments (DESIGN §8).
+//! Idle policy: decides whether a machine may train. Pure: sensor readings and the time are arguments. See
+//! `docs/design/idle-policy.md`.
 
 use std::time::Duration;
 
@@ -9,63 +10,66 @@ use crate::schedule::{Schedule, Weekday};
 
 mod hold;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 pub use hold::{HoldDetail, Kind, PresenceDetail};
 
-/// Which of its hours a machine gives.
+/// Whether a machine trains only while idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum When {
-    /// Those in which nobody uses it.
+    /// Only while nobody uses the machine.
     #[default]
     Idle,
-    /// All of them, whatever the sensors say: for servers and for machines that do nothing else.
-    /// The schedule and a pause still count.
+    /// Always, for servers and dedicated machines: ignores the sensors. The schedule and a pause still
+    /// count.
     Always,
 }
 
-/// What the owner asked for until further notice.
+/// The owner's manual override of the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UserOverride {
     #[default]
     None,
     PausedUntil(Timestamp),
     Paused,
-    /// Train although the machine is used and outside its hours; what protects the machine (power,
-    /// heat, memory, network) still counts.
+    /// Train even while the machine is in use and outside its hours. The checks that protect the machine
+    /// (power, heat, memory, network) still count.
     ContributeUntil(Timestamp),
 }
 
-/// What is allowed, as the owner and the organization set it.
+/// Settings of the owner and the organization that decide when a machine may train.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct IdlePolicy {
     pub when: When,
-    /// Without input for so long the machine counts as idle.
+    /// Time without input after which the machine counts as idle.
     pub idle: Duration,
-    pub wish: UserOverride,
+    pub user_override: UserOverride,
     pub schedule: Schedule,
     pub allow_battery: bool,
-    /// Of the charge, 0 to 1: with less it doesn't train on battery where it may.
+    /// Minimum battery charge, 0 to 1, if training on battery is allowed.
     pub minimum_battery: f32,
     pub pause_during_calls: bool,
     pub pause_during_video: bool,
     pub pause_in_full_screen: bool,
-    /// The warmest at which it trains.
+    /// Highest thermal state in which the machine trains.
     pub maximum_thermal: Thermal,
-    /// Share of all cores, 0 to 1: where others use more it waits.
+    /// Maximum load of other programs, as a share of all cores, 0 to 1.
     pub maximum_other_load: f32,
-    /// On networks that cost money or that the owner wants to spare.
+    /// Train on metered networks and in Low Data Mode.
     pub allow_metered: bool,
 }
 
 impl Default for IdlePolicy {
-    /// Five minutes without input, on mains, at most slightly warm, and not while anything is on.
+    /// Five minutes without input, on mains power, at most [`Thermal::Fair`], not during calls or video and
+    /// not in full screen.
     fn default() -> Self {
         Self {
             when: When::Idle,
             idle: Duration::from_mins(5),
-            wish: UserOverride::None,
+            user_override: UserOverride::None,
             schedule: Schedule::default(),
             allow_battery: false,
             minimum_battery: 0.5,
@@ -79,86 +83,87 @@ impl Default for IdlePolicy {
     }
 }
 
-/// A point in time, and where it is in the machine's local week.
+/// A point in time, and its weekday and time of day by the machine's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
     pub now: Timestamp,
     pub weekday: Weekday,
-    /// Since local midnight, below 1440.
+    /// Minutes since local midnight, below 1440.
     pub minutes: u16,
 }
 
-/// Whether the machine was training when it was last decided.
+/// The previous decision. Thresholds have some slack while running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     Running,
     Held,
 }
 
-/// What to do.
+/// Whether the machine may train.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     Run,
-    HoldDetail(HoldDetail),
+    Hold(HoldDetail),
 }
 
-/// Readings come a little late and a little unevenly: a machine that trains isn't stopped by that.
-const LARGEST_SLACK: Duration = Duration::from_secs(5);
-/// Of the cores: load goes up and down.
+/// Maximum slack of the idle time: readings come a little late and at uneven intervals.
+const MAXIMUM_IDLE_SLACK: Duration = Duration::from_secs(5);
+/// Slack of the load while training, as a share of all cores, because load fluctuates.
 const LOAD_SLACK: f32 = 0.1;
-/// Of the charge: training itself takes from it.
+/// Charge above the minimum that is needed to start training, because training drains the battery.
 const BATTERY_SLACK: f32 = 0.05;
 
-/// Whether to train now. A reading that can't be had stops nothing, but for the input: without it
-/// nobody knows whether the machine is used.
+/// Decides whether to train now. An unknown reading holds nothing, except an unknown input: without it
+/// the machine may be in use.
 pub fn decide(
     policy: &IdlePolicy,
     was: Presence,
     reading: &SensorReading,
-    moment: LocalTime,
+    time: LocalTime,
 ) -> Decision {
-    let held = match policy.wish {
+    let hold = match policy.user_override {
         UserOverride::Paused => Some(HoldDetail::Paused),
-        UserOverride::PausedUntil(until) if moment.now < until => Some(paused_until(until, moment)),
-        UserOverride::ContributeUntil(until) if moment.now < until => match policy.when {
+        UserOverride::PausedUntil(until) if time.now < until => Some(paused_until(until, time)),
+        UserOverride::ContributeUntil(until) if time.now < until => match policy.when {
             When::Always => None,
-            When::Idle => elsewhere(reading).or_else(|| unfit(policy, was, reading)),
+            When::Idle => other_account(reading).or_else(|| unfit(policy, was, reading)),
         },
         UserOverride::None | UserOverride::PausedUntil(_) | UserOverride::ContributeUntil(_) => {
             match policy.when {
-                When::Always => outside(policy, moment),
-                When::Idle => outside(policy, moment)
-                    .or_else(|| elsewhere(reading))
-                    .or_else(|| used(policy, was, reading))
+                When::Always => outside_hours(policy, time),
+                When::Idle => outside_hours(policy, time)
+                    .or_else(|| other_account(reading))
+                    .or_else(|| in_use(policy, was, reading))
                     .or_else(|| unfit(policy, was, reading)),
             }
         }
     };
-    held.map_or(Decision::Run, Decision::HoldDetail)
+    hold.map_or(Decision::Run, Decision::Hold)
 }
 
-/// How long a machine that yields keeps its lease, of which `left` is left (DESIGN §11.5).
+/// Returns how long a machine that yields to its owner keeps a lease with `left` remaining time. See
+/// "How fast it stops" in `docs/design/idle-policy.md`.
 pub fn keep_for(left: Duration) -> Duration {
     (left / 2).min(Duration::from_mins(1))
 }
 
-fn outside(policy: &IdlePolicy, moment: LocalTime) -> Option<HoldDetail> {
-    let allowed = policy.schedule.allows(moment.weekday, moment.minutes);
+fn outside_hours(policy: &IdlePolicy, time: LocalTime) -> Option<HoldDetail> {
+    let allowed = policy.schedule.allows(time.weekday, time.minutes);
     (!allowed).then(|| HoldDetail::OutsideHours(policy.schedule.to_string()))
 }
 
-/// One worker a machine: that of the account that has the screen.
-fn elsewhere(reading: &SensorReading) -> Option<HoldDetail> {
+/// Only the worker of the account that has the screen trains.
+fn other_account(reading: &SensorReading) -> Option<HoldDetail> {
     (reading.has_screen == Some(false)).then_some(HoldDetail::OtherAccount)
 }
 
-/// Somebody or something needs the machine.
-fn used(policy: &IdlePolicy, was: Presence, reading: &SensorReading) -> Option<HoldDetail> {
+/// Checks whether a person or other programs use the machine.
+fn in_use(policy: &IdlePolicy, was: Presence, reading: &SensorReading) -> Option<HoldDetail> {
     let Some(idle) = reading.input else { return Some(HoldDetail::Unknown) };
-    if idle < enough(policy, was) {
+    if idle < idle_threshold(policy, was) {
         return Some(HoldDetail::InUse);
     }
-    // Nobody watches a screen that is off or locked; a call goes on behind it.
+    // Video and full screen count only on a screen that is on and unlocked. A call may go on without.
     let watched = reading.locked != Some(true) && reading.display_on != Some(false);
     let slack = if was == Presence::Running { LOAD_SLACK } else { 0.0 };
     let busy = |load: f32| load > policy.maximum_other_load + slack;
@@ -175,7 +180,7 @@ fn used(policy: &IdlePolicy, was: Presence, reading: &SensorReading) -> Option<H
     }
 }
 
-/// The machine itself can't give anything now.
+/// Checks whether power, heat, memory or network keep the machine from training.
 fn unfit(policy: &IdlePolicy, was: Presence, reading: &SensorReading) -> Option<HoldDetail> {
     if let Some(power) = reading.power
         && power.source == PowerSource::Battery
@@ -191,7 +196,7 @@ fn unfit(policy: &IdlePolicy, was: Presence, reading: &SensorReading) -> Option<
     }
     let metered = reading.network.is_some_and(|network| network.expensive || network.constrained);
     let pressed = match was {
-        // Our own memory is part of it: a warning stops nothing, and nothing begins in one.
+        // The trainer's own memory contributes to the pressure, so a warning only prevents a start.
         Presence::Running => Pressure::Critical,
         Presence::Held => Pressure::Warning,
     };
@@ -208,23 +213,23 @@ fn unfit(policy: &IdlePolicy, was: Presence, reading: &SensorReading) -> Option<
     }
 }
 
-fn enough(policy: &IdlePolicy, was: Presence) -> Duration {
+fn idle_threshold(policy: &IdlePolicy, was: Presence) -> Duration {
     match was {
         Presence::Held => policy.idle,
-        Presence::Running => policy.idle.saturating_sub((policy.idle / 10).min(LARGEST_SLACK)),
+        Presence::Running => policy.idle.saturating_sub((policy.idle / 10).min(MAXIMUM_IDLE_SLACK)),
     }
 }
 
-/// The end by this machine's clock, as far as no clocks are changed until then.
-fn paused_until(until: Timestamp, moment: LocalTime) -> HoldDetail {
+/// Converts the end of a pause to this machine's local time, assuming no clock change until then.
+fn paused_until(until: Timestamp, time: LocalTime) -> HoldDetail {
     const DAY: u64 = 24 * 60;
-    // The minute that begins next is the first in which it may train.
-    let left = until.since(moment.now).as_secs().div_ceil(60);
-    let minutes = u64::from(moment.minutes) + left;
+    // Rounded up to the first full minute in which the machine may train.
+    let left = until.since(time.now).as_secs().div_ceil(60);
+    let minutes = u64::from(time.minutes) + left;
     let days = minutes / DAY;
     let weekday = match days {
         0 => None,
-        days => Some(moment.weekday.plus(usize::try_from(days % 7).unwrap_or(0))),
+        days => Some(time.weekday.plus(usize::try_from(days % 7).unwrap_or(0))),
     };
     HoldDetail::PausedUntil { weekday, minutes: u16::try_from(minutes % DAY).unwrap_or(0) }
 }

@@ -1,5 +1,5 @@
-//! What is waited for between requests, and what ends a wait or a request early: another address of
-//! the coordinator, and the end of this machine's sleep.
+//! Waits between requests, and the two events that end a wait or a request early: a new address of the
+//! coordinator, and the machine waking from sleep.
 
 use std::convert::Infallible;
 use std::sync::PoisonError;
@@ -10,71 +10,70 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Client;
-use crate::response::RequestError;
-use crate::retry::Backoff;
+use crate::net::response::RequestError;
+use crate::net::retry::Backoff;
 
-/// Between two looks at whether the machine slept.
-const LOOK: Duration = Duration::from_secs(2);
+/// Interval at which the clocks are compared to detect sleep.
+const SLEEP_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Tries of one request.
-pub(crate) struct Tries {
+/// State of the attempts of one request.
+pub(crate) struct Attempts {
     backoff: Backoff,
-    /// How often the machine had woken at the last wait.
+    /// Changed if the machine woke since the last wait.
     wakes: watch::Receiver<u64>,
 }
 
-impl Tries {
-    /// How long to wait before the next one.
+impl Attempts {
+    /// Returns the delay before the next attempt.
     pub(crate) fn wait(&mut self) -> Duration {
         self.backoff.next(None)
     }
 }
 
 impl Client {
-    /// For a request that the network or the coordinator may refuse.
-    pub(crate) fn tries(&self) -> Tries {
+    /// Starts counting the attempts of a request.
+    pub(crate) fn attempts(&self) -> Attempts {
         let spread = *self.spread.lock().unwrap_or_else(PoisonError::into_inner);
-        Tries { backoff: Backoff::over(spread), wakes: self.wakes() }
+        Attempts { backoff: Backoff::over(spread), wakes: self.wakes() }
     }
 
-    /// Asks until there is an answer that time won't change; `failed` hears of every try that gave
-    /// none. A new address is tried at once, and so is the old one after a sleep.
+    /// Repeats a request until it succeeds or fails permanently. Calls `failed` with each temporary
+    /// failure. Retries at once when the coordinator's address changes or the machine wakes.
     pub(crate) async fn until_answered<T, F>(
         &self,
-        mut ask: impl FnMut() -> F,
+        mut request: impl FnMut() -> F,
         failed: impl Fn(&RequestError),
     ) -> Result<T, RequestError>
     where
         F: Future<Output = Result<T, RequestError>>,
     {
-        let mut tries = self.tries();
+        let mut attempts = self.attempts();
         loop {
-            let error = match ask().await {
+            let error = match request().await {
                 Err(error) if error.may_pass() => self.explained(error),
                 answer => return answer,
             };
             failed(&error);
-            self.pause_after(&error, &mut tries).await;
+            self.pause_after(&error, &mut attempts).await;
         }
     }
 
-    /// Waits before the next try: not at all where the machine woke since the last wait.
-    pub(crate) async fn pause_after(&self, error: &RequestError, tries: &mut Tries) {
-        let wait = tries.backoff.next(error.retry_after());
-        tracing::debug!(%error, ?wait, "trying again");
+    /// Waits before the next attempt. Does not wait if the machine woke since the last wait.
+    pub(crate) async fn pause_after(&self, error: &RequestError, attempts: &mut Attempts) {
+        let wait = attempts.backoff.next(error.retry_after());
+        tracing::debug!(%error, ?wait, "a request failed; retrying");
         tokio::select! {
             biased;
-            // It comes back alone, not as a fleet does whose coordinator was away; and the network
-            // may take a moment longer than the machine.
-            Ok(()) = tries.wakes.changed() => tries.backoff = Backoff::default(),
+            // One machine that wakes needs no spread, which is for a fleet whose coordinator was away.
+            // The backoff starts again, because the network may come up a moment after the machine.
+            Ok(()) = attempts.wakes.changed() => attempts.backoff = Backoff::default(),
             () = self.moved() => {}
             () = sleep(wait) => {}
         }
     }
 
-    /// Waits, at most until the coordinator's address changes or the machine wakes.
+    /// Waits for `wait`, or until the coordinator's address changes or the machine wakes.
     pub(crate) async fn pause(&self, wait: Duration) {
-        // Either way it is time.
         tokio::select! {
             () = self.woken() => {}
             () = self.moved() => {}
@@ -82,7 +81,7 @@ impl Client {
         }
     }
 
-    /// Ends when the coordinator's address changes from now on.
+    /// Completes at the next change of the coordinator's address.
     pub(crate) async fn moved(&self) {
         let mut coordinator = self.coordinator.clone();
         coordinator.mark_unchanged();
@@ -91,46 +90,46 @@ impl Client {
         }
     }
 
-    /// Changes when the machine wakes.
+    /// Returns a receiver that changes whenever the machine wakes.
     pub(crate) fn wakes(&self) -> watch::Receiver<u64> {
         self.wakes.subscribe()
     }
 
-    /// Ends when the machine wakes from now on.
+    /// Completes the next time that the machine wakes.
     pub(crate) async fn woken(&self) {
         if self.wakes().changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// What `asked` answers, unless the machine wakes meanwhile.
+    /// Awaits `request`, or fails if the machine wakes from sleep meanwhile.
     pub(crate) async fn unless_woken<T>(
         &self,
-        asked: impl Future<Output = Result<T, RequestError>>,
+        request: impl Future<Output = Result<T, RequestError>>,
     ) -> Result<T, RequestError> {
         tokio::select! {
             biased;
-            answer = asked => answer,
+            answer = request => answer,
             () = self.woken() => Err(RequestError::Unreachable("this machine slept".into())),
         }
     }
 
-    /// Looks for sleep for as long as it is asked to.
+    /// Detects sleep until the future is dropped.
     pub(crate) async fn watch_sleep(&self) -> Infallible {
         let mut watch = SleepWatch::new();
         loop {
-            sleep(LOOK).await;
+            sleep(SLEEP_CHECK_INTERVAL).await;
             if let Some(slept) = watch.slept() {
-                tracing::info!(?slept, "this machine slept; connecting again");
+                tracing::info!(?slept, "this machine woke from sleep; reconnecting");
                 self.woke();
             }
         }
     }
 
-    /// The machine slept: connections from before may be dead without a word, so none is used again,
-    /// what waits for an answer on one fails now, and what waits to try again tries now.
+    /// Handles the end of a sleep. Connections from before may be dead without an error, so all are
+    /// dropped, requests in flight fail, and waiting retries run at once.
     fn woke(&self) {
-        *self.reach.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.wakes.send_modify(|wakes| *wakes += 1);
     }
 }
@@ -143,22 +142,22 @@ mod tests {
     use protocol::BlobHash;
 
     use super::*;
-    use crate::response::NextJob;
+    use crate::net::response::NextJob;
     use crate::test_server::{Server, Step, device};
 
     #[tokio::test]
-    async fn a_question_that_hangs_when_the_machine_wakes_is_asked_anew() {
+    async fn a_request_in_flight_is_repeated_when_the_machine_wakes() {
         let steps = vec![Step::silent(0), Step::answer("204 No Content", "", b"")];
         let server = Server::start(steps).await;
         let client = server.client();
         let failures = Mutex::new(Vec::new());
-        let note = |error: &RequestError| failures.lock().unwrap().push(error.to_string());
-        let asking = client.until_answered(|| client.next_job(device()), note);
+        let record = |error: &RequestError| failures.lock().unwrap().push(error.to_string());
+        let requesting = client.until_answered(|| client.next_job(device()), record);
         let waking = async {
             server.until_asked(1).await;
             client.woke();
         };
-        let (answer, ()) = tokio::join!(asking, waking);
+        let (answer, ()) = tokio::join!(requesting, waking);
         assert!(matches!(answer.unwrap(), NextJob::Nothing { .. }));
         assert_eq!(server.asked().len(), 2);
         let failures = failures.into_inner().unwrap();
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_coordinator_that_said_much_later_is_asked_when_the_machine_wakes() {
+    async fn a_wake_ends_a_long_retry_delay() {
         let later = Step::answer("503 Service Unavailable", "Retry-After: 600\r\n", b"");
         let server = Server::start(vec![later, Step::answer("204 No Content", "", b"")]).await;
         let client = server.client();
@@ -176,8 +175,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transfer_that_hangs_when_the_machine_wakes_fails() {
-        // The second one keeps the server there.
+    async fn a_transfer_in_flight_fails_when_the_machine_wakes() {
+        // The second step keeps the server running.
         let steps = vec![Step::silent(0), Step::answer("204 No Content", "", b"")];
         let server = Server::start(steps).await;
         let client = server.client();
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_coordinator_that_moves_is_followed_at_once() {
+    async fn a_new_coordinator_address_is_used_at_once() {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let steps = vec![Step::answer("204 No Content", "", b"")];
         let server = Server::start(steps).await;

@@ -1,9 +1,9 @@
-//! Speaking to the coordinator that has a certain key, wherever it is, and to nobody else.
+//! TLS to the holder of one pinned key. This module alone decides whom a client trusts.
 //!
-//! The pin says who is meant, and the address only where to look. So the name in the handshake is
-//! always the same, no authority is asked, and neither is the date: the peer proves by the
-//! handshake's signature that it has the key of the pin. Where a proxy is set, the way is a
-//! [`Tunnel`]'s.
+//! The pin identifies the coordinator; the address is a hint where to find it. The server name in the
+//! handshake is therefore constant, and no certificate authority and no date is checked: the peer
+//! proves with the handshake's signature that it has the pinned key. If a proxy is set, connections go
+//! through a [`Tunnel`].
 
 use std::error::Error;
 use std::fmt;
@@ -25,16 +25,16 @@ use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 
-use crate::proxy;
-use crate::tunnel::{Tunnel, TunnelError};
+use super::proxy;
+use super::tunnel::{Tunnel, TunnelError};
 
-/// Somebody else answers where the coordinator should.
+/// Error: a server with another key answers at the coordinator's address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "what answers at {address} is not the coordinator that this machine trusts: its pin is {seen}, \
-     and {expected} is trusted. If the coordinator was set up anew, enrol again with a new join \
-     code (or give its new pin); if not, the address is wrong, or somebody poses as the \
-     coordinator: tell your administrator. Nothing was sent to it"
+    "the server at {address} is not the coordinator that this machine trusts: its pin is {seen}, \
+     but {expected} is trusted. If the coordinator was set up again, enroll with a new join \
+     code (or give its new pin). Otherwise the address is wrong, or another server impersonates the \
+     coordinator: contact your administrator. Nothing was sent to it"
 )]
 pub struct WrongPin {
     pub address: Address,
@@ -42,15 +42,15 @@ pub struct WrongPin {
     pub seen: Pin,
 }
 
-/// Where a coordinator listens.
+/// Address of a coordinator: `https://HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// A name or an address, the latter without brackets.
+    /// A name or an IP address, IPv6 without brackets.
     host: String,
     port: u16,
 }
 
-/// Text that is no address of a coordinator.
+/// Error for text that is not a coordinator's address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a coordinator's address such as https://192.168.1.10:8000")]
 pub struct InvalidAddress(pub String);
@@ -79,7 +79,7 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    /// A name or an address, the latter without brackets.
+    /// A name or an IP address, IPv6 without brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -88,23 +88,23 @@ impl Address {
         self.port
     }
 
-    /// As a join code names it.
+    /// `HOST:PORT`, as in a join code.
     pub(crate) fn host_and_port(&self) -> String {
         self.to_string().trim_start_matches("https://").to_owned()
     }
 
-    /// What requests of a client made by [`pinned`] begin their URL with: whatever the host is, the
-    /// handshake asks for the cluster's own key.
+    /// Base URL for requests of a client made by [`pinned`]. Its host name is constant: the pin, not the
+    /// name, identifies the coordinator.
     pub fn base(&self) -> String {
         format!("https://{}:{}", pinned_server_name(), self.port)
     }
 }
 
-/// Makes a client one that reaches `address`, by its [`Address::base`], and takes nobody there but
-/// who has the key of `pin`. Where a proxy has a say in the way, this needs a runtime.
+/// Configures a client to connect to `address`, by URLs with its [`Address::base`], and to accept only the
+/// holder of the key of `pin`. If a proxy applies, this needs a Tokio runtime.
 ///
 /// # Errors
-/// Where TLS can't be set up at all.
+/// TLS or the tunnel can't be set up.
 pub fn pinned(
     client: ClientBuilder,
     address: &Address,
@@ -113,31 +113,31 @@ pub fn pinned(
     trusted(client, address, pin).map(|(client, _)| client)
 }
 
-/// As [`pinned`], and whom to ask for what a proxy did.
+/// Like [`pinned`]; also returns the tunnel's last error, if a proxy applies.
 pub(crate) fn trusted(
     client: ClientBuilder,
     address: &Address,
     pin: Pin,
 ) -> Result<(ClientBuilder, Option<TunnelError>), rustls::Error> {
-    let wanted = address.clone();
+    let expected_address = address.clone();
     verified(client, address, move |seen| {
         if seen == pin {
             return Ok(());
         }
-        let wrong = WrongPin { address: wanted.clone(), expected: pin, seen };
+        let wrong = WrongPin { address: expected_address.clone(), expected: pin, seen };
         Err(CertificateError::Other(OtherError(Arc::new(wrong))).into())
     })
 }
 
-/// Makes a client one that reaches `address`, by its [`Address::base`], and takes there whose pin
-/// `judge` lets pass; with whom to ask for what a proxy did, where one has a say.
+/// Configures a client to connect to `address`, by URLs with its [`Address::base`], and to accept the pins
+/// for which `check` succeeds. Also returns the tunnel's last error, if a proxy applies.
 pub(crate) fn verified(
     client: ClientBuilder,
     address: &Address,
-    judge: impl Fn(Pin) -> Result<(), rustls::Error> + Send + Sync + 'static,
+    check: impl Fn(Pin) -> Result<(), rustls::Error> + Send + Sync + 'static,
 ) -> Result<(ClientBuilder, Option<TunnelError>), rustls::Error> {
     let algorithms = ring::default_provider().signature_verification_algorithms;
-    let verifier = Arc::new(Verifier { judge, algorithms });
+    let verifier = Arc::new(Verifier { check, algorithms });
     let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -146,21 +146,21 @@ pub(crate) fn verified(
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let client = client.no_proxy().https_only(true).tls_backend_preconfigured(config);
-    let tunnel = proxy::may_be(address).then(|| Tunnel::open(address)).transpose();
+    let tunnel = proxy::may_apply(address).then(|| Tunnel::open(address)).transpose();
     let tunnel = tunnel.map_err(|error| {
-        rustls::Error::General(format!("there is no way through the proxy: {error}"))
+        rustls::Error::General(format!("can't open a tunnel for the proxy: {error}"))
     })?;
-    let trouble = tunnel.as_ref().map(Tunnel::trouble);
+    let tunnel_error = tunnel.as_ref().map(Tunnel::last_error);
     let client = match &tunnel {
         Some(tunnel) => client.unix_socket(tunnel.socket()),
         None => client,
     };
     let resolver = Arc::new(FixedResolver { host: address.host.clone(), _tunnel: tunnel });
-    Ok((client.dns_resolver(resolver), trouble))
+    Ok((client.dns_resolver(resolver), tunnel_error))
 }
 
 impl WrongPin {
-    /// What a request failed by, if it was this.
+    /// Returns the wrong pin that made a request fail, if that is the cause.
     pub fn behind(error: &reqwest::Error) -> Option<Self> {
         let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = tls_error(error)?
         else {
@@ -170,7 +170,7 @@ impl WrongPin {
     }
 }
 
-/// What TLS refused, where a request failed by that.
+/// Returns the TLS error that made a request fail, if there is one.
 pub fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     within(error)
 }
@@ -179,10 +179,10 @@ fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     if let Some(tls) = error.downcast_ref() {
         return Some(tls);
     }
-    // An I/O error leaves itself out of the chain of what it holds.
-    let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    match held {
-        Some(held) => within(held),
+    // `io::Error::source` skips the error that it wraps, so unwrap it here.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => within(wrapped),
         None => within(error.source()?),
     }
 }
@@ -190,7 +190,7 @@ fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
 /// Resolves every name to one host.
 struct FixedResolver {
     host: String,
-    /// Lives as long as the client, which keeps its resolver even where it asks none.
+    /// Kept here because the resolver lives as long as the client, even if it is never asked.
     _tunnel: Option<Tunnel>,
 }
 
@@ -205,19 +205,19 @@ impl Resolve for FixedResolver {
     }
 }
 
-/// Asks `judge` about the peer's key; that the peer has that key is checked as ever.
-struct Verifier<J> {
-    judge: J,
+/// Checks the peer's public key with `check`. The handshake's signature is verified as usual.
+struct Verifier<C> {
+    check: C,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl<J> fmt::Debug for Verifier<J> {
+impl<C> fmt::Debug for Verifier<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier").finish_non_exhaustive()
     }
 }
 
-impl<J: Fn(Pin) -> Result<(), rustls::Error> + Send + Sync> ServerCertVerifier for Verifier<J> {
+impl<C: Fn(Pin) -> Result<(), rustls::Error> + Send + Sync> ServerCertVerifier for Verifier<C> {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -227,7 +227,7 @@ impl<J: Fn(Pin) -> Result<(), rustls::Error> + Send + Sync> ServerCertVerifier f
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-        (self.judge)(Pin::of_public_key(key.as_ref()))?;
+        (self.check)(Pin::of_public_key(key.as_ref()))?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_https_a_host_and_a_port() {
+    fn an_address_consists_of_https_a_host_and_a_port() {
         for (text, host, shown) in [
             ("https://192.0.2.7:8000", "192.0.2.7", "https://192.0.2.7:8000"),
             ("https://lab.example/", "lab.example", "https://lab.example:443"),

@@ -1,18 +1,19 @@
-//! A token bucket: how long to wait so that bytes leave no faster than allowed.
+//! Upload rate limit: a token bucket.
 
 use std::time::{Duration, Instant};
 
-/// Bytes that may leave now, filled at the allowed rate up to a second's worth.
+/// Token bucket of bytes, filled at the allowed rate up to one second's worth.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     bytes_per_second: f64,
-    /// Below zero: bytes that have left ahead of their time.
+    /// Bytes that may be sent now; negative after bytes were sent early.
     allowed: f64,
     filled_at: Instant,
 }
 
 impl Throttle {
-    /// `megabits` a second; none, and rates that are none, don't hold anything back.
+    /// Makes a limit of `megabits` per second. Returns `None`, no limit, for `None` and for rates that are
+    /// not finite and positive.
     pub(crate) fn new(megabits: Option<f64>, now: Instant) -> Option<Self> {
         let bytes_per_second = megabits? * 1e6 / 8.0;
         (bytes_per_second.is_finite() && bytes_per_second > 0.0).then_some(Self {
@@ -22,7 +23,7 @@ impl Throttle {
         })
     }
 
-    /// Takes `bytes` and says how long to wait before they leave.
+    /// Takes `bytes` from the bucket and returns how long to wait before sending them.
     pub(crate) fn take(&mut self, bytes: usize, now: Instant) -> Duration {
         let filled = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.filled_at = now;
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_leave_at_the_rate_after_the_first_second_s_worth() {
+    fn bytes_are_delayed_to_the_rate_after_a_burst_of_one_second() {
         let start = Instant::now();
         let mut throttle = Throttle::new(Some(8.0), start).unwrap();
         assert_eq!(throttle.take(1_000_000, start), Duration::ZERO);
@@ -48,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rate_holds_nothing_back() {
+    fn rates_that_are_not_positive_mean_no_limit() {
         for rate in [None, Some(0.0), Some(-1.0), Some(f64::NAN), Some(f64::INFINITY)] {
             assert!(Throttle::new(rate, Instant::now()).is_none(), "{rate:?}");
         }

@@ -1,62 +1,34 @@
-//! One lease from grant to report: fetch, train, send, tell; or yield, resume, give back.
+//! Work on one lease: fetches its blobs, trains, yields to the Mac's owner and resumes, and hands over
+//! to [`super::submit`].
 
 use std::io;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 
 use protocol::BlobHash;
-use protocol::encrypted_file::StorageKey;
 use protocol::lease::{Lease, ReturnReason};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use trainer::{Trained, TrainerError};
 
-use crate::cache::{Cache, FetchError};
-use crate::client::Client;
-use crate::idle_monitor::{IdleMonitor, TRAINING};
+use super::renew::{Renewal, RenewalEnd};
+use super::submit::{return_lease, submit};
+use super::{LeaseContext, LeaseOutcome};
+use crate::cache::FetchError;
+use crate::idle_monitor::TRAINING;
 use crate::lease_workspace::{self, Finished, LeaseWorkspace};
 use crate::memory::{Budget, Shortage};
 use crate::policy::{HoldDetail, keep_for};
-use crate::renewal::{Renewal, RenewalEnd};
-use crate::report;
-use crate::status::{Status, StatusReporter};
+use crate::status::Status;
 use crate::trainers::Trainers;
 
-/// Times that a trainer is started again for one lease.
+/// Maximum number of trainer restarts for one lease.
 const RESTARTS: u32 = 3;
-
-/// What the work on a lease needs and doesn't change.
-pub(crate) struct LeaseContext<'a> {
-    pub(crate) client: &'a Client,
-    pub(crate) voice: &'a StatusReporter<'a>,
-    pub(crate) owner: &'a IdleMonitor,
-    pub(crate) cache: &'a Cache,
-    pub(crate) stop: &'a CancellationToken,
-    /// Where desks are.
-    pub(crate) desks: PathBuf,
-    /// What everything on them and in the cache is sealed with.
-    pub(crate) key: &'a StorageKey,
-    pub(crate) maximum_upload_mbps: Option<f64>,
-}
-
-/// How the work on a lease ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LeaseOutcome {
-    /// Reported or given back.
-    Settled,
-    /// Its seat went elsewhere; the desk stays, because the same work may come again.
-    Lost,
-    /// Given back because it failed or does not fit here: the next one may as well.
-    Failed,
-    /// The coordinator doesn't accept this device's token.
-    Unauthorized,
-    Stopped,
-}
 
 /// Why training ended before it was done.
 enum LeaseError {
-    HoldDetail(HoldDetail),
-    RenewalEnd(RenewalEnd),
+    Hold(HoldDetail),
+    LeaseEnded(RenewalEnd),
     Stop,
     Trainer(TrainerError),
     Fetch(FetchError),
@@ -64,88 +36,89 @@ enum LeaseError {
     Disk(io::Error),
 }
 
-/// Works on a lease until nothing is left to do for it.
-pub(crate) async fn work(
+/// Works on a lease until its update is submitted, or the lease is returned or lost.
+pub(crate) async fn run_lease(
     context: &LeaseContext<'_>,
     trainers: &mut Trainers,
     lease: &Lease,
 ) -> LeaseOutcome {
     let renewal = Renewal::new(context.client, lease);
-    let desk = match LeaseWorkspace::open(&context.desks, context.key, lease) {
-        Ok(desk) => desk,
+    let workspace = match LeaseWorkspace::open(&context.workspaces, context.key, lease) {
+        Ok(workspace) => workspace,
         Err(error) => return failed(context, &renewal, &disk(&error)).await,
     };
     let mut restarts = 0;
     let finished = loop {
-        if let Some(finished) = desk.finished() {
+        if let Some(finished) = workspace.finished() {
             break finished;
         }
-        let trouble = match train(context, trainers, &desk, lease, &renewal).await {
+        let error = match train(context, trainers, &workspace, lease, &renewal).await {
             Ok(finished) => break finished,
-            Err(trouble) => trouble,
+            Err(error) => error,
         };
-        match trouble {
-            LeaseError::HoldDetail(hold) => {
+        match error {
+            LeaseError::Hold(hold) => {
                 trainers.kill();
-                if let Some(end) = keep(context, &renewal, hold).await {
-                    return end;
+                if let Some(outcome) = wait_for_owner(context, &renewal, hold).await {
+                    return outcome;
                 }
             }
             LeaseError::Stop => {
-                report::give_back(context, &renewal, ReturnReason::ShuttingDown, None).await;
+                return_lease(context, &renewal, ReturnReason::ShuttingDown, None).await;
                 return LeaseOutcome::Stopped;
             }
-            LeaseError::RenewalEnd(RenewalEnd::Lost) => {
-                context.voice.say(&Status::Lost { lease: lease.id });
+            LeaseError::LeaseEnded(RenewalEnd::Lost) => {
+                context.reporter.say(&Status::Lost { lease: lease.id });
                 return LeaseOutcome::Lost;
             }
-            LeaseError::RenewalEnd(RenewalEnd::Unauthorized) => return LeaseOutcome::Unauthorized,
+            LeaseError::LeaseEnded(RenewalEnd::Unauthorized) => return LeaseOutcome::Unauthorized,
             LeaseError::Trainer(error) => {
                 if ended_abnormally(&error) {
                     trainers.ended_abnormally();
-                    context.voice.limited(trainers.budget().words());
+                    context.reporter.limited(trainers.budget().limit_message());
                 } else if !error.is_alive() {
                     trainers.kill();
                 }
-                if !restarting_helps(&error) || restarts == RESTARTS {
+                if !restart_may_help(&error) || restarts == RESTARTS {
                     return failed(context, &renewal, &error.to_string()).await;
                 }
                 restarts += 1;
-                tracing::warn!(%error, restarts, "starting the trainer again");
+                tracing::warn!(%error, restarts, "the trainer ended; restarting it");
             }
             LeaseError::Fetch(FetchError::Request(error)) if error.is_unauthorized() => {
                 return LeaseOutcome::Unauthorized;
             }
             LeaseError::Fetch(FetchError::Shortage(shortage)) => {
-                tracing::warn!(%shortage, "giving a lease back");
-                report::give_back(context, &renewal, ReturnReason::Disk, None).await;
+                tracing::warn!(%shortage, "returning the lease");
+                return_lease(context, &renewal, ReturnReason::Disk, None).await;
                 return LeaseOutcome::Failed;
             }
             LeaseError::Memory(shortage) => {
-                tracing::warn!(%shortage, "giving a lease back");
+                tracing::warn!(%shortage, "returning the lease");
                 let detail = Some(shortage.to_string());
-                report::give_back(context, &renewal, ReturnReason::Memory, detail).await;
+                return_lease(context, &renewal, ReturnReason::Memory, detail).await;
                 return LeaseOutcome::Failed;
             }
             LeaseError::Fetch(error) => return failed(context, &renewal, &error.to_string()).await,
             LeaseError::Disk(error) => return failed(context, &renewal, &disk(&error)).await,
         }
     };
-    report::report(context, &desk, &renewal, &finished).await
+    submit(context, &workspace, &renewal, &finished).await
 }
 
-/// Fetches and trains; stops the trainer when somebody needs the machine or nobody the work.
+/// Fetches the blobs and trains. Stops the trainer when the machine must be free, the worker stops or
+/// the lease ends.
 async fn train(
     context: &LeaseContext<'_>,
     trainers: &mut Trainers,
-    desk: &LeaseWorkspace,
+    workspace: &LeaseWorkspace,
     lease: &Lease,
     renewal: &Renewal<'_>,
 ) -> Result<Finished, LeaseError> {
-    let mut interrupted = pin!(interruption(context, renewal));
+    let mut interruption = pin!(interruption(context, renewal));
     let Lease { id, round, partition, .. } = *lease;
     let (job_name, total_rounds) = (&lease.job_name, lease.total_rounds);
-    context.voice.say(&Status::Fetching {
+    context.reporter.say(&Status::Fetching {
         lease: id,
         job_name: job_name.clone(),
         round,
@@ -153,11 +126,11 @@ async fn train(
         partition,
     });
     renewal.begin();
-    context.voice.limited(trainers.budget().words());
-    let fetching = fetch(context, trainers.budget(), desk, lease);
-    let (base, shards) = unless(interrupted.as_mut(), fetching).await??;
+    context.reporter.limited(trainers.budget().limit_message());
+    let fetching = fetch(context, trainers.budget(), workspace, lease);
+    let (base, shards) = unless_interrupted(interruption.as_mut(), fetching).await??;
     let starting = trainers.ready(lease.plan.threads);
-    let (trainer, ready) = unless(interrupted.as_mut(), starting).await??;
+    let (trainer, ready) = unless_interrupted(interruption.as_mut(), starting).await??;
 
     let trainer_pid = trainer.pid();
     let training = |step, steps| Status::Training {
@@ -170,136 +143,137 @@ async fn train(
         steps,
         trainer_pid,
     };
-    context.voice.say(&training(0, lease.plan.steps(lease.rows)));
+    context.reporter.say(&training(0, lease.plan.steps(lease.rows)));
     let mut on_progress = |progress: protocol::lease::Progress| {
-        context.voice.say(&training(progress.step, progress.steps));
-        renewal.note(progress);
+        context.reporter.say(&training(progress.step, progress.steps));
+        renewal.set_progress(progress);
     };
     let cancel = CancellationToken::new();
-    let request = desk.request(lease, base, shards);
-    let (result, trouble) = {
+    let request = workspace.request(lease, base, shards);
+    let (result, interrupted) = {
         let mut running = pin!(trainer.train(request, &mut on_progress, &cancel));
         tokio::select! {
             biased;
-            trouble = &mut interrupted => {
+            reason = &mut interruption => {
                 cancel.cancel();
-                (running.await, Some(trouble))
+                (running.await, Some(reason))
             }
             result = &mut running => (result, None),
         }
     };
-    match (result, trouble) {
-        (Ok(Trained { update, metrics }), trouble) => {
+    match (result, interrupted) {
+        (Ok(Trained { update, metrics }), interrupted) => {
             let finished = Finished { update, metrics, fingerprint: ready.fingerprint.clone() };
-            desk.finish(&finished)?;
-            match trouble {
-                // Done just as the owner came: sending it costs the owner nothing.
-                None | Some(LeaseError::HoldDetail(_)) => Ok(finished),
-                Some(trouble) => Err(trouble),
+            workspace.finish(&finished)?;
+            match interrupted {
+                // Training ended just as the owner came back. Uploading does not disturb them.
+                None | Some(LeaseError::Hold(_)) => Ok(finished),
+                Some(reason) => Err(reason),
             }
         }
-        (Err(error), trouble) => {
-            if trouble.is_some() && !error.is_alive() {
+        (Err(error), interrupted) => {
+            if interrupted.is_some() && !error.is_alive() {
                 trainers.kill();
             }
-            Err(trouble.unwrap_or(LeaseError::Trainer(error)))
+            Err(interrupted.unwrap_or(LeaseError::Trainer(error)))
         }
     }
 }
 
-/// Fetches what the lease names, once it is sure to fit.
+/// Fetches the base model and the shards after checking that the work fits into memory and disk.
 async fn fetch(
     context: &LeaseContext<'_>,
     budget: &Budget,
-    desk: &LeaseWorkspace,
+    workspace: &LeaseWorkspace,
     lease: &Lease,
 ) -> Result<(PathBuf, Vec<PathBuf>), LeaseError> {
-    let LeaseContext { client, cache, voice, .. } = context;
+    let LeaseContext { client, cache, reporter, .. } = context;
     let parameters = lease.spec.layout().map_or(0, |layout| layout.parameters as u64);
     let mut needed: Vec<(BlobHash, u64)> = Vec::with_capacity(lease.shards.len() + 1);
     for shard in &lease.shards {
         let length = if let Some(length) = cache.length(shard) {
             length
         } else {
-            let ask = || client.length(shard);
-            let answer = client.until_answered(ask, |error| voice.offline(error)).await;
-            answer.map_err(FetchError::from)?
+            let request = || client.blob_length(shard);
+            let length = client.until_answered(request, |error| reporter.offline(error)).await;
+            length.map_err(FetchError::from)?
         };
         needed.push((*shard, length));
     }
-    let rows: u64 = needed.iter().map(|(_, length)| length).sum();
-    // A spec that can't be built is the trainer's to name.
-    budget.admit(lease.spec.training_bytes(&lease.plan, rows).unwrap_or_default())?;
+    let shard_bytes: u64 = needed.iter().map(|(_, length)| length).sum();
+    // Without an estimate the trainer reports why the spec can't be built.
+    budget.admit(lease.spec.training_bytes(&lease.plan, shard_bytes).unwrap_or_default())?;
     needed.push((lease.base, parameters * 4));
-    let desk_bytes = lease_workspace::most_bytes(parameters, &lease.plan);
-    cache.make_room(&needed, desk_bytes, desk.bytes()?).await?;
+    let workspace_bytes = lease_workspace::maximum_bytes(parameters, &lease.plan);
+    cache.make_room(&needed, workspace_bytes, workspace.bytes()?).await?;
     let mut paths = Vec::with_capacity(needed.len());
     for (blob, length) in &needed {
-        paths.push(cache.fetch(client, blob, *length, |error| voice.offline(error)).await?);
+        paths.push(cache.fetch(client, blob, *length, |error| reporter.offline(error)).await?);
     }
-    // The base is the last one.
+    // The base model was added last.
     let base = paths.pop().unwrap_or_default();
     Ok((base, paths))
 }
 
-/// Ends when the work must.
+/// Completes when the work must end, with the reason.
 async fn interruption(context: &LeaseContext<'_>, renewal: &Renewal<'_>) -> LeaseError {
     tokio::select! {
         biased;
         () = context.stop.cancelled() => LeaseError::Stop,
-        hold = context.owner.until_hold(TRAINING) => LeaseError::HoldDetail(hold),
-        ended = renewal.until_ended() => LeaseError::RenewalEnd(ended),
+        hold = context.idle_monitor.until_hold(TRAINING) => LeaseError::Hold(hold),
+        end = renewal.until_ended() => LeaseError::LeaseEnded(end),
     }
 }
 
-async fn unless<T>(
-    interrupted: Pin<&mut impl Future<Output = LeaseError>>,
+async fn unless_interrupted<T>(
+    interruption: Pin<&mut impl Future<Output = LeaseError>>,
     work: impl Future<Output = T>,
 ) -> Result<T, LeaseError> {
     tokio::select! {
         biased;
-        trouble = interrupted => Err(trouble),
+        reason = interruption => Err(reason),
         done = work => Ok(done),
     }
 }
 
-/// Keeps a lease while the owner uses the machine, as long as that is fair to the round; an end
-/// where it was too long.
-async fn keep(
+/// Keeps the lease while the owner uses the machine, for at most [`keep_for`]. Returns `None` if the
+/// machine is free again; otherwise returns the lease and says how the work ended.
+async fn wait_for_owner(
     context: &LeaseContext<'_>,
     renewal: &Renewal<'_>,
     hold: HoldDetail,
 ) -> Option<LeaseOutcome> {
-    context.voice.held(&hold);
-    let mut reason = hold;
-    let free = context.owner.until_run(|hold| {
-        context.voice.held(&hold);
-        reason = hold;
+    context.reporter.held(&hold);
+    let mut last_hold = hold;
+    let free = context.idle_monitor.until_run(|hold| {
+        context.reporter.held(&hold);
+        last_hold = hold;
     });
-    let end = tokio::select! {
+    let outcome = tokio::select! {
         biased;
         () = context.stop.cancelled() => LeaseOutcome::Stopped,
         () = free => return None,
         () = sleep(keep_for(renewal.left())) => LeaseOutcome::Settled,
     };
-    let reason = match end {
+    let reason = match outcome {
         LeaseOutcome::Stopped => ReturnReason::ShuttingDown,
         LeaseOutcome::Settled
         | LeaseOutcome::Lost
         | LeaseOutcome::Failed
-        | LeaseOutcome::Unauthorized => context.voice.return_reason(&reason),
+        | LeaseOutcome::Unauthorized => context.reporter.return_reason(&last_hold),
     };
-    report::give_back(context, renewal, reason, None).await;
-    Some(end)
+    return_lease(context, renewal, reason, None).await;
+    Some(outcome)
 }
 
 async fn failed(context: &LeaseContext<'_>, renewal: &Renewal<'_>, detail: &str) -> LeaseOutcome {
     tracing::warn!(detail, "giving a lease back");
-    report::give_back(context, renewal, ReturnReason::Failed, Some(detail.to_owned())).await;
+    return_lease(context, renewal, ReturnReason::Failed, Some(detail.to_owned())).await;
     LeaseOutcome::Failed
 }
 
-/// Whether it ended by itself, as a process that ran out of memory does, or took more than it may.
+/// Whether the trainer died by itself, as a process that ran out of memory does, or exceeded its memory
+/// limit.
 const fn ended_abnormally(error: &TrainerError) -> bool {
     match error {
         TrainerError::Exited { .. } | TrainerError::Memory { .. } => true,
@@ -310,8 +284,8 @@ const fn ended_abnormally(error: &TrainerError) -> bool {
     }
 }
 
-/// Whether another process may do better: not where the work itself is at fault.
-const fn restarting_helps(error: &TrainerError) -> bool {
+/// Whether a new trainer process may succeed. It cannot if the work itself is at fault.
+const fn restart_may_help(error: &TrainerError) -> bool {
     use protocol::trainer::TrainerFailure;
     match error {
         TrainerError::Failed { failure, .. } => matches!(failure, TrainerFailure::Internal),
@@ -324,7 +298,7 @@ const fn restarting_helps(error: &TrainerError) -> bool {
 }
 
 fn disk(error: &io::Error) -> String {
-    format!("this device can't keep the work on its disk: {error}")
+    format!("can't write the lease's files to this device's disk: {error}")
 }
 
 impl From<io::Error> for LeaseError {

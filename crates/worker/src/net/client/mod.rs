@@ -1,4 +1,4 @@
-//! The coordinator as the worker calls it: one method a request, one closed error.
+//! Client of the coordinator's API: one method for each request.
 
 mod waits;
 
@@ -18,30 +18,32 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::endpoint::Endpoint;
-use crate::identity::Cluster;
-use crate::response::{
-    Download, NextJob, Received, RequestError, Sent, UPLOAD_COMPLETE, UPLOAD_OFFSET, answer,
-    content_length, json, late, range_start, refusal, retry_after, unreachable, upload_offset,
+use super::endpoint::Endpoint;
+use super::response::{
+    Download, NextJob, RequestError, UPLOAD_COMPLETE, UPLOAD_OFFSET, UploadResult, UploadStatus,
+    answer, content_length, json, range_start, refusal, retry_after, timed_out, unreachable,
+    upload_offset,
 };
+use crate::identity::Cluster;
 use crate::typed_code_join;
 
-/// For an answer that takes no work.
-const SHORT: Duration = Duration::from_secs(20);
-/// Seconds that the coordinator may wait for a lease before it says that there is none.
+/// Time limit for an ordinary request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Seconds that the coordinator may hold a request for work before it answers that there is none.
 const LONG_POLL_SECONDS: u64 = 25;
 
 pub(crate) struct Client {
+    /// The coordinator's current URL, `None` while it is not known.
     coordinator: watch::Receiver<Option<String>>,
-    /// Whose key is trusted.
+    /// Pin of the trusted coordinator.
     pin: Mutex<Option<Pin>>,
-    /// Made for the coordinator's address and pin of now.
-    reach: Mutex<Option<Endpoint>>,
-    /// The device's own.
+    /// HTTP client for the coordinator's current address and pin.
+    endpoint: Mutex<Option<Endpoint>>,
+    /// The device's token.
     token: Mutex<Option<String>>,
-    /// Over how long devices come back that lost their connections all at once.
+    /// Time over which a fleet spreads its reconnection after it lost all connections at once.
     spread: Mutex<Duration>,
-    /// Times that the machine woke.
+    /// Number of times that the machine woke from sleep.
     wakes: watch::Sender<u64>,
 }
 
@@ -50,48 +52,49 @@ impl Client {
         Self {
             coordinator,
             pin: Mutex::new(pin),
-            reach: Mutex::default(),
+            endpoint: Mutex::default(),
             token: Mutex::default(),
             spread: Mutex::default(),
             wakes: watch::Sender::new(0),
         }
     }
 
-    /// The token that requests carry from now on.
+    /// Sets the token of later requests.
     pub(crate) fn set_token(&self, token: Option<String>) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
-    /// What the coordinator says of the fleet's return; nonsense counts as none.
+    /// Sets the spread that the coordinator asks for, in seconds. An invalid number counts as none.
     pub(crate) fn set_spread(&self, seconds: f64) {
         let spread = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         *self.spread.lock().unwrap_or_else(PoisonError::into_inner) = spread;
     }
 
-    /// Whose key is trusted from now on.
+    /// Sets the pin of the trusted coordinator.
     pub(crate) fn set_pin(&self, pin: Pin) {
         *self.pin.lock().unwrap_or_else(PoisonError::into_inner) = Some(pin);
     }
 
     fn explained(&self, error: RequestError) -> RequestError {
-        let reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*reach {
-            Some(reach) => reach.explained(error),
+        let endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*endpoint {
+            Some(endpoint) => endpoint.explained(error),
             None => error,
         }
     }
 
-    /// Where the coordinator is said to be now.
+    /// The coordinator's current URL.
     pub(crate) fn url(&self) -> Option<String> {
         self.coordinator.borrow().clone()
     }
 
-    /// Whether its address may still change.
+    /// Whether the coordinator's URL may still change.
     pub(crate) fn may_move(&self) -> bool {
         self.coordinator.has_changed().is_ok()
     }
 
-    /// The cluster of the coordinator at `url`, where that proves that it knows this code.
+    /// Exchanges a typed code with the coordinator at `url`. Returns its cluster if it proves that it knows
+    /// the code.
     pub(crate) async fn join(
         &self,
         url: Option<&str>,
@@ -100,7 +103,7 @@ impl Client {
         typed_code_join::join(url.ok_or(RequestError::NoCoordinator)?, secret).await
     }
 
-    /// Something to sign for a registration.
+    /// Requests a challenge to sign for a registration.
     pub(crate) async fn challenge(&self) -> Result<Challenge, RequestError> {
         self.json(self.request(Method::POST, "/devices/challenge")?).await
     }
@@ -122,17 +125,17 @@ impl Client {
         self.send(Method::POST, &format!("/devices/{device}/heartbeat"), heartbeat).await
     }
 
-    /// Takes the device off the coordinator's list.
+    /// Removes the device from the cluster.
     pub(crate) async fn leave(&self, device: DeviceId) -> Result<(), RequestError> {
         let path = format!("/devices/{device}/leave");
-        self.answer(self.authorized(Method::POST, &path)?, SHORT).await.map(drop)
+        self.answer(self.authorized(Method::POST, &path)?, REQUEST_TIMEOUT).await.map(drop)
     }
 
-    /// Waits at the coordinator for a lease.
+    /// Requests a lease by a long poll.
     pub(crate) async fn next_job(&self, device: DeviceId) -> Result<NextJob, RequestError> {
         let path = format!("/devices/{device}/next-job?wait={LONG_POLL_SECONDS}");
         let request = self.authorized(Method::GET, &path)?;
-        let limit = SHORT + Duration::from_secs(LONG_POLL_SECONDS);
+        let limit = REQUEST_TIMEOUT + Duration::from_secs(LONG_POLL_SECONDS);
         let response = self.answer(request, limit).await?;
         if response.status() == StatusCode::NO_CONTENT {
             let retry_after = retry_after(&response).unwrap_or_default();
@@ -149,16 +152,16 @@ impl Client {
         self.send(Method::POST, &format!("/leases/{lease}/progress"), progress).await
     }
 
-    pub(crate) async fn give_back(
+    pub(crate) async fn return_lease(
         &self,
         lease: LeaseId,
         reason: &LeaseReturn,
     ) -> Result<(), RequestError> {
         let request = self.authorized(Method::POST, &format!("/leases/{lease}/return"))?;
-        self.answer(request.json(reason), SHORT).await.map(drop)
+        self.answer(request.json(reason), REQUEST_TIMEOUT).await.map(drop)
     }
 
-    pub(crate) async fn update(
+    pub(crate) async fn submit_update(
         &self,
         lease: LeaseId,
         update: &Update,
@@ -166,15 +169,15 @@ impl Client {
         self.send(Method::PUT, &format!("/leases/{lease}/update"), update).await
     }
 
-    /// How long a blob is that a lease names.
-    pub(crate) async fn length(&self, blob: &BlobHash) -> Result<u64, RequestError> {
+    /// Returns the length in bytes of a blob that a lease names.
+    pub(crate) async fn blob_length(&self, blob: &BlobHash) -> Result<u64, RequestError> {
         let request = self.authorized(Method::HEAD, &format!("/blobs/{blob}"))?;
-        let response = self.answer(request, SHORT).await?;
+        let response = self.answer(request, REQUEST_TIMEOUT).await?;
         content_length(&response)
-            .ok_or_else(|| RequestError::Nonsense("no Content-Length of a blob".into()))
+            .ok_or_else(|| RequestError::Nonsense("no Content-Length for a blob".into()))
     }
 
-    /// A blob's bytes from `from` on.
+    /// Requests a blob's bytes from offset `from` on.
     pub(crate) async fn download(
         &self,
         blob: &BlobHash,
@@ -184,10 +187,11 @@ impl Client {
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
-        // No time limit on the whole: the body may be long. Its reader has one for every piece.
+        // The time limit covers the headers only, because the body may be long. The reader of the body
+        // has a time limit for each piece.
         let sent = async {
-            let sent = timeout(SHORT, request.send()).await;
-            sent.map_err(|_| late())?.map_err(|error| unreachable(&error))
+            let sent = timeout(REQUEST_TIMEOUT, request.send()).await;
+            sent.map_err(|_| timed_out())?.map_err(|error| unreachable(&error))
         };
         let response = self.unless_woken(sent).await?;
         match response.status() {
@@ -201,29 +205,29 @@ impl Client {
         }
     }
 
-    /// How much of the blob has arrived in an upload for this lease.
-    pub(crate) async fn received(
+    /// Returns how much of the blob has arrived in an upload for this lease.
+    pub(crate) async fn upload_status(
         &self,
         blob: &BlobHash,
         lease: LeaseId,
-    ) -> Result<Received, RequestError> {
+    ) -> Result<UploadStatus, RequestError> {
         let request = self.authorized(Method::HEAD, &format!("/blobs/{blob}?lease={lease}"))?;
-        let response = self.answer(request, SHORT).await?;
+        let response = self.answer(request, REQUEST_TIMEOUT).await?;
         let offset = upload_offset(&response)
             .ok_or_else(|| RequestError::Nonsense("no Upload-Offset".into()))?;
         let complete = response.headers().get(UPLOAD_COMPLETE);
-        Ok(Received { offset, complete: complete.is_some_and(|value| value == "?1") })
+        Ok(UploadStatus { offset, complete: complete.is_some_and(|value| value == "?1") })
     }
 
-    /// Sends `length` bytes of the blob, which begin at `offset` in it. No time limit: whoever asks
-    /// watches what arrives.
+    /// Sends `length` bytes of the blob, from `offset` on. Has no time limit: the caller checks that bytes
+    /// arrive.
     pub(crate) async fn send_blob(
         &self,
         blob: &BlobHash,
         lease: LeaseId,
         (offset, length): (u64, u64),
         body: Body,
-    ) -> Result<Sent, RequestError> {
+    ) -> Result<UploadResult, RequestError> {
         let request = self
             .authorized(Method::PUT, &format!("/blobs/{blob}?lease={lease}"))?
             .header(UPLOAD_OFFSET, offset)
@@ -232,9 +236,9 @@ impl Client {
         let sent = async { request.send().await.map_err(|error| unreachable(&error)) };
         let response = self.unless_woken(sent).await?;
         match (response.status(), upload_offset(&response)) {
-            (status, _) if status.is_success() => Ok(Sent::Whole),
-            (StatusCode::CONFLICT, Some(offset)) => Ok(Sent::Elsewhere { offset }),
-            (StatusCode::UNPROCESSABLE_ENTITY, _) => Ok(Sent::Damaged),
+            (status, _) if status.is_success() => Ok(UploadResult::Complete),
+            (StatusCode::CONFLICT, Some(offset)) => Ok(UploadResult::OtherOffset { offset }),
+            (StatusCode::UNPROCESSABLE_ENTITY, _) => Ok(UploadResult::Damaged),
             _ => Err(refusal(response).await),
         }
     }
@@ -257,7 +261,7 @@ impl Client {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
-        self.unless_woken(async { json(answer(request, SHORT).await?).await }).await
+        self.unless_woken(async { json(answer(request, REQUEST_TIMEOUT).await?).await }).await
     }
 
     fn authorized(&self, method: Method, path: &str) -> Result<RequestBuilder, RequestError> {
@@ -273,8 +277,8 @@ impl Client {
         let url = self.url().ok_or(RequestError::NoCoordinator)?;
         let pin = *self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         let pin = pin.ok_or(RequestError::NoPin)?;
-        let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Endpoint::kept(&mut reach, url, pin)?.request(method, path))
+        let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Endpoint::cached(&mut endpoint, url, pin)?.request(method, path))
     }
 }
 
@@ -287,7 +291,7 @@ mod tests {
     use crate::test_server::{Server, Step, device};
 
     #[tokio::test]
-    async fn a_coordinator_that_is_not_well_is_asked_again() {
+    async fn temporary_failures_are_retried() {
         let server = Server::start(vec![
             Step::answer("503 Service Unavailable", "Retry-After: 0\r\n", b"starting"),
             Step::broken("200 OK", "", b"{\"heartbeat_seconds\":30}", 5),
@@ -297,20 +301,20 @@ mod tests {
         let client = server.client();
         client.set_token(Some("secret".into()));
         let failures = Mutex::new(Vec::new());
-        let beat =
+        let heartbeat =
             Heartbeat { state: DeviceState::Waiting, reason: None, lease: None, session: None };
         let answer = client
             .until_answered(
-                || client.heartbeat(device(), &beat),
+                || client.heartbeat(device(), &heartbeat),
                 |error| failures.lock().unwrap().push(error.to_string()),
             )
             .await
             .unwrap();
         assert!(answer.lease_held);
         assert_eq!(failures.into_inner().unwrap().len(), 2);
-        for asked in server.asked() {
-            assert_eq!(asked.header("authorization"), Some("Bearer secret"));
-            assert_eq!(asked.header("constellation-protocol"), Some("1"));
+        for request in server.asked() {
+            assert_eq!(request.header("authorization"), Some("Bearer secret"));
+            assert_eq!(request.header("constellation-protocol"), Some("1"));
         }
     }
 
@@ -334,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_to_do_says_when_to_ask_again() {
+    async fn an_answer_without_work_carries_the_retry_delay() {
         let steps = vec![Step::answer("204 No Content", "Retry-After: 7\r\n", b"")];
         let server = Server::start(steps).await;
         let answer = server.client().next_job(device()).await.unwrap();
@@ -343,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_without_end_is_not_read_to_its_end() {
+    async fn an_oversized_answer_is_refused() {
         let steps = vec![Step::answer("200 OK", "", &vec![b' '; (4 << 20) + 1])];
         let error = Server::start(steps).await.client().next_job(device()).await.err().unwrap();
         assert!(matches!(error, RequestError::Nonsense(_)), "{error}");

@@ -1,4 +1,4 @@
-//! The way to the coordinator: a client for where it is and whose key it has.
+//! HTTP client for one coordinator: an address, a pin and, if a proxy is set, a tunnel.
 
 use std::time::Duration;
 
@@ -6,44 +6,41 @@ use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 
-use crate::pinned_tls::{Address, trusted};
-use crate::proxy;
-use crate::response::RequestError;
-use crate::tunnel::TunnelError;
+use super::pinned_tls::{Address, trusted};
+use super::proxy;
+use super::response::RequestError;
+use super::tunnel::TunnelError;
 
-/// For a connection to be there.
-const CONNECT: Duration = Duration::from_secs(5);
-/// After so long without a word, while something is asked, the coordinator is asked whether it is
-/// there: a connection that the network forgot gives no error.
-const ASK: Duration = Duration::from_secs(20);
-/// For its answer.
-const ANSWER: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence on a connection with open requests after which an HTTP/2 ping is sent. A connection that a
+/// router dropped gives no error by itself.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Endpoint {
     url: String,
     pin: Pin,
-    /// What a request's URL begins with.
+    /// Start of every request's URL.
     base: String,
     http: reqwest::Client,
-    /// What a proxy did, where one has a say in the way.
-    trouble: Option<TunnelError>,
+    /// Error of the last connection through a proxy, if connections go through one.
+    tunnel_error: Option<TunnelError>,
     address: Address,
 }
 
 impl Endpoint {
-    /// The way that is kept where it leads to `url` and trusts `pin`, else a new one; a new one too
-    /// where proxies came or went.
-    pub(crate) fn kept(
-        kept: &mut Option<Self>,
+    /// Returns the cached endpoint if it is for `url` and `pin` and still uses the right proxy. Otherwise
+    /// replaces it, which closes its connections.
+    pub(crate) fn cached(
+        cache: &mut Option<Self>,
         url: String,
         pin: Pin,
     ) -> Result<&Self, RequestError> {
-        match kept.take() {
+        match cache.take() {
             Some(same) if same.url == url && same.pin == pin && same.is_current() => {
-                Ok(kept.insert(same))
+                Ok(cache.insert(same))
             }
-            // Connections to where it was are of no use any more.
-            Some(_) | None => Ok(kept.insert(Self::new(url, pin)?)),
+            Some(_) | None => Ok(cache.insert(Self::new(url, pin)?)),
         }
     }
 
@@ -57,28 +54,28 @@ impl Endpoint {
             .default_headers(headers)
             .user_agent(concat!("constellation/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(Duration::from_secs(15))
-            .http2_keep_alive_interval(ASK)
-            .http2_keep_alive_timeout(ANSWER)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
             .pool_max_idle_per_host(2);
-        let impossible = |error: &dyn std::error::Error| {
+        let tls_error = |error: &dyn std::error::Error| {
             RequestError::Unreachable(format!("can't set up TLS: {error}"))
         };
         let trusted = trusted(builder, &address, pin);
-        let (builder, trouble) = trusted.map_err(|error| impossible(&error))?;
-        let http = builder.build().map_err(|error| impossible(&error))?;
-        Ok(Self { url, pin, base: address.base(), http, trouble, address })
+        let (builder, tunnel_error) = trusted.map_err(|error| tls_error(&error))?;
+        let http = builder.build().map_err(|error| tls_error(&error))?;
+        Ok(Self { url, pin, base: address.base(), http, tunnel_error, address })
     }
 
     fn is_current(&self) -> bool {
-        self.trouble.is_some() == proxy::may_be(&self.address)
+        self.tunnel_error.is_some() == proxy::may_apply(&self.address)
     }
 
-    /// The error, in the proxy's words where it failed by that.
+    /// Replaces the error by the tunnel's error if the connection failed in the tunnel.
     pub(crate) fn explained(&self, error: RequestError) -> RequestError {
-        match &self.trouble {
-            Some(trouble) => trouble.explained(error),
+        match &self.tunnel_error {
+            Some(tunnel_error) => tunnel_error.explained(error),
             None => error,
         }
     }
@@ -93,11 +90,11 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::client::Client;
+    use crate::net::client::Client;
     use crate::test_server::{Server, Step, device};
 
     #[tokio::test]
-    async fn a_coordinator_with_another_key_is_told_nothing() {
+    async fn nothing_is_sent_to_a_coordinator_with_another_key() {
         let steps = || vec![Step::answer("204 No Content", "", b"")];
         let (server, other) = (Server::start(steps()).await, Server::start(steps()).await);
         let (found, coordinator) = watch::channel(Some(other.url.clone()));
@@ -105,13 +102,16 @@ mod tests {
         client.set_token(Some("secret".into()));
         let error = client.next_job(device()).await.err().unwrap();
         assert!(matches!(error, RequestError::WrongPin(_)), "{error}");
-        let words = error.to_string();
-        for told in [&other.url, &other.pin.to_string(), &server.pin.to_string()] {
-            assert!(words.contains(told), "{words}");
+        let message = error.to_string();
+        for expected in [&other.url, &other.pin.to_string(), &server.pin.to_string()] {
+            assert!(message.contains(expected), "{message}");
         }
-        assert!(words.contains("new join code") && words.contains("administrator"), "{words}");
+        assert!(
+            message.contains("new join code") && message.contains("administrator"),
+            "{message}"
+        );
         assert!(other.asked().is_empty());
-        // Its own is found where it is, and the same client goes on.
+        // The same client reaches the right coordinator once its address is known.
         assert!(error.may_pass());
         found.send_replace(Some(server.url.clone()));
         client.next_job(device()).await.unwrap();

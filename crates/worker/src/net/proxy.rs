@@ -1,5 +1,5 @@
-//! By which way connections to the coordinator go: straight, or through the proxy that the environment
-//! or the system's settings name.
+//! Proxy selection: whether connections to the coordinator go direct or through the HTTP proxy that the
+//! environment or the system settings name.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,39 +8,40 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use platform::proxies::{self, ProxyEntry};
 
-use crate::pinned_tls::Address;
+use super::pinned_tls::Address;
 
-/// The variables that name a proxy, in the order in which they count; as curl has them.
+/// Environment variables that name a proxy, by precedence. The same as curl's.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// The variables that name exceptions.
+/// Environment variables that list hosts without a proxy.
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
-/// What macOS calls the place where proxies are set.
-const SYSTEM: &str = "the system's settings";
+/// Name of the system's proxy configuration in messages.
+const SYSTEM: &str = "the system settings";
 
-/// The way of connections to one address.
+/// Route of connections to one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyRoute {
-    /// Without a proxy, and why.
+    /// Direct connection, with the reason.
     Straight(String),
     Through(Proxy),
-    /// A proxy is named that can't be used; it goes straight all the same.
+    /// Direct connection because the named proxy can't be used, with the reason.
     Unusable(String),
 }
 
-/// A proxy that is asked by CONNECT (RFC 9110, section 9.3.6): it sees where to, and no byte in the clear.
+/// HTTP proxy that is used by CONNECT (RFC 9110, section 9.3.6). It sees the target address and no
+/// plaintext.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// Of the header `Proxy-Authorization`.
+    /// Value of the header `Proxy-Authorization`.
     pub(crate) authorization: Option<HeaderValue>,
-    /// Who names it.
+    /// The variable or settings that name the proxy.
     source: String,
 }
 
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the proxy {}:{} (of {})", self.host, self.port, self.source)
+        write!(f, "the proxy {}:{} (from {})", self.host, self.port, self.source)
     }
 }
 
@@ -51,10 +52,10 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// For a client that finds its way by names that others know too.
+    /// Returns the proxy for a reqwest client that uses ordinary host names, without a tunnel.
     ///
     /// # Errors
-    /// Where its name is none.
+    /// The proxy's name is not a valid host.
     pub fn for_client(&self) -> reqwest::Result<reqwest::Proxy> {
         let proxy = reqwest::Proxy::all(format!("http://{}:{}", self.host, self.port))?;
         Ok(match &self.authorization {
@@ -64,44 +65,46 @@ impl Proxy {
     }
 }
 
-/// The way to this address from here, now. May take seconds, where a PAC file has to be asked.
+/// Returns the current route to an address. May take seconds if a PAC file has to be evaluated.
 pub fn way(address: &Address) -> ProxyRoute {
     let variable = |name: &str| std::env::var(name).ok();
     choose(address, variable, platform::addresses::is_on_link, proxies::of_system)
 }
 
-/// Whether a proxy may have a say in the way to this address. Quick.
-pub(crate) fn may_be(address: &Address) -> bool {
+/// Whether a proxy may apply to this address. Fast: evaluates no PAC file.
+pub(crate) fn may_apply(address: &Address) -> bool {
     let variable = |name: &str| std::env::var(name).ok();
-    if set(&VARIABLES, variable).is_some() {
+    if first_set(&VARIABLES, variable).is_some() {
         return matches!(way(address), ProxyRoute::Through(_));
     }
-    near(address.host(), platform::addresses::is_on_link).is_none()
+    local_reason(address.host(), platform::addresses::is_on_link).is_none()
         && proxies::are_set(&address.to_string())
 }
 
-/// What is near never goes through a proxy: who is set for the world knows nothing of it, and must not
-/// see what is meant for it. Variables go before the system's settings.
+/// Chooses the route. Local addresses never use a proxy, because a proxy for the internet can't reach them
+/// and must not see their names. Environment variables take precedence over the system settings.
 fn choose(
     address: &Address,
     variable: impl Fn(&str) -> Option<String>,
     is_on_link: impl Fn(IpAddr) -> bool,
     system: impl Fn(&str) -> Result<Vec<ProxyEntry>, String>,
 ) -> ProxyRoute {
-    if let Some(why) = near(address.host(), is_on_link) {
-        return ProxyRoute::Straight(why.to_owned());
+    if let Some(reason) = local_reason(address.host(), is_on_link) {
+        return ProxyRoute::Straight(reason.to_owned());
     }
-    match set(&VARIABLES, &variable) {
-        Some((name, value)) => by_variable(address, name, &value, set(&EXCEPTIONS, &variable)),
+    match first_set(&VARIABLES, &variable) {
+        Some((name, value)) => {
+            from_variable(address, name, &value, first_set(&EXCEPTIONS, &variable))
+        }
         None => match system(&address.to_string()) {
-            Ok(hops) => by_system(hops),
+            Ok(entries) => from_system(entries),
             Err(reason) => ProxyRoute::Unusable(format!("{SYSTEM}: {reason}")),
         },
     }
 }
 
-/// Why no proxy is asked for this host.
-fn near(host: &str, is_on_link: impl Fn(IpAddr) -> bool) -> Option<&'static str> {
+/// Returns why this host is local, or `None` if it is not.
+fn local_reason(host: &str, is_on_link: impl Fn(IpAddr) -> bool) -> Option<&'static str> {
     match host.parse::<IpAddr>() {
         Ok(ip) if ip.is_loopback() => Some("it is this machine"),
         Ok(IpAddr::V4(v4)) if v4.is_link_local() => Some("it is on this network"),
@@ -112,45 +115,44 @@ fn near(host: &str, is_on_link: impl Fn(IpAddr) -> bool) -> Option<&'static str>
             match name.rsplit_once('.') {
                 None if name == "localhost" => Some("it is this machine"),
                 Some((_, "localhost")) => Some("it is this machine"),
-                Some((_, "local")) => Some("names in .local are of this network"),
+                Some((_, "local")) => Some("names in .local belong to this network"),
                 Some(_) | None => None,
             }
         }
     }
 }
 
-/// The first that says something.
-fn set(
+/// Returns the first variable that is set and not blank, with its value.
+fn first_set(
     names: &[&'static str],
     variable: impl Fn(&str) -> Option<String>,
 ) -> Option<(&'static str, String)> {
-    let said = |name: &&'static str| {
+    names.iter().find_map(|name| {
         let value = variable(name).filter(|value| !value.trim().is_empty())?;
         Some((*name, value))
-    };
-    names.iter().find_map(said)
+    })
 }
 
-fn by_variable(
+fn from_variable(
     address: &Address,
     name: &'static str,
     value: &str,
     exceptions: Option<(&'static str, String)>,
 ) -> ProxyRoute {
     let Ok(uri) = address.to_string().parse::<Uri>() else {
-        return ProxyRoute::Unusable(format!("{address} is no address that a proxy understands"));
+        return ProxyRoute::Unusable(format!("{address} is not a valid URL for a proxy"));
     };
     let all = || Matcher::builder().all(value.trim().to_owned());
     let Some(found) = all().build().intercept(&uri) else {
-        // The value may have a password in it.
+        // The message must not contain the value, which may include a password.
         return ProxyRoute::Unusable(format!(
-            "{name} names no proxy such as http://proxy.example.com:3128"
+            "{name} is not a proxy such as http://proxy.example.com:3128"
         ));
     };
-    if let Some((of, listed)) = exceptions
+    if let Some((variable, listed)) = exceptions
         && all().no(listed).build().intercept(&uri).is_none()
     {
-        return ProxyRoute::Straight(format!("{of} lists it"));
+        return ProxyRoute::Straight(format!("{variable} lists it"));
     }
     let scheme = found.uri().scheme_str().unwrap_or_default();
     match (scheme, found.uri().host()) {
@@ -161,38 +163,41 @@ fn by_variable(
             source: name.to_owned(),
         }),
         (scheme, _) => ProxyRoute::Unusable(format!(
-            "{name} names a proxy of the kind {scheme}; only http:// can be used"
+            "{name} names a proxy with the scheme {scheme}; only http:// is supported"
         )),
     }
 }
 
-/// The first that can be used: a PAC file names several, so that one may be away.
-fn by_system(hops: Vec<ProxyEntry>) -> ProxyRoute {
-    let mut others = Vec::new();
-    for hop in hops {
-        match hop {
-            ProxyEntry::Direct => return ProxyRoute::Straight(format!("{SYSTEM} say so")),
+/// Returns the first usable entry. A PAC file may list several.
+fn from_system(entries: Vec<ProxyEntry>) -> ProxyRoute {
+    let mut unsupported = Vec::new();
+    for entry in entries {
+        match entry {
+            ProxyEntry::Direct => {
+                return ProxyRoute::Straight(format!("{SYSTEM} ask for a direct connection"));
+            }
             ProxyEntry::Http { host, port, account } => {
                 let authorization = account.and_then(|(name, password)| {
-                    let url = format!("http://{}:{}@h", escaped(&name), escaped(&password));
+                    let (name, password) = (percent_encoded(&name), percent_encoded(&password));
+                    let url = format!("http://{name}:{password}@h");
                     let uri = Uri::from_static("https://h");
                     Matcher::builder().all(url).build().intercept(&uri)?.basic_auth().cloned()
                 });
                 let source = SYSTEM.to_owned();
                 return ProxyRoute::Through(Proxy { host, port, authorization, source });
             }
-            ProxyEntry::Other(kind) => others.push(kind),
+            ProxyEntry::Other(kind) => unsupported.push(kind),
         }
     }
-    if others.is_empty() {
+    if unsupported.is_empty() {
         return ProxyRoute::Straight("no proxy is set".into());
     }
-    let kinds = others.join(", ");
-    ProxyRoute::Unusable(format!("{SYSTEM} name proxies that can't be used: {kinds}"))
+    let kinds = unsupported.join(", ");
+    ProxyRoute::Unusable(format!("{SYSTEM} name only unsupported proxies: {kinds}"))
 }
 
-/// As a URL has it before the host.
-fn escaped(text: &str) -> String {
+/// Percent-encodes every byte, for the user information of a URL.
+fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"))
 }
 
@@ -200,12 +205,12 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn of(url: &str, variables: &[(&str, &str)], hops: &[ProxyEntry]) -> ProxyRoute {
+    fn route(url: &str, variables: &[(&str, &str)], entries: &[ProxyEntry]) -> ProxyRoute {
         let variable = |name: &str| {
-            variables.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned())
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         };
         let is_on_link = |ip: IpAddr| ip.to_string().starts_with("192.168.7.");
-        choose(&url.parse().unwrap(), variable, is_on_link, |_| Ok(hops.to_vec()))
+        choose(&url.parse().unwrap(), variable, is_on_link, |_| Ok(entries.to_vec()))
     }
 
     fn proxy(host: &str, port: u16, source: &str) -> ProxyRoute {
@@ -214,10 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_near_goes_straight_whatever_is_set() {
+    fn local_addresses_never_use_a_proxy() {
         let set = [("HTTPS_PROXY", "http://proxy.example:3128")];
-        let hops = [ProxyEntry::Http { host: "p".into(), port: 1, account: None }];
-        for near in [
+        let entries = [ProxyEntry::Http { host: "p".into(), port: 1, account: None }];
+        for local in [
             "https://127.0.0.1:8000",
             "https://[::1]:8000",
             "https://localhost:8000",
@@ -227,74 +232,78 @@ mod tests {
             "https://[fe80::1]:8000",
             "https://192.168.7.9:8000",
         ] {
-            assert!(matches!(of(near, &set, &hops), ProxyRoute::Straight(_)), "{near}");
+            assert!(matches!(route(local, &set, &entries), ProxyRoute::Straight(_)), "{local}");
         }
         for far in ["https://lab.example:8000", "https://192.168.8.9:8000", "https://local:8000"] {
-            assert_eq!(of(far, &set, &hops), proxy("proxy.example", 3128, "HTTPS_PROXY"), "{far}");
+            assert_eq!(
+                route(far, &set, &entries),
+                proxy("proxy.example", 3128, "HTTPS_PROXY"),
+                "{far}"
+            );
         }
     }
 
     #[test]
-    fn variables_are_read_as_curl_reads_them() {
+    fn environment_variables_are_interpreted_as_curl_does() {
         let lab = "https://lab.example.com:8000";
-        let no = ProxyRoute::Straight("no proxy is set".into());
-        assert_eq!(of(lab, &[], &[]), no);
-        assert_eq!(of(lab, &[("HTTPS_PROXY", ""), ("HTTP_PROXY", "http://p:1")], &[]), no);
+        let direct = ProxyRoute::Straight("no proxy is set".into());
+        assert_eq!(route(lab, &[], &[]), direct);
+        assert_eq!(route(lab, &[("HTTPS_PROXY", ""), ("HTTP_PROXY", "http://p:1")], &[]), direct);
         for (name, value) in [("https_proxy", "p:1"), ("ALL_PROXY", "http://p:1/")] {
-            assert_eq!(of(lab, &[(name, value)], &[]), proxy("p", 1, name), "{name}");
+            assert_eq!(route(lab, &[(name, value)], &[]), proxy("p", 1, name), "{name}");
         }
         let all = [("ALL_PROXY", "http://a:1"), ("https_proxy", "http://b:2")];
-        assert_eq!(of(lab, &all, &[]), proxy("b", 2, "https_proxy"));
+        assert_eq!(route(lab, &all, &[]), proxy("b", 2, "https_proxy"));
         for listed in ["example.com", ".example.com", "x, lab.example.com", "*"] {
             let set = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", listed)];
             assert_eq!(
-                of(lab, &set, &[]),
+                route(lab, &set, &[]),
                 ProxyRoute::Straight("NO_PROXY lists it".into()),
                 "{listed}"
             );
         }
         let set = [("HTTPS_PROXY", "http://p:1"), ("no_proxy", "ample.com,10.0.0.0/8")];
-        assert_eq!(of(lab, &set, &[]), proxy("p", 1, "HTTPS_PROXY"));
-        assert!(matches!(of("https://10.1.2.3:8000", &set, &[]), ProxyRoute::Straight(_)));
+        assert_eq!(route(lab, &set, &[]), proxy("p", 1, "HTTPS_PROXY"));
+        assert!(matches!(route("https://10.1.2.3:8000", &set, &[]), ProxyRoute::Straight(_)));
     }
 
     #[test]
-    fn a_password_is_sent_and_never_shown() {
+    fn a_proxy_password_is_sent_and_never_shown() {
         let set = [("HTTPS_PROXY", "http://anna:s%20ecret@p:3128")];
-        let ProxyRoute::Through(found) = of("https://lab.example:8000", &set, &[]) else {
+        let ProxyRoute::Through(found) = route("https://lab.example:8000", &set, &[]) else {
             panic!()
         };
         let authorization = found.authorization.clone().unwrap();
         assert_eq!(authorization.to_str().unwrap(), "Basic YW5uYTpzIGVjcmV0");
-        assert_eq!(format!("{found} {found:?}").matches("p:3128 (of HTTPS_PROXY)").count(), 2);
+        assert_eq!(format!("{found} {found:?}").matches("p:3128 (from HTTPS_PROXY)").count(), 2);
         let account = Some(("anna".to_owned(), "s ecret".to_owned()));
-        let hops = [ProxyEntry::Http { host: "p".into(), port: 8, account }];
-        let ProxyRoute::Through(found) = of("https://lab.example:8000", &[], &hops) else {
+        let entries = [ProxyEntry::Http { host: "p".into(), port: 8, account }];
+        let ProxyRoute::Through(found) = route("https://lab.example:8000", &[], &entries) else {
             panic!()
         };
         assert_eq!(found.authorization, Some(authorization));
         for wrong in
             ["socks5://u:hidden@p:1", "https://u:hidden@p:1", "ftp://u:hidden@p", "http://"]
         {
-            let way = of("https://lab.example:8000", &[("HTTPS_PROXY", wrong)], &[]);
-            let ProxyRoute::Unusable(words) = way else { panic!("{wrong}: {way:?}") };
-            assert!(words.contains("HTTPS_PROXY") && !words.contains("hidden"), "{words}");
+            let route = route("https://lab.example:8000", &[("HTTPS_PROXY", wrong)], &[]);
+            let ProxyRoute::Unusable(reason) = route else { panic!("{wrong}: {route:?}") };
+            assert!(reason.contains("HTTPS_PROXY") && !reason.contains("hidden"), "{reason}");
         }
     }
 
     #[test]
-    fn the_system_s_settings_count_where_no_variable_does() {
+    fn system_settings_apply_when_no_variable_is_set() {
         let lab = "https://lab.example:8000";
         let socks = ProxyEntry::Other("SOCKS".into());
         let http = ProxyEntry::Http { host: "p".into(), port: 8080, account: None };
         let set = [("HTTPS_PROXY", "http://v:1")];
-        assert_eq!(of(lab, &set, std::slice::from_ref(&http)), proxy("v", 1, "HTTPS_PROXY"));
-        let hops = [socks.clone(), http];
-        assert_eq!(of(lab, &[], &hops), proxy("p", 8080, SYSTEM));
-        assert!(matches!(of(lab, &[], &[ProxyEntry::Direct]), ProxyRoute::Straight(_)));
-        let ProxyRoute::Unusable(words) = of(lab, &[], &[socks]) else { panic!() };
-        assert!(words.ends_with("can't be used: SOCKS"), "{words}");
+        assert_eq!(route(lab, &set, std::slice::from_ref(&http)), proxy("v", 1, "HTTPS_PROXY"));
+        let entries = [socks.clone(), http];
+        assert_eq!(route(lab, &[], &entries), proxy("p", 8080, SYSTEM));
+        assert!(matches!(route(lab, &[], &[ProxyEntry::Direct]), ProxyRoute::Straight(_)));
+        let ProxyRoute::Unusable(reason) = route(lab, &[], &[socks]) else { panic!() };
+        assert!(reason.ends_with("only unsupported proxies: SOCKS"), "{reason}");
         let failed = choose(&lab.parse().unwrap(), |_| None, |_| false, |_| Err("no PAC".into()));
-        assert_eq!(failed, ProxyRoute::Unusable("the system's settings: no PAC".into()));
+        assert_eq!(failed, ProxyRoute::Unusable("the system settings: no PAC".into()));
     }
 }

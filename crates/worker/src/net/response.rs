@@ -1,4 +1,4 @@
-//! What came back from the coordinator, judged: an answer, or one closed error.
+//! Responses of the coordinator: parsed answers, and the one error type of requests.
 
 use std::time::Duration;
 
@@ -8,76 +8,79 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::pinned_tls::{InvalidAddress, WrongPin};
+use super::pinned_tls::{InvalidAddress, WrongPin};
 
-/// Bytes of a JSON answer; a lease with its model spec is a few thousand.
-const LONGEST_ANSWER: usize = 4 << 20;
+/// Maximum size of a JSON answer in bytes. A lease with its model spec has a few thousand.
+const MAXIMUM_ANSWER: usize = 4 << 20;
 
 pub(crate) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 pub(crate) const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
 
-/// Answer to asking for work.
+/// Answer to a request for work.
 pub(crate) enum NextJob {
     Lease(Box<Lease>),
     Nothing { retry_after: Duration },
 }
 
-/// A blob on its way here.
+/// Answer to a request for a blob.
 pub(crate) enum Download {
-    /// Bytes from `start` on.
+    /// The blob's bytes from offset `start` on.
     From { start: u64, response: Response },
-    /// There are no bytes where the rest was asked for.
+    /// The requested offset is behind the end of the blob.
     OutOfRange,
 }
 
-/// How much of a blob the coordinator has.
+/// State of an upload at the coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Received {
+pub(crate) struct UploadStatus {
+    /// Bytes that have arrived.
     pub(crate) offset: u64,
     pub(crate) complete: bool,
 }
 
-/// What became of bytes that were sent.
+/// Answer to sending a blob's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Whole,
-    /// The coordinator goes on from elsewhere.
-    Elsewhere {
+pub(crate) enum UploadResult {
+    Complete,
+    /// The coordinator expects the bytes from another offset.
+    OtherOffset {
         offset: u64,
     },
-    /// All bytes arrived and are not the blob; they were dropped.
+    /// All bytes arrived, but their hash is wrong. The coordinator dropped them.
     Damaged,
 }
 
-/// Why a request gave nothing.
+/// Why a request failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error("no coordinator has been found yet")]
     NoCoordinator,
-    /// Nobody could prove to be the coordinator.
-    #[error("no pin of the coordinator's key is known: give it with --pin, or join by a code")]
+    /// Without a pin no server can be trusted.
+    #[error(
+        "the pin of the coordinator is not known: give it with --pin, or join with a join code"
+    )]
     NoPin,
     /// No connection, a broken one, or no answer in time.
     #[error("the coordinator can't be reached: {0}")]
     Unreachable(String),
-    /// It may be gone when the network or the coordinator is set right: asked again, and told.
+    /// Retried, because the network or the coordinator may be repaired.
     #[error(transparent)]
     WrongPin(Box<WrongPin>),
     #[error(transparent)]
     Address(#[from] InvalidAddress),
-    /// It answered that it can't just now.
-    #[error("the coordinator can't just now: {problem}")]
+    /// A server error (5xx), 408 or 429: temporary.
+    #[error("the coordinator is temporarily unavailable: {problem}")]
     Unwell { problem: Problem, retry_after: Option<Duration> },
-    /// It answered that it won't.
+    /// Another client error (4xx): permanent.
     #[error("the coordinator refused: {0}")]
     Refused(Problem),
-    /// It answered something else than the protocol says.
-    #[error("the coordinator's answer makes no sense: {0}")]
+    /// The answer does not follow the protocol.
+    #[error("the coordinator's answer is not valid: {0}")]
     Nonsense(String),
 }
 
 impl RequestError {
-    /// Whether the same request may be answered later.
+    /// Whether the same request may succeed later.
     pub(crate) const fn may_pass(&self) -> bool {
         match self {
             Self::NoCoordinator
@@ -89,13 +92,13 @@ impl RequestError {
         }
     }
 
-    /// The coordinator doesn't know, or doesn't want, this device's token.
+    /// Whether the coordinator rejected this device's token.
     pub(crate) fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Refused(problem) if problem.status == 401)
     }
 
-    /// The problem by which the coordinator lets this device go; none where something else is wrong,
-    /// such as a path that whoever answers doesn't know.
+    /// Returns the problem if the coordinator no longer accepts this device: its token is rejected, or it
+    /// is revoked or unknown. Other refusals, such as an unknown path, return `None`.
     pub(crate) fn lets_go(&self) -> Option<&Problem> {
         match self {
             Self::Refused(problem) => {
@@ -126,6 +129,7 @@ impl RequestError {
     }
 }
 
+/// Sends a request with a time limit. A status other than 2xx is an error.
 pub(crate) async fn answer(
     request: RequestBuilder,
     limit: Duration,
@@ -142,14 +146,16 @@ pub(crate) async fn json<T: DeserializeOwned>(response: Response) -> Result<T, R
 async fn bounded(mut response: Response) -> Result<Vec<u8>, RequestError> {
     let mut bytes = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| unreachable(&error))? {
-        if bytes.len() + piece.len() > LONGEST_ANSWER {
-            return Err(RequestError::Nonsense("an answer without end".into()));
+        if bytes.len() + piece.len() > MAXIMUM_ANSWER {
+            let message = format!("it is longer than {} MiB", MAXIMUM_ANSWER >> 20);
+            return Err(RequestError::Nonsense(message));
         }
         bytes.extend_from_slice(&piece);
     }
     Ok(bytes)
 }
 
+/// Converts a response with an error status.
 pub(crate) async fn refusal(response: Response) -> RequestError {
     let status = response.status();
     let retry_after = retry_after(&response);
@@ -159,16 +165,16 @@ pub(crate) async fn refusal(response: Response) -> RequestError {
         let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
         Problem::new(status.as_u16(), "unknown", title, format!("{status} {text}").trim())
     });
-    let later = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
-    if status.is_server_error() || later {
+    let temporary = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+    if status.is_server_error() || temporary {
         RequestError::Unwell { problem, retry_after }
     } else {
         RequestError::Refused(problem)
     }
 }
 
-/// The error with its causes: reqwest's own words don't say what is wrong, and name a host that
-/// nobody knows.
+/// Converts a transport error, with its causes. The message leaves out reqwest's own text, which names the
+/// pinned server's constant host name instead of the address.
 pub(crate) fn unreachable(error: &reqwest::Error) -> RequestError {
     if let Some(wrong) = WrongPin::behind(error) {
         return RequestError::WrongPin(Box::new(wrong));
@@ -183,7 +189,7 @@ pub(crate) fn unreachable(error: &reqwest::Error) -> RequestError {
     RequestError::Unreachable(text)
 }
 
-pub(crate) fn late() -> RequestError {
+pub(crate) fn timed_out() -> RequestError {
     RequestError::Unreachable("no answer in time".into())
 }
 
@@ -191,7 +197,7 @@ pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
     number(response, &RETRY_AFTER).map(Duration::from_secs)
 }
 
-/// What the header says: an answer to HEAD has no body to measure.
+/// Reads the header `Content-Length`: an answer to HEAD has no body to measure.
 pub(crate) fn content_length(response: &Response) -> Option<u64> {
     number(response, &CONTENT_LENGTH)
 }
@@ -204,7 +210,7 @@ fn number(response: &Response, header: &HeaderName) -> Option<u64> {
     response.headers().get(header)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The first position of `Content-Range: bytes FIRST-LAST/ALL`.
+/// Returns FIRST of `Content-Range: bytes FIRST-LAST/ALL`.
 pub(crate) fn range_start(response: &Response) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()

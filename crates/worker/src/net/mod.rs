@@ -1,0 +1,11 @@
+//! The network between a worker and its coordinator: the HTTP client, TLS pinned to the coordinator's
+//! key, proxies, retries and the upload rate limit.
+
+pub(crate) mod client;
+mod endpoint;
+pub mod pinned_tls;
+pub mod proxy;
+pub(crate) mod response;
+pub(crate) mod retry;
+pub(crate) mod throttle;
+pub(crate) mod tunnel;
