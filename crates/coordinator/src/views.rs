@@ -227,7 +227,7 @@ pub(crate) fn job_view(row: &JobRow, note: Option<&str>) -> JobView {
         job,
         rounds: machine.history().to_vec(),
         classes: classes.unwrap_or_default(),
-        outlook: machine.outlook(),
+        outlook: machine.snapshot(),
     }
 }
 

@@ -1,8 +1,9 @@
-//! How fast updates are added: 100 of 10 M parameters, from bytes in memory, validation included,
-//! beside this machine's copy bandwidth in the same run. Throughput is bytes of updates a second.
+//! Throughput of aggregation: 100 updates of 10 M parameters from bytes in memory, validation
+//! included, compared with this machine's copy bandwidth in the same run. Throughput is bytes of
+//! updates per second.
 //!
-//! The model is worked through in stretches, as the coordinator does: what is held does not grow with
-//! the model, and memory that was touched once is used again.
+//! The model is processed in sections, as in the coordinator: memory use does not grow with the
+//! model, and touched memory is reused.
 
 use std::hint::black_box;
 
@@ -13,13 +14,13 @@ use protocol::{BlobHash, RngDomain, SeededRng, codec};
 const UPDATES: usize = 100;
 const PARAMETERS: usize = 10_000_000;
 const BYTES: usize = 4 * PARAMETERS;
-/// Parameters taken through all updates at a time, and updates added in one call: the coordinator's.
-const STRETCH: usize = 1 << 18;
+/// Parameters per section, and updates per call, as in the coordinator.
+const SECTION: usize = 1 << 18;
 const TOGETHER: usize = 16;
-/// Rows behind an update.
+/// Rows per update.
 const ROWS: u64 = 1_200;
-/// Updates overlap in memory, each this much further on: 4 GB of updates in 436 MB, and still no
-/// byte is read twice before hundreds of megabytes of others have passed through the caches.
+/// Updates overlap in memory, each starting this many bytes after the last: 4 GB of updates in 436
+/// MB. No byte is read twice before hundreds of megabytes have passed through the caches.
 const SHIFT: usize = 4_000_000;
 
 fn benchmark(criterion: &mut Criterion) {
@@ -37,7 +38,7 @@ fn benchmark(criterion: &mut Criterion) {
             let name = BenchmarkId::new(format!("{threads}_threads"), format!("{together}_a_call"));
             group.bench_function(name, |bencher| {
                 bencher.iter(|| {
-                    pool.install(|| stretches(&updates, together, |sum, _| _ = black_box(sum)));
+                    pool.install(|| sections(&updates, together, |sum, _| _ = black_box(sum)));
                 });
             });
         }
@@ -46,13 +47,13 @@ fn benchmark(criterion: &mut Criterion) {
         bencher.iter(|| black_box(hashed(&updates)));
     });
     group.finish();
-    ends(criterion, &memory);
+    check_and_finish(criterion, &memory);
 }
 
-/// Sums the updates stretch by stretch; `take` gets each sum and where it starts.
-fn stretches(updates: &[(&[u8], u64)], together: usize, mut take: impl FnMut(Accumulator, usize)) {
-    for start in (0..PARAMETERS).step_by(STRETCH) {
-        let count = STRETCH.min(PARAMETERS - start);
+/// Sums the updates section by section. `take` receives each sum and its start.
+fn sections(updates: &[(&[u8], u64)], together: usize, mut take: impl FnMut(Accumulator, usize)) {
+    for start in (0..PARAMETERS).step_by(SECTION) {
+        let count = SECTION.min(PARAMETERS - start);
         let mut sum = Accumulator::new(count, ROWS * UPDATES as u64);
         for call in updates.chunks(together) {
             let part = call.iter().map(|(bytes, rows)| (&bytes[4 * start..][..4 * count], *rows));
@@ -63,7 +64,7 @@ fn stretches(updates: &[(&[u8], u64)], together: usize, mut take: impl FnMut(Acc
     }
 }
 
-/// The whole way: the hash and the check of each update as it comes, the sum, the model and its hash.
+/// The whole path: hash and check of each received update, the sum, the model and its hash.
 fn hashed(updates: &[(&[u8], u64)]) -> (Vec<BlobHash>, BlobHash) {
     let receive = |(bytes, _): &(&[u8], u64)| {
         check_update(bytes, PARAMETERS).expect("a valid update");
@@ -71,16 +72,16 @@ fn hashed(updates: &[(&[u8], u64)]) -> (Vec<BlobHash>, BlobHash) {
     };
     let received = updates.iter().map(receive).collect();
     let mut model = Vec::with_capacity(BYTES);
-    let base = vec![0.5; STRETCH];
-    stretches(updates, TOGETHER, |sum, start| {
-        let base = &base[..STRETCH.min(PARAMETERS - start)];
+    let base = vec![0.5; SECTION];
+    sections(updates, TOGETHER, |sum, start| {
+        let base = &base[..SECTION.min(PARAMETERS - start)];
         model.extend(codec::encode(&sum.finish(base)));
     });
     (received, BlobHash::of(&model))
 }
 
-/// What comes before and after: the check on receipt, the model at the end.
-fn ends(criterion: &mut Criterion, memory: &[u8]) {
+/// The steps before and after: the check on receipt and the final model.
+fn check_and_finish(criterion: &mut Criterion, memory: &[u8]) {
     let mut group = criterion.benchmark_group("one_update_of_10M");
     group.sample_size(10).throughput(Throughput::BytesDecimal(BYTES as u64));
     group.bench_function("check", |bencher| {
@@ -103,12 +104,12 @@ fn copy(criterion: &mut Criterion, memory: &[u8]) {
     group.finish();
 }
 
-/// Plausible changes: normal, of a learning rate's size.
+/// Plausible changes: normal, in the size of a learning rate.
 fn changes() -> Vec<u8> {
-    let mut chance = SeededRng::new(RngDomain::Step, 1, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::Step, 1, 0, 0, 0);
     #[expect(clippy::cast_possible_truncation, reason = "the rounding to f32")]
     let period: Vec<u8> =
-        (0..100_003).flat_map(|_| ((chance.normal() * 0.01) as f32).to_le_bytes()).collect();
+        (0..100_003).flat_map(|_| ((rng.normal() * 0.01) as f32).to_le_bytes()).collect();
     period.iter().copied().cycle().take(BYTES + (UPDATES - 1) * SHIFT).collect()
 }
 

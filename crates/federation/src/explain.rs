@@ -1,5 +1,5 @@
-//! "Why isn't my job moving?", answered in plain sentences from what the coordinator knows: the
-//! open round, what every device does, and which other jobs they work for.
+//! Explanation of a job's status: plain sentences from the open round, the state of every device
+//! and the other jobs that they work for.
 
 #[cfg(test)]
 mod tests;
@@ -11,12 +11,12 @@ use protocol::device::{DeviceState, HoldReason};
 use protocol::fingerprint::Fingerprint;
 use protocol::{DeviceId, Timestamp};
 
-use crate::machine::{JobSnapshot, RoundSnapshot, duration_words};
+use crate::machine::{JobSnapshot, RoundSnapshot, duration_text};
 
-/// Standing still for less than this is not worth a sentence.
-const WORTH_SAYING: Duration = Duration::from_mins(1);
+/// Shortest time without progress that is worth a sentence.
+const MINIMUM_IDLE_TIME: Duration = Duration::from_mins(1);
 
-/// A device as far as it matters here; revoked ones are left out.
+/// State of a device that is not revoked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceSnapshot {
     pub device: DeviceId,
@@ -24,13 +24,13 @@ pub struct DeviceSnapshot {
     pub reason: Option<HoldReason>,
     pub fingerprint: Fingerprint,
     pub quarantined: bool,
-    /// Whether it has one of the job's labels, where the job asks for any.
+    /// Whether the device has one of the job's labels. True if the job requires none.
     pub labelled: bool,
-    /// The job that it holds a lease of, where that is another.
+    /// Other job of which the device holds a lease.
     pub other_job: Option<OtherJob>,
 }
 
-/// A job that a device works for instead.
+/// Job that a device works for instead.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OtherJob {
     pub name: String,
@@ -38,34 +38,35 @@ pub struct OtherJob {
     pub ahead: bool,
 }
 
-/// Sentences, the most important first; the first is the job's own reason. `labels` are those of the
-/// devices that the job takes; none where it takes every device.
+/// Returns the sentences, most important first. The first is the job's own reason. `labels` are the
+/// labels that the job requires. Empty = any device.
 pub fn explain(
     reason: Option<&str>,
-    outlook: &JobSnapshot,
+    snapshot: &JobSnapshot,
     labels: &[String],
     devices: &[DeviceSnapshot],
     now: Timestamp,
 ) -> Vec<String> {
-    let round = match outlook {
-        JobSnapshot::Elsewhere => return reason.map(str::to_owned).into_iter().collect(),
+    let round = match snapshot {
+        JobSnapshot::NotCollecting => return reason.map(str::to_owned).into_iter().collect(),
         JobSnapshot::Collecting(round) => round,
     };
     let mut sentences = vec![seats(round)];
     if round.paused {
-        sentences.push("the job is paused and gives out no work until it is resumed".to_owned());
+        sentences.push("the job is paused; resume it to continue".to_owned());
     } else if round.reported < round.seats {
-        sentences.extend(others(round, devices));
-        sentences.extend(unlabelled(labels, devices));
-        sentences.extend(bound(round, devices));
+        sentences.extend(device_summary(round, devices));
+        sentences.extend(missing_labels(labels, devices));
+        sentences.extend(missing_fingerprint(round, devices));
         sentences.extend(deadline(round, now));
     }
     if let Some((partition, times, detail)) = &round.failure {
-        sentences.push(format!("partition {partition} failed {times}×; the last time: {detail}"));
+        let times = plural(*times, "time");
+        sentences.push(format!("partition {partition} failed {times}; last error: {detail}"));
     }
-    let still = now.since(round.moved_at);
-    if !round.paused && still >= WORTH_SAYING {
-        sentences.push(format!("last progress {} ago", duration_words(still)));
+    let idle = now.since(round.moved_at);
+    if !round.paused && idle >= MINIMUM_IDLE_TIME {
+        sentences.push(format!("last progress {} ago", duration_text(idle)));
     }
     sentences
 }
@@ -73,8 +74,7 @@ pub fn explain(
 fn seats(round: &RoundSnapshot) -> String {
     let training = match round.training.len() {
         0 => String::new(),
-        1 => ", 1 is being trained".to_owned(),
-        count => format!(", {count} are being trained"),
+        count => format!(", {count} training"),
     };
     format!("{} of {} seats reported{training}", round.reported, round.seats)
 }
@@ -83,17 +83,17 @@ fn deadline(round: &RoundSnapshot, now: Timestamp) -> Option<String> {
     let at = round.closes_at?;
     let minimum = round.minimum;
     Some(if round.overdue {
-        let ago = duration_words(now.since(at));
+        let ago = duration_text(now.since(at));
         format!(
-            "the deadline passed {ago} ago; the round closes as soon as {minimum} have reported"
+            "the deadline passed {ago} ago; the round closes when {minimum} seats have reported"
         )
     } else {
-        let left = duration_words(at.since(now));
-        format!("the round closes in {left} with what it has, if {minimum} have reported by then")
+        let left = duration_text(at.since(now));
+        format!("the round closes in {left} if at least {minimum} seats have reported by then")
     })
 }
 
-/// Why a device does not train for the job, in the order in which it is told.
+/// Reason for which a device does not train for the job, in the order of the summary.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum IdleReason {
     Free,
@@ -115,31 +115,31 @@ enum HeldReason {
     Scheduled,
     Paused,
     Unreadable,
-    Unsaid,
+    Unspecified,
 }
 
-/// What the devices do that don't train for the job.
-fn others(round: &RoundSnapshot, devices: &[DeviceSnapshot]) -> Option<String> {
+/// Returns a summary of the devices that do not train for the job.
+fn device_summary(round: &RoundSnapshot, devices: &[DeviceSnapshot]) -> Option<String> {
     if devices.is_empty() {
         return Some(
-            "no device is enrolled: make a join code (`constellation join-code create`) and give \
-             it to a Mac"
+            "no device is enrolled; create a join code with `constellation join-code create` and \
+             enroll a Mac with it"
                 .to_owned(),
         );
     }
     let mut counts: BTreeMap<IdleReason, usize> = BTreeMap::new();
     for device in devices.iter().filter(|device| !round.training.contains(&device.device)) {
-        *counts.entry(idle(round, device)).or_default() += 1;
+        *counts.entry(idle_reason(round, device)).or_default() += 1;
     }
     if counts.is_empty() {
-        return (round.open > 0).then(|| "every device is at work for this job".to_owned());
+        return (round.open > 0).then(|| "every device is working on this job".to_owned());
     }
-    let told: Vec<String> = counts.into_iter().map(|(idle, count)| told(&idle, count)).collect();
-    let whole = if round.training.is_empty() { "of the devices " } else { "of the other devices " };
-    Some(format!("{whole}{}", told.join(", ")))
+    let counts = counts.into_iter().map(|(reason, count)| format!("{count} {}", to_text(&reason)));
+    let subject = if round.training.is_empty() { "devices" } else { "other devices" };
+    Some(format!("{subject}: {}", counts.collect::<Vec<_>>().join(", ")))
 }
 
-fn idle(round: &RoundSnapshot, device: &DeviceSnapshot) -> IdleReason {
+fn idle_reason(round: &RoundSnapshot, device: &DeviceSnapshot) -> IdleReason {
     if device.quarantined {
         return IdleReason::Quarantined;
     }
@@ -174,73 +174,66 @@ const fn held(reason: Option<HoldReason>) -> HeldReason {
         Some(HoldReason::Scheduled) => HeldReason::Scheduled,
         Some(HoldReason::Paused) => HeldReason::Paused,
         Some(HoldReason::Unknown) => HeldReason::Unreadable,
-        None => HeldReason::Unsaid,
+        None => HeldReason::Unspecified,
     }
 }
 
-fn told(idle: &IdleReason, count: usize) -> String {
-    let (one, many) = match idle {
-        IdleReason::Free => ("is free and about to ask", "are free and about to ask"),
+fn to_text(reason: &IdleReason) -> String {
+    let text = match reason {
+        IdleReason::Free => "available",
         IdleReason::OtherJob(OtherJob { name, ahead }) => {
-            let ahead = if *ahead { ", which has a higher priority" } else { "" };
-            let works = if count == 1 { "works" } else { "work" };
-            return format!("{count} {works} for '{name}'{ahead}");
+            let priority = if *ahead { " (higher priority)" } else { "" };
+            return format!("working on '{name}'{priority}");
         }
-        IdleReason::HeldReason(HeldReason::InUse) => {
-            ("waits for its owner to leave", "wait for their owners to leave")
-        }
-        IdleReason::HeldReason(HeldReason::OnBattery) => ("is on battery", "are on battery"),
-        IdleReason::HeldReason(HeldReason::TooWarm) => ("is too warm", "are too warm"),
-        IdleReason::HeldReason(HeldReason::Scheduled) => {
-            ("waits for its hours", "wait for their hours")
-        }
-        IdleReason::HeldReason(HeldReason::Paused) => {
-            ("was paused by its owner", "were paused by their owners")
-        }
-        IdleReason::HeldReason(HeldReason::Unreadable) => {
-            ("can't tell whether it is in use", "can't tell whether they are in use")
-        }
-        IdleReason::HeldReason(HeldReason::Unsaid) => ("is held back", "are held back"),
-        IdleReason::OtherLabels => ("has none of its labels", "have none of its labels"),
-        IdleReason::WrongFingerprint => ("would compute other bits", "would compute other bits"),
-        IdleReason::ShortOfMemory => {
-            ("has too little memory for this job", "have too little memory for this job")
-        }
-        IdleReason::FailedAll => {
-            ("failed every seat that is open", "failed every seat that is open")
-        }
-        IdleReason::Quarantined => ("is in quarantine", "are in quarantine"),
-        IdleReason::Offline => ("is offline", "are offline"),
+        IdleReason::HeldReason(HeldReason::InUse) => "in use",
+        IdleReason::HeldReason(HeldReason::OnBattery) => "on battery",
+        IdleReason::HeldReason(HeldReason::TooWarm) => "too warm",
+        IdleReason::HeldReason(HeldReason::Scheduled) => "outside the schedule",
+        IdleReason::HeldReason(HeldReason::Paused) => "paused by the owner",
+        IdleReason::HeldReason(HeldReason::Unreadable) => "unable to detect use of the machine",
+        IdleReason::HeldReason(HeldReason::Unspecified) => "held back",
+        IdleReason::OtherLabels => "without a required label",
+        IdleReason::WrongFingerprint => "with a different numeric fingerprint",
+        IdleReason::ShortOfMemory => "with too little memory for this job",
+        IdleReason::FailedAll => "that failed every open seat",
+        IdleReason::Quarantined => "quarantined",
+        IdleReason::Offline => "offline",
     };
-    format!("{count} {}", if count == 1 { one } else { many })
+    text.to_owned()
 }
 
-/// That no device has the labels that the job asks for.
-fn unlabelled(labels: &[String], devices: &[DeviceSnapshot]) -> Option<String> {
+/// Returns a count with its noun in the singular or plural.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Returns a sentence if no device has a label that the job requires.
+fn missing_labels(labels: &[String], devices: &[DeviceSnapshot]) -> Option<String> {
     if labels.is_empty() || devices.is_empty() || devices.iter().any(|device| device.labelled) {
         return None;
     }
     let labels = labels.join("' or '");
     Some(format!(
-        "the job takes only devices with the label '{labels}', and none has it: label one, or make \
-         the job without `run.labels`"
+        "the job requires the label '{labels}', but no device has it; label a device, or create the \
+         job without `run.labels`"
     ))
 }
 
-/// Which devices the job takes, where that is what keeps it.
-fn bound(round: &RoundSnapshot, devices: &[DeviceSnapshot]) -> Option<String> {
-    let bound = round.fingerprint.as_ref()?;
-    let refused = |device: &DeviceSnapshot| idle(round, device) == IdleReason::WrongFingerprint;
-    let free = |device: &DeviceSnapshot| {
-        !round.training.contains(&device.device) && idle(round, device) == IdleReason::Free
+/// Returns a sentence if only devices with other numeric fingerprints are available.
+fn missing_fingerprint(round: &RoundSnapshot, devices: &[DeviceSnapshot]) -> Option<String> {
+    let required = round.fingerprint.as_ref()?;
+    let mismatched =
+        |device: &DeviceSnapshot| idle_reason(round, device) == IdleReason::WrongFingerprint;
+    let available = |device: &DeviceSnapshot| {
+        !round.training.contains(&device.device) && idle_reason(round, device) == IdleReason::Free
     };
-    if !devices.iter().any(refused) || devices.iter().any(free) {
+    if !devices.iter().any(mismatched) || devices.iter().any(available) {
         return None;
     }
-    let Fingerprint { app, burn, backend, hardware } = bound;
+    let Fingerprint { app, burn, backend, hardware } = required;
     Some(format!(
-        "the job takes only devices with {backend} {hardware} (Constellation {app}, burn {burn}), so \
-         that it can be repeated bit for bit, and none of those is free; `run.reproducible = false` \
-         takes any"
+        "the job is reproducible and runs only on devices with {backend} {hardware} (Constellation \
+         {app}, burn {burn}), and none of them is available; set `run.reproducible = false` to \
+         allow any device"
     ))
 }

@@ -1,6 +1,5 @@
-//! Every decision about a job, and the mathematics on flat f32 slices. No I/O, no clock, no burn:
-//! time comes in as an argument, chance is keyed by the job's seed, and what is to be done goes
-//! out as effects.
+//! Decisions about jobs, and the mathematics on flat f32 slices. No I/O, no clock and no burn: time
+//! is an argument, random numbers are keyed by the job's seed, and actions are returned as effects.
 
 pub mod aggregate;
 pub mod explain;

@@ -1,21 +1,21 @@
-//! Which job a device works on.
+//! Job scheduling: the choice of a device's next job.
 
 use std::cmp::Reverse;
 
 use protocol::{JobId, Timestamp};
 
-/// A job that offers the device a seat.
+/// Job that has a seat for the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     pub job: JobId,
     pub priority: i32,
-    /// Seats of the job that are leased now.
+    /// Number of leased seats.
     pub leased: usize,
     pub created_at: Timestamp,
 }
 
-/// The job that the device gets work from: the highest priority, then the fewest leased seats (fair
-/// share), then the oldest.
+/// Returns the job with the highest priority, then the fewest leased seats (fair share), then the
+/// earliest creation.
 pub fn choose(candidates: &[Candidate]) -> Option<JobId> {
     candidates
         .iter()
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn priority_then_fair_share_then_age() {
+    fn priority_comes_before_fair_share_and_age() {
         let old = candidate(1, 0, 3, 10);
         let young = candidate(2, 0, 3, 20);
         let idle = candidate(3, 0, 0, 30);

@@ -1,5 +1,4 @@
-//! What the driver looks for by itself: jobs that stand still, a disk that fills up, a certificate
-//! that ends.
+//! Monitors that raise and end notices: stalled jobs, a nearly full disk, an expiring certificate.
 
 use std::time::Duration;
 
@@ -9,37 +8,38 @@ use protocol::{JobId, Timestamp};
 use super::{Driver, State};
 use crate::store::JobRow;
 
-/// The disk is nearly full below this share of it, or below [`LITTLE_ROOM`], whichever is less.
-const LITTLE_SHARE: u64 = 20;
-/// A certificate that ends within this time is told of.
-const SOON: Duration = Duration::from_hours(14 * 24);
-/// Bytes.
-const LITTLE_ROOM: u64 = 2 << 30;
+/// The disk counts as nearly full below 1/20 of its size or below [`LOW_SPACE_BYTES`], whichever is
+/// less.
+const LOW_SPACE_DIVISOR: u64 = 20;
+const LOW_SPACE_BYTES: u64 = 2 << 30;
+/// Time before a certificate's expiry at which a notice is raised.
+const EXPIRY_WARNING: Duration = Duration::from_hours(14 * 24);
 
 impl Driver {
-    /// When the next job will have stood still for too long.
+    /// Returns when the next job counts as stalled.
     pub(super) fn next_stall(&self) -> Option<Timestamp> {
         let open = self.state.jobs.values().filter(|row| Self::is_open(row));
         let moving = open.filter(|row| !self.state.stalled.contains(&row.id));
         moving.filter_map(|row| self.stalls_at(row)).min()
     }
 
-    /// Time during which no device could reach the coordinator doesn't count.
+    /// Returns when the job counts as stalled. Time before this start doesn't count, because no device
+    /// could reach the coordinator.
     fn stalls_at(&self, row: &JobRow) -> Option<Timestamp> {
         let moved_at = row.machine.moved_at()?.max(self.started_at);
-        Some(moved_at.after(row.machine.lease_timeout()))
+        Some(moved_at.after(row.machine.stall_timeout()))
     }
 
-    /// Tells of jobs that stand still, and that they move again.
+    /// Raises a notice for each job that stalls, and ends it when the job moves again.
     pub(super) fn watch_jobs(&mut self, now: Timestamp) {
         let open = self.state.jobs.values().filter(|row| Self::is_open(row));
-        let turned: Vec<(JobId, bool)> = open
+        let changed: Vec<(JobId, bool)> = open
             .map(|row| (row.id, self.stalls_at(row).is_some_and(|at| at <= now)))
-            .filter(|(id, still)| self.state.stalled.contains(id) != *still)
+            .filter(|(id, is_stalled)| self.state.stalled.contains(id) != *is_stalled)
             .collect();
-        for (id, still) in turned {
-            if still {
-                self.tell_stalled(id);
+        for (id, is_stalled) in changed {
+            if is_stalled {
+                self.raise_stalled(id);
             } else {
                 self.set_stalled(id, false);
                 self.end_notice(NoticeKind::JobStalled, Some(&id.to_string()));
@@ -48,11 +48,11 @@ impl Driver {
         }
     }
 
-    fn tell_stalled(&mut self, id: JobId) {
+    fn raise_stalled(&mut self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         let name = &row.machine.spec().name;
         let reason = row.machine.reason().unwrap_or_default();
-        let text = format!("job '{name}' does not move: {reason}");
+        let text = format!("job '{name}' is stalled: {reason}");
         self.set_stalled(id, true);
         self.raise(NoticeKind::JobStalled, Some(id.to_string()), text);
     }
@@ -69,18 +69,18 @@ impl Driver {
         });
     }
 
-    /// Tells of a certificate that ends soon, and that it was renewed.
+    /// Raises a notice for a certificate that expires soon, and ends it after the renewal.
     pub(super) fn watch_certificate(&mut self, now: Timestamp) {
         let certificate = self.own_certificate.as_ref();
-        let Some(ends) = certificate.and_then(|own| own.expires_at()) else { return };
-        let soon = now.after(SOON) >= ends;
-        if soon == self.is_told(NoticeKind::CertificateExpiring, None) {
+        let Some(expiry) = certificate.and_then(|own| own.expires_at()) else { return };
+        let expires_soon = now.after(EXPIRY_WARNING) >= expiry;
+        if expires_soon == self.is_told(NoticeKind::CertificateExpiring, None) {
             return;
         }
-        if soon {
+        if expires_soon {
             let text = format!(
-                "the certificate that browsers are shown ends on {ends}: put a renewed one in its \
-                 place; devices do not depend on it"
+                "the certificate for browsers expires on {expiry}: replace its file with a renewed one; \
+                 devices do not depend on it"
             );
             self.raise(NoticeKind::CertificateExpiring, None, text);
         } else {
@@ -88,23 +88,23 @@ impl Driver {
         }
     }
 
-    /// Tells of a disk with little room, and that it has some again.
+    /// Raises a notice for a nearly full disk, and ends it when there is space again.
     pub(super) fn watch_disk(&mut self) {
         let space = match self.blobs.space() {
             Ok(space) => space,
             Err(error) => {
-                tracing::debug!(%error, "the disk does not say how much room it has");
+                tracing::debug!(%error, "the free disk space can't be read");
                 return;
             }
         };
-        let little = space.free < (space.total / LITTLE_SHARE).min(LITTLE_ROOM);
-        if little == self.is_told(NoticeKind::DiskNearlyFull, None) {
+        let is_low = space.free < (space.total / LOW_SPACE_DIVISOR).min(LOW_SPACE_BYTES);
+        if is_low == self.is_told(NoticeKind::DiskNearlyFull, None) {
             return;
         }
-        if little {
+        if is_low {
             let text = format!(
-                "the coordinator's disk has only {} MB of room left: free some space, or nothing \
-                 more can be stored",
+                "the coordinator's disk has only {} MB free: free some space, or nothing more can be \
+                 stored",
                 space.free / 1_000_000
             );
             self.raise(NoticeKind::DiskNearlyFull, None, text);

@@ -179,7 +179,7 @@ async fn a_job_that_fails_everywhere_blames_no_device() {
     }
     let job = coordinator.job_in(&id, "failed").await;
     let reason = job["reason"].as_str().unwrap();
-    assert!(reason.starts_with("the updates of 3 devices were refused in round 1"), "{reason}");
+    assert!(reason.starts_with("the updates of 3 devices were rejected in round 1"), "{reason}");
     for device in &devices {
         assert_eq!(quarantine_of(&coordinator, device).await, Value::Null);
     }

@@ -95,7 +95,7 @@ async fn the_explanation_names_what_devices_do() {
     coordinator.job_in(&id, "running").await;
     let said = explanation(&coordinator, &id).await;
     assert_eq!(said[0], "0 of 2 seats reported");
-    assert!(said[1].starts_with("no device is enrolled: make a join code"), "{said:?}");
+    assert!(said[1].starts_with("no device is enrolled; create a join code"), "{said:?}");
 
     let one = Device::enroll(&coordinator, "one").await;
     let two = Device::enroll(&coordinator, "two").await;
@@ -103,10 +103,7 @@ async fn the_explanation_names_what_devices_do() {
     beat(&coordinator, &one, json!({ "state": "held", "reason": "on_battery" })).await;
     beat(&coordinator, &two, json!({ "state": "held", "reason": "in_use" })).await;
     let said = explanation(&coordinator, &id).await;
-    assert_eq!(
-        said[1],
-        "of the devices 1 is free and about to ask, 1 waits for its owner to leave, 1 is on battery"
-    );
+    assert_eq!(said[1], "devices: 1 available, 1 in use, 1 on battery");
 
     // A job with a higher priority takes the device that is free.
     let mut urgent = tiny_job();
@@ -116,13 +113,9 @@ async fn the_explanation_names_what_devices_do() {
     coordinator.job_in(&urgent, "running").await;
     three.next_job(&coordinator, 60).await.unwrap();
     let said = explanation(&coordinator, &id).await;
-    assert_eq!(
-        said[1],
-        "of the devices 1 works for 'urgent', which has a higher priority, 1 waits for its owner \
-         to leave, 1 is on battery"
-    );
+    assert_eq!(said[1], "devices: 1 working on 'urgent' (higher priority), 1 in use, 1 on battery");
     let said = explanation(&coordinator, &urgent).await;
-    assert_eq!(said[0], "0 of 2 seats reported, 1 is being trained");
+    assert_eq!(said[0], "0 of 2 seats reported, 1 training");
     // A list has no explanations.
     let jobs = coordinator.get("/jobs").await;
     assert!(jobs.as_array().unwrap().iter().all(|job| job.get("explanation").is_none()));

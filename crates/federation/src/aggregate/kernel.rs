@@ -1,4 +1,4 @@
-//! The inner loops: plain ones, compiled for the SIMD that the machine turns out to have.
+//! Inner loops of aggregation, compiled for the SIMD level detected at run time.
 
 #![expect(clippy::inline_always, reason = "a loop has the SIMD of the function it is inlined into")]
 
@@ -9,34 +9,34 @@ use super::MAXIMUM_CHANGE;
 /// Part of an update, as bytes of f32, and its weight.
 pub(super) type Weighted<'a> = (&'a [[u8; 4]], f64);
 
-/// Updates whose changes are added to a sum while it is in a register.
+/// Updates added to a sum while it is in a register.
 const TOGETHER: usize = 4;
-/// Sums of squares kept apart. Their number decides the bits of the sum, so it is not the machine's.
+/// Number of separate sums of squares. It decides the bits of the result, so it does not depend on
+/// the machine.
 const LANES: usize = 16;
-/// The bits of a float but its sign: as whole numbers they are ordered as the float's magnitude,
-/// infinities and what is no number above all.
+/// Mask for a float's bits without the sign. As integers they are ordered like the float's
+/// magnitude, with infinities and NaN above all.
 const MAGNITUDE: u32 = 0x7fff_ffff;
 
-/// Adds the parts to `sums` and says whether all of their changes are within bounds. Groups of parts
-/// with one that is not are left out, so that adding the same parts with negative weights takes off
-/// what was added.
+/// Adds the parts to `sums` and returns whether all changes are within bounds. Groups that contain
+/// an invalid part are skipped, so adding the same parts with negative weights undoes the addition.
 pub(super) fn add(sums: &mut [f64], parts: &[Weighted], grid_bits: u32) -> bool {
     Arch::new().dispatch(Add { sums, parts, rounding: rounding(grid_bits) })
 }
 
-/// Whether every value is finite and at most [`MAXIMUM_CHANGE`] in magnitude, and the sum of their
-/// squares: the same bits on every machine.
+/// Returns whether every value is finite and at most [`MAXIMUM_CHANGE`] in magnitude, and the sum
+/// of squares, with the same bits on every machine.
 pub(super) fn check(words: &[[u8; 4]]) -> (bool, f64) {
     Arch::new().dispatch(Check { words })
 }
 
-/// `base` + `sums` / `rows`.
+/// Computes `base` + `sums` / `rows`.
 pub(super) fn finish(model: &mut [f32], base: &[f32], sums: &[f64], rows: f64) {
     Arch::new().dispatch(Finish { model, base, sums, rows });
 }
 
-// The loops are methods and no closures: a closure may be left out of line, where it is compiled
-// without the machine's SIMD.
+// The loops are methods because a closure may not be inlined, and would then be compiled without
+// the machine's SIMD.
 
 struct Add<'a> {
     sums: &'a mut [f64],
@@ -49,11 +49,11 @@ impl WithSimd for Add<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
-        let mut is_sound = true;
+        let mut is_valid = true;
         for group in self.parts.chunks(TOGETHER) {
-            // Looking first brings the group into the cache, and then no sum needs protection.
+            // Checking first brings the group into the cache and makes the additions below safe.
             if group.iter().any(|(words, _)| largest(words) > MAXIMUM_CHANGE.to_bits()) {
-                is_sound = false;
+                is_valid = false;
                 continue;
             }
             match group.as_array::<TOGETHER>() {
@@ -61,7 +61,7 @@ impl WithSimd for Add<'_> {
                 None => group.iter().for_each(|part| add_one::<S>(self.sums, part, self.rounding)),
             }
         }
-        is_sound
+        is_valid
     }
 }
 
@@ -117,14 +117,14 @@ impl WithSimd for Finish<'_> {
     }
 }
 
-/// 1.5 · 2^(52−s): adding it pushes everything below 2⁻ˢ out of the mantissa, rounding ties to
-/// even, and subtracting it leaves the rounded value. Exact for |Δ| ≤ 2^(51−s); beyond it (s = 48
-/// and |Δ| ≥ 8) an f32 is a multiple of the coarser unit in which the sum is then held.
+/// Returns 1.5 · 2^(52−s). Adding it pushes everything below 2⁻ˢ out of the mantissa, rounding ties
+/// to even, and subtracting it leaves the rounded value. Exact for |Δ| ≤ 2^(51−s). Beyond that (s =
+/// 48 and |Δ| ≥ 8) an f32 is a multiple of the coarser unit of the sum.
 fn rounding(grid_bits: u32) -> f64 {
     1.5 * (1_u64 << 52_u32.saturating_sub(grid_bits)) as f64
 }
 
-/// The largest magnitude among the changes, as its bits.
+/// Returns the bits of the largest magnitude among the changes.
 #[inline(always)]
 fn largest(words: &[[u8; 4]]) -> u32 {
     words.iter().fold(0, |largest, word| largest.max(u32::from_le_bytes(*word) & MAGNITUDE))
@@ -148,14 +148,14 @@ fn add_one<S: Simd>(sums: &mut [f64], (words, rows): &Weighted, rounding: f64) {
     }
 }
 
-/// `rows` · `change` + `sum`, in one instruction where there is one: all of it is exact, so both
+/// Computes `rows` · `change` + `sum`, in one instruction if available. All of it is exact, so both
 /// ways give the same bits.
 #[inline(always)]
 fn times_plus<S: Simd>(rows: f64, change: f64, sum: f64) -> f64 {
     if S::IS_SCALAR { rows * change + sum } else { rows.mul_add(change, sum) }
 }
 
-/// The change on the grid.
+/// Returns the change rounded to the grid.
 #[inline(always)]
 fn rounded(word: [u8; 4], rounding: f64) -> f64 {
     (f64::from(f32::from_le_bytes(word)) + rounding) - rounding
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_rounding_is_to_even_on_the_grid(
+        fn rounding_is_to_even_on_the_grid(
             bits in any::<u32>(),
             grid_bits in 0_u32..=48,
         ) {
@@ -178,7 +178,7 @@ mod tests {
             let unit = (1_u64 << grid_bits) as f64;
             let expected = (f64::from(change) * unit).round_ties_even() / unit;
             let actual = rounded(change.to_le_bytes(), rounding(grid_bits));
-            // As numbers: the kernel's zero has no sign.
+            // Compared as numbers: the kernel's zero has no sign.
             let same = (actual + 0.0).to_bits() == (expected + 0.0).to_bits();
             prop_assert!(same, "{} at 2^-{}", change, grid_bits);
         }
@@ -195,7 +195,7 @@ mod tests {
         }
 
         #[test]
-        fn bounds_are_those_of_the_floats(bits in proptest::collection::vec(any::<u32>(), 0..40)) {
+        fn bounds_match_those_of_the_floats(bits in proptest::collection::vec(any::<u32>(), 0..40)) {
             let words: Vec<[u8; 4]> = bits.iter().map(|bits| bits.to_le_bytes()).collect();
             let expected = bits.iter().all(|bits| f32::from_bits(*bits).abs() <= MAXIMUM_CHANGE);
             prop_assert_eq!(check(&words).0, expected);

@@ -1,11 +1,11 @@
-//! The sum is exact: against integers, in any order, grouping and number of threads.
+//! Exactness of the sum: compared with integers, in any order, grouping and number of threads.
 
 use proptest::prelude::*;
 use protocol::codec::encode;
 
 use super::*;
 
-/// The mean by integer arithmetic, as DESIGN §11.6 writes it.
+/// Mean by integer arithmetic, as described in docs/design/randomness-and-exact-sums.md.
 fn reference(base: &[f32], updates: &[(Vec<f32>, u64)], grid_bits: u32) -> Vec<u32> {
     let unit = (1_u64 << grid_bits) as f64;
     let rows: u64 = updates.iter().map(|(_, rows)| rows).sum();
@@ -58,7 +58,7 @@ fn sum(parameters: usize, groups: &[&[(Vec<u8>, u64)]], seat_rows: u64) -> Accum
 
 proptest! {
     #[test]
-    fn the_mean_is_the_integers_in_any_order_and_grouping(
+    fn the_mean_equals_integer_arithmetic_in_any_order_and_grouping(
         (base, updates) in round(),
         order in any::<u64>(),
         cut in any::<prop::sample::Index>(),
@@ -101,13 +101,13 @@ proptest! {
         let victim = victim.index(encoded.len());
         encoded[victim].0[4 * index..4 * index + 4].copy_from_slice(&bad.to_le_bytes());
         let calls: Vec<(&[u8], u64)> = encoded.iter().map(|(b, rows)| (&b[..], *rows)).collect();
-        let fault = accumulator.add(&calls).unwrap_err();
+        let error = accumulator.add(&calls).unwrap_err();
         let expected = if bad.is_finite() {
             UpdateError::TooLarge { index }
         } else {
             UpdateError::NotFinite { index }
         };
-        prop_assert_eq!(fault, expected);
+        prop_assert_eq!(error, expected);
         prop_assert_eq!(accumulator, before);
     }
 
@@ -120,7 +120,7 @@ proptest! {
 }
 
 #[test]
-fn a_refusal_in_a_late_tile_takes_the_early_ones_back() {
+fn a_refusal_in_a_late_tile_undoes_the_early_tiles() {
     let parameters = 5 * TILE + 17;
     let good = encode(&vec![0.25; parameters]);
     let mut bad = good.clone();
@@ -129,14 +129,14 @@ fn a_refusal_in_a_late_tile_takes_the_early_ones_back() {
     accumulator.add(&[(&good, 7)]).unwrap();
     let before = accumulator.clone();
     let six = [(&good[..], 1), (&good, 2), (&good, 3), (&good, 4), (&good, 5), (&bad, 6)];
-    let fault = accumulator.add(&six).unwrap_err();
-    assert_eq!(fault, UpdateError::NotFinite { index: 4 * TILE + 3 });
+    let error = accumulator.add(&six).unwrap_err();
+    assert_eq!(error, UpdateError::NotFinite { index: 4 * TILE + 3 });
     assert_eq!(accumulator, before);
-    assert_eq!(check_update(&bad, parameters).unwrap_err(), fault);
+    assert_eq!(check_update(&bad, parameters).unwrap_err(), error);
 }
 
 #[test]
-fn updates_may_lie_at_any_address() {
+fn updates_need_no_alignment() {
     let changes: Vec<f32> = (0_u16..1000).map(|i| f32::from(i) / 1000.0).collect();
     let mut shifted = vec![0_u8; 1];
     shifted.extend(encode(&changes));
@@ -147,7 +147,7 @@ fn updates_may_lie_at_any_address() {
 }
 
 #[test]
-fn faults_say_what_is_wrong() {
+fn errors_name_the_problem() {
     let mut accumulator = Accumulator::new(2, 10);
     let update = encode(&[1.0, 2.0]);
     assert_eq!(
@@ -163,7 +163,7 @@ fn faults_say_what_is_wrong() {
 }
 
 #[test]
-fn the_grid_is_as_the_design_says_and_warns_when_coarse() {
+fn the_grid_follows_the_design_and_warns_when_coarse() {
     // s = 52 − ⌈log2(16 · N)⌉
     for (rows, grid_bits) in [(1, 48), (2, 47), (3, 46), (120_000, 31), (1 << 24, 24)] {
         assert_eq!(Accumulator::new(0, rows).grid_bits(), grid_bits, "{rows} rows");

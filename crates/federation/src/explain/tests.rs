@@ -1,4 +1,4 @@
-//! What is said in every case.
+//! Sentences for every case.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn fingerprint(hardware: &str) -> Fingerprint {
     }
 }
 
-fn sight(number: u64, state: DeviceState) -> DeviceSnapshot {
+fn snapshot(number: u64, state: DeviceState) -> DeviceSnapshot {
     DeviceSnapshot {
         device: device(number),
         state,
@@ -34,12 +34,12 @@ fn sight(number: u64, state: DeviceState) -> DeviceSnapshot {
 }
 
 fn held(number: u64, reason: HoldReason) -> DeviceSnapshot {
-    DeviceSnapshot { reason: Some(reason), ..sight(number, DeviceState::Held) }
+    DeviceSnapshot { reason: Some(reason), ..snapshot(number, DeviceState::Held) }
 }
 
 fn works_for(number: u64, name: &str, ahead: bool) -> DeviceSnapshot {
     let other_job = Some(OtherJob { name: name.to_owned(), ahead });
-    DeviceSnapshot { other_job, ..sight(number, DeviceState::Training) }
+    DeviceSnapshot { other_job, ..snapshot(number, DeviceState::Training) }
 }
 
 fn round() -> RoundSnapshot {
@@ -60,30 +60,33 @@ fn round() -> RoundSnapshot {
     }
 }
 
-fn said(round: RoundSnapshot, devices: &[DeviceSnapshot]) -> String {
+fn explanation(round: RoundSnapshot, devices: &[DeviceSnapshot]) -> String {
     explain(Some("…"), &JobSnapshot::Collecting(Box::new(round)), &[], devices, NOW).join("\n")
 }
 
 #[test]
-fn a_job_that_waits_for_no_device_says_its_reason() {
-    let devices = [sight(1, DeviceState::Waiting)];
+fn a_job_that_does_not_wait_for_devices_returns_its_reason() {
+    let devices = [snapshot(1, DeviceState::Waiting)];
     for reason in [
         "waiting to be started",
         "fetching and dividing the dataset: 34 of 120 MB",
         "adding up the 12 updates of round 1: the disk is full: free some space, it goes on by itself",
     ] {
-        assert_eq!(explain(Some(reason), &JobSnapshot::Elsewhere, &[], &devices, NOW), [reason]);
+        assert_eq!(
+            explain(Some(reason), &JobSnapshot::NotCollecting, &[], &devices, NOW),
+            [reason]
+        );
     }
-    assert!(explain(None, &JobSnapshot::Elsewhere, &[], &devices, NOW).is_empty());
+    assert!(explain(None, &JobSnapshot::NotCollecting, &[], &devices, NOW).is_empty());
 }
 
 #[test]
-fn without_devices_it_says_how_to_get_some() {
-    insta::assert_snapshot!("no_devices", said(round(), &[]));
+fn without_devices_it_explains_how_to_enroll_one() {
+    insta::assert_snapshot!("no_devices", explanation(round(), &[]));
 }
 
 #[test]
-fn each_state_of_a_device_has_its_words() {
+fn each_device_state_has_its_text() {
     let reasons = [
         HoldReason::InUse,
         HoldReason::OnBattery,
@@ -94,78 +97,90 @@ fn each_state_of_a_device_has_its_words() {
     ];
     let mut one: Vec<DeviceSnapshot> =
         (1..).zip(reasons).map(|(n, reason)| held(n, reason)).collect();
-    one.push(sight(7, DeviceState::Held));
-    one.push(sight(8, DeviceState::Offline));
-    one.push(sight(9, DeviceState::Waiting));
-    one.push(DeviceSnapshot { quarantined: true, ..sight(10, DeviceState::Waiting) });
+    one.push(snapshot(7, DeviceState::Held));
+    one.push(snapshot(8, DeviceState::Offline));
+    one.push(snapshot(9, DeviceState::Waiting));
+    one.push(DeviceSnapshot { quarantined: true, ..snapshot(10, DeviceState::Waiting) });
     one.push(works_for(11, "urgent", true));
     one.push(works_for(12, "usual", false));
     one.push(DeviceSnapshot {
         fingerprint: fingerprint("aarch64+neon"),
-        ..sight(13, DeviceState::Waiting)
+        ..snapshot(13, DeviceState::Waiting)
     });
-    one.push(sight(14, DeviceState::Waiting));
-    one.push(sight(15, DeviceState::Waiting));
+    one.push(snapshot(14, DeviceState::Waiting));
+    one.push(snapshot(15, DeviceState::Waiting));
     let round = || RoundSnapshot {
         fingerprint: Some(fingerprint("x86_64+avx2")),
         short_of_memory: [device(14), device(114)].into(),
         failed_all: [device(15), device(115)].into(),
         ..round()
     };
-    insta::assert_snapshot!("one_of_each", said(round(), &one).replace(", ", ",\n"));
-    let more = one.iter().map(|sight| {
-        let number = u64::from(sight.device.as_uuid().as_bytes()[15]);
-        DeviceSnapshot { device: device(100 + number), ..sight.clone() }
+    insta::assert_snapshot!("one_of_each", explanation(round(), &one).replace(", ", ",\n"));
+    let more = one.iter().map(|snapshot| {
+        let number = u64::from(snapshot.device.as_uuid().as_bytes()[15]);
+        DeviceSnapshot { device: device(100 + number), ..snapshot.clone() }
     });
     let two: Vec<DeviceSnapshot> = one.iter().cloned().chain(more).collect();
-    insta::assert_snapshot!("two_of_each", said(round(), &two).replace(", ", ",\n"));
+    insta::assert_snapshot!("two_of_each", explanation(round(), &two).replace(", ", ",\n"));
 }
 
 #[test]
 fn all_offline() {
-    let devices: Vec<DeviceSnapshot> = (1..=4).map(|n| sight(n, DeviceState::Offline)).collect();
+    let devices: Vec<DeviceSnapshot> = (1..=4).map(|n| snapshot(n, DeviceState::Offline)).collect();
     let moved_at = Timestamp::from_millis(NOW.as_millis() - 3 * 3_600_000);
-    insta::assert_snapshot!("all_offline", said(RoundSnapshot { moved_at, ..round() }, &devices));
+    insta::assert_snapshot!(
+        "all_offline",
+        explanation(RoundSnapshot { moved_at, ..round() }, &devices)
+    );
 }
 
 #[test]
-fn a_job_in_full_swing() {
-    let mut devices = vec![sight(1, DeviceState::Training), sight(2, DeviceState::Training)];
+fn a_job_with_training_devices() {
+    let mut devices = vec![snapshot(1, DeviceState::Training), snapshot(2, DeviceState::Training)];
     let round = RoundSnapshot { training: [device(1), device(2)].into(), open: 7, ..round() };
-    insta::assert_snapshot!("in_full_swing", said(round.clone(), &devices));
+    insta::assert_snapshot!("in_full_swing", explanation(round.clone(), &devices));
     devices.extend((3..=6).map(|n| held(n, HoldReason::InUse)));
     devices.push(held(7, HoldReason::OnBattery));
     let moved_at = Timestamp::from_millis(NOW.as_millis() - 240_000);
     insta::assert_snapshot!(
         "in_full_swing_with_others",
-        said(RoundSnapshot { moved_at, ..round }, &devices)
+        explanation(RoundSnapshot { moved_at, ..round }, &devices)
     );
 }
 
 #[test]
-fn only_other_fingerprints_are_there() {
+fn only_other_fingerprints_are_available() {
     let arm = |n| DeviceSnapshot {
         fingerprint: fingerprint("aarch64+neon"),
-        ..sight(n, DeviceState::Waiting)
+        ..snapshot(n, DeviceState::Waiting)
     };
     let round = RoundSnapshot { fingerprint: Some(fingerprint("x86_64+avx2")), ..round() };
-    insta::assert_snapshot!("only_other_fingerprints", said(round.clone(), &[arm(1), arm(2)]));
-    // Where one is free, the others are not what keeps the job.
-    let devices = [arm(1), sight(2, DeviceState::Waiting)];
-    insta::assert_snapshot!("one_of_them_free", said(round, &devices));
+    insta::assert_snapshot!(
+        "only_other_fingerprints",
+        explanation(round.clone(), &[arm(1), arm(2)])
+    );
+    // One device is available, so the fingerprint is not what delays the job.
+    let devices = [arm(1), snapshot(2, DeviceState::Waiting)];
+    insta::assert_snapshot!("one_of_them_free", explanation(round, &devices));
 }
 
 #[test]
-fn a_paused_job_says_so_first() {
-    let devices = [sight(1, DeviceState::Waiting)];
-    insta::assert_snapshot!("paused", said(RoundSnapshot { paused: true, ..round() }, &devices));
+fn a_paused_job_is_explained_first() {
+    let devices = [snapshot(1, DeviceState::Waiting)];
+    insta::assert_snapshot!(
+        "paused",
+        explanation(RoundSnapshot { paused: true, ..round() }, &devices)
+    );
 }
 
 #[test]
 fn a_deadline_ahead() {
     let closes_at = Some(Timestamp::from_millis(NOW.as_millis() + 600_000));
     let round = RoundSnapshot { closes_at, ..round() };
-    insta::assert_snapshot!("deadline_ahead", said(round, &[sight(1, DeviceState::Waiting)]));
+    insta::assert_snapshot!(
+        "deadline_ahead",
+        explanation(round, &[snapshot(1, DeviceState::Waiting)])
+    );
 }
 
 #[test]
@@ -177,20 +192,23 @@ fn a_deadline_below_the_minimum_and_a_seat_that_fails() {
         failed_all: [device(1)].into(),
         ..round()
     };
-    insta::assert_snapshot!("deadline_passed", said(round, &[sight(1, DeviceState::Waiting)]));
+    insta::assert_snapshot!(
+        "deadline_passed",
+        explanation(round, &[snapshot(1, DeviceState::Waiting)])
+    );
 }
 
 #[test]
-fn labels_that_no_device_has_are_told_of_with_what_to_do() {
+fn labels_that_no_device_has_are_reported_with_a_remedy() {
     let labels = ["lab".to_owned(), "studio".to_owned()];
-    let other = DeviceSnapshot { labelled: false, ..sight(1, DeviceState::Waiting) };
-    let told = |devices: &[DeviceSnapshot]| {
+    let other = DeviceSnapshot { labelled: false, ..snapshot(1, DeviceState::Waiting) };
+    let explained = |devices: &[DeviceSnapshot]| {
         explain(Some("…"), &JobSnapshot::Collecting(Box::new(round())), &labels, devices, NOW)
     };
-    let none = told(std::slice::from_ref(&other));
-    assert_eq!(none[1], "of the devices 1 has none of its labels");
-    assert!(none[2].contains("'lab' or 'studio', and none has it"), "{none:?}");
-    let one = told(&[other, sight(2, DeviceState::Offline)]);
-    assert_eq!(one[1], "of the devices 1 has none of its labels, 1 is offline");
-    assert!(!one.iter().any(|it| it.contains("label one")), "{one:?}");
+    let none = explained(std::slice::from_ref(&other));
+    assert_eq!(none[1], "devices: 1 without a required label");
+    assert!(none[2].contains("'lab' or 'studio', but no device has it"), "{none:?}");
+    let one = explained(&[other, snapshot(2, DeviceState::Offline)]);
+    assert_eq!(one[1], "devices: 1 without a required label, 1 offline");
+    assert!(!one.iter().any(|sentence| sentence.contains("label a device")), "{one:?}");
 }

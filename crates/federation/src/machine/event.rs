@@ -1,4 +1,4 @@
-//! What happens to a job, and what is to be done about it.
+//! Events that a machine receives and effects that it returns.
 
 use protocol::fingerprint::Fingerprint;
 use protocol::lease::{Lease, Progress, ReturnReason, UpdateOutcome};
@@ -14,42 +14,43 @@ pub struct Partition {
     pub shards: Vec<BlobHash>,
 }
 
-/// A dataset divided and a model initialized: all that a job needs to open its first round.
+/// Partitioned dataset and initialized model: everything that the first round needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preparation {
     pub spec: ModelSpec,
     /// The initial weights.
     pub base: BlobHash,
-    /// In order; a partition's index is its number.
+    /// In order. A partition's index is its number.
     pub partitions: Vec<Partition>,
     pub test: Vec<BlobHash>,
-    /// Held out of train for early stopping; empty where the job has no target.
+    /// Rows held out of the train split for early stopping. Empty if the job has no target
+    /// accuracy.
     pub validation: Vec<BlobHash>,
     /// Names of the classes, for the registered model.
     pub classes: Vec<String>,
 }
 
-/// A valid update that is durable: its blob is stored, finite, of the right length and in bounds.
+/// Valid and durable update: its blob is stored, finite, within bounds and of the right length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     pub blob: BlobHash,
     pub bytes: u64,
-    /// The L2 norm of its changes ([`crate::aggregate::check_update`]).
+    /// L2 norm of the changes ([`crate::aggregate::check_update`]).
     pub norm: f64,
     pub metrics: TrainMetrics,
     pub fingerprint: Fingerprint,
 }
 
-/// Something that happened.
+/// Event of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     Start,
     Prepared(Box<Preparation>),
-    /// The dataset can't be fetched or the model not be built: the job fails with these words.
+    /// The dataset could not be loaded or the model not built. The job fails with this reason.
     PreparationFailed {
         reason: String,
     },
-    /// A device asks for work; `lease` names the lease if one is granted.
+    /// A device requests work. `lease` is the id of the lease if one is granted.
     Requested {
         lease: LeaseId,
         device: DeviceId,
@@ -60,12 +61,12 @@ pub enum Event {
         device: DeviceId,
         progress: Progress,
     },
-    /// The device says that it still holds the lease (its heartbeat).
+    /// A heartbeat: the device still holds the lease.
     Renewed {
         lease: LeaseId,
         device: DeviceId,
-        /// Of blobs that went between the device and the coordinator: a count that grows while
-        /// they do, and may begin anew.
+        /// Count of blob bytes transferred between the device and the coordinator. It grows during
+        /// transfers and may restart at 0.
         bytes: u64,
     },
     Returned {
@@ -79,18 +80,17 @@ pub enum Event {
         device: DeviceId,
         receipt: Receipt,
     },
-    /// The update under this lease was refused as a bad one, in these words: the lease ends and its
-    /// seat counts a failure.
+    /// The lease's update was rejected as invalid. The lease ends and its seat counts a failure.
     Refused {
         lease: LeaseId,
         device: DeviceId,
         reason: String,
     },
-    /// The device is revoked or gone: its leases go back.
+    /// The device was revoked or removed. Its lease ends.
     DeviceGone {
         device: DeviceId,
     },
-    /// The new global model of this round is stored.
+    /// The round's new global model is stored.
     Aggregated {
         round: u32,
         model: BlobHash,
@@ -104,16 +104,16 @@ pub enum Event {
         model: protocol::ModelId,
         file: BlobHash,
     },
-    /// Aggregating, evaluating or registering failed for good.
+    /// Aggregation, evaluation or registration failed permanently.
     StepFailed {
         reason: String,
     },
     Pause,
     Resume,
     Cancel,
-    /// Close now and register what there is.
+    /// Closes the job now and registers the last closed round's model.
     Complete,
-    /// The time that [`super::Machine::deadline`] named has come.
+    /// The time of [`super::Machine::deadline`] has come.
     Tick,
 }
 
@@ -122,56 +122,58 @@ pub enum Event {
 pub struct WeightedUpdate {
     pub partition: u32,
     pub blob: BlobHash,
-    /// The partition's rows: its weight.
+    /// Rows of the partition, which are the update's weight.
     pub rows: u64,
 }
 
-/// Something to do. Performing one twice does no harm.
+/// Action to perform. Performing it twice does no harm.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Fetch and divide the dataset, make the initial weights; answer with `Prepared`.
+    /// Load and partition the dataset and create the initial weights. Followed by `Prepared`.
     Prepare,
-    /// Answer the device that asked.
+    /// Send the lease to the device that requested work.
     Grant(Box<Lease>),
-    /// What became of the update just handled.
+    /// Outcome of the update that was just handled.
     Outcome(UpdateOutcome),
-    /// Two updates for one seat differ where the job promised that they wouldn't.
+    /// Two updates for one seat differ although the job promised identical bits.
     Nondeterminism { round: u32, partition: u32, first: BlobHash, second: BlobHash },
-    /// Add this to the round's accumulator when convenient; [`Effect::Aggregate`] names all again.
+    /// Add the update to the round's accumulator when convenient. [`Effect::Aggregate`] lists all
+    /// updates again.
     Accumulate { round: u32, update: WeightedUpdate },
-    /// Make the round's global model: `base` + weighted mean of `updates`; answer `Aggregated`.
+    /// Create the round's global model: `base` + weighted mean of `updates`. Followed by
+    /// `Aggregated`.
     Aggregate {
         round: u32,
         base: BlobHash,
         updates: Vec<WeightedUpdate>,
-        /// Rows of all seats of the round: fixes the grid (DESIGN §11.6).
+        /// Rows of all seats of the round. They decide the grid of the exact sum.
         seat_rows: u64,
     },
-    /// Measure `model` on the test split and, where there is one, the validation split.
+    /// Evaluate `model` on the test split and on the validation split, if any.
     Evaluate { round: u32, model: BlobHash },
-    /// Store the result under the job's name; answer `Registered`.
+    /// Store the result under the job's name. Followed by `Registered`.
     Register { model: BlobHash, evaluation: Option<EvalMetrics> },
-    /// This lease no longer counts; its device should hear of it.
+    /// The lease is no longer valid. Its device should be notified.
     LeaseEnded { lease: LeaseId, device: DeviceId, after_first_step: bool, why: LeaseEnd },
 }
 
-/// Why a lease ended without its device's doing.
+/// Reason for which a lease ended without an action of its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseEnd {
-    /// Nothing was heard of it, or it stood still.
+    /// It expired without a heartbeat, or made no progress.
     Lapsed,
     /// Another device's update took the seat.
     Superseded,
     /// The round closed at its deadline without it.
     RoundClosed,
-    /// Its device is revoked or gone.
+    /// Its device was revoked or removed.
     DeviceGone,
-    /// The job was paused, completed or cancelled, or failed.
+    /// The job was paused, completed, cancelled, or failed.
     Stopped,
 }
 
 impl LeaseEnd {
-    /// Whether it is a loss, where work had begun.
+    /// Returns whether the end counts as a loss, if work had begun.
     pub(super) const fn counts(self) -> bool {
         match self {
             Self::Lapsed | Self::Superseded | Self::RoundClosed | Self::DeviceGone => true,
@@ -180,26 +182,26 @@ impl LeaseEnd {
     }
 }
 
-/// An event that can't be taken now.
+/// Event that is not allowed now.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Rejection {
-    #[error("the job is {status}; {action} needs it to be {needed}")]
+    #[error("the job is {status}; only a job that is {needed} can be {action}")]
     Status { status: &'static str, action: &'static str, needed: &'static str },
     #[error("lease {lease} is not part of this job's open round")]
     UnknownLease { lease: LeaseId },
     #[error("lease {lease} belongs to another device")]
     OtherDevice { lease: LeaseId },
-    #[error("the update's fingerprint is {actual}, but the job takes {expected} only")]
+    #[error("the update has numeric fingerprint {actual}, but the job accepts only {expected}")]
     Fingerprint { expected: Box<Fingerprint>, actual: Box<Fingerprint> },
     #[error(
-        "the update's norm of {norm:.3} is beyond {bound:.3}, the most that this round takes; lower \
-         the learning rate, or set strategy.maximum_norm (0 = no bound)"
+        "the update's norm is {norm:.3}, above this round's limit of {bound:.3}; lower the \
+         learning rate, or set strategy.maximum_norm (0 = no limit)"
     )]
     Norm { norm: f64, bound: f64 },
     /// No seat suits this device now.
-    #[error("nothing to do for this device now")]
+    #[error("no work for this device now")]
     NothingToDo,
-    /// An answer to a step that is no longer awaited; drop it.
-    #[error("round {round} is not waiting for this")]
+    /// Result of a step that is no longer awaited. It can be dropped.
+    #[error("round {round} is not waiting for this result")]
     Stale { round: u32 },
 }

@@ -1,4 +1,4 @@
-//! What devices do: ask for a lease, keep it, give it back, report its update.
+//! Lease requests, returns and updates.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use super::lease_timeout::LeaseProgress;
 use super::phase::{Ending, Phase, Run, Stage};
 use super::renewal::LeaseRenewal;
 use super::seat::{Occupancy, PastLease, Report, RoundLease, Seat, SeatFailure, SeatLeaseState};
-use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, Rejection, unknown};
+use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, Rejection, unknown_lease};
 
-/// A device that failed a seat is kept from it while another that was heard of within so many times
-/// the lease patience may try it.
-const WAITS_FOR_ANOTHER: u32 = 5;
-/// A shorter patience would be shorter than what separates two signs of life.
-const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
+/// Time, as a multiple of the lease timeout, within which another device must have been seen for a
+/// failed seat to be withheld from the device that failed it.
+const RECENTLY_SEEN: u32 = 5;
+/// A shorter timeout would be shorter than the interval between heartbeats.
+const MINIMUM_LEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl MachineSettings {
     pub(super) fn lease_timeout(&self) -> Duration {
-        self.lease_timeout.max(SHORTEST_PATIENCE)
+        self.lease_timeout.max(MINIMUM_LEASE_TIMEOUT)
     }
 }
 
@@ -50,20 +50,20 @@ impl Machine {
         reason: ReturnReason,
         detail: Option<String>,
     ) -> Result<Vec<Effect>, Rejection> {
-        let verdict = match &mut self.phase {
+        let failure = match &mut self.phase {
             Phase::Running(run) => match run.locate(lease, device)? {
                 Located::Open { seat } => {
                     run.returned(now, lease, seat, reason, detail);
-                    run.verdict()
+                    run.failure_reason()
                 }
                 Located::PastLease => None,
             },
             Phase::Finished { run: Some(run), .. } => run.locate(lease, device).map(|_| None)?,
             Phase::Pending | Phase::Preparing | Phase::Finished { run: None, .. } => {
-                return Err(unknown(lease));
+                return Err(unknown_lease(lease));
             }
         };
-        Ok(verdict.map_or_else(Vec::new, |reason| self.finish(now, Ending::Failed { reason })))
+        Ok(failure.map_or_else(Vec::new, |reason| self.finish(now, Ending::Failed { reason })))
     }
 
     pub(super) fn updated(
@@ -78,23 +78,23 @@ impl Machine {
             Phase::Running(_) => false,
             Phase::Pending | Phase::Preparing | Phase::Finished { .. } => true,
         };
-        let run = self.phase.run_mut().ok_or_else(|| unknown(lease))?;
+        let run = self.phase.run_mut().ok_or_else(|| unknown_lease(lease))?;
         let seat = match run.locate(lease, device)? {
             Located::Open { seat } => seat,
-            Located::PastLease => return Ok(vec![run.late(lease, &receipt)]),
+            Located::PastLease => return Ok(vec![run.late_outcome(lease, &receipt)]),
         };
-        if let Some(effects) = run.settled(seat, &receipt, over) {
+        if let Some(effects) = run.outcome_if_settled(seat, &receipt, over) {
             return Ok(effects);
         }
         run.admit(&self.settings, seat, &receipt)?;
         let mut effects = run.accept(now, lease, seat, receipt);
-        run.gave(now, lease);
+        run.record_lease_duration(now, lease);
         effects.extend(run.close_if_due(&self.settings, now, paused));
         Ok(effects)
     }
 }
 
-/// Where a lease was found.
+/// Round in which a lease was found.
 pub(super) enum Located {
     Open { seat: usize },
     PastLease,
@@ -102,10 +102,10 @@ pub(super) enum Located {
 
 impl Run {
     pub(super) fn locate(&self, lease: LeaseId, device: DeviceId) -> Result<Located, Rejection> {
-        let (owner, located) = match (self.round.leases.get(&lease), self.earlier.get(&lease)) {
+        let (owner, located) = match (self.round.leases.get(&lease), self.past_leases.get(&lease)) {
             (Some(record), _) => (record.device, Located::Open { seat: record.seat }),
-            (None, Some(earlier)) => (earlier.device, Located::PastLease),
-            (None, None) => return Err(unknown(lease)),
+            (None, Some(past)) => (past.device, Located::PastLease),
+            (None, None) => return Err(unknown_lease(lease)),
         };
         if owner == device { Ok(located) } else { Err(Rejection::OtherDevice { lease }) }
     }
@@ -121,24 +121,24 @@ impl Run {
         let seat = self.seat_for(settings, device, fingerprint, now);
         let seat = seat.ok_or(Rejection::NothingToDo)?;
         if let Some((held, _)) = self.round.held_by(device) {
-            // Asked again: its answer was lost, or its process started anew.
-            self.renewed(settings, now, held, LeaseRenewal::Again, false);
+            // Repeated request: the response was lost, or the device's process restarted.
+            self.renewed(settings, now, held, LeaseRenewal::Restart, false);
             return self.grant(settings, held);
         }
-        if self.round.leases.contains_key(&lease) || self.earlier.contains_key(&lease) {
+        if self.round.leases.contains_key(&lease) || self.past_leases.contains_key(&lease) {
             return Err(Rejection::NothingToDo);
         }
         self.binding = self.binding.decided(settings.spec.run.reproducible, fingerprint);
         self.count_base(device);
-        let headway = LeaseProgress::begun(now);
+        let progress = LeaseProgress::started(now);
         let record = RoundLease {
             device,
             seat,
             granted_at: now,
-            deadline: headway.deadline(now, settings.lease_timeout(), self.pace(device)),
-            headway,
+            deadline: progress.deadline(now, settings.lease_timeout(), self.step_rate(device)),
+            progress,
             stepped: false,
-            standing: SeatLeaseState::Held,
+            state: SeatLeaseState::Held,
         };
         self.round.leases.insert(lease, record);
         self.round.seats[seat].occupancy = Occupancy::Leased { lease };
@@ -151,8 +151,8 @@ impl Run {
         Ok(vec![Effect::Grant(Box::new(lease))])
     }
 
-    /// The seat that the device would get now: the one it holds, else an open one, first the
-    /// partition whose rows it has from the last round.
+    /// Returns the seat that the device would get now: the one it holds, or else an open one. A
+    /// partition whose rows the device has from the last round comes first.
     pub(super) fn seat_for(
         &self,
         settings: &MachineSettings,
@@ -168,10 +168,9 @@ impl Run {
             return Some(record.seat);
         }
         let last_round = self.round.number.saturating_sub(1);
-        let of_last_round =
-            |earlier: &&PastLease| earlier.device == device && earlier.round == last_round;
+        let in_last_round = |past: &&PastLease| past.device == device && past.round == last_round;
         let had: Vec<u32> =
-            self.earlier.values().filter(of_last_round).map(|earlier| earlier.partition).collect();
+            self.past_leases.values().filter(in_last_round).map(|past| past.partition).collect();
         let open = self.round.seats.iter().enumerate().filter(|(_, seat)| {
             seat.occupancy == Occupancy::Open && self.may_try(settings, seat, device, now)
         });
@@ -186,12 +185,12 @@ impl Run {
         device: DeviceId,
         now: Timestamp,
     ) -> bool {
-        let lease_timeout = settings.lease_timeout().saturating_mul(WAITS_FOR_ANOTHER);
+        let recently = settings.lease_timeout().saturating_mul(RECENTLY_SEEN);
         let another = |(other, at): (&DeviceId, &Timestamp)| {
             *other != device
                 && !seat.failed_on(*other)
                 && !self.round.is_too_much_for(*other)
-                && now.since(*at) <= lease_timeout
+                && now.since(*at) <= recently
         };
         !seat.failed_on(device) || !self.seen.iter().any(another)
     }
@@ -205,12 +204,12 @@ impl Run {
         detail: Option<String>,
     ) {
         let Some(record) = self.round.leases.get_mut(&lease) else { return };
-        let held = match record.standing {
+        let held = match record.state {
             SeatLeaseState::Held => true,
             SeatLeaseState::Lapsed { .. } => false,
             SeatLeaseState::Returned | SeatLeaseState::Accepted => return,
         };
-        record.standing = SeatLeaseState::Returned;
+        record.state = SeatLeaseState::Returned;
         let (device, stepped) = (record.device, record.stepped);
         self.seen.insert(device, now);
         if held {
@@ -222,7 +221,7 @@ impl Run {
                 self.round.seats[seat].failures.push(SeatFailure {
                     device,
                     detail,
-                    refused: false,
+                    rejected: false,
                 });
             }
             ReturnReason::Memory => {
@@ -241,20 +240,25 @@ impl Run {
         }
     }
 
-    fn verdict(&self) -> Option<String> {
+    fn failure_reason(&self) -> Option<String> {
         let open = self.round.seats.iter().filter(|seat| seat.report().is_none());
-        open.into_iter().find_map(|seat| seat.verdict(self.round.number))
+        open.into_iter().find_map(|seat| seat.failure_reason(self.round.number))
     }
 
-    /// What becomes of an update of an earlier round.
-    fn late(&self, lease: LeaseId, receipt: &Receipt) -> Effect {
-        let accepted = self.earlier.get(&lease).and_then(|earlier| earlier.accepted);
+    /// Returns the outcome of an update of an earlier round.
+    fn late_outcome(&self, lease: LeaseId, receipt: &Receipt) -> Effect {
+        let accepted = self.past_leases.get(&lease).and_then(|past| past.accepted);
         let same = accepted == Some(receipt.blob);
         Effect::Outcome(if same { UpdateOutcome::Duplicate } else { UpdateOutcome::Superseded })
     }
 
-    /// What becomes of an update whose seat needs none; none where the seat still does.
-    fn settled(&self, seat: usize, receipt: &Receipt, over: bool) -> Option<Vec<Effect>> {
+    /// Returns the outcome of an update whose seat no longer needs one, or `None` if it does.
+    fn outcome_if_settled(
+        &self,
+        seat: usize,
+        receipt: &Receipt,
+        over: bool,
+    ) -> Option<Vec<Effect>> {
         let seat = &self.round.seats[seat];
         let superseded = Effect::Outcome(UpdateOutcome::Superseded);
         match &seat.occupancy {
@@ -276,7 +280,7 @@ impl Run {
         }
     }
 
-    /// Gives the seat to the update; another device that works on it is told.
+    /// Gives the seat to the update and ends another device's lease on it.
     fn accept(
         &mut self,
         now: Timestamp,
@@ -286,16 +290,16 @@ impl Run {
     ) -> Vec<Effect> {
         let mut effects = vec![Effect::Outcome(UpdateOutcome::Accepted)];
         if let Some(record) = self.round.leases.get_mut(&lease) {
-            let lost = record.standing == (SeatLeaseState::Lapsed { lost: true });
-            record.standing = SeatLeaseState::Accepted;
+            let lost = record.state == (SeatLeaseState::Lapsed { lost: true });
+            record.state = SeatLeaseState::Accepted;
             self.leases_lost -= u64::from(lost);
             self.seen.insert(record.device, now);
         }
-        let place = &mut self.round.seats[seat];
-        let was =
-            std::mem::replace(&mut place.occupancy, Occupancy::Reported(Report::from(receipt)));
-        let update = place.update();
-        if let Occupancy::Leased { lease: other } = was
+        let seat = &mut self.round.seats[seat];
+        let before =
+            std::mem::replace(&mut seat.occupancy, Occupancy::Reported(Report::from(receipt)));
+        let update = seat.update();
+        if let Occupancy::Leased { lease: other } = before
             && other != lease
         {
             effects.extend(self.lapse(other, LeaseEnd::Superseded));
@@ -305,30 +309,30 @@ impl Run {
         effects
     }
 
-    /// Ends a held lease without its device's doing.
+    /// Ends a held lease without an action of its device.
     pub(super) fn lapse(&mut self, lease: LeaseId, why: LeaseEnd) -> Option<Effect> {
         let record = self.round.leases.get_mut(&lease)?;
-        match record.standing {
+        match record.state {
             SeatLeaseState::Held => {}
             SeatLeaseState::Lapsed { .. } | SeatLeaseState::Returned | SeatLeaseState::Accepted => {
                 return None;
             }
         }
         let lost = why.counts() && record.stepped;
-        record.standing = SeatLeaseState::Lapsed { lost };
+        record.state = SeatLeaseState::Lapsed { lost };
         self.leases_lost += u64::from(lost);
-        let place = &mut self.round.seats[record.seat];
-        if place.occupancy == (Occupancy::Leased { lease }) {
-            place.occupancy = Occupancy::Open;
+        let seat = &mut self.round.seats[record.seat];
+        if seat.occupancy == (Occupancy::Leased { lease }) {
+            seat.occupancy = Occupancy::Open;
         }
         let (device, after_first_step) = (record.device, record.stepped);
         Some(Effect::LeaseEnded { lease, device, after_first_step, why })
     }
 
-    /// A lease of the open round, as its device knows it; none where it isn't held.
+    /// Returns a held lease of the open round as it is sent to its device.
     pub(super) fn lease(&self, settings: &MachineSettings, id: LeaseId) -> Option<Lease> {
         let record = self.round.leases.get(&id)?;
-        if record.standing != SeatLeaseState::Held {
+        if record.state != SeatLeaseState::Held {
             return None;
         }
         let seat = self.round.seats.get(record.seat)?;

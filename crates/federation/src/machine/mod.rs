@@ -1,5 +1,5 @@
-//! The round machine: every decision about one job. Events go in with the time they happened at,
-//! effects come out; nothing is done here.
+//! Round machine: every decision about one job. Events and their times go in, effects come out. The
+//! machine itself performs nothing. See docs/design/one-round.md.
 //!
 //! ```text
 //! pending ─Start─> preparing ─Prepared─> collecting ─all seats reported─> aggregating
@@ -10,10 +10,11 @@
 //! any of these ─Cancel─> cancelled          any of these ─a step fails─> failed
 //! ```
 //!
-//! A pause lies over whatever goes on: leases end and none is granted, but updates that were on
-//! their way are still taken, and the coordinator's own steps go on. The round's deadline waits.
+//! A pause applies to any phase: leases end and no lease is granted. Updates that are already being
+//! sent are still accepted, and the coordinator's own steps continue. The round's deadline is
+//! suspended.
 //!
-//! A rejected event leaves the machine as it was.
+//! A rejected event leaves the machine unchanged.
 
 mod event;
 mod lease;
@@ -43,21 +44,21 @@ pub use event::{
 use phase::{Ending, Phase, Run, Stage};
 use renewal::LeaseRenewal;
 pub use snapshot::{JobSnapshot, RoundSnapshot};
-pub(crate) use stall_detection::words as duration_words;
+pub(crate) use stall_detection::duration_text;
 
-/// What a machine is made for; it never changes.
+/// Constant settings of a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MachineSettings {
     pub job: JobId,
-    /// Checked ([`JobSpec::check`]).
+    /// Checked with [`JobSpec::check`].
     pub spec: JobSpec,
-    /// How long a lease lasts without a sign of its device, and the least that a device which
-    /// stands still is given; below a second counts as one.
+    /// Lease timeout: time without a heartbeat after which a lease expires, and the least time that
+    /// a device without progress is allowed. At least one second.
     #[serde(rename = "lease_seconds", with = "seconds")]
     pub lease_timeout: Duration,
 }
 
-/// A duration as machines are stored: whole seconds.
+/// Serialization of a duration as whole seconds.
 mod seconds {
     use std::time::Duration;
 
@@ -77,13 +78,13 @@ mod seconds {
     }
 }
 
-/// One job, from its creation to its end. What is stored is all there is: a machine read back from
-/// its JSON goes on as if nothing had happened.
+/// One job, from its creation to its end. The stored state is complete: a machine restored from its
+/// JSON continues as if nothing had happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     settings: MachineSettings,
     phase: Phase,
-    /// Since when the job is paused.
+    /// Time at which the job was paused, if it is paused.
     paused: Option<Timestamp>,
     started_at: Option<Timestamp>,
     completed_at: Option<Timestamp>,
@@ -94,10 +95,10 @@ impl Machine {
         Self { settings, phase: Phase::Pending, paused: None, started_at: None, completed_at: None }
     }
 
-    /// Takes an event and says what is to be done about it, in this order.
+    /// Applies an event and returns the effects to perform, in this order.
     ///
     /// # Errors
-    /// Where the event can't be taken now; the machine is then as before.
+    /// A [`Rejection`] if the event is not allowed now. The machine is unchanged.
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Result<Vec<Effect>, Rejection> {
         let effects = match event {
             Event::Start => self.start(now),
@@ -110,7 +111,7 @@ impl Machine {
                 self.renewed(now, lease, device, LeaseRenewal::Step { step: progress.step })
             }
             Event::Renewed { lease, device, bytes } => {
-                self.renewed(now, lease, device, LeaseRenewal::Alive { bytes })
+                self.renewed(now, lease, device, LeaseRenewal::Heartbeat { bytes })
             }
             Event::Returned { lease, device, reason, detail } => {
                 self.returned(now, lease, device, reason, detail)
@@ -144,7 +145,7 @@ impl Machine {
                 Ok(vec![Effect::Prepare])
             }
             Phase::Preparing | Phase::Running(_) | Phase::Finished { .. } => {
-                Err(self.wrong_status("starting", "pending"))
+                Err(self.wrong_status("started", "pending"))
             }
         }
     }
@@ -200,7 +201,7 @@ impl Machine {
             .flatten()
             .any(|metrics| !metrics.loss.is_finite() || !metrics.accuracy.is_finite());
         if diverged {
-            // JSON has no word for it either: a stored machine couldn't be read back.
+            // JSON cannot represent the value either, so the stored machine could not be read back.
             let reason = format!(
                 "the model of round {round} diverged: its loss is not a number; lower the \
                  learning rate"
@@ -242,13 +243,13 @@ impl Machine {
 
     fn pause(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
         if self.paused.is_some() {
-            return Err(self.wrong_status("pausing", "running"));
+            return Err(self.wrong_status("paused", "running"));
         }
         let effects = match &mut self.phase {
             Phase::Preparing => Vec::new(),
             Phase::Running(run) => run.end_leases(),
             Phase::Pending | Phase::Finished { .. } => {
-                return Err(self.wrong_status("pausing", "running"));
+                return Err(self.wrong_status("paused", "running"));
             }
         };
         self.paused = Some(now);
@@ -257,7 +258,7 @@ impl Machine {
 
     fn resume(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
         let Some(since) = self.paused.take() else {
-            return Err(self.wrong_status("resuming", "paused"));
+            return Err(self.wrong_status("resumed", "paused"));
         };
         match &mut self.phase {
             Phase::Running(run) => Ok(run.resumed(&self.settings, since, now)),
@@ -267,7 +268,7 @@ impl Machine {
 
     fn cancel(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
         if self.status().is_final() {
-            return Err(self.wrong_status("cancelling", "not at its end"));
+            return Err(self.wrong_status("cancelled", "unfinished"));
         }
         Ok(self.finish(now, Ending::Cancelled))
     }
@@ -278,7 +279,7 @@ impl Machine {
             Phase::Pending | Phase::Preparing | Phase::Finished { .. } => None,
         };
         let effects = effects
-            .ok_or_else(|| self.wrong_status("completing", "running and past its first round"))?;
+            .ok_or_else(|| self.wrong_status("completed", "running and past its first round"))?;
         self.paused = None;
         Ok(effects)
     }
@@ -298,7 +299,7 @@ impl Machine {
         }
     }
 
-    /// Ends the job; leases that are still held end with it.
+    /// Ends the job and all leases that are still held.
     fn finish(&mut self, now: Timestamp, ending: Ending) -> Vec<Effect> {
         let mut run = match std::mem::replace(&mut self.phase, Phase::Pending) {
             Phase::Running(run) => Some(run),
@@ -313,11 +314,11 @@ impl Machine {
     }
 
     fn wrong_status(&self, action: &'static str, needed: &'static str) -> Rejection {
-        Rejection::Status { status: self.status_word(), action, needed }
+        Rejection::Status { status: self.status_name(), action, needed }
     }
 }
 
-/// Where a lease that is not known is looked for.
-fn unknown(lease: LeaseId) -> Rejection {
+/// Returns the error for an unknown lease.
+fn unknown_lease(lease: LeaseId) -> Rejection {
     Rejection::UnknownLease { lease }
 }

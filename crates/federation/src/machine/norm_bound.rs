@@ -1,11 +1,11 @@
-//! How large an update may be: a bound on its L2 norm, from the norms of the job's closed rounds
-//! alone, so that neither the order nor the time of arrival within a round can change it.
+//! Norm bound: the largest L2 norm that an update may have. It depends only on the norms of the
+//! job's closed rounds, so the order and time of arrival within a round cannot change it.
 //!
-//! Bounding the norm takes the strength from an update that was enlarged to outweigh the others
-//! (Sun et al. 2019, "Can You Really Backdoor Federated Learning?", §4); taking the bound from a
-//! quantile of the norms seen is the idea of Andrew et al. 2021, "Differentially Private Learning
-//! with Adaptive Clipping". It does nothing against a poisoned update of usual size, and a majority
-//! of bad updates moves the median itself.
+//! Bounding the norm weakens an update that was enlarged to outweigh the others (Sun et al. 2019,
+//! "Can You Really Backdoor Federated Learning?", §4). Deriving the bound from a quantile of
+//! earlier norms follows Andrew et al. 2021, "Differentially Private Learning with Adaptive
+//! Clipping". The bound does not stop a poisoned update of ordinary size, and a majority of bad
+//! updates moves the median itself.
 
 use std::collections::VecDeque;
 
@@ -15,28 +15,28 @@ use super::phase::Run;
 use super::seat::Seat;
 use super::{MachineSettings, Preparation, Receipt, Rejection};
 
-/// Times the median of the norms that were accepted, for a partition of the usual number of steps.
-const GENEROUS: f64 = 10.0;
-/// Before a round has closed: the root mean square of an update's changes. Initial weights are
-/// smaller than 1 but for embeddings, which start at about 1: who changes all of them by more did
-/// not train them.
-const FIRST: f64 = 1.0;
-/// The bound never falls below this root mean square, also where the updates before were all 0.
-const LEAST: f64 = 1e-3;
-/// Closed rounds whose norms are kept.
+/// Factor on the median of the accepted norms, for a partition with the usual number of steps.
+const MEDIAN_FACTOR: f64 = 10.0;
+/// Bound before the first round has closed, as root mean square of an update's changes. Initial
+/// weights are smaller than 1 except for embeddings, which start at about 1, so training does not
+/// change all of them by more.
+const FIRST_ROUND_RMS: f64 = 1.0;
+/// Lowest bound, as root mean square. It applies even if all earlier updates were 0.
+const MINIMUM_RMS: f64 = 1e-3;
+/// Number of closed rounds whose norms are kept.
 const KEPT_ROUNDS: usize = 8;
-/// Norms kept of a round; of a larger one, as many order statistics at equal distances.
+/// Norms kept per round. A larger round keeps as many order statistics at equal distances.
 const KEPT_NORMS: usize = 64;
 
-/// The norms accepted in the last closed rounds.
+/// Accepted norms of the last closed rounds.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Norms {
-    /// The oldest round first, each in ascending order.
+    /// Oldest round first, each in ascending order.
     rounds: VecDeque<Vec<f64>>,
 }
 
 impl Norms {
-    /// Takes in the norms of a round that closed, in ascending order; one without any says nothing.
+    /// Adds the norms of a closed round, in ascending order. A round without updates is ignored.
     fn close(&mut self, mut norms: Vec<f64>) {
         if norms.is_empty() {
             return;
@@ -51,26 +51,27 @@ impl Norms {
         }
     }
 
-    /// The lower median; none before a round has closed.
+    /// Returns the lower median, or `None` before a round has closed.
     fn median(&self) -> Option<f64> {
         let mut norms: Vec<f64> = self.rounds.iter().flatten().copied().collect();
         norms.sort_unstable_by(f64::total_cmp);
         lower_median(&norms).copied()
     }
 
-    /// The largest norm for a model of `parameters`; `share` is the partition's steps over the
-    /// usual ones: who trains longer may go further, who trains less may be as far as the usual.
+    /// Returns the largest norm for a model of `parameters`. `share` is the partition's number of
+    /// steps divided by the usual number. Longer training raises the bound, shorter training does
+    /// not lower it.
     fn bound(&self, parameters: u64, share: f64) -> f64 {
         let root = (parameters as f64).sqrt();
         match self.median() {
-            None => FIRST * root,
-            Some(median) => (GENEROUS * median * share.max(1.0)).max(LEAST * root),
+            None => FIRST_ROUND_RMS * root,
+            Some(median) => (MEDIAN_FACTOR * median * share.max(1.0)).max(MINIMUM_RMS * root),
         }
     }
 }
 
 impl Run {
-    /// Whether the update may take the seat: its fingerprint and its norm.
+    /// Checks an update's fingerprint and norm.
     ///
     /// # Errors
     /// [`Rejection::Fingerprint`] and [`Rejection::Norm`].
@@ -82,7 +83,7 @@ impl Run {
     ) -> Result<(), Rejection> {
         self.binding.check(&receipt.fingerprint)?;
         let bound = self.norm_bound(settings, &self.round.seats[seat]);
-        // What is no number is not within it either.
+        // NaN fails this comparison too.
         if receipt.norm <= bound {
             return Ok(());
         }
@@ -101,7 +102,7 @@ impl Run {
         }
     }
 
-    /// To be called when the round's model is made and measured.
+    /// Records the round's norms, once its model has been evaluated.
     pub(super) fn close_norms(&mut self) {
         let reports = self.round.seats.iter().filter_map(Seat::report);
         let mut norms: Vec<f64> = reports.map(|report| report.norm).collect();
@@ -114,7 +115,7 @@ impl Run {
     }
 }
 
-/// The lower median of the steps that the partitions take; at least 1.
+/// Returns the lower median of the partitions' step counts, at least 1.
 fn usual_steps(settings: &MachineSettings, preparation: &Preparation) -> f64 {
     let plan = settings.spec.plan();
     let rows = preparation.partitions.iter().map(|partition| partition.rows);
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(norms.bound(100, 1.0).to_bits(), 10.0_f64.to_bits());
         norms.close(vec![1.0, 2.0, 3.0]);
         assert_eq!(norms.bound(100, 1.0).to_bits(), 20.0_f64.to_bits());
-        // A long partition may go further, a short one as far as the usual.
+        // A long partition raises the bound, a short one does not lower it.
         assert_eq!(norms.bound(100, 3.0).to_bits(), 60.0_f64.to_bits());
         assert_eq!(norms.bound(100, 0.1).to_bits(), 20.0_f64.to_bits());
         norms.close(Vec::new());
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn updates_of_zeros_leave_room_for_some_change() {
+    fn updates_of_zeros_leave_room_for_change() {
         let mut norms = Norms::default();
         norms.close(vec![0.0; 5]);
         assert!((norms.bound(10_000, 1.0) - 0.1).abs() < 1e-12);
@@ -155,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn little_is_kept_and_the_median_stays_in_place(
+        fn a_bounded_number_of_norms_is_kept_and_the_median_is_one_of_them(
             rounds in proptest::collection::vec(proptest::collection::vec(1.0_f64..100.0, 1..200), 1..12),
         ) {
             let mut norms = Norms::default();
@@ -170,9 +171,9 @@ mod tests {
             prop_assert!(kept.contains(&median));
         }
 
-        /// A minority of any size and at any scale leaves the bound where honest norms put it.
+        /// A minority of any size and scale leaves the bound where honest norms put it.
         #[test]
-        fn a_minority_can_not_raise_the_bound(
+        fn a_minority_cannot_raise_the_bound(
             honest in proptest::collection::vec(1.0_f64..2.0, 5..60),
             minority in 0.0_f64..0.49,
             scale in 1.0_f64..1e6,
@@ -184,7 +185,7 @@ mod tests {
             round.sort_unstable_by(f64::total_cmp);
             let mut norms = Norms::default();
             norms.close(round);
-            prop_assert!(norms.bound(4, 1.0) <= GENEROUS * 2.0);
+            prop_assert!(norms.bound(4, 1.0) <= MEDIAN_FACTOR * 2.0);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The phases of a job, each with the data that it alone has.
+//! Phases of a job, each with its own data.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::norm_bound::Norms;
 use super::seat::{OpenRound, PastLease};
 use super::{Preparation, Rejection};
 
-/// How far the job is.
+/// Phase of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Phase {
@@ -22,13 +22,13 @@ pub(super) enum Phase {
     Running(Box<Run>),
     Finished {
         ending: Ending,
-        /// What was done until then; none where the job ended before its first round.
+        /// The run until the end, or `None` if the job ended before its first round.
         run: Option<Box<Run>>,
     },
 }
 
 impl Phase {
-    /// The rounds, while they go on.
+    /// Returns the run of a job that has not ended.
     pub(super) fn running(&mut self, round: u32) -> Result<&mut Run, Rejection> {
         match self {
             Self::Running(run) => Ok(run),
@@ -38,7 +38,7 @@ impl Phase {
         }
     }
 
-    /// The rounds, going on or ended.
+    /// Returns the run of a running or finished job.
     pub(super) fn run(&self) -> Option<&Run> {
         match self {
             Self::Running(run) => Some(run),
@@ -56,7 +56,7 @@ impl Phase {
     }
 }
 
-/// How a job ended.
+/// End of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Ending {
@@ -65,35 +65,36 @@ pub(super) enum Ending {
     Cancelled,
 }
 
-/// The rounds of a job whose data is ready.
+/// The rounds of a job whose data is prepared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) preparation: Preparation,
-    /// Of the model.
+    /// Parameters of the model.
     pub(super) parameters: u64,
     pub(super) binding: Binding,
     pub(super) stage: Stage,
     pub(super) round: OpenRound,
-    /// Leases of the two rounds before the open one, for updates that come late.
-    pub(super) earlier: BTreeMap<LeaseId, PastLease>,
-    /// When each device was last heard of in this job.
+    /// Leases of the two rounds before the open one, for late updates.
+    #[serde(rename = "earlier")]
+    pub(super) past_leases: BTreeMap<LeaseId, PastLease>,
+    /// Time at which each device was last seen in this job.
     pub(super) seen: BTreeMap<DeviceId, Timestamp>,
-    /// How fast each device was in this job.
-    #[serde(default)]
-    pub(super) paces: BTreeMap<DeviceId, StepRate>,
-    /// Rounds closed and, last, the open one.
+    /// Speed of each device in this job.
+    #[serde(default, rename = "paces")]
+    pub(super) step_rates: BTreeMap<DeviceId, StepRate>,
+    /// Closed rounds, followed by the open one.
     pub(super) history: Vec<Round>,
     pub(super) leases_lost: u64,
-    /// When a step, an update or a new round came last.
+    /// Time of the last step, update or new round.
     #[serde(default)]
     pub(super) moved_at: Timestamp,
-    /// Of those that gave an update: from the grant on.
+    /// Longest lease with an accepted update, from grant to update.
     #[serde(default)]
     pub(super) longest_lease: Duration,
-    /// Of the updates of closed rounds.
+    /// Norms of the updates of closed rounds.
     #[serde(default)]
     pub(super) norms: Norms,
-    /// Why the job ends after this round, where not for the count of rounds.
+    /// Reason for which the job ends after this round, unless the number of rounds is reached.
     pub(super) closing: Option<Closing>,
 }
 
@@ -103,33 +104,34 @@ impl Run {
     }
 }
 
-/// What goes on in the open round.
+/// Stage of the open round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stage {
-    /// Seats are leased and updates come in.
+    /// Seats are leased and updates are received.
     Collecting,
     Aggregating,
     Evaluating {
         model: BlobHash,
     },
-    /// `model` is the last closed round's.
+    /// `model` is the global model of the last closed round.
     Registering {
         model: BlobHash,
     },
 }
 
-/// Why a job ends before its last round.
+/// Reason for which a job ends before its last round.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Closing {
-    /// The validation split reached the target.
+    /// The validation accuracy reached the target.
     Target { accuracy: f64 },
-    /// A person asked for it.
-    Asked,
+    /// A person completed the job.
+    #[serde(rename = "asked")]
+    Requested,
 }
 
-/// Which numeric fingerprints the job takes (DESIGN §11.3).
+/// Numeric fingerprints that the job accepts. See docs/design/randomness-and-exact-sums.md.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Binding {
@@ -149,7 +151,7 @@ impl Binding {
         }
     }
 
-    /// Whether identity was promised.
+    /// Returns whether identical bits are promised.
     pub(super) fn is_bound(&self) -> bool {
         match self {
             Self::One { .. } => true,
@@ -167,7 +169,7 @@ impl Binding {
         }
     }
 
-    /// What the first device that gets a lease decides.
+    /// Returns the binding after the first lease is granted to a device with fingerprint `first`.
     pub(super) fn decided(&self, reproducible: Option<bool>, first: &Fingerprint) -> Self {
         match self {
             Self::Undecided if reproducible.unwrap_or(first.backend == Backend::Cpu) => {

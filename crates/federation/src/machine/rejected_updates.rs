@@ -1,4 +1,4 @@
-//! Updates that were refused as bad ones: whose fault they are, the device's or the job's.
+//! Rejected updates: attribution of the fault to the device or to the job.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use super::phase::{Ending, Phase, Run};
 use super::seat::{Seat, SeatFailure};
 use super::{Effect, Machine, Rejection};
 
-/// Refused updates of as many devices fail a job whose round took none.
-const REFUSED: usize = 3;
+/// Number of devices with rejected updates that fails a job, if its round accepted none.
+const REJECTED_DEVICES: usize = 3;
 
 impl Machine {
-    /// The lease ends and its seat counts a failure. Where every device of the round sends what must
-    /// be refused, the job fails: it is more likely to diverge than they are to be bad.
+    /// Ends the lease of a rejected update and counts a failure for its seat. If every device of
+    /// the round sends rejected updates, the job fails: it probably diverged.
     pub(super) fn refused(
         &mut self,
         now: Timestamp,
@@ -28,24 +28,24 @@ impl Machine {
         if let Some(run) = self.phase.run_mut()
             && run.failures().count() > before
         {
-            run.mark_refused(lease);
+            run.mark_rejected(lease);
         }
-        let verdict = match &self.phase {
-            Phase::Running(run) => run.refusals_verdict(reason),
+        let failure = match &self.phase {
+            Phase::Running(run) => run.rejection_failure(reason),
             Phase::Pending | Phase::Preparing | Phase::Finished { .. } => None,
         };
-        if let Some(reason) = verdict {
+        if let Some(reason) = failure {
             effects.extend(self.finish(now, Ending::Failed { reason }));
         }
         Ok(effects)
     }
 
-    /// Whether the job failed by what several devices could not do: then the fault is likely to be
-    /// its own, and no device should be blamed for it.
+    /// Returns whether the job failed because of failures on several devices. The fault is then
+    /// probably the job's, and no device should be blamed.
     pub fn failed_on_many(&self) -> bool {
         match &self.phase {
             Phase::Finished { ending: Ending::Failed { .. }, run: Some(run) } => {
-                run.round.seats.iter().any(Seat::failed_on_many) || run.refused_everywhere()
+                run.round.seats.iter().any(Seat::failed_on_many) || run.rejected_everywhere()
             }
             Phase::Finished { .. } | Phase::Pending | Phase::Preparing | Phase::Running(_) => false,
         }
@@ -57,35 +57,36 @@ impl Run {
         self.round.seats.iter().flat_map(|seat| &seat.failures)
     }
 
-    /// The lease's failure was a refused update.
-    fn mark_refused(&mut self, lease: LeaseId) {
+    /// Marks the lease's failure as a rejected update.
+    fn mark_rejected(&mut self, lease: LeaseId) {
         let Some(record) = self.round.leases.get(&lease) else { return };
         if let Some(failure) = self.round.seats[record.seat].failures.last_mut() {
-            failure.refused = true;
+            failure.rejected = true;
         }
     }
 
-    fn refused_devices(&self) -> BTreeSet<DeviceId> {
-        self.failures().filter(|failure| failure.refused).map(|failure| failure.device).collect()
+    fn rejected_devices(&self) -> BTreeSet<DeviceId> {
+        self.failures().filter(|failure| failure.rejected).map(|failure| failure.device).collect()
     }
 
-    /// Whether several devices, and three or all that there are, were refused and none accepted.
-    fn refused_everywhere(&self) -> bool {
-        let refused = self.refused_devices();
-        let known = self.seen.keys().filter(|device| !refused.contains(device)).count();
-        let needed = (known + refused.len()).min(REFUSED);
-        let count = self.failures().filter(|failure| failure.refused).count();
+    /// Returns whether no update was accepted and several devices, three or all that are known, had
+    /// theirs rejected.
+    fn rejected_everywhere(&self) -> bool {
+        let rejected = self.rejected_devices();
+        let others = self.seen.keys().filter(|device| !rejected.contains(device)).count();
+        let needed = (others + rejected.len()).min(REJECTED_DEVICES);
+        let count = self.failures().filter(|failure| failure.rejected).count();
         self.round.reported() == 0
-            && count >= REFUSED
-            && refused.len() >= 2
-            && refused.len() >= needed
+            && count >= REJECTED_DEVICES
+            && rejected.len() >= 2
+            && rejected.len() >= needed
     }
 
-    fn refusals_verdict(&self, reason: &str) -> Option<String> {
-        let (round, devices) = (self.round.number, self.refused_devices().len());
-        self.refused_everywhere().then(|| {
+    fn rejection_failure(&self, reason: &str) -> Option<String> {
+        let (round, devices) = (self.round.number, self.rejected_devices().len());
+        self.rejected_everywhere().then(|| {
             format!(
-                "the updates of {devices} devices were refused in round {round} and none was \
+                "the updates of {devices} devices were rejected in round {round} and none was \
                  accepted: {reason}"
             )
         })

@@ -1,4 +1,4 @@
-//! Rounds: opening, closing, and what comes after.
+//! Opening and closing of rounds.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use super::phase::{Binding, Closing, Run, Stage};
 use super::seat::{Occupancy, OpenRound, PastLease, Seat, SeatLeaseState};
 use super::{Effect, LeaseEnd, MachineSettings, Preparation, Rejection};
 
-/// Rounds whose leases are still recognised after they closed.
-const REMEMBERED: u32 = 2;
-/// Closed rounds whose models a job keeps, the latest ones; a registered model is a file of its own.
+/// Number of closed rounds whose leases are still known, for late updates.
+const REMEMBERED_ROUNDS: u32 = 2;
+/// Number of closed rounds whose models a job keeps. A registered model is a separate file.
 const KEPT_MODELS: usize = 10;
-/// A longer deadline is this one: JSON's times end in the year 9999.
+/// Longest round deadline, because JSON times end in the year 9999.
 const LONGEST_DEADLINE: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Run {
     /// Opens round 1.
     ///
     /// # Errors
-    /// In words, where no round can be opened with this preparation.
+    /// The reason as text, if the preparation does not allow a round.
     pub(super) fn open(
         settings: &MachineSettings,
         preparation: Preparation,
@@ -30,7 +30,7 @@ impl Run {
     ) -> Result<Self, String> {
         let layout = preparation.spec.layout().map_err(|error| format!("model: {error}"))?;
         if preparation.partitions.iter().all(|partition| partition.rows == 0) {
-            return Err("the dataset has no training rows; choose another or raise \
+            return Err("the dataset has no training rows; choose another dataset or raise \
                         data.train_limit"
                 .to_owned());
         }
@@ -40,9 +40,9 @@ impl Run {
             preparation,
             binding: Binding::Undecided,
             stage: Stage::Collecting,
-            earlier: std::collections::BTreeMap::new(),
+            past_leases: std::collections::BTreeMap::new(),
             seen: std::collections::BTreeMap::new(),
-            paces: std::collections::BTreeMap::new(),
+            step_rates: std::collections::BTreeMap::new(),
             history: Vec::new(),
             leases_lost: 0,
             moved_at: now,
@@ -54,7 +54,7 @@ impl Run {
         Ok(run)
     }
 
-    /// Writes the open round into the history.
+    /// Appends the open round to the history.
     fn record(&mut self, now: Timestamp) {
         self.history.push(Round {
             round: self.round.number,
@@ -74,7 +74,7 @@ impl Run {
         });
     }
 
-    /// Brings the history's last round up to date.
+    /// Updates the history's last round.
     pub(super) fn sync(&mut self) {
         let (reported, leased) = (count(self.round.reported()), count(self.round.leased()));
         let Some(last) = self.history.last_mut() else { return };
@@ -95,7 +95,7 @@ impl Run {
         last.bytes_up = reports().map(|(_, report)| report.bytes).sum();
     }
 
-    /// Counts the round's base model, which a device fetches once a round.
+    /// Counts the download of the round's base model, which a device fetches once per round.
     pub(super) fn count_base(&mut self, device: DeviceId) {
         let fetched = self.round.leases.values().any(|record| record.device == device);
         if let (false, Some(last)) = (fetched, self.history.last_mut()) {
@@ -113,7 +113,7 @@ impl Run {
             .round
             .leases
             .iter()
-            .filter(|(_, record)| record.standing == SeatLeaseState::Held && record.deadline <= now)
+            .filter(|(_, record)| record.state == SeatLeaseState::Held && record.deadline <= now)
             .map(|(lease, _)| *lease)
             .collect();
         let mut effects: Vec<Effect> =
@@ -124,18 +124,18 @@ impl Run {
 
     pub(super) fn device_gone(&mut self, device: DeviceId) -> Vec<Effect> {
         self.seen.remove(&device);
-        self.paces.remove(&device);
+        self.step_rates.remove(&device);
         let held = self.round.held_by(device).map(|(lease, _)| lease);
         held.and_then(|lease| self.lapse(lease, LeaseEnd::DeviceGone)).into_iter().collect()
     }
 
-    /// Ends every held lease at a person's wish: no loss is counted.
+    /// Ends every held lease because of a person's action. They do not count as lost.
     pub(super) fn end_leases(&mut self) -> Vec<Effect> {
         let leases: Vec<LeaseId> = self.round.leases.keys().copied().collect();
         leases.into_iter().filter_map(|lease| self.lapse(lease, LeaseEnd::Stopped)).collect()
     }
 
-    /// Closes the round's seats when all have reported, or the deadline has passed and enough have.
+    /// Closes the round if all seats have reported, or if the deadline has passed and enough have.
     pub(super) fn close_if_due(
         &mut self,
         settings: &MachineSettings,
@@ -177,7 +177,7 @@ impl Run {
         }
     }
 
-    /// Seats that must have reported for the round to close at its deadline.
+    /// Returns the number of seats that must have reported for the round to close at its deadline.
     pub(super) fn minimum(&self, settings: &MachineSettings) -> usize {
         share(settings.spec.run.minimum_fraction, self.round.seats.len())
     }
@@ -202,7 +202,7 @@ impl Run {
         }
     }
 
-    /// The model that is measured, where it is this round's.
+    /// Returns the model under evaluation, if it is this round's.
     pub(super) fn evaluating(&self, round: u32) -> Result<BlobHash, Rejection> {
         match self.stage {
             Stage::Evaluating { model } if round == self.round.number => Ok(model),
@@ -247,18 +247,20 @@ impl Run {
         Vec::new()
     }
 
-    /// Closes the job with the last closed round's model; none where no round has come so far.
+    /// Ends the job with the last closed round's model. Returns `None` if no round has closed.
     pub(super) fn complete(&mut self) -> Option<Vec<Effect>> {
         match self.stage {
             Stage::Collecting if self.round.number == 1 => return None,
             Stage::Collecting => {
-                self.closing = Some(Closing::Asked);
+                self.closing = Some(Closing::Requested);
                 let mut effects = self.give_up_open_seats(LeaseEnd::Stopped);
                 effects.push(self.register(self.round.base));
                 return Some(effects);
             }
-            // All of the round's updates are in: it is brought to its end first.
-            Stage::Aggregating | Stage::Evaluating { .. } => self.closing = Some(Closing::Asked),
+            // The round already has its updates, so it is finished first.
+            Stage::Aggregating | Stage::Evaluating { .. } => {
+                self.closing = Some(Closing::Requested);
+            }
             Stage::Registering { .. } => {}
         }
         Some(Vec::new())
@@ -269,13 +271,13 @@ impl Run {
         Effect::Register { model, evaluation: self.evaluation().cloned() }
     }
 
-    /// Of the last closed round.
+    /// Returns the evaluation of the last closed round.
     pub(super) fn evaluation(&self) -> Option<&EvalMetrics> {
         self.history.iter().rev().find_map(|round| round.evaluation.as_ref())
     }
 
-    /// The deadline moves by the time that the round stood still; a round that had missed it while
-    /// it ran has missed it.
+    /// Moves the deadline by the length of the pause. A deadline that had passed before the pause
+    /// stays passed.
     pub(super) fn resumed(
         &mut self,
         settings: &MachineSettings,
@@ -284,26 +286,26 @@ impl Run {
     ) -> Vec<Effect> {
         self.moved_at = now;
         let opened_at = self.history.last().map_or(since, |round| round.opened_at);
-        let still = now.since(since.max(opened_at));
-        self.round.closes_at = self.round.closes_at.map(|at| at.after(still));
+        let pause = now.since(since.max(opened_at));
+        self.round.closes_at = self.round.closes_at.map(|at| at.after(pause));
         self.close_if_due(settings, now, false)
     }
 
-    /// Keeps a closed round's leases for updates that come late.
+    /// Keeps a closed round's leases for late updates.
     fn remember(&mut self, closed: OpenRound) {
-        let oldest = self.round.number.saturating_sub(REMEMBERED);
-        self.earlier.retain(|_, earlier| earlier.round >= oldest);
+        let oldest = self.round.number.saturating_sub(REMEMBERED_ROUNDS);
+        self.past_leases.retain(|_, past| past.round >= oldest);
         let OpenRound { number, seats, leases, .. } = closed;
-        self.earlier.extend(leases.into_iter().filter_map(|(lease, record)| {
+        self.past_leases.extend(leases.into_iter().filter_map(|(lease, record)| {
             let seat = seats.get(record.seat)?;
             let accepted = seat.report().map(|report| report.blob);
-            let earlier = PastLease {
+            let past = PastLease {
                 round: number,
                 partition: seat.partition,
                 device: record.device,
                 accepted,
             };
-            Some((lease, earlier))
+            Some((lease, past))
         }));
     }
 }
@@ -315,7 +317,7 @@ fn open_round(
     base: BlobHash,
     now: Timestamp,
 ) -> OpenRound {
-    // A deadline that can't be read was refused with the job.
+    // An unreadable deadline was refused when the job was created.
     let deadline = settings.spec.round_deadline().ok().flatten();
     OpenRound {
         number,
@@ -329,7 +331,7 @@ fn open_round(
     }
 }
 
-/// Seats for a share of the partitions, drawn for this round; an empty partition has none.
+/// Draws the round's seats: a share of the partitions. Empty partitions have no seat.
 fn select(settings: &MachineSettings, preparation: &Preparation, round: u32) -> Vec<Seat> {
     let partitions = preparation.partitions.len();
     let mut seats: Vec<Seat> = (0_u32..)
@@ -348,8 +350,8 @@ fn select(settings: &MachineSettings, preparation: &Preparation, round: u32) -> 
     seats
 }
 
-/// ⌈fraction · count⌉, at least 1; a product that only rounding put above a whole number is that
-/// number (0.1 · 30 is 3).
+/// Returns ⌈fraction · count⌉, at least 1. Rounding errors just above a whole number are ignored
+/// (0.1 · 30 is 3).
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

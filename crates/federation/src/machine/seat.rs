@@ -1,4 +1,4 @@
-//! Seats of a round and the leases on them, as they are stored.
+//! Stored state of a round: its seats and their leases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 use super::lease_timeout::LeaseProgress;
 use super::{Receipt, WeightedUpdate};
 
-/// A seat fails the job when this many devices failed it, or one device this often.
+/// Number of devices, or of failures on one device, after which a failing seat fails the job.
 const FAILURES: usize = 3;
 
-/// The round that is open, or was open last.
+/// The open round, or the last one of a finished job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct OpenRound {
-    /// From 1.
+    /// Round number, from 1.
     pub(super) number: u32,
     pub(super) base: BlobHash,
-    /// When it closes with the minimum; none without a deadline.
+    /// Deadline after which it closes with the minimum. `None` without a deadline.
     pub(super) closes_at: Option<Timestamp>,
-    /// The deadline has passed below the minimum.
+    /// The deadline has passed with fewer reported seats than the minimum.
     pub(super) overdue: bool,
-    /// By partition.
+    /// In order of partition.
     pub(super) seats: Vec<Seat>,
-    /// Every lease of the round, ended ones too.
+    /// All leases of the round, including ended ones.
     pub(super) leases: BTreeMap<LeaseId, RoundLease>,
     /// Devices on which this round's work does not fit.
     pub(super) short_of_memory: BTreeSet<DeviceId>,
@@ -33,7 +33,7 @@ pub(super) struct OpenRound {
 }
 
 impl OpenRound {
-    /// Whether the device said that this round's work does not fit it.
+    /// Returns whether the device reported that this round's work does not fit.
     pub(super) fn is_too_much_for(&self, device: DeviceId) -> bool {
         self.short_of_memory.contains(&device) || self.short_of_disk.contains(&device)
     }
@@ -41,7 +41,7 @@ impl OpenRound {
     pub(super) fn held_by(&self, device: DeviceId) -> Option<(LeaseId, &RoundLease)> {
         self.leases
             .iter()
-            .find(|(_, record)| record.device == device && record.standing == SeatLeaseState::Held)
+            .find(|(_, record)| record.device == device && record.state == SeatLeaseState::Held)
             .map(|(id, record)| (*id, record))
     }
 
@@ -53,22 +53,22 @@ impl OpenRound {
         self.seats.iter().filter(|seat| matches!(seat.occupancy, Occupancy::Leased { .. })).count()
     }
 
-    /// Rows of all seats: what the grid is made for.
+    /// Returns the rows of all seats. The grid of the exact sum depends on them.
     pub(super) fn seat_rows(&self) -> u64 {
         self.seats.iter().map(|seat| seat.rows).sum()
     }
 
-    /// What is aggregated, by partition.
+    /// Returns the updates to aggregate, in order of partition.
     pub(super) fn updates(&self) -> Vec<WeightedUpdate> {
         self.seats.iter().filter_map(Seat::update).collect()
     }
 }
 
-/// A partition's place in a round.
+/// Place of a partition in a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Seat {
     pub(super) partition: u32,
-    /// Its weight.
+    /// Row count, which is the seat's weight.
     pub(super) rows: u64,
     pub(super) occupancy: Occupancy,
     pub(super) failures: Vec<SeatFailure>,
@@ -94,20 +94,20 @@ impl Seat {
         self.failures.iter().any(|failure| failure.device == device)
     }
 
-    /// Whether it was given up, and not for one device alone.
+    /// Returns whether the seat failed on several devices.
     pub(super) fn failed_on_many(&self) -> bool {
         let first = self.failures.first().map(|failure| failure.device);
-        self.verdict(0).is_some() && self.failures.iter().any(|it| Some(it.device) != first)
+        self.failure_reason(0).is_some() && self.failures.iter().any(|it| Some(it.device) != first)
     }
 
-    /// Why the seat is given up, where it is: it failed on three devices, or, where there was no
-    /// other to try it, three times on one.
-    pub(super) fn verdict(&self, round: u32) -> Option<String> {
+    /// Returns the reason if the seat failed for good: on three devices, or three times on one
+    /// device if no other could try it.
+    pub(super) fn failure_reason(&self, round: u32) -> Option<String> {
         let mut by_device: BTreeMap<DeviceId, usize> = BTreeMap::new();
         for failure in &self.failures {
             *by_device.entry(failure.device).or_default() += 1;
         }
-        let words = if by_device.len() >= FAILURES {
+        let count = if by_device.len() >= FAILURES {
             format!("on {} different devices", by_device.len())
         } else if by_device.values().any(|count| *count >= FAILURES) {
             format!("{FAILURES} times on one device")
@@ -116,20 +116,21 @@ impl Seat {
         };
         let last = self.failures.last().and_then(|failure| failure.detail.as_deref());
         let last = last.unwrap_or("no reason was given");
-        Some(format!("partition {} of round {round} failed {words}: {last}", self.partition))
+        Some(format!("partition {} of round {round} failed {count}: {last}", self.partition))
     }
 }
 
-/// A lease that ended because its trainer failed or its update was refused.
+/// Lease that ended because its trainer failed or its update was rejected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct SeatFailure {
     pub(super) device: DeviceId,
     pub(super) detail: Option<String>,
-    /// It sent an update, and that was refused.
-    pub(super) refused: bool,
+    /// The device sent an update that was rejected.
+    #[serde(rename = "refused")]
+    pub(super) rejected: bool,
 }
 
-/// Where a seat stands.
+/// Occupancy of a seat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Occupancy {
@@ -138,11 +139,11 @@ pub(super) enum Occupancy {
         lease: LeaseId,
     },
     Reported(Report),
-    /// The round closed without it.
+    /// The round closed without an update for it.
     Lost,
 }
 
-/// The update that took a seat.
+/// Update that took a seat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Report {
     pub(super) blob: BlobHash,
@@ -150,7 +151,7 @@ pub(super) struct Report {
     #[serde(default)]
     pub(super) norm: f64,
     pub(super) fingerprint: Fingerprint,
-    /// Mean training loss; none where it is not a number, for which JSON has no word.
+    /// Mean training loss. `None` if it is not a finite number, which JSON cannot represent.
     pub(super) loss: Option<f64>,
     pub(super) examples: u64,
 }
@@ -168,7 +169,7 @@ impl From<Receipt> for Report {
     }
 }
 
-/// A lease of the open round; its unchanging parts are the job's and the seat's.
+/// Lease of the open round. Its constant parts belong to the job and the seat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RoundLease {
     pub(super) device: DeviceId,
@@ -176,36 +177,37 @@ pub(super) struct RoundLease {
     pub(super) seat: usize,
     pub(super) granted_at: Timestamp,
     pub(super) deadline: Timestamp,
-    #[serde(default)]
-    pub(super) headway: LeaseProgress,
-    /// Its first step was reported.
+    #[serde(default, rename = "headway")]
+    pub(super) progress: LeaseProgress,
+    /// The device reported its first step.
     pub(super) stepped: bool,
-    pub(super) standing: SeatLeaseState,
+    #[serde(rename = "standing")]
+    pub(super) state: SeatLeaseState,
 }
 
-/// Whether a lease still counts.
+/// State of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SeatLeaseState {
     Held,
-    /// It ended without its device's doing. While its seat is open, its update still counts, and a
-    /// sign of life takes it up again.
+    /// The lease ended without an action of its device. While its seat is open, its update still
+    /// counts, and progress renews it.
     Lapsed {
-        /// Counted among the job's lost leases.
+        /// Whether it counts as one of the job's lost leases.
         lost: bool,
     },
-    /// The device gave it back.
+    /// The device returned it.
     Returned,
     /// Its update took the seat.
     Accepted,
 }
 
-/// A lease of a round before the open one.
+/// Lease of an earlier round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct PastLease {
     pub(super) round: u32,
     pub(super) partition: u32,
     pub(super) device: DeviceId,
-    /// The update that took its seat.
+    /// The update that took the seat.
     pub(super) accepted: Option<BlobHash>,
 }

@@ -1,5 +1,4 @@
-//! What a job's open round looks like to who wants to know why it doesn't move: a value for
-//! [`crate::explain`], of the size of the round.
+//! Snapshots of a job's open round, as input for [`crate::explain`].
 
 use std::collections::BTreeSet;
 
@@ -10,61 +9,62 @@ use super::phase::{Binding, Phase, Run, Stage};
 use super::seat::{Occupancy, SeatLeaseState};
 use super::{Machine, MachineSettings, Timestamp};
 
-/// Where a job stands.
+/// Snapshot of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobSnapshot {
-    /// It waits for no device: its reason says it all.
-    Elsewhere,
-    /// Its seats wait for devices.
+    /// The job does not wait for devices. Its reason is the whole explanation.
+    NotCollecting,
+    /// The job's seats wait for devices.
     Collecting(Box<RoundSnapshot>),
 }
 
-/// An open round.
+/// Snapshot of an open round.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoundSnapshot {
     pub seats: usize,
     pub reported: usize,
-    /// Seats that nobody holds.
+    /// Number of seats without a lease or an update.
     pub open: usize,
-    /// Devices with a lease.
+    /// Devices that hold a lease.
     pub training: BTreeSet<DeviceId>,
     pub paused: bool,
-    /// The only one that the job takes; none where it takes any, or nobody has trained for it yet.
+    /// Required fingerprint. `None` if any is allowed, or no lease was granted yet.
     pub fingerprint: Option<Fingerprint>,
-    /// Devices that gave this round's work back for lack of memory.
+    /// Devices that returned this round's work because of too little memory.
     pub short_of_memory: BTreeSet<DeviceId>,
-    /// Devices that failed every seat that is open.
+    /// Devices that failed every open seat.
     pub failed_all: BTreeSet<DeviceId>,
-    /// The seat that failed most: its partition, how often, and why last.
+    /// The seat that failed most often: its partition, number of failures and last error.
     pub failure: Option<(u32, usize, String)>,
+    /// Time of the last progress.
     pub moved_at: Timestamp,
-    /// When it closes with those that have reported.
+    /// Deadline after which it closes with at least the minimum of reported seats.
     pub closes_at: Option<Timestamp>,
-    /// The deadline passed with fewer than the minimum.
+    /// The deadline has passed with fewer reported seats than the minimum.
     pub overdue: bool,
-    /// Seats that must have reported for that.
+    /// Seats that must have reported for the round to close at its deadline.
     pub minimum: usize,
 }
 
 impl Machine {
-    /// What there is to explain.
-    pub fn outlook(&self) -> JobSnapshot {
+    /// Returns a snapshot for [`crate::explain::explain`].
+    pub fn snapshot(&self) -> JobSnapshot {
         match &self.phase {
             Phase::Running(run) if *run.stage() == Stage::Collecting => {
                 let paused = self.paused.is_some();
-                JobSnapshot::Collecting(Box::new(run.open_seats(&self.settings, paused)))
+                JobSnapshot::Collecting(Box::new(run.snapshot(&self.settings, paused)))
             }
             Phase::Running(_) | Phase::Pending | Phase::Preparing | Phase::Finished { .. } => {
-                JobSnapshot::Elsewhere
+                JobSnapshot::NotCollecting
             }
         }
     }
 }
 
 impl Run {
-    fn open_seats(&self, settings: &MachineSettings, paused: bool) -> RoundSnapshot {
+    fn snapshot(&self, settings: &MachineSettings, paused: bool) -> RoundSnapshot {
         let seats = &self.round.seats;
-        let held = self.round.leases.values().filter(|it| it.standing == SeatLeaseState::Held);
+        let held = self.round.leases.values().filter(|it| it.state == SeatLeaseState::Held);
         let unreported = || seats.iter().filter(|seat| seat.report().is_none());
         let worst = unreported().max_by_key(|seat| seat.failures.len());
         let failure = worst.and_then(|seat| {

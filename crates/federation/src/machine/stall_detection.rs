@@ -1,5 +1,5 @@
-//! When a job last moved, and how long it may stand still before somebody should look: measured
-//! by its own leases, not by a setting.
+//! Stall detection: the time of a job's last progress, and the time without progress after which it
+//! counts as stalled. The limit follows from the job's own leases, not from a setting.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use protocol::{LeaseId, Timestamp};
 use super::Machine;
 use super::phase::{Phase, Run, Stage};
 
-/// Times the longest lease that gave an update.
+/// Stall timeout as a multiple of the longest lease with an update.
 const LONGEST_LEASES: u32 = 3;
-/// Times the lease patience that a job may stand still in any case.
-const PATIENCES: u32 = 5;
+/// Lowest stall timeout as a multiple of the lease timeout.
+const LEASE_TIMEOUTS: u32 = 5;
 
 impl Machine {
-    /// When something moved last while seats are open: a step of a trainer, an update, a new round.
-    /// None while the job waits for no device.
+    /// Returns the time of the last progress while seats are open: a training step, an update or a
+    /// new round. `None` while the job does not wait for devices.
     pub fn moved_at(&self) -> Option<Timestamp> {
         self.collecting().map(|run| run.moved_at)
     }
 
-    /// How long the job may stand still: three times the longest lease that gave an update, and at
-    /// least five times as long as a lease lasts without a sign of life.
-    pub fn lease_timeout(&self) -> Duration {
+    /// Returns the time without progress after which the job counts as stalled: three times the
+    /// longest lease with an update, and at least five lease timeouts.
+    pub fn stall_timeout(&self) -> Duration {
         let measured = self.phase.run().map_or(Duration::ZERO, |run| run.longest_lease);
-        let least = self.settings.lease_timeout().saturating_mul(PATIENCES);
+        let least = self.settings.lease_timeout().saturating_mul(LEASE_TIMEOUTS);
         measured.saturating_mul(LONGEST_LEASES).max(least)
     }
 
-    /// The rounds, while seats are open and nobody has paused them.
+    /// Returns the run while seats are open and the job is not paused.
     fn collecting(&self) -> Option<&Run> {
         match &self.phase {
             Phase::Running(run) if self.paused.is_none() && *run.stage() == Stage::Collecting => {
@@ -40,8 +40,8 @@ impl Machine {
 }
 
 impl Run {
-    /// A lease gave an update.
-    pub(super) fn gave(&mut self, now: Timestamp, lease: LeaseId) {
+    /// Records the duration of a lease with an accepted update.
+    pub(super) fn record_lease_duration(&mut self, now: Timestamp, lease: LeaseId) {
         self.moved_at = self.moved_at.max(now);
         if let Some(record) = self.round.leases.get(&lease) {
             self.longest_lease = self.longest_lease.max(now.since(record.granted_at));
@@ -49,8 +49,8 @@ impl Run {
     }
 }
 
-/// A duration as a person says it, in its largest unit.
-pub(crate) fn words(duration: Duration) -> String {
+/// Formats a duration in its largest unit.
+pub(crate) fn duration_text(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..=89 => format!("{seconds} s"),
         seconds @ 90..=5_399 => format!("{} min", (seconds + 30) / 60),
@@ -64,11 +64,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_said_in_their_largest_unit() {
-        let said = [0, 59, 89, 90, 3_600, 5_399, 5_400, 172_799, 172_800]
-            .map(|seconds| words(Duration::from_secs(seconds)));
+    fn durations_are_formatted_in_their_largest_unit() {
+        let texts = [0, 59, 89, 90, 3_600, 5_399, 5_400, 172_799, 172_800]
+            .map(|seconds| duration_text(Duration::from_secs(seconds)));
         let expected =
             ["0 s", "59 s", "89 s", "2 min", "60 min", "90 min", "2 h", "48 h", "2 days"];
-        assert_eq!(said, expected);
+        assert_eq!(texts, expected);
     }
 }

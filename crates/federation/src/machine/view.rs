@@ -1,4 +1,4 @@
-//! What a machine shows: where the job is, why, and what must be done after a restart.
+//! Read access to a machine: status, reason, and the outstanding effects after a restart.
 
 use protocol::api::{JobStatus, Round};
 use protocol::fingerprint::Fingerprint;
@@ -9,6 +9,7 @@ use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp};
 use super::phase::{Binding, Closing, Ending, Phase, Run, Stage};
 use super::seat::{Occupancy, SeatLeaseState};
 use super::{Effect, Machine, Preparation};
+use crate::explain::plural;
 
 impl Machine {
     pub fn job(&self) -> JobId {
@@ -23,7 +24,7 @@ impl Machine {
         self.started_at
     }
 
-    /// When the job ended, however it did.
+    /// Returns the time at which the job completed, failed or was cancelled.
     pub fn completed_at(&self) -> Option<Timestamp> {
         self.completed_at
     }
@@ -42,7 +43,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn status_word(&self) -> &'static str {
+    pub(super) fn status_name(&self) -> &'static str {
         match self.status() {
             JobStatus::Pending => "pending",
             JobStatus::Preparing => "preparing",
@@ -54,18 +55,19 @@ impl Machine {
         }
     }
 
-    /// The round that is open, or was last; 0 before the first.
+    /// Returns the number of the open or last round, or 0 before the first.
     pub fn round(&self) -> u32 {
         self.phase.run().map_or(0, |run| run.round.number)
     }
 
-    /// Rounds whose model is made and measured.
+    /// Returns the number of rounds whose model is created and evaluated.
     pub fn rounds_closed(&self) -> u32 {
         let mut closed = self.history().iter().filter(|round| round.closed_at.is_some());
         closed.next_back().map_or(0, |round| round.round)
     }
 
-    /// Share of the job's seats that have reported, 0 to 1; 1 only once the job is completed.
+    /// Returns the share of the job's seats that have reported, 0 to 1. It is 1 only when the job
+    /// is completed.
     pub fn progress(&self) -> f64 {
         if self.status() == JobStatus::Completed {
             return 1.0;
@@ -77,36 +79,37 @@ impl Machine {
         ((f64::from(self.rounds_closed()) + share) / total).clamp(0.0, 1.0)
     }
 
-    /// None until the dataset is divided.
+    /// Returns the preparation, or `None` until the dataset is partitioned.
     pub fn preparation(&self) -> Option<&Preparation> {
         self.phase.run().map(|run| &run.preparation)
     }
 
-    /// Of the model; none until the dataset is divided.
+    /// Returns the model's number of parameters, or `None` until the dataset is partitioned.
     pub fn parameters(&self) -> Option<u64> {
         self.phase.run().map(|run| run.parameters)
     }
 
-    /// Rounds closed and, last, the open one. `bytes_up` counts the updates that took a seat;
-    /// `bytes_down` the round's base model once a device (shards, which devices keep, are not in).
+    /// Returns the closed rounds, followed by the open one. `bytes_up` counts the updates that took
+    /// a seat. `bytes_down` counts the round's base model once per device, without shards, which
+    /// devices keep.
     pub fn history(&self) -> &[Round] {
         self.phase.run().map_or(&[], |run| &run.history)
     }
 
-    /// Leases that ended without an update after their first step, other than by an orderly return
-    /// or a person's wish. A lease that comes back to life, or whose update still counts, is not
-    /// lost after all.
+    /// Returns the number of leases that ended without an update after their first step, except by
+    /// an orderly return or a person's action. A lease that is renewed later, or whose update still
+    /// counts, is not lost.
     pub fn leases_lost(&self) -> u64 {
         self.phase.run().map_or(0, |run| run.leases_lost)
     }
 
-    /// Seats that are leased now, for fair sharing.
+    /// Returns the number of leased seats, for fair sharing.
     pub fn leased_seats(&self) -> usize {
         self.phase.run().map_or(0, |run| run.round.leased())
     }
 
-    /// The fingerprint that a reproducible job is bound to; none where it takes any, or no lease
-    /// was granted yet.
+    /// Returns the fingerprint that a reproducible job is bound to. `None` if it accepts any, or no
+    /// lease was granted yet.
     pub fn fingerprint(&self) -> Option<&Fingerprint> {
         match &self.phase.run()?.binding {
             Binding::One { fingerprint } => Some(fingerprint),
@@ -114,7 +117,7 @@ impl Machine {
         }
     }
 
-    /// The registered model and its file, once the job is completed.
+    /// Returns the registered model and its file, once the job is completed.
     pub fn result(&self) -> Option<(ModelId, BlobHash)> {
         match &self.phase {
             Phase::Finished { ending: Ending::Completed { model, file }, .. } => {
@@ -127,7 +130,7 @@ impl Machine {
         }
     }
 
-    /// Whether the device would get a lease if it asked now.
+    /// Returns whether the device would get a lease now.
     pub fn offers(&self, device: DeviceId, fingerprint: &Fingerprint, now: Timestamp) -> bool {
         match &self.phase {
             Phase::Running(run) if self.paused.is_none() => {
@@ -137,7 +140,7 @@ impl Machine {
         }
     }
 
-    /// Whether there is a seat that some device might get now. Cheaper than asking for each.
+    /// Returns whether any seat is open. Cheaper than [`Self::offers`] for each device.
     pub fn has_open_seat(&self) -> bool {
         match &self.phase {
             Phase::Running(run) if self.paused.is_none() => {
@@ -148,24 +151,24 @@ impl Machine {
         }
     }
 
-    /// Whether the device holds a lease.
+    /// Returns whether the device holds a lease.
     pub fn holds(&self, device: DeviceId) -> bool {
         self.phase.run().is_some_and(|run| run.round.held_by(device).is_some())
     }
 
-    /// The lease that the device holds.
+    /// Returns the lease that the device holds.
     pub fn lease_of(&self, device: DeviceId) -> Option<Lease> {
         let run = self.phase.run()?;
         run.round.held_by(device).and_then(|(lease, _)| run.lease(&self.settings, lease))
     }
 
-    /// A lease that is held now.
+    /// Returns a held lease.
     pub fn lease(&self, lease: LeaseId) -> Option<Lease> {
         self.phase.run()?.lease(&self.settings, lease)
     }
 
-    /// Whether an update under this lease would still take its seat: the lease is held, or ended
-    /// but its seat has no update yet. A blob may be sent under it.
+    /// Returns whether an update under this lease would still take its seat: the lease is held, or
+    /// it ended but its seat has no update yet. Its device may upload blobs.
     pub fn awaits(&self, lease: LeaseId, device: DeviceId) -> bool {
         match &self.phase {
             Phase::Running(run) => run.round.leases.get(&lease).is_some_and(|record| {
@@ -179,7 +182,7 @@ impl Machine {
         }
     }
 
-    /// When to send [`super::Event::Tick`]; none while nothing is timed.
+    /// Returns the time for the next [`super::Event::Tick`], or `None` if nothing is timed.
     pub fn deadline(&self) -> Option<Timestamp> {
         match &self.phase {
             Phase::Running(run) => run.deadline(self.paused.is_some()),
@@ -187,7 +190,7 @@ impl Machine {
         }
     }
 
-    /// What must be done, or done again, after a restart.
+    /// Returns the effects to perform, again or for the first time, after a restart.
     pub fn outstanding(&self) -> Vec<Effect> {
         match &self.phase {
             Phase::Preparing => vec![Effect::Prepare],
@@ -196,56 +199,59 @@ impl Machine {
         }
     }
 
-    /// Why the job is where it is, in plain words; none where its status says it all.
+    /// Returns a plain-language reason for the job's status, or `None` if the status is sufficient.
     pub fn reason(&self) -> Option<String> {
         let paused = if self.paused.is_some() { "paused; " } else { "" };
         match &self.phase {
             Phase::Pending => Some("waiting to be started".to_owned()),
             Phase::Preparing => Some(format!("{paused}fetching and dividing the dataset")),
-            Phase::Running(run) => Some(format!("{paused}{}", self.stage_words(run))),
+            Phase::Running(run) => Some(format!("{paused}{}", self.stage_text(run))),
             Phase::Finished { ending, run } => match (ending, run.as_ref().and_then(|r| r.closing))
             {
                 (Ending::Failed { reason }, _) => Some(reason.clone()),
-                (Ending::Completed { .. }, Some(closing)) => Some(self.closing_words(closing)),
+                (Ending::Completed { .. }, Some(closing)) => Some(self.closing_text(closing)),
                 (Ending::Completed { .. }, None) | (Ending::Cancelled, _) => None,
             },
         }
     }
 
-    fn stage_words(&self, run: &Run) -> String {
+    fn stage_text(&self, run: &Run) -> String {
         let round = run.round.number;
         match run.stage {
-            Stage::Collecting => self.collecting_words(run),
+            Stage::Collecting => self.collecting_text(run),
             Stage::Aggregating => {
-                format!("adding up the {} updates of round {round}", run.round.reported())
+                format!("aggregating the {} updates of round {round}", run.round.reported())
             }
-            Stage::Evaluating { .. } => format!("measuring the model of round {round}"),
-            Stage::Registering { .. } => "storing the model".to_owned(),
+            Stage::Evaluating { .. } => format!("evaluating the model of round {round}"),
+            Stage::Registering { .. } => "registering the model".to_owned(),
         }
     }
 
-    fn collecting_words(&self, run: &Run) -> String {
+    fn collecting_text(&self, run: &Run) -> String {
         let (reported, leased) = (run.round.reported(), run.round.leased());
         let training = if leased > 0 { format!(", {leased} training") } else { String::new() };
         let seats = run.round.seats.len();
-        let mut words = vec![format!("{reported} of {seats} seats reported{training}")];
+        let mut parts = vec![format!("{reported} of {seats} seats reported{training}")];
         if leased == 0 && self.paused.is_none() {
-            words.push(match &run.binding {
+            parts.push(match &run.binding {
                 Binding::Undecided | Binding::Any => "waiting for a device".to_owned(),
                 Binding::One { fingerprint } => {
-                    format!("waiting for a device with fingerprint {fingerprint}")
+                    format!("waiting for a device with numeric fingerprint {fingerprint}")
                 }
             });
         }
         if run.round.overdue {
             let minimum = run.minimum(&self.settings);
-            words.push(format!("the deadline has passed, the round closes with {minimum}"));
+            parts.push(format!(
+                "the deadline has passed; the round closes when {minimum} seats have reported"
+            ));
         }
         let short =
             [(&run.round.short_of_memory, "memory"), (&run.round.short_of_disk, "disk space")];
-        for (devices, of) in short.into_iter().filter(|(devices, _)| !devices.is_empty()) {
+        for (devices, resource) in short.into_iter().filter(|(devices, _)| !devices.is_empty()) {
             if leased == 0 {
-                words.push(format!("{} gave it back for lack of {of}", devices.len()));
+                let devices = plural(devices.len(), "device");
+                parts.push(format!("too little {resource} on {devices}"));
             }
         }
         let open = run.round.seats.iter().filter(|seat| seat.report().is_none());
@@ -253,13 +259,13 @@ impl Machine {
             && let Some(failure) = seat.failures.last()
         {
             let detail = failure.detail.as_deref().unwrap_or("no reason was given");
-            let times = seat.failures.len();
-            words.push(format!("partition {} failed {times}×: {detail}", seat.partition));
+            let times = plural(seat.failures.len(), "time");
+            parts.push(format!("partition {} failed {times}: {detail}", seat.partition));
         }
-        words.join("; ")
+        parts.join("; ")
     }
 
-    fn closing_words(&self, closing: Closing) -> String {
+    fn closing_text(&self, closing: Closing) -> String {
         let round = self.rounds_closed();
         match closing {
             Closing::Target { accuracy } => format!(
@@ -267,15 +273,14 @@ impl Machine {
                  the target of {}",
                 self.settings.spec.run.target_accuracy
             ),
-            Closing::Asked => format!("completed by request after round {round}"),
+            Closing::Requested => format!("completed by request after round {round}"),
         }
     }
 }
 
 impl Run {
     fn deadline(&self, paused: bool) -> Option<Timestamp> {
-        let held =
-            self.round.leases.values().filter(|record| record.standing == SeatLeaseState::Held);
+        let held = self.round.leases.values().filter(|record| record.state == SeatLeaseState::Held);
         let leases = held.map(|record| record.deadline).min();
         let waits = self.stage == Stage::Collecting && !self.round.overdue && !paused;
         let closes = self.round.closes_at.filter(|_| waits);

@@ -1,5 +1,5 @@
-//! Dividing rows among partitions by the job's seed: the same division on every machine. What is
-//! not whole-number arithmetic goes through `libm`, whose logarithms have the same bits everywhere.
+//! Partitioning of rows by the job's seed, identical on every machine. All floating-point functions
+//! come from `libm`, whose results have the same bits everywhere.
 
 mod dirichlet;
 #[cfg(test)]
@@ -8,7 +8,7 @@ mod tests;
 use protocol::job::Partitioner;
 use protocol::{RngDomain, SeededRng};
 
-/// Why rows can't be divided as asked.
+/// Reason for which rows cannot be partitioned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartitionError {
     #[error(
@@ -21,17 +21,19 @@ pub enum PartitionError {
          or data.partitioner.per_partition"
     )]
     TooManyShards { rows: usize, shards: u64 },
-    #[error("{rows} rows are more than can be numbered; set data.train_limit to 4294967295")]
+    #[error(
+        "{rows} rows are more than the limit of 4294967295; set data.train_limit to that or less"
+    )]
     TooManyRows { rows: usize },
 }
 
-/// Row indices of each partition, ascending. Every row is in exactly one partition, and no partition
-/// is empty. `labels` has a row's class at its index; `classes` is their count.
+/// Returns the row indices of each partition, ascending. Every row is in exactly one partition, and
+/// no partition is empty. `labels` has each row's class, `classes` is the number of classes.
 ///
-/// Iid and Dirichlet partitions are of one size, or differ by one row.
+/// The sizes of Iid and Dirichlet partitions differ by at most one row.
 ///
 /// # Errors
-/// Where there are too few or too many rows for that.
+/// Too few or too many rows.
 pub fn partition(
     seed: u64,
     partitioner: &Partitioner,
@@ -44,16 +46,16 @@ pub fn partition(
     if count == 0 || count > rows.len() {
         return Err(PartitionError::TooFewRows { rows: rows.len(), partitions });
     }
-    let mut chance = SeededRng::new(RngDomain::Partitioning, seed, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::Partitioning, seed, 0, 0, 0);
     let mut divided = match *partitioner {
-        Partitioner::Iid => iid(&mut chance, rows, count),
+        Partitioner::Iid => iid(&mut rng, rows, count),
         Partitioner::Dirichlet { alpha } => {
-            dirichlet::by_class(&mut chance, alpha, by_class(labels, classes, rows), count)
+            dirichlet::by_class(&mut rng, alpha, by_class(labels, classes, rows), count)
         }
         Partitioner::Shards { per_partition } => {
-            shards(&mut chance, rows, labels, count, per_partition)?
+            shards(&mut rng, rows, labels, count, per_partition)?
         }
-        Partitioner::Quantity { alpha } => quantity(&mut chance, rows, alpha, count),
+        Partitioner::Quantity { alpha } => quantity(&mut rng, rows, alpha, count),
     };
     for partition in &mut divided {
         partition.sort_unstable();
@@ -61,33 +63,33 @@ pub fn partition(
     Ok(divided)
 }
 
-/// The rows of a dataset's published train split, some of them held out.
+/// Train split with some rows held out for validation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
     pub train: Vec<u32>,
     pub validation: Vec<u32>,
 }
 
-/// Holds out a tenth of each class, rounded, for early stopping; both parts ascend.
+/// Holds out a tenth of each class, rounded, for early stopping. Both parts are ascending.
 ///
 /// # Errors
-/// Where there are fewer than two rows, or too many.
+/// Fewer than two rows, or too many.
 pub fn split_validation(seed: u64, labels: &[u32], classes: u32) -> Result<Split, PartitionError> {
     let rows = rows(labels)?;
     if rows.len() < 2 {
         return Err(PartitionError::TooFewRows { rows: rows.len(), partitions: 2 });
     }
-    let mut chance = SeededRng::new(RngDomain::ValidationSplit, seed, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::ValidationSplit, seed, 0, 0, 0);
     let mut split = Split { train: Vec::new(), validation: Vec::new() };
     for mut class in by_class(labels, classes, rows) {
-        chance.shuffle(&mut class);
+        rng.shuffle(&mut class);
         let held_out = (class.len() + 5) / 10;
         split.train.extend(class.drain(held_out..));
         split.validation.append(&mut class);
     }
     if split.validation.is_empty() {
         // Every class has fewer than five rows.
-        chance.shuffle(&mut split.train);
+        rng.shuffle(&mut split.train);
         split.validation.extend(split.train.pop());
     }
     split.train.sort_unstable();
@@ -102,7 +104,7 @@ fn rows(labels: &[u32]) -> Result<Vec<u32>, PartitionError> {
     }
 }
 
-/// The rows of each class, ascending; a label beyond `classes` makes room for itself.
+/// Returns the rows of each class, ascending. Labels beyond `classes` extend the list.
 fn by_class(labels: &[u32], classes: u32, rows: Vec<u32>) -> Vec<Vec<u32>> {
     let mut divided = vec![Vec::new(); classes as usize];
     for (row, label) in rows.into_iter().zip(labels) {
@@ -115,14 +117,14 @@ fn by_class(labels: &[u32], classes: u32, rows: Vec<u32>) -> Vec<Vec<u32>> {
     divided
 }
 
-fn iid(chance: &mut SeededRng, mut rows: Vec<u32>, partitions: usize) -> Vec<Vec<u32>> {
-    chance.shuffle(&mut rows);
+fn iid(rng: &mut SeededRng, mut rows: Vec<u32>, partitions: usize) -> Vec<Vec<u32>> {
+    rng.shuffle(&mut rows);
     runs(&rows, partitions)
 }
 
-/// McMahan et al. 2017, §3: rows sorted by class, cut into runs, the runs dealt at random.
+/// McMahan et al. 2017, §3: rows sorted by class, cut into runs, and the runs dealt at random.
 fn shards(
-    chance: &mut SeededRng,
+    rng: &mut SeededRng,
     mut rows: Vec<u32>,
     labels: &[u32],
     partitions: usize,
@@ -133,24 +135,24 @@ fn shards(
     if count > rows.len() {
         return Err(PartitionError::TooManyShards { rows: rows.len(), shards });
     }
-    chance.shuffle(&mut rows);
+    rng.shuffle(&mut rows);
     rows.sort_by_key(|row| labels[*row as usize]);
     let mut cut = runs(&rows, count);
-    chance.shuffle(&mut cut);
+    rng.shuffle(&mut cut);
     Ok(cut.chunks(count / partitions).map(<[Vec<u32>]>::concat).collect())
 }
 
-/// Li et al. 2022, §III-C: sizes from a Dirichlet, rows at random. Each partition has one row to
-/// begin with, so that none is empty.
+/// Li et al. 2022, §III-C: sizes from a Dirichlet distribution, rows at random. Each partition
+/// starts with one row, so that none is empty.
 fn quantity(
-    chance: &mut SeededRng,
+    rng: &mut SeededRng,
     mut rows: Vec<u32>,
     alpha: f64,
     partitions: usize,
 ) -> Vec<Vec<u32>> {
-    let shares = dirichlet::shares(chance, alpha, partitions);
+    let shares = dirichlet::shares(rng, alpha, partitions);
     let sizes = dirichlet::apportion(&shares, rows.len() - partitions);
-    chance.shuffle(&mut rows);
+    rng.shuffle(&mut rows);
     let mut rest = &rows[..];
     let take = |size: usize| {
         let (taken, left) = rest.split_at((size + 1).min(rest.len()));
@@ -160,7 +162,7 @@ fn quantity(
     sizes.into_iter().map(take).collect()
 }
 
-/// Cuts rows into `count` runs whose lengths differ by at most 1, the longer ones first.
+/// Cuts rows into `count` runs whose lengths differ by at most 1, longer ones first.
 fn runs(rows: &[u32], count: usize) -> Vec<Vec<u32>> {
     let (length, longer) = (rows.len() / count, rows.len() % count);
     let start = |run: usize| run * length + run.min(longer);

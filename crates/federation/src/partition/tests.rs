@@ -1,4 +1,4 @@
-//! Every division is a division, and each is uneven in its own way.
+//! Properties with every partitioning, and the unevenness with each method.
 
 use proptest::prelude::*;
 
@@ -58,7 +58,7 @@ proptest! {
             let whole = labels.iter().filter(|label| **label == class).count();
             let of_class = |row: &&u32| labels[**row as usize] == class;
             let held_out = split.validation.iter().filter(of_class).count();
-            prop_assert!(held_out.abs_diff((whole + 5) / 10) <= 1, "{} of {}", held_out, whole);
+            prop_assert!(held_out.abs_diff((whole + 5) / 10) <= 1, "{} with {}", held_out, whole);
         }
     }
 
@@ -75,12 +75,12 @@ proptest! {
     }
 }
 
-/// Rows of `classes` classes in turn.
+/// Labels with `classes` classes in turn.
 fn labels(rows: u32, classes: u32) -> Vec<u32> {
     (0..rows).map(|row| row % classes).collect()
 }
 
-/// The mean share of a partition's most frequent class.
+/// Mean share with a partition's most frequent class.
 fn concentration(divided: &[Vec<u32>], labels: &[u32], classes: u32) -> f64 {
     let largest = |rows: &Vec<u32>| {
         let count =
@@ -109,7 +109,7 @@ fn shards_give_a_partition_few_classes() {
     for rows in divided {
         let classes: std::collections::BTreeSet<u32> =
             rows.iter().map(|row| labels[*row as usize]).collect();
-        // A run of 50 rows of one class, or one that crosses into the next.
+        // A run with 50 rows with one class, or one that crosses into the next.
         assert!(classes.len() <= 4, "{classes:?}");
     }
 }
@@ -127,10 +127,10 @@ fn a_smaller_alpha_gives_more_uneven_sizes() {
 
 #[test]
 fn shares_have_the_dirichlets_mean_and_variance() {
-    let mut chance = SeededRng::new(RngDomain::Partitioning, 9, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::Partitioning, 9, 0, 0, 0);
     for alpha in [0.3, 1.0, 4.0] {
         let draws: Vec<f64> =
-            (0..4_000).map(|_| dirichlet::shares(&mut chance, alpha, 5)[0]).collect();
+            (0..4_000).map(|_| dirichlet::shares(&mut rng, alpha, 5)[0]).collect();
         let mean = draws.iter().sum::<f64>() / 4_000.0;
         let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4_000.0;
         let expected = (1.0 / 5.0) * (4.0 / 5.0) / (5.0 * alpha + 1.0);
@@ -140,14 +140,14 @@ fn shares_have_the_dirichlets_mean_and_variance() {
 }
 
 #[test]
-fn the_divisions_are_pinned() {
+fn partitions_of_known_seeds_are_stable() {
     let labels = labels(12, 3);
-    let of = |partitioner| partition(42, &partitioner, &labels, 3, 3).unwrap();
+    let with = |partitioner| partition(42, &partitioner, &labels, 3, 3).unwrap();
     let pins = [
-        of(Partitioner::Iid),
-        of(Partitioner::Dirichlet { alpha: 0.5 }),
-        of(Partitioner::Shards { per_partition: 2 }),
-        of(Partitioner::Quantity { alpha: 0.5 }),
+        with(Partitioner::Iid),
+        with(Partitioner::Dirichlet { alpha: 0.5 }),
+        with(Partitioner::Shards { per_partition: 2 }),
+        with(Partitioner::Quantity { alpha: 0.5 }),
     ];
     let expected: [Vec<Vec<u32>>; 4] = [
         vec![vec![0, 1, 5, 10], vec![4, 7, 8, 11], vec![2, 3, 6, 9]],
@@ -159,7 +159,7 @@ fn the_divisions_are_pinned() {
 }
 
 #[test]
-fn what_cannot_be_divided_says_what_to_change() {
+fn an_impossible_partitioning_names_what_to_change() {
     let labels = labels(4, 2);
     assert_eq!(
         partition(1, &Partitioner::Iid, &labels, 2, 5).unwrap_err().to_string(),

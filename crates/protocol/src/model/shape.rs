@@ -76,7 +76,7 @@ pub enum SpecProblem {
     #[error("{field} is {value}, which is not {expected}")]
     Value { field: &'static str, value: f64, expected: &'static str },
     #[error("takes {expected}, but gets {actual}")]
-    #[error("takes {expected}, but gets {actual}")]
+    Mismatch { expected: &'static str, actual: Shape },
     #[error("a window of {window} does not fit {actual}")]
     Window { window: u32, actual: Shape },
     #[error("would output {0} values per row; at most {MAXIMUM_ACTIVATIONS} are allowed")]

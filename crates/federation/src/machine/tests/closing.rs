@@ -1,4 +1,4 @@
-//! How rounds and jobs close: deadlines, pauses, targets and people.
+//! Closing of rounds and jobs: deadlines, pauses, targets and requests.
 
 use protocol::api::JobStatus;
 use protocol::lease::UpdateOutcome;
@@ -14,7 +14,7 @@ fn outcomes(effects: &[Effect]) -> Vec<UpdateOutcome> {
 }
 
 #[test]
-fn at_its_deadline_a_round_closes_with_the_minimum() {
+fn a_round_closes_at_its_deadline_with_the_minimum() {
     let mut machine =
         running(4, json!({"run": {"minimum_fraction": 0.5, "round_deadline": "10m"}}));
     fill(&mut machine, at(0), 2);
@@ -31,20 +31,20 @@ fn at_its_deadline_a_round_closes_with_the_minimum() {
 }
 
 #[test]
-fn below_the_minimum_a_round_waits_past_its_deadline_and_says_so() {
+fn below_the_minimum_a_round_waits_past_its_deadline_and_reports_it() {
     let mut machine =
         running(4, json!({"run": {"minimum_fraction": 0.5, "round_deadline": "10m"}}));
     fill(&mut machine, at(0), 1);
     assert_eq!(machine.handle(at(600), Event::Tick).unwrap(), []);
     assert_eq!(machine.deadline(), None);
-    assert!(machine.reason().unwrap().contains("the deadline has passed, the round closes with 2"));
+    assert!(machine.reason().unwrap().contains("the round closes when 2 seats have reported"));
     machine.handle(at(700), request(1, 1)).unwrap();
     let effects = machine.handle(at(701), update(1, 1, "second")).unwrap();
     assert!(matches!(&effects[2], Effect::Aggregate { updates, .. } if updates.len() == 2));
 }
 
 #[test]
-fn a_pause_ends_leases_grants_none_and_takes_what_is_on_its_way() {
+fn a_pause_ends_leases_grants_none_and_accepts_late_updates() {
     let mut machine = running(2, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(1), progress(1, 1, 3)).unwrap();
@@ -68,7 +68,7 @@ fn a_pause_ends_leases_grants_none_and_takes_what_is_on_its_way() {
 }
 
 #[test]
-fn a_rounds_deadline_waits_while_the_job_is_paused() {
+fn a_pause_suspends_the_round_deadline() {
     let mut machine =
         running(4, json!({"run": {"minimum_fraction": 0.5, "round_deadline": "10m"}}));
     fill(&mut machine, at(0), 2);
@@ -79,7 +79,7 @@ fn a_rounds_deadline_waits_while_the_job_is_paused() {
 }
 
 #[test]
-fn a_paused_job_goes_on_with_the_coordinators_steps() {
+fn a_paused_job_continues_with_the_coordinator_s_steps() {
     let mut machine = running(1, json!({}));
     fill(&mut machine, at(0), 1);
     machine.handle(at(1), Event::Pause).unwrap();
@@ -126,7 +126,7 @@ fn completing_registers_the_last_closed_round() {
 }
 
 #[test]
-fn completing_while_a_round_is_added_up_brings_it_to_its_end() {
+fn completing_during_aggregation_finishes_the_round() {
     let mut machine = running(1, json!({}));
     fill(&mut machine, at(0), 1);
     assert_eq!(machine.handle(at(0), Event::Complete).unwrap(), []);
@@ -166,7 +166,7 @@ fn a_step_that_fails_fails_the_job() {
 }
 
 #[test]
-fn a_model_that_diverged_fails_the_job_and_the_machine_is_still_read_back() {
+fn a_diverged_model_fails_the_job_and_the_machine_can_be_reloaded() {
     let mut machine = running(1, json!({}));
     let Event::Updated { lease, device, mut receipt } = update(1, 1, "a") else { panic!() };
     receipt.metrics.loss = f64::NAN;

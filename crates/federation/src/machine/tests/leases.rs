@@ -1,4 +1,4 @@
-//! Leases: kept, lapsed, given back, taken up again; and which device gets which seat.
+//! Leases: renewed, lapsed, returned, held again; and the choice of a device's seat.
 
 use protocol::api::JobStatus;
 use protocol::lease::UpdateOutcome;
@@ -11,12 +11,12 @@ fn outcome(effects: &[Effect]) -> UpdateOutcome {
     *outcome
 }
 
-fn ask(lease_number: u64, device_number: u64, fingerprint: Fingerprint) -> Event {
+fn request_with(lease_number: u64, device_number: u64, fingerprint: Fingerprint) -> Event {
     Event::Requested { lease: lease(lease_number), device: device(device_number), fingerprint }
 }
 
 #[test]
-fn a_device_that_asks_again_gets_the_lease_it_holds() {
+fn a_repeated_request_returns_the_held_lease() {
     let mut machine = running(2, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     let again = machine.handle(at(30), request(2, 1)).unwrap();
@@ -31,28 +31,28 @@ fn progress_and_heartbeats_move_the_deadline() {
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(40), progress(1, 1, 0)).unwrap();
     assert_eq!(machine.deadline(), Some(at(100)));
-    machine.handle(at(70), alive(1, 1, 0)).unwrap();
+    machine.handle(at(70), heartbeat(1, 1, 0)).unwrap();
     assert_eq!(machine.deadline(), Some(at(130)));
     assert_eq!(machine.handle(at(129), Event::Tick).unwrap(), []);
 }
 
 #[test]
-fn a_trainer_that_hangs_loses_its_lease_although_its_heartbeat_lives() {
+fn a_hanging_trainer_loses_its_lease_despite_heartbeats() {
     let mut machine = running(1, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(5), progress(1, 1, 1)).unwrap();
     machine.handle(at(25), progress(1, 1, 2)).unwrap();
-    // A step takes 20 seconds: after ten of them without another, it hangs.
+    // A step takes 20 seconds: without another one it counts as hanging after ten times that.
     for now in (30..225).step_by(10) {
-        machine.handle(at(now), alive(1, 1, 0)).unwrap();
+        machine.handle(at(now), heartbeat(1, 1, 0)).unwrap();
         machine.handle(at(now), progress(1, 1, 2)).unwrap();
         assert_eq!(machine.handle(at(now), Event::Tick).unwrap(), [], "{now}");
     }
     assert_eq!(machine.deadline(), Some(at(225)));
     let ended = machine.handle(at(225), Event::Tick).unwrap();
     assert!(matches!(&ended[..], [Effect::LeaseEnded { after_first_step: true, .. }]));
-    // Being there does not take it up again, and what it does next does.
-    machine.handle(at(226), alive(1, 1, 0)).unwrap();
+    // A heartbeat does not renew it, a new step does.
+    machine.handle(at(226), heartbeat(1, 1, 0)).unwrap();
     machine.handle(at(226), progress(1, 1, 2)).unwrap();
     assert_eq!((machine.lease(lease(1)), machine.leases_lost()), (None, 1));
     machine.handle(at(227), progress(1, 1, 3)).unwrap();
@@ -60,12 +60,13 @@ fn a_trainer_that_hangs_loses_its_lease_although_its_heartbeat_lives() {
 }
 
 #[test]
-fn a_device_that_never_begins_is_given_ten_minutes() {
+fn a_device_without_a_first_step_has_ten_minutes() {
     let mut machine = running(1, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     for now in (30..600).step_by(30) {
-        machine.handle(at(now), alive(1, 1, 0)).unwrap();
-        // Asking again, as a process that dies and starts anew does, buys no time.
+        machine.handle(at(now), heartbeat(1, 1, 0)).unwrap();
+        // A repeated request, as from a process that crashes and restarts, does not extend the
+        // lease.
         machine.handle(at(now), request(2, 1)).unwrap();
         assert_eq!(machine.handle(at(now), Event::Tick).unwrap(), [], "{now}");
     }
@@ -74,14 +75,14 @@ fn a_device_that_never_begins_is_given_ten_minutes() {
 }
 
 #[test]
-fn bytes_on_their_way_keep_a_lease() {
+fn transferred_bytes_keep_a_lease() {
     let mut machine = running(1, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
-    // A slow download, a training of ten quick steps, a slow upload.
+    // A slow download, ten quick training steps, a slow upload.
     let mut bytes = 0;
     let mut keep = |machine: &mut Machine, now| {
         bytes += 1000;
-        machine.handle(at(now), alive(1, 1, bytes)).unwrap();
+        machine.handle(at(now), heartbeat(1, 1, bytes)).unwrap();
         assert_eq!(machine.handle(at(now), Event::Tick).unwrap(), [], "{now}");
     };
     for now in (50..2000).step_by(50) {
@@ -96,11 +97,11 @@ fn bytes_on_their_way_keep_a_lease() {
         keep(&mut machine, now);
     }
     assert_eq!(machine.leases_lost(), 0);
-    assert_eq!(machine.handle(at(4011), Event::Tick).unwrap().len(), 1, "and then it stopped");
+    assert_eq!(machine.handle(at(4011), Event::Tick).unwrap().len(), 1, "the transfer stopped");
 }
 
 #[test]
-fn a_device_is_known_by_its_speed_in_the_next_round() {
+fn a_device_s_speed_is_known_in_the_next_round() {
     let mut machine = running(1, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(10), progress(1, 1, 1)).unwrap();
@@ -112,13 +113,13 @@ fn a_device_is_known_by_its_speed_in_the_next_round() {
     machine.handle(at(70), request(2, 1)).unwrap();
     machine.handle(at(75), progress(2, 1, 1)).unwrap();
     for now in (100..375).step_by(25) {
-        machine.handle(at(now), alive(2, 1, 0)).unwrap();
+        machine.handle(at(now), heartbeat(2, 1, 0)).unwrap();
     }
     assert_eq!(machine.deadline(), Some(at(375)), "ten steps of 30 seconds");
 }
 
 #[test]
-fn a_lease_without_a_sign_of_life_lapses_and_counts_after_its_first_step() {
+fn a_lease_without_heartbeats_lapses_and_counts_as_lost_after_its_first_step() {
     let mut machine = running(2, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(0), request(2, 2)).unwrap();
@@ -133,7 +134,7 @@ fn a_lease_without_a_sign_of_life_lapses_and_counts_after_its_first_step() {
 }
 
 #[test]
-fn a_lapsed_lease_whose_seat_is_open_is_taken_up_by_progress() {
+fn progress_renews_a_lapsed_lease_whose_seat_is_open() {
     let mut machine = running(1, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(1), progress(1, 1, 1)).unwrap();
@@ -170,7 +171,7 @@ fn a_late_update_takes_an_open_seat_and_ends_the_other_lease() {
 }
 
 #[test]
-fn an_update_that_differs_is_superseded_and_reported_where_identity_was_promised() {
+fn a_different_update_is_superseded_and_reported_if_identical_bits_were_promised() {
     for (reproducible, promised) in [(true, true), (false, false)] {
         let mut machine = running(2, json!({"run": {"reproducible": reproducible}}));
         machine.handle(at(0), request(1, 1)).unwrap();
@@ -209,7 +210,7 @@ fn an_orderly_return_reopens_the_seat_and_loses_nothing() {
     machine.handle(at(1), progress(1, 1, 5)).unwrap();
     assert_eq!(machine.handle(at(2), returned(1, 1, ReturnReason::InUse)).unwrap(), []);
     assert_eq!((machine.leases_lost(), machine.leased_seats()), (0, 0));
-    // A message that was on its way does not take it up again.
+    // A delayed message does not renew it.
     machine.handle(at(3), progress(1, 1, 6)).unwrap();
     assert_eq!(machine.leased_seats(), 0);
     machine.handle(at(4), request(2, 1)).unwrap();
@@ -217,7 +218,7 @@ fn an_orderly_return_reopens_the_seat_and_loses_nothing() {
 }
 
 #[test]
-fn a_device_that_is_gone_gives_its_seat_back() {
+fn removing_a_device_reopens_its_seat() {
     let mut machine = running(1, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(1), progress(1, 1, 1)).unwrap();
@@ -244,18 +245,18 @@ fn a_seat_that_failed_on_three_devices_fails_the_job() {
 }
 
 #[test]
-fn a_device_that_failed_a_seat_is_kept_from_it_while_another_may_try() {
+fn a_failed_seat_is_withheld_from_its_device_while_another_may_try() {
     let mut machine = running(2, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(0), request(2, 2)).unwrap();
     machine.handle(at(0), returned(1, 1, ReturnReason::Failed)).unwrap();
     assert!(!machine.offers(device(1), &cpu(), at(1)), "device 2 may try it");
-    assert!(machine.reason().unwrap().contains("partition 0 failed 1×: out of paper"));
+    assert!(machine.reason().unwrap().contains("partition 0 failed 1 time: out of paper"));
     machine.handle(at(2), update(2, 2, "b")).unwrap();
     assert!(machine.offers(device(2), &cpu(), at(3)));
-    let lease_timeout = 5 * i64::try_from(PATIENCE.as_secs()).unwrap();
-    assert!(!machine.offers(device(1), &cpu(), at(2 + lease_timeout)));
-    assert!(machine.offers(device(1), &cpu(), at(3 + lease_timeout)), "device 2 is not heard of");
+    let recently = 5 * i64::try_from(LEASE_TIMEOUT.as_secs()).unwrap();
+    assert!(!machine.offers(device(1), &cpu(), at(2 + recently)));
+    assert!(machine.offers(device(1), &cpu(), at(3 + recently)), "device 2 was not seen recently");
     machine.handle(at(4), Event::DeviceGone { device: device(2) }).unwrap();
     assert!(machine.offers(device(1), &cpu(), at(5)), "device 2 is gone");
 }
@@ -266,7 +267,7 @@ fn a_lone_device_that_fails_a_seat_three_times_fails_the_job() {
     for number in 1..=3 {
         machine.handle(at(0), request(number, 1)).unwrap();
         machine.handle(at(0), returned(number, 1, ReturnReason::Failed)).unwrap();
-        // A second answer to the same lease is no second failure.
+        // A repeated return of the same lease is not a second failure.
         machine.handle(at(0), returned(number, 1, ReturnReason::Failed)).unwrap();
     }
     assert_eq!(
@@ -288,18 +289,18 @@ fn a_failure_after_the_lease_lapsed_counts_against_the_seat() {
 }
 
 #[test]
-fn a_device_without_the_memory_gets_nothing_until_the_next_round() {
+fn a_device_with_too_little_memory_gets_no_lease_until_the_next_round() {
     let mut machine = running(1, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(0), returned(1, 1, ReturnReason::Memory)).unwrap();
     assert!(!machine.offers(device(1), &cpu(), at(1)));
-    assert!(machine.reason().unwrap().ends_with("1 gave it back for lack of memory"));
+    assert!(machine.reason().unwrap().ends_with("too little memory on 1 device"));
     close(&mut machine, at(2), 1);
     assert!(machine.offers(device(1), &cpu(), at(3)));
 }
 
 #[test]
-fn a_device_without_the_disk_space_is_not_at_fault_and_gets_nothing_until_the_next_round() {
+fn too_little_disk_space_is_no_failure_and_lasts_until_the_next_round() {
     let mut machine = running(2, json!({}));
     for lease in 1..=4 {
         machine.handle(at(0), request(lease, lease)).unwrap();
@@ -307,7 +308,7 @@ fn a_device_without_the_disk_space_is_not_at_fault_and_gets_nothing_until_the_ne
         assert!(!machine.offers(device(lease), &cpu(), at(1)));
     }
     assert_eq!(machine.status(), JobStatus::Running, "no seat has failed");
-    assert!(machine.reason().unwrap().ends_with("4 gave it back for lack of disk space"));
+    assert!(machine.reason().unwrap().ends_with("too little disk space on 4 devices"));
     close(&mut machine, at(2), 2);
     assert!(machine.offers(device(1), &cpu(), at(3)));
 }
@@ -316,7 +317,7 @@ fn a_device_without_the_disk_space_is_not_at_fault_and_gets_nothing_until_the_ne
 fn a_reproducible_job_is_bound_to_the_first_fingerprint() {
     let metal = fingerprint(Backend::Wgpu, "apple-m2");
     let arm = fingerprint(Backend::Cpu, "aarch64+neon");
-    // (what the job file says, the first device, another, whether the other gets a lease)
+    // (reproducible in the job file, first device, other device, whether the other gets a lease)
     for (reproducible, first, other, both) in [
         (json!(null), cpu(), arm.clone(), false),
         (json!(null), metal.clone(), arm.clone(), true),
@@ -324,11 +325,12 @@ fn a_reproducible_job_is_bound_to_the_first_fingerprint() {
         (json!(false), cpu(), arm.clone(), true),
     ] {
         let mut machine = running(3, json!({"run": {"reproducible": reproducible}}));
-        machine.handle(at(0), ask(1, 1, first.clone())).unwrap();
-        assert_eq!(machine.handle(at(0), ask(2, 2, other)).is_ok(), both);
+        machine.handle(at(0), request_with(1, 1, first.clone())).unwrap();
+        assert_eq!(machine.handle(at(0), request_with(2, 2, other)).is_ok(), both);
         assert_eq!(machine.fingerprint(), (!both).then_some(&first));
         machine.handle(at(60), Event::Tick).unwrap();
-        let words = machine.reason().unwrap();
-        assert_eq!(words.ends_with(&format!("with fingerprint {first}")), !both, "{words}");
+        let reason = machine.reason().unwrap();
+        let bound = reason.ends_with(&format!("with numeric fingerprint {first}"));
+        assert_eq!(bound, !both, "{reason}");
     }
 }

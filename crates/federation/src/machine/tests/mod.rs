@@ -1,4 +1,4 @@
-//! Tests of the machine: what all of them use.
+//! Tests of the machine, and their shared helpers.
 
 mod closing;
 mod leases;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const LEASE_TIMEOUT: Duration = Duration::from_mins(1);
 
 fn id(number: u64) -> String {
     format!("00000000-0000-7000-8000-{number:012x}")
@@ -59,7 +59,7 @@ fn fingerprint(backend: Backend, hardware: &str) -> Fingerprint {
     }
 }
 
-/// A machine for a job of 3 rounds, with these fields of its job file changed.
+/// Creates a machine for a job of 3 rounds, with these fields of its job file changed.
 #[expect(clippy::needless_pass_by_value, reason = "the JSON is written where it is handed over")]
 fn machine(changes: Value) -> Machine {
     let mut spec = json!({
@@ -73,7 +73,7 @@ fn machine(changes: Value) -> Machine {
     let spec: JobSpec = serde_json::from_value(spec).unwrap();
     spec.check().unwrap();
     let job = id(7).parse::<JobId>().unwrap();
-    Machine::new(MachineSettings { job, spec, lease_timeout: PATIENCE })
+    Machine::new(MachineSettings { job, spec, lease_timeout: LEASE_TIMEOUT })
 }
 
 /// Partitions of 100, 101, 102 … rows.
@@ -92,7 +92,7 @@ fn preparation(partitions: u64) -> Preparation {
     }
 }
 
-/// A machine whose first round is open at time 0.
+/// Creates a machine whose first round is open at time 0.
 fn running(partitions: u64, changes: Value) -> Machine {
     let mut machine = machine(changes);
     assert_eq!(machine.handle(at(0), Event::Start).unwrap(), [Effect::Prepare]);
@@ -114,7 +114,7 @@ fn progress(lease_number: u64, device_number: u64, step: u64) -> Event {
     Event::Progressed { lease: lease(lease_number), device: device(device_number), progress }
 }
 
-fn alive(lease_number: u64, device_number: u64, bytes: u64) -> Event {
+fn heartbeat(lease_number: u64, device_number: u64, bytes: u64) -> Event {
     Event::Renewed { lease: lease(lease_number), device: device(device_number), bytes }
 }
 
@@ -153,7 +153,7 @@ fn registered() -> Event {
     Event::Registered { model: model_id(), file: blob("file") }
 }
 
-/// Leases every seat of the open round, one device a seat, and reports it.
+/// Leases every seat of the open round, one device per seat, and reports its update.
 fn fill(machine: &mut Machine, now: Timestamp, seats: u64) -> Vec<Effect> {
     let first = u64::from(machine.round()) * 1000;
     let mut last = Vec::new();
@@ -164,7 +164,7 @@ fn fill(machine: &mut Machine, now: Timestamp, seats: u64) -> Vec<Effect> {
     last
 }
 
-/// Brings a round of `seats` to its end.
+/// Closes a round of `seats`.
 fn close(machine: &mut Machine, now: Timestamp, seats: u64) -> Vec<Effect> {
     let round = machine.round();
     fill(machine, now, seats);
@@ -176,7 +176,7 @@ fn reload(machine: &Machine) -> Machine {
     serde_json::from_str(&serde_json::to_string(machine).unwrap()).unwrap()
 }
 
-/// Of the lease and the device of this number.
+/// Effect for the lease and the device with this number.
 fn lease_ended(number: u64, after_first_step: bool, why: LeaseEnd) -> Effect {
     Effect::LeaseEnded { lease: lease(number), device: device(number), after_first_step, why }
 }

@@ -1,4 +1,4 @@
-//! Updates that are too large, and what refusing them does to seats and jobs.
+//! Updates with too large a norm, and the effect of rejections on seats and jobs.
 
 use proptest::prelude::*;
 use protocol::api::JobStatus;
@@ -14,7 +14,7 @@ fn refused(lease_number: u64, device_number: u64) -> Event {
     }
 }
 
-/// The bound that an impossible norm is refused with.
+/// Returns the bound from the rejection of an impossible norm.
 fn bound(machine: &mut Machine, lease_number: u64, device_number: u64) -> f64 {
     let event = update_of_norm(lease_number, device_number, "huge", f64::MAX);
     let rejection = machine.handle(at(1), event).unwrap_err();
@@ -52,20 +52,20 @@ fn a_later_round_is_bounded_by_the_norms_of_closed_rounds_alone() {
 }
 
 #[test]
-fn the_job_file_sets_the_bound_or_none() {
-    for (maximum_norm, taken, refused) in [(3.0, 3.0, 3.1), (0.0, 1e300, f64::INFINITY)] {
+fn the_job_file_sets_or_removes_the_bound() {
+    for (maximum_norm, accepted, too_large) in [(3.0, 3.0, 3.1), (0.0, 1e300, f64::INFINITY)] {
         let mut machine = running(2, json!({ "strategy": { "maximum_norm": maximum_norm } }));
         machine.handle(at(0), request(1, 1)).unwrap();
-        for norm in [refused, f64::NAN] {
+        for norm in [too_large, f64::NAN] {
             let error = machine.handle(at(1), update_of_norm(1, 1, "a", norm)).unwrap_err();
             assert!(matches!(error, Rejection::Norm { .. }), "{norm}: {error}");
         }
-        machine.handle(at(1), update_of_norm(1, 1, "a", taken)).unwrap();
+        machine.handle(at(1), update_of_norm(1, 1, "a", accepted)).unwrap();
     }
 }
 
 #[test]
-fn a_seat_that_refused_an_update_goes_to_another_device() {
+fn a_seat_with_a_rejected_update_goes_to_another_device() {
     let mut machine = running(1, json!({}));
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(1), refused(1, 1)).unwrap();
@@ -77,7 +77,7 @@ fn a_seat_that_refused_an_update_goes_to_another_device() {
 }
 
 #[test]
-fn who_is_to_blame_for_a_failed_job() {
+fn a_failure_is_attributed_to_the_job_or_the_device() {
     let mut on_many = running(1, json!({}));
     for number in 1..=3 {
         on_many.handle(at(0), request(number, number)).unwrap();
@@ -87,7 +87,7 @@ fn who_is_to_blame_for_a_failed_job() {
     assert_eq!(reason, "partition 0 of round 1 failed on 3 different devices: not a finite number");
     assert!(on_many.failed_on_many());
 
-    // No seat failed three times, but nothing that anyone sent was taken.
+    // No seat failed three times, but no update was accepted.
     let mut everywhere = running(8, json!({}));
     for number in 1..=3 {
         everywhere.handle(at(0), request(number, number)).unwrap();
@@ -100,10 +100,10 @@ fn who_is_to_blame_for_a_failed_job() {
     everywhere.handle(at(1), refused(3, 3)).unwrap();
     assert_eq!(
         everywhere.reason().unwrap(),
-        "the updates of 3 devices were refused in round 1 and none was accepted: not a finite number"
+        "the updates of 3 devices were rejected in round 1 and none was accepted: not a finite number"
     );
     assert!(everywhere.failed_on_many());
-    // Where one was taken, the others are likely to be bad.
+    // One update was accepted, so the other devices are probably at fault.
     accepted.handle(at(1), request(4, 4)).unwrap();
     accepted.handle(at(1), update(4, 4, "good")).unwrap();
     accepted.handle(at(1), refused(3, 3)).unwrap();
@@ -119,9 +119,9 @@ fn who_is_to_blame_for_a_failed_job() {
 }
 
 proptest! {
-    /// Whoever reports first: the bound of the next round is the same.
+    /// The bound of the next round is the same in any order of arrival.
     #[test]
-    fn the_order_of_arrival_does_not_move_the_bound(
+    fn the_order_of_arrival_does_not_change_the_bound(
         norms in proptest::collection::vec(0.01_f64..5.0, 6),
         order in Just((0_u64..6).collect::<Vec<_>>()).prop_shuffle(),
     ) {

@@ -1,5 +1,5 @@
-//! Any event at any time: the machine keeps its promises, is read back from its JSON after every
-//! step, and always comes to its end when devices keep asking.
+//! Random events at any time: the machine keeps its invariants, is reloaded from its JSON after
+//! every step, and always ends while devices keep requesting work.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::*;
 const PARTITIONS: u64 = 4;
 const DEVICES: u64 = 4;
 
-/// An event whose ids are filled in from what has been granted so far.
+/// Event whose ids are filled in from the leases granted so far.
 #[derive(Debug, Clone)]
-enum Act {
+enum Action {
     Wait { seconds: i64 },
     Request { device: u64, arm: bool },
     Progress { lease: u64, device: Option<u64>, step: u64 },
-    Alive { lease: u64, bytes: u64 },
+    Heartbeat { lease: u64, bytes: u64 },
     Return { lease: u64, reason: ReturnReason },
     Update { lease: u64, device: Option<u64>, variant: bool },
     Gone { device: u64 },
@@ -28,7 +28,7 @@ enum Act {
     Other(Event),
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn action() -> impl Strategy<Value = Action> {
     let lease = || 0_u64..40;
     let device = || 1..=DEVICES;
     let stray = || prop::option::weighted(0.1, 1..=DEVICES);
@@ -39,17 +39,17 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(ReturnReason::Disk),
     ];
     prop_oneof![
-        12 => (device(), prop::bool::weighted(0.1)).prop_map(|(device, arm)| Act::Request { device, arm }),
+        12 => (device(), prop::bool::weighted(0.1)).prop_map(|(device, arm)| Action::Request { device, arm }),
         6 => (lease(), stray(), 0_u64..3)
-            .prop_map(|(lease, device, step)| Act::Progress { lease, device, step }),
-        3 => (lease(), 0_u64..3).prop_map(|(lease, bytes)| Act::Alive { lease, bytes }),
-        3 => (lease(), reason).prop_map(|(lease, reason)| Act::Return { lease, reason }),
+            .prop_map(|(lease, device, step)| Action::Progress { lease, device, step }),
+        3 => (lease(), 0_u64..3).prop_map(|(lease, bytes)| Action::Heartbeat { lease, bytes }),
+        3 => (lease(), reason).prop_map(|(lease, reason)| Action::Return { lease, reason }),
         14 => (lease(), stray(), prop::bool::weighted(0.1))
-            .prop_map(|(lease, device, variant)| Act::Update { lease, device, variant }),
-        1 => device().prop_map(|device| Act::Gone { device }),
-        4 => (0_i64..50).prop_map(|seconds| Act::Wait { seconds }),
-        3 => prop::option::weighted(0.2, 0_u32..4).prop_map(|round| Act::Aggregated { round }),
-        3 => prop::option::weighted(0.2, 0_u32..4).prop_map(|round| Act::Evaluated { round }),
+            .prop_map(|(lease, device, variant)| Action::Update { lease, device, variant }),
+        1 => device().prop_map(|device| Action::Gone { device }),
+        4 => (0_i64..50).prop_map(|seconds| Action::Wait { seconds }),
+        3 => prop::option::weighted(0.2, 0_u32..4).prop_map(|round| Action::Aggregated { round }),
+        3 => prop::option::weighted(0.2, 0_u32..4).prop_map(|round| Action::Evaluated { round }),
         2 => prop_oneof![
             6 => Just(Event::Pause),
             8 => Just(Event::Resume),
@@ -60,15 +60,15 @@ fn act() -> impl Strategy<Value = Act> {
             1 => Just(Event::Cancel),
             1 => Just(Event::StepFailed { reason: "no".to_owned() }),
             1 => Just(Event::PreparationFailed { reason: "no".to_owned() }),
-        ].prop_map(Act::Other),
+        ].prop_map(Action::Other),
     ]
 }
 
-/// A machine, and what must be true of it by what it said so far.
+/// A machine and the expected state derived from its effects.
 struct World {
     machine: Machine,
     now: i64,
-    /// By number: the device and what it is to train, where it was granted.
+    /// By lease number: the device, and the round and partition once granted.
     leases: Vec<(u64, Option<(u32, u32)>)>,
     accepted: BTreeMap<(u32, u32), BlobHash>,
     aggregated: BTreeMap<u32, Vec<WeightedUpdate>>,
@@ -85,13 +85,13 @@ impl World {
         }
     }
 
-    fn perform(&mut self, act: Act) {
-        let event = match act {
-            Act::Wait { seconds } => {
+    fn perform(&mut self, action: Action) {
+        let event = match action {
+            Action::Wait { seconds } => {
                 self.now += seconds;
                 Event::Tick
             }
-            Act::Request { device, arm } => {
+            Action::Request { device, arm } => {
                 self.leases.push((device, None));
                 let number = self.leases.len() as u64 - 1;
                 let fingerprint =
@@ -102,22 +102,22 @@ impl World {
                     fingerprint,
                 }
             }
-            Act::Progress { lease, device, step } => {
+            Action::Progress { lease, device, step } => {
                 progress(lease, device.unwrap_or(self.owner(lease)), step)
             }
-            Act::Alive { lease, bytes } => alive(lease, self.owner(lease), bytes),
-            Act::Return { lease, reason } => returned(lease, self.owner(lease), reason),
-            Act::Update { lease, device, variant } => {
+            Action::Heartbeat { lease, bytes } => heartbeat(lease, self.owner(lease), bytes),
+            Action::Return { lease, reason } => returned(lease, self.owner(lease), reason),
+            Action::Update { lease, device, variant } => {
                 let name = match self.work(lease) {
                     Some((round, partition)) => format!("{round}/{partition}/{variant}"),
                     None => "stray".to_owned(),
                 };
                 self.update(lease, device.unwrap_or(self.owner(lease)), &name)
             }
-            Act::Gone { device } => Event::DeviceGone { device: super::device(device) },
-            Act::Aggregated { round } => aggregated(round.unwrap_or(self.machine.round())),
-            Act::Evaluated { round } => evaluated(round.unwrap_or(self.machine.round()), 0.5),
-            Act::Other(event) => event,
+            Action::Gone { device } => Event::DeviceGone { device: super::device(device) },
+            Action::Aggregated { round } => aggregated(round.unwrap_or(self.machine.round())),
+            Action::Evaluated { round } => evaluated(round.unwrap_or(self.machine.round()), 0.5),
+            Action::Other(event) => event,
         };
         self.handle(event);
     }
@@ -129,7 +129,7 @@ impl World {
             .map_or(1, |(device, _)| *device)
     }
 
-    /// What the job is bound to, so that most updates suit it.
+    /// Fingerprint to which the job is bound, so that most updates are accepted.
     fn fingerprint(&self) -> Fingerprint {
         self.machine.fingerprint().cloned().unwrap_or_else(cpu)
     }
@@ -158,7 +158,7 @@ impl World {
             return Vec::new();
         };
         for effect in &effects {
-            self.note(&event, effect);
+            self.record(&event, effect);
         }
         if matches!(event, Event::Tick) {
             assert!(self.machine.deadline().is_none_or(|deadline| deadline > at(self.now)));
@@ -167,7 +167,7 @@ impl World {
         effects
     }
 
-    fn note(&mut self, event: &Event, effect: &Effect) {
+    fn record(&mut self, event: &Event, effect: &Effect) {
         match (event, effect) {
             (_, Effect::Grant(granted)) => {
                 let number = u64::try_from(granted.id.as_uuid().as_u128() & 0xffff).unwrap();
@@ -212,8 +212,8 @@ impl World {
         let machine = &self.machine;
         let held = (1..=DEVICES + 1).filter_map(|number| machine.lease_of(device(number)));
         let held: Vec<protocol::lease::Lease> = held.collect();
-        let longest = at(self.now).after(PATIENCE);
-        assert!(held.iter().all(|lease| lease.deadline <= longest), "kept beyond the patience");
+        let longest = at(self.now).after(LEASE_TIMEOUT);
+        assert!(held.iter().all(|lease| lease.deadline <= longest), "beyond the lease timeout");
         let seats: Vec<u32> = held.iter().map(|lease| lease.partition).collect();
         let distinct: std::collections::BTreeSet<u32> = seats.iter().copied().collect();
         assert_eq!((distinct.len(), machine.leased_seats()), (seats.len(), seats.len()));
@@ -232,8 +232,8 @@ impl World {
         let _ = machine.reason();
     }
 
-    /// Devices keep asking, the coordinator does what is outstanding.
-    fn go_to_the_end(&mut self) {
+    /// Runs to the end: devices keep requesting work and the coordinator performs all effects.
+    fn run_to_the_end(&mut self) {
         self.handle(Event::Start);
         self.handle(Event::Resume);
         for turn in 0..400 {
@@ -242,19 +242,19 @@ impl World {
                 self.handle(answer);
             }
             self.handle(Event::Tick);
-            // The last one is new to the job, and has the memory for it.
-            let asking = 1 + turn % (DEVICES + 1);
+            // The last device is new to the job and has enough memory.
+            let requesting = 1 + turn % (DEVICES + 1);
             let number = self.leases.len() as u64;
-            self.leases.push((asking, None));
+            self.leases.push((requesting, None));
             let effects = self.handle(Event::Requested {
                 lease: lease(number),
-                device: device(asking),
+                device: device(requesting),
                 fingerprint: self.fingerprint(),
             });
             if let [Effect::Grant(granted)] = &effects[..] {
                 let number = u64::try_from(granted.id.as_uuid().as_u128() & 0xffff).unwrap();
                 let name = format!("{}/{}/false", granted.round, granted.partition);
-                self.handle(self.update(number, asking, &name));
+                self.handle(self.update(number, requesting, &name));
             }
             if self.machine.status().is_final() {
                 return;
@@ -264,7 +264,7 @@ impl World {
     }
 }
 
-/// The coordinator's answer to what is outstanding.
+/// Returns the coordinator's event after an outstanding effect.
 fn answer(effect: &Effect) -> Option<Event> {
     match effect {
         Effect::Prepare => Some(Event::Prepared(Box::new(preparation(PARTITIONS)))),
@@ -283,21 +283,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn any_order_of_events_keeps_the_promises(
-        acts in prop::collection::vec(act(), 0..250),
+    fn any_order_of_events_keeps_the_invariants(
+        actions in prop::collection::vec(action(), 0..250),
         started in prop::bool::weighted(0.9),
     ) {
         let machine = if started { running(PARTITIONS, json!({})) } else { machine(json!({})) };
         let mut world = World::new(machine);
-        for act in acts {
-            world.perform(act);
+        for action in actions {
+            world.perform(action);
         }
-        world.go_to_the_end();
+        world.run_to_the_end();
         let status = world.machine.status();
         if status == JobStatus::Completed {
             prop_assert!(world.aggregated.len() >= world.machine.rounds_closed() as usize);
         }
-        // Nothing wakes a job that has ended.
+        // No event restarts a job that has ended.
         let ended = world.machine.clone();
         for event in [Event::Start, Event::Pause, Event::Resume, Event::Complete, Event::Cancel] {
             world.handle(event);

@@ -1,5 +1,6 @@
-//! Whole jobs in virtual time, with messages dropped, delayed and doubled, trainers that hang, devices
-//! that crash and a coordinator that is killed and reloaded: the same updates are aggregated as when nothing happens.
+//! Simulation of whole jobs in virtual time. Messages are dropped, delayed and duplicated, trainers
+//! hang, devices crash, and the coordinator is killed and reloaded. The same updates are aggregated
+//! as in a run without faults.
 
 use std::collections::BTreeMap;
 
@@ -14,66 +15,66 @@ use super::*;
 const DEVICES: u64 = 5;
 const PARTITIONS: u64 = 7;
 
-/// What is about to happen somewhere.
+/// Event of the simulation.
 #[derive(Debug, Clone)]
 enum SimulatedEvent {
-    /// A device asks for work.
-    Ask { device: u64 },
-    /// A device's message about a lease arrives; it was sent in this life of the device.
-    Arrive { device: u64, life: u32, event: Event, last: bool },
-    /// A trainer hangs at this step, and its device goes on saying that it is there.
-    Hang { device: u64, life: u32, lease: LeaseId, step: u64 },
-    /// A step of the coordinator is done; it was begun in this life of the coordinator.
-    Done { life: u32, event: Event },
-    /// A device's process is killed and started anew.
+    /// A device requests work.
+    Request { device: u64 },
+    /// A device's message about a lease arrives. It was sent in this incarnation of the device.
+    Arrive { device: u64, incarnation: u32, event: Event, last: bool },
+    /// A trainer hangs at this step while its device keeps sending heartbeats.
+    Hang { device: u64, incarnation: u32, lease: LeaseId, step: u64 },
+    /// A step of the coordinator is done. It began in this incarnation of the coordinator.
+    Done { incarnation: u32, event: Event },
+    /// A device's process is killed and restarted.
     DeviceCrash { device: u64 },
-    /// The coordinator is killed and started anew.
+    /// The coordinator is killed and restarted.
     CoordinatorCrash,
 }
 
 struct World {
-    chance: SeededRng,
-    /// Whether things go wrong.
-    trouble: bool,
+    rng: SeededRng,
+    /// Whether faults occur.
+    faults: bool,
     machine: Machine,
-    /// Milliseconds.
+    /// Current time in milliseconds.
     now: i64,
-    /// By time and order of planning.
-    agenda: BTreeMap<(i64, u64), SimulatedEvent>,
+    /// Planned events by time and order of planning.
+    queue: BTreeMap<(i64, u64), SimulatedEvent>,
     planned: u64,
     leases: u64,
-    lives: BTreeMap<u64, u32>,
-    coordinator_life: u32,
+    incarnations: BTreeMap<u64, u32>,
+    coordinator_incarnation: u32,
     hangs: u32,
-    /// Every round's aggregation, once.
+    /// Every aggregation, once per round.
     aggregated: Vec<(u32, BlobHash, Vec<WeightedUpdate>)>,
 }
 
 impl World {
-    fn new(seed: u64, trouble: bool) -> Self {
+    fn new(seed: u64, faults: bool) -> Self {
         let changes = json!({
             "run": {"rounds": 4}, "strategy": {"fraction": 0.8}, "data": {"partitions": PARTITIONS}
         });
         let mut world = Self {
-            chance: SeededRng::new(RngDomain::SyntheticData, seed, 0, 0, 0),
-            trouble,
+            rng: SeededRng::new(RngDomain::SyntheticData, seed, 0, 0, 0),
+            faults,
             machine: machine(changes),
             now: 0,
-            agenda: BTreeMap::new(),
+            queue: BTreeMap::new(),
             planned: 0,
             leases: 0,
-            lives: BTreeMap::new(),
-            coordinator_life: 0,
+            incarnations: BTreeMap::new(),
+            coordinator_incarnation: 0,
             hangs: 0,
             aggregated: Vec::new(),
         };
         world.take(Event::Start);
         for device in 1..=DEVICES {
-            world.plan(device.cast_signed() * 10, SimulatedEvent::Ask { device });
+            world.plan(device.cast_signed() * 10, SimulatedEvent::Request { device });
         }
-        if trouble {
+        if faults {
             for _ in 0..12 {
-                let device = 1 + world.chance.below(DEVICES);
+                let device = 1 + world.rng.below(DEVICES);
                 let crash = world.within(600_000);
                 world.plan(crash, SimulatedEvent::DeviceCrash { device });
             }
@@ -86,23 +87,23 @@ impl World {
     }
 
     fn within(&mut self, milliseconds: u64) -> i64 {
-        self.chance.below(milliseconds).cast_signed()
+        self.rng.below(milliseconds).cast_signed()
     }
 
-    fn goes_wrong(&mut self, share: f64) -> bool {
-        self.trouble && self.chance.uniform() < share
+    fn fault_occurs(&mut self, share: f64) -> bool {
+        self.faults && self.rng.uniform() < share
     }
 
-    fn plan(&mut self, after: i64, happening: SimulatedEvent) {
+    fn plan(&mut self, after: i64, event: SimulatedEvent) {
         self.planned += 1;
-        self.agenda.insert((self.now + after, self.planned), happening);
+        self.queue.insert((self.now + after, self.planned), event);
     }
 
     fn time(&self) -> Timestamp {
         Timestamp::from_millis(at(0).as_millis() + self.now)
     }
 
-    /// The one writer: handles, stores, and begins what is to be done.
+    /// Handles and stores an event and begins its effects, as the coordinator's single writer does.
     fn take(&mut self, event: Event) -> Option<Box<Lease>> {
         let effects = self.machine.handle(self.time(), event).ok()?;
         let mut granted = None;
@@ -120,16 +121,16 @@ impl World {
 
     fn begin(&mut self, effect: &Effect) {
         let Some(event) = done(effect) else { return };
-        let life = self.coordinator_life;
-        let times = if self.goes_wrong(0.2) { 2 } else { 1 };
+        let incarnation = self.coordinator_incarnation;
+        let times = if self.fault_occurs(0.2) { 2 } else { 1 };
         for _ in 0..times {
             let takes = 500 + self.within(3_000);
-            self.plan(takes, SimulatedEvent::Done { life, event: event.clone() });
+            self.plan(takes, SimulatedEvent::Done { incarnation, event: event.clone() });
         }
     }
 
     fn step(&mut self) {
-        let ((when, _), happening) = self.agenda.pop_first().expect("devices always ask again");
+        let ((when, _), planned) = self.queue.pop_first().expect("devices keep requesting work");
         while let Some(deadline) = self.machine.deadline() {
             let due = deadline.as_millis() - at(0).as_millis();
             if due > when {
@@ -139,33 +140,33 @@ impl World {
             self.take(Event::Tick);
         }
         self.now = when;
-        match happening {
-            SimulatedEvent::Ask { device } => self.ask(device),
-            SimulatedEvent::Arrive { device, life, event, last } => {
-                if life == self.life(device) {
+        match planned {
+            SimulatedEvent::Request { device } => self.request(device),
+            SimulatedEvent::Arrive { device, incarnation, event, last } => {
+                if incarnation == self.incarnation(device) {
                     self.take(event);
                     if last {
-                        self.plan(100, SimulatedEvent::Ask { device });
+                        self.plan(100, SimulatedEvent::Request { device });
                     }
                 }
             }
-            SimulatedEvent::Hang { device, life, lease, step } => {
-                if life == self.life(device) {
-                    self.hang(device, life, lease, step);
+            SimulatedEvent::Hang { device, incarnation, lease, step } => {
+                if incarnation == self.incarnation(device) {
+                    self.hang(device, incarnation, lease, step);
                 }
             }
-            SimulatedEvent::Done { life, event } => {
-                if life == self.coordinator_life {
+            SimulatedEvent::Done { incarnation, event } => {
+                if incarnation == self.coordinator_incarnation {
                     self.take(event);
                 }
             }
             SimulatedEvent::DeviceCrash { device } => {
-                *self.lives.entry(device).or_default() += 1;
+                *self.incarnations.entry(device).or_default() += 1;
                 let pause = self.within(90_000);
-                self.plan(pause, SimulatedEvent::Ask { device });
+                self.plan(pause, SimulatedEvent::Request { device });
             }
             SimulatedEvent::CoordinatorCrash => {
-                self.coordinator_life += 1;
+                self.coordinator_incarnation += 1;
                 self.machine = reload(&self.machine);
                 for effect in self.machine.outstanding() {
                     self.begin(&effect);
@@ -174,47 +175,47 @@ impl World {
         }
     }
 
-    fn life(&self, device: u64) -> u32 {
-        self.lives.get(&device).copied().unwrap_or_default()
+    fn incarnation(&self, device: u64) -> u32 {
+        self.incarnations.get(&device).copied().unwrap_or_default()
     }
 
-    fn ask(&mut self, device: u64) {
+    fn request(&mut self, device: u64) {
         self.leases += 1;
         let granted = self.take(request(self.leases, device));
-        match granted.filter(|_| !self.trouble || self.chance.uniform() >= 0.1) {
+        match granted.filter(|_| !self.faults || self.rng.uniform() >= 0.1) {
             Some(lease) => self.train(device, &lease),
-            // Nothing to do, or the answer was lost.
-            None => self.plan(1_500, SimulatedEvent::Ask { device }),
+            // No work, or the response was lost.
+            None => self.plan(1_500, SimulatedEvent::Request { device }),
         }
     }
 
-    /// Says the same again, until the coordinator says that the lease is over.
-    fn hang(&mut self, device: u64, life: u32, lease: LeaseId, step: u64) {
+    /// Repeats the same message until the coordinator has ended the lease.
+    fn hang(&mut self, device: u64, incarnation: u32, lease: LeaseId, step: u64) {
         let (id, progress) = (super::device(device), Progress { step, ..nothing_done() });
         self.take(Event::Renewed { lease, device: id, bytes: 0 });
         self.take(Event::Progressed { lease, device: id, progress });
         if self.machine.lease(lease).is_some() {
-            self.plan(5_000, SimulatedEvent::Hang { device, life, lease, step });
+            self.plan(5_000, SimulatedEvent::Hang { device, incarnation, lease, step });
         } else {
-            self.plan(100, SimulatedEvent::Ask { device });
+            self.plan(100, SimulatedEvent::Request { device });
         }
     }
 
-    /// Sends progress, then the update, a pure function of what the lease says.
+    /// Sends progress and then the update, which is a pure function of the lease.
     fn train(&mut self, device: u64, lease: &Lease) {
-        let life = self.life(device);
+        let incarnation = self.incarnation(device);
         let steps = 1 + self.within(10);
         let send = |world: &mut Self, after: i64, event: Event, last: bool| {
-            if world.goes_wrong(0.1) && !last {
+            if world.fault_occurs(0.1) && !last {
                 return;
             }
-            let late = if world.goes_wrong(0.1) { world.within(200_000) } else { 0 };
-            let arrives = SimulatedEvent::Arrive { device, life, event, last };
+            let late = if world.fault_occurs(0.1) { world.within(200_000) } else { 0 };
+            let arrives = SimulatedEvent::Arrive { device, incarnation, event, last };
             world.plan(after + late, arrives);
         };
-        if self.goes_wrong(0.05) {
+        if self.fault_occurs(0.05) {
             let step = self.within(10).cast_unsigned();
-            let hang = SimulatedEvent::Hang { device, life, lease: lease.id, step };
+            let hang = SimulatedEvent::Hang { device, incarnation, lease: lease.id, step };
             self.hangs += 1;
             self.plan(2_000, hang);
             return;
@@ -234,10 +235,10 @@ impl World {
         let receipt =
             Receipt { blob: blob(&name), bytes: 4, norm: 1.0, metrics, fingerprint: cpu() };
         let event = Event::Updated { lease: lease.id, device: lease.device_id, receipt };
-        if self.goes_wrong(0.2) {
+        if self.fault_occurs(0.2) {
             send(self, steps * 2_000 + 400, event.clone(), false);
         }
-        if self.goes_wrong(0.1) {
+        if self.fault_occurs(0.1) {
             let reason = ReturnReason::InUse;
             let returned =
                 Event::Returned { lease: lease.id, device: lease.device_id, reason, detail: None };
@@ -262,7 +263,7 @@ fn nothing_done() -> Progress {
     Progress { step: 0, steps: 10, loss: 1.0, examples_per_second: 1.0 }
 }
 
-/// What the coordinator answers when the step is done; the model is a pure function of it.
+/// Returns the coordinator's event after a step. The model is a pure function of the effect.
 fn done(effect: &Effect) -> Option<Event> {
     match effect {
         Effect::Prepare => Some(Event::Prepared(Box::new(preparation(PARTITIONS)))),
@@ -286,21 +287,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn trouble_changes_the_time_never_the_model(seed in any::<u64>()) {
+    fn faults_change_the_time_but_never_the_model(seed in any::<u64>()) {
         let mut calm = World::new(0, false);
         calm.run();
-        let mut troubled = World::new(seed, true);
-        troubled.run();
-        prop_assert_eq!(troubled.machine.status(), JobStatus::Completed);
+        let mut faulty = World::new(seed, true);
+        faulty.run();
+        prop_assert_eq!(faulty.machine.status(), JobStatus::Completed);
         prop_assert_eq!(calm.aggregated.len(), 4);
-        prop_assert_eq!(&troubled.aggregated, &calm.aggregated);
-        prop_assert_eq!(troubled.machine.result(), calm.machine.result());
+        prop_assert_eq!(&faulty.aggregated, &calm.aggregated);
+        prop_assert_eq!(faulty.machine.result(), calm.machine.result());
         prop_assert_eq!(calm.machine.leases_lost(), 0);
     }
 }
 
 #[test]
-fn the_trouble_is_real() {
+fn faults_do_occur() {
     let (mut lost, mut hangs) = (0, 0);
     for seed in 0..20 {
         let mut world = World::new(seed, true);

@@ -1,4 +1,4 @@
-//! A job that nothing happens to, and what its machine shows on the way.
+//! An undisturbed job, and its machine's state at each step.
 
 use protocol::api::JobStatus;
 use protocol::lease::UpdateOutcome;
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn a_job_from_its_creation_to_its_model() {
+fn a_job_runs_from_creation_to_its_model() {
     let mut machine = machine(json!({"run": {"rounds": 2}}));
     assert_eq!(machine.status(), JobStatus::Pending);
     assert_eq!(machine.handle(at(0), Event::Start).unwrap(), [Effect::Prepare]);
@@ -48,7 +48,7 @@ fn a_job_from_its_creation_to_its_model() {
     };
     assert_eq!(accepted[2], aggregate);
     assert_eq!(machine.outstanding(), [aggregate]);
-    assert_eq!(machine.reason().unwrap(), "adding up the 2 updates of round 1");
+    assert_eq!(machine.reason().unwrap(), "aggregating the 2 updates of round 1");
 
     let evaluate = Effect::Evaluate { round: 1, model: blob("model 1") };
     assert_eq!(machine.handle(at(6), aggregated(1)).unwrap(), [evaluate]);
@@ -79,7 +79,7 @@ fn a_job_from_its_creation_to_its_model() {
 }
 
 #[test]
-fn a_fraction_of_the_partitions_is_drawn_by_the_seed_alone() {
+fn the_seed_alone_decides_the_drawn_partitions() {
     let drawn = |seed: u64| {
         let mut machine = machine(json!({"strategy": {"fraction": 0.3}}));
         machine.settings.spec.seed = seed;
@@ -114,7 +114,7 @@ fn an_empty_partition_has_no_seat() {
 }
 
 #[test]
-fn a_device_gets_the_partition_whose_rows_it_has() {
+fn a_device_gets_the_partition_whose_rows_it_already_has() {
     let mut machine = running(3, json!({}));
     for number in [1, 2, 3] {
         machine.handle(at(0), request(number, number)).unwrap();
@@ -127,7 +127,7 @@ fn a_device_gets_the_partition_whose_rows_it_has() {
 }
 
 #[test]
-fn what_cannot_be_prepared_fails_with_words() {
+fn a_failed_preparation_fails_the_job_with_its_reason() {
     let mut machine = machine(json!({}));
     machine.handle(at(0), Event::Start).unwrap();
     let mut failed = machine.clone();
