@@ -81,10 +81,10 @@ fn drawn<R: Runtime>(app: &AppHandle<R>, items: &[Item]) -> tauri::Result<Menu<R
     let mut menu = MenuBuilder::new(app);
     for item in items {
         menu = match item {
-            Item::Words(words) => {
+            Item::Text(words) => {
                 menu.item(&MenuItemBuilder::new(words).enabled(false).build(app)?)
             }
-            Item::Choice { action, words } => {
+            Item::Choice { action, label: words } => {
                 menu.item(&MenuItemBuilder::with_id(action.id(), words).build(app)?)
             }
             Item::Separator => menu.item(&PredefinedMenuItem::separator(app)?),

@@ -193,7 +193,7 @@ fn an_app_starts_at_login_as_the_setting_says() {
     // One with a folder of its own has no part in its user's session.
     let mut apart = headless();
     apart.envs(desk::home(home.path())).env(SETTING, "true");
-    until(apart.arg("--data-dir").arg(home.path().join("apart")), "started by hand");
+    until(apart.arg("--data-dir").arg(home.path().join("apart")), "can't start at login");
     assert!(!entry.exists());
 }
 

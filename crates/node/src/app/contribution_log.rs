@@ -1,4 +1,4 @@
-//! What this machine gave, day by day, for its owner. The coordinator keeps its own account.
+//! Log of the work that this machine has contributed, per day, shown to its user. The coordinator keeps its own records.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,65 +9,70 @@ use worker::LeaseContribution;
 
 use super::view::{Amount, GivenView};
 
-/// Days that are kept one by one; what is older is in the sum alone.
-const DAYS: usize = 31;
+/// Number of days kept separately; older days are part of the total only.
+const KEPT_DAYS: usize = 31;
 
-/// The account and the file that it is kept in.
+/// Contribution records and their file.
 #[derive(Debug)]
 pub(super) struct ContributionLog {
     file: PathBuf,
-    account: Account,
+    records: Records,
 }
 
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
-struct Account {
+struct Records {
     total: Amount,
-    /// By the date on this machine, such as `2026-11-24`.
+    /// By local date, such as `2026-11-24`.
     days: BTreeMap<String, Amount>,
 }
 
 impl ContributionLog {
-    /// A file that can't be read begins a new account, beside the old file.
+    /// Loads the log. An unreadable file is renamed to `*.unreadable`, and a new log is started.
     pub(super) fn open(file: &Path) -> Self {
-        let account = match std::fs::read(file) {
+        let records = match std::fs::read(file) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 let aside = file.with_extension("unreadable");
-                tracing::warn!(%error, aside = %aside.display(), "the account of what this machine gave begins anew");
+                tracing::warn!(%error, aside = %aside.display(), "can't read the contribution log; starting a new one");
                 drop(std::fs::rename(file, aside));
-                Account::default()
+                Records::default()
             }),
-            Err(_) => Account::default(),
+            Err(_) => Records::default(),
         };
-        Self { file: file.to_owned(), account }
+        Self { file: file.to_owned(), records }
     }
 
-    /// Adds a lease that ended on `date`.
-    pub(super) fn add(&mut self, date: &str, given: &LeaseContribution, device_type: &str) {
-        let seconds = given.seconds.max(0.0);
-        let (gpu_seconds, cpu_seconds) = match given.backend {
+    /// Adds a lease that was completed on `date`.
+    pub(super) fn add(&mut self, date: &str, contribution: &LeaseContribution, device_type: &str) {
+        let seconds = contribution.seconds.max(0.0);
+        let (gpu_seconds, cpu_seconds) = match contribution.backend {
             Backend::Wgpu => (seconds, 0.0),
             Backend::Cpu => (0.0, seconds),
         };
-        let watt_hours = seconds * watts(device_type, given.backend) / 3600.0;
-        let lease =
-            Amount { leases: 1, examples: given.examples, gpu_seconds, cpu_seconds, watt_hours };
-        self.account.total = sum(self.account.total, lease);
-        let day = self.account.days.entry(date.to_owned()).or_default();
+        let watt_hours = seconds * watts(device_type, contribution.backend) / 3600.0;
+        let lease = Amount {
+            leases: 1,
+            examples: contribution.examples,
+            gpu_seconds,
+            cpu_seconds,
+            watt_hours,
+        };
+        self.records.total = sum(self.records.total, lease);
+        let day = self.records.days.entry(date.to_owned()).or_default();
         *day = sum(*day, lease);
-        while self.account.days.len() > DAYS {
-            self.account.days.pop_first();
+        while self.records.days.len() > KEPT_DAYS {
+            self.records.days.pop_first();
         }
-        let written = serde_json::to_vec(&self.account)
+        let written = serde_json::to_vec(&self.records)
             .map_err(std::io::Error::other)
             .and_then(|bytes| platform::files::write_private(&self.file, &bytes));
         if let Err(error) = written {
-            tracing::warn!(%error, "what this machine gave could not be written down");
+            tracing::warn!(%error, "can't save the contribution log");
         }
     }
 
     pub(super) fn view(&self, today: &str) -> GivenView {
-        let today = self.account.days.get(today).copied().unwrap_or_default();
-        GivenView { today, total: self.account.total }
+        let today = self.records.days.get(today).copied().unwrap_or_default();
+        GivenView { today, total: self.records.total }
     }
 }
 
@@ -86,36 +91,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_add_up_and_outlive_the_app() {
+    fn days_add_up_and_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("given.json");
-        let mut ledger = ContributionLog::open(&file);
+        let mut log = ContributionLog::open(&file);
         let gpu = LeaseContribution { backend: Backend::Wgpu, seconds: 3600.0, examples: 100 };
         let cpu = LeaseContribution { backend: Backend::Cpu, seconds: 1800.0, examples: 50 };
-        ledger.add("2026-11-23", &gpu, "mac");
-        ledger.add("2026-11-24", &cpu, "mac");
+        log.add("2026-11-23", &gpu, "mac");
+        log.add("2026-11-24", &cpu, "mac");
         let view = ContributionLog::open(&file).view("2026-11-24");
         assert_eq!((view.today.leases, view.today.examples), (1, 50));
         assert!((view.today.watt_hours - 17.5).abs() < 1e-9);
         assert_eq!((view.total.leases, view.total.examples), (2, 150));
         assert!((view.total.watt_hours - 62.5).abs() < 1e-9);
-        assert_eq!(ledger.view("2026-11-25").today, Amount::default());
+        assert_eq!(log.view("2026-11-25").today, Amount::default());
     }
 
     #[test]
-    fn old_days_stay_in_the_sum() {
+    fn old_days_stay_in_the_total() {
         let folder = tempfile::tempdir().unwrap();
-        let mut ledger = ContributionLog::open(&folder.path().join("given.json"));
-        let given = LeaseContribution { backend: Backend::Cpu, seconds: 1.0, examples: 1 };
+        let mut log = ContributionLog::open(&folder.path().join("given.json"));
+        let contribution = LeaseContribution { backend: Backend::Cpu, seconds: 1.0, examples: 1 };
         for day in 0..40 {
-            ledger.add(&format!("2026-{day:03}"), &given, "linux");
+            log.add(&format!("2026-{day:03}"), &contribution, "linux");
         }
-        assert_eq!(ledger.account.days.len(), DAYS);
-        assert_eq!(ledger.account.total.leases, 40);
+        assert_eq!(log.records.days.len(), KEPT_DAYS);
+        assert_eq!(log.records.total.leases, 40);
     }
 
     #[test]
-    fn a_broken_file_is_put_aside() {
+    fn an_unreadable_file_is_renamed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("given.json");
         std::fs::write(&file, "{").unwrap();

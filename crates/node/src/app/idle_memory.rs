@@ -1,4 +1,4 @@
-//! An app that waits gives back the memory that its start, or the work before, needed.
+//! Returns unused memory to the system while the app is idle.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use tokio::time::timeout;
 
 use super::view::{Icon, View};
 
-/// It may be at work again at once.
-const AFTER: Duration = Duration::from_secs(30);
+/// Idle time before memory is returned, so that a short pause between leases does not trigger it.
+const IDLE_DELAY: Duration = Duration::from_secs(30);
 
-/// Gives back once in each wait, until the app ends.
+/// Returns memory once per idle period, until the app ends.
 pub(super) async fn follow(mut views: watch::Receiver<View>) {
     loop {
-        if views.wait_for(rests).await.is_err() {
+        if views.wait_for(is_idle).await.is_err() {
             return;
         }
-        match timeout(AFTER, views.wait_for(|view| !rests(view))).await {
+        match timeout(IDLE_DELAY, views.wait_for(|view| !is_idle(view))).await {
             Ok(Ok(_)) => continue,
             Ok(Err(_)) => return,
             Err(_) => {}
         }
-        // The allocator walks all that is free, which no async thread should.
+        // The allocator walks all free memory, which would block an async thread.
         if tokio::task::spawn_blocking(platform::memory::give_back).await.is_err()
-            || views.wait_for(|view| !rests(view)).await.is_err()
+            || views.wait_for(|view| !is_idle(view)).await.is_err()
         {
             return;
         }
     }
 }
 
-const fn rests(view: &View) -> bool {
+const fn is_idle(view: &View) -> bool {
     !matches!(view.icon, Icon::Training { .. })
 }

@@ -1,4 +1,4 @@
-//! Starting at login, as the setting says.
+//! Applies the setting `StartAtLogin`.
 
 use platform::login_item::{LoginItem, NotSet};
 
@@ -6,35 +6,35 @@ use super::App;
 use crate::settings::Key;
 
 impl App {
-    /// Makes the system start the app at login or not, soon; where that can't be, the view says why.
+    /// Registers or removes the login item in the background. If that fails, the view shows the reason.
     pub(super) fn follow_login(&self) {
         let app = self.clone();
         self.runtime.spawn(async move {
-            // Two changes are followed one after the other, each as the setting is by then.
-            let _turn = app.login_turn.lock().await;
-            let (starts, item) = app.shared.read(|state| {
+            // Changes are applied one at a time, each with the value that the setting has then.
+            let _guard = app.login_turn.lock().await;
+            let (enabled, item) = app.shared.read(|state| {
                 (state.settings.is_on(Key::StartAtLogin), state.options.login_item.clone())
             });
-            let set = tokio::task::spawn_blocking(move || set(item, starts)).await;
+            let set = tokio::task::spawn_blocking(move || set(item, enabled)).await;
             let problem = match set {
                 Ok(set) => set.err(),
                 Err(error) => Some(error.to_string()),
             };
             match &problem {
-                None if starts => tracing::info!("the app starts at login"),
+                None if enabled => tracing::info!("the app starts at login"),
                 None => tracing::info!("the app does not start at login"),
-                Some(problem) => tracing::warn!(problem, "starting at login is not as it is set"),
+                Some(problem) => tracing::warn!(problem, "can't apply the setting StartAtLogin"),
             }
             app.shared.change(|state| state.facts.login_problem = problem);
         });
     }
 }
 
-fn set(item: Option<Result<LoginItem, NotSet>>, starts: bool) -> Result<(), String> {
+fn set(item: Option<Result<LoginItem, NotSet>>, enabled: bool) -> Result<(), String> {
     match item {
-        Some(item) => item.and_then(|item| item.set(starts)).map_err(|reason| reason.to_string()),
-        // It has no part in its user's session: what starts there is an app without arguments.
-        None if starts => Err("an app with a folder of its own is started by hand".to_owned()),
+        Some(item) => item.and_then(|item| item.set(enabled)).map_err(|reason| reason.to_string()),
+        // A login item starts the app without arguments, so it can't pass a --data-dir.
+        None if enabled => Err("an app with its own --data-dir can't start at login".to_owned()),
         None => Ok(()),
     }
 }
@@ -44,8 +44,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_with_a_folder_of_its_own_touches_nothing() {
+    fn an_app_with_its_own_data_dir_has_no_login_item() {
         assert_eq!(set(None, false), Ok(()));
-        assert!(set(None, true).unwrap_err().contains("started by hand"));
+        assert!(set(None, true).unwrap_err().contains("can't start at login"));
     }
 }

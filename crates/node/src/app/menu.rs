@@ -1,5 +1,4 @@
-//! The menu-bar icon's menu as a value: whoever has a tray draws it and hands back the chosen
-//! [`Action`].
+//! The menu of the menu-bar icon as a value. The tray draws it and reports the chosen [`Action`].
 
 use super::user_override::Pause;
 use super::view::{CoordinatorView, Membership, OverrideView, UpdateView, View};
@@ -7,16 +6,16 @@ use super::view::{CoordinatorView, Membership, OverrideView, UpdateView, View};
 /// One line of the menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// Says something and can't be chosen.
-    Words(String),
+    /// Text that can't be chosen.
+    Text(String),
     Choice {
         action: Action,
-        words: String,
+        label: String,
     },
     Separator,
 }
 
-/// What somebody chose.
+/// An action that the user can choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     ShowPopover,
@@ -26,7 +25,7 @@ pub enum Action {
     OpenDashboard,
     OpenSettings,
     OpenWelcome,
-    /// The page of a newer version.
+    /// Opens the download page of a newer version.
     OpenDownload,
     Quit,
 }
@@ -46,7 +45,7 @@ impl Action {
         Self::Quit,
     ];
 
-    /// Names the line in the system's menu.
+    /// Identifier of the line in the system's menu.
     pub const fn id(self) -> &'static str {
         match self {
             Self::ShowPopover => "show",
@@ -67,7 +66,7 @@ impl Action {
         Self::ALL.into_iter().find(|action| action.id() == id)
     }
 
-    const fn words(self) -> &'static str {
+    const fn label(self) -> &'static str {
         match self {
             Self::ShowPopover => "Show Constellation",
             Self::Pause(Pause::Hour) => "Pause for 1 Hour",
@@ -84,13 +83,13 @@ impl Action {
     }
 }
 
-/// The menu that shows `view`.
+/// Returns the menu for `view`.
 pub fn menu(view: &View) -> Vec<Item> {
-    let choice = |action: Action| Item::Choice { action, words: action.words().to_owned() };
-    let mut items = vec![Item::Words(view.line.clone())];
+    let choice = |action: Action| Item::Choice { action, label: action.label().to_owned() };
+    let mut items = vec![Item::Text(view.line.clone())];
     if let UpdateView::Newer { version, .. } = &view.update {
-        let words = format!("Version {version} Is Available…");
-        items.push(Item::Choice { action: Action::OpenDownload, words });
+        let label = format!("Version {version} Is Available…");
+        items.push(Item::Choice { action: Action::OpenDownload, label });
     }
     if !view.mode.is_chosen {
         items.push(choice(Action::OpenWelcome));
@@ -134,7 +133,7 @@ mod tests {
 
     fn text(view: &View) -> String {
         let line = |item| match item {
-            Item::Words(words) | Item::Choice { words, .. } => words,
+            Item::Text(text) | Item::Choice { label: text, .. } => text,
             Item::Separator => "--".to_owned(),
         };
         menu(view).into_iter().map(line).collect::<Vec<_>>().join("\n")
@@ -143,30 +142,30 @@ mod tests {
     #[test]
     fn every_state_has_its_menu() {
         let mut waiting = view();
-        let mut said = vec![text(&waiting)];
+        let mut menus = vec![text(&waiting)];
         waiting.wish = OverrideView::Paused { until: Some("14:00".into()) };
-        said.push(text(&waiting));
+        menus.push(text(&waiting));
         waiting.wish = OverrideView::Contributing { until: None };
-        said.push(text(&waiting));
+        menus.push(text(&waiting));
         waiting.may = MayView { pause: false, quit: false };
-        said.push(text(&waiting));
+        menus.push(text(&waiting));
         waiting.membership = Membership::None { problem: None };
         waiting.coordinator = CoordinatorView::Running {
             cluster: "Acme".into(),
             url: "https://127.0.0.1:8000".into(),
             warning: None,
         };
-        said.push(text(&waiting));
+        menus.push(text(&waiting));
         waiting.mode.is_chosen = false;
-        said.push(text(&waiting));
+        menus.push(text(&waiting));
         let page = "https://example.com/get".into();
         waiting.update = UpdateView::Newer { version: "1.2.3".into(), page };
-        said.push(text(&waiting));
-        insta::assert_snapshot!(said.join("\n\n"));
+        menus.push(text(&waiting));
+        insta::assert_snapshot!(menus.join("\n\n"));
     }
 
     #[test]
-    fn an_action_is_known_by_its_id() {
+    fn actions_round_trip_through_their_ids() {
         for action in Action::ALL {
             assert_eq!(Action::from_id(action.id()), Some(action));
         }

@@ -1,8 +1,8 @@
-//! What this node is, as the setting `Mode` has it.
+//! Role of this node, from the setting `Mode`.
 
 use crate::settings::{Key, Settings, Source};
 
-/// Both may be so: a coordinator's own machine may train too.
+/// Roles of this node. A machine can be worker and coordinator at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mode {
     pub worker: bool,
@@ -10,7 +10,7 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// None where nobody has chosen.
+    /// Returns the mode; `None` if it has not been chosen yet.
     pub(super) fn of(settings: &Settings) -> Option<Self> {
         let chosen = settings.text(Key::Mode);
         if chosen.source == Source::Default {
@@ -20,7 +20,7 @@ impl Mode {
         Some(Self { worker: text != "coordinator", coordinator: text != "worker" })
     }
 
-    /// As the setting is written; none where it is neither.
+    /// Value of the setting; `None` if no role is selected.
     pub(super) const fn text(self) -> Option<&'static str> {
         match (self.worker, self.coordinator) {
             (true, true) => Some("both"),

@@ -1,4 +1,4 @@
-//! How an app is started.
+//! Start options of the app.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,32 +9,32 @@ use trainer::TrainerCommand;
 use super::updates::UpdateSource;
 use crate::settings::{BackendSetting, Places};
 
-/// What is decided before there is anything to see.
+/// Options that are fixed when the app starts.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Everything that the app keeps is below it.
+    /// Folder for all files of the app.
     pub data_dir: PathBuf,
-    /// Where its settings are kept.
+    /// Locations of the settings.
     pub places: Places,
-    /// The program `constellation`, whose subcommand is the trainer.
+    /// Path of the program `constellation`, whose subcommand `trainer` is the trainer.
     pub program: PathBuf,
-    /// Where this node listens as a coordinator.
+    /// Listen address of the coordinator.
     pub listen: SocketAddr,
-    /// Tells several workers on one machine apart.
+    /// Number of the worker, for machines with several workers.
     pub instance: u32,
-    /// What starts this app at login; none where it keeps everything in a folder of its own.
+    /// Login item that starts this app; `None` for an app with its own `--data-dir`.
     pub login_item: Option<Result<LoginItem, NotSet>>,
-    /// Where new versions are looked for; none looks for none.
+    /// Where to check for new versions; `None` disables the checks.
     pub updates: Option<UpdateSource>,
-    /// What this machine lacks, in words, such as a display.
+    /// Messages about missing features of this machine, such as a display.
     pub notes: Vec<String>,
 }
 
 impl Options {
-    /// How a trainer with this backend is started.
+    /// Returns the command that starts a trainer with this backend.
     ///
     /// # Errors
-    /// Where there is no folder for what a GPU compiles.
+    /// Fails if there is no cache folder for compiled GPU shaders.
     pub(super) fn trainer(
         &self,
         backend: BackendSetting,

@@ -1,19 +1,19 @@
-//! What a machine knows of its owner, as its owner calls it.
+//! Labels of the sensors, for the settings page.
 
-/// The name of a field of [`platform::sensors::SensorReading`].
+/// Returns the label of a field of [`platform::sensors::SensorReading`].
 pub(super) fn words(name: &'static str) -> &'static str {
     match name {
-        "input" => "When somebody last touched it",
-        "has_screen" => "Whether another account has the screen",
-        "locked" => "Whether the screen is locked",
-        "display_on" => "Whether the display is on",
-        "power" => "Mains or battery",
+        "input" => "Last keyboard or mouse input",
+        "has_screen" => "Another user at the screen",
+        "locked" => "Screen lock",
+        "display_on" => "Display on or off",
+        "power" => "Power source",
         "low_power" => "Low power mode",
-        "thermal" => "How warm it is",
-        "other_load" => "What other programs use",
-        "memory_pressure" => "How scarce memory is",
-        "network" => "Whether the network costs money",
-        "camera_or_microphone" => "Calls",
+        "thermal" => "Temperature",
+        "other_load" => "Load of other programs",
+        "memory_pressure" => "Memory pressure",
+        "network" => "Metered network",
+        "camera_or_microphone" => "Camera and microphone use",
         "keeps_display_awake" => "Videos and presentations",
         "full_screen" => "Full-screen programs",
         other => other,

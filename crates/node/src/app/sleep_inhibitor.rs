@@ -1,5 +1,5 @@
-//! Keeping a coordinator's machine awake while a job is under way, and saying so where it isn't
-//! kept. Only the coordinator does this: a worker's machine sleeps as its owner wants.
+//! Keeps a coordinator's machine awake while a job runs, and warns if it can't. Only the coordinator does this: a worker's
+//! machine may sleep at any time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,40 +13,40 @@ use super::state::{Shared, State};
 use super::view::CoordinatorView;
 use crate::settings::Key;
 
-/// Between two looks at where the power comes from, while a job is under way.
-const LOOK: Duration = Duration::from_secs(10);
-/// What the system shows to who asks it what keeps the machine awake.
-const WHY: &str = "Constellation coordinates a training job";
+/// Interval between checks of the power source while a job runs.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// Reason that the system displays for the sleep inhibitor.
+const REASON: &str = "Constellation coordinates a training job";
 
-/// What a machine needs.
+/// What to do about sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Care {
-    Nothing,
-    Awake,
-    /// It may fall asleep, and somebody should know.
-    Warning(Reason),
+enum SleepPolicy {
+    Allow,
+    Inhibit,
+    /// The machine may fall asleep while a job runs; show a warning.
+    Warn(SleepRisk),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
+enum SleepRisk {
     OnBattery,
     UnknownPower,
 }
 
-/// Takes care of the machine until dropped. `working` says whether a job is under way.
+/// Applies the sleep policy until dropped. `working` states whether a job runs.
 pub(super) async fn keep(shared: Arc<Shared>, mut working: watch::Receiver<bool>) -> Infallible {
     let mut settings = shared.read(State::policy);
-    let mut held: Option<Result<Awake, String>> = None;
+    let mut inhibitor: Option<Result<Awake, String>> = None;
     loop {
-        let works = *working.borrow_and_update();
+        let is_working = *working.borrow_and_update();
         settings.mark_unchanged();
-        let care = look(&shared, works).await;
-        match care {
-            Care::Awake if held.is_none() => held = Some(hold().await),
-            Care::Awake => {}
-            Care::Nothing | Care::Warning(_) => {
-                if let Some(Ok(_)) = held.take() {
-                    tracing::info!("this machine may sleep again");
+        let policy = current_policy(&shared, is_working).await;
+        match policy {
+            SleepPolicy::Inhibit if inhibitor.is_none() => inhibitor = Some(inhibit().await),
+            SleepPolicy::Inhibit => {}
+            SleepPolicy::Allow | SleepPolicy::Warn(_) => {
+                if let Some(Ok(_)) = inhibitor.take() {
+                    tracing::info!("no job runs: this machine may sleep again");
                 }
             }
         }
@@ -55,70 +55,74 @@ pub(super) async fn keep(shared: Arc<Shared>, mut working: watch::Receiver<bool>
             let CoordinatorView::Running { warning, .. } = &mut state.facts.coordinator else {
                 return;
             };
-            let now = words(care, held.as_ref(), machine);
-            if *warning != now {
-                if let Some(now) = &now {
-                    tracing::warn!("{now}");
+            let new = warning_text(policy, inhibitor.as_ref(), machine);
+            if *warning != new {
+                if let Some(new) = &new {
+                    tracing::warn!("{new}");
                 }
-                *warning = now;
+                *warning = new;
             }
         });
         tokio::select! {
             Ok(()) = working.changed() => {}
-            // Every setting that somebody changes is told here.
+            // Notified on every change of a setting.
             Ok(()) = settings.changed() => {}
-            () = tokio::time::sleep(LOOK), if works => {}
+            () = tokio::time::sleep(CHECK_INTERVAL), if is_working => {}
             else => std::future::pending().await,
         }
     }
 }
 
-async fn look(shared: &Arc<Shared>, works: bool) -> Care {
+async fn current_policy(shared: &Arc<Shared>, is_working: bool) -> SleepPolicy {
     let (allowed, sensors) =
         shared.read(|state| (state.settings.is_on(Key::KeepAwake), state.sensors.clone()));
-    if !works {
-        return Care::Nothing;
+    if !is_working {
+        return SleepPolicy::Allow;
     }
     let power = tokio::task::spawn_blocking(move || sensors.power()).await;
-    care(allowed, power.ok().flatten())
+    policy_for(allowed, power.ok().flatten())
 }
 
-/// What a machine needs on which a job is under way.
-fn care(allowed: bool, power: Option<Power>) -> Care {
+/// Returns the policy while a job runs.
+fn policy_for(allowed: bool, power: Option<Power>) -> SleepPolicy {
     match power.map(|power| power.source) {
-        Some(PowerSource::Battery) => Care::Warning(Reason::OnBattery),
-        Some(PowerSource::Mains) if allowed => Care::Awake,
-        None if allowed => Care::Warning(Reason::UnknownPower),
-        Some(PowerSource::Mains) | None => Care::Nothing,
+        Some(PowerSource::Battery) => SleepPolicy::Warn(SleepRisk::OnBattery),
+        Some(PowerSource::Mains) if allowed => SleepPolicy::Inhibit,
+        None if allowed => SleepPolicy::Warn(SleepRisk::UnknownPower),
+        Some(PowerSource::Mains) | None => SleepPolicy::Allow,
     }
 }
 
-async fn hold() -> Result<Awake, String> {
-    // It may ask another process and wait for it.
-    let held = match tokio::task::spawn_blocking(|| awake::hold(WHY)).await {
-        Ok(held) => held.map_err(|reason| reason.to_string()),
+async fn inhibit() -> Result<Awake, String> {
+    // Can block on another process.
+    let inhibitor = match tokio::task::spawn_blocking(|| awake::hold(REASON)).await {
+        Ok(result) => result.map_err(|reason| reason.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    if held.is_ok() {
-        tracing::info!("this machine is kept awake while a job runs");
+    if inhibitor.is_ok() {
+        tracing::info!("a job runs: this machine is kept awake");
     }
-    held
+    inhibitor
 }
 
-fn words(care: Care, held: Option<&Result<Awake, String>>, machine: &str) -> Option<String> {
-    match (care, held) {
-        (Care::Warning(Reason::OnBattery), _) => Some(format!(
-            "A job runs and this {machine} is on battery: when it falls asleep, the job waits. \
+fn warning_text(
+    policy: SleepPolicy,
+    inhibitor: Option<&Result<Awake, String>>,
+    machine: &str,
+) -> Option<String> {
+    match (policy, inhibitor) {
+        (SleepPolicy::Warn(SleepRisk::OnBattery), _) => Some(format!(
+            "A job is running and this {machine} is on battery power. The job pauses when it falls asleep. \
              Connect it to power."
         )),
-        (Care::Warning(Reason::UnknownPower), _) => Some(format!(
-            "A job runs, and this {machine} can't tell whether it is on mains: it may fall asleep, \
-             and then the job waits."
+        (SleepPolicy::Warn(SleepRisk::UnknownPower), _) => Some(format!(
+            "A job is running and the power source of this {machine} is unknown. The job pauses when it falls \
+             asleep. Connect it to power."
         )),
-        (Care::Awake, Some(Err(reason))) => Some(format!(
-            "A job runs, and this {machine} may fall asleep, because it can't be kept awake: {reason}"
+        (SleepPolicy::Inhibit, Some(Err(reason))) => Some(format!(
+            "A job is running and pauses when this {machine} falls asleep, which can't be prevented: {reason}"
         )),
-        (Care::Awake | Care::Nothing, _) => None,
+        (SleepPolicy::Inhibit | SleepPolicy::Allow, _) => None,
     }
 }
 
@@ -131,34 +135,34 @@ mod tests {
     }
 
     #[test]
-    fn only_mains_and_the_setting_keep_a_machine_awake() {
+    fn sleep_is_inhibited_on_mains_power_if_the_setting_allows_it() {
         let table = [
-            (true, Some(on(PowerSource::Mains)), Care::Awake),
-            (false, Some(on(PowerSource::Mains)), Care::Nothing),
-            (true, Some(on(PowerSource::Battery)), Care::Warning(Reason::OnBattery)),
-            (false, Some(on(PowerSource::Battery)), Care::Warning(Reason::OnBattery)),
-            (true, None, Care::Warning(Reason::UnknownPower)),
-            (false, None, Care::Nothing),
+            (true, Some(on(PowerSource::Mains)), SleepPolicy::Inhibit),
+            (false, Some(on(PowerSource::Mains)), SleepPolicy::Allow),
+            (true, Some(on(PowerSource::Battery)), SleepPolicy::Warn(SleepRisk::OnBattery)),
+            (false, Some(on(PowerSource::Battery)), SleepPolicy::Warn(SleepRisk::OnBattery)),
+            (true, None, SleepPolicy::Warn(SleepRisk::UnknownPower)),
+            (false, None, SleepPolicy::Allow),
         ];
         for (allowed, power, expected) in table {
-            assert_eq!(care(allowed, power), expected, "{allowed} {power:?}");
+            assert_eq!(policy_for(allowed, power), expected, "{allowed} {power:?}");
         }
     }
 
     #[test]
-    fn whatever_lets_it_sleep_is_said() {
-        let refused = Err("there is no logind".to_owned());
-        let said = [
-            words(Care::Warning(Reason::OnBattery), None, "Mac"),
-            words(Care::Warning(Reason::UnknownPower), None, "computer"),
-            words(Care::Awake, Some(&refused), "computer"),
+    fn every_risk_of_sleep_has_a_warning() {
+        let failed = Err("there is no logind".to_owned());
+        let warnings = [
+            warning_text(SleepPolicy::Warn(SleepRisk::OnBattery), None, "Mac"),
+            warning_text(SleepPolicy::Warn(SleepRisk::UnknownPower), None, "computer"),
+            warning_text(SleepPolicy::Inhibit, Some(&failed), "computer"),
         ];
-        for words in said.iter().flatten() {
-            assert!(words.starts_with("A job runs"), "{words}");
+        for text in warnings.iter().flatten() {
+            assert!(text.starts_with("A job is running"), "{text}");
         }
-        assert_eq!(said.iter().flatten().count(), 3);
-        assert!(said[2].as_ref().unwrap().ends_with("no logind"));
-        assert_eq!(words(Care::Nothing, Some(&refused), "Mac"), None);
-        assert_eq!(words(Care::Awake, None, "Mac"), None);
+        assert_eq!(warnings.iter().flatten().count(), 3);
+        assert!(warnings[2].as_ref().unwrap().ends_with("no logind"));
+        assert_eq!(warning_text(SleepPolicy::Allow, Some(&failed), "Mac"), None);
+        assert_eq!(warning_text(SleepPolicy::Inhibit, None, "Mac"), None);
     }
 }

@@ -1,6 +1,5 @@
-//! Looking for a newer version: a small file of the publisher's, signed, that says which is the newest and
-//! where to get it. Nothing is replaced by itself, and nothing of the file is believed before its
-//! signature is (docs/release.md says how it is published).
+//! Checks for new versions: reads a small file from the publisher that names the newest version and its download page. The
+//! file is used only if its signature is valid. Nothing is installed automatically. See docs/release.md.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,25 +14,25 @@ use super::state::Shared;
 use super::view::UpdateView;
 use crate::settings::{Key, Settings};
 
-/// Between two looks.
-const AGAIN: Duration = Duration::from_hours(24);
-/// For each of the two files.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes of each.
-const LONGEST: usize = 64 << 10;
+/// Interval between checks.
+const CHECK_INTERVAL: Duration = Duration::from_hours(24);
+/// Timeout of each of the two downloads.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of each file in bytes.
+const MAXIMUM_BYTES: usize = 64 << 10;
 
-/// Where a build looks, and whose word counts.
+/// Where a build checks for new versions, and the key that must have signed the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateSource {
-    /// Of the file; its signature is beside it, with `.minisig` behind.
+    /// URL of the file; the URL of its signature has `.minisig` appended.
     pub url: String,
-    /// The publisher's public key, as minisign writes it: one line of base64.
+    /// The publisher's public key in minisign's format: one line of base64.
     pub key: String,
 }
 
 impl UpdateSource {
-    /// What `CONSTELLATION_UPDATE_URL` and `CONSTELLATION_UPDATE_KEY` were when this was built; none where
-    /// one of them was not set.
+    /// Reads the build-time variables `CONSTELLATION_UPDATE_URL` and `CONSTELLATION_UPDATE_KEY`; `None` if one of them was not
+    /// set.
     pub fn built_in() -> Option<Self> {
         let (url, key) =
             (option_env!("CONSTELLATION_UPDATE_URL")?, option_env!("CONSTELLATION_UPDATE_KEY")?);
@@ -42,55 +41,55 @@ impl UpdateSource {
     }
 }
 
-/// What the file says; more may be in it.
+/// Contents of the file; unknown fields are ignored.
 #[derive(Debug, Deserialize)]
 struct Release {
     version: String,
-    /// Where a person gets it.
+    /// URL of the download page.
     page: String,
 }
 
-/// Why nothing is looked for, in words; none where it is.
+/// Returns why update checks are off; `None` if they are on.
 pub(super) fn hindrance(
     source: Option<&UpdateSource>,
     settings: &Settings,
     is_own: bool,
 ) -> Option<&'static str> {
     if source.is_none() {
-        Some("This build knows no address to look for new versions at.")
+        Some("Update checks are not configured in this build.")
     } else if settings.is_managed() {
         Some("Your organization keeps this app up to date.")
     } else if !is_own {
-        Some("Whoever installed this app keeps it up to date.")
+        Some("This app was installed by an administrator, who keeps it up to date.")
     } else if !settings.is_on(Key::UpdateChecks) {
-        Some("Looking for new versions is switched off.")
+        Some("Update checks are turned off.")
     } else {
         None
     }
 }
 
-/// Looks now and from time to time, for as long as the process lives.
+/// Checks now and then periodically, until the process ends.
 pub(super) async fn follow(shared: Arc<Shared>) {
     loop {
         look(&shared).await;
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
 
-/// Looks once, where that is wanted, and shows what was found.
+/// Checks once, unless checks are off, and updates the view.
 pub(super) async fn look(shared: &Shared) {
     let (hindrance, source) =
         shared.read(|state| (state.update_hindrance(), state.options.updates.clone()));
     let found = match (hindrance, source) {
-        (None, Some(source)) => match newest(&source).await {
-            Ok(release) => judged(&release),
+        (None, Some(source)) => match latest_release(&source).await {
+            Ok(release) => compare(&release),
             Err(reason) => UpdateView::Failed { reason },
         },
         (hindrance, _) => UpdateView::Off { reason: hindrance.unwrap_or_default().to_owned() },
     };
     match &found {
-        UpdateView::Off { reason } => tracing::info!(reason, "no look for new versions"),
-        UpdateView::Failed { reason } => tracing::info!(reason, "no word of new versions"),
+        UpdateView::Off { reason } => tracing::info!(reason, "update checks are off"),
+        UpdateView::Failed { reason } => tracing::info!(reason, "update check failed"),
         UpdateView::Newer { version, .. } => tracing::info!(version, "a new version is available"),
         UpdateView::Current => tracing::debug!("this is the newest version"),
         UpdateView::Unknown => {}
@@ -99,22 +98,22 @@ pub(super) async fn look(shared: &Shared) {
 }
 
 impl App {
-    /// Opens the page of the newer version, where there is one.
+    /// Opens the download page of the newer version, if there is one.
     pub fn open_download(&self) {
         let update = self.views().borrow().update.clone();
         if let UpdateView::Newer { page, .. } = update {
             self.runtime.spawn_blocking(move || {
                 if let Err(error) = platform::system::open_page(&page) {
-                    tracing::warn!(%error, page, "no browser can be opened");
+                    tracing::warn!(%error, page, "can't open the browser");
                 }
             });
         }
     }
 }
 
-fn judged(release: &Release) -> UpdateView {
-    let own = numbers(env!("CARGO_PKG_VERSION"));
-    match numbers(&release.version) {
+fn compare(release: &Release) -> UpdateView {
+    let own = version_numbers(env!("CARGO_PKG_VERSION"));
+    match version_numbers(&release.version) {
         Some(newest) if own.is_some_and(|own| newest > own) => {
             let (version, page) = (release.version.clone(), release.page.clone());
             UpdateView::Newer { version, page }
@@ -123,47 +122,51 @@ fn judged(release: &Release) -> UpdateView {
     }
 }
 
-/// Of a version such as 1.2.3.
-fn numbers(version: &str) -> Option<[u64; 3]> {
+/// Parses a version such as 1.2.3.
+fn version_numbers(version: &str) -> Option<[u64; 3]> {
     let numbers: Option<Vec<u64>> = version.split('.').map(|part| part.parse().ok()).collect();
     numbers?.try_into().ok()
 }
 
-async fn newest(source: &UpdateSource) -> Result<Release, String> {
+async fn latest_release(source: &UpdateSource) -> Result<Release, String> {
     let key = PublicKey::from_base64(&source.key)
-        .map_err(|_| "this build's key for new versions is none".to_owned())?;
-    let url: Url = source.url.parse().map_err(|_| format!("{} is no address", source.url))?;
+        .map_err(|_| "the update key of this build is not valid".to_owned())?;
+    let url: Url = source.url.parse().map_err(|_| format!("'{}' is not a URL", source.url))?;
     let client = client(&url).await?;
     let body = fetch(&client, url.as_str()).await?;
     let signature = fetch(&client, &format!("{url}.minisig")).await?;
-    let unsigned = || format!("what {url} says is not signed by the publisher's key");
+    let unsigned = || format!("{url} is not signed with the publisher's key");
     let signature = String::from_utf8(signature).map_err(|_| unsigned())?;
     let signature = Signature::decode(&signature).map_err(|_| unsigned())?;
     key.verify(&body, &signature, false).map_err(|_| unsigned())?;
     let release: Release =
-        serde_json::from_slice(&body).map_err(|error| format!("{url} says nothing: {error}"))?;
+        serde_json::from_slice(&body).map_err(|error| format!("can't read {url}: {error}"))?;
     let is_page = release.page.parse().is_ok_and(|page: Url| page.scheme() == "https");
-    let is_version = numbers(&release.version).is_some();
-    if is_page && is_version { Ok(release) } else { Err(format!("{url} says nothing that counts")) }
+    let is_version = version_numbers(&release.version).is_some();
+    if is_page && is_version {
+        Ok(release)
+    } else {
+        Err(format!("{url} has no valid version or download page"))
+    }
 }
 
-/// By https, but to this machine itself; through the proxy that is set.
+/// Builds an HTTP client that requires HTTPS, except for this machine, and uses the configured proxy.
 async fn client(url: &Url) -> Result<reqwest::Client, String> {
-    // An error says that the process has one already: any is good.
+    // Fails if a provider is installed already, which is fine.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let is_here = url.host_str() == Some("127.0.0.1");
+    let is_loopback = url.host_str() == Some("127.0.0.1");
     let builder = reqwest::Client::builder()
         .no_proxy()
-        .https_only(!is_here)
-        .timeout(PATIENCE)
+        .https_only(!is_loopback)
+        .timeout(DOWNLOAD_TIMEOUT)
         .user_agent(concat!("constellation/", env!("CARGO_PKG_VERSION")));
     let origin = url.origin().ascii_serialization();
-    let way = match origin.parse() {
-        // A PAC file may take its time.
+    let route = match origin.parse() {
+        // Evaluating a PAC file can block.
         Ok(address) => tokio::task::spawn_blocking(move || proxy::way(&address)).await.ok(),
         Err(_) => None,
     };
-    let builder = match way {
+    let builder = match route {
         Some(ProxyRoute::Through(proxy)) => {
             builder.proxy(proxy.for_client().map_err(|error| error.to_string())?)
         }
@@ -174,12 +177,12 @@ async fn client(url: &Url) -> Result<reqwest::Client, String> {
 
 async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
     let failed = |error: reqwest::Error| format!("{url}: {}", error.without_url());
-    let answer = client.get(url).send().await.and_then(Response::error_for_status);
-    let mut answer = answer.map_err(failed)?;
+    let response = client.get(url).send().await.and_then(Response::error_for_status);
+    let mut response = response.map_err(failed)?;
     let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(failed)? {
-        if bytes.len() + piece.len() > LONGEST {
-            return Err(format!("{url} has no end"));
+    while let Some(piece) = response.chunk().await.map_err(failed)? {
+        if bytes.len() + piece.len() > MAXIMUM_BYTES {
+            return Err(format!("{url} is larger than {} KiB", MAXIMUM_BYTES >> 10));
         }
         bytes.extend_from_slice(&piece);
     }
@@ -198,7 +201,7 @@ mod tests {
     use super::*;
     use crate::settings::Places;
 
-    /// A server of files, and where it is.
+    /// Serves files; returns the base URL.
     async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
         let answer = move |uri: Uri| {
             let found = files.get(uri.path()).cloned().ok_or(StatusCode::NOT_FOUND);
@@ -216,17 +219,17 @@ mod tests {
         minisign::sign(Some(&keys.pk), &keys.sk, body, None, None).unwrap().into_string().into()
     }
 
-    /// What is found where `body` is published with the signature of `other`.
-    async fn found(body: &str, other: &str) -> Result<UpdateView, String> {
+    /// Result of a check where `body` is published with the signature of `signed_body`.
+    async fn check(body: &str, signed_body: &str) -> Result<UpdateView, String> {
         let keys = KeyPair::generate_unencrypted_keypair().unwrap();
         let files = [
             ("/latest.json".to_owned(), body.as_bytes().to_vec()),
-            ("/latest.json.minisig".to_owned(), signed(&keys, other)),
+            ("/latest.json.minisig".to_owned(), signed(&keys, signed_body)),
         ];
         let url = format!("{}/latest.json", serve(files.into()).await);
-        newest(&UpdateSource { url, key: keys.pk.to_base64() })
+        latest_release(&UpdateSource { url, key: keys.pk.to_base64() })
             .await
-            .map(|release| judged(&release))
+            .map(|release| compare(&release))
     }
 
     fn body(version: &str) -> String {
@@ -234,57 +237,60 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_newer_version_is_found_and_an_older_one_is_none() {
+    async fn only_a_newer_version_is_offered() {
         let newer =
             UpdateView::Newer { version: "99.0.1".into(), page: "https://example.com/get".into() };
-        assert_eq!(found(&body("99.0.1"), &body("99.0.1")).await, Ok(newer));
+        assert_eq!(check(&body("99.0.1"), &body("99.0.1")).await, Ok(newer));
         for version in ["0.0.1", env!("CARGO_PKG_VERSION")] {
             let same = body(version);
-            assert_eq!(found(&same, &same).await, Ok(UpdateView::Current), "{version}");
+            assert_eq!(check(&same, &same).await, Ok(UpdateView::Current), "{version}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_not_signed_is_not_believed() {
-        let error = found(&body("99.0.1"), &body("99.0.0")).await.unwrap_err();
-        assert!(error.ends_with("is not signed by the publisher's key"), "{error}");
-        // Signed, but by another.
+    async fn a_file_without_a_valid_signature_is_rejected() {
+        let error = check(&body("99.0.1"), &body("99.0.0")).await.unwrap_err();
+        assert!(error.ends_with("is not signed with the publisher's key"), "{error}");
+        // Signed with another key.
         let [own, other] = [(); 2].map(|()| KeyPair::generate_unencrypted_keypair().unwrap());
         let files = [
             ("/x".to_owned(), body("99.0.1").into_bytes()),
             ("/x.minisig".to_owned(), signed(&other, &body("99.0.1"))),
         ];
         let url = format!("{}/x", serve(files.into()).await);
-        let error = newest(&UpdateSource { url, key: own.pk.to_base64() }).await.unwrap_err();
-        assert!(error.ends_with("is not signed by the publisher's key"), "{error}");
+        let error =
+            latest_release(&UpdateSource { url, key: own.pk.to_base64() }).await.unwrap_err();
+        assert!(error.ends_with("is not signed with the publisher's key"), "{error}");
     }
 
     #[tokio::test]
-    async fn a_file_that_says_nothing_and_a_server_that_has_none_are_said() {
-        let long =
-            format!("{{\"version\":\"1.0.0\",\"page\":\"https://x{}\"}}", "x".repeat(LONGEST));
-        for (wrong, words) in [
+    async fn invalid_and_missing_files_are_reported() {
+        let long = format!(
+            "{{\"version\":\"1.0.0\",\"page\":\"https://x{}\"}}",
+            "x".repeat(MAXIMUM_BYTES)
+        );
+        for (wrong, expected) in [
             ("{}", "missing field"),
-            (body("soon").as_str(), "nothing that counts"),
-            (r#"{"version":"99.0.0","page":"file:///etc/passwd"}"#, "nothing that counts"),
-            (long.as_str(), "has no end"),
+            (body("soon").as_str(), "no valid version"),
+            (r#"{"version":"99.0.0","page":"file:///etc/passwd"}"#, "no valid version"),
+            (long.as_str(), "is larger than"),
         ] {
-            let error = found(wrong, wrong).await.unwrap_err();
-            assert!(error.contains(words), "{error}");
+            let error = check(wrong, wrong).await.unwrap_err();
+            assert!(error.contains(expected), "{error}");
         }
         let url = format!("{}/none", serve(BTreeMap::new()).await);
         let key = KeyPair::generate_unencrypted_keypair().unwrap().pk.to_base64();
-        let error = newest(&UpdateSource { url, key }).await.unwrap_err();
+        let error = latest_release(&UpdateSource { url, key }).await.unwrap_err();
         assert!(error.contains("404"), "{error}");
         let plain = UpdateSource { url: "http://192.0.2.7/x".into(), key: String::new() };
-        assert!(newest(&plain).await.unwrap_err().contains("key for new versions"));
+        assert!(latest_release(&plain).await.unwrap_err().contains("update key"));
     }
 
     #[test]
-    fn nobody_looks_where_somebody_else_keeps_it_up_to_date() {
+    fn checks_are_off_if_the_app_is_managed_or_not_the_user_s_own() {
         let folder = tempfile::tempdir().unwrap();
         let source = UpdateSource { url: "https://example.com".into(), key: "x".into() };
-        let of = |user: &str, managed: &str, source: Option<&UpdateSource>, is_own: bool| {
+        let reason = |user: &str, managed: &str, source: Option<&UpdateSource>, is_own: bool| {
             let file = |name: &str, text: &str| {
                 let path = folder.path().join(name);
                 std::fs::write(&path, text).unwrap();
@@ -298,15 +304,15 @@ mod tests {
             hindrance(source, &settings, is_own)
         };
         let source = Some(&source);
-        assert_eq!(of("", "", source, true), None);
-        assert_eq!(of("UpdateChecks = true", "", source, true), None);
-        let no = |found: Option<&'static str>, words: &str| {
-            assert!(found.is_some_and(|found| found.contains(words)), "{found:?}");
+        assert_eq!(reason("", "", source, true), None);
+        assert_eq!(reason("UpdateChecks = true", "", source, true), None);
+        let expect = |found: Option<&'static str>, text: &str| {
+            assert!(found.is_some_and(|found| found.contains(text)), "{found:?}");
         };
-        no(of("", "", None, true), "no address");
-        no(of("UpdateChecks = false", "", source, true), "switched off");
-        no(of("", "IdleSeconds = 60", source, true), "Your organization");
-        no(of("", "UpdateChecks = true", source, true), "Your organization");
-        no(of("", "", source, false), "Whoever installed");
+        expect(reason("", "", None, true), "not configured");
+        expect(reason("UpdateChecks = false", "", source, true), "turned off");
+        expect(reason("", "IdleSeconds = 60", source, true), "Your organization");
+        expect(reason("", "UpdateChecks = true", source, true), "Your organization");
+        expect(reason("", "", source, false), "installed by an administrator");
     }
 }

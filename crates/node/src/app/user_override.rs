@@ -1,4 +1,4 @@
-//! What the Mac's owner asked for: a pause, or to train now. It outlives the app.
+//! The user's override of the idle policy: a pause, or "contribute now". Survives a restart of the app.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,44 +8,44 @@ use serde::{Deserialize, Serialize};
 
 use super::view::OverrideView;
 
-/// Kept as a file in the app's folder.
+/// Override with its end time, stored as a file in the app's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum TimedOverride {
     #[default]
     None,
-    /// Until somebody resumes where there is no time.
+    /// Paused until a time; without one, until the user resumes.
     Paused { until: Option<Timestamp> },
-    /// Trains though somebody uses the machine.
+    /// Trains even while the machine is in use.
     Contributing { until: Timestamp },
 }
 
-/// For how long somebody pauses.
+/// Duration of a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pause {
     Hour,
-    /// Eight in the morning of the next day.
+    /// Until 8:00 of the next day.
     Tomorrow,
-    /// Until somebody resumes.
+    /// Until the user resumes.
     Resumed,
 }
 
-/// When a pause until tomorrow ends, on the clock of the machine.
-const MORNING: i8 = 8;
-/// How long "contribute now" counts.
+/// Local hour at which a pause until tomorrow ends.
+const MORNING_HOUR: i8 = 8;
+/// Duration of "contribute now".
 const CONTRIBUTION: Duration = Duration::from_hours(1);
 
 impl TimedOverride {
-    /// A pause that begins at `now`, in the zone that its owner lives in.
+    /// Creates a pause that starts at `now`; `zone` is the user's time zone.
     pub(super) fn pause(pause: Pause, now: Timestamp, zone: &jiff::tz::TimeZone) -> Self {
         let until = match pause {
             Pause::Hour => Some(now.after(Duration::from_hours(1))),
             Pause::Tomorrow => {
                 let morning = zoned(now, zone).and_then(|now| {
-                    now.date().tomorrow()?.at(MORNING, 0, 0, 0).to_zoned_datetime(zone.clone())
+                    now.date().tomorrow()?.at(MORNING_HOUR, 0, 0, 0).to_zoned_datetime(zone.clone())
                 });
-                // The last day that there is has no morrow.
+                // Fails only at the end of the calendar.
                 let morning = morning.map(|at| at.timestamp().as_millisecond());
                 Some(morning.map_or(now.after(Duration::from_hours(12)), Timestamp::from_millis))
             }
@@ -58,7 +58,7 @@ impl TimedOverride {
         Self::Contributing { until: now.after(CONTRIBUTION) }
     }
 
-    /// The same, or none where its time is over.
+    /// Returns the override, or [`Self::None`] if it has expired.
     pub(super) fn at(self, now: Timestamp) -> Self {
         match self {
             Self::Paused { until: Some(until) } | Self::Contributing { until } if until <= now => {
@@ -69,17 +69,15 @@ impl TimedOverride {
     }
 
     pub(super) fn view(self, now: Timestamp, zone: &jiff::tz::TimeZone) -> OverrideView {
-        let words = |until| clock_words(until, now, zone);
+        let text = |until| clock_text(until, now, zone);
         match self {
             Self::None => OverrideView::None,
-            Self::Paused { until } => OverrideView::Paused { until: until.map(words) },
-            Self::Contributing { until } => {
-                OverrideView::Contributing { until: Some(words(until)) }
-            }
+            Self::Paused { until } => OverrideView::Paused { until: until.map(text) },
+            Self::Contributing { until } => OverrideView::Contributing { until: Some(text(until)) },
         }
     }
 
-    /// As the worker's policy has it.
+    /// Converts to the type of the worker's policy.
     pub(super) const fn for_worker(self) -> worker::UserOverride {
         match self {
             Self::None => worker::UserOverride::None,
@@ -89,7 +87,7 @@ impl TimedOverride {
         }
     }
 
-    /// None where there is none or it can't be read: then nothing is asked for.
+    /// Loads the override; a missing or unreadable file means no override.
     pub(super) fn load(file: &Path) -> Self {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
@@ -104,8 +102,8 @@ fn zoned(at: Timestamp, zone: &jiff::tz::TimeZone) -> Result<jiff::ZonedDateTime
     Ok(jiff::Timestamp::from_millisecond(at.as_millis())?.to_zoned_datetime(zone.clone()))
 }
 
-/// `14:00`, with `tomorrow` before it where it is not today.
-fn clock_words(at: Timestamp, now: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+/// Formats a time as `14:00`, or `tomorrow, 14:00` if it is not today.
+fn clock_text(at: Timestamp, now: Timestamp, zone: &jiff::tz::TimeZone) -> String {
     match (zoned(at, zone), zoned(now, zone)) {
         (Ok(at), Ok(now)) if at.date() == now.date() => at.strftime("%H:%M").to_string(),
         (Ok(at), Ok(_)) => at.strftime("tomorrow, %H:%M").to_string(),
@@ -126,10 +124,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_ends_when_its_owner_thinks_it_does() {
+    fn pauses_end_at_local_times() {
         let (now, zone) = (at("2026-11-24T22:30:00Z"), berlin());
         let shown = |pause| TimedOverride::pause(pause, now, &zone).view(now, &zone);
-        let until = |words: &str| OverrideView::Paused { until: Some(words.into()) };
+        let until = |text: &str| OverrideView::Paused { until: Some(text.into()) };
         assert_eq!(shown(Pause::Hour), until("tomorrow, 00:30"));
         assert_eq!(shown(Pause::Tomorrow), until("tomorrow, 08:00"));
         assert_eq!(shown(Pause::Resumed), OverrideView::Paused { until: None });
@@ -141,23 +139,23 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_ends_with_its_time() {
+    fn an_override_expires() {
         let now = at("2026-11-24T12:00:00Z");
-        let wish = TimedOverride::pause(Pause::Hour, now, &berlin());
-        assert_eq!(wish.at(now.after(Duration::from_mins(59))), wish);
-        assert_eq!(wish.at(now.after(Duration::from_hours(1))), TimedOverride::None);
+        let hour = TimedOverride::pause(Pause::Hour, now, &berlin());
+        assert_eq!(hour.at(now.after(Duration::from_mins(59))), hour);
+        assert_eq!(hour.at(now.after(Duration::from_hours(1))), TimedOverride::None);
         let forever = TimedOverride::pause(Pause::Resumed, now, &berlin());
         assert_eq!(forever.at(now.after(Duration::from_hours(24 * 365))), forever);
     }
 
     #[test]
-    fn a_wish_outlives_the_app_and_a_broken_file_asks_for_nothing() {
+    fn an_override_survives_a_restart_and_an_unreadable_file_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("wish.json");
         assert_eq!(TimedOverride::load(&file), TimedOverride::None);
-        let wish = TimedOverride::contribute(at("2026-11-24T12:00:00Z"));
-        wish.save(&file).unwrap();
-        assert_eq!(TimedOverride::load(&file), wish);
+        let contribute = TimedOverride::contribute(at("2026-11-24T12:00:00Z"));
+        contribute.save(&file).unwrap();
+        assert_eq!(TimedOverride::load(&file), contribute);
         std::fs::write(&file, "{").unwrap();
         assert_eq!(TimedOverride::load(&file), TimedOverride::None);
     }

@@ -87,54 +87,54 @@ const LONGEST_IDLE: u64 = 31_536_000;
 #[rustfmt::skip]
 keys! {
     Mode "Mode" "MODE" Range::Choice(&["worker", "coordinator", "both"]), "worker", User,
-        "What the app is on this machine: worker, coordinator or both.";
+        "Role of the app on this machine: worker, coordinator or both.";
     CoordinatorUrl "CoordinatorURL" "COORDINATOR" Range::Text, "", User,
-        "Where workers look for the coordinator; on the local network where it is not set.";
+        "Address of the coordinator. If not set, workers search the local network.";
     CoordinatorPin "CoordinatorPin" "PIN" Range::Pin, "", User,
-        "The pin of its key.";
+        "SHA-256 fingerprint of the coordinator's public key.";
     EnrollmentCode "EnrollmentCode" "JOIN" Range::JoinCode, "", User,
-        "The join code that enrols this machine.";
+        "Join code that enrolls this machine.";
     ClusterName "ClusterName" "CLUSTER_NAME" Range::Text, "Constellation", User,
-        "What a cluster that this machine coordinates is called.";
+        "Name of the cluster that this machine coordinates.";
     IdleSeconds "IdleSeconds" "IDLE_SECONDS" Range::Whole { least: 0, most: LONGEST_IDLE }, "300", User,
-        "Seconds without input before a Mac may train.";
+        "Seconds without keyboard or mouse input before training starts.";
     AllowBattery "AllowBattery" "ALLOW_BATTERY" Range::Flag, "false", User,
-        "Whether it trains on battery.";
+        "Train on battery power.";
     MinimumBattery "MinimumBattery" "MINIMUM_BATTERY" Range::Whole { least: 0, most: 100 }, "50", User,
-        "Percent of charge below which it doesn't train on battery.";
+        "Battery charge in percent below which training on battery power stops.";
     Schedule "Schedule" "SCHEDULE" Range::Schedule, "", User,
-        "The hours in which it may train, such as Mon-Fri 19:00-07:00; all where it is not set.";
+        "Hours in which training is allowed, such as Mon-Fri 19:00-07:00. If not set, all hours.";
     PauseDuringCalls "PauseDuringCalls" "PAUSE_DURING_CALLS" Range::Flag, "true", User,
-        "Whether it waits while a camera or a microphone is on.";
+        "Pause while a camera or a microphone is in use.";
     PauseDuringVideo "PauseDuringVideo" "PAUSE_DURING_VIDEO" Range::Flag, "true", User,
-        "Whether it waits while a video or a presentation keeps the display awake.";
+        "Pause while a video or a presentation keeps the display awake.";
     PauseInFullScreen "PauseInFullScreen" "PAUSE_IN_FULL_SCREEN" Range::Flag, "true", User,
-        "Whether it waits while a program fills the screen.";
+        "Pause while a program is in full screen.";
     MaximumThermalState "MaximumThermalState" "MAXIMUM_THERMAL_STATE"
         Range::Choice(&["nominal", "fair", "serious", "critical"]), "fair", User,
-        "The warmest at which it trains: nominal, fair, serious or critical.";
+        "Highest thermal state at which training continues: nominal, fair, serious or critical.";
     KeepAwake "KeepAwake" "KEEP_AWAKE" Range::Flag, "true", User,
-        "Whether a coordinator on mains keeps the machine awake while a job runs.";
+        "Keep the coordinator's machine awake while a job runs and the machine is on AC power.";
     MaximumMemoryGb "MaximumMemoryGB" "MAXIMUM_MEMORY_GB" Range::Number, "", User,
-        "Gigabytes of memory that a trainer takes at most; half of the machine's where it is not set.";
+        "Maximum memory for training in gigabytes. If not set, half of the machine's memory.";
     MaximumCacheGb "MaximumCacheGB" "MAXIMUM_CACHE_GB" Range::Number, "10", User,
-        "Gigabytes that a worker keeps at most.";
+        "Maximum size of the worker's cache in gigabytes.";
     MaximumUploadMbps "MaximumUploadMbps" "MAXIMUM_UPLOAD_MBPS" Range::Number, "", User,
-        "Megabits a second for uploads.";
+        "Maximum upload rate in megabits per second. If not set, unlimited.";
     Backend "Backend" "BACKEND" Range::Choice(&["auto", "cpu", "wgpu"]), "auto", User,
-        "Where trainers compute: auto, cpu or wgpu.";
+        "Compute backend for training: auto, cpu or wgpu (GPU).";
     AllowUserPause "AllowUserPause" "ALLOW_USER_PAUSE" Range::Flag, "true", Organization,
-        "Whether the person at the machine may pause it.";
+        "Let the user pause training.";
     AllowUserQuit "AllowUserQuit" "ALLOW_USER_QUIT" Range::Flag, "true", Organization,
-        "Whether the person at the machine may quit the app.";
+        "Let the user quit the app.";
     StartAtLogin "StartAtLogin" "START_AT_LOGIN" Range::Flag, "false", User,
-        "Whether the app starts when somebody logs in.";
+        "Start the app at login.";
     UpdateChecks "UpdateChecks" "UPDATE_CHECKS" Range::Flag, "true", User,
-        "Whether the app looks for newer versions.";
+        "Check for new versions of the app.";
     PresenceDetail "PresenceDetail" "PRESENCE_DETAIL" Range::Choice(&["reasons", "state"]), "reasons", User,
-        "What the coordinator hears of a Mac that waits: a coarse reason, or only that it waits.";
+        "What a Mac reports while it does not train: the reason (reasons), or only that it is waiting (state).";
     LogLevel "LogLevel" "LOG" Range::Filter, "warn,node=info,coordinator=info,worker=info,trainer=info", User,
-        "What is written to the log.";
+        "Log filter, such as info or warn,worker=debug.";
 }
 
 impl Key {

@@ -1,4 +1,4 @@
-//! One source of settings: a file, a profile, or the environment.
+//! A layer of settings: the values from one source, which is a file, a configuration profile or the environment.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use protocol::join::{InvalidJoin, Join};
 use super::key::{Key, Range};
 use super::{Chosen, Source};
 
-/// A source that can't be used, or a change that can't be made.
+/// Error of reading or changing settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("can't read {}: {source}", path.display())]
@@ -23,12 +23,12 @@ pub enum SettingsError {
     Unknown { place: String, key: String, nearest: Option<&'static str> },
     #[error("{place}: '{value}' is not {expected}")]
     Value { place: String, value: String, expected: String },
-    /// What stands there is secret, so it isn't said.
+    /// Does not show the value, because it is a secret.
     #[error("{place}: {source}")]
     JoinCode { place: String, source: InvalidJoin },
     #[error("{0}: Managed by your organization")]
     Managed(Key),
-    #[error("{0}: only your organization sets it")]
+    #[error("{0}: only your organization can set it")]
     NotForUsers(Key),
     #[error(transparent)]
     NoHome(#[from] platform::folders::NoHome),
@@ -38,11 +38,11 @@ fn suggest(nearest: Option<&str>) -> String {
     nearest.map_or(String::new(), |name| format!("; did you mean '{name}'?"))
 }
 
-/// What one source says, each value checked.
+/// Validated values from one source.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Layer(pub(super) BTreeMap<Key, Chosen<SettingText>>);
 
-/// A setting's text; a secret one is not shown by accident.
+/// Text of a setting. `Debug` does not show it, because it can be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct SettingText(pub(super) String);
 
@@ -53,8 +53,8 @@ impl std::fmt::Debug for SettingText {
 }
 
 impl Layer {
-    /// The settings in a TOML file; none in a file that isn't there. Unknown names are refused
-    /// where `strict`: a person mistyped them, while an organization may serve newer versions.
+    /// Reads a TOML file; a missing file has no settings. With `strict`, unknown names are errors: users make typing
+    /// mistakes, while an organization may also configure newer versions.
     pub(super) fn from_file(
         path: &Path,
         source: &Source,
@@ -94,14 +94,14 @@ impl Layer {
         }
     }
 
-    /// The settings that `variable` knows.
+    /// Reads the settings from environment variables, which `variable` looks up.
     pub(super) fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let mut layer = Self::default();
         for key in Key::ALL {
             let name = key.declaration().variable;
-            // An empty variable is how a shell says "not set" for one command.
+            // An empty variable counts as not set: a shell can override a variable for one command that way.
             if let Some(text) = variable(name).filter(|text| !text.is_empty()) {
                 layer.set(*key, text, name, Source::Environment(name))?;
             }
@@ -109,7 +109,7 @@ impl Layer {
         Ok(layer)
     }
 
-    /// This layer, with what it doesn't say taken from `weaker`.
+    /// Adds the settings of `weaker` that this layer does not have.
     pub(super) fn over(mut self, weaker: Self) -> Self {
         for (key, chosen) in weaker.0 {
             self.0.entry(key).or_insert(chosen);
@@ -130,7 +130,7 @@ impl Layer {
     }
 }
 
-/// Whether the setting can be this.
+/// Checks that the setting accepts this value.
 pub(super) fn check(key: Key, text: &str, place: &str) -> Result<(), SettingsError> {
     let place = || place.to_owned();
     if key.declaration().range == Range::JoinCode {
@@ -149,7 +149,7 @@ pub(super) fn unknown(place: String, name: &str) -> SettingsError {
     SettingsError::Unknown { place, key: name.to_owned(), nearest: Key::nearest(name) }
 }
 
-/// A file's settings as they stand there; none where there is no file.
+/// Parses a settings file without validation; a missing file is empty.
 pub(super) fn table(path: &Path) -> Result<toml::Table, SettingsError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn errors_name_the_file_and_the_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.toml");
         std::fs::write(&path, "IdleSecond = 3").unwrap();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_code_is_read_and_never_shown() {
+    fn a_join_code_is_accepted_and_never_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("managed.toml");
         std::fs::write(&path, "EnrollmentCode = \"0123-4567-89AB-CDEF\"").unwrap();
@@ -194,12 +194,14 @@ mod tests {
         std::fs::write(&path, "EnrollmentCode = \"0123-4567-89AB-CDE\"").unwrap();
         let error = Layer::from_managed(&Managed::File(path)).unwrap_err().to_string();
         assert!(
-            error.ends_with("EnrollmentCode: a join code has 16 letters and digits, this one has 15")
+            error.ends_with(
+                "EnrollmentCode: a join code has 16 letters and digits, this one has 15"
+            )
         );
     }
 
     #[test]
-    fn a_file_that_is_not_there_says_nothing() {
+    fn a_missing_file_is_an_empty_layer() {
         assert_eq!(user(Path::new("/nowhere/at.all")).unwrap(), Layer::default());
     }
 }

@@ -1,7 +1,7 @@
-//! The settings as the tools of MDM want them described, made from the one table: a preference
-//! manifest (`ProfileCreator`, `iMazing` Profile Editor) and a JSON schema (Jamf Pro).
+//! Generates descriptions of the settings for MDM tools: a preference manifest (`ProfileCreator`, `iMazing` Profile Editor)
+//! and a JSON schema (Jamf Pro).
 //!
-//! The files lie in `assets/mdm`; the tests hold them to the table, and write them.
+//! A test compares the files in `assets/mdm` with the generated text, and writes them on request.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,22 +12,23 @@ use super::{Declaration, Key, Range};
 
 const DOMAIN: &str = "com.constellation.app";
 const TITLE: &str = "Constellation";
-const ABOUT: &str = "Trains models on this Mac while nobody uses it, or coordinates those that do.";
-/// Of the manifest: counted up by hand when a setting comes or changes, so that tools take the newer.
+const ABOUT: &str =
+    "Trains models on this Mac while it is idle, or coordinates the training of other Macs.";
+/// Version of the manifest, incremented by hand when a setting is added or changed, so that tools load the newer one.
 const VERSION: u32 = 1;
-/// When that was.
+/// Date of that change.
 const LAST_MODIFIED: &str = "2026-11-27T00:00:00Z";
 
-/// What every payload has, beside the settings: name, title, what it is, what it is by default.
+/// Entries of every payload besides the settings: name, title, description and default.
 const PAYLOAD: [(&str, &str, &str, &str); 5] = [
-    ("PayloadDescription", "Payload Description", "What this payload is for.", ABOUT),
-    ("PayloadDisplayName", "Payload Display Name", "The payload's name.", TITLE),
-    ("PayloadIdentifier", "Payload Identifier", "Tells the payload from others.", DOMAIN),
-    ("PayloadType", "Payload Type", "The preferences domain.", DOMAIN),
-    ("PayloadUUID", "Payload UUID", "A UUID of this payload's own.", ""),
+    ("PayloadDescription", "Payload Description", "Description of the payload.", ABOUT),
+    ("PayloadDisplayName", "Payload Display Name", "Name of the payload.", TITLE),
+    ("PayloadIdentifier", "Payload Identifier", "Unique identifier of the payload.", DOMAIN),
+    ("PayloadType", "Payload Type", "Preference domain.", DOMAIN),
+    ("PayloadUUID", "Payload UUID", "Unique UUID of the payload.", ""),
 ];
 
-/// The keys begin with `pfm_`: Apple's preference manifest, as `ProfileManifests` extends it.
+/// Generates Apple's preference manifest, with the extensions of `ProfileManifests`. Its keys begin with `pfm_`.
 fn preference_manifest() -> String {
     let mut subkeys = String::new();
     for (name, title, about, default) in PAYLOAD {
@@ -43,7 +44,7 @@ fn preference_manifest() -> String {
     }
     let version = [
         ("pfm_default", "<integer>1</integer>".to_owned()),
-        ("pfm_description", string("The version of this payload's form.")),
+        ("pfm_description", string("Version of the payload format.")),
         ("pfm_name", string("PayloadVersion")),
         ("pfm_require", string("always")),
         ("pfm_title", string("Payload Version")),
@@ -74,7 +75,7 @@ fn preference_manifest() -> String {
     )
 }
 
-/// One setting, its entries in the order of their names.
+/// Returns the entries of one setting, sorted by name.
 fn preference(declaration: &Declaration) -> Vec<(&'static str, String)> {
     let Declaration { name, range, default, .. } = *declaration;
     let (kind, element) = match range {
@@ -127,8 +128,8 @@ fn preference(declaration: &Declaration) -> Vec<(&'static str, String)> {
     entries
 }
 
-/// Each setting is left alone until somebody configures it: a form that filled in the defaults would
-/// force them all.
+/// Generates the JSON schema for Jamf Pro. Every setting is "Not Configured" initially, because a form filled with the
+/// defaults would force all of them.
 fn jamf_schema() -> String {
     let properties = Key::ALL.iter().zip(1..).map(|(key, order)| {
         let declaration = key.declaration();
@@ -151,8 +152,8 @@ fn jamf_schema() -> String {
     format!("{:#}\n", sorted(schema))
 }
 
-/// The same with the names of each object in order: whether `serde_json` keeps them as they came
-/// depends on what else is built.
+/// Sorts the names of every object. Without this, their order would depend on a feature of `serde_json` that other crates
+/// of the build may enable.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(entries) => {
@@ -202,7 +203,7 @@ fn configured(declaration: &Declaration) -> Value {
     schema
 }
 
-/// What the text must look like; the program's own parsers say the rest.
+/// Returns the pattern of a value; the program's parsers check the rest.
 const fn pattern(range: Range) -> Option<&'static str> {
     match range {
         Range::Pin => Some("^[A-Za-z0-9_-]{43}$"),
@@ -217,7 +218,7 @@ const fn pattern(range: Range) -> Option<&'static str> {
     }
 }
 
-/// Shown where nothing is given yet.
+/// Returns the placeholder of an empty input field.
 fn example(declaration: &Declaration) -> Option<&'static str> {
     match declaration.range {
         Range::Text if declaration.default.is_empty() => {
@@ -235,7 +236,7 @@ fn example(declaration: &Declaration) -> Option<&'static str> {
     }
 }
 
-/// `MaximumMemoryGB` as people read it: `Maximum Memory GB`.
+/// Splits a name into words: `MaximumMemoryGB` becomes `Maximum Memory GB`.
 fn title(name: &str) -> String {
     let mut title = String::new();
     let mut was_lower = false;
@@ -254,12 +255,12 @@ fn dictionary(depth: usize, entries: &[(&str, String)]) -> String {
     let mut text = format!("{tabs}<dict>\n");
     for (key, value) in entries {
         let written = writeln!(text, "{tabs}\t<key>{key}</key>\n{tabs}\t{value}");
-        debug_assert!(written.is_ok(), "a String takes everything");
+        debug_assert!(written.is_ok(), "writing to a String never fails");
     }
     text + &format!("{tabs}</dict>\n")
 }
 
-/// Its items at `depth`, its end before them.
+/// Writes an array: its items at `depth`, its end tag one level above.
 fn array(depth: usize, items: &[String]) -> String {
     let tabs = "\t".repeat(depth);
     let items = items.iter().fold(String::new(), |text, item| format!("{text}{tabs}{item}\n"));
@@ -279,7 +280,7 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn kept_manifests_are_what_the_table_says() {
+fn kept_manifests_match_the_generated_ones() {
     for (name, made) in [("plist", preference_manifest()), ("json", jamf_schema())] {
         let file = folder().join(format!("{DOMAIN}.{name}"));
         if std::env::var_os("CONSTELLATION_WRITE_MANIFESTS").is_some() {
@@ -296,7 +297,7 @@ fn kept_manifests_are_what_the_table_says() {
 }
 
 #[test]
-fn each_setting_of_the_template_is_known_and_right() {
+fn every_setting_of_the_template_is_known_and_valid() {
     let template = std::fs::read_to_string(folder().join("constellation.mobileconfig")).unwrap();
     let payload = template
         .split("<dict>")
@@ -308,7 +309,7 @@ fn each_setting_of_the_template_is_known_and_right() {
         if name.starts_with("Payload") {
             continue;
         }
-        let key = Key::named(name).unwrap_or_else(|| panic!("{name} is no setting"));
+        let key = Key::named(name).unwrap_or_else(|| panic!("{name} is not a setting"));
         let value = value.trim().split("</dict>").next().unwrap().trim();
         let text = match value {
             "<true/>" => "true",
@@ -329,12 +330,12 @@ fn each_setting_of_the_template_is_known_and_right() {
 }
 
 #[test]
-fn a_title_is_a_name_in_words() {
-    for (name, words) in [
+fn a_title_is_the_name_split_into_words() {
+    for (name, expected) in [
         ("MaximumMemoryGB", "Maximum Memory GB"),
         ("CoordinatorURL", "Coordinator URL"),
         ("Mode", "Mode"),
     ] {
-        assert_eq!(title(name), words);
+        assert_eq!(title(name), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Settings as the dashboard shows them: with who decided each, and without secrets.
+//! Settings as shown to users and in the dashboard: with their source and without secrets.
 
 use protocol::setting::{Setting, SettingOrigin};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Chosen, Key, Settings, Source};
 
 impl Source {
-    /// As the API has it.
+    /// Converts to the API's type.
     pub const fn origin(&self) -> SettingOrigin {
         match self {
             Self::Default => SettingOrigin::Default,
@@ -17,19 +17,19 @@ impl Source {
     }
 }
 
-/// A setting of which people see the value.
+/// Creates a setting whose value is shown.
 pub fn shown(key: &str, value: impl Serialize, origin: SettingOrigin, about: &str) -> Setting {
     let value = serde_json::to_value(value).unwrap_or_default();
     Setting { key: key.to_owned(), value, origin, about: about.to_owned() }
 }
 
 impl Settings {
-    /// Every setting, in the order of the documentation.
+    /// Returns all settings, in the order of the documentation.
     pub fn shown(&self) -> Vec<Setting> {
         Key::ALL.iter().map(|key| self.one_shown(*key)).collect()
     }
 
-    /// One setting.
+    /// Returns one setting.
     pub fn one_shown(&self, key: Key) -> Setting {
         let Chosen { value, source } = self.text(key);
         let value = value.map(|text| key.json(&text));

@@ -1,4 +1,4 @@
-//! Every setting through every source.
+//! Tests of every setting with every source.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Three values that a setting can have, each another.
+/// Returns three valid, different values of a setting.
 pub(crate) fn values(key: Key) -> [String; 3] {
     let pin = |byte| Pin::from_bytes([byte; 32]).to_string();
     match key.declaration().range {
@@ -35,7 +35,7 @@ fn places(folder: &Path) -> Places {
 }
 
 #[test]
-fn every_setting_through_every_source() {
+fn every_setting_works_with_every_source() {
     for key in Key::ALL.iter().copied() {
         let folder = tempfile::tempdir().unwrap();
         let places = places(folder.path());
@@ -71,10 +71,10 @@ fn every_setting_through_every_source() {
         let expected = (Some(managed.clone()), SettingOrigin::Managed);
         assert_eq!((text, setting.origin), expected, "{key}");
         for refused in [places.set_user(key.name(), &user), places.unset_user(key.name())] {
-            let words = refused.unwrap_err().to_string();
-            assert_eq!(words, format!("{key}: Managed by your organization"));
+            let error = refused.unwrap_err().to_string();
+            assert_eq!(error, format!("{key}: Managed by your organization"));
         }
-        // As a profile has it.
+        // The same value from a configuration profile.
         let forced = Managed::Forced(vec![(key.name().to_owned(), managed.clone())]);
         let settings =
             Settings::load_from(&Places { managed: forced, ..places.clone() }, none).unwrap();
@@ -83,7 +83,7 @@ fn every_setting_through_every_source() {
 }
 
 #[test]
-fn names_and_variables_are_told_apart() {
+fn names_and_variables_are_unique() {
     let mut names: Vec<_> = Key::ALL.iter().map(|key| key.name()).collect();
     names.extend(Key::ALL.iter().map(|key| key.declaration().variable));
     let count = names.len();
@@ -93,7 +93,7 @@ fn names_and_variables_are_told_apart() {
 }
 
 #[test]
-fn defaults_are_those_of_the_policy_and_right() {
+fn defaults_are_valid_and_match_the_policy() {
     let settings = Settings::resolve(Layer::default());
     assert_eq!(settings.policy(), IdlePolicy::default());
     for key in Key::ALL {
@@ -103,14 +103,14 @@ fn defaults_are_those_of_the_policy_and_right() {
 }
 
 #[test]
-fn a_flag_goes_over_everything_but_what_is_managed() {
+fn a_flag_overrides_every_source_except_managed_settings() {
     let chosen = |source| Chosen { value: 1, source };
     assert_eq!(chosen(Source::Environment("X")).under(Some(2)).source, Source::CommandLine);
     assert_eq!(chosen(Source::Managed("x".into())).under(Some(2)).value, 1);
 }
 
 #[test]
-fn a_change_keeps_the_others_and_is_checked() {
+fn a_change_is_validated_and_keeps_other_settings() {
     let folder = tempfile::tempdir().unwrap();
     let places = places(folder.path());
     places.set_user("IdleSeconds", "60").unwrap();
@@ -122,19 +122,19 @@ fn a_change_keeps_the_others_and_is_checked() {
     assert_eq!(text, "AllowBattery = true\nIdleSeconds = 60\n");
     let policy = Settings::load_from(&places, |_| None).unwrap().policy();
     assert!(policy.allow_battery && policy.idle == Duration::from_mins(1));
-    for (key, value, words) in [
+    for (key, value, expected) in [
         ("IdleSeconds", "-1", "IdleSeconds: '-1' is not a whole number from 0 to 31536000"),
         ("Backend", "gpu", "Backend: 'gpu' is not auto, cpu or wgpu"),
         ("AllowBatery", "true", "did you mean 'AllowBattery'?"),
         ("Schedule", "nights", "is not days and hours such as Mon-Fri 19:00-07:00"),
     ] {
         let error = places.set_user(key, value).unwrap_err().to_string();
-        assert!(error.contains(words), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 
 #[test]
-fn a_secret_stays_one() {
+fn secrets_are_not_shown() {
     let variable =
         |name: &str| (name == "CONSTELLATION_JOIN").then(|| "0123-4567-89ab-cdef".to_owned());
     let layer = Layer::from_environment(variable).unwrap();
