@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draws the menu bar's template images (black and transparent, 44 by 44: 22 points on a Retina display) with rsvg-convert.
 
-Three stars joined by lines; a ring around them fills with the lease while training, two bars stand for a pause, and a mark
-for what needs attention. Run it in this folder; its pictures are committed.
+Three connected stars. While training, a ring around them shows the progress of the lease. Two bars mean paused, and an
+exclamation mark means that attention is needed. Run the script in this folder and commit the images.
 """
 
 import math

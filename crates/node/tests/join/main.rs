@@ -1,16 +1,15 @@
-//! A worker joins a real coordinator over TLS, by a link and by a typed code, and with somebody in
-//! between.
+//! Tests that join a worker to a real coordinator over TLS: with a link, with a typed code, and with a man in the middle.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod between;
+mod interceptor;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use between::Between;
 use coordinator::{HubSettings, Running, Sources};
+use interceptor::Interceptor;
 use node::client::{Access, Client};
 use protocol::Pin;
 use protocol::join::{CreatedJoinCode, Join, JoinSecret};
@@ -21,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use trainer::TrainerCommand;
 use worker::{Status, WorkerError, enrolled_with};
 
-/// A test that waits this long fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Timeout of every wait in these tests.
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Coordinator {
     running: Running,
@@ -58,7 +57,7 @@ impl Coordinator {
         Self { running: coordinator::start(settings).await.unwrap(), folder }
     }
 
-    /// For the administrator on this machine.
+    /// Client of the administrator on this machine.
     fn client(&self) -> Client {
         let data_dir = self.folder.path().to_owned();
         Client::new(&Access { data_dir, ..Access::default() }).unwrap()
@@ -93,7 +92,7 @@ fn worker_settings(folder: &Path, url: &str, join: Option<Join>) -> worker::Work
     }
 }
 
-/// Runs a worker until it is enrolled or until it ends by itself.
+/// Runs a worker until it is enrolled or fails.
 async fn until_enrolled(settings: worker::WorkerSettings) -> Result<(), WorkerError> {
     let stop = CancellationToken::new();
     let enrolled = stop.clone();
@@ -102,21 +101,21 @@ async fn until_enrolled(settings: worker::WorkerSettings) -> Result<(), WorkerEr
             enrolled.cancel();
         }
     };
-    tokio::time::timeout(PATIENCE, worker::run(settings, observe, stop)).await.unwrap()
+    tokio::time::timeout(TEST_TIMEOUT, worker::run(settings, observe, stop)).await.unwrap()
 }
 
-/// Runs a worker until it says that it is offline; gives the reason.
+/// Runs a worker until it reports that it is offline; returns the reason.
 async fn until_offline(settings: worker::WorkerSettings) -> String {
     let stop = CancellationToken::new();
     let reason = Arc::new(std::sync::Mutex::new(String::new()));
-    let (told, offline) = (reason.clone(), stop.clone());
+    let (received, offline) = (reason.clone(), stop.clone());
     let observe = move |status: &Status| {
         if let Status::Offline { reason } = status {
-            told.lock().unwrap().clone_from(reason);
+            received.lock().unwrap().clone_from(reason);
             offline.cancel();
         }
     };
-    let ended = tokio::time::timeout(PATIENCE, worker::run(settings, observe, stop)).await;
+    let ended = tokio::time::timeout(TEST_TIMEOUT, worker::run(settings, observe, stop)).await;
     ended.unwrap().unwrap();
     let reason = reason.lock().unwrap().clone();
     assert!(!reason.is_empty());
@@ -124,7 +123,7 @@ async fn until_offline(settings: worker::WorkerSettings) -> String {
 }
 
 #[tokio::test]
-async fn by_a_link() {
+async fn a_link_enrolls_a_worker() {
     let coordinator = Coordinator::start().await;
     let (link, _) = coordinator.code().await;
     let folder = TempDir::new().unwrap();
@@ -136,7 +135,7 @@ async fn by_a_link() {
 }
 
 #[tokio::test]
-async fn by_a_typed_code_that_pins_from_then_on() {
+async fn a_typed_code_enrolls_a_worker_and_pins_the_coordinator() {
     let coordinator = Coordinator::start().await;
     let (_, code) = coordinator.code().await;
     let folder = TempDir::new().unwrap();
@@ -149,7 +148,7 @@ async fn by_a_typed_code_that_pins_from_then_on() {
     let codes: Value = coordinator.client().get("/join-codes").await.unwrap();
     assert_eq!((&codes[0]["state"], &codes[0]["tries"]), (&json!("used_up"), &json!(0)));
 
-    // Without the code from now on, also after the coordinator was started anew.
+    // The code is not needed again, even after a restart of the coordinator.
     let Coordinator { running, folder: data } = coordinator;
     running.stop().await;
     let coordinator = Coordinator::start_in(data).await;
@@ -158,19 +157,19 @@ async fn by_a_typed_code_that_pins_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_enrols_nobody_and_says_so() {
+async fn a_wrong_code_is_rejected_with_a_reason() {
     let coordinator = Coordinator::start().await;
     coordinator.code().await;
     let folder = TempDir::new().unwrap();
     let wrong = Some(Join::Typed(JoinSecret::from_bytes([1; 10])));
     let outcome = until_enrolled(worker_settings(folder.path(), &coordinator.url(), wrong)).await;
-    let words = outcome.unwrap_err().to_string();
-    assert!(words.contains("no join code of this cluster"), "{words}");
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("no join code of this cluster"), "{error}");
     assert!(coordinator.devices().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_typed_code_is_tried_at_each_cluster_that_is_found() {
+async fn a_typed_code_is_tried_at_every_discovered_cluster() {
     let (one, two) = (Coordinator::start().await, Coordinator::start().await);
     let (_, code) = two.code().await;
     let folder = TempDir::new().unwrap();
@@ -187,36 +186,36 @@ async fn a_typed_code_is_tried_at_each_cluster_that_is_found() {
             enrolled.cancel();
         }
     };
-    let ended = tokio::time::timeout(PATIENCE, worker::run(settings, observe, stop)).await;
+    let ended = tokio::time::timeout(TEST_TIMEOUT, worker::run(settings, observe, stop)).await;
     ended.unwrap().unwrap();
     assert_eq!(enrolled_with(folder.path()).unwrap().unwrap().pin, two.pin());
     assert_eq!((one.devices().await.len(), two.devices().await.len()), (0, 1));
 }
 
 #[tokio::test]
-async fn somebody_between_is_refused_by_name_and_learns_nothing() {
+async fn a_man_in_the_middle_is_rejected_and_learns_no_secret() {
     let coordinator = Coordinator::start().await;
     let (link, code) = coordinator.code().await;
-    let between = Between::start(coordinator.running.address).await;
+    let interceptor = Interceptor::start(coordinator.running.address).await;
     let folder = TempDir::new().unwrap();
     let typed = Some(Join::Typed(code.clone()));
-    let outcome = until_enrolled(worker_settings(folder.path(), &between.url(), typed)).await;
-    let words = outcome.unwrap_err().to_string();
-    assert!(words.contains(&between.pin.to_string()) && words.contains("between"), "{words}");
+    let outcome = until_enrolled(worker_settings(folder.path(), &interceptor.url(), typed)).await;
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains(&interceptor.pin.to_string()) && error.contains("between"), "{error}");
 
-    // Everything went through its hands; what it saw is no proof, and no code.
-    let seen = between.seen();
-    assert!(seen.contains("POST /join "), "{seen}");
+    // All bytes passed through it, but they contain neither the code nor its proof.
+    let received = interceptor.received();
+    assert!(received.contains("POST /join "), "{received}");
     for secret in [code.proof().bearer(), code.typed(), code.typed().replace('-', "")] {
-        assert!(!seen.contains(&secret));
+        assert!(!received.contains(&secret));
     }
-    assert!(!seen.contains("/devices/register"), "{seen}");
+    assert!(!received.contains("/devices/register"), "{received}");
     assert!(coordinator.devices().await.is_empty());
 
-    // By the link nothing is said to it at all.
+    // With a link, the worker sends nothing at all.
     let other = TempDir::new().unwrap();
-    let before = between.seen().len();
-    let words = until_offline(worker_settings(other.path(), &between.url(), Some(link))).await;
-    assert!(words.contains(&between.pin.to_string()), "{words}");
-    assert_eq!(between.seen().len(), before);
+    let before = interceptor.received().len();
+    let reason = until_offline(worker_settings(other.path(), &interceptor.url(), Some(link))).await;
+    assert!(reason.contains(&interceptor.pin.to_string()), "{reason}");
+    assert_eq!(interceptor.received().len(), before);
 }

@@ -1,5 +1,5 @@
-//! Somebody between a worker and its coordinator: ends the worker's TLS with a certificate of its own,
-//! and passes everything on.
+//! A man in the middle between a worker and its coordinator: terminates the worker's TLS with its own certificate and
+//! forwards all bytes.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -15,14 +15,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-pub(crate) struct Between {
+pub(crate) struct Interceptor {
     address: SocketAddr,
-    /// Of its own key.
+    /// Pin of its own key.
     pub(crate) pin: Pin,
-    seen: Arc<Mutex<Vec<u8>>>,
+    received: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Between {
+impl Interceptor {
     pub(crate) async fn start(coordinator: SocketAddr) -> Self {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["join.constellation.internal".into()]).unwrap();
@@ -39,67 +39,69 @@ impl Between {
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(Arc::new(default_provider()))))
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(
+                Arc::new(default_provider()),
+            )))
             .with_no_client_auth();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::new(Mutex::new(Vec::new()));
         let acceptor = TlsAcceptor::from(Arc::new(accepting));
         let connector = TlsConnector::from(Arc::new(connecting));
-        let all = seen.clone();
+        let copy = received.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, connector) = (acceptor.clone(), connector.clone());
-                tokio::spawn(pass_on(stream, coordinator, acceptor, connector, all.clone()));
+                tokio::spawn(forward(stream, coordinator, acceptor, connector, copy.clone()));
             }
         });
-        Self { address, pin, seen }
+        Self { address, pin, received }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// All that workers said, in the clear.
-    pub(crate) fn seen(&self) -> String {
-        String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
+    /// Plaintext that workers have sent.
+    pub(crate) fn received(&self) -> String {
+        String::from_utf8_lossy(&self.received.lock().unwrap()).into_owned()
     }
 }
 
-/// A worker that refuses the certificate ends this.
-async fn pass_on(
+/// Forwards one connection. Fails if the worker rejects the certificate.
+async fn forward(
     stream: TcpStream,
     coordinator: SocketAddr,
     acceptor: TlsAcceptor,
     connector: TlsConnector,
-    seen: Arc<Mutex<Vec<u8>>>,
+    received: Arc<Mutex<Vec<u8>>>,
 ) -> std::io::Result<()> {
     let worker = acceptor.accept(stream).await?;
     let name = ServerName::try_from("join.constellation.internal").unwrap();
-    let beyond = connector.connect(name, TcpStream::connect(coordinator).await?).await?;
+    let upstream = connector.connect(name, TcpStream::connect(coordinator).await?).await?;
     let (mut from_worker, mut to_worker) = tokio::io::split(worker);
-    let (mut from_beyond, mut to_beyond) = tokio::io::split(beyond);
+    let (mut from_coordinator, mut to_coordinator) = tokio::io::split(upstream);
     let up = async {
         let mut bytes = vec![0; 16_384];
         loop {
             let read = from_worker.read(&mut bytes).await?;
             if read == 0 {
-                return to_beyond.shutdown().await;
+                return to_coordinator.shutdown().await;
             }
-            seen.lock().unwrap().extend_from_slice(&bytes[..read]);
-            to_beyond.write_all(&bytes[..read]).await?;
-            to_beyond.flush().await?;
+            received.lock().unwrap().extend_from_slice(&bytes[..read]);
+            to_coordinator.write_all(&bytes[..read]).await?;
+            to_coordinator.flush().await?;
         }
     };
-    let down = tokio::io::copy(&mut from_beyond, &mut to_worker);
+    let down = tokio::io::copy(&mut from_coordinator, &mut to_worker);
     tokio::try_join!(up, down).map(drop)
 }
 
-/// Doesn't care who the coordinator is.
+/// Accepts every certificate.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
