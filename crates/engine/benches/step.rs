@@ -1,12 +1,13 @@
-//! The engine's loop beside a bare burn loop of the same model, batch and optimizer: what the
-//! engine adds (featurizing ahead, optimizers on slices, checks) may cost at most 5 %.
+//! The engine's training loop compared with a bare burn loop of the same model, batch and
+//! optimizer. The engine's additions (prefetching, optimizers on slices, checks) may cost at most 5
+//! %.
 //!
 //! ```text
 //! cargo bench -p engine --bench step
 //! ```
 //!
-//! The bare loop has its batches in memory and burn's own modules and optimizer; `text_bag`'s has
-//! the table as a parameter on the device, which is what the engine's table replaces.
+//! The bare loop has its batches in memory and uses burn's own modules and optimizer. For
+//! `text_bag` its table is a parameter on the device, which the engine's host embedding replaces.
 
 mod support;
 
@@ -29,7 +30,7 @@ use support::{BATCH, SGD, Workload};
 
 const THREADS: u32 = 2;
 const IDS: usize = 60;
-/// Steps of a run before its time counts: the first ones get their memory from the system.
+/// Steps before the measurement, which allocate memory from the system.
 const WARM: u32 = 3;
 
 fn steps(criterion: &mut Criterion) {

@@ -1,12 +1,12 @@
-//! Milliseconds a training step, one JSON line a model, to lay beside `bench/torch_step.py`; with
-//! the share of the time that steps waited for their batch.
+//! Milliseconds per training step and the share of time that steps waited for a batch, one JSON
+//! line per model, for comparison with `bench/torch_step.py`.
 //!
 //! ```text
 //! cargo bench -p engine --bench step_lines -- [--threads 2] [--steps 200] [--model cnn]
 //! python bench/torch_step.py --threads 2
 //! ```
 
-#![expect(clippy::print_stdout, reason = "its lines are what it is for")]
+#![expect(clippy::print_stdout, reason = "the lines are the result")]
 
 mod support;
 
@@ -21,8 +21,8 @@ const WARM_UP: usize = 20;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let number = |name: &str, usual: u32| {
-        value(&arguments, name).map_or(usual, |text| {
+    let number = |name: &str, default: u32| {
+        value(&arguments, name).map_or(default, |text| {
             text.parse().unwrap_or_else(|_| panic!("{name} takes a number, not '{text}'"))
         })
     };

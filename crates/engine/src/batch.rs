@@ -1,4 +1,5 @@
-//! Rows as the numbers that a step needs, made ahead of the step and without the device.
+//! Batches: rows converted to the numbers that a step needs, prepared ahead of the step and without
+//! the device.
 
 use std::ops::Range;
 
@@ -10,14 +11,14 @@ use protocol::{RngDomain, SeededRng};
 use crate::EngineError;
 use crate::token_ids::{Ranks, TokenIds};
 
-/// One step's rows.
+/// Rows of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Batch {
     pub(crate) rows: usize,
     pub(crate) input: BatchInput,
     /// One-hot, `[rows, classes]`.
     pub(crate) targets: Vec<f32>,
-    /// What each dropout layer multiplies with, in order; empty in evaluation.
+    /// Factors of each dropout layer, in order. Empty in evaluation.
     pub(crate) masks: Vec<Vec<f32>>,
 }
 
@@ -29,10 +30,10 @@ pub(crate) enum BatchInput {
 }
 
 impl Batch {
-    /// About how much memory it takes, in bytes.
+    /// Returns the approximate memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let input = match &self.input {
-            BatchInput::TokenIds(words) => words.values(),
+            BatchInput::TokenIds(ids) => ids.values(),
             BatchInput::Pixels(pixels) => pixels.len(),
         };
         let masks: usize = self.masks.iter().map(Vec::len).sum();
@@ -40,27 +41,27 @@ impl Batch {
     }
 }
 
-/// Which step's chance dropout masks are drawn from.
+/// Key of a step's random numbers, from which dropout masks are drawn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StepKey {
     pub(crate) seed: u64,
     pub(crate) round: u32,
     pub(crate) partition: u32,
-    /// From 0.
+    /// Step number, from 0.
     pub(crate) step: u64,
 }
 
-/// What makes batches for a model.
+/// Converter of rows to batches for one model.
 #[derive(Debug, Clone)]
 pub(crate) struct Featurizer {
     input: InputSpec,
     classes: usize,
-    /// Of each dropout layer: its probability and the values that it sees of one row.
+    /// For each dropout layer, its probability and the number of its inputs per row.
     dropouts: Vec<(f64, usize)>,
-    /// What each byte of a pixel becomes.
+    /// Input value for each pixel byte.
     levels: Vec<f32>,
     ranks: Ranks,
-    /// A batch's ids, for its room.
+    /// Reused buffer for a batch's ids.
     ids: Vec<u32>,
 }
 
@@ -70,7 +71,7 @@ impl Featurizer {
         let classes = match shapes.last() {
             Some(Shape::Flat(classes)) => *classes as usize,
             Some(Shape::Words { .. } | Shape::Sequence { .. } | Shape::Image { .. }) | None => {
-                return Err(EngineError::Plan("the model's last layer must give a vector"));
+                return Err(EngineError::Plan("the model's last layer must output a vector"));
             }
         };
         let dropouts = spec.layers.iter().zip(&shapes).filter_map(|(layer, shape)| match layer {
@@ -103,16 +104,16 @@ impl Featurizer {
         self.classes
     }
 
-    /// Whether every row fits the model: checked once, so that batches can't fail.
+    /// Checks that every row fits the model. Later, batches cannot fail.
     pub(crate) fn check(&self, rows: &[Row]) -> Result<(), EngineError> {
         if rows.is_empty() {
             return Err(EngineError::NoRows);
         }
         for (index, row) in rows.iter().enumerate() {
-            let fault = |problem: String| Err(EngineError::Row { row: index, problem });
+            let invalid = |problem: String| Err(EngineError::Row { row: index, problem });
             if row.label as usize >= self.classes {
                 let (label, classes) = (row.label, self.classes);
-                return fault(format!("has label {label}, but there are {classes} classes"));
+                return invalid(format!("has label {label}, but there are {classes} classes"));
             }
             match (&self.input, &row.sample) {
                 (InputSpec::Text { .. }, Sample::Text(_)) => {}
@@ -120,26 +121,28 @@ impl Featurizer {
                     let expected = (channels * height * width) as usize;
                     if pixels.len() != expected {
                         let actual = pixels.len();
-                        return fault(format!("has {actual} pixels where {expected} are read"));
+                        return invalid(format!(
+                            "has {actual} pixels, but the model reads {expected}"
+                        ));
                     }
                 }
                 (InputSpec::Text { .. }, Sample::Image(_)) => {
-                    return fault("is an image, but the model reads text".to_owned());
+                    return invalid("is an image, but the model reads text".to_owned());
                 }
                 (InputSpec::Image { .. }, Sample::Text(_)) => {
-                    return fault("is text, but the model reads images".to_owned());
+                    return invalid("is text, but the model reads images".to_owned());
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether the model reads rows of this shape.
+    /// Checks that the model reads rows of this shape.
     pub(crate) fn reads(spec: &ModelSpec, sample: SampleShape) -> Result<(), EngineError> {
         Ok(spec.check_input(sample)?)
     }
 
-    /// The batch of these rows; with masks where a step's key is given.
+    /// Converts rows to a batch. Dropout masks are included if a step's key is given.
     pub(crate) fn batch(&mut self, rows: &[&Row], key: Option<StepKey>) -> Batch {
         let mut targets = vec![0.0; rows.len() * self.classes];
         for (row, target) in rows.iter().zip(targets.chunks_exact_mut(self.classes)) {
@@ -177,19 +180,18 @@ impl Featurizer {
         if self.dropouts.is_empty() {
             return Vec::new();
         }
-        let mut chance =
-            SeededRng::new(RngDomain::Step, key.seed, key.round, key.partition, key.step);
+        let mut rng = SeededRng::new(RngDomain::Step, key.seed, key.round, key.partition, key.step);
         let mask = |(probability, values): &(f64, usize)| {
             #[expect(clippy::cast_possible_truncation, reason = "f32 is what the layers are in")]
             let kept = (1.0 / (1.0 - probability)) as f32;
-            let mut draw = || if chance.uniform() < *probability { 0.0 } else { kept };
+            let mut draw = || if rng.uniform() < *probability { 0.0 } else { kept };
             (0..rows * values).map(|_| draw()).collect()
         };
         self.dropouts.iter().map(mask).collect()
     }
 }
 
-/// Values of one row of this shape.
+/// Returns the number of values of one row of this shape.
 fn values(shape: Shape) -> usize {
     match shape {
         Shape::Words { max_words, ngrams, .. } => max_words as usize * ngrams as usize,
@@ -201,7 +203,8 @@ fn values(shape: Shape) -> usize {
     }
 }
 
-/// Which rows each step takes: a new order every epoch, and the rest of it in its last step.
+/// Assignment of rows to steps: a new order in every epoch. The last step of an epoch takes the
+/// remaining rows.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     seed: u64,
@@ -218,10 +221,10 @@ impl Schedule {
         Self { seed, round, partition, batch: batch.max(1), epoch: None, order }
     }
 
-    /// Indices of the rows of step `step`, counted from 0.
+    /// Returns the row indices of step `step`, counted from 0.
     pub(crate) fn rows(&mut self, step: u64) -> &[u32] {
-        let in_epoch = self.order.len().div_ceil(self.batch).max(1) as u64;
-        let (epoch, place) = (step / in_epoch, step % in_epoch);
+        let steps_per_epoch = self.order.len().div_ceil(self.batch).max(1) as u64;
+        let (epoch, step_in_epoch) = (step / steps_per_epoch, step % steps_per_epoch);
         if self.epoch != Some(epoch) {
             for (index, row) in (0..).zip(&mut self.order) {
                 *row = index;
@@ -230,7 +233,7 @@ impl Schedule {
                 .shuffle(&mut self.order);
             self.epoch = Some(epoch);
         }
-        let start = usize::try_from(place).unwrap_or(usize::MAX).saturating_mul(self.batch);
+        let start = usize::try_from(step_in_epoch).unwrap_or(usize::MAX).saturating_mul(self.batch);
         let range: Range<usize> = start..self.order.len().min(start + self.batch);
         &self.order[range]
     }
@@ -241,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_takes_every_row_once_and_each_epoch_another_order() {
+    fn an_epoch_takes_every_row_once_in_a_new_order() {
         let mut schedule = Schedule::new(1, 2, 3, 4, 10);
         let mut epoch = |first: u64| -> Vec<u32> {
             (first..first + 3).flat_map(|step| schedule.rows(step).to_vec()).collect()

@@ -1,9 +1,9 @@
-//! A lease's state on disk: parameters, optimizer, totals. The data cursor and the random state
-//! follow from the number of steps done.
+//! Checkpoint file of a lease: parameters, optimizer state and totals. The position in the data and
+//! the random state follow from the number of steps done.
 //!
-//! Little-endian: magic (8) · length of the header (4) · header (JSON: work, totals, lengths) · the
-//! f32 vectors one after the other · BLAKE3 of all before it (32). A file that is broken, or of
-//! other work, is no checkpoint.
+//! Little-endian: magic (8) · header length (4) · header (JSON: work, totals, lengths) · the f32
+//! vectors · BLAKE3 of everything before it (32). A damaged file or a file of other work is
+//! ignored.
 
 use std::path::Path;
 
@@ -18,34 +18,34 @@ use crate::{EngineError, files};
 const MAGIC: &[u8; 8] = b"CNCKPT01";
 const CHECKSUM: usize = 32;
 
-/// All that the rest of a lease depends on.
+/// State that determines the rest of a lease.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Checkpoint {
     pub(crate) totals: Totals,
     /// The body's parameters, in the module's order.
     pub(crate) body: Vec<f32>,
     pub(crate) dense: FlatMoments,
-    /// The table's weights, settled; empty where there is none.
+    /// The host embedding's weights without pending steps. Empty if there is no embedding.
     pub(crate) weights: Vec<f32>,
-    pub(crate) table: FlatMoments,
+    pub(crate) embedding: FlatMoments,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     work: BlobHash,
     totals: Totals,
-    /// Values in each vector, in the file's order.
+    /// Number of values in each vector, in the file's order.
     lengths: [usize; 6],
 }
 
 impl Checkpoint {
     fn vectors(&self) -> [&[f32]; 6] {
-        let Self { totals: _, body, dense, weights, table } = self;
-        [body, &dense.first, &dense.second, weights, &table.first, &table.second]
+        let Self { totals: _, body, dense, weights, embedding } = self;
+        [body, &dense.first, &dense.second, weights, &embedding.first, &embedding.second]
     }
 }
 
-/// Writes a checkpoint in place of the one before; a crash leaves one of the two.
+/// Replaces the previous checkpoint. After a crash, one of the two is intact.
 pub(crate) fn write(
     path: &Path,
     work: BlobHash,
@@ -55,7 +55,7 @@ pub(crate) fn write(
     let vectors = checkpoint.vectors();
     let header = Header { work, totals: checkpoint.totals, lengths: vectors.map(<[f32]>::len) };
     let header = serde_json::to_vec(&header)
-        .map_err(|error| EngineError::Internal(format!("a checkpoint's header: {error}")))?;
+        .map_err(|error| EngineError::Internal(format!("can't encode a checkpoint: {error}")))?;
     let values: usize = vectors.iter().map(|vector| vector.len()).sum();
     let mut bytes = Vec::with_capacity(values * 4 + header.len() + 64);
     bytes.extend_from_slice(MAGIC);
@@ -69,7 +69,7 @@ pub(crate) fn write(
     files::write_atomically(path, &bytes, key)
 }
 
-/// The checkpoint of this work, where there is a whole one.
+/// Reads the checkpoint of this work. Returns `None` if there is no intact one.
 pub(crate) fn read(path: &Path, work: BlobHash, key: Option<&StorageKey>) -> Option<Checkpoint> {
     let bytes = files::read(path, key).ok()?;
     let (content, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
@@ -91,8 +91,14 @@ pub(crate) fn read(path: &Path, work: BlobHash, key: Option<&StorageKey>) -> Opt
         codec::decode(vector, count).ok()
     };
     let (body, dense) = (take(0)?, FlatMoments { first: take(1)?, second: take(2)? });
-    let (weights, table) = (take(3)?, FlatMoments { first: take(4)?, second: take(5)? });
-    values.is_empty().then_some(Checkpoint { totals: header.totals, body, dense, weights, table })
+    let (weights, embedding) = (take(3)?, FlatMoments { first: take(4)?, second: take(5)? });
+    values.is_empty().then_some(Checkpoint {
+        totals: header.totals,
+        body,
+        dense,
+        weights,
+        embedding,
+    })
 }
 
 #[cfg(test)]
@@ -100,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_nothing_else() {
+    fn only_an_intact_checkpoint_of_the_same_work_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint");
         let work = BlobHash::of(b"work");
@@ -110,21 +116,21 @@ mod tests {
             body: vec![1.0, -0.0, f32::MIN_POSITIVE],
             dense: moments.clone(),
             weights: vec![2.0],
-            table: moments,
+            embedding: moments,
         };
         write(&path, work, &checkpoint, None).unwrap();
         assert_eq!(read(&path, work, None).unwrap(), checkpoint);
         assert_eq!(read(&path, BlobHash::of(b"other work"), None), None);
 
-        let whole = std::fs::read(&path).unwrap();
-        for at in 0..whole.len() {
-            let mut broken = whole.clone();
+        let intact = std::fs::read(&path).unwrap();
+        for at in 0..intact.len() {
+            let mut broken = intact.clone();
             broken[at] ^= 1;
             std::fs::write(&path, &broken).unwrap();
             assert_eq!(read(&path, work, None), None, "a flipped bit in byte {at}");
         }
-        for length in 0..whole.len() {
-            std::fs::write(&path, &whole[..length]).unwrap();
+        for length in 0..intact.len() {
+            std::fs::write(&path, &intact[..length]).unwrap();
             assert_eq!(read(&path, work, None), None, "cut to {length} bytes");
         }
         assert_eq!(read(&folder.path().join("none"), work, None), None);

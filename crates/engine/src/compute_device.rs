@@ -1,4 +1,4 @@
-//! Where a model is computed: a device, the threads beside it, and what is said of both.
+//! Compute device: a burn device with its placement, fingerprint and description.
 
 use burn::tensor::Device;
 use protocol::fingerprint::{Backend, Fingerprint};
@@ -7,7 +7,7 @@ use protocol::trainer::Ready;
 use crate::EngineError;
 use crate::optimizer::Placement;
 
-/// A backend that was found fit for work.
+/// Compute device that passed its checks.
 #[derive(Debug, Clone)]
 pub struct ComputeDevice {
     pub(crate) device: Device,
@@ -16,7 +16,7 @@ pub struct ComputeDevice {
 }
 
 impl ComputeDevice {
-    /// burn's flex backend, which needs nothing of the machine.
+    /// Creates the device of burn's flex backend, which works on every machine.
     pub fn cpu(reason: &str) -> Self {
         Self::new(
             Device::flex(),
@@ -36,7 +36,7 @@ impl ComputeDevice {
         gpu_name: Option<String>,
         reason: &str,
     ) -> Self {
-        let fingerprint = crate::fingerprint::of(backend, hardware);
+        let fingerprint = crate::fingerprint::for_backend(backend, hardware);
         Self {
             device,
             placement,
@@ -44,32 +44,32 @@ impl ComputeDevice {
         }
     }
 
-    /// What decides the bits computed here.
+    /// Returns the numeric fingerprint of results computed here.
     pub const fn fingerprint(&self) -> &Fingerprint {
         &self.ready.fingerprint
     }
 
-    /// The trainer's first line: the fingerprint, the adapter and why it was taken.
+    /// Returns the trainer's first reply: fingerprint, adapter and the reason for the choice.
     pub const fn ready(&self) -> &Ready {
         &self.ready
     }
 
-    /// Runs `work` on a pool of this many threads of its own. The work itself is on one of them:
-    /// from outside every parallel loop would be a switch between threads.
+    /// Runs `work` on its own pool of this many threads. The work itself runs on one of them, which
+    /// avoids a thread switch for every parallel loop.
     pub(crate) fn on_threads<T: Send>(
         threads: u32,
         work: impl FnOnce() -> Result<T, EngineError> + Send,
     ) -> Result<T, EngineError> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.max(1) as usize)
-            .build()
-            .map_err(|error| EngineError::Internal(format!("no threads to compute on: {error}")))?;
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(threads.max(1) as usize).build().map_err(
+                |error| EngineError::Internal(format!("can't start compute threads: {error}")),
+            )?;
         pool.install(work)
     }
 
-    /// Waits for the device and gives back what it holds for tensors that are gone.
+    /// Waits for the device and frees the memory of dropped tensors.
     pub(crate) fn clean_up(&self) {
-        // A device that can't be waited for has failed the work already.
+        // If the device fails here, the work has already failed.
         let _ = self.device.sync();
         self.device.memory_cleanup();
     }

@@ -1,4 +1,4 @@
-//! What can go wrong in an engine, by what whoever asked can do about it.
+//! Errors of the engine, by what the caller can do about them.
 
 use std::path::PathBuf;
 
@@ -7,44 +7,45 @@ use protocol::codec::CodecError;
 use protocol::model::SpecError;
 use protocol::trainer::TrainerFailure;
 
+/// Error of the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The asked backend can't be had on this machine.
+    /// The requested backend is not available on this machine.
     #[error("{0}")]
     Backend(String),
-    /// The model can't be built, or doesn't fit the rows.
+    /// The model cannot be built, or does not fit the rows.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// The plan makes no sense.
+    /// The plan is invalid.
     #[error("{0}")]
     Plan(&'static str),
-    #[error("{path} can't be read: {source}", path = path.display())]
+    #[error("can't read {path}: {source}", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {source}", path = path.display())]
     Shard { path: PathBuf, source: ShardError },
     #[error("{path}: {source}", path = path.display())]
     Model { path: PathBuf, source: CodecError },
-    /// Not as many parameters as the spec has.
+    /// The number of parameters differs from the spec's.
     #[error("the model has {actual} parameters, but its spec has {expected}")]
     Parameters { expected: usize, actual: usize },
-    /// A row doesn't fit the spec.
+    /// A row does not fit the spec.
     #[error("row {row} {problem}")]
     Row { row: usize, problem: String },
-    #[error("there are no rows")]
+    #[error("the shards have no rows")]
     NoRows,
-    /// Loss or parameters are no longer finite: a smaller learning rate helps.
+    /// The loss or a parameter is no longer finite. A smaller learning rate helps.
     #[error(
         "training diverged at step {step}: {what} is no longer finite; try a lower learning rate"
     )]
     Diverged { step: u64, what: &'static str },
-    #[error("{path} can't be written: {source}", path = path.display())]
+    #[error("can't write {path}: {source}", path = path.display())]
     Disk { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Internal(String),
 }
 
 impl EngineError {
-    /// Whose fault it is, in the trainer's protocol.
+    /// Returns the cause for the trainer protocol.
     pub const fn failure(&self) -> TrainerFailure {
         match self {
             Self::Backend(_) => TrainerFailure::Backend,

@@ -1,4 +1,4 @@
-//! A model's quality on held-out rows.
+//! Evaluation of a model on held-out rows, and predictions.
 
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use crate::network::Network;
 use crate::train::{StepReport, TrainingEnd};
 use crate::{ComputeDevice, EngineError, device_failed};
 
-/// Rows a step: large enough to keep the device busy, small enough to stop soon.
+/// Rows per step: enough to keep the device busy, and few enough to stop quickly.
 const BATCH: usize = 256;
 
-/// Measures the model with these parameters on rows in their order, on `threads` threads.
-/// `stop` is asked before and `progress` called after every batch, with the batch's mean loss.
+/// Evaluates the model with these parameters on the rows in order, on `threads` threads. `stop` is
+/// called before every batch, and `progress` after it with the batch's mean loss.
 pub fn evaluate(
     compute: &ComputeDevice,
     spec: &ModelSpec,
@@ -35,7 +35,7 @@ pub fn evaluate(
     ended
 }
 
-/// How probable each class is for one row, in the order of the model's outputs.
+/// Predicts the class probabilities of one row, in the order of the model's outputs.
 pub fn predict(
     compute: &ComputeDevice,
     spec: &ModelSpec,
@@ -51,7 +51,7 @@ pub fn predict(
         let logits = logits.try_into_data().map_err(device_failed)?;
         let logits = logits.as_slice::<f32>().map_err(device_failed)?;
         if logits.iter().any(|logit| !logit.is_finite()) {
-            return Err(EngineError::Diverged { step: 0, what: "what the model gives" });
+            return Err(EngineError::Diverged { step: 0, what: "the model's output" });
         }
         Ok(softmax(logits))
     });
@@ -59,7 +59,7 @@ pub fn predict(
     probabilities
 }
 
-/// In f64, shifted so that nothing overflows.
+/// Computes the softmax in f64, shifted to avoid overflow.
 fn softmax(logits: &[f32]) -> Vec<f64> {
     let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let powers: Vec<f64> = logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).collect();
@@ -74,7 +74,7 @@ fn measure(
     stop: &(dyn Fn() -> bool + Sync),
     progress: &mut (dyn FnMut(StepReport) + Send),
 ) -> Result<TrainingEnd<EvalMetrics>, EngineError> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let classes = featurizer.classes();
     let mut confusion = vec![vec![0_u64; classes]; classes];
     let (mut loss, mut examples, mut right) = (0.0_f64, 0_u64, 0_u64);
@@ -103,14 +103,14 @@ fn measure(
             step: step + 1,
             steps,
             loss: batch_loss / rows.len() as f64,
-            examples_per_second: examples as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+            examples_per_second: examples as f64 / started.elapsed().as_secs_f64().max(1e-9),
         });
     }
     let (accuracy, loss) = (right as f64 / examples as f64, loss / examples as f64);
     Ok(TrainingEnd::Done(EvalMetrics { accuracy, loss, examples, confusion }))
 }
 
-/// The first of the largest.
+/// Returns the first class with the largest logit.
 fn most_probable(logits: &[f32]) -> usize {
     let mut best = 0;
     for (class, logit) in logits.iter().enumerate() {
@@ -121,7 +121,7 @@ fn most_probable(logits: &[f32]) -> usize {
     best
 }
 
-/// `ln Σ exp(logits) − logits[label]`, in f64.
+/// Computes `ln Σ exp(logits) − logits[label]` in f64.
 fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).sum();

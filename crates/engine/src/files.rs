@@ -1,4 +1,4 @@
-//! Files whole or not at all; sealed ones in the same words as plain ones.
+//! Atomic writing and reading of files, plain or encrypted.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,10 +12,10 @@ use protocol::{BlobHash, codec, model_file};
 use crate::EngineError;
 use crate::batch::Featurizer;
 
-/// Bytes that are sealed before they are written.
+/// Bytes encrypted per write.
 const PIECE: usize = 1 << 20;
 
-/// Writes beside the file, makes it durable and moves it into place.
+/// Writes a file atomically: writes it beside the target, makes it durable and renames it.
 pub(crate) fn write_atomically(
     path: &Path,
     bytes: &[u8],
@@ -27,13 +27,13 @@ pub(crate) fn write_atomically(
     let write = || -> std::io::Result<()> {
         let mut file = File::create(partial)?;
         match key {
-            Some(key) => write_sealed(&mut file, bytes, key)?,
+            Some(key) => write_encrypted(&mut file, bytes, key)?,
             None => file.write_all(bytes)?,
         }
         file.sync_all()?;
         std::fs::rename(partial, path)?;
-        // The name is durable only once its folder is; where folders can't be opened it is so
-        // already.
+        // The rename is durable only once its folder is synced. Platforms that cannot open folders
+        // need no sync.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
             folder.sync_all()?;
@@ -41,26 +41,26 @@ pub(crate) fn write_atomically(
         Ok(())
     };
     write().map_err(|source| {
-        // What is left of the attempt is of no use, and the disk may be full.
+        // The remains of the attempt are useless and may fill the disk.
         let _ = std::fs::remove_file(partial);
         EngineError::Disk { path: path.to_owned(), source }
     })
 }
 
-/// Seals on the way, so that no second copy of all bytes is made.
-fn write_sealed(file: &mut File, bytes: &[u8], key: &StorageKey) -> std::io::Result<()> {
+/// Encrypts in pieces, which avoids a second copy of all bytes.
+fn write_encrypted(file: &mut File, bytes: &[u8], key: &StorageKey) -> std::io::Result<()> {
     let mut out = Vec::with_capacity(PIECE + PIECE / 64);
-    let mut sealer = Encryptor::begin(key, rand::random(), &mut out);
+    let mut encryptor = Encryptor::begin(key, rand::random(), &mut out);
     for piece in bytes.chunks(PIECE) {
-        sealer.push(piece, &mut out)?;
+        encryptor.push(piece, &mut out)?;
         file.write_all(&out)?;
         out.clear();
     }
-    sealer.finish(&mut out)?;
+    encryptor.finish(&mut out)?;
     file.write_all(&out)
 }
 
-/// The flat vector in a file, and the hash of its bytes.
+/// Reads a flat vector and returns it with the hash of its bytes.
 pub(crate) fn read_model(
     path: &Path,
     spec: &ModelSpec,
@@ -73,7 +73,7 @@ pub(crate) fn read_model(
     Ok((flat, BlobHash::of(&bytes)))
 }
 
-/// The flat vector in a model file, or in a file that is nothing else.
+/// Reads the flat vector from a model file or from a file with nothing else.
 pub(crate) fn read_model_file(path: &Path, spec: &ModelSpec) -> Result<Vec<f32>, EngineError> {
     let (expected, header) = (spec.layout()?.parameters, model_file::header(spec)?);
     let bytes = read(path, None)?;
@@ -82,8 +82,8 @@ pub(crate) fn read_model_file(path: &Path, spec: &ModelSpec) -> Result<Vec<f32>,
         .map_err(|source| EngineError::Model { path: path.to_owned(), source })
 }
 
-/// The rows of these shards, in order, and the hash of each; refused where the model doesn't read
-/// them.
+/// Reads the rows of these shards, in order, and returns them with each shard's hash. Fails if the
+/// model does not read rows of this shape.
 pub(crate) fn read_shards<P: AsRef<Path>>(
     paths: &[P],
     spec: &ModelSpec,
@@ -102,16 +102,16 @@ pub(crate) fn read_shards<P: AsRef<Path>>(
     Ok((rows, hashes))
 }
 
-/// All of a file's bytes.
+/// Reads a whole file.
 pub(crate) fn read(path: &Path, key: Option<&StorageKey>) -> Result<Vec<u8>, EngineError> {
     let bytes = match key {
-        Some(key) => read_sealed(path, key),
+        Some(key) => read_encrypted(path, key),
         None => std::fs::read(path),
     };
     bytes.map_err(|source| EngineError::Read { path: path.to_owned(), source })
 }
 
-fn read_sealed(path: &Path, key: &StorageKey) -> std::io::Result<Vec<u8>> {
+fn read_encrypted(path: &Path, key: &StorageKey) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let length = plain_length(file.metadata()?.len()).unwrap_or_default();
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());

@@ -1,17 +1,19 @@
-//! What this machine's bits depend on (DESIGN §11.3).
+//! Numeric fingerprint of this machine. See docs/design/randomness-and-exact-sums.md.
 
 use protocol::fingerprint::{Backend, Fingerprint};
 
-/// The version of burn that the workspace pins.
+/// Version of burn that the workspace pins.
 const BURN: &str = "0.22.1";
 
-pub(crate) fn of(backend: Backend, hardware: String) -> Fingerprint {
+/// Returns the fingerprint of a backend on this machine.
+pub(crate) fn for_backend(backend: Backend, hardware: String) -> Fingerprint {
     let (app, burn) = (env!("CARGO_PKG_VERSION").to_owned(), BURN.to_owned());
     Fingerprint { app, burn, backend, hardware }
 }
 
-/// Architecture, the vector instructions that flex's and gemm's kernels choose by, and a hash of
-/// what they compute here. Threads are not part of it: they change no bit (decision 0002).
+/// Returns the CPU's part of the fingerprint: architecture, the vector instructions that flex's and
+/// gemm's kernels select by, and a hash of what they compute here. The number of threads is not
+/// included, because it changes no bit (docs/decisions/0002-threads-and-bits.md).
 pub(crate) fn cpu() -> String {
     format!("{}+{}+{}", std::env::consts::ARCH, simd(), crate::backend::flex_probe())
 }

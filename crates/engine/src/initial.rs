@@ -1,35 +1,37 @@
-//! Initial weights, made on the host so that every backend starts from the same bits.
+//! Initial weights, computed on the host so that every backend starts from the same bits.
 
 use protocol::model::{LayerSpec, ModelSpec, TensorLayout};
 use protocol::{RngDomain, SeededRng};
 
 use crate::EngineError;
 
-/// The flat vector of a new model: PyTorch's defaults for everything but embeddings.
+/// Returns the flat vector of a new model, with PyTorch's default initialization for everything but
+/// embeddings.
 pub fn initialize(spec: &ModelSpec, seed: u64) -> Result<Vec<f32>, EngineError> {
     let layout = spec.layout()?;
     let mut flat = Vec::with_capacity(layout.parameters);
     let mut fan_in = 1;
     for (index, tensor) in (0..).zip(&layout.tensors) {
-        let mut chance = SeededRng::new(RngDomain::InitialWeights, seed, 0, index, 0);
+        let mut rng = SeededRng::new(RngDomain::InitialWeights, seed, 0, index, 0);
         if let [_, inner @ ..] = tensor.shape.as_slice()
             && !inner.is_empty()
         {
-            // A bias follows its weight and shares its bound.
+            // A bias follows its weight and uses the same bound.
             fan_in = inner.iter().product();
         }
         let (low, high) = bounds(layer_of(spec, tensor)?, tensor, fan_in);
-        let values = (0..tensor.count()).map(|_| low + (high - low) * chance.uniform());
+        let values = (0..tensor.count()).map(|_| low + (high - low) * rng.uniform());
         #[expect(clippy::cast_possible_truncation, reason = "f32 is what parameters are in")]
         flat.extend(values.map(|value| value as f32));
     }
     Ok(flat)
 }
 
-/// What a tensor's values are uniform between.
+/// Returns the range of a tensor's uniform initial values.
 fn bounds(layer: &LayerSpec, tensor: &TensorLayout, fan_in: usize) -> (f64, f64) {
     match layer {
-        // As fastText: small beside what a few steps add, for a bag's mean starts near zero.
+        // As in fastText: small compared with what a few steps add, because a bag's mean starts
+        // near zero.
         LayerSpec::EmbeddingBag { dimension, .. } => around_zero(1.0 / f64::from(*dimension)),
         LayerSpec::Embedding { .. } => around_zero(0.1),
         LayerSpec::LayerNorm if tensor.name.ends_with("weight") => (1.0, 1.0),
@@ -52,7 +54,7 @@ fn around_zero(bound: f64) -> (f64, f64) {
     (-bound, bound)
 }
 
-/// The layer that a tensor named `layers.{index}.…` belongs to.
+/// Returns the layer of a tensor named `layers.{index}.…`.
 fn layer_of<'a>(spec: &'a ModelSpec, tensor: &TensorLayout) -> Result<&'a LayerSpec, EngineError> {
     let index = tensor.name.split('.').nth(1).and_then(|index| index.parse::<usize>().ok());
     index
@@ -68,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_starts_within_its_bound_and_by_the_seed() {
+    fn initial_weights_are_within_bounds_and_follow_from_the_seed() {
         let sample = SampleShape::Image { channels: 1, height: 28, width: 28 };
         let spec = Preset::Cnn.spec(sample, 10).unwrap();
         let flat = initialize(&spec, 42).unwrap();

@@ -1,5 +1,5 @@
-//! The only crate that knows burn: a spec becomes a module, a lease becomes an update, a model
-//! becomes metrics. One code path over `&Device` for every backend.
+//! Training engine, the only crate that uses burn: a spec becomes a module, a lease becomes an
+//! update, a model becomes metrics. One code path over `&Device` serves every backend.
 
 mod backend;
 mod batch;
@@ -27,14 +27,14 @@ pub use initial::initialize;
 pub use train::{Checkpoints, Control, StepReport, TrainJob, Trained, TrainingEnd, train};
 pub use trainer_server::{ServeOptions, Served, serve};
 
-/// What the device reported in place of a result.
+/// Converts an error that the device reported.
 fn device_failed(error: impl std::fmt::Display) -> EngineError {
     EngineError::Internal(format!("the device failed: {error}"))
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("it panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
+    format!("panic: {}", text.unwrap_or_else(|| "no message".to_owned()))
 }

@@ -1,7 +1,7 @@
-//! Batches made by a thread ahead of the steps.
+//! Prefetching of batches by a thread that runs ahead of the steps.
 //!
-//! They are handed over in groups: a thread that is woken for every batch costs a short step more than
-//! the batch does.
+//! Batches are passed in groups, because waking a thread for every batch costs a short step more
+//! than computing the batch.
 
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::Scope;
@@ -12,26 +12,26 @@ use data::Row;
 use crate::EngineError;
 use crate::batch::{Batch, Featurizer, Schedule, StepKey};
 
-/// Batches of a group, and their bytes, where a batch alone isn't larger. Three groups may be in
-/// memory: one in the making, one waiting, one in use.
+/// Batches per group, and the limit of a group's bytes unless a single batch is larger. Up to three
+/// groups are in memory: one being prepared, one waiting and one in use.
 const GROUP: usize = 64;
 const GROUP_BYTES: usize = 4 << 20;
 
-/// The batches of a lease, in order, with the time that steps waited for them.
+/// Batches of a lease in order, with the time that steps waited for them.
 pub(crate) struct Prefetch {
     groups: Receiver<Vec<Batch>>,
     group: std::vec::IntoIter<Batch>,
     waited: Duration,
 }
 
-/// What batches are made of.
+/// Source of the batches.
 pub(crate) struct Source<'a> {
     pub(crate) featurizer: Featurizer,
     pub(crate) rows: &'a [Row],
     pub(crate) schedule: Schedule,
-    /// Of the first step; later steps follow.
+    /// Key of the first step. Later steps follow from it.
     pub(crate) key: StepKey,
-    /// Steps in all, those before `key.step` counted.
+    /// Total steps, including those before `key.step`.
     pub(crate) steps: u64,
 }
 
@@ -44,14 +44,14 @@ impl Source<'_> {
 }
 
 impl Prefetch {
-    /// Starts the thread. It ends with its last batch, or when this is dropped.
+    /// Starts the thread. It ends after the last batch, or when the `Prefetch` is dropped.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         mut source: Source<'scope>,
     ) -> Result<Self, EngineError> {
         let (sender, groups) = sync_channel(1);
         let run = move || {
-            // The first group is one batch, so that the first step starts at once.
+            // The first group is a single batch, so that the first step starts without delay.
             let (mut step, mut size) = (source.key.step, 1);
             while step < source.steps {
                 let last = source.steps.min(step + size as u64);
@@ -64,14 +64,13 @@ impl Prefetch {
                 size = (2 * size).min(GROUP).min(GROUP_BYTES / largest.max(1)).max(1);
             }
         };
-        std::thread::Builder::new()
-            .name("batches".to_owned())
-            .spawn_scoped(scope, run)
-            .map_err(|error| EngineError::Internal(format!("no thread for batches: {error}")))?;
+        std::thread::Builder::new().name("batches".to_owned()).spawn_scoped(scope, run).map_err(
+            |error| EngineError::Internal(format!("can't start the batch thread: {error}")),
+        )?;
         Ok(Self { groups, group: Vec::new().into_iter(), waited: Duration::ZERO })
     }
 
-    /// The next step's batch.
+    /// Returns the next step's batch.
     pub(crate) fn next(&mut self) -> Result<Batch, EngineError> {
         if let Some(batch) = self.group.next() {
             return Ok(batch);
@@ -87,11 +86,11 @@ impl Prefetch {
             }
         };
         self.group = group.unwrap_or_default().into_iter();
-        let ended = || EngineError::Internal("the thread that makes batches ended".to_owned());
+        let ended = || EngineError::Internal("the batch thread ended".to_owned());
         self.group.next().ok_or_else(ended)
     }
 
-    /// How long steps have waited so far.
+    /// Returns the total time that steps have waited.
     pub(crate) const fn waited(&self) -> Duration {
         self.waited
     }

@@ -14,7 +14,7 @@ pub(crate) const OPTIMIZERS: [Optimizer; 5] = [
     Optimizer::AdamW { learning_rate: 0.01, weight_decay: 0.1 },
 ];
 
-/// 6×6 pictures, four classes, with a layer norm and a dropout.
+/// 6×6 images, four classes, with a layer norm and a dropout.
 pub(crate) fn dense_spec() -> ModelSpec {
     ModelSpec {
         input: InputSpec::Image { channels: 1, height: 6, width: 6, mean: 0.5, deviation: 0.5 },
@@ -29,7 +29,7 @@ pub(crate) fn dense_spec() -> ModelSpec {
     }
 }
 
-/// A bag of words and pairs, four classes.
+/// Bag of words and word pairs, four classes.
 pub(crate) fn bag_spec(combine: Combine, dimension: u32) -> ModelSpec {
     ModelSpec {
         input: InputSpec::Text { buckets: 211, ngrams: 2, max_words: 20, unique: false },
@@ -53,15 +53,15 @@ pub(crate) fn sequence_spec() -> ModelSpec {
     }
 }
 
-/// Pictures whose class is the quarter that is bright.
-pub(crate) fn pictures(count: usize) -> Vec<Row> {
-    let mut chance = SeededRng::new(RngDomain::SyntheticData, 7, 0, 0, 0);
+/// Images whose class is their bright quarter.
+pub(crate) fn images(count: usize) -> Vec<Row> {
+    let mut rng = SeededRng::new(RngDomain::SyntheticData, 7, 0, 0, 0);
     let row = |_| {
-        let label = chance.index(4);
+        let label = rng.index(4);
         let pixel = |place: usize| {
             let quarter = (place / 6 / 3) * 2 + place % 6 / 3;
             let light = if quarter == label { 150 } else { 0 };
-            u8::try_from(light + chance.index(100)).unwrap()
+            u8::try_from(light + rng.index(100)).unwrap()
         };
         Row {
             label: u32::try_from(label).unwrap(),
@@ -71,15 +71,15 @@ pub(crate) fn pictures(count: usize) -> Vec<Row> {
     (0..count).map(row).collect()
 }
 
-/// Texts whose class most of their words name; some are empty.
+/// Texts whose class is named by most of their words. Some are empty.
 pub(crate) fn texts(count: usize) -> Vec<Row> {
-    let mut chance = SeededRng::new(RngDomain::SyntheticData, 8, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::SyntheticData, 8, 0, 0, 0);
     let row = |index| {
-        let label = chance.index(4);
-        let words = if index % 13 == 5 { 0 } else { 2 + chance.index(9) };
+        let label = rng.index(4);
+        let words = if index % 13 == 5 { 0 } else { 2 + rng.index(9) };
         let word = |_| {
-            let topic = if chance.index(3) == 0 { chance.index(4) } else { label };
-            format!("t{topic}w{} ", chance.index(9))
+            let topic = if rng.index(3) == 0 { rng.index(4) } else { label };
+            format!("t{topic}w{} ", rng.index(9))
         };
         let text = (0..words).map(word).collect();
         Row { label: u32::try_from(label).unwrap(), sample: Sample::Text(text) }

@@ -1,13 +1,13 @@
-//! The ids of a batch's texts, each looked up once.
+//! Token ids of a batch's texts, with each distinct id looked up once.
 
-/// Ids of a batch's texts.
+/// Token ids of a batch's texts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct TokenIds {
-    /// Each id once, ascending.
+    /// Distinct ids, ascending.
     pub(crate) unique: Vec<u32>,
-    /// Indices into `unique`, row after row.
+    /// Indices into `unique`, row by row.
     locals: Vec<u32>,
-    /// Where each row's indices end.
+    /// End of each row's indices.
     ends: Vec<usize>,
 }
 
@@ -16,22 +16,23 @@ impl TokenIds {
         self.ends.len()
     }
 
-    /// Indices into `unique` of one row, in order.
+    /// Returns one row's indices into `unique`, in order.
     pub(crate) fn row(&self, row: usize) -> &[u32] {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
         &self.locals[start..self.ends[row]]
     }
 
-    /// How many numbers of 4 bytes it holds.
+    /// Returns the number of 4-byte values that it holds.
     pub(crate) fn values(&self) -> usize {
         self.unique.len() + self.locals.len()
     }
 
-    /// From ids row after row and where each row ends; `once` drops a row's repeats.
+    /// Creates token ids from ids row by row and the end of each row. `once` removes repeats within
+    /// a row.
     pub(crate) fn new(ids: &[u32], mut ends: Vec<usize>, once: bool, ranks: &mut Ranks) -> Self {
         let (unique, mut locals) = ranks.ranked(ids);
         if once {
-            // The row, counted from 1, that each id was last seen in.
+            // Row, counted from 1, in which each id was last seen.
             let mut seen = vec![0; unique.len()];
             let (mut start, mut kept) = (0, 0);
             for (row, end) in (1_usize..).zip(&mut ends) {
@@ -51,37 +52,37 @@ impl TokenIds {
     }
 }
 
-/// Ranks a batch's ids by a set of bits, one an id, that counts the ids below: where steps are short,
-/// sorting is what they would wait for.
+/// Ranks the ids of a batch with a bit set, by counting the bits below each id. Sorting would
+/// dominate short steps.
 #[derive(Debug, Clone)]
 pub(crate) struct Ranks {
-    /// 64 ids each. All are 0 between two batches.
+    /// Bit set with 64 ids per word. All words are 0 between two batches.
     bits: Vec<u64>,
-    /// Which of `bits` aren't 0, 64 of them each.
-    named: Vec<u64>,
-    /// Of each of `bits` that isn't 0: how many ids are below its own.
+    /// Bit set of the non-zero words in `bits`, 64 per word.
+    nonzero: Vec<u64>,
+    /// Number of ids below each non-zero word.
     below: Vec<u32>,
 }
 
 impl Ranks {
-    /// For ids below `buckets`.
+    /// Creates a ranking for ids below `buckets`.
     pub(crate) fn new(buckets: u32) -> Self {
         let words = buckets.div_ceil(u64::BITS) as usize;
-        let (bits, named) = (vec![0; words], vec![0; words.div_ceil(u64::BITS as usize)]);
-        Self { bits, named, below: vec![0; words] }
+        let (bits, nonzero) = (vec![0; words], vec![0; words.div_ceil(u64::BITS as usize)]);
+        Self { bits, nonzero, below: vec![0; words] }
     }
 
-    /// Each id once, ascending, and for every id in `ids` its place among them.
+    /// Returns the distinct ids, ascending, and the rank of every id in `ids`.
     fn ranked(&mut self, ids: &[u32]) -> (Vec<u32>, Vec<u32>) {
         for id in ids {
             let (word, bit) = place(*id);
             self.bits[word] |= bit;
-            self.named[word / 64] |= 1 << (word % 64);
+            self.nonzero[word / 64] |= 1 << (word % 64);
         }
         let mut unique = Vec::with_capacity(ids.len());
         let mut below = 0;
-        for (first, named) in (0_u32..).step_by(64).zip(&mut self.named) {
-            for word in ones(std::mem::take(named)) {
+        for (first, nonzero) in (0_u32..).step_by(64).zip(&mut self.nonzero) {
+            for word in ones(std::mem::take(nonzero)) {
                 let word = first + word;
                 let bits = self.bits[word as usize];
                 self.below[word as usize] = below;
@@ -101,12 +102,12 @@ impl Ranks {
     }
 }
 
-/// Where an id's bit is.
+/// Returns an id's word and bit.
 fn place(id: u32) -> (usize, u64) {
     ((id / u64::BITS) as usize, 1 << (id % u64::BITS))
 }
 
-/// The places of the bits that are set, ascending.
+/// Returns the positions of the set bits, ascending.
 fn ones(mut bits: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let place = (bits != 0).then(|| bits.trailing_zeros());
@@ -122,12 +123,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_ranked_as_sorting_ranks_them() {
-        let mut chance = SeededRng::new(RngDomain::Step, 1, 2, 3, 4);
+    fn ids_are_ranked_as_by_sorting() {
+        let mut rng = SeededRng::new(RngDomain::Step, 1, 2, 3, 4);
         for (count, buckets) in [(0, 2), (1, 2), (300, 7), (3_000, 1 << 17), (500, (1 << 24) - 1)] {
             let mut ranks = Ranks::new(buckets);
             for _ in 0..2 {
-                let draw = |_| u32::try_from(chance.below(u64::from(buckets))).unwrap();
+                let draw = |_| u32::try_from(rng.below(u64::from(buckets))).unwrap();
                 let ids: Vec<u32> = (0..count).map(draw).chain([buckets - 1]).collect();
                 let (unique, places) = ranks.ranked(&ids);
                 let mut expected = ids.clone();
@@ -141,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn words_are_looked_up_once_and_keep_their_order() {
+    fn ids_are_looked_up_once_and_keep_their_order() {
         let mut ranks = Ranks::new(10);
-        let words = TokenIds::new(&[7, 3, 7, 9, 3], vec![3, 3, 5], false, &mut ranks);
-        assert_eq!(words.unique, [3, 7, 9]);
-        assert_eq!(words.row(0), [1, 0, 1]);
-        assert!(words.row(1).is_empty());
-        assert_eq!(words.row(2), [2, 0]);
+        let ids = TokenIds::new(&[7, 3, 7, 9, 3], vec![3, 3, 5], false, &mut ranks);
+        assert_eq!(ids.unique, [3, 7, 9]);
+        assert_eq!(ids.row(0), [1, 0, 1]);
+        assert!(ids.row(1).is_empty());
+        assert_eq!(ids.row(2), [2, 0]);
         let once = TokenIds::new(&[7, 3, 7, 9, 3], vec![3, 3, 5], true, &mut ranks);
         assert_eq!((once.row(0), once.row(2)), ([1, 0].as_slice(), [2, 0].as_slice()));
     }

@@ -1,4 +1,5 @@
-//! The work of one lease: steps of the plan's optimizer over a partition, from the round's base.
+//! Training of one lease: steps of the plan's optimizer over a partition, from the round's base
+//! model.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::optimizer::{DenseOptimizer, Rule};
 use crate::prefetch::{Prefetch, Source};
 use crate::{ComputeDevice, EngineError, device_failed};
 
-/// What a lease trains, and on what.
+/// Training work of a lease.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainJob<'a> {
     pub spec: &'a ModelSpec,
@@ -31,56 +32,56 @@ pub struct TrainJob<'a> {
     pub rows: &'a [Row],
 }
 
-/// How a run is watched, stopped and made to survive.
+/// Control of a run: stop, progress and checkpoints.
 pub struct Control<'a> {
-    /// Asked between steps; true ends the run there.
+    /// Called between steps. Returning true ends the run.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Called after every step.
     pub progress: &'a mut (dyn FnMut(StepReport) + Send),
     pub checkpoints: Option<Checkpoints<'a>>,
 }
 
-/// Where a lease's checkpoints are and how often they are written.
+/// Location and frequency of a lease's checkpoints.
 #[derive(Debug, Clone, Copy)]
 pub struct Checkpoints<'a> {
     pub path: &'a Path,
     pub every: Duration,
-    /// A checkpoint of other work is ignored.
+    /// Id of the work. A checkpoint of other work is ignored.
     pub work: BlobHash,
-    /// What they are sealed with; none where they are plain.
+    /// Encryption key, or `None` for plain checkpoints.
     pub key: Option<&'a StorageKey>,
 }
 
-/// One step that is done.
+/// Report of a finished step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// Steps done so far.
     pub step: u64,
-    /// Steps in all.
+    /// Total steps.
     pub steps: u64,
-    /// The step's loss in nats.
+    /// Loss of the step in nats.
     pub loss: f64,
-    /// Rows since this process began with the lease, a second.
+    /// Rows per second since this process started the lease.
     pub examples_per_second: f64,
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TrainingEnd<T> {
     Done(T),
-    /// It was told to stop, after this many steps.
+    /// It was stopped after this many steps.
     Stopped {
         step: u64,
     },
 }
 
-/// What a lease gives.
+/// Result of a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
-    /// New parameters less the base's, in layout order.
+    /// New parameters minus the base model's, in layout order.
     pub delta: Vec<f32>,
     pub metrics: TrainMetrics,
-    /// Seconds that steps of this process waited for their batch.
+    /// Seconds that steps of this process waited for a batch.
     pub wait_seconds: f64,
 }
 
@@ -97,10 +98,14 @@ pub fn train(
     featurizer.check(job.rows)?;
     let ended = ComputeDevice::on_threads(job.plan.threads, || {
         let mut run = Run::new(compute, job)?;
-        let begun = run.resume(&control);
+        let first_step = run.resume(&control);
         std::thread::scope(|scope| {
-            let key =
-                StepKey { seed: job.seed, round: job.round, partition: job.partition, step: begun };
+            let key = StepKey {
+                seed: job.seed,
+                round: job.round,
+                partition: job.partition,
+                step: first_step,
+            };
             let batch = job.plan.batch_size as usize;
             let schedule = Schedule::new(job.seed, job.round, job.partition, batch, job.rows.len());
             let steps = job.plan.steps(job.rows.len() as u64);
@@ -112,16 +117,16 @@ pub fn train(
     ended
 }
 
-/// A lease in progress.
+/// Lease in progress.
 struct Run<'a> {
     job: &'a TrainJob<'a>,
     network: Network,
     dense: DenseOptimizer,
-    table: Option<HostEmbeddingOptimizer>,
+    host_embedding: Option<HostEmbeddingOptimizer>,
     done: Totals,
 }
 
-/// What was done of a lease, by this process and those before it.
+/// Totals of a lease, from this process and those before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Totals {
     pub(crate) steps: u64,
@@ -136,25 +141,30 @@ impl<'a> Run<'a> {
         let network = Network::new(job.spec, job.base, &device)?;
         let rule = Rule::new(&job.plan.optimizer);
         let dense = DenseOptimizer::new(rule, compute.placement, &device);
-        let table = network.table.as_ref().map(|table| HostEmbeddingOptimizer::new(rule, table));
-        Ok(Self { job, network, dense, table, done: Totals::default() })
+        let host_embedding = network
+            .host_embedding
+            .as_ref()
+            .map(|host_embedding| HostEmbeddingOptimizer::new(rule, host_embedding));
+        Ok(Self { job, network, dense, host_embedding, done: Totals::default() })
     }
 
-    /// Takes a checkpoint's state; one that doesn't fit is no checkpoint of this work.
+    /// Restores a checkpoint's state. A checkpoint that does not fit is ignored.
     fn restore(&mut self, checkpoint: Checkpoint) {
-        let Checkpoint { totals, body, dense, weights, table } = checkpoint;
+        let Checkpoint { totals, body, dense, weights, embedding } = checkpoint;
         let Ok(step) = u32::try_from(totals.steps) else { return };
         if !self.network.restore(&body, weights) {
             return;
         }
         self.dense.restore(step, &dense, &self.network.body);
-        if let (Some(optimizer), Some(network)) = (&mut self.table, &self.network.table) {
-            optimizer.restore(step, table, network);
+        if let (Some(optimizer), Some(network)) =
+            (&mut self.host_embedding, &self.network.host_embedding)
+        {
+            optimizer.restore(step, embedding, network);
         }
         self.done = totals;
     }
 
-    /// Goes on from a checkpoint where there is one of this work; gives the steps done.
+    /// Resumes from a checkpoint of this work, if there is one, and returns the steps done.
     fn resume(&mut self, control: &Control<'_>) -> u64 {
         let Some(checkpoints) = &control.checkpoints else { return 0 };
         if let Some(checkpoint) =
@@ -171,7 +181,7 @@ impl<'a> Run<'a> {
         steps: u64,
         control: &mut Control<'_>,
     ) -> Result<TrainingEnd<Trained>, EngineError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let (examples_before, seconds_before) = (self.done.examples, self.done.seconds);
         let mut saved = Instant::now();
         while self.done.steps < steps {
@@ -184,7 +194,7 @@ impl<'a> Run<'a> {
             self.done.steps += 1;
             self.done.loss += loss;
             self.done.examples += rows;
-            let elapsed = begun.elapsed().as_secs_f64();
+            let elapsed = started.elapsed().as_secs_f64();
             self.done.seconds = seconds_before + elapsed;
             let examples = (self.done.examples - examples_before) as f64;
             (control.progress)(StepReport {
@@ -206,20 +216,20 @@ impl<'a> Run<'a> {
         Ok(TrainingEnd::Done(trained))
     }
 
-    /// One optimizer step; the batch's mean loss before it.
+    /// Does one optimizer step and returns the batch's mean loss before it.
     fn step(&mut self, mut batch: Batch) -> Result<f64, EngineError> {
-        if let (Some(optimizer), Some(table), BatchInput::TokenIds(words)) =
-            (&mut self.table, &mut self.network.table, &batch.input)
+        if let (Some(optimizer), Some(host_embedding), BatchInput::TokenIds(token_ids)) =
+            (&mut self.host_embedding, &mut self.network.host_embedding, &batch.input)
         {
-            optimizer.prepare(table, words);
+            optimizer.prepare(host_embedding, token_ids);
         }
-        let (logits, leaf) = self.network.forward(&mut batch)?;
+        let (logits, embedding_input) = self.network.forward(&mut batch)?;
         let loss = self.network.loss(logits, &batch);
         let mut gradients = loss.backward();
-        // One read for both: it is also what keeps an asynchronous device in step.
+        // One read for both. It also keeps an asynchronous device in step.
         let mut reads = Transaction::default().register(loss.inner());
-        if let Some(leaf) = leaf {
-            reads = reads.register(leaf.gradient(&mut gradients)?);
+        if let Some(embedding_input) = embedding_input {
+            reads = reads.register(embedding_input.gradient(&mut gradients)?);
         }
         self.network.update(|body| self.dense.apply(body, gradients));
         let mut reads = reads.try_execute().map_err(device_failed)?.into_iter();
@@ -229,17 +239,22 @@ impl<'a> Run<'a> {
             let step = self.done.steps + 1;
             return Err(EngineError::Diverged { step, what: "the loss" });
         }
-        if let (Some(optimizer), Some(table), BatchInput::TokenIds(words), Some(gradient)) =
-            (&mut self.table, &mut self.network.table, &batch.input, reads.next())
+        if let (
+            Some(optimizer),
+            Some(host_embedding),
+            BatchInput::TokenIds(token_ids),
+            Some(gradient),
+        ) =
+            (&mut self.host_embedding, &mut self.network.host_embedding, &batch.input, reads.next())
         {
             let gradient = gradient.as_slice::<f32>().map_err(device_failed)?;
-            optimizer.apply(table, words, gradient);
+            optimizer.apply(host_embedding, token_ids, gradient);
         }
         Ok(f64::from(loss))
     }
 
     fn trained(mut self, wait_seconds: f64) -> Result<Trained, EngineError> {
-        self.settle();
+        self.flush();
         let mut delta = self.network.flat()?;
         for (new, base) in delta.iter_mut().zip(self.job.base) {
             *new -= base;
@@ -254,21 +269,32 @@ impl<'a> Run<'a> {
         Ok(Trained { delta, metrics, wait_seconds })
     }
 
-    fn settle(&mut self) {
-        if let (Some(optimizer), Some(table)) = (&mut self.table, &mut self.network.table) {
-            optimizer.settle(table);
+    fn flush(&mut self) {
+        if let (Some(optimizer), Some(host_embedding)) =
+            (&mut self.host_embedding, &mut self.network.host_embedding)
+        {
+            optimizer.flush(host_embedding);
         }
     }
 
-    /// All that the rest of the lease depends on. Settling early changes no bit.
+    /// Returns the state that determines the rest of the lease. Applying pending steps early
+    /// changes no bit.
     fn checkpoint(&mut self) -> Result<Checkpoint, EngineError> {
-        self.settle();
+        self.flush();
         Ok(Checkpoint {
             totals: self.done,
             body: self.network.body_flat()?.concat(),
             dense: self.dense.moments()?,
-            weights: self.network.table.as_ref().map_or_else(Vec::new, |t| t.weights().to_vec()),
-            table: self.table.as_ref().map(HostEmbeddingOptimizer::moments).unwrap_or_default(),
+            weights: self
+                .network
+                .host_embedding
+                .as_ref()
+                .map_or_else(Vec::new, |t| t.weights().to_vec()),
+            embedding: self
+                .host_embedding
+                .as_ref()
+                .map(HostEmbeddingOptimizer::moments)
+                .unwrap_or_default(),
         })
     }
 }

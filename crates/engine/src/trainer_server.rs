@@ -1,7 +1,8 @@
-//! The child's side of the trainer protocol: requests a line on the input, replies on the output.
+//! Trainer server: the trainer's side of the trainer protocol, with requests on the input and
+//! replies on the output, one per line.
 //!
-//! A thread reads ahead of the work, so that `stop` is heard while a request runs. Each `stop` gets
-//! one `stopped`: from the request that it ended, or by itself where there was nothing to end.
+//! A thread reads ahead, so that `stop` takes effect while a request runs. Each `stop` gets one
+//! `stopped` reply: from the request that it ended, or its own if nothing was running.
 
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,46 +23,47 @@ use crate::{
     BackendChoice, ComputeDevice, EngineError, evaluate, files, initialize, predict, train,
 };
 
-/// Progress is sent no more often than this.
+/// Minimum interval between two progress replies.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// How a trainer serves.
+/// Options of the trainer server.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
     pub backend: BackendChoice,
-    /// Where a passed self-test is remembered.
+    /// Folder in which a passed self-test is recorded.
     pub cache: Option<PathBuf>,
-    /// CPU threads for evaluation; training takes its plan's.
+    /// CPU threads for evaluation. Training uses its plan's.
     pub threads: u32,
-    /// Called when the input ends: whoever supervised is gone, and nothing here is worth a second
-    /// more. A trainer exits in it, even in the middle of a step.
+    /// Called when the input ends, because the supervisor is gone. A trainer exits here, even in
+    /// the middle of a step.
     pub input_ended: fn(),
 }
 
-/// How serving ended.
+/// Reason for which the server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
     /// The input ended.
     InputEnded,
-    /// The output can't be written: nobody listens.
+    /// The output cannot be written, because its reader is gone.
     OutputClosed,
-    /// The asked backend can't be had; `failed` was said.
+    /// The requested backend is not available. `failed` was sent.
     NoBackend,
 }
 
-/// Serves until the input ends. The first line is `ready` or `failed`.
+/// Serves requests until the input ends. The first reply is `ready` or `failed`.
 pub fn serve(
     input: impl BufRead + Send + 'static,
     output: impl Write + Send,
     options: &ServeOptions,
 ) -> Served {
-    let mut output = Output { to: output, open: true };
+    let mut output = Output { writer: output, open: true };
     let stops = Arc::new(AtomicU64::new(0));
-    let (sender, heard) = channel();
-    // Before the backend is opened: that can take long, and the supervisor can go meanwhile.
+    let (sender, lines) = channel();
+    // Started before the backend is opened: that can take long, and the supervisor may exit
+    // meanwhile.
     let (counter, input_ended) = (Arc::clone(&stops), options.input_ended);
     std::thread::spawn(move || {
-        listen(input, &sender, &counter);
+        read_lines(input, &sender, &counter);
         input_ended();
     });
     let chosen = catch_unwind(|| ComputeDevice::choose(options.backend, options.cache.as_deref()));
@@ -75,7 +77,7 @@ pub fn serve(
         }
     };
     output.send(&TrainerReply::Ready(compute.ready().clone()));
-    Worker { compute, threads: options.threads, stops, output }.work(&heard)
+    Worker { compute, threads: options.threads, stops, output }.run(&lines)
 }
 
 /// One line of input, with the number of stops before it.
@@ -84,30 +86,30 @@ enum InputLine {
     Malformed(String),
 }
 
-fn listen(input: impl BufRead, heard: &Sender<InputLine>, stops: &AtomicU64) {
+fn read_lines(input: impl BufRead, sender: &Sender<InputLine>, stops: &AtomicU64) {
     for line in input.lines() {
         let Ok(line) = line else { return };
         if line.trim().is_empty() {
             continue;
         }
         let stops_before = stops.load(Ordering::Acquire);
-        let heard_now = match serde_json::from_str::<TrainerRequest>(&line) {
+        let input_line = match serde_json::from_str::<TrainerRequest>(&line) {
             Ok(request) => {
                 if request == TrainerRequest::Stop {
                     stops.fetch_add(1, Ordering::Release);
                 }
                 InputLine::Request { request: Box::new(request), stops_before }
             }
-            Err(error) => InputLine::Malformed(format!("this line is not a request: {error}")),
+            Err(error) => InputLine::Malformed(format!("invalid trainer request: {error}")),
         };
-        if heard.send(heard_now).is_err() {
+        if sender.send(input_line).is_err() {
             return;
         }
     }
 }
 
 struct Output<W> {
-    to: W,
+    writer: W,
     open: bool,
 }
 
@@ -115,7 +117,7 @@ impl<W: Write> Output<W> {
     fn send(&mut self, reply: &TrainerReply) {
         let mut line = serde_json::to_vec(reply).unwrap_or_default();
         line.push(b'\n');
-        self.open &= self.to.write_all(&line).and_then(|()| self.to.flush()).is_ok();
+        self.open &= self.writer.write_all(&line).and_then(|()| self.writer.flush()).is_ok();
     }
 }
 
@@ -127,11 +129,11 @@ struct Worker<W> {
 }
 
 impl<W: Write + Send> Worker<W> {
-    fn work(mut self, heard: &Receiver<InputLine>) -> Served {
-        // Stops that ended a request before their own turn came.
+    fn run(mut self, lines: &Receiver<InputLine>) -> Served {
+        // Number of stops that already ended an earlier request.
         let mut answered = 0;
-        while let Ok(heard) = heard.recv() {
-            match heard {
+        while let Ok(line) = lines.recv() {
+            match line {
                 InputLine::Malformed(message) => {
                     let failure = TrainerFailure::Internal;
                     self.output.send(&TrainerReply::Failed { failure, message });
@@ -143,7 +145,7 @@ impl<W: Write + Send> Worker<W> {
                         }
                         self.output.send(&TrainerReply::Stopped { step: 0 });
                     } else {
-                        let reply = self.answer(&request, stops_before);
+                        let reply = self.handle(&request, stops_before);
                         if let TrainerReply::Stopped { .. } = reply {
                             answered = stops_before + 1;
                         }
@@ -158,10 +160,10 @@ impl<W: Write + Send> Worker<W> {
         Served::InputEnded
     }
 
-    /// Does a request; whatever goes wrong, the answer says so and the trainer stays alive.
-    fn answer(&mut self, request: &TrainerRequest, stops_before: u64) -> TrainerReply {
+    /// Handles a request. Any error becomes a reply, and the trainer keeps running.
+    fn handle(&mut self, request: &TrainerRequest, stops_before: u64) -> TrainerReply {
         let done = catch_unwind(AssertUnwindSafe(|| match request {
-            TrainerRequest::Initialize(request) => make(request),
+            TrainerRequest::Initialize(request) => initialize_model(request),
             TrainerRequest::Train(request) => self.train(request, stops_before),
             TrainerRequest::Evaluate(request) => self.evaluate(request, stops_before),
             TrainerRequest::Predict(request) => self.predict(request),
@@ -189,7 +191,7 @@ impl<W: Write + Send> Worker<W> {
         let (seed, round, partition) = (*seed, *round, *partition);
         let job = TrainJob { spec, plan, seed, round, partition, base: &base, rows: &rows };
         let every = Duration::try_from_secs_f64(request.checkpoint_seconds)
-            .map_err(|_| EngineError::Plan("the seconds between checkpoints make no sense"))?;
+            .map_err(|_| EngineError::Plan("checkpoint_seconds must be at least 0 and finite"))?;
         let checkpoints = Checkpoints {
             path: &request.checkpoint,
             every,
@@ -206,7 +208,7 @@ impl<W: Write + Send> Worker<W> {
             TrainingEnd::Done(trained) => {
                 let bytes = codec::encode(&trained.delta);
                 files::write_atomically(&request.output, &bytes, key)?;
-                // Useless from here on; a file that stays is ignored or written over.
+                // No longer needed. A file that remains is ignored or overwritten.
                 let _ = std::fs::remove_file(&request.checkpoint);
                 let update = BlobHash::of(&bytes);
                 Ok(TrainerReply::Trained { update, metrics: trained.metrics })
@@ -233,7 +235,7 @@ impl<W: Write + Send> Worker<W> {
         })
     }
 
-    /// One row: too short to be stopped in.
+    /// Predicts one row. Too short to need a stop.
     fn predict(&mut self, request: &PredictRequest) -> Result<TrainerReply, EngineError> {
         let PredictRequest { spec, model, shard } = request;
         let model = files::read_model_file(model, spec)?;
@@ -244,7 +246,7 @@ impl<W: Write + Send> Worker<W> {
     }
 }
 
-fn make(request: &InitializeRequest) -> Result<TrainerReply, EngineError> {
+fn initialize_model(request: &InitializeRequest) -> Result<TrainerReply, EngineError> {
     let bytes = codec::encode(&initialize(&request.spec, request.seed)?);
     files::write_atomically(&request.output, &bytes, None)?;
     Ok(TrainerReply::Initialized { model: BlobHash::of(&bytes) })
@@ -254,7 +256,7 @@ fn failed(error: &EngineError) -> TrainerReply {
     TrainerReply::Failed { failure: error.failure(), message: error.to_string() }
 }
 
-/// Sends the first step and then what the limit allows.
+/// Sends the first step, and later ones at most every [`PROGRESS_EVERY`].
 fn progress<W: Write + Send>(output: &mut Output<W>) -> impl FnMut(StepReport) + Send {
     let mut sent: Option<Instant> = None;
     move |report| {

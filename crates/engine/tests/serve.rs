@@ -1,4 +1,4 @@
-//! The child's side of the trainer protocol, over pipes.
+//! The trainer's side of the trainer protocol, over pipes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,14 +19,14 @@ use protocol::trainer::{
 use protocol::{BlobHash, codec, model_file};
 
 #[test]
-fn a_model_is_made_trained_and_evaluated() {
+fn a_model_is_initialized_trained_and_evaluated() {
     let mut trainer = Trainer::start();
     let folder = tempfile::tempdir().unwrap();
     let request = train_request(folder.path(), LocalWork::Epochs(3));
     let model = folder.path().join("base");
-    let made = trainer.ask(&TrainerRequest::Train(request.clone()));
-    assert!(matches!(made, TrainerReply::Trained { .. }), "{made:?}");
-    let TrainerReply::Trained { update, metrics } = made else { unreachable!() };
+    let reply = trainer.request(&TrainerRequest::Train(request.clone()));
+    assert!(matches!(reply, TrainerReply::Trained { .. }), "{reply:?}");
+    let TrainerReply::Trained { update, metrics } = reply else { unreachable!() };
     let bytes = std::fs::read(&request.output).unwrap();
     assert_eq!(update, BlobHash::of(&bytes));
     assert_eq!((metrics.steps, metrics.examples), (12, 90));
@@ -35,7 +35,7 @@ fn a_model_is_made_trained_and_evaluated() {
 
     let shards = request.shards.clone();
     let evaluate = EvaluateRequest { spec: spec(), model, shards };
-    let TrainerReply::Evaluated { metrics } = trainer.ask(&TrainerRequest::Evaluate(evaluate))
+    let TrainerReply::Evaluated { metrics } = trainer.request(&TrainerRequest::Evaluate(evaluate))
     else {
         panic!("not evaluated");
     };
@@ -49,7 +49,7 @@ fn a_prediction_agrees_with_the_evaluation_of_its_row() {
     let folder = tempfile::tempdir().unwrap();
     let request = train_request(folder.path(), LocalWork::Epochs(3));
     let flat = folder.path().join("base");
-    // As it is downloaded: with its header.
+    // As downloaded, with its header.
     let model = folder.path().join("model.safetensors");
     let file = [model_file::header(&spec()).unwrap(), std::fs::read(&flat).unwrap()].concat();
     std::fs::write(&model, file).unwrap();
@@ -57,26 +57,26 @@ fn a_prediction_agrees_with_the_evaluation_of_its_row() {
     let shard = folder.path().join("row");
     for row in &known.rows[..5] {
         std::fs::write(&shard, data::shard::write(known.sample, &[row])).unwrap();
-        let asked = PredictRequest { spec: spec(), model: model.clone(), shard: shard.clone() };
-        let reply = trainer.ask(&TrainerRequest::Predict(asked.clone()));
+        let request = PredictRequest { spec: spec(), model: model.clone(), shard: shard.clone() };
+        let reply = trainer.request(&TrainerRequest::Predict(request.clone()));
         let TrainerReply::Predicted { probabilities } = reply else { panic!("{reply:?}") };
         assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{probabilities:?}");
-        let flat = PredictRequest { model: flat.clone(), ..asked };
-        let again = trainer.ask(&TrainerRequest::Predict(flat));
+        let flat = PredictRequest { model: flat.clone(), ..request };
+        let again = trainer.request(&TrainerRequest::Predict(flat));
         assert_eq!(again, TrainerReply::Predicted { probabilities: probabilities.clone() });
         let evaluate = EvaluateRequest {
             spec: spec(),
             model: folder.path().join("base"),
             shards: vec![shard.clone()],
         };
-        let reply = trainer.ask(&TrainerRequest::Evaluate(evaluate));
+        let reply = trainer.request(&TrainerRequest::Evaluate(evaluate));
         let TrainerReply::Evaluated { metrics } = reply else { panic!("{reply:?}") };
-        // Its loss is what the row's own class lacks of being certain.
+        // The evaluation's loss follows from the probability of the row's own class.
         let loss = -probabilities[row.label as usize].ln();
         assert!((metrics.loss - loss).abs() < 1e-9, "{} {loss}", metrics.loss);
     }
     let broken = PredictRequest { spec: spec(), model: shard.clone(), shard };
-    let reply = trainer.ask(&TrainerRequest::Predict(broken));
+    let reply = trainer.request(&TrainerRequest::Predict(broken));
     assert!(
         matches!(reply, TrainerReply::Failed { failure: TrainerFailure::Data, .. }),
         "{reply:?}"
@@ -85,18 +85,18 @@ fn a_prediction_agrees_with_the_evaluation_of_its_row() {
 }
 
 #[test]
-fn sealed_files_give_the_same_bits_and_leave_none_in_the_clear() {
+fn encrypted_files_give_the_same_bits_and_leave_no_plain_files() {
     let mut trainer = Trainer::start();
     let (plain_folder, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let plain = train_request(plain_folder.path(), LocalWork::Epochs(3));
     let TrainerReply::Trained { update, metrics } =
-        trainer.ask(&TrainerRequest::Train(plain.clone()))
+        trainer.request(&TrainerRequest::Train(plain.clone()))
     else {
         panic!("not trained");
     };
     let key = StorageKey::from_bytes([5; 32]);
-    let request = sealed_request(folder.path(), LocalWork::Epochs(3), &key);
-    let reply = trainer.ask(&TrainerRequest::Train(request.clone()));
+    let request = encrypted_request(folder.path(), LocalWork::Epochs(3), &key);
+    let reply = trainer.request(&TrainerRequest::Train(request.clone()));
     let TrainerReply::Trained { update: again, metrics: same } = reply else { panic!("{reply:?}") };
     assert_eq!((again, same.loss.to_bits()), (update, metrics.loss.to_bits()));
     let written = std::fs::read(&request.output).unwrap();
@@ -107,80 +107,87 @@ fn sealed_files_give_the_same_bits_and_leave_none_in_the_clear() {
     let another = Some(StorageKey::from_bytes([6; 32]));
     for key in [another, None] {
         let request = TrainRequest { key, ..request.clone() };
-        assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(request))), TrainerFailure::Data);
+        assert_eq!(
+            failure(&trainer.request(&TrainerRequest::Train(request))),
+            TrainerFailure::Data
+        );
     }
     let mut damaged = std::fs::read(&request.shards[1]).unwrap();
     *damaged.last_mut().unwrap() ^= 1;
     std::fs::write(&request.shards[1], damaged).unwrap();
-    let reply = trainer.ask(&TrainerRequest::Train(request));
+    let reply = trainer.request(&TrainerRequest::Train(request));
     assert_eq!(failure(&reply), TrainerFailure::Data);
     let TrainerReply::Failed { message, .. } = reply else { unreachable!() };
-    assert!(message.contains("shard-1 can't be read: it was damaged"), "{message}");
+    assert!(message.contains("shard-1: damaged at byte"), "{message}");
     trainer.end();
 }
 
 #[test]
-fn a_sealed_lease_goes_on_from_its_sealed_checkpoint() {
+fn an_encrypted_lease_resumes_from_its_encrypted_checkpoint() {
     let mut trainer = Trainer::start();
     let folder = tempfile::tempdir().unwrap();
     let key = StorageKey::from_bytes([5; 32]);
-    let mut request = sealed_request(folder.path(), LocalWork::Steps(2_000_000), &key);
+    let mut request = encrypted_request(folder.path(), LocalWork::Steps(2_000_000), &key);
     request.checkpoint_seconds = 0.0;
     trainer.send(&TrainerRequest::Train(request.clone()));
-    assert!(matches!(trainer.hear(), TrainerReply::Progress { step: 1, .. }));
+    assert!(matches!(trainer.receive(), TrainerReply::Progress { step: 1, .. }));
     trainer.send(&TrainerRequest::Stop);
-    let TrainerReply::Stopped { step } = trainer.hear_final() else { panic!("not stopped") };
+    let TrainerReply::Stopped { step } = trainer.receive_final() else { panic!("not stopped") };
     let checkpoint = std::fs::read(&request.checkpoint).unwrap();
     assert!(open(&key, checkpoint).unwrap().starts_with(b"CNCKPT01"));
     trainer.send(&TrainerRequest::Train(request));
-    let TrainerReply::Progress { step: again, .. } = trainer.hear() else { panic!("no progress") };
-    assert_eq!(again, step + 1, "it goes on where it was");
+    let TrainerReply::Progress { step: again, .. } = trainer.receive() else {
+        panic!("no progress")
+    };
+    assert_eq!(again, step + 1, "the lease resumes");
     trainer.send(&TrainerRequest::Stop);
-    assert!(matches!(trainer.hear_final(), TrainerReply::Stopped { .. }));
+    assert!(matches!(trainer.receive_final(), TrainerReply::Stopped { .. }));
     trainer.end();
 }
 
 #[test]
-fn stop_is_answered_once_and_the_lease_goes_on_from_its_checkpoint() {
+fn stop_is_answered_once_and_the_lease_resumes_from_its_checkpoint() {
     let mut trainer = Trainer::start();
     let folder = tempfile::tempdir().unwrap();
     let mut request = train_request(folder.path(), LocalWork::Steps(2_000_000));
     request.checkpoint_seconds = 0.0;
     trainer.send(&TrainerRequest::Train(request.clone()));
-    let TrainerReply::Progress { step: 1, steps: 2_000_000, .. } = trainer.hear() else {
+    let TrainerReply::Progress { step: 1, steps: 2_000_000, .. } = trainer.receive() else {
         panic!("the first step's progress is always sent");
     };
     trainer.send(&TrainerRequest::Stop);
-    let stopped = trainer.hear_final();
+    let stopped = trainer.receive_final();
     let TrainerReply::Stopped { step } = stopped else { panic!("{stopped:?}") };
     assert!(step >= 1);
     assert!(!request.output.exists());
-    // Nothing runs: the stop is answered by itself, and only once.
-    assert_eq!(trainer.ask(&TrainerRequest::Stop), TrainerReply::Stopped { step: 0 });
+    // Nothing runs, so the stop gets its own reply, and only one.
+    assert_eq!(trainer.request(&TrainerRequest::Stop), TrainerReply::Stopped { step: 0 });
     trainer.send(&TrainerRequest::Train(request));
-    let TrainerReply::Progress { step: again, .. } = trainer.hear() else { panic!("no progress") };
-    assert_eq!(again, step + 1, "it goes on where it was");
+    let TrainerReply::Progress { step: again, .. } = trainer.receive() else {
+        panic!("no progress")
+    };
+    assert_eq!(again, step + 1, "the lease resumes");
     trainer.send(&TrainerRequest::Stop);
-    assert!(matches!(trainer.hear_final(), TrainerReply::Stopped { .. }));
+    assert!(matches!(trainer.receive_final(), TrainerReply::Stopped { .. }));
     trainer.end();
 }
 
 #[test]
-fn a_stop_before_a_request_does_not_end_it_and_one_behind_it_does() {
+fn a_stop_ends_the_request_before_it_and_not_the_one_after() {
     let mut trainer = Trainer::start();
     let folder = tempfile::tempdir().unwrap();
     trainer.send(&TrainerRequest::Stop);
     trainer.send(&TrainerRequest::Train(train_request(folder.path(), LocalWork::Epochs(1))));
-    assert_eq!(trainer.hear_final(), TrainerReply::Stopped { step: 0 });
-    assert!(matches!(trainer.hear_final(), TrainerReply::Trained { .. }));
+    assert_eq!(trainer.receive_final(), TrainerReply::Stopped { step: 0 });
+    assert!(matches!(trainer.receive_final(), TrainerReply::Trained { .. }));
     trainer.send(&TrainerRequest::Train(train_request(folder.path(), LocalWork::Steps(2_000_000))));
     trainer.send(&TrainerRequest::Stop);
-    assert!(matches!(trainer.hear_final(), TrainerReply::Stopped { .. }));
+    assert!(matches!(trainer.receive_final(), TrainerReply::Stopped { .. }));
     trainer.end();
 }
 
 #[test]
-fn what_is_wrong_is_said_and_the_trainer_stays_alive() {
+fn errors_are_reported_and_the_trainer_keeps_running() {
     let mut trainer = Trainer::start();
     let folder = tempfile::tempdir().unwrap();
     let good = || train_request(folder.path(), LocalWork::Epochs(1));
@@ -189,55 +196,55 @@ fn what_is_wrong_is_said_and_the_trainer_stays_alive() {
         trainer.input.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
     }
     for _ in 0..3 {
-        assert_eq!(failure(&trainer.hear()), TrainerFailure::Internal);
+        assert_eq!(failure(&trainer.receive()), TrainerFailure::Internal);
     }
 
     let missing = TrainRequest { base: folder.path().join("none"), ..good() };
-    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(missing))), TrainerFailure::Data);
+    assert_eq!(failure(&trainer.request(&TrainerRequest::Train(missing))), TrainerFailure::Data);
 
     let short = TrainRequest { base: good().shards[0].clone(), ..good() };
-    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(short))), TrainerFailure::Data);
+    assert_eq!(failure(&trainer.request(&TrainerRequest::Train(short))), TrainerFailure::Data);
 
-    let cut = folder.path().join("cut");
+    let truncated = folder.path().join("truncated");
     let bytes = std::fs::read(&good().shards[0]).unwrap();
-    std::fs::write(&cut, &bytes[..bytes.len() - 3]).unwrap();
-    let cut = TrainRequest { shards: vec![cut], ..good() };
-    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(cut))), TrainerFailure::Data);
+    std::fs::write(&truncated, &bytes[..bytes.len() - 3]).unwrap();
+    let truncated = TrainRequest { shards: vec![truncated], ..good() };
+    assert_eq!(failure(&trainer.request(&TrainerRequest::Train(truncated))), TrainerFailure::Data);
 
     let text = folder.path().join("text");
     let row = Row { label: 0, sample: Sample::Text("words".to_owned()) };
     std::fs::write(&text, data::shard::write(SampleShape::Text, &[&row])).unwrap();
     let text = TrainRequest { shards: vec![text], ..good() };
-    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(text))), TrainerFailure::Spec);
+    assert_eq!(failure(&trainer.request(&TrainerRequest::Train(text))), TrainerFailure::Spec);
 
     let mut bad_spec = good();
     bad_spec.spec.layers.remove(0);
-    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(bad_spec))), TrainerFailure::Spec);
+    assert_eq!(failure(&trainer.request(&TrainerRequest::Train(bad_spec))), TrainerFailure::Spec);
 
     let mut no_batch = good();
     no_batch.plan.batch_size = 0;
-    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(no_batch))), TrainerFailure::Spec);
+    assert_eq!(failure(&trainer.request(&TrainerRequest::Train(no_batch))), TrainerFailure::Spec);
 
     let mut wild = good();
     wild.plan.optimizer = Optimizer::Sgd { learning_rate: 1e38, momentum: 0.0, weight_decay: 0.0 };
     wild.plan.local_work = LocalWork::Steps(50);
-    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(wild))), TrainerFailure::Diverged);
+    assert_eq!(failure(&trainer.request(&TrainerRequest::Train(wild))), TrainerFailure::Diverged);
 
     let nowhere = TrainRequest { output: folder.path().join("no/such/folder"), ..good() };
-    assert_eq!(failure(&trainer.ask(&TrainerRequest::Train(nowhere))), TrainerFailure::Disk);
+    assert_eq!(failure(&trainer.request(&TrainerRequest::Train(nowhere))), TrainerFailure::Disk);
 
-    let reply = trainer.ask(&TrainerRequest::Train(good()));
+    let reply = trainer.request(&TrainerRequest::Train(good()));
     assert!(matches!(reply, TrainerReply::Trained { .. }), "{reply:?}");
     trainer.end();
 }
 
 #[test]
-fn initial_weights_are_the_seeds() {
+fn initial_weights_follow_from_the_seed() {
     let mut trainer = Trainer::start();
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("model");
     let request = InitializeRequest { spec: spec(), seed: 5, output: output.clone() };
-    let reply = trainer.ask(&TrainerRequest::Initialize(request));
+    let reply = trainer.request(&TrainerRequest::Initialize(request));
     let bytes = std::fs::read(&output).unwrap();
     assert_eq!(reply, TrainerReply::Initialized { model: BlobHash::of(&bytes) });
     assert_eq!(bytes, codec::encode(&engine::initialize(&spec(), 5).unwrap()));
@@ -268,7 +275,7 @@ impl Trainer {
         let serving = std::thread::spawn(move || serve(BufReader::new(requests), output, &options));
         let replies = BufReader::new(replies).lines();
         let mut trainer = Self { input: Some(input), replies, serving };
-        let TrainerReply::Ready(ready) = trainer.hear() else { panic!("not ready") };
+        let TrainerReply::Ready(ready) = trainer.receive() else { panic!("not ready") };
         assert_eq!(ready.gpu_name, None);
         trainer
     }
@@ -279,28 +286,28 @@ impl Trainer {
         self.input.as_mut().unwrap().write_all(&line).unwrap();
     }
 
-    fn hear(&mut self) -> TrainerReply {
+    fn receive(&mut self) -> TrainerReply {
         serde_json::from_str(&self.replies.next().unwrap().unwrap()).unwrap()
     }
 
-    /// The next reply that isn't progress.
-    fn hear_final(&mut self) -> TrainerReply {
+    /// Returns the next reply that is not progress.
+    fn receive_final(&mut self) -> TrainerReply {
         loop {
-            let reply = self.hear();
+            let reply = self.receive();
             if !matches!(reply, TrainerReply::Progress { .. }) {
                 return reply;
             }
         }
     }
 
-    fn ask(&mut self, request: &TrainerRequest) -> TrainerReply {
+    fn request(&mut self, request: &TrainerRequest) -> TrainerReply {
         self.send(request);
-        self.hear_final()
+        self.receive_final()
     }
 
     fn end(mut self) -> Served {
         self.input = None;
-        assert!(self.replies.next().is_none(), "something was said that nobody asked for");
+        assert!(self.replies.next().is_none(), "an unexpected reply");
         self.serving.join().unwrap()
     }
 }
@@ -312,7 +319,7 @@ fn spec() -> ModelSpec {
     }
 }
 
-/// A request whose files exist: two shards of fifteen rows.
+/// Request with existing files: two shards of fifteen rows.
 fn train_request(folder: &Path, local_work: LocalWork) -> TrainRequest {
     let base = folder.join("base");
     std::fs::write(&base, codec::encode(&engine::initialize(&spec(), 1).unwrap())).unwrap();
@@ -349,8 +356,8 @@ fn train_request(folder: &Path, local_work: LocalWork) -> TrainRequest {
     }
 }
 
-/// The same with its files sealed.
-fn sealed_request(folder: &Path, local_work: LocalWork, key: &StorageKey) -> TrainRequest {
+/// The same request with encrypted files.
+fn encrypted_request(folder: &Path, local_work: LocalWork, key: &StorageKey) -> TrainRequest {
     let request = train_request(folder, local_work);
     for (number, path) in (0..).zip([&request.base].into_iter().chain(&request.shards)) {
         let plain = std::fs::read(path).unwrap();

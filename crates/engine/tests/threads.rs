@@ -1,5 +1,5 @@
-//! Whether threads change bits (DESIGN §11.3): they must not, or a plan's threads would have to be
-//! part of the fingerprint. The reasons are in docs/decisions/0002-threads-and-bits.md.
+//! The number of threads changes no bit. Otherwise a plan's threads would have to be part of the
+//! fingerprint. See docs/decisions/0002-threads-and-bits.md.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -33,7 +33,7 @@ fn text_cnn_gives_the_same_bits_on_1_2_and_4_threads() {
     same_bits(Preset::TextCnn, 32, steps(6));
 }
 
-/// More with `CONSTELLATION_THREADS_STEPS`: a few are enough in everyday tests.
+/// More steps with `CONSTELLATION_THREADS_STEPS`. A few are enough in everyday tests.
 fn steps(few: u32) -> u32 {
     std::env::var("CONSTELLATION_THREADS_STEPS").ok().and_then(|n| n.parse().ok()).unwrap_or(few)
 }
@@ -55,7 +55,7 @@ fn same_bits(preset: Preset, batch_size: u32, steps: u32) {
                 TrainingEnd::Done(done) => {
                     done.delta.iter().map(|d| d.to_bits()).collect::<Vec<_>>()
                 }
-                TrainingEnd::Stopped { .. } => panic!("nobody stopped it"),
+                TrainingEnd::Stopped { .. } => panic!("unexpected stop"),
             }
         });
         assert!(one == two, "{optimizer:?}: 2 threads give other bits than 1");
@@ -64,14 +64,14 @@ fn same_bits(preset: Preset, batch_size: u32, steps: u32) {
 }
 
 fn rows(text: bool, count: usize) -> Vec<Row> {
-    let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
     let row = |_| {
-        let label = u32::try_from(chance.index(10)).unwrap();
+        let label = u32::try_from(rng.index(10)).unwrap();
         let sample = if text {
-            let word = |_| format!("word{} ", chance.index(30_000));
+            let word = |_| format!("word{} ", rng.index(30_000));
             Sample::Text((0..40).map(word).collect())
         } else {
-            Sample::Image((0..784).map(|_| u8::try_from(chance.index(256)).unwrap()).collect())
+            Sample::Image((0..784).map(|_| u8::try_from(rng.index(256)).unwrap()).collect())
         };
         Row { label, sample }
     };

@@ -1,4 +1,4 @@
-//! Training on a GPU, or on lavapipe where there is none, against flex. `make test-wgpu` runs it.
+//! Training on a GPU, or on lavapipe without one, compared with flex. Run by `make test-wgpu`.
 
 #![cfg(feature = "wgpu")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,11 +12,11 @@ use protocol::model::{Combine, InputSpec, LayerSpec, ModelSpec};
 use protocol::plan::{LocalWork, Optimizer, Plan};
 use protocol::{RngDomain, SeededRng};
 
-/// Reordered f32 sums over a few steps, for updates of about 0.01 to 1.
+/// Tolerance for reordered f32 sums over a few steps, with updates of about 0.01 to 1.
 const TOLERANCE: f32 = 1e-4;
 
 #[test]
-fn an_adapter_trains_and_evaluates_as_flex_does() {
+fn an_adapter_trains_and_evaluates_like_flex() {
     let gpu = match ComputeDevice::choose(BackendChoice::Wgpu, None) {
         Ok(compute) => compute,
         Err(error) => {
@@ -42,13 +42,11 @@ fn an_adapter_trains_and_evaluates_as_flex_does() {
                 let job = TrainJob { spec, plan, seed: 1, round: 1, partition: 0, base, rows };
                 let control = Control { stop: &|| false, progress: &mut |_| {}, checkpoints: None };
                 let TrainingEnd::Done(trained) = train(compute, &job, control).unwrap() else {
-                    panic!("nobody stopped it");
+                    panic!("unexpected stop");
                 };
                 let model: Vec<f32> = base.iter().zip(&trained.delta).map(|(b, d)| b + d).collect();
                 let ended = evaluate(compute, spec, &model, rows, 1, &|| false, &mut |_| {});
-                let TrainingEnd::Done(metrics) = ended.unwrap() else {
-                    panic!("nobody stopped it")
-                };
+                let TrainingEnd::Done(metrics) = ended.unwrap() else { panic!("unexpected stop") };
                 (trained.delta, metrics.loss)
             });
             let worst = on_flex
@@ -85,13 +83,13 @@ fn text_bag() -> ModelSpec {
 }
 
 fn rows(text: bool) -> Vec<Row> {
-    let mut chance = SeededRng::new(RngDomain::SyntheticData, 3, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::SyntheticData, 3, 0, 0, 0);
     let row = |index: u32| {
         let sample = if text {
-            let word = |_| format!("word{} ", chance.index(90) + index as usize % 3 * 20);
+            let word = |_| format!("word{} ", rng.index(90) + index as usize % 3 * 20);
             Sample::Text((0..9).map(word).collect())
         } else {
-            Sample::Image((0..36).map(|_| u8::try_from(chance.index(256)).unwrap()).collect())
+            Sample::Image((0..36).map(|_| u8::try_from(rng.index(256)).unwrap()).collect())
         };
         Row { label: index % 3, sample }
     };

@@ -1,4 +1,4 @@
-//! The workloads of the benchmarks: presets at the sizes that `bench/torch_step.py` has.
+//! Workloads of the benchmarks: presets in the sizes of `bench/torch_step.py`.
 
 use data::{Row, Sample};
 use engine::{
@@ -12,7 +12,7 @@ use protocol::{RngDomain, SeededRng};
 pub const BATCH: usize = 64;
 pub const SGD: Optimizer = Optimizer::Sgd { learning_rate: 0.01, momentum: 0.0, weight_decay: 0.0 };
 
-/// A model with rows that it can read: random pixels, or texts of 60 ids.
+/// Model with rows that it reads: random pixels, or texts of 60 ids.
 pub struct Workload {
     pub spec: ModelSpec,
     pub base: Vec<f32>,
@@ -28,16 +28,16 @@ impl Workload {
         };
         let spec = preset.spec(sample, classes).expect("the preset reads these rows");
         let base = initialize(&spec, 1).expect("a preset builds");
-        let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
+        let mut rng = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
         let row = |_| {
-            let label = u32::try_from(chance.below(u64::from(classes))).unwrap_or_default();
+            let label = u32::try_from(rng.below(u64::from(classes))).unwrap_or_default();
             let sample = match sample {
                 SampleShape::Text => {
-                    let word = |_| format!("word{} ", chance.index(60_000));
+                    let word = |_| format!("word{} ", rng.index(60_000));
                     Sample::Text((0..31).map(word).collect())
                 }
                 SampleShape::Image { .. } => Sample::Image(
-                    (0..784).map(|_| u8::try_from(chance.index(256)).unwrap_or_default()).collect(),
+                    (0..784).map(|_| u8::try_from(rng.index(256)).unwrap_or_default()).collect(),
                 ),
             };
             Row { label, sample }
@@ -45,7 +45,7 @@ impl Workload {
         Self { spec, base, rows: (0..batches * BATCH).map(row).collect() }
     }
 
-    /// Trains this many steps by the engine.
+    /// Trains this many steps with the engine.
     pub fn train(
         &self,
         optimizer: Optimizer,

@@ -1,4 +1,4 @@
-//! Adapters by wgpu: Metal on a Mac, Vulkan elsewhere.
+//! GPU adapters through wgpu: Metal on a Mac, Vulkan elsewhere.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use burn::tensor::{Device, DeviceKind};
 
 use super::Adapter;
 
-/// Opens the best adapter: a discrete GPU before an integrated one; virtual and software ones only
-/// where `software` is true. Tuned kernels are kept in `cache`. Never panics.
+/// Opens the best adapter: a discrete GPU before an integrated one. Virtual and software adapters
+/// are tried only if `software` is true. Tuned kernels are stored in `cache`. Never panics.
 pub(super) fn open(software: bool, cache: Option<&Path>) -> Result<Adapter, String> {
     if let Some(folder) = cache {
-        keep_kernels_in(folder);
+        store_kernels_in(folder);
     }
     let kinds = [
         DeviceKind::DiscreteGpu(0),
@@ -24,7 +24,7 @@ pub(super) fn open(software: bool, cache: Option<&Path>) -> Result<Adapter, Stri
     let count = if software { kinds.len() } else { 2 };
     let mut reasons = Vec::new();
     for kind in kinds.into_iter().take(count) {
-        // A broken driver may panic where it should answer with an error.
+        // A broken driver may panic instead of returning an error.
         match std::panic::catch_unwind(|| open_kind(kind)) {
             Ok(Ok(adapter)) if software || !adapter.software => return Ok(adapter),
             Ok(Ok(adapter)) => reasons.push(format!("{} is a software adapter", adapter.name)),
@@ -51,9 +51,9 @@ fn open_kind(kind: DeviceKind) -> Result<Adapter, String> {
     Ok(Adapter { device, name: adapter.name, hardware: hardware.join(" "), software })
 }
 
-fn keep_kernels_in(folder: &Path) {
+fn store_kernels_in(folder: &Path) {
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
     config.environment.path = CacheConfig::Directory(folder.to_owned());
-    // False where something has used the GPU already: then they stay where that put them.
+    // Fails if the GPU was already used in this process. Kernels then stay in the earlier folder.
     let _ = CubeClRuntimeConfig::try_set(config);
 }

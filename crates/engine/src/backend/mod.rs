@@ -1,4 +1,4 @@
-//! Which backend a trainer computes on, and why.
+//! Choice of a trainer's compute backend.
 
 #[cfg(any(feature = "wgpu", target_vendor = "apple"))]
 mod gpu;
@@ -19,21 +19,21 @@ use protocol::fingerprint::Backend;
 use crate::optimizer::Placement;
 use crate::{ComputeDevice, EngineError};
 
-/// What was asked for.
+/// Requested backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackendChoice {
-    /// A discrete or integrated GPU that passes the self-test, else the CPU.
+    /// A discrete or integrated GPU that passes the self-test, or else the CPU.
     #[default]
     Auto,
     Cpu,
-    /// Any adapter, a software one too; it must pass the self-test.
+    /// Any adapter, including a software adapter. It must pass the self-test.
     Wgpu,
 }
 
 impl BackendChoice {
     pub const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Wgpu];
 
-    /// The name on the command line.
+    /// Returns the name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -49,9 +49,9 @@ impl fmt::Display for BackendChoice {
     }
 }
 
-/// A word that names no backend.
+/// Text that is not a backend name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a backend; take auto, cpu or wgpu")]
+#[error("'{0}' is not a backend; use auto, cpu or wgpu")]
 pub struct UnknownBackend(String);
 
 impl FromStr for BackendChoice {
@@ -63,39 +63,39 @@ impl FromStr for BackendChoice {
     }
 }
 
-/// An adapter that could be opened.
+/// Opened GPU adapter.
 struct Adapter {
     device: burn::tensor::Device,
     name: String,
-    /// Family and driver: what its bits depend on.
+    /// GPU family and driver, which decide its bits.
     hardware: String,
-    /// A program that plays a GPU.
+    /// Whether it is a software adapter, which emulates a GPU.
     software: bool,
 }
 
 impl ComputeDevice {
-    /// The backend for a choice, tested. `cache` is a folder where a passed self-test is
-    /// remembered, by fingerprint, and a GPU's tuned kernels are kept.
+    /// Opens and tests the backend of a choice. `cache` is a folder for passed self-tests, by
+    /// fingerprint, and for a GPU's tuned kernels.
     pub fn choose(choice: BackendChoice, cache: Option<&Path>) -> Result<Self, EngineError> {
         match choice {
-            BackendChoice::Cpu => Ok(Self::cpu("The CPU was asked for.")),
+            BackendChoice::Cpu => Ok(Self::cpu("As configured: CPU.")),
             BackendChoice::Wgpu => gpu::open(true, cache)
-                .and_then(|adapter| accept(adapter, "It was asked for", cache))
+                .and_then(|adapter| accept(adapter, "As configured", cache))
                 .map_err(EngineError::Backend),
             BackendChoice::Auto => {
-                let taken = gpu::open(false, cache)
-                    .and_then(|adapter| accept(adapter, "A GPU was found", cache));
-                Ok(taken.unwrap_or_else(|reason| Self::cpu(&format!("On the CPU: {reason}"))))
+                let gpu = gpu::open(false, cache)
+                    .and_then(|adapter| accept(adapter, "Found automatically", cache));
+                Ok(gpu.unwrap_or_else(|reason| Self::cpu(&format!("Using the CPU: {reason}"))))
             }
         }
     }
 }
 
-/// The adapter as a backend, if it computes what the CPU does.
+/// Returns the adapter as a compute device if its results match the CPU's.
 fn accept(adapter: Adapter, why: &str, cache: Option<&Path>) -> Result<ComputeDevice, String> {
     let Adapter { device, name, hardware, software } = adapter;
-    let kind = if software { "a software adapter" } else { "a GPU" };
-    let reason = format!("{why} and it passed the self-test: {name}, {kind}.");
+    let kind = if software { "software adapter" } else { "GPU" };
+    let reason = format!("{why}: {name} ({kind}), which passed the self-test.");
     let compute = ComputeDevice::new(
         device,
         Placement::Device,
@@ -111,16 +111,16 @@ fn accept(adapter: Adapter, why: &str, cache: Option<&Path>) -> Result<ComputeDe
     let test = std::panic::catch_unwind(|| self_test::run(&compute.device));
     let outcome = match test {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(fault)) => Err(fault.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
         Err(panic) => Err(crate::panic_message(panic.as_ref())),
     };
     compute.clean_up();
     match outcome {
         Ok(()) => {
-            self_test::remember(cache, &fingerprint);
+            self_test::record_pass(cache, &fingerprint);
             Ok(compute)
         }
-        Err(fault) => Err(format!("{name} failed the self-test: {fault}.")),
+        Err(error) => Err(format!("{name} failed the self-test: {error}.")),
     }
 }
 
@@ -129,24 +129,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_read_by_its_name() {
+    fn a_choice_is_parsed_by_its_name() {
         for choice in BackendChoice::ALL {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
         let unknown = "metal".parse::<BackendChoice>().unwrap_err();
-        assert_eq!(unknown.to_string(), "'metal' is not a backend; take auto, cpu or wgpu");
+        assert_eq!(unknown.to_string(), "'metal' is not a backend; use auto, cpu or wgpu");
     }
 
     #[test]
-    fn the_cpu_is_always_to_be_had_and_says_why() {
+    fn the_cpu_is_always_available_with_a_reason() {
         let compute = ComputeDevice::choose(BackendChoice::Cpu, None).unwrap();
         assert_eq!(compute.fingerprint().backend, Backend::Cpu);
-        assert_eq!(compute.ready().reason, "The CPU was asked for.");
+        assert_eq!(compute.ready().reason, "As configured: CPU.");
     }
 
     #[cfg(not(any(feature = "wgpu", target_vendor = "apple")))]
     #[test]
-    fn without_a_gpu_backend_auto_takes_the_cpu_and_wgpu_is_refused() {
+    fn without_a_gpu_backend_auto_uses_the_cpu_and_wgpu_is_refused() {
         let compute = ComputeDevice::choose(BackendChoice::Auto, None).unwrap();
         assert_eq!(compute.fingerprint().backend, Backend::Cpu);
         assert!(compute.ready().reason.contains("built without"), "{}", compute.ready().reason);

@@ -1,4 +1,4 @@
-//! A build without a GPU backend.
+//! Stub for builds without a GPU backend.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! The start-up self-test: losses and gradients of every layer kind on a device, beside flex.
+//! Start-up self-test: losses and gradients of every layer kind on a device, compared with flex.
 //!
 //! Drivers and tuned kernels have computed wrong values without an error (cubecl #1636, burn
-//! #5626): a device trains only after it has shown that it computes what the CPU does.
+//! #5626). A device is used only after its results matched the CPU's.
 
 use std::path::{Path, PathBuf};
 
@@ -14,33 +14,35 @@ use crate::batch::{Featurizer, StepKey};
 use crate::network::Network;
 use crate::{EngineError, device_failed, files, initialize};
 
-/// Counts up when the test asks for more, so that what was remembered is asked again.
+/// Version of the test. Increase it when the test changes, so that recorded passes expire.
 const VERSION: u32 = 1;
 const ROWS: usize = 16;
-/// A difference may be this share of the tensor's largest value: a hundred times what reordered
-/// f32 sums give at these sizes, and far below what a wrong kernel gives.
+/// Allowed difference as a share of the tensor's largest value: a hundred times the effect of
+/// reordered f32 sums at these sizes, and far below the effect of a wrong kernel.
 const TOLERANCE: f64 = 1e-3;
-/// And this much where all values are near zero.
+/// Allowed absolute difference, for tensors near zero.
 const FLOOR: f64 = 1e-5;
 
-/// A device that doesn't compute what flex does.
+/// Mismatch between a device and flex.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SelfTestError {
-    #[error("{tensor} of the {model} model is off by {difference:.1e}, of {largest:.1e}")]
+    #[error(
+        "{tensor} of the {model} model differs by {difference:.1e} (largest value {largest:.1e})"
+    )]
     Differs { model: &'static str, tensor: String, difference: f64, largest: f64 },
     #[error("the {model} model could not be computed: {error}")]
     Failed { model: &'static str, error: EngineError },
 }
 
-/// What a device gives for one model.
+/// Results of a device for one model.
 #[derive(Debug, Clone, PartialEq)]
 struct Measured {
     model: &'static str,
-    /// Loss, then gradients, by name.
+    /// The loss, then the gradients, by name.
     tensors: Vec<(String, Vec<f32>)>,
 }
 
-/// Compares a device with flex on every layer kind.
+/// Compares a device with flex for every layer kind.
 pub(super) fn run(device: &Device) -> Result<(), SelfTestError> {
     let flex = Device::flex();
     for (model, spec) in models() {
@@ -51,7 +53,7 @@ pub(super) fn run(device: &Device) -> Result<(), SelfTestError> {
     Ok(())
 }
 
-/// Every number that the test looks at, on one device.
+/// Returns all compared numbers of one device.
 pub(super) fn values(device: &Device) -> Result<Vec<Vec<f32>>, EngineError> {
     let mut all = Vec::new();
     for (model, spec) in models() {
@@ -61,29 +63,30 @@ pub(super) fn values(device: &Device) -> Result<Vec<Vec<f32>>, EngineError> {
     Ok(all)
 }
 
-/// Whether this fingerprint has passed the test before.
+/// Returns whether this fingerprint has passed the test before.
 pub(super) fn passed_before(cache: Option<&Path>, fingerprint: &str) -> bool {
-    let remembered = cache.and_then(|folder| std::fs::read_to_string(place(folder)).ok());
-    remembered.is_some_and(|text| text == passed(fingerprint))
+    let recorded = cache.and_then(|folder| std::fs::read_to_string(record_path(folder)).ok());
+    recorded.is_some_and(|text| text == record_text(fingerprint))
 }
 
-/// Remembers that it passed; where that can't be written, the test is run again next time.
-pub(super) fn remember(cache: Option<&Path>, fingerprint: &str) {
+/// Records a pass. If it cannot be written, the test runs again next time.
+pub(super) fn record_pass(cache: Option<&Path>, fingerprint: &str) {
     if let Some(folder) = cache {
         let _ = std::fs::create_dir_all(folder);
-        let _ = files::write_atomically(&place(folder), passed(fingerprint).as_bytes(), None);
+        let text = record_text(fingerprint);
+        let _ = files::write_atomically(&record_path(folder), text.as_bytes(), None);
     }
 }
 
-fn place(folder: &Path) -> PathBuf {
+fn record_path(folder: &Path) -> PathBuf {
     folder.join("self-test.txt")
 }
 
-fn passed(fingerprint: &str) -> String {
+fn record_text(fingerprint: &str) -> String {
     format!("passed {VERSION} {fingerprint}\n")
 }
 
-/// Small models that have every layer kind between them.
+/// Small models that contain every layer kind between them.
 fn models() -> [(&'static str, ModelSpec); 4] {
     let text =
         |ngrams, max_words| InputSpec::Text { buckets: 97, ngrams, max_words, unique: false };
@@ -104,7 +107,7 @@ fn models() -> [(&'static str, ModelSpec); 4] {
         LayerSpec::Tanh,
         LayerSpec::Linear { outputs: 5 },
     ];
-    let picture = vec![
+    let image_layers = vec![
         conv(8, 5, 1, 2),
         LayerSpec::Relu,
         LayerSpec::MaxPool2d { kernel: 2, stride: 2 },
@@ -113,12 +116,12 @@ fn models() -> [(&'static str, ModelSpec); 4] {
         LayerSpec::Flatten,
         LayerSpec::Linear { outputs: 5 },
     ];
-    let mut pooled = picture[..5].to_vec();
+    let mut pooled = image_layers[..5].to_vec();
     pooled.extend([LayerSpec::GlobalAveragePool, LayerSpec::Linear { outputs: 5 }]);
     [
         ("bag", ModelSpec { input: text(2, 16), layers: bag }),
         ("sequence", ModelSpec { input: text(1, 16), layers: sequence }),
-        ("image", ModelSpec { input: image, layers: picture }),
+        ("image", ModelSpec { input: image, layers: image_layers }),
         ("pooled image", ModelSpec { input: image, layers: pooled }),
     ]
 }
@@ -133,16 +136,16 @@ fn measure(
     let key = StepKey { seed: 1, round: 1, partition: 0, step: 0 };
     let mut batch = featurizer.batch(&rows.iter().collect::<Vec<_>>(), Some(key));
     let network = Network::new(spec, &initialize(spec, 1)?, &device.clone().autodiff())?;
-    let (logits, leaf) = network.forward(&mut batch)?;
+    let (logits, embedding_input) = network.forward(&mut batch)?;
     let loss = network.loss(logits, &batch);
     let mut gradients = loss.backward();
     let body = network.body_gradients(&gradients)?;
     let names = network.layout.tensors.iter().map(|tensor| format!("gradient of {}", tensor.name));
-    let mut names = names.skip(usize::from(leaf.is_some()));
+    let mut names = names.skip(usize::from(embedding_input.is_some()));
     let mut tensors = vec![("the loss".to_owned(), read(loss.inner())?)];
-    if let Some(leaf) = leaf {
-        tensors
-            .push(("the embedding's gradient".to_owned(), read(leaf.gradient(&mut gradients)?)?));
+    if let Some(embedding_input) = embedding_input {
+        let gradient = read(embedding_input.gradient(&mut gradients)?)?;
+        tensors.push(("the embedding's gradient".to_owned(), gradient));
     }
     tensors.extend(body.into_iter().map(|values| (names.next().unwrap_or_default(), values)));
     Ok(Measured { model, tensors })
@@ -153,19 +156,19 @@ fn read(tensor: burn::tensor::Tensor<1>) -> Result<Vec<f32>, EngineError> {
 }
 
 fn rows(spec: &ModelSpec, classes: usize) -> Result<Vec<Row>, EngineError> {
-    let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
     let shape = spec.input_shape()?;
     let row = |_| {
-        let label = u32::try_from(chance.index(classes)).unwrap_or_default();
+        let label = u32::try_from(rng.index(classes)).unwrap_or_default();
         let sample = match shape {
             Shape::Image { channels, height, width } => Sample::Image(
                 (0..channels * height * width)
-                    .map(|_| u8::try_from(chance.index(256)).unwrap_or_default())
+                    .map(|_| u8::try_from(rng.index(256)).unwrap_or_default())
                     .collect(),
             ),
             Shape::Words { .. } | Shape::Sequence { .. } | Shape::Flat(_) => {
-                let words = 3 + chance.index(20);
-                let word = |_| format!("word{} ", chance.index(60));
+                let words = 3 + rng.index(20);
+                let word = |_| format!("word{} ", rng.index(60));
                 Sample::Text((0..words).map(word).collect())
             }
         };
@@ -181,7 +184,7 @@ fn compare(expected: &Measured, actual: &Measured) -> Result<(), SelfTestError> 
         let largest =
             expected_values.iter().fold(0.0_f64, |most, value| most.max(f64::from(value.abs())));
         let difference = difference(expected_values, actual_values);
-        // Not `>`: a difference that is not a number is one, too.
+        // Written so that NaN counts as a difference.
         let close = difference <= largest * TOLERANCE + FLOOR;
         if !close {
             let (model, tensor) = (expected.model, tensor.clone());
@@ -208,12 +211,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flex_passes_against_itself() {
+    fn flex_matches_itself() {
         run(&Device::flex()).unwrap();
     }
 
     #[test]
-    fn one_wrong_number_in_any_tensor_is_found() {
+    fn one_wrong_number_in_any_tensor_is_detected() {
         for (model, spec) in models() {
             let right = measure(model, &spec, &Device::flex()).unwrap();
             for index in 0..right.tensors.len() {
@@ -221,8 +224,8 @@ mod tests {
                 for wrong_value in [f32::NAN, f32::INFINITY, value + 0.5] {
                     let mut wrong = right.clone();
                     *wrong.tensors[index].1.last_mut().unwrap() = wrong_value;
-                    let fault = compare(&right, &wrong).unwrap_err().to_string();
-                    assert!(fault.contains(&right.tensors[index].0), "{fault}");
+                    let error = compare(&right, &wrong).unwrap_err().to_string();
+                    assert!(error.contains(&right.tensors[index].0), "{error}");
                 }
             }
         }
@@ -236,11 +239,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_is_remembered_for_its_fingerprint_alone() {
+    fn a_pass_is_recorded_for_its_fingerprint_alone() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("new");
         assert!(!passed_before(Some(&cache), "one"));
-        remember(Some(&cache), "one");
+        record_pass(Some(&cache), "one");
         assert!(passed_before(Some(&cache), "one"));
         assert!(!passed_before(Some(&cache), "another"));
         assert!(!passed_before(None, "one"));

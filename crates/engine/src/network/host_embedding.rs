@@ -1,11 +1,11 @@
-//! Embeddings: a table of vectors that stays in the host's memory, whatever the device.
+//! Host embedding: an embedding embedding that stays in the host's memory on every device.
 //!
-//! A batch touches a few thousand rows of a table of a hundred thousand or more. As a device
-//! parameter the whole table would get a gradient and an optimizer step each time; here the rows of
-//! a batch are averaged or laid out on the host, the device gets that as its input, and what comes
-//! back is the gradient of that input. Rows without a gradient are owed their optimizer steps and
-//! get them when they are next read, one after the other ([`Rule::catch_up`]): every bit is as if
-//! the whole table had been stepped each time (tests hold it against that).
+//! A batch touches a few thousand rows of a embedding with a hundred thousand or more. As a device
+//! parameter the whole embedding would get a gradient and an optimizer step each time. Here the rows of
+//! a batch are combined or laid out on the host, the device receives the result as its input, and
+//! returns the gradient of that input. Rows without a gradient have pending optimizer steps, which
+//! are applied in order when the row is next read ([`Rule::catch_up`]). The bits are the same as if
+//! the whole embedding had been stepped each time, which tests verify.
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
@@ -16,7 +16,7 @@ use crate::network::Value;
 use crate::optimizer::{Correction, Corrections, FlatMoments, Rule};
 use crate::token_ids::TokenIds;
 
-/// The table `[buckets, dimension]`, row-major.
+/// Embedding embedding `[buckets, dimension]`, row-major.
 #[derive(Debug)]
 pub(crate) struct HostEmbedding {
     kind: HostEmbeddingKind,
@@ -26,9 +26,9 @@ pub(crate) struct HostEmbedding {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostEmbeddingKind {
-    /// A row's vectors combined into one; zeros for a row without any.
+    /// Combines a row's vectors into one. Zeros for an empty row.
     Bag(Combine),
-    /// A row's vectors in order, then zeros up to this many.
+    /// A row's vectors in order, padded with zeros to this length.
     Sequence { length: usize },
 }
 
@@ -42,12 +42,13 @@ impl HostEmbedding {
         self.kind
     }
 
-    /// Current values; steps may be owed (see [`HostEmbeddingOptimizer::settle`]).
+    /// Returns the current values. Some may have pending steps (see
+    /// [`HostEmbeddingOptimizer::flush`]).
     pub(crate) fn weights(&self) -> &[f32] {
         &self.weights
     }
 
-    /// Takes other values; false where they are not as many.
+    /// Replaces the values. Returns false if their number does not match.
     pub(crate) fn restore(&mut self, weights: Vec<f32>) -> bool {
         let fits = weights.len() == self.weights.len();
         if fits {
@@ -56,17 +57,17 @@ impl HostEmbedding {
         fits
     }
 
-    /// What the first layer on the device gets: `[rows, dimension]`, or `[rows, length,
+    /// Returns the input of the first layer on the device: `[rows, dimension]`, or `[rows, length,
     /// dimension]`, as one slice.
-    fn look_up(&self, words: &TokenIds) -> Vec<f32> {
+    fn look_up(&self, token_ids: &TokenIds) -> Vec<f32> {
         let dimension = self.dimension;
         match self.kind {
             HostEmbeddingKind::Bag(combine) => {
-                let mut out = vec![0.0_f32; words.rows() * dimension];
+                let mut out = vec![0.0_f32; token_ids.rows() * dimension];
                 for (row, mean) in out.chunks_exact_mut(dimension).enumerate() {
-                    let locals = words.row(row);
+                    let locals = token_ids.row(row);
                     for local in locals {
-                        let vector = self.vector(words.unique[*local as usize]);
+                        let vector = self.vector(token_ids.unique[*local as usize]);
                         for (sum, value) in mean.iter_mut().zip(vector) {
                             *sum += value;
                         }
@@ -79,11 +80,11 @@ impl HostEmbedding {
                 out
             }
             HostEmbeddingKind::Sequence { length } => {
-                let mut out = vec![0.0_f32; words.rows() * length * dimension];
+                let mut out = vec![0.0_f32; token_ids.rows() * length * dimension];
                 for (row, vectors) in out.chunks_exact_mut(length * dimension).enumerate() {
                     let places = vectors.chunks_exact_mut(dimension);
-                    for (place, local) in places.zip(words.row(row)) {
-                        place.copy_from_slice(self.vector(words.unique[*local as usize]));
+                    for (place, local) in places.zip(token_ids.row(row)) {
+                        place.copy_from_slice(self.vector(token_ids.unique[*local as usize]));
                     }
                 }
                 out
@@ -91,11 +92,11 @@ impl HostEmbedding {
         }
     }
 
-    /// The gradients of the batch's unique rows from that of [`Self::look_up`]'s output, added in
-    /// the order of the batch.
-    pub(super) fn gradients(&self, words: &TokenIds, output: &[f32]) -> Vec<f32> {
+    /// Returns the gradients of the batch's unique rows from the gradient of [`Self::look_up`]'s
+    /// output, added in batch order.
+    pub(super) fn gradients(&self, token_ids: &TokenIds, output: &[f32]) -> Vec<f32> {
         let dimension = self.dimension;
-        let mut out = vec![0.0_f32; words.unique.len() * dimension];
+        let mut out = vec![0.0_f32; token_ids.unique.len() * dimension];
         let add = |out: &mut [f32], local: u32, gradient: &[f32], share: f32| {
             let start = local as usize * dimension;
             for (sum, value) in out[start..start + dimension].iter_mut().zip(gradient) {
@@ -105,7 +106,7 @@ impl HostEmbedding {
         match self.kind {
             HostEmbeddingKind::Bag(combine) => {
                 for (row, gradient) in output.chunks_exact(dimension).enumerate() {
-                    let locals = words.row(row);
+                    let locals = token_ids.row(row);
                     let share = share(combine, locals.len());
                     for local in locals {
                         add(&mut out, *local, gradient, share);
@@ -115,7 +116,7 @@ impl HostEmbedding {
             HostEmbeddingKind::Sequence { length } => {
                 for (row, gradients) in output.chunks_exact(length * dimension).enumerate() {
                     let places = gradients.chunks_exact(dimension);
-                    for (gradient, local) in places.zip(words.row(row)) {
+                    for (gradient, local) in places.zip(token_ids.row(row)) {
                         add(&mut out, *local, gradient, 1.0);
                     }
                 }
@@ -124,10 +125,11 @@ impl HostEmbedding {
         out
     }
 
-    /// The looked-up batch on a device, and the leaf whose gradient it is if the device tracks any.
-    pub(crate) fn forward(&self, words: &TokenIds, device: &Device) -> (Value, EmbeddingInput) {
-        let (rows, dimension) = (words.rows(), self.dimension);
-        let values = self.look_up(words);
+    /// Returns the looked-up batch on a device, and the leaf tensor for its gradient if the device
+    /// tracks gradients.
+    pub(crate) fn forward(&self, token_ids: &TokenIds, device: &Device) -> (Value, EmbeddingInput) {
+        let (rows, dimension) = (token_ids.rows(), self.dimension);
+        let values = self.look_up(token_ids);
         match self.kind {
             HostEmbeddingKind::Bag(_) => {
                 let data = TensorData::new(values, [rows, dimension]);
@@ -148,14 +150,14 @@ impl HostEmbedding {
     }
 }
 
-/// The device's input that stands for the table.
+/// Input of the device that replaces the embedding.
 pub(crate) enum EmbeddingInput {
     Bag(Tensor<2>),
     Sequence(Tensor<3>),
 }
 
 impl EmbeddingInput {
-    /// The gradient that the device has for it, flat.
+    /// Returns the input's gradient, flat.
     pub(crate) fn gradient(&self, gradients: &mut Gradients) -> Result<Tensor<1>, EngineError> {
         let gradient = match self {
             Self::Bag(leaf) => leaf.grad_remove(gradients).map(|gradient| gradient.reshape([-1])),
@@ -163,7 +165,7 @@ impl EmbeddingInput {
                 leaf.grad_remove(gradients).map(|gradient| gradient.reshape([-1]))
             }
         };
-        gradient.ok_or_else(|| EngineError::Internal("the embedding got no gradient".to_owned()))
+        gradient.ok_or_else(|| EngineError::Internal("the embedding has no gradient".to_owned()))
     }
 }
 
@@ -171,7 +173,7 @@ fn tracked<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     if tensor.is_autodiff() { tensor.require_grad() } else { tensor }
 }
 
-/// What each of `count` vectors counts for in their combination.
+/// Returns the weight of each of `count` vectors in their combination.
 fn share(combine: Combine, count: usize) -> f32 {
     let count = count.max(1) as f32;
     match combine {
@@ -180,67 +182,71 @@ fn share(combine: Combine, count: usize) -> f32 {
     }
 }
 
-/// The optimizer of a table, with what each row is owed.
+/// Optimizer of a host embedding, with each row's pending steps.
 #[derive(Debug)]
 pub(crate) struct HostEmbeddingOptimizer {
     rule: Rule,
     corrections: Corrections,
     step: u32,
-    /// Steps each row has had; [`UNTOUCHED`] where its moments are zero.
+    /// Number of steps applied to each row, or [`UNTOUCHED`] if its moments are zero.
     done: Vec<u32>,
     first: Vec<f32>,
     second: Vec<f32>,
 }
 
-/// A row that never had a gradient. Under rules that leave such rows as they are it is owed nothing.
+/// Marks a row that never had a gradient. Rules that leave such rows unchanged have no pending
+/// steps for it.
 const UNTOUCHED: u32 = u32::MAX;
 
 impl HostEmbeddingOptimizer {
-    pub(crate) fn new(rule: Rule, table: &HostEmbedding) -> Self {
-        let size = table.weights.len();
+    pub(crate) fn new(rule: Rule, embedding: &HostEmbedding) -> Self {
+        let size = embedding.weights.len();
         let moments = |present: bool| if present { vec![0.0; size] } else { Vec::new() };
         Self {
             rule,
             corrections: Corrections::new(),
             step: 0,
-            done: vec![if rule.rests() { UNTOUCHED } else { 0 }; size / table.dimension.max(1)],
+            done: vec![
+                if rule.keeps_untouched() { UNTOUCHED } else { 0 };
+                size / embedding.dimension.max(1)
+            ],
             first: moments(rule.moments() > 0),
             second: moments(rule.moments() > 1),
         }
     }
 
-    /// As it was after `step` steps, with the state that [`Self::moments`] gave then.
-    pub(crate) fn restore(&mut self, step: u32, moments: FlatMoments, table: &HostEmbedding) {
+    /// Restores the state after `step` steps from the result of [`Self::moments`] at that time.
+    pub(crate) fn restore(&mut self, step: u32, moments: FlatMoments, embedding: &HostEmbedding) {
         self.step = step;
         (self.first, self.second) = (moments.first, moments.second);
         for (row, done) in self.done.iter_mut().enumerate() {
-            let range = row * table.dimension..(row + 1) * table.dimension;
-            let moving = |all: &[f32]| {
+            let range = row * embedding.dimension..(row + 1) * embedding.dimension;
+            let nonzero = |all: &[f32]| {
                 all.get(range.clone()).is_some_and(|values| values.iter().any(|v| *v != 0.0))
             };
-            if !self.rule.rests() || moving(&self.first) || moving(&self.second) {
+            if !self.rule.keeps_untouched() || nonzero(&self.first) || nonzero(&self.second) {
                 *done = step;
             }
         }
     }
 
-    /// Gives the batch's rows the steps they are owed, so that they can be read.
-    pub(crate) fn prepare(&mut self, table: &mut HostEmbedding, words: &TokenIds) {
-        if self.owes_nothing() {
+    /// Applies the pending steps of the batch's rows, so that they can be read.
+    pub(crate) fn prepare(&mut self, embedding: &mut HostEmbedding, token_ids: &TokenIds) {
+        if self.has_no_pending_steps() {
             return;
         }
         let all = self.corrections.between(0, self.step);
-        let mut rows = Rows::new(self.rule, table, &mut self.first, &mut self.second);
+        let mut rows = Rows::new(self.rule, embedding, &mut self.first, &mut self.second);
         let done = &mut self.done;
         pulp::Arch::new().dispatch(|| {
-            for bucket in &words.unique {
+            for bucket in &token_ids.unique {
                 let done = &mut done[*bucket as usize];
                 if *done != UNTOUCHED && (*done as usize) < all.len() {
                     rows.catch_up(*bucket as usize, &all[*done as usize..]);
                 }
             }
         });
-        for bucket in &words.unique {
+        for bucket in &token_ids.unique {
             let done = &mut self.done[*bucket as usize];
             if *done != UNTOUCHED {
                 *done = self.step;
@@ -248,30 +254,37 @@ impl HostEmbeddingOptimizer {
         }
     }
 
-    /// One step down the gradient of [`HostEmbedding::forward`]'s leaf, for rows that were prepared.
-    pub(crate) fn apply(&mut self, table: &mut HostEmbedding, words: &TokenIds, output: &[f32]) {
-        let gradients = table.gradients(words, output);
+    /// Does one step with the gradient of [`HostEmbedding::forward`]'s leaf tensor, for prepared
+    /// rows.
+    pub(crate) fn apply(
+        &mut self,
+        embedding: &mut HostEmbedding,
+        token_ids: &TokenIds,
+        output: &[f32],
+    ) {
+        let gradients = embedding.gradients(token_ids, output);
         self.step += 1;
         let correction = self.corrections.at(self.step);
-        let dimension = table.dimension;
-        let mut rows = Rows::new(self.rule, table, &mut self.first, &mut self.second);
+        let dimension = embedding.dimension;
+        let mut rows = Rows::new(self.rule, embedding, &mut self.first, &mut self.second);
         pulp::Arch::new().dispatch(|| {
-            for (bucket, gradient) in words.unique.iter().zip(gradients.chunks_exact(dimension)) {
+            for (bucket, gradient) in token_ids.unique.iter().zip(gradients.chunks_exact(dimension))
+            {
                 rows.step(*bucket as usize, correction, gradient);
             }
         });
-        for bucket in &words.unique {
+        for bucket in &token_ids.unique {
             self.done[*bucket as usize] = self.step;
         }
     }
 
-    /// Gives every row what it is owed: the table is then what a dense optimizer would have made.
-    pub(crate) fn settle(&mut self, table: &mut HostEmbedding) {
-        if self.owes_nothing() {
+    /// Applies all pending steps. The embedding then equals the result of a dense optimizer.
+    pub(crate) fn flush(&mut self, embedding: &mut HostEmbedding) {
+        if self.has_no_pending_steps() {
             return;
         }
         let all = self.corrections.between(0, self.step);
-        let mut rows = Rows::new(self.rule, table, &mut self.first, &mut self.second);
+        let mut rows = Rows::new(self.rule, embedding, &mut self.first, &mut self.second);
         let (done, now) = (&mut self.done, self.step);
         pulp::Arch::new().dispatch(|| {
             for (bucket, done) in done.iter_mut().enumerate() {
@@ -283,18 +296,18 @@ impl HostEmbeddingOptimizer {
         });
     }
 
-    /// Whether steps without a gradient change nothing at all: plain SGD.
-    fn owes_nothing(&self) -> bool {
-        self.rule.rests() && self.rule.moments() == 0
+    /// Returns whether steps without a gradient change nothing at all, as in plain SGD.
+    fn has_no_pending_steps(&self) -> bool {
+        self.rule.keeps_untouched() && self.rule.moments() == 0
     }
 
-    /// The state of a settled table.
+    /// Returns the state, which is complete only without pending steps.
     pub(crate) fn moments(&self) -> FlatMoments {
         FlatMoments { first: self.first.clone(), second: self.second.clone() }
     }
 }
 
-/// A table's rows with their moments.
+/// Rows of a embedding with their moments.
 struct Rows<'a> {
     rule: Rule,
     dimension: usize,
@@ -306,11 +319,17 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn new(
         rule: Rule,
-        table: &'a mut HostEmbedding,
+        embedding: &'a mut HostEmbedding,
         first: &'a mut [f32],
         second: &'a mut [f32],
     ) -> Self {
-        Self { rule, dimension: table.dimension, weights: &mut table.weights, first, second }
+        Self {
+            rule,
+            dimension: embedding.dimension,
+            weights: &mut embedding.weights,
+            first,
+            second,
+        }
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
-//! One layer of a model as a burn module, built from a spec and its parameters' values.
+//! Layers as burn modules, built from a spec and the parameters' values.
 //!
-//! Embeddings are not here: see [`super::host_embedding`].
+//! Embeddings are in [`super::host_embedding`].
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig};
@@ -12,7 +12,7 @@ use protocol::model::{LayerSpec, TensorLayout};
 
 use crate::EngineError;
 
-/// What flows between layers; the first dimension is the batch.
+/// Value between two layers. The first dimension is the batch.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     /// `[batch, channels, length]`
@@ -35,7 +35,7 @@ pub(crate) enum Layer {
 /// `x · weight + bias`
 #[derive(Module, Debug)]
 pub(crate) struct Linear {
-    /// `[inputs, outputs]`: PyTorch's, transposed, as burn multiplies from the right.
+    /// `[inputs, outputs]`: PyTorch's weight transposed, because burn multiplies from the right.
     weight: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Conv2d {
     padding: usize,
 }
 
-/// Parallel 1-d convolutions, each through ReLU and a maximum over time (Kim 2014, §2).
+/// Parallel 1-d convolutions, each followed by ReLU and a maximum over time (Kim 2014, §2).
 #[derive(Module, Debug)]
 pub(crate) struct ConvMaxPool {
     branches: Vec<Branch>,
@@ -62,7 +62,7 @@ pub(crate) struct Branch {
     bias: Param<Tensor<1>>,
 }
 
-/// A layer without parameters.
+/// Layer without parameters.
 #[derive(Module, Debug)]
 pub(crate) struct Plain {
     #[module(skip)]
@@ -80,7 +80,7 @@ enum Operation {
     Dropout,
 }
 
-/// The parameters that layers are built from, taken in the layout's order.
+/// Parameters for building layers, in layout order.
 pub(crate) struct Parameters<'a> {
     pub(crate) tensors: std::slice::Iter<'a, TensorLayout>,
     pub(crate) flat: &'a [f32],
@@ -89,11 +89,11 @@ pub(crate) struct Parameters<'a> {
 
 impl Parameters<'_> {
     fn next<const D: usize>(&mut self) -> Result<Param<Tensor<D>>, EngineError> {
-        let layout = self.tensors.next().ok_or_else(|| missing("a parameter"))?;
+        let layout = self.tensors.next().ok_or_else(|| mismatch("a parameter"))?;
         let values = self.flat.get(layout.offset..layout.offset + layout.count());
-        let values = values.ok_or_else(|| missing(&layout.name))?;
+        let values = values.ok_or_else(|| mismatch(&layout.name))?;
         if layout.shape.len() != D {
-            return Err(missing(&layout.name));
+            return Err(mismatch(&layout.name));
         }
         let data = if let (2, [rows, columns]) = (D, layout.shape.as_slice()) {
             TensorData::new(transposed(values, *rows, *columns), [*columns, *rows])
@@ -104,11 +104,11 @@ impl Parameters<'_> {
     }
 }
 
-fn missing(name: &str) -> EngineError {
+fn mismatch(name: &str) -> EngineError {
     EngineError::Internal(format!("the layout and the layers disagree at {name}"))
 }
 
-/// `[rows, columns]` row-major as `[columns, rows]`.
+/// Transposes `[rows, columns]`, row-major, to `[columns, rows]`.
 pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut out = vec![0.0; values.len()];
     for (row, line) in values.chunks_exact(columns.max(1)).enumerate() {
@@ -120,7 +120,8 @@ pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32
 }
 
 impl Layer {
-    /// The layer for a spec; none for embeddings, which the table does.
+    /// Builds the layer of a spec. Returns `None` for embeddings, which the host embedding
+    /// computes.
     pub(crate) fn build(
         spec: &LayerSpec,
         parameters: &mut Parameters<'_>,
@@ -165,8 +166,8 @@ impl Layer {
         }))
     }
 
-    /// The layer's output. `masks` gives what each dropout multiplies with, in order of layers; in
-    /// evaluation there are none.
+    /// Computes the layer's output. `masks` has the factors of each dropout layer, in order. It is
+    /// empty in evaluation.
     pub(crate) fn forward(
         &self,
         input: Value,
@@ -192,12 +193,13 @@ impl Layer {
 
 impl ConvMaxPool {
     fn forward(&self, input: Value) -> Result<Value, EngineError> {
-        let Value::Sequence(input) = input else { return Err(unmet("a sequence")) };
+        let Value::Sequence(input) = input else { return Err(unexpected_input("a sequence")) };
         let outputs = self.branches.iter().map(|branch| {
             let options = ConvOptions::<1>::new([1], [0], [1], 1);
             let bias = Some(branch.bias.val());
             let output = conv1d(input.clone(), branch.weight.val(), bias, options);
-            // ReLU is monotonic: after the maximum it gives the same for a fraction of the work.
+            // ReLU is monotonic, so applying it after the maximum gives the same result with less
+            // work.
             relu(output.max_dim(2).squeeze_dim::<2>(2))
         });
         Ok(Value::Flat(Tensor::cat(outputs.collect(), 1)))
@@ -262,18 +264,18 @@ impl Value {
 fn flat(value: Value) -> Result<Tensor<2>, EngineError> {
     match value {
         Value::Flat(tensor) => Ok(tensor),
-        Value::Sequence(_) | Value::Image(_) => Err(unmet("a vector")),
+        Value::Sequence(_) | Value::Image(_) => Err(unexpected_input("a vector")),
     }
 }
 
 fn image(value: Value) -> Result<Tensor<4>, EngineError> {
     match value {
         Value::Image(tensor) => Ok(tensor),
-        Value::Sequence(_) | Value::Flat(_) => Err(unmet("an image")),
+        Value::Sequence(_) | Value::Flat(_) => Err(unexpected_input("an image")),
     }
 }
 
-/// Shape inference refuses such specs before anything is built.
-fn unmet(expected: &str) -> EngineError {
+/// Shape inference rejects such specs before anything is built.
+fn unexpected_input(expected: &str) -> EngineError {
     EngineError::Internal(format!("a layer expected {expected}"))
 }

@@ -1,5 +1,5 @@
-//! A model on a device: a table for embeddings, burn modules for every other layer, and the flat
-//! vector of the layout on either side.
+//! A model on a device: a host embedding, burn modules for all other layers, and conversion from
+//! and to the flat vector.
 
 mod host_embedding;
 mod layer;
@@ -16,26 +16,26 @@ use crate::{EngineError, device_failed};
 use host_embedding::HostEmbeddingKind;
 use layer::{Layer, Parameters};
 
-/// A model whose parameters are loaded.
+/// Model with loaded parameters.
 #[derive(Debug)]
 pub(crate) struct Network {
-    /// The first layer, where it is an embedding.
-    pub(crate) table: Option<HostEmbedding>,
+    /// The first layer, if it is an embedding.
+    pub(crate) host_embedding: Option<HostEmbedding>,
     pub(crate) body: Body,
     pub(crate) layout: ParameterLayout,
     input: InputSpec,
     device: Device,
 }
 
-/// The layers on the device.
+/// Layers on the device.
 #[derive(Module, Debug)]
 pub(crate) struct Body {
     layers: Vec<Layer>,
 }
 
 impl Network {
-    /// The model of a spec with these parameters, in layout order, on `device` (with autodiff to
-    /// train, without to evaluate).
+    /// Creates the model of a spec with these parameters, in layout order, on `device` (with
+    /// autodiff for training, without for evaluation).
     pub(crate) fn new(
         spec: &ModelSpec,
         flat: &[f32],
@@ -47,67 +47,73 @@ impl Network {
             return Err(EngineError::Parameters { expected, actual });
         }
         let mut tensors = layout.tensors.iter();
-        let table = table(spec, flat, &mut tensors)?;
+        let host_embedding = host_embedding(spec, flat, &mut tensors)?;
         let mut parameters = Parameters { tensors, flat, device };
         let mut layers = Vec::with_capacity(spec.layers.len());
         for layer in &spec.layers {
             layers.extend(Layer::build(layer, &mut parameters)?);
         }
         let body = Body { layers };
-        Ok(Self { table, body, input: spec.input, layout, device: device.clone() })
+        Ok(Self { host_embedding, body, input: spec.input, layout, device: device.clone() })
     }
 
-    /// The logits `[rows, classes]` of a batch, and the leaf that stands for the table. Rows of the
-    /// table must not be owed steps. Pixels move to the device: the batch has none afterwards.
+    /// Computes a batch's logits `[rows, classes]` and returns them with the embedding's input. The
+    /// embedding must have no pending steps. Pixels are moved to the device, so the batch is empty
+    /// afterwards.
     pub(crate) fn forward(
         &self,
         batch: &mut Batch,
     ) -> Result<(Tensor<2>, Option<EmbeddingInput>), EngineError> {
-        let (mut value, leaf) = match (&mut batch.input, &self.table, self.input) {
-            (BatchInput::TokenIds(words), Some(table), InputSpec::Text { .. }) => {
-                let (value, leaf) = table.forward(words, &self.device);
-                (value, Some(leaf))
-            }
-            (
-                BatchInput::Pixels(pixels),
-                None,
-                InputSpec::Image { channels, height, width, .. },
-            ) => {
-                let [channels, height, width] = [channels, height, width].map(|n| n as usize);
-                let data =
-                    TensorData::new(std::mem::take(pixels), [batch.rows, channels, height, width]);
-                (Value::Image(Tensor::from_data(data, &self.device)), None)
-            }
-            (BatchInput::TokenIds(_) | BatchInput::Pixels(_), Some(_) | None, _) => {
-                return Err(EngineError::Internal("the batch is not the model's input".to_owned()));
-            }
-        };
+        let (mut value, embedding_input) =
+            match (&mut batch.input, &self.host_embedding, self.input) {
+                (BatchInput::TokenIds(token_ids), Some(host_embedding), InputSpec::Text { .. }) => {
+                    let (value, embedding_input) = host_embedding.forward(token_ids, &self.device);
+                    (value, Some(embedding_input))
+                }
+                (
+                    BatchInput::Pixels(pixels),
+                    None,
+                    InputSpec::Image { channels, height, width, .. },
+                ) => {
+                    let [channels, height, width] = [channels, height, width].map(|n| n as usize);
+                    let data = TensorData::new(
+                        std::mem::take(pixels),
+                        [batch.rows, channels, height, width],
+                    );
+                    (Value::Image(Tensor::from_data(data, &self.device)), None)
+                }
+                (BatchInput::TokenIds(_) | BatchInput::Pixels(_), Some(_) | None, _) => {
+                    return Err(EngineError::Internal(
+                        "the batch does not fit the model's input".to_owned(),
+                    ));
+                }
+            };
         let mut masks = batch.masks.iter();
         for layer in &self.body.layers {
             value = layer.forward(value, &mut masks)?;
         }
         match value {
-            Value::Flat(logits) => Ok((logits, leaf)),
+            Value::Flat(logits) => Ok((logits, embedding_input)),
             Value::Sequence(_) | Value::Image(_) => {
-                Err(EngineError::Internal("the last layer gives no vector".to_owned()))
+                Err(EngineError::Internal("the last layer does not output a vector".to_owned()))
             }
         }
     }
 
-    /// Mean cross-entropy in nats of logits `[rows, classes]`, `[1]`.
+    /// Returns the mean cross-entropy in nats of logits `[rows, classes]`, `[1]`.
     pub(crate) fn loss(&self, logits: Tensor<2>, batch: &Batch) -> Tensor<1> {
         let data = TensorData::new(batch.targets.clone(), logits.shape());
         let targets = Tensor::from_data(data, &self.device);
         burn::tensor::loss::cross_entropy_with_logits(logits, targets)
     }
 
-    /// The flat vector in layout order, read from the device at once.
+    /// Returns the flat vector in layout order, with a single read from the device.
     pub(crate) fn flat(&self) -> Result<Vec<f32>, EngineError> {
         let body = self.body_flat()?;
         let mut out = Vec::with_capacity(self.layout.parameters);
         let mut tensors = self.layout.tensors.as_slice();
-        if let (Some(table), [_, rest @ ..]) = (&self.table, tensors) {
-            out.extend_from_slice(table.weights());
+        if let (Some(host_embedding), [_, rest @ ..]) = (&self.host_embedding, tensors) {
+            out.extend_from_slice(host_embedding.weights());
             tensors = rest;
         }
         for (layout, values) in tensors.iter().zip(body) {
@@ -120,12 +126,12 @@ impl Network {
         Ok(out)
     }
 
-    /// Each parameter of the body, in the module's order and burn's layout.
+    /// Returns each parameter of the body, in the module's order and burn's layout.
     pub(crate) fn body_flat(&self) -> Result<Vec<Vec<f32>>, EngineError> {
         self.read(None)
     }
 
-    /// As [`Self::body_flat`], of the parameters' gradients.
+    /// Returns the parameters' gradients in the form of [`Self::body_flat`].
     pub(crate) fn body_gradients(
         &self,
         gradients: &Gradients,
@@ -133,23 +139,25 @@ impl Network {
         self.read(Some(gradients))
     }
 
-    /// Replaces the body without a moment in which two own its parameters: an optimizer can then
-    /// write where they lie.
+    /// Replaces the body without sharing its parameters in between, so that an optimizer can update
+    /// them in place.
     pub(crate) fn update(&mut self, change: impl FnOnce(Body) -> Body) {
         let body = std::mem::replace(&mut self.body, Body { layers: Vec::new() });
         self.body = change(body);
     }
 
-    /// Takes the values that [`Self::body_flat`] gave, one after the other, and the table's. False,
-    /// and nothing is taken, where they are not as many.
+    /// Restores the concatenated values of [`Self::body_flat`] and the embedding's. Returns false
+    /// and changes nothing if their number does not match.
     pub(crate) fn restore(&mut self, body: &[f32], weights: Vec<f32>) -> bool {
-        let table = self.table.as_ref().map_or(0, |table| table.weights().len());
-        if body.len() + table != self.layout.parameters || weights.len() != table {
+        let host_embedding =
+            self.host_embedding.as_ref().map_or(0, |host_embedding| host_embedding.weights().len());
+        if body.len() + host_embedding != self.layout.parameters || weights.len() != host_embedding
+        {
             return false;
         }
         let mut writer = Writer { flat: body, device: self.device.clone() };
         self.update(|body| body.map(&mut writer));
-        self.table.as_mut().is_none_or(|table| table.restore(weights))
+        self.host_embedding.as_mut().is_none_or(|host_embedding| host_embedding.restore(weights))
     }
 
     fn read(&self, gradients: Option<&Gradients>) -> Result<Vec<Vec<f32>>, EngineError> {
@@ -195,7 +203,7 @@ impl ModuleMapper for Writer<'_> {
     }
 }
 
-fn table(
+fn host_embedding(
     spec: &ModelSpec,
     flat: &[f32],
     tensors: &mut std::slice::Iter<'_, protocol::model::TensorLayout>,

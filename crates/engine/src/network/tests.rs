@@ -1,4 +1,4 @@
-//! Networks against their layout and against what burn computes with parameters on the device.
+//! Networks compared with their layout, and with burn's results for parameters on the device.
 
 use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::Int;
@@ -14,7 +14,7 @@ use crate::testing::{OPTIMIZERS, bag_spec, bits, dense_spec, sequence_spec, text
 use crate::token_ids::{Ranks, TokenIds};
 
 #[test]
-fn parameters_lie_as_the_layout_says_for_every_preset_and_layer_kind() {
+fn parameters_follow_the_layout_for_every_preset_and_layer_kind() {
     let image = SampleShape::Image { channels: 3, height: 14, width: 10 };
     let presets = Preset::ALL.iter().flat_map(|preset| {
         [SampleShape::Text, image].into_iter().filter_map(|sample| preset.spec(sample, 6))
@@ -22,14 +22,17 @@ fn parameters_lie_as_the_layout_says_for_every_preset_and_layer_kind() {
     let own = [dense_spec(), sequence_spec(), bag_spec(Combine::Mean, 5)];
     for spec in presets.chain(own) {
         let layout = spec.layout().unwrap();
-        // Every value is its own place, so that a swap or a missing transposition shows.
+        // Every value equals its index, so that a swap or a missing transposition is visible.
         let flat: Vec<f32> = (0..layout.parameters).map(|place| place as f32).collect();
         let network = Network::new(&spec, &flat, &Device::flex()).unwrap();
         assert_eq!(network.flat().unwrap(), flat);
-        let table = network.table.as_ref().map_or(0, |table| table.weights().len());
-        assert_eq!(table + network.body.num_params(), layout.parameters);
+        let host_embedding = network
+            .host_embedding
+            .as_ref()
+            .map_or(0, |host_embedding| host_embedding.weights().len());
+        assert_eq!(host_embedding + network.body.num_params(), layout.parameters);
         let shapes = shapes(&network);
-        let tensors = &layout.tensors[usize::from(network.table.is_some())..];
+        let tensors = &layout.tensors[usize::from(network.host_embedding.is_some())..];
         assert_eq!(shapes.len(), tensors.len());
         for (mut shape, tensor) in shapes.into_iter().zip(tensors) {
             if shape.len() == 2 {
@@ -52,7 +55,7 @@ fn too_many_or_too_few_parameters_are_refused() {
 }
 
 #[test]
-fn a_linear_layer_is_pytorchs() {
+fn a_linear_layer_matches_pytorch() {
     let spec = ModelSpec {
         input: InputSpec::Image { channels: 1, height: 1, width: 2, mean: 0.0, deviation: 1.0 },
         layers: vec![LayerSpec::Flatten, LayerSpec::Linear { outputs: 3 }],
@@ -69,22 +72,23 @@ fn a_linear_layer_is_pytorchs() {
     }
 }
 
-/// The same model with the table as burn's `Embedding` on the device.
+/// Compares with the same model whose host_embedding is burn's `Embedding` on the device.
 #[test]
-fn a_table_is_burns_embedding() {
+fn a_host_embedding_matches_burn_s_embedding() {
     let device = Device::flex().autodiff();
     for spec in [bag_spec(Combine::Mean, 16), bag_spec(Combine::Sqrtn, 5), sequence_spec()] {
         let rows = texts(14);
         let rows: Vec<&data::Row> = rows.iter().collect();
         let mut batch = Featurizer::new(&spec).unwrap().batch(&rows, None);
         let network = Network::new(&spec, &initialize(&spec, 5).unwrap(), &device).unwrap();
-        let (logits, leaf) = network.forward(&mut batch).unwrap();
-        let BatchInput::TokenIds(words) = &batch.input else { panic!("not words") };
+        let (logits, embedding_input) = network.forward(&mut batch).unwrap();
+        let BatchInput::TokenIds(token_ids) = &batch.input else { panic!("not token ids") };
         let loss = network.loss(logits, &batch);
         let mut gradients = loss.backward();
-        let leaf = leaf.unwrap().gradient(&mut gradients).unwrap().into_data();
-        let table = network.table.as_ref().unwrap();
-        let ours = table.gradients(words, leaf.as_slice::<f32>().unwrap());
+        let embedding_input =
+            embedding_input.unwrap().gradient(&mut gradients).unwrap().into_data();
+        let host_embedding = network.host_embedding.as_ref().unwrap();
+        let ours = host_embedding.gradients(token_ids, embedding_input.as_slice::<f32>().unwrap());
 
         let (embedding, reference_loss) = with_embedding(&network, &batch, &device);
         let mut gradients = reference_loss.backward();
@@ -94,7 +98,7 @@ fn a_table_is_burns_embedding() {
         assert!((loss - reference_loss).abs() < 1e-6, "{loss} {reference_loss}");
         let dimension = theirs.len() / embedding.weight.dims()[0];
         let mut seen = 0.0;
-        for (bucket, row) in words.unique.iter().zip(ours.chunks_exact(dimension)) {
+        for (bucket, row) in token_ids.unique.iter().zip(ours.chunks_exact(dimension)) {
             let start = *bucket as usize * dimension;
             for (ours, theirs) in row.iter().zip(&theirs[start..start + dimension]) {
                 assert!((ours - theirs).abs() < 1e-7, "{ours} {theirs}");
@@ -107,14 +111,17 @@ fn a_table_is_burns_embedding() {
 }
 
 fn with_embedding(network: &Network, batch: &Batch, device: &Device) -> (Embedding, Tensor<1>) {
-    let weights = network.table.as_ref().unwrap().weights().to_vec();
+    let weights = network.host_embedding.as_ref().unwrap().weights().to_vec();
     let [buckets, dimension] = *network.layout.tensors[0].shape.as_slice() else { panic!() };
     let mut embedding = EmbeddingConfig::new(buckets, dimension).init(device);
     embedding.weight = Param::from_data(TensorData::new(weights, [buckets, dimension]), device);
-    let BatchInput::TokenIds(words) = &batch.input else { panic!("not words") };
-    let rows = (0..words.rows()).map(|row| {
-        let ids: Vec<i64> =
-            words.row(row).iter().map(|local| i64::from(words.unique[*local as usize])).collect();
+    let BatchInput::TokenIds(token_ids) = &batch.input else { panic!("not token ids") };
+    let rows = (0..token_ids.rows()).map(|row| {
+        let ids: Vec<i64> = token_ids
+            .row(row)
+            .iter()
+            .map(|local| i64::from(token_ids.unique[*local as usize]))
+            .collect();
         let count = ids.len();
         if count == 0 {
             return None;
@@ -122,7 +129,7 @@ fn with_embedding(network: &Network, batch: &Batch, device: &Device) -> (Embeddi
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, count]), device);
         Some(embedding.forward(ids))
     });
-    let value = match network.table.as_ref().unwrap().kind() {
+    let value = match network.host_embedding.as_ref().unwrap().kind() {
         HostEmbeddingKind::Bag(combine) => {
             let means = rows.map(|vectors| {
                 vectors.map_or_else(
@@ -164,65 +171,67 @@ fn with_embedding(network: &Network, batch: &Batch, device: &Device) -> (Embeddi
     (embedding, network.loss(logits, batch))
 }
 
-/// Owed steps, settled at odd times, against stepping every row each time.
+/// Compares pending steps, flushed at irregular times, with stepping every row each time.
 #[test]
-fn a_table_steps_as_if_all_of_it_were_stepped() {
+fn pending_steps_match_stepping_every_row() {
     for (optimizer, dimension) in OPTIMIZERS.iter().flat_map(|o| [(o, 16), (o, 11)]) {
         let spec = bag_spec(Combine::Mean, dimension);
         let rows = texts(40);
         let mut featurizer = Featurizer::new(&spec).unwrap();
         let flat = initialize(&spec, 6).unwrap();
         let size = 211 * dimension as usize;
-        let table = || {
+        let host_embedding = || {
             HostEmbedding::new(
                 HostEmbeddingKind::Bag(Combine::Mean),
                 dimension as usize,
                 flat[..size].to_vec(),
             )
         };
-        let (mut lazy, mut eager) = (table(), table());
-        let mut of_lazy = HostEmbeddingOptimizer::new(Rule::new(optimizer), &lazy);
-        let mut of_eager = HostEmbeddingOptimizer::new(Rule::new(optimizer), &eager);
+        let (mut lazy, mut eager) = (host_embedding(), host_embedding());
+        let mut lazy_optimizer = HostEmbeddingOptimizer::new(Rule::new(optimizer), &lazy);
+        let mut eager_optimizer = HostEmbeddingOptimizer::new(Rule::new(optimizer), &eager);
         for step in 0..25_usize {
             let rows: Vec<&data::Row> = rows.iter().skip(step * 7 % 36).take(3).collect();
             let batch = featurizer.batch(&rows, None);
-            let BatchInput::TokenIds(words) = &batch.input else { panic!("not words") };
-            let gradient: Vec<f32> = (0..words.rows() * dimension as usize)
+            let BatchInput::TokenIds(token_ids) = &batch.input else { panic!("not token ids") };
+            let gradient: Vec<f32> = (0..token_ids.rows() * dimension as usize)
                 .map(|place| ((place * 37 + step * 11) % 19) as f32 / 19.0 - 0.5)
                 .collect();
-            of_lazy.prepare(&mut lazy, words);
-            of_lazy.apply(&mut lazy, words, &gradient);
-            of_eager.prepare(&mut eager, words);
-            of_eager.apply(&mut eager, words, &gradient);
-            of_eager.settle(&mut eager);
+            lazy_optimizer.prepare(&mut lazy, token_ids);
+            lazy_optimizer.apply(&mut lazy, token_ids, &gradient);
+            eager_optimizer.prepare(&mut eager, token_ids);
+            eager_optimizer.apply(&mut eager, token_ids, &gradient);
+            eager_optimizer.flush(&mut eager);
             if step == 12 {
-                of_lazy.settle(&mut lazy);
-                let moments = of_lazy.moments();
-                of_lazy = HostEmbeddingOptimizer::new(Rule::new(optimizer), &lazy);
-                of_lazy.restore(13, moments, &lazy);
+                lazy_optimizer.flush(&mut lazy);
+                let moments = lazy_optimizer.moments();
+                lazy_optimizer = HostEmbeddingOptimizer::new(Rule::new(optimizer), &lazy);
+                lazy_optimizer.restore(13, moments, &lazy);
             }
         }
-        of_lazy.settle(&mut lazy);
+        lazy_optimizer.flush(&mut lazy);
         assert_eq!(bits(lazy.weights()), bits(eager.weights()), "{optimizer:?}");
-        assert_eq!(of_lazy.moments(), of_eager.moments(), "{optimizer:?}");
+        assert_eq!(lazy_optimizer.moments(), eager_optimizer.moments(), "{optimizer:?}");
     }
 }
 
-/// And against the dense optimizer, with the table as one of its tensors.
+/// Compares with the dense optimizer, with the host_embedding as one of its tensors.
 #[test]
-fn a_table_steps_as_the_dense_optimizer_does() {
+fn a_host_embedding_matches_the_dense_optimizer() {
     for optimizer in OPTIMIZERS {
         let expected = dense_steps(&optimizer);
-        let mut table = HostEmbedding::new(HostEmbeddingKind::Bag(Combine::Mean), 1, start());
-        let mut of_table = HostEmbeddingOptimizer::new(Rule::new(&optimizer), &table);
+        let mut host_embedding =
+            HostEmbedding::new(HostEmbeddingKind::Bag(Combine::Mean), 1, start());
+        let mut optimizer_under_test =
+            HostEmbeddingOptimizer::new(Rule::new(&optimizer), &host_embedding);
         let mut ranks = Ranks::new(10);
         for step in 0..20 {
-            let words = TokenIds::new(&[touched(step)], vec![1], false, &mut ranks);
-            of_table.prepare(&mut table, &words);
-            of_table.apply(&mut table, &words, &[gradient(step)]);
+            let token_ids = TokenIds::new(&[touched(step)], vec![1], false, &mut ranks);
+            optimizer_under_test.prepare(&mut host_embedding, &token_ids);
+            optimizer_under_test.apply(&mut host_embedding, &token_ids, &[gradient(step)]);
         }
-        of_table.settle(&mut table);
-        assert_eq!(bits(table.weights()), bits(&expected), "{optimizer:?}");
+        optimizer_under_test.flush(&mut host_embedding);
+        assert_eq!(bits(host_embedding.weights()), bits(&expected), "{optimizer:?}");
     }
 }
 

@@ -1,9 +1,9 @@
-//! The client's optimizer for the parameters that live on the device.
+//! Client optimizer for the parameters on the device.
 //!
-//! burn's own optimizers would do; these have the same semantics and two things more. On the CPU a
-//! step is one pass over parameters, moments and gradient instead of about a dozen, and the state is
-//! flat vectors, so that a checkpoint needs neither parameter ids nor burn's default device (which
-//! panics on a machine without a GPU where wgpu is compiled in). A test holds them against burn's.
+//! It has the semantics of burn's optimizers and two advantages. On the CPU a step is one pass over
+//! parameters, moments and gradient instead of about a dozen. The state is flat vectors, so a
+//! checkpoint needs neither parameter ids nor burn's default device, which panics on a machine
+//! without a GPU if wgpu is compiled in. A test compares it with burn's optimizers.
 
 mod rule;
 
@@ -14,10 +14,10 @@ pub(crate) use rule::{Correction, Corrections, Rule};
 
 use crate::EngineError;
 
-/// Parameters that one thread steps: fewer aren't worth waking another.
+/// Parameters per thread. Fewer are not worth waking another thread.
 const PART: usize = 1 << 18;
 
-/// An optimizer and its state for each parameter tensor, in the module's order.
+/// Optimizer with its state for each parameter tensor, in the module's order.
 #[derive(Debug)]
 pub(crate) struct DenseOptimizer {
     rule: Rule,
@@ -28,10 +28,10 @@ pub(crate) struct DenseOptimizer {
     device: Device,
 }
 
-/// Where the arithmetic is done.
+/// Placement of the arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// On slices: the device is the CPU.
+    /// On slices, for the CPU.
     Host,
     /// On tensors.
     Device,
@@ -49,8 +49,8 @@ struct OnDevice {
     second: Option<Tensor<1>>,
 }
 
-/// The state of an optimizer: moments of every parameter one after the other, in the module's order
-/// and burn's layout. Empty where the rule has none.
+/// State of an optimizer: the moments of all parameters, in the module's order and burn's layout.
+/// Empty if the rule has none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct FlatMoments {
     pub(crate) first: Vec<f32>,
@@ -58,14 +58,14 @@ pub(crate) struct FlatMoments {
 }
 
 impl DenseOptimizer {
-    /// Before the first step. `device` is the one with autodiff.
+    /// Creates the state before the first step. `device` has autodiff.
     pub(crate) fn new(rule: Rule, placement: Placement, device: &Device) -> Self {
         let corrections = Corrections::new();
         let device = device.clone();
         Self { rule, corrections, step: 0, moments: Vec::new(), placement, device }
     }
 
-    /// As it was after `step` steps, with the state that [`Self::moments`] gave then.
+    /// Restores the state after `step` steps from the result of [`Self::moments`] at that time.
     pub(crate) fn restore<M: Module>(&mut self, step: u32, moments: &FlatMoments, module: &M) {
         let mut sizes = Sizes(Vec::new());
         module.visit(&mut sizes);
@@ -80,14 +80,14 @@ impl DenseOptimizer {
         self.step = step;
     }
 
-    /// The module after one step down the gradients.
+    /// Returns the module after one step with these gradients.
     pub(crate) fn apply<M: Module>(&mut self, module: M, gradients: Gradients) -> M {
         self.step += 1;
         let correction = self.corrections.at(self.step);
         module.map(&mut Stepper { optimizer: self, gradients, correction, index: 0 })
     }
 
-    /// The state, read from the device at once.
+    /// Returns the state, with a single read from the device.
     pub(crate) fn moments(&self) -> Result<FlatMoments, EngineError> {
         let mut flat = FlatMoments::default();
         let mut transaction = Transaction::default();
@@ -194,7 +194,7 @@ fn on_slices<const D: usize>(
     let device = tensor.device();
     let mut data = tensor.into_data();
     let gradient = gradient.into_data();
-    // Both are f32 by construction; anything else would be a change in burn, which the tests see.
+    // Both are f32 by construction. The tests would detect a change in burn.
     if let (Ok(parameters), Ok(gradient)) = (data.as_mut_slice::<f32>(), gradient.as_slice::<f32>())
     {
         in_parts(rule, correction, parameters, first, second, gradient);
@@ -202,8 +202,8 @@ fn on_slices<const D: usize>(
     Tensor::from_data(data, &device)
 }
 
-/// [`Rule::step`], on all threads where there is enough to do: each parameter is its own affair, so
-/// parts change no bit.
+/// Applies [`Rule::step`] on all threads if there is enough work. Parameters are independent, so
+/// splitting changes no bit.
 fn in_parts(
     rule: Rule,
     correction: Correction,
@@ -218,7 +218,7 @@ fn in_parts(
     }
     let middle = parameters.len() / 2;
     let (parameters, parameters_b) = parameters.split_at_mut(middle);
-    // Empty where the rule has none.
+    // Empty if the rule has none.
     let (first, first_b) = first.split_at_mut(middle.min(first.len()));
     let (second, second_b) = second.split_at_mut(middle.min(second.len()));
     let (gradient, gradient_b) = gradient.split_at(middle.min(gradient.len()));
@@ -228,7 +228,7 @@ fn in_parts(
     );
 }
 
-/// The same operations as [`Rule::step`], in the same order.
+/// Applies the operations of [`Rule::step`] in the same order.
 fn on_tensors(
     rule: Rule,
     correction: Correction,

@@ -1,35 +1,35 @@
-//! Optimizer arithmetic on slices: the same f32 operations, in the same order, as the tensor form in
+//! Optimizer arithmetic on slices: the same f32 operations in the same order as the tensor form in
 //! [`super`], so that both give the same bits on the CPU.
 //!
-//! Everything is elementwise: neither threads nor vector width change a bit.
+//! All operations are elementwise, so neither threads nor the vector width change a bit.
 
 use protocol::plan::Optimizer;
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
 const EPSILON: f64 = 1e-8;
-/// Values of a row that catch up together: one vector register.
+/// Values of a row that catch up together, which fill one vector register.
 const LANES: usize = 8;
 
-/// A plan's optimizer with its numbers in f32.
+/// Optimizer of a plan, with its numbers in f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Rule {
     /// `g += decay·p; m = momentum·m + g; p −= rate·m`, as PyTorch's SGD without dampening.
     Sgd { rate: f32, momentum: f32, decay: f32 },
-    /// Kingma & Ba 2015, algorithm 1; before it, parameters lose the share `decay` (Loshchilov &
-    /// Hutter 2019, algorithm 2: rate × weight decay).
+    /// Kingma & Ba 2015, algorithm 1. Before the step, parameters lose the share `decay`
+    /// (Loshchilov & Hutter 2019, algorithm 2: rate × weight decay).
     Adam { rate: f32, decay: f32 },
 }
 
-/// What Adam's bias correction makes of one step: `p −= rate · (m·scale) / (√v + epsilon)`.
+/// Adam's bias correction of one step: `p −= rate · (m·scale) / (√v + epsilon)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Correction {
     pub(crate) scale: f32,
     pub(crate) epsilon: f32,
 }
 
-/// The corrections of every step so far. Powers are products in f64, in order: `powi` is not the
-/// same function on every platform.
+/// Corrections of all steps so far. Powers are computed as ordered products in f64, because `powi`
+/// differs between platforms.
 #[derive(Debug, Clone)]
 pub(crate) struct Corrections {
     powers: (f64, f64),
@@ -41,7 +41,7 @@ impl Corrections {
         Self { powers: (1.0, 1.0), steps: Vec::new() }
     }
 
-    /// Of step `step`, counted from 1.
+    /// Returns the correction of step `step`, counted from 1.
     #[expect(clippy::cast_possible_truncation, reason = "f32 is what the arithmetic is in")]
     pub(crate) fn at(&mut self, step: u32) -> Correction {
         while self.steps.len() < step as usize {
@@ -54,7 +54,7 @@ impl Corrections {
         self.steps[step as usize - 1]
     }
 
-    /// Of the steps after `from` up to and with `to`.
+    /// Returns the corrections of the steps after `from` up to and including `to`.
     pub(crate) fn between(&mut self, from: u32, to: u32) -> &[Correction] {
         if to > 0 {
             self.at(to);
@@ -82,7 +82,7 @@ impl Rule {
         }
     }
 
-    /// How many numbers of state there are for each parameter.
+    /// Returns the number of state values per parameter.
     pub(crate) const fn moments(self) -> usize {
         match self {
             Self::Sgd { momentum, .. } => (momentum != 0.0) as usize,
@@ -90,14 +90,14 @@ impl Rule {
         }
     }
 
-    /// Whether a gradient of zero leaves a parameter with zero moments as it is.
-    pub(crate) const fn rests(self) -> bool {
+    /// Returns whether a zero gradient leaves a parameter with zero moments unchanged.
+    pub(crate) const fn keeps_untouched(self) -> bool {
         match self {
             Self::Sgd { decay, .. } | Self::Adam { decay, .. } => decay == 0.0,
         }
     }
 
-    /// One step on parameters, their moments (empty where the rule has none) and gradients.
+    /// Does one step on parameters, their moments (empty if the rule has none) and gradients.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "inlined into code compiled for wider vectors")]
     pub(crate) fn step(
@@ -130,8 +130,8 @@ impl Rule {
         }
     }
 
-    /// The steps that gave these parameters no gradient, one after the other: the same bits as
-    /// [`Self::step`] with zeros for each, but every value is read and written once.
+    /// Applies missed steps without a gradient, in order. Gives the same bits as [`Self::step`]
+    /// with zeros for each, but reads and writes every value once.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "inlined into code compiled for wider vectors")]
     pub(crate) fn catch_up(

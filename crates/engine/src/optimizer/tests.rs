@@ -1,4 +1,4 @@
-//! The optimizers against themselves in another form, and against burn's own.
+//! Optimizers compared with their other form and with burn's.
 
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -9,7 +9,7 @@ use super::*;
 use crate::batch::{Batch, Featurizer};
 use crate::initialize;
 use crate::network::Network;
-use crate::testing::{OPTIMIZERS, bits, dense_spec, pictures};
+use crate::testing::{OPTIMIZERS, bits, dense_spec, images};
 
 const STEPS: usize = 30;
 
@@ -32,31 +32,31 @@ fn slices_and_tensors_give_the_same_bits() {
 }
 
 #[test]
-fn they_are_burns_optimizers() {
+fn the_optimizers_match_burn_s() {
     for optimizer in OPTIMIZERS {
         let (mut network, batch) = network();
         let device = Device::flex().autodiff();
         let mut dense = DenseOptimizer::new(Rule::new(&optimizer), Placement::Host, &device);
         let (mut reference, _) = self::network();
-        let (mut burns, rate) = burns(&optimizer);
+        let (mut burn_optimizer, rate) = burn_optimizer(&optimizer);
         for _ in 0..STEPS {
             let ours = gradients(&network, &batch);
             network.update(|body| dense.apply(body, ours));
             let theirs = gradients(&reference, &batch);
             reference.update(|body| {
                 let gradients = GradientsParams::from_grads(theirs, &body);
-                burns.step(rate, body, gradients)
+                burn_optimizer.step(rate, body, gradients)
             });
         }
         let (ours, theirs) = (network.flat().unwrap(), reference.flat().unwrap());
         let worst = ours.iter().zip(&theirs).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
-        // burn takes powers of the betas in f32: about 1e-5 of a step.
+        // burn computes powers of the betas in f32, which differs by about 1e-5 of a step.
         assert!(worst < 2e-5, "{optimizer:?}: {worst}");
     }
 }
 
 #[test]
-fn a_restored_state_goes_on_as_it_would_have() {
+fn a_restored_state_continues_identically() {
     for (optimizer, placement) in
         OPTIMIZERS.iter().flat_map(|o| [(o, Placement::Host), (o, Placement::Device)])
     {
@@ -91,7 +91,7 @@ fn a_restored_state_goes_on_as_it_would_have() {
 
 fn network() -> (Network, Batch) {
     let spec = dense_spec();
-    let rows = pictures(12);
+    let rows = images(12);
     let batch = Featurizer::new(&spec).unwrap().batch(&rows.iter().collect::<Vec<_>>(), None);
     let flat = initialize(&spec, 3).unwrap();
     (Network::new(&spec, &flat, &Device::flex().autodiff()).unwrap(), batch)
@@ -103,7 +103,7 @@ fn gradients(network: &Network, batch: &Batch) -> Gradients {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "burn's fields are f32")]
-fn burns(optimizer: &Optimizer) -> (ModuleOptimizer, f64) {
+fn burn_optimizer(optimizer: &Optimizer) -> (ModuleOptimizer, f64) {
     match *optimizer {
         Optimizer::Sgd { learning_rate, momentum, weight_decay } => {
             let momentum = (momentum > 0.0)

@@ -1,4 +1,4 @@
-//! Leases: that they learn, resume to the bit, stop at once and say when they diverge.
+//! Leases learn, resume with the same bits, stop immediately and report divergence.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,11 +6,11 @@ use protocol::model::{Combine, InputSpec, LayerSpec, ModelSpec};
 use protocol::plan::{LocalWork, Optimizer, Plan};
 
 use super::*;
-use crate::testing::{OPTIMIZERS, bag_spec, bits, dense_spec, pictures, sequence_spec, texts};
+use crate::testing::{OPTIMIZERS, bag_spec, bits, dense_spec, images, sequence_spec, texts};
 use crate::{evaluate, initialize};
 
 #[test]
-fn models_learn_what_can_be_learnt() {
+fn models_learn_learnable_data() {
     let adam = Optimizer::Adam { learning_rate: 0.02 };
     let convolutions = ModelSpec {
         input: dense_spec().input,
@@ -40,7 +40,7 @@ fn models_learn_what_can_be_learnt() {
             let none = &mut |_| {};
             match evaluate(&compute, &spec, model, test_rows, 1, &|| false, none).unwrap() {
                 TrainingEnd::Done(metrics) => metrics,
-                TrainingEnd::Stopped { .. } => panic!("nobody stopped it"),
+                TrainingEnd::Stopped { .. } => panic!("unexpected stop"),
             }
         };
         let (before, after) = (quality(&base), quality(&model));
@@ -76,9 +76,9 @@ fn a_resumed_lease_ends_with_the_same_bits() {
 }
 
 #[test]
-fn a_checkpoint_of_other_work_or_a_broken_one_is_ignored() {
+fn a_checkpoint_of_other_work_or_a_damaged_one_is_ignored() {
     let spec = dense_spec();
-    let rows = pictures(30);
+    let rows = images(30);
     let base = initialize(&spec, 2).unwrap();
     let plan = plan(Optimizer::Adam { learning_rate: 0.01 }, LocalWork::Steps(6), 8);
     let job = job(&spec, &plan, &base, &rows);
@@ -91,14 +91,14 @@ fn a_checkpoint_of_other_work_or_a_broken_one_is_ignored() {
     assert_eq!(bits(&done(&job, Some(&path)).delta), bits(&whole.delta));
 
     std::fs::write(&path, &bytes).unwrap();
-    let begun = run(&job, Some((&path, BlobHash::of(b"other work"))), &|| true).unwrap();
-    assert_eq!(begun, TrainingEnd::Stopped { step: 0 });
-    let begun = run(&job, Some((&path, WORK)), &|| true).unwrap();
-    assert_eq!(begun, TrainingEnd::Stopped { step: 3 }, "the same work goes on");
+    let ended = run(&job, Some((&path, BlobHash::of(b"other work"))), &|| true).unwrap();
+    assert_eq!(ended, TrainingEnd::Stopped { step: 0 });
+    let ended = run(&job, Some((&path, WORK)), &|| true).unwrap();
+    assert_eq!(ended, TrainingEnd::Stopped { step: 3 }, "the same work resumes");
 }
 
 #[test]
-fn a_rate_that_is_too_high_diverges_and_says_so() {
+fn too_high_a_learning_rate_is_reported_as_divergence() {
     let linear = ModelSpec {
         input: dense_spec().input,
         layers: vec![LayerSpec::Flatten, LayerSpec::Linear { outputs: 4 }],
@@ -111,7 +111,7 @@ fn a_rate_that_is_too_high_diverges_and_says_so() {
             let plan = plan(optimizer, work, 16);
             match run(&job(&spec, &plan, &base, &rows), None, &|| false) {
                 Err(EngineError::Diverged { .. }) => {}
-                // One step may still end in finite numbers.
+                // A single step may still end with finite numbers.
                 Ok(_) if work == LocalWork::Steps(1) => {}
                 other => panic!("{other:?}"),
             }
@@ -124,22 +124,22 @@ fn rows_that_do_not_fit_are_refused_before_the_first_step() {
     let spec = dense_spec();
     let base = initialize(&spec, 1).unwrap();
     let plan = plan(OPTIMIZERS[0], LocalWork::Epochs(1), 8);
-    let mut rows = pictures(3);
+    let mut rows = images(3);
     rows[1].label = 4;
-    let refused = run(&job(&spec, &plan, &base, &rows), None, &|| false).unwrap_err();
-    assert_eq!(refused.to_string(), "row 1 has label 4, but there are 4 classes");
+    let error = run(&job(&spec, &plan, &base, &rows), None, &|| false).unwrap_err();
+    assert_eq!(error.to_string(), "row 1 has label 4, but there are 4 classes");
     rows[1].label = 0;
     rows[2].sample = data::Sample::Image(vec![0; 35]);
-    let refused = run(&job(&spec, &plan, &base, &rows), None, &|| false).unwrap_err();
-    assert_eq!(refused.to_string(), "row 2 has 35 pixels where 36 are read");
-    let refused = run(&job(&spec, &plan, &base, &texts(1)), None, &|| false).unwrap_err();
-    assert_eq!(refused.to_string(), "row 0 is text, but the model reads images");
-    let refused = run(&job(&spec, &plan, &base, &[]), None, &|| false).unwrap_err();
-    assert!(matches!(refused, EngineError::NoRows));
+    let error = run(&job(&spec, &plan, &base, &rows), None, &|| false).unwrap_err();
+    assert_eq!(error.to_string(), "row 2 has 35 pixels, but the model reads 36");
+    let error = run(&job(&spec, &plan, &base, &texts(1)), None, &|| false).unwrap_err();
+    assert_eq!(error.to_string(), "row 0 is text, but the model reads images");
+    let error = run(&job(&spec, &plan, &base, &[]), None, &|| false).unwrap_err();
+    assert!(matches!(error, EngineError::NoRows));
 }
 
 #[test]
-fn evaluation_counts_and_measures_by_hand() {
+fn evaluation_matches_a_calculation_by_hand() {
     // One pixel and two classes: logits [x, −x] with x = ±1, so the loss is ln(1 + e^∓2).
     let spec = ModelSpec {
         input: InputSpec::Image { channels: 1, height: 1, width: 1, mean: 0.5, deviation: 0.5 },
@@ -151,7 +151,7 @@ fn evaluation_counts_and_measures_by_hand() {
     let model = [1.0, -1.0, 0.0, 0.0];
     let mut reports = Vec::new();
     let ended = evaluate(&compute, &spec, &model, &rows, 1, &|| false, &mut |r| reports.push(r));
-    let TrainingEnd::Done(metrics) = ended.unwrap() else { panic!("nobody stopped it") };
+    let TrainingEnd::Done(metrics) = ended.unwrap() else { panic!("unexpected stop") };
     assert_eq!(metrics.confusion, [[2, 1], [0, 1]]);
     assert!((metrics.accuracy - 0.75).abs() < 1e-12);
     let (right, wrong) = ((1.0 + (-2.0_f64).exp()).ln(), (1.0 + 2.0_f64.exp()).ln());
@@ -166,7 +166,7 @@ const WORK: BlobHash = BlobHash::from_bytes([7; 32]);
 fn rows(spec: &ModelSpec, count: usize) -> Vec<Row> {
     match spec.input {
         InputSpec::Text { .. } => texts(count),
-        InputSpec::Image { .. } => pictures(count),
+        InputSpec::Image { .. } => images(count),
     }
 }
 
@@ -192,14 +192,14 @@ fn run(
 fn done(job: &TrainJob<'_>, checkpoint: Option<&Path>) -> Trained {
     match run(job, checkpoint.map(|path| (path, WORK)), &|| false).unwrap() {
         TrainingEnd::Done(trained) => trained,
-        TrainingEnd::Stopped { .. } => panic!("nobody stopped it"),
+        TrainingEnd::Stopped { .. } => panic!("unexpected stop"),
     }
 }
 
-/// Ends the run after this many steps of its own, with a checkpoint after each.
+/// Stops the run after this many of its own steps, with a checkpoint after each.
 fn stopped_after(job: &TrainJob<'_>, path: &Path, steps: u64) {
-    let asked = AtomicU64::new(0);
-    let stop = || asked.fetch_add(1, Ordering::Relaxed) == steps;
+    let calls = AtomicU64::new(0);
+    let stop = || calls.fetch_add(1, Ordering::Relaxed) == steps;
     let ended = run(job, Some((path, WORK)), &stop).unwrap();
     assert!(matches!(ended, TrainingEnd::Stopped { .. }), "{ended:?}");
 }
