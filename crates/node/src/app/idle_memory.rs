@@ -22,7 +22,7 @@ pub(super) async fn follow(mut views: watch::Receiver<View>) {
             Err(_) => {}
         }
         // The allocator walks all free memory, which would block an async thread.
-        if tokio::task::spawn_blocking(platform::memory::give_back).await.is_err()
+        if tokio::task::spawn_blocking(platform::memory::release_unused).await.is_err()
             || views.wait_for(|view| !is_idle(view)).await.is_err()
         {
             return;

@@ -59,7 +59,7 @@ Examples:
 Examples:
   constellation worker --join CODE      Enroll this machine, then train while it is idle
   constellation worker                  Train while this machine is idle
-  constellation worker --when always    Also train while somebody uses it, for dedicated machines")]
+  constellation worker --when always    Also train while it is in use (for dedicated machines)")]
     Worker(worker::WorkerArguments),
     /// Leave the cluster and delete local training data
     ///
