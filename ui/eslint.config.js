@@ -19,19 +19,19 @@ export default typescript.config(
     rules: {
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
-      // Without one, a button in a form sends the form.
+      // The default type submits the form.
       'svelte/button-has-type': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': [
         'error',
         { argsIgnorePattern: '^_', varsIgnorePattern: '^_', destructuredArrayIgnorePattern: '^_' },
       ],
-      // Maps and sets here live within one function, and the query of the address is made anew.
+      // Maps and sets are local to functions, and the URL query is replaced as a whole.
       'svelte/prefer-svelte-reactivity': 'off',
-      // Written out where `Loaded` has other snippets too, and `{' '}` is a space that Prettier keeps.
+      // Explicit next to other snippets of `Loaded`; `{' '}` is a space that Prettier keeps.
       'svelte/no-useless-children-snippet': 'off',
       'svelte/no-useless-mustaches': 'off',
-      // Addresses are hash routes of our own router, not SvelteKit's.
+      // This is a hash router, not SvelteKit.
       'svelte/no-navigation-without-resolve': 'off',
     },
   },

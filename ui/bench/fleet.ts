@@ -1,4 +1,4 @@
-// A coordinator with a job of many rounds behind it and many devices that wait.
+// A coordinator with a completed job of many rounds and with many idle devices.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 
-/** A small model, so that the rounds take no more than a minute or two. */
+/** A small model, so that all rounds take one or two minutes. */
 const job = (rounds: number) => `
 name = "many rounds"
 model_type = "vision"
@@ -32,12 +32,12 @@ export class Fleet {
     private readonly generator: string,
   ) {}
 
-  /** Trains the job to its end with one real worker; gives the job's id. */
+  /** Trains the job to completion with one real worker. Returns the job id. */
   async train(rounds: number): Promise<string> {
-    const words = ['coordinator', '--json', '--no-discovery', '--listen', '127.0.0.1:0'];
-    const coordinator = this.start(this.program, [...words, '--data-dir', this.data]);
+    const command = ['coordinator', '--json', '--no-discovery', '--listen', '127.0.0.1:0'];
+    const coordinator = this.start(this.program, [...command, '--data-dir', this.data]);
     const { url } = JSON.parse(await firstLine(coordinator)) as { url: string };
-    const { link } = this.ask<{ link: string }>(['join-code', 'create']);
+    const { link } = this.run<{ link: string }>(['join-code', 'create']);
     const worker = this.start(this.program, [
       ...['worker', '--when', 'always', '--backend', 'cpu', '--json', '--join', link],
       ...['--coordinator', url, '--data-dir', join(this.folder, 'worker')],
@@ -45,34 +45,34 @@ export class Fleet {
     worker.stdout?.resume();
     const file = join(this.folder, 'job.toml');
     writeFileSync(file, job(rounds));
-    const { id } = this.ask<{ id: string }>(['job', 'submit', file]);
+    const { id } = this.run<{ id: string }>(['job', 'submit', file]);
     for (;;) {
       await setTimeout(2_000);
-      const { status, current_epoch, reason } = this.ask<Job>(['job', 'show', id]);
+      const { status, current_epoch, reason } = this.run<Job>(['job', 'show', id]);
       if (status === 'completed') break;
       if (status === 'failed') throw new Error(`the job failed: ${reason}`);
       process.stderr.write(`\rround ${current_epoch} of ${rounds}`);
     }
     process.stderr.write('\n');
-    await ended(worker);
-    await ended(coordinator);
+    await stopProcess(worker);
+    await stopProcess(coordinator);
     return id;
   }
 
-  /** Starts the coordinator again, with so many devices, each with a connection of its own. */
-  async gather(devices: number): Promise<void> {
-    const words = ['--bench', '--hold', '--updates', '0', '--devices', String(devices)];
-    this.load = this.start(this.generator, [...words, '--data-dir', this.data]);
-    const said = await firstLine(this.load);
-    if (said !== 'ready') throw new Error(`the generator said '${said}'`);
+  /** Restarts the coordinator with this many devices, each on its own connection. */
+  async startDevices(devices: number): Promise<void> {
+    const command = ['--bench', '--hold', '--updates', '0', '--devices', String(devices)];
+    this.load = this.start(this.generator, [...command, '--data-dir', this.data]);
+    const line = await firstLine(this.load);
+    if (line !== 'ready') throw new Error(`unexpected output of the load generator: '${line}'`);
   }
 
-  /** A link that signs in once. */
+  /** Creates a single-use sign-in link. */
   signIn(): string {
-    const words = ['coordinator', 'sign-in', '--data-dir', this.data];
-    const said = execFileSync(this.program, words, { encoding: 'utf8' });
-    const link = /https?:\S+#\/sign-in\/\w+/.exec(said)?.[0];
-    if (!link) throw new Error(`no link in '${said}'`);
+    const command = ['coordinator', 'sign-in', '--data-dir', this.data];
+    const output = execFileSync(this.program, command, { encoding: 'utf8' });
+    const link = /https?:\S+#\/sign-in\/\w+/.exec(output)?.[0];
+    if (!link) throw new Error(`no link in '${output}'`);
     return link;
   }
 
@@ -84,13 +84,13 @@ export class Fleet {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private ask<T>(words: string[]): T {
-    const all = [...words, '--json', '--data-dir', this.data];
+  private run<T>(command: string[]): T {
+    const all = [...command, '--json', '--data-dir', this.data];
     return JSON.parse(execFileSync(this.program, all, { encoding: 'utf8' })) as T;
   }
 
-  private start(program: string, words: string[]): ChildProcess {
-    return spawn(program, words, { stdio: ['pipe', 'pipe', 'ignore'] });
+  private start(program: string, command: string[]): ChildProcess {
+    return spawn(program, command, { stdio: ['pipe', 'pipe', 'ignore'] });
   }
 }
 
@@ -100,7 +100,7 @@ interface Job {
   reason: string | null;
 }
 
-async function ended(child: ChildProcess): Promise<void> {
+async function stopProcess(child: ChildProcess): Promise<void> {
   const exit = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
   await exit;
@@ -108,12 +108,12 @@ async function ended(child: ChildProcess): Promise<void> {
 
 function firstLine(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`it ended with ${code}`)));
+    child.once('exit', (code) => reject(new Error(`the process exited with code ${code}`)));
     if (child.stdout) createInterface(child.stdout).on('line', resolve);
   });
 }
 
-/** Proportional share of memory of a process, in MB (10^6 bytes); Linux. */
+/** Proportional set size of a process in MB (10^6 bytes). Linux only. */
 export function memory(process: number): number {
   const rollup = readFileSync(`/proc/${process}/smaps_rollup`, 'utf8');
   return (Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1]) * 1024) / 1e6;

@@ -19,7 +19,7 @@ let job: string;
 
 beforeAll(async () => {
   job = await fleet.train(ROUNDS);
-  await fleet.gather(DEVICES);
+  await fleet.startDevices(DEVICES);
   browser = await chromium.launch({ executablePath: BROWSER, args: BROWSER_ARGUMENTS });
 }, 3_600_000);
 afterAll(async () => {

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// `make bench-ui`: vitest is only what runs TypeScript here; nothing is asserted about time.
+// For `make bench-ui`. Vitest only runs the TypeScript; no timing is asserted.
 export default defineConfig({
   test: {
     include: ['bench/**/*.bench.ts'],

@@ -1,4 +1,4 @@
-// Writes a `.gz` beside every text file of the build, so that the coordinator sends them as they are.
+// Vite plugin: writes a `.gz` next to every text file of the build, which the coordinator serves as is.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constants, gzipSync } from 'node:zlib';

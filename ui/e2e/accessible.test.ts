@@ -1,4 +1,4 @@
-// No page has anything that axe-core objects to, in light and in dark.
+// Accessibility: axe-core finds no violation on any page, in the light and the dark theme.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
@@ -17,7 +17,7 @@ const PAGES = [
   '/models',
   '/data',
   '/data/synthetic',
-  '/enrol',
+  '/enroll',
   '/audit',
   '/tokens',
   '/sessions',
@@ -48,7 +48,7 @@ train_limit = 400
 rounds = 2
 `;
 
-async function examine(path: string, scheme: 'light' | 'dark'): Promise<void> {
+async function expectAccessible(path: string, scheme: 'light' | 'dark'): Promise<void> {
   await page.emulateMedia({ colorScheme: scheme });
   await page.goto(`${cluster.address}#${path}`);
   await page.locator('main h1').first().waitFor();
@@ -62,14 +62,14 @@ async function examine(path: string, scheme: 'light' | 'dark'): Promise<void> {
 
 test.each(['light', 'dark'] as const)('a job, its model and a device in %s', async (scheme) => {
   const [device] = await cluster.get<{ id: string }[]>(page, '/devices');
-  await examine(`/jobs/${job}`, scheme);
-  await examine('/models/accessible', scheme);
-  await examine(`/devices/${device?.id}`, scheme);
+  await expectAccessible(`/jobs/${job}`, scheme);
+  await expectAccessible('/models/accessible', scheme);
+  await expectAccessible(`/devices/${device?.id}`, scheme);
 });
 
 test.each(PAGES.flatMap((path) => (['light', 'dark'] as const).map((scheme) => [path, scheme])))(
   '%s in %s',
   async (path, scheme) => {
-    await examine(path as string, scheme as 'light' | 'dark');
+    await expectAccessible(path as string, scheme as 'light' | 'dark');
   },
 );

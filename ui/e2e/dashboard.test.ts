@@ -1,4 +1,4 @@
-// An administrator's day in a real browser, against a real coordinator with real workers.
+// Tasks of an admin in a real browser, against a real coordinator with real workers.
 import { readFile } from 'node:fs/promises';
 
 import { blake3 } from '@noble/hashes/blake3.js';
@@ -21,8 +21,8 @@ afterAll(() => cluster.stop());
 
 const open = (route: string) => page.goto(`${cluster.address}#${route}`);
 
-test('a stranger is told how to sign in, and a link counts once', async () => {
-  // Signing in took one attempt.
+test('an unknown person sees how to sign in, and a used link is refused', async () => {
+  // The earlier sign-in succeeded at the first attempt.
   const audit = await cluster.get<{ action: string }[]>(page, '/audit');
   expect(audit.map((entry) => entry.action)).not.toContain('refused');
   const stranger = await cluster.stranger();
@@ -33,7 +33,7 @@ test('a stranger is told how to sign in, and a link counts once', async () => {
   await stranger.close();
 });
 
-test('a job is made by the form, trains to its end, and its model is the one it says', async () => {
+test('a job created with the form completes, and its model has the shown hash', async () => {
   await open('/jobs/new');
   await page.getByLabel('Name', { exact: true }).fill('by-the-form');
   await page.getByLabel('Dataset', { exact: true }).selectOption('synthetic');
@@ -54,11 +54,11 @@ test('a job is made by the form, trains to its end, and its model is the one it 
   await page.getByText(hash).waitFor();
 });
 
-test('a model is tried, and put in a stage', async () => {
+test('a model predicts and gets a stage', async () => {
   await open('/models/by-the-form');
-  await page.getByLabel('A text').fill('planets and stars around a distant sun');
+  await page.getByLabel('Text', { exact: true }).fill('planets and stars around a distant sun');
   await page.getByRole('button', { name: 'Predict' }).click();
-  const classes = page.getByRole('list', { name: 'Classes, the most probable first' });
+  const classes = page.getByRole('list', { name: 'Classes, most probable first' });
   await classes.waitFor({ timeout: 60_000 });
   expect(await classes.getByRole('listitem').count()).toBe(4);
 
@@ -84,44 +84,46 @@ test('a device gets a name and labels', async () => {
   expect(named?.labels).toEqual(['lab', 'quiet']);
 });
 
-test('what is wrong with a job is said at its field, and it is not created', async () => {
+test('an invalid job shows the error at its field and cannot be created', async () => {
   await open('/jobs/new');
   await page.getByLabel('Name', { exact: true }).fill('too-large');
   await page.getByLabel('Dataset', { exact: true }).selectOption('synthetic');
   await page.getByLabel('Batch size').fill('99999999');
   await page.getByRole('alert').filter({ hasText: 'plan.batch_size' }).waitFor();
   expect(await page.getByLabel('Batch size').getAttribute('aria-invalid')).toBe('true');
-  // It is checked as it is written, and can't be sent.
-  expect(await page.getByRole('button', { name: 'Create only' }).isEnabled()).toBe(false);
+  // An invalid job cannot be submitted.
+  expect(await page.getByRole('button', { name: 'Create without starting' }).isEnabled()).toBe(
+    false,
+  );
   const jobs = await cluster.get<{ name: string }[]>(page, '/jobs');
   expect(jobs.map((job) => job.name)).not.toContain('too-large');
 });
 
-test('the form and its TOML are two sides of one job, and changing sides sends nothing', async () => {
+test('the form and the TOML edit the same draft, and switching between them creates no job', async () => {
   await open('/jobs');
   await open('/jobs/new?dataset=synthetic');
   await page.getByLabel('Name', { exact: true }).fill('two-sides');
-  await page.getByText('The job is sound').waitFor();
-  await page.getByRole('tab', { name: 'As TOML' }).click();
+  await page.getByText('The job is valid').waitFor();
+  await page.getByRole('tab', { name: 'TOML' }).click();
   const file = page.getByLabel('Job file');
   await file.waitFor();
   await file.fill((await file.inputValue()) + '[run]\nrounds = 7\n');
   await page.getByRole('tab', { name: 'Form' }).click();
   expect(await page.getByLabel('Rounds', { exact: true }).inputValue()).toBe('7');
-  // The strategy's own fields too.
-  await page.getByLabel('Largest norm of an update').fill('2.5');
-  await page.getByRole('tab', { name: 'As TOML' }).click();
+  // This includes the parameters of the strategy.
+  await page.getByLabel('Maximum update norm').fill('2.5');
+  await page.getByRole('tab', { name: 'TOML' }).click();
   expect(await file.inputValue()).toContain('[strategy]\nmaximum_norm = 2.5');
   await file.fill((await file.inputValue()).replace('= 2.5', '= 4'));
   await page.getByRole('tab', { name: 'Form' }).click();
-  expect(await page.getByLabel('Largest norm of an update').inputValue()).toBe('4');
+  expect(await page.getByLabel('Maximum update norm').inputValue()).toBe('4');
   const jobs = await cluster.get<{ name: string }[]>(page, '/jobs');
   expect(jobs.map((job) => job.name)).not.toContain('two-sides');
 });
 
-test('a broken CSV is refused with the row at fault', async () => {
+test('a CSV with errors is rejected with a list of the invalid rows', async () => {
   await open('/data');
-  await page.getByRole('button', { name: 'Add a dataset' }).click();
+  await page.getByRole('button', { name: 'Add dataset' }).click();
   const bad = ['text,label', 'good,a', 'no label', 'neither', 'good too,b'];
   const file = { name: 'broken.csv', mimeType: 'text/csv', buffer: Buffer.from(bad.join('\n')) };
   await page.getByLabel('File', { exact: true }).setInputFiles(file);
@@ -129,12 +131,12 @@ test('a broken CSV is refused with the row at fault', async () => {
   const alert = page.getByRole('alert');
   await alert.waitFor();
   expect(await alert.textContent()).toMatch(/broken\.csv.*3/);
-  const report = page.getByRole('table', { name: 'The rows that could not be used' });
+  const report = page.getByRole('table', { name: 'Invalid rows' });
   const rows = report.getByRole('row').filter({ has: page.getByRole('cell') });
-  const said = (await rows.allInnerTexts()).map((row) => row.split('\t'));
+  const shown = (await rows.allInnerTexts()).map((row) => row.split('\t'));
   const reason = 'it has 1 column(s) where the others have 2';
   const change = 'add what is missing, or remove the row';
-  expect(said).toEqual([
+  expect(shown).toEqual([
     ['broken.csv', '3', reason, change],
     ['broken.csv', '4', reason, change],
   ]);
@@ -152,21 +154,21 @@ test('a device is revoked', async () => {
   expect(devices.filter((device) => device.revoked)).toHaveLength(1);
 });
 
-test('a join code is made by the keyboard alone', async () => {
-  await open('/enrol');
-  await page.getByRole('button', { name: 'New join code' }).focus();
+test('a join code is created with the keyboard only', async () => {
+  await open('/enroll');
+  await page.getByRole('button', { name: 'Create join code' }).focus();
   await page.keyboard.press('Enter');
-  await page.getByLabel('What it is for').focus();
+  await page.getByLabel('Name', { exact: true }).focus();
   await page.keyboard.type('by keyboard');
   await page.keyboard.press('Enter');
   await page.getByRole('img', { name: 'Join code as a QR code' }).waitFor();
   const downloading = page.waitForEvent('download');
-  await page.getByRole('button', { name: 'Download a configuration profile' }).press('Enter');
+  await page.getByRole('button', { name: 'Download configuration profile' }).press('Enter');
   const profile = await readFile(await (await downloading).path(), 'utf8');
   expect(profile).toMatch(/EnrollmentCode<\/key>\s*<string>[A-Z0-9-]{19}<\/string>/);
   await open('/jobs');
   await page.getByRole('searchbox').waitFor();
   await page.keyboard.press('/');
   await page.keyboard.type('nothing has this name');
-  await page.getByText('No job matches').waitFor();
+  await page.getByText('No jobs match').waitFor();
 });

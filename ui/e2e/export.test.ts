@@ -1,4 +1,4 @@
-// Files that the page makes of what it shows.
+// Files that the page generates: charts, tables and rounds.
 import { readFile } from 'node:fs/promises';
 
 import type { Locator, Page } from 'playwright-core';
@@ -27,7 +27,7 @@ train_limit = 400
 rounds = 3
 `;
 
-/** What the button gives: the file's name and bytes. */
+/** Clicks a button that saves a file. Returns the name and the bytes of the file. */
 async function saved(button: Locator): Promise<[string, Buffer]> {
   const downloading = page.waitForEvent('download');
   await button.click();
@@ -37,13 +37,13 @@ async function saved(button: Locator): Promise<[string, Buffer]> {
 
 const lines = (bytes: Buffer) => bytes.toString('utf8').trimEnd().split('\r\n');
 
-test('a chart is saved as a picture with its title and legend', async () => {
+test('a chart is saved as an image with its title and legend', async () => {
   await page.goto(`${cluster.address}#/jobs/${job}`);
-  const button = page.getByRole('button', { name: 'exported: loss as PNG' });
+  const button = page.getByRole('button', { name: 'Save exported: loss as PNG' });
   await button.waitFor();
   const [name, bytes] = await saved(button);
   expect(name).toMatch(/^exported.* loss\.png$/);
-  // PNG, RFC 2083: the signature, then IHDR with width and height.
+  // PNG (RFC 2083): the signature, then the IHDR chunk with width and height.
   expect(bytes.subarray(0, 8).toString('hex')).toBe('89504e470d0a1a0a');
   expect(bytes.subarray(12, 16).toString('latin1')).toBe('IHDR');
   const drawn = await page.evaluate(() => {
@@ -56,11 +56,17 @@ test('a chart is saved as a picture with its title and legend', async () => {
   expect(bytes.readUInt32BE(20)).toBe(drawn[1] + (34 + 18) * drawn[2]);
 });
 
-test('a chart is saved as a table', async () => {
+test('a chart is saved as CSV', async () => {
   await page.goto(`${cluster.address}#/jobs/${job}`);
-  const [name, bytes] = await saved(page.getByRole('button', { name: 'exported: loss as CSV' }));
-  expect(name).toMatch(/^exported.* loss\.csv$/);
-  const [header, ...rows] = lines(bytes);
+  const button = page.getByRole('button', { name: 'Save exported: loss as CSV' });
+  // The file contains what the chart shows, which follows the job with a delay of one request.
+  const save = async () => {
+    const [name, bytes] = await saved(button);
+    expect(name).toMatch(/^exported.* loss\.csv$/);
+    return lines(bytes);
+  };
+  await expect.poll(save, { timeout: 10_000 }).toHaveLength(4);
+  const [header, ...rows] = await save();
   expect(header).toBe('round,test loss,train loss');
   expect(rows.map((row) => row.split(',')[0])).toEqual(['1', '2', '3']);
   type Round = { evaluation: { loss: number }; train_loss: number };
@@ -69,9 +75,10 @@ test('a chart is saved as a table', async () => {
   expect(rows.map((row) => row.split(',').slice(1).map(Number))).toEqual(shown);
 });
 
-test('rounds are saved as a table', async () => {
+test('rounds are saved as CSV', async () => {
   await page.goto(`${cluster.address}#/jobs/${job}?tab=rounds`);
-  const [name, bytes] = await saved(page.getByRole('button', { name: 'CSV', exact: true }));
+  await page.getByRole('heading', { name: '3 rounds' }).waitFor();
+  const [name, bytes] = await saved(page.getByRole('button', { name: 'Save as CSV', exact: true }));
   expect(name).toBe('exported-rounds.csv');
   const [header, ...rows] = lines(bytes);
   expect(header).toMatch(/^round,opened_at,closed_at,seats,reported,test_accuracy,/);
@@ -81,7 +88,7 @@ test('rounds are saved as a table', async () => {
   );
 });
 
-test('a model and a job say who created it', async () => {
+test('a model and a job show who created them', async () => {
   const [{ created_by: who } = { created_by: '' }] = await cluster.get<{ created_by: string }[]>(
     page,
     '/jobs',

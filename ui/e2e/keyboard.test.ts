@@ -1,4 +1,4 @@
-// What an administrator does with a job, from the page's load on, by the keyboard alone.
+// Tasks of an admin with a job, with the keyboard only.
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-/** As an address typed into the browser: the keyboard begins at the top of the page. */
+/** Loads a page as if its address was typed: the focus starts at the top. */
 async function load(route: string): Promise<void> {
   await page.goto('about:blank');
   await page.goto(`${cluster.address}#${route}`);
@@ -24,34 +24,34 @@ async function load(route: string): Promise<void> {
 
 const heading = (name: string) => page.getByRole('heading', { name, exact: true }).waitFor();
 
-test('the first stop skips the navigation', async () => {
+test('the first tab stop skips the navigation', async () => {
   await load('/jobs');
   await page.keyboard.press('Tab');
-  expect(await focused(page)).toBe('Skip to the page');
+  expect(await focused(page)).toBe('Skip to content');
   await page.keyboard.press('Enter');
   expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
   await page.keyboard.press('Tab');
   expect(await isIn(page, 'main')).toBe(true);
-  // And without it, the navigation comes first.
+  // Without it the navigation comes first.
   await load('/jobs');
   await page.keyboard.press('Tab');
   await page.keyboard.press('Tab');
   expect(await isIn(page, 'main')).toBe(false);
   await page.keyboard.press('Shift+Tab');
-  expect(await focused(page)).toBe('Skip to the page');
+  expect(await focused(page)).toBe('Skip to content');
 });
 
-test('a job is made', async () => {
+test('a job is created', async () => {
   await load('/jobs');
-  await goTo(page, 'New job');
+  await goTo(page, 'Create job');
   await page.keyboard.press('Enter');
   await heading('New job');
   await goTo(page, 'Name');
   await page.keyboard.type('by-keys');
   await goTo(page, 'Dataset');
-  // A list of choices is moved through by the arrows, or by the first letters.
+  // Typing selects an option of a list by its first letters.
   await page.keyboard.type('synthetic');
-  await page.getByText('The job is sound').waitFor();
+  await page.getByText('The job is valid').waitFor();
   await goTo(page, 'Number of partitions');
   await page.keyboard.press('Control+A');
   await page.keyboard.type('2');
@@ -62,29 +62,29 @@ test('a job is made', async () => {
   expect(job?.config.data.partitions).toBe(2);
 });
 
-test('the form has two sides, and arrows go from one to the other', async () => {
+test('arrow keys switch between the form and the TOML', async () => {
   await load('/jobs/new');
   await goTo(page, 'Form');
   await page.keyboard.press('ArrowRight');
-  expect(await focused(page)).toBe('As TOML');
+  expect(await focused(page)).toBe('TOML');
   await goTo(page, 'Job file');
-  await goTo(page, 'As TOML', 'Shift+Tab');
+  await goTo(page, 'TOML', 'Shift+Tab');
   await page.keyboard.press('ArrowLeft');
   expect(await focused(page)).toBe('Form');
   await page.getByLabel('Dataset', { exact: true }).waitFor();
 });
 
-test('a job is opened and stopped, and its question is asked and left', async () => {
+test('a job is canceled after its confirmation was closed once', async () => {
   await load('/jobs');
   await goTo(page, 'by-keys');
   await page.keyboard.press('Enter');
   await heading('by-keys');
-  await goTo(page, 'Cancel');
+  await goTo(page, 'Cancel job…');
   await page.keyboard.press('Space');
   const dialog = page.getByRole('dialog', { name: 'Cancel by-keys?' });
   await dialog.waitFor();
   expect(await isIn(page, 'dialog')).toBe(true);
-  // The focus goes round in it: nothing behind it is reached.
+  // The focus stays in the dialog.
   for (const key of ['Tab', 'Shift+Tab']) {
     for (let stop = 0; stop < 8; stop += 1) {
       await page.keyboard.press(key);
@@ -94,13 +94,13 @@ test('a job is opened and stopped, and its question is asked and left', async ()
   }
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'detached' });
-  expect(await focused(page)).toBe('Cancel');
+  expect(await focused(page)).toBe('Cancel job…');
   const status = async () => (await cluster.get<{ status: string }[]>(page, '/jobs'))[0]?.status;
   expect(await status()).not.toBe('cancelled');
 
   await page.keyboard.press('Enter');
   await dialog.waitFor();
-  await goTo(page, 'Cancel the job');
+  await goTo(page, 'Cancel job');
   await page.keyboard.press('Enter');
   await dialog.waitFor({ state: 'detached' });
   await page.getByText('Cancelled', { exact: true }).first().waitFor();

@@ -1,10 +1,10 @@
-// A person without a mouse: every step is a key press, and nothing is focused by the test.
+// Keyboard navigation: every step is a key press; the test focuses nothing itself.
 import type { Page } from 'playwright-core';
 
-/** Further than this nobody goes for one control. */
-const MOST_STOPS = 120;
+/** Limit on tab stops to reach one control. */
+const MAXIMUM_STOPS = 120;
 
-/** What has the focus, by the name that a screen reader says; empty for the page itself. */
+/** Accessible name of the focused element; empty for the page itself. */
 export function focused(page: Page): Promise<string> {
   return page.evaluate(() => {
     const at = document.activeElement;
@@ -14,19 +14,19 @@ export function focused(page: Page): Promise<string> {
   });
 }
 
-/** Goes on by Tab, or back by Shift+Tab, until the control of this name has the focus. */
+/** Presses Tab, or Shift+Tab, until the control with this name has the focus. */
 export async function goTo(page: Page, name: string, key = 'Tab'): Promise<void> {
-  const passed: string[] = [];
-  for (let stop = 0; stop < MOST_STOPS; stop += 1) {
+  const visited: string[] = [];
+  for (let stop = 0; stop < MAXIMUM_STOPS; stop += 1) {
     await page.keyboard.press(key);
     const at = await focused(page);
     if (at === name) return;
-    passed.push(at);
+    visited.push(at);
   }
-  throw new Error(`${key} does not come to '${name}'; it came to ${passed.join(' | ')}`);
+  throw new Error(`${key} does not reach '${name}'; it reached ${visited.join(' | ')}`);
 }
 
-/** Whether what has the focus is in what the selector finds. */
+/** Whether the focused element is inside an element that matches the selector. */
 export function isIn(page: Page, selector: string): Promise<boolean> {
   return page.evaluate((selector) => document.activeElement?.closest(selector) !== null, selector);
 }

@@ -1,4 +1,4 @@
-// What a person takes back.
+// Undo of changes.
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => cluster.stop());
 
 const JOB = `
-name = "taken-back"
+name = "undone"
 model_type = "nlp"
 dataset = "synthetic"
 [data]
@@ -39,16 +39,16 @@ async function openDevice(): Promise<Device> {
   return device;
 }
 
-const nowOf = ({ id }: Device) => cluster.get<Device>(page, `/devices/${id}`);
+const reload = ({ id }: Device) => cluster.get<Device>(page, `/devices/${id}`);
 
-/** Of the toast that says so. */
-async function undo(said: string): Promise<void> {
-  const toast = page.getByRole('status').locator('.toast').filter({ hasText: said });
+/** Clicks Undo in the toast with this text. */
+async function undo(text: string): Promise<void> {
+  const toast = page.getByRole('status').locator('.toast').filter({ hasText: text });
   await toast.getByRole('button', { name: 'Undo' }).click();
   await toast.waitFor({ state: 'detached' });
 }
 
-test('a device has its name and labels back', async () => {
+test('a change of name and labels is undone', async () => {
   const before = await openDevice();
   await page.getByRole('button', { name: 'Name and labels' }).click();
   const dialog = page.getByRole('dialog');
@@ -56,54 +56,54 @@ test('a device has its name and labels back', async () => {
   await dialog.getByLabel('Labels', { exact: true }).fill('wrong');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('heading', { name: 'a mistake' }).waitFor();
-  await undo('a mistake is changed');
+  await undo('Saved a mistake');
   await page.getByRole('heading', { name: before.name, exact: true }).waitFor();
-  const after = await nowOf(before);
+  const after = await reload(before);
   expect([after.name, after.labels]).toEqual([before.name, before.labels]);
 });
 
-test('a device is quarantined with a reason, which is taken back, and then it is released', async () => {
+test('a quarantine with a reason is undone, and ends with a release', async () => {
   const device = await openDevice();
   const quarantine = async () => {
     await page.getByRole('button', { name: 'Quarantine', exact: true }).click();
     const dialog = page.getByRole('dialog');
-    // Not without a reason.
+    // A reason is required.
     await dialog.getByRole('button', { name: 'Quarantine' }).click();
-    expect((await nowOf(device)).quarantined).toBeNull();
+    expect((await reload(device)).quarantined).toBeNull();
     await dialog.getByLabel('Reason', { exact: true }).fill('its fan is broken');
     await dialog.getByRole('button', { name: 'Quarantine' }).click();
     await page.getByText('its fan is broken').waitFor();
-    const there = (await nowOf(device)).quarantined;
-    expect(there?.reason).toBe('its fan is broken');
-    await page.getByText(`by ${there?.by}: its fan is broken`).waitFor();
+    const state = (await reload(device)).quarantined;
+    expect(state?.reason).toBe('its fan is broken');
+    await page.getByText(`by ${state?.by}: its fan is broken`).waitFor();
   };
   await quarantine();
-  await undo(`${device.name} gets no work`);
+  await undo(`Quarantined ${device.name}`);
   await page.getByText('its fan is broken').waitFor({ state: 'detached' });
-  expect((await nowOf(device)).quarantined).toBeNull();
+  expect((await reload(device)).quarantined).toBeNull();
   await quarantine();
   await page.getByRole('button', { name: 'Release' }).click();
   await page.getByRole('button', { name: 'Quarantine', exact: true }).waitFor();
-  expect((await nowOf(device)).quarantined).toBeNull();
+  expect((await reload(device)).quarantined).toBeNull();
 });
 
-test("a device's leases of all jobs are told on its page", async () => {
+test('the page of a device lists its leases of all jobs', async () => {
   const device = await openDevice();
   const leases = await cluster.get<unknown[]>(page, `/devices/${device.id}/leases`);
   expect(leases.length).toBeGreaterThanOrEqual(6);
   await page.getByRole('heading', { name: 'Leases of the last 30 days' }).waitFor();
-  const links = page.getByRole('cell').getByRole('link', { name: 'taken-back' });
+  const links = page.getByRole('cell').getByRole('link', { name: 'undone' });
   await links.first().waitFor();
   expect(await links.count()).toBe(leases.length);
 });
 
-test('a stage goes back to the version that had it', async () => {
+test('undo returns a stage to the version that had it', async () => {
   const stages = async () => {
     const models = await cluster.get<{ version: number; stage: string | null }[]>(page, '/models');
     return models.sort((a, b) => a.version - b.version).map((model) => model.stage);
   };
   const set = async (version: number) => {
-    await page.goto(`${cluster.address}#/models/taken-back?version=${version}`);
+    await page.goto(`${cluster.address}#/models/undone?version=${version}`);
     await page.getByRole('button', { name: 'Set its stage' }).click();
     await page.getByLabel('Stage', { exact: true }).fill('production');
     await page.getByRole('button', { name: 'Set', exact: true }).click();

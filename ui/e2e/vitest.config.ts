@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// Real processes and a real browser: `CONSTELLATION_BIN=… npm run e2e`, after `npm run build`.
+// End-to-end tests with real processes and a real browser: `npm run build`, then `CONSTELLATION_BIN=… npm run e2e`.
 export default defineConfig({
   test: {
     include: ['e2e/**/*.test.ts'],

@@ -154,7 +154,7 @@ test('the settings', async () => {
   await look(page, 'settings-changed');
   await page.getByLabel('Monday, from').fill('20:30');
   await page.locator('#setting-Schedule-Sun').click();
-  await page.getByText('“Times” is changed').nth(1).waitFor();
+  await page.getByText('Schedule: saved').nth(1).waitFor();
   await page.getByRole('button', { name: 'Undo' }).last().click();
   await page.locator('#leave').click();
   await look(page, 'settings-leave');

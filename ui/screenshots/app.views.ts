@@ -140,7 +140,7 @@ export const SETTINGS: SettingsView = {
     setting('Backend', 'auto'),
     setting('StartAtLogin', true),
     setting('UpdateChecks', true),
-    setting('PresenceDetail', true),
+    setting('PresenceDetail', 'reasons'),
     setting('KeepAwake', false),
     setting('LogLevel', 'info'),
     setting('AllowUserQuit', false, 'managed'),

@@ -1,5 +1,4 @@
-// Every page, light, dark and narrow, of a cluster that has trained and trains, into the folder
-// SCREENSHOTS: for people to look at.
+// Screenshots of every page (light, dark, narrow) with a completed and a running job. Written to the folder SCREENSHOTS.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -24,7 +23,7 @@ rounds = ${rounds}
 `;
 
 beforeAll(async () => {
-  if (!folder) throw new Error('SCREENSHOTS says where the pictures go; make screenshots sets it');
+  if (!folder) throw new Error('SCREENSHOTS is not set; run make screenshots');
   mkdirSync(folder, { recursive: true });
   await cluster.start();
   cluster.addWorker();
@@ -32,7 +31,7 @@ beforeAll(async () => {
   const done = cluster.train(job('topics', 'synthetic', 'nlp', 8));
   cluster.train(job('topics-again', 'synthetic', 'nlp', 5));
   const running = cluster.submit(job('shapes', 'synthetic_images', 'vision', 60));
-  // So that its curve shows.
+  // Waits for a few points of the curve.
   const rounds = () => {
     const shown = cluster.run(['job', 'show', running, '--json']);
     return (JSON.parse(shown) as { current_epoch: number }).current_epoch;
@@ -49,7 +48,7 @@ beforeAll(async () => {
     ['model', '/models/topics'],
     ['data', '/data'],
     ['dataset', '/data/synthetic_images'],
-    ['enrol', '/enrol'],
+    ['enroll', '/enroll'],
     ['audit', '/audit'],
     ['tokens', '/tokens'],
     ['sessions', '/sessions'],

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// `make screenshots`: vitest is only what runs TypeScript here.
+// For `make screenshots`. Vitest only runs the TypeScript; these are not tests.
 export default defineConfig({
   test: { include: ['screenshots/**/*.shots.ts'], testTimeout: 600_000, hookTimeout: 300_000 },
 });

@@ -10,8 +10,8 @@ test.each([
   [125, '2 min 5 s'],
   [7260, '2 h 1 min'],
   [86_400, '1 d'],
-])('%d seconds are %j', (seconds, words) => {
-  expect(duration(seconds)).toBe(words);
+])('%d seconds are %j', (seconds, text) => {
+  expect(duration(seconds)).toBe(text);
 });
 
 test.each([
@@ -19,11 +19,11 @@ test.each([
   ['2025-12-31T23:57:30Z', '2 min ago'],
   ['2025-12-29T00:00:00Z', '3 d ago'],
   ['2026-01-01T02:30:00Z', 'in 2 h'],
-])('%j is %j', (time, words) => {
-  expect(ago(time, Date.parse('2026-01-01T00:00:00Z'))).toBe(words);
+])('%j is %j', (time, text) => {
+  expect(ago(time, Date.parse('2026-01-01T00:00:00Z'))).toBe(text);
 });
 
-test('numbers have their units, and a missing one a dash', () => {
+test('numbers have units, and a missing number is a dash', () => {
   expect([bytes(512), bytes(1536), bytes(5 * 1024 ** 3)]).toEqual(['512 B', '1.5 KiB', '5 GiB']);
   expect([percent(0.8934), count(12_345), plural(1, 'row'), plural(2, 'row')]).toEqual([
     '89.3%',

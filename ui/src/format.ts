@@ -1,18 +1,18 @@
-// Numbers and times as people read them.
+// Formatting of numbers and times.
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const dayAndTime = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' });
 const clock = new Intl.DateTimeFormat('en', { timeStyle: 'medium', hour12: false });
 
-/** What stands where there is no value. */
+/** Placeholder for a missing value. */
 export const NONE = '–';
 
 export function count(value: number | null | undefined): string {
   return value == null ? NONE : whole.format(value);
 }
 
-/** `1.2M`, for where there is little room. */
+/** Compact form: `1.2M`. */
 export function short(value: number | null | undefined): string {
   return value == null ? NONE : compact.format(value === 0 ? 0 : value);
 }
@@ -55,8 +55,8 @@ export function ago(time: string | null | undefined, now: number): string {
   if (time == null) return NONE;
   const seconds = (now - Date.parse(time)) / 1000;
   if (Math.abs(seconds) < 10) return 'just now';
-  const words = duration(Math.floor(Math.abs(seconds))).replace(/^(\d+ (?:d|h|min)) .*/, '$1');
-  return seconds > 0 ? `${words} ago` : `in ${words}`;
+  const span = duration(Math.floor(Math.abs(seconds))).replace(/^(\d+ (?:d|h|min)) .*/, '$1');
+  return seconds > 0 ? `${span} ago` : `in ${span}`;
 }
 
 export function moment(time: string | null | undefined): string {

@@ -1,4 +1,4 @@
-import './shell/language';
+import './shell/languageFallback';
 import './theme.css';
 import './layout.css';
 

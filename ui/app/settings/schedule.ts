@@ -1,5 +1,5 @@
-// When training may happen, by the weekday: `Mon-Fri 19:00-07:00, Sat-Sun 00:00-24:00`. A window that ends before it
-// begins runs over midnight into the next day. An empty text is always.
+// Parsing and formatting of weekly schedules: `Mon-Fri 19:00-07:00, Sat-Sun 00:00-24:00`. A window whose end is before
+// its start ends on the next day. An empty text means always.
 export const DAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'] as const;
 export type Day = (typeof DAYS)[number];
 
@@ -9,15 +9,15 @@ export interface Window {
   to: number;
 }
 
-/** A day's windows, in the order of `DAYS`. A day without one has no training that begins on it. */
+/** Windows of each day, in the order of `DAYS`. No training starts on a day without windows. */
 export type Schedule = Window[][];
 
 export const WHOLE_DAY: Window = { from: 0, to: 1440 };
 
-/** What is wrong with a schedule, and where. */
+/** Its message names the invalid part and gives an example. */
 export class InvalidSchedule extends Error {}
 
-/** Null where the text is empty: always. */
+/** Parses a schedule. Returns null for an empty text, which means always. */
 export function parse(text: string): Schedule | null {
   if (text.trim() === '') return null;
   const schedule: Schedule = DAYS.map(() => []);
@@ -25,7 +25,9 @@ export function parse(text: string): Schedule | null {
     if (entry === '') continue;
     const [days = '', window = '', ...more] = entry.split(/\s+/);
     if (window === '' || more.length > 0) {
-      throw new InvalidSchedule(`'${entry}' is not days and a time, such as 'Mon-Fri 19:00-07:00'`);
+      throw new InvalidSchedule(
+        `'${entry}' is not a schedule entry. Write days and a time, such as 'Mon-Fri 19:00-07:00'`,
+      );
     }
     const parsed = parseWindow(window);
     for (const day of parseDays(days)) schedule[day]?.push(parsed);
@@ -37,9 +39,11 @@ function parseDays(text: string): number[] {
   const [first = '', last = first, ...more] = text.split('-');
   const [from, to] = [dayOf(first), dayOf(last)];
   if (more.length > 0 || from < 0 || to < 0) {
-    throw new InvalidSchedule(`'${text}' is no day or range of days, such as 'Mon' or 'Mon-Fri'`);
+    throw new InvalidSchedule(
+      `'${text}' is not a day or a range of days. Write it like 'Mon' or 'Mon-Fri'`,
+    );
   }
-  // A range may run over the end of the week: `Fri-Mon`.
+  // A range may wrap around the end of the week: `Fri-Mon`.
   const length = ((to - from + 7) % 7) + 1;
   return Array.from({ length }, (_, index) => (from + index) % 7);
 }
@@ -51,13 +55,13 @@ function dayOf(text: string): number {
 function parseWindow(text: string): Window {
   const [from, to, ...more] = text.split('-').map(minutes);
   if (from == null || to == null || more.length > 0 || from === 1440) {
-    throw new InvalidSchedule(`'${text}' is no time, such as '19:00-07:00'`);
+    throw new InvalidSchedule(`'${text}' is not a time range. Write it like '19:00-07:00'`);
   }
-  if (from === to) throw new InvalidSchedule(`'${text}' ends when it begins`);
+  if (from === to) throw new InvalidSchedule(`'${text}' starts and ends at the same time`);
   return { from, to };
 }
 
-/** Of `19:30`; null for what is no time. */
+/** Parses `19:30` to minutes since midnight. Returns null if the text is not a time. */
 export function minutes(text: string): number | null {
   const [, hour, minute] = /^(\d{1,2}):(\d{2})$/.exec(text) ?? [];
   if (hour === undefined || minute === undefined || Number(minute) > 59) return null;
@@ -66,11 +70,11 @@ export function minutes(text: string): number | null {
 }
 
 export function clock(minutes: number): string {
-  const two = (number: number) => String(number).padStart(2, '0');
-  return `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+  const pad = (number: number) => String(number).padStart(2, '0');
+  return `${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`;
 }
 
-/** The shortest text: days that follow each other and have the same windows share an entry. */
+/** Formats a schedule. Consecutive days with the same windows share an entry. */
 export function format(schedule: Schedule | null): string {
   if (schedule === null) return '';
   const entries: string[] = [];
@@ -90,9 +94,4 @@ export function format(schedule: Schedule | null): string {
 
 function text(windows: Window[] | undefined): string {
   return (windows ?? []).map(({ from, to }) => `${clock(from)}-${clock(to)}`).join(' ');
-}
-
-/** For those who only read it. */
-export function say(schedule: Schedule | null): string {
-  return schedule === null ? 'At any time' : format(schedule).replaceAll('-', '–');
 }

@@ -2,17 +2,17 @@ import { expect, test } from 'vitest';
 
 import { align } from './series';
 
-test('series are joined on their common x, with gaps', () => {
+test('series are joined on their x values, with gaps', () => {
   const joined = align([
     {
       name: 'a',
-      colour: '',
+      color: '',
       points: [
         [2, 20],
         [1, 10],
       ],
     },
-    { name: 'b', colour: '', points: [[3, 30]] },
+    { name: 'b', color: '', points: [[3, 30]] },
   ]);
   expect(joined).toEqual([
     [1, 2, 3],

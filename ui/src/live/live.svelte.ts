@@ -1,15 +1,17 @@
-// The page's one store: what was asked of the API, kept while something shows it, asked again when the
-// coordinator says that it changed.
+// Store of API responses: each is kept while a component shows it, and loaded again when the
+// coordinator reports a change.
 import { ask, asFailure, type Failure } from '../api/client';
 import type { ChangeKind } from '../api/types';
-import { type Changed, follow, stop } from './revision.svelte';
+import { type Changed, connection, follow, stop, untilPositioned } from './revision.svelte';
 
-/** The least time between two requests for the same thing. */
-const LEAST_GAP = 1000;
-/** Changes that come in a burst become one request. */
-const GATHER = 150;
+/** Minimum time between two requests for shown data, in milliseconds. */
+const MINIMUM_INTERVAL = 1000;
+/** Changes within this time are combined into one request, in milliseconds. */
+const COALESCE = 150;
+/** Delay before a request that failed on a working connection is repeated, in milliseconds. */
+const RETRY_DELAY = 2000;
 
-/** What makes a thing stale: a kind, or one of a kind. */
+/** A kind of data, or one item of a kind, whose changes make a response stale. */
 export interface Source {
   kind: ChangeKind;
   id?: string;
@@ -20,35 +22,41 @@ export class Live<T> {
   failure = $state.raw<Failure | undefined>();
   readonly path: string;
   readonly sources: Source[];
+  /** Number of components that show the data. */
   shown = 0;
-  private asking = false;
+  private requesting = false;
   private stale = true;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private lastAsked = 0;
-  private gap = LEAST_GAP;
+  private lastRequest: number | undefined;
+  private interval = MINIMUM_INTERVAL;
 
   constructor(path: string, sources: Source[]) {
     this.path = path;
     this.sources = sources;
   }
 
-  /** Nothing to show yet. */
+  /** Whether there is neither data nor a failure yet. */
   get loading(): boolean {
     return this.data === undefined && this.failure === undefined;
   }
 
-  /** Asks soon, however often it is called. */
-  refresh(after = GATHER): void {
-    this.stale = true;
-    if (this.shown === 0 || this.asking || this.timer !== undefined) return;
-    const gap = this.lastAsked + this.gap - performance.now();
-    const wait = this.lastAsked === 0 ? 0 : Math.max(after, gap);
-    this.timer = setTimeout(() => void this.load(), wait);
+  /** Whether it was shown before and is not shown now. */
+  get isUnused(): boolean {
+    return this.shown === 0 && this.lastRequest !== undefined;
   }
 
+  /** Marks the data as stale and schedules a request. Further calls join the scheduled request. */
+  refresh(delay = COALESCE): void {
+    this.stale = true;
+    if (this.shown === 0 || this.requesting || this.timer !== undefined) return;
+    const due = (this.lastRequest ?? 0) + this.interval - performance.now();
+    this.timer = setTimeout(() => void this.load(), Math.max(delay, due));
+  }
+
+  /** Called when a component starts to show the data. Stale data is requested at once. */
   show(): void {
     this.shown += 1;
-    if (this.stale) this.refresh(0);
+    if (this.stale && !this.requesting) void this.load();
   }
 
   hide(): void {
@@ -56,77 +64,84 @@ export class Live<T> {
   }
 
   private async load(): Promise<void> {
+    clearTimeout(this.timer);
     this.timer = undefined;
     if (this.shown === 0) return;
-    [this.asking, this.stale] = [true, false];
-    this.lastAsked = performance.now();
+    this.requesting = true;
+    await untilPositioned();
+    this.stale = false;
+    this.lastRequest = performance.now();
     try {
       this.data = await ask<T>(this.path);
       this.failure = undefined;
     } catch (error) {
       this.failure = asFailure(error);
-      // Asked again with the connection, or with the next change.
-      if (this.failure.isUnreachable) this.stale = true;
     }
-    this.asking = false;
-    // A long answer (10,000 devices) is asked for less often, so that most of the time is the page's.
-    this.gap = Math.max(LEAST_GAP, 6 * (performance.now() - this.lastAsked));
-    if (this.stale && this.failure === undefined) this.refresh();
+    this.requesting = false;
+    // Slow responses (10,000 devices) are requested less often, to leave time for the page itself.
+    this.interval = Math.max(MINIMUM_INTERVAL, 6 * (performance.now() - this.lastRequest));
+    if (this.failure?.isUnreachable) {
+      this.stale = true;
+      // Without a connection everything is loaded again after the reconnection.
+      if (connection.connected) this.refresh(RETRY_DELAY);
+    } else if (this.stale) {
+      this.refresh();
+    }
   }
 }
 
-/** Kinds whose addresses have the id that events name. */
-const ONE = new Set<ChangeKind>(['job', 'device']);
+/** Kinds whose items have paths of their own, with the id that events report. */
+const KINDS_WITH_ITEMS = new Set<ChangeKind>(['job', 'device']);
 
-/** Kept for a while after nothing shows them, so that going back shows the page at once. */
-const MOST_KEPT = 40;
+/** Responses kept after nothing shows them, so that going back displays the page at once. */
+const MAXIMUM_KEPT = 40;
 const kept = new Map<string, Live<unknown>>();
 
 /**
- * What a path answers, for as long as the component that asks is there. The path is a function, so
- * that another path shows another thing; `null` asks nothing.
+ * The response of a path, while the calling component exists. The path is a function, so that it
+ * can change; `null` requests nothing. Changes of `kinds` make the response stale.
  */
 export function live<T>(
   path: () => string | null,
   ...kinds: ChangeKind[]
 ): { value: Live<T> | null } {
-  const found = $derived.by(() => {
+  const current = $derived.by(() => {
     const wanted = path();
     return wanted === null ? null : (remember(wanted, sourcesOf(wanted, kinds)) as Live<T>);
   });
   $effect(() => {
-    const one = found;
+    const one = current;
     one?.show();
     return () => one?.hide();
   });
   return {
     get value() {
-      return found;
+      return current;
     },
   };
 }
 
-/** A path below one job or device is stale when that one changes, not when another does. */
+/** A path below one job or device becomes stale only when that item changes. */
 export function sourcesOf(path: string, kinds: ChangeKind[]): Source[] {
   const [, collection, id] = path.split(/[/?]/);
   return kinds.map((kind) =>
-    collection === `${kind}s` && ONE.has(kind) ? { kind, id } : { kind },
+    collection === `${kind}s` && KINDS_WITH_ITEMS.has(kind) ? { kind, id } : { kind },
   );
 }
 
 function remember(path: string, sources: Source[]): Live<unknown> {
-  const before = kept.get(path);
-  if (before) return before;
-  for (const [other, old] of kept) {
-    if (kept.size < MOST_KEPT) break;
-    if (old.shown === 0) kept.delete(other);
+  const existing = kept.get(path);
+  if (existing) return existing;
+  for (const [other, one] of kept) {
+    if (kept.size < MAXIMUM_KEPT) break;
+    if (one.isUnused) kept.delete(other);
   }
-  const made = new Live<unknown>(path, sources);
-  kept.set(path, made);
-  return made;
+  const created = new Live<unknown>(path, sources);
+  kept.set(path, created);
+  return created;
 }
 
-/** Follows the coordinator until `endLive`. */
+/** Follows the coordinator's changes until `endLive`. */
 export function beginLive(): void {
   follow(invalidate);
 }
@@ -136,25 +151,25 @@ export function endLive(): void {
   kept.clear();
 }
 
-/** Marks what changed as stale; what is shown is asked for again. */
+/** Marks responses that a change concerns as stale. Those that are shown are requested again. */
 export function invalidate(changed: Changed): void {
   for (const one of kept.values()) {
-    const touched = one.sources.some(({ kind, id }) => {
+    const isConcerned = one.sources.some(({ kind, id }) => {
       const ids = changed?.get(kind);
       return ids !== undefined && (id === undefined || ids.has(id));
     });
-    if (changed === null || touched) one.refresh();
+    if (changed === null || isConcerned) one.refresh();
   }
 }
 
-/** Asks again for everything of a kind, after a change of our own. */
+/** Reloads everything of these kinds, after a change made by this page. */
 export function touch(...kinds: ChangeKind[]): void {
   for (const one of kept.values()) {
     if (one.sources.some((source) => kinds.includes(source.kind))) one.refresh();
   }
 }
 
-/** Asks again for what no event is about. */
+/** Reloads one path. For data that no event reports. */
 export function touchPath(path: string): void {
   kept.get(path)?.refresh();
 }

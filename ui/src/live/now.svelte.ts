@@ -1,11 +1,11 @@
-// The time, once a second, for ages and durations on the page.
-class Now {
+// Clock of the page: ticks once a second, for ages and durations.
+class Clock {
   value = $state(Date.now());
 }
 
-export const now = new Now();
+export const now = new Clock();
 
 setInterval(() => {
-  // Nothing is drawn anew behind another window.
+  // A hidden page needs no updates.
   if (!document.hidden) now.value = Date.now();
 }, 1000);

@@ -1,30 +1,35 @@
-// Follows the coordinator's revision by a long poll and says which kinds of things changed.
+// Follows the coordinator's revision by long polling and reports which kinds of data changed.
 import { ask, asFailure } from '../api/client';
 import type { ChangeKind, Events } from '../api/types';
 
 const WAIT_SECONDS = 25;
-const LONGEST_PAUSE = 15_000;
+const MAXIMUM_RETRY_DELAY = 15_000;
 
-/** What changed since the last call; `null` where it could be anything. */
+/** Ids that changed since the last call, by kind; `null` if anything may have changed. */
 export type Changed = Map<ChangeKind, Set<string>> | null;
 
 class Connection {
-  /** Whether the last poll was answered. Pages go on showing what they have. */
+  /** Whether the last poll succeeded. Pages keep showing their data while it is `false`. */
   connected = $state(true);
-  /** When the next try is due, while not connected. */
-  triesAt = $state(0);
+  /** Time of the next attempt while not connected, in milliseconds since the epoch. */
+  retryAt = $state(0);
 }
 
 export const connection = new Connection();
 
 let following: AbortController | null = null;
-let cutShort: () => void = () => undefined;
+let endRetryDelay: () => void = () => undefined;
+let positioned: Promise<void> = Promise.resolve();
 
-/** Follows until `stop`. `then` is called for every answer that has changes. */
-export function follow(then: (changed: Changed) => void): void {
+/** Follows until `stop`. `onChange` is called for every answer that contains changes. */
+export function follow(onChange: (changed: Changed) => void): void {
   stop();
   following = new AbortController();
-  void poll(following.signal, then);
+  const { signal } = following;
+  positioned = new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    void poll(signal, onChange, resolve);
+  });
 }
 
 export function stop(): void {
@@ -33,35 +38,50 @@ export function stop(): void {
   connection.connected = true;
 }
 
-/** Ends the pause between two tries. */
-export function tryNow(): void {
-  cutShort();
+/**
+ * Resolves once the first poll has ended. Data that is requested earlier could miss a change: one
+ * that the coordinator makes after it answers the request and before it answers the first poll.
+ */
+export function untilPositioned(): Promise<void> {
+  return positioned;
 }
 
-async function poll(signal: AbortSignal, then: (changed: Changed) => void): Promise<void> {
-  let [revision, pause] = [-1, 500];
+/** Retries at once instead of after the delay. */
+export function retryNow(): void {
+  endRetryDelay();
+}
+
+async function poll(
+  signal: AbortSignal,
+  onChange: (changed: Changed) => void,
+  onPositioned: () => void,
+): Promise<void> {
+  let [revision, delay] = [-1, 500];
   while (!signal.aborted) {
     try {
-      // The first answer tells where we are: what the page shows is read after it.
+      // The first answer only tells the current revision.
       const wait = revision < 0 || !connection.connected ? 0 : WAIT_SECONDS;
       const events = await ask<Events>(`/events?after=${Math.max(revision, 0)}&wait=${wait}`, {
         signal,
       });
       const isFirst = revision < 0;
       const wasLost = !connection.connected;
-      // A coordinator that was restored from a backup counts from further back.
+      // A coordinator that was restored from a backup starts at an earlier revision.
       const changed = events.reset || events.revision < revision ? null : byKind(events);
       revision = events.revision;
       connection.connected = true;
-      pause = 500;
-      if (wasLost) then(null);
-      else if (!isFirst && (changed === null || changed.size > 0)) then(changed);
+      delay = 500;
+      onPositioned();
+      if (wasLost) onChange(null);
+      else if (!isFirst && (changed === null || changed.size > 0)) onChange(changed);
     } catch (error) {
       if (signal.aborted || asFailure(error).status === 401) return;
       connection.connected = false;
-      connection.triesAt = Date.now() + pause;
-      await pausing(pause, signal);
-      pause = Math.min(pause * 2, LONGEST_PAUSE);
+      connection.retryAt = Date.now() + delay;
+      // The page shows why its requests fail; all data is reloaded after the reconnection.
+      onPositioned();
+      await retryDelay(delay, signal);
+      delay = Math.min(delay * 2, MAXIMUM_RETRY_DELAY);
     }
   }
 }
@@ -75,13 +95,13 @@ function byKind(events: Events): Map<ChangeKind, Set<string>> {
   return changed;
 }
 
-function pausing(milliseconds: number, signal: AbortSignal): Promise<void> {
+function retryDelay(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
-    cutShort = () => {
+    endRetryDelay = () => {
       clearTimeout(timer);
       resolve();
     };
-    signal.addEventListener('abort', cutShort, { once: true });
+    signal.addEventListener('abort', endRetryDelay, { once: true });
   });
 }

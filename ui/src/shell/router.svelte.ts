@@ -1,32 +1,36 @@
-// Addresses are hash routes: they don't collide with the API and suit the app's own scheme.
-/** Where the page is. */
-class Place {
+// Hash router. Hash routes do not collide with the paths of the API and work under the app's own URL scheme.
+
+/** Former paths that still work. */
+const ALIASES: Record<string, string> = { '/enrol': '/enroll' };
+
+class CurrentLocation {
   path = $state('');
   query = $state.raw(new URLSearchParams());
 
   read(): void {
     const [path = '', query = ''] = location.hash.replace(/^#/, '').split('?');
-    this.path = path === '' ? '/' : path;
+    this.path = path === '' ? '/' : (ALIASES[path] ?? path);
     this.query = new URLSearchParams(query);
   }
 }
 
-export const place = new Place();
-place.read();
-addEventListener('hashchange', () => place.read());
+/** Path and query of the shown page. */
+export const currentLocation = new CurrentLocation();
+currentLocation.read();
+addEventListener('hashchange', () => currentLocation.read());
 
-export function go(path: string): void {
+export function navigate(path: string): void {
   location.hash = path;
 }
 
-/** Changes the query of the address without a step in the history. */
+/** Changes the query without adding a history entry. */
 export function setQuery(changes: Record<string, string | null>): void {
-  const query = new URLSearchParams(place.query);
+  const query = new URLSearchParams(currentLocation.query);
   for (const [key, value] of Object.entries(changes)) {
     if (value === null || value === '') query.delete(key);
     else query.set(key, value);
   }
   const text = query.toString();
-  history.replaceState(null, '', `#${place.path}${text === '' ? '' : `?${text}`}`);
-  place.read();
+  history.replaceState(null, '', `#${currentLocation.path}${text === '' ? '' : `?${text}`}`);
+  currentLocation.read();
 }

@@ -1,5 +1,5 @@
-// Every page by its address. Each is loaded when it is first opened.
-import { route } from './match';
+// Routes of all pages. Each page is loaded when it is first opened.
+import { route } from './routeMatching';
 
 const page = <T>(loaded: Promise<T>) => loaded as Promise<never>;
 
@@ -15,7 +15,7 @@ export const routes = [
   route('/models/:name', () => page(import('../pages/models/ModelPage.svelte'))),
   route('/data', () => page(import('../pages/data/Datasets.svelte'))),
   route('/data/:name', () => page(import('../pages/data/DatasetPage.svelte'))),
-  route('/enrol', () => page(import('../pages/enrol/Enrol.svelte'))),
+  route('/enroll', () => page(import('../pages/enroll/Enroll.svelte'))),
   route('/audit', () => page(import('../pages/admin/Audit.svelte'))),
   route('/tokens', () => page(import('../pages/admin/Tokens.svelte'))),
   route('/sessions', () => page(import('../pages/admin/Sessions.svelte'))),

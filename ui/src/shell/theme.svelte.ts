@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it.
+// Color theme: light, dark, or the same as the system.
 export type Choice = 'system' | 'light' | 'dark';
 
 const KEY = 'constellation-theme';
@@ -23,15 +23,15 @@ class Theme {
     try {
       localStorage.setItem(KEY, this.choice);
     } catch {
-      // Browsers that keep nothing follow the system at the next visit.
+      // Without local storage the choice lasts until the page is closed.
     }
   }
 }
 
 export const theme = new Theme();
 
-/** A colour of the stylesheet, for what is drawn on a canvas. */
-export function colour(name: string): string {
+/** Value of a CSS color variable, for drawing on a canvas. */
+export function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 

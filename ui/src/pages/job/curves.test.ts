@@ -5,7 +5,7 @@ import { curve, timeLeft } from './curves';
 
 const at = (second: number) => new Date(second * 1000).toISOString();
 
-test('a curve is by round or by seconds since the job began', () => {
+test('a curve is by round or by seconds since the start of the job', () => {
   const points = [
     { name: 'test_accuracy', round: 1, at: at(10), value: 0.5 },
     { name: 'test_loss', round: 1, at: at(10), value: 2 },
@@ -21,7 +21,7 @@ test('a curve is by round or by seconds since the job began', () => {
   ]);
 });
 
-test('time left is told at the pace of the last rounds, and only of a running job', () => {
+test('time left follows from the last rounds, for a running job only', () => {
   const rounds = [1, 2, 3].map((round) => ({ round, closed_at: at(round * 4) })) as Round[];
   const job = { status: 'running', total_epochs: 10 } as Job;
   expect(timeLeft(job, rounds)).toBe(28);

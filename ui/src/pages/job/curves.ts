@@ -1,4 +1,4 @@
-// A job's curves, by round and by the time since it began.
+// Learning curves of a job, by round or by time since its start.
 import type { components } from '../../api/schema';
 import type { Job, Round } from '../../api/types';
 
@@ -6,14 +6,14 @@ export type MetricPoint = components['schemas']['MetricPoint'];
 export type Metric = 'test_accuracy' | 'test_loss' | 'train_loss';
 export type Axis = 'round' | 'time';
 
-/** By round, or by seconds since `began`. */
+/** Points of one metric, by round or by seconds since `startedAt` (default: the first point). */
 export function curve(
   points: MetricPoint[],
   name: Metric,
   axis: Axis = 'round',
-  began?: string | null,
+  startedAt?: string | null,
 ): [number, number][] {
-  const start = began == null ? firstTime(points) : Date.parse(began);
+  const start = startedAt == null ? firstTime(points) : Date.parse(startedAt);
   return points
     .filter((point) => point.name === name)
     .map((point) => [
@@ -26,18 +26,13 @@ function firstTime(points: MetricPoint[]): number {
   return points.length === 0 ? 0 : Math.min(...points.map((point) => Date.parse(point.at)));
 }
 
-/** The best round on the test split is for reading, never for choosing: the last one is registered. */
-export function lastEvaluation(rounds: Round[]): Round | null {
-  return rounds.findLast((round) => round.evaluation != null) ?? null;
-}
-
-/** Seconds that are left at the pace of the last rounds; `null` before the second. */
+/** Estimated seconds left, from the duration of the last rounds. `null` before two rounds have closed. */
 export function timeLeft(job: Job, rounds: Round[]): number | null {
   if (job.status !== 'running') return null;
   const closed = rounds.filter((round) => round.closed_at != null).slice(-6);
   const [first, last] = [closed.at(0), closed.at(-1)];
   if (!first?.closed_at || !last?.closed_at || closed.length < 2) return null;
-  const pace =
+  const secondsPerRound =
     (Date.parse(last.closed_at) - Date.parse(first.closed_at)) / 1000 / (closed.length - 1);
-  return pace * (job.total_epochs - last.round);
+  return secondsPerRound * (job.total_epochs - last.round);
 }

@@ -11,7 +11,7 @@ test('scores follow from the confusion matrix', () => {
   expect(b).toEqual({ precision: 6 / 8, recall: 0.6, f1: 12 / 18, support: 10 });
 });
 
-test('a class that was never said has no precision, and none counts in the mean', () => {
+test('a class that was never predicted has no precision and is left out of the mean', () => {
   const all = scores([
     [3, 0],
     [1, 0],

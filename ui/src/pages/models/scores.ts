@@ -1,4 +1,4 @@
-// Scores by class, from a confusion matrix whose rows are what is true and columns what was said.
+// Scores by class, from a confusion matrix (rows: true class, columns: predicted class).
 export interface Score {
   precision: number | null;
   recall: number | null;
@@ -6,22 +6,22 @@ export interface Score {
   support: number;
 }
 
-/** `null` where there is nothing to divide by: a class that was never said has no precision. */
+/** A score is `null` if its denominator is 0: a class that was never predicted has no precision. */
 export function scores(confusion: number[][]): Score[] {
   return confusion.map((row, index) => {
     const hits = row[index] ?? 0;
     const support = sum(row);
-    const said = sum(confusion.map((other) => other[index] ?? 0));
-    const precision = said === 0 ? null : hits / said;
+    const predicted = sum(confusion.map((other) => other[index] ?? 0));
+    const precision = predicted === 0 ? null : hits / predicted;
     const recall = support === 0 ? null : hits / support;
-    const f1 = said + support === 0 ? null : (2 * hits) / (said + support);
+    const f1 = predicted + support === 0 ? null : (2 * hits) / (predicted + support);
     return { precision, recall, f1, support };
   });
 }
 
-/** The mean over the classes that have the score. */
-export function macro(all: Score[], of: 'precision' | 'recall' | 'f1'): number | null {
-  const known = all.map((score) => score[of]).filter((value) => value !== null);
+/** Mean over the classes that have the score. */
+export function macro(all: Score[], name: 'precision' | 'recall' | 'f1'): number | null {
+  const known = all.map((score) => score[name]).filter((value) => value !== null);
   return known.length === 0 ? null : sum(known) / known.length;
 }
 

@@ -1,4 +1,4 @@
-// A job as the form holds it: every field there, and back to what the API takes.
+// Draft of a job: every field has a value. Converted from and to the job specification of the API.
 import type { components } from '../../api/schema';
 import type {
   JobSpec,
@@ -9,7 +9,7 @@ import type {
   Preset,
   SampleShape,
 } from '../../api/types';
-import { type OwnValues, ownValues, type StrategyName } from './strategies';
+import { type ParameterValues, type StrategyName, withDefaults } from './strategies';
 
 type Schemas = components['schemas'];
 
@@ -20,7 +20,7 @@ export interface Draft {
   seed: number;
   model: { preset: Preset | null; input: Schemas['InputSpec'] | null; layers: LayerSpec[] | null };
   data: { partitions: number; partitioner: Partitioner; train_limit: number };
-  /** What is `null` takes the model family's default. */
+  /** `null` means the default of the model type. */
   plan: {
     local_epochs: number | null;
     local_steps: number | null;
@@ -28,7 +28,7 @@ export interface Draft {
     optimizer: Optimizer | null;
     threads: number | null;
   };
-  strategy: { name: StrategyName; fraction: number } & OwnValues;
+  strategy: { name: StrategyName; fraction: number } & ParameterValues;
   run: {
     rounds: number | null;
     target_accuracy: number;
@@ -42,22 +42,22 @@ export interface Draft {
 
 export const PRESETS: Record<ModelType, Partial<Record<Preset, string>>> = {
   nlp: {
-    text_bag: 'text_bag: words and pairs of words in a bag, fast',
-    text_cnn: 'text_cnn: convolutions over the words (Kim 2014)',
+    text_bag: 'text_bag: bag of words and word pairs, fast',
+    text_cnn: 'text_cnn: convolutions over words (Kim 2014)',
   },
   vision: {
     cnn: 'cnn: two convolutions and a linear layer',
-    mlp: 'mlp: linear layers alone',
+    mlp: 'mlp: linear layers only',
   },
 };
 
-/** As much of a job as is said; labels are newer than the document. */
-type Said = {
+/** A job specification without its defaults. Older API documents have no labels. */
+type PartialSpec = {
   [Key in keyof Omit<JobSpec, 'run'>]?: Partial<JobSpec[Key]>;
 } & { run?: Partial<NonNullable<JobSpec['run']>> & { labels?: string[] } };
 
-/** What the API takes for what isn't said, as its document has it. */
-export function complete(spec: Said): Draft {
+/** Completes a specification with the defaults of the API. */
+export function complete(spec: PartialSpec): Draft {
   const { model, data, plan, strategy, run } = spec;
   return {
     name: spec.name ?? '',
@@ -85,7 +85,7 @@ export function complete(spec: Said): Draft {
       ...strategy,
       name: strategy?.name ?? 'fedavg',
       fraction: strategy?.fraction ?? 1,
-      ...ownValues(strategy ?? {}),
+      ...withDefaults(strategy ?? {}),
     },
     run: {
       rounds: run?.rounds ?? null,
@@ -99,36 +99,37 @@ export function complete(spec: Said): Draft {
   };
 }
 
-/** The body of `POST /jobs`: what differs from the defaults, and nothing that is empty. */
+/** The body of `POST /jobs`: only the values that differ from the defaults. */
 export function toSpec(draft: Draft): JobSpec {
   const defaults = complete({});
-  const differing = (Object.keys(draft) as (keyof Draft)[])
+  const changed = (Object.keys(draft) as (keyof Draft)[])
     .filter((key) => key !== 'name' && key !== 'model_type' && key !== 'dataset')
     .flatMap((key) => {
-      const left = without(draft[key], defaults[key]);
-      return left === undefined ? [] : [[key, left] as const];
+      const rest = withoutDefaults(draft[key], defaults[key]);
+      return rest === undefined ? [] : [[key, rest] as const];
     });
   const { name, model_type, dataset } = draft;
-  return { name, model_type, dataset, ...Object.fromEntries(differing) } as JobSpec;
+  return { name, model_type, dataset, ...Object.fromEntries(changed) } as JobSpec;
 }
 
-/** A table's fields that say something; `undefined` where none does. */
-function without(value: unknown, usual: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value === usual ? undefined : value;
-  const usualOnes = usual as Record<string, unknown>;
-  const left = Object.entries(value).filter(
-    ([key, one]) => one != null && JSON.stringify(one) !== JSON.stringify(usualOnes[key]),
+/** The values of a table that differ from their defaults; `undefined` if there are none. */
+function withoutDefaults(value: unknown, defaultValue: unknown): unknown {
+  if (typeof value !== 'object' || value === null)
+    return value === defaultValue ? undefined : value;
+  const defaults = defaultValue as Record<string, unknown>;
+  const rest = Object.entries(value).filter(
+    ([key, one]) => one != null && JSON.stringify(one) !== JSON.stringify(defaults[key]),
   );
-  return left.length === 0 ? undefined : Object.fromEntries(left);
+  return rest.length === 0 ? undefined : Object.fromEntries(rest);
 }
 
-export function familyOf(sample: SampleShape): ModelType {
+export function modelTypeOf(sample: SampleShape): ModelType {
   return sample.kind === 'text' ? 'nlp' : 'vision';
 }
 
-/** A family's default optimizer, to begin an own one with. */
-export function usualOptimizer(family: ModelType): Optimizer {
-  return family === 'nlp'
+/** Default optimizer of a model type, as the coordinator applies it. */
+export function defaultOptimizer(modelType: ModelType): Optimizer {
+  return modelType === 'nlp'
     ? { kind: 'adamw', learning_rate: 0.02, weight_decay: 0.1 }
     : { kind: 'adam', learning_rate: 0.001 };
 }

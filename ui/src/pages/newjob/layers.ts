@@ -1,46 +1,46 @@
-// The kinds of layers with their fields, for the editor of an own model.
+// Layer kinds with their parameters, for the layer editor.
 import type { LayerSpec, ModelType } from '../../api/types';
 
 export interface LayerField {
   name: string;
-  words: string;
-  usual: number | number[] | string;
-  /** A share between 0 and 1, a list of numbers, or one of these words. */
-  as?: 'share' | 'list' | string[];
+  label: string;
+  defaultValue: number | number[] | string;
+  /** A fraction between 0 and 1, a list of numbers, or one of these choices. Default: a whole number. */
+  format?: 'fraction' | 'list' | string[];
 }
 
 export const LAYERS: Record<LayerSpec['kind'], LayerField[]> = {
   embedding_bag: [
-    { name: 'dimension', words: 'Dimension', usual: 16 },
-    { name: 'combine', words: 'Combine', usual: 'mean', as: ['mean', 'sqrtn'] },
+    { name: 'dimension', label: 'Dimension', defaultValue: 16 },
+    { name: 'combine', label: 'Combine', defaultValue: 'mean', format: ['mean', 'sqrtn'] },
   ],
-  embedding: [{ name: 'dimension', words: 'Dimension', usual: 32 }],
+  embedding: [{ name: 'dimension', label: 'Dimension', defaultValue: 32 }],
   conv_max_pool: [
-    { name: 'channels', words: 'Channels', usual: 64 },
-    { name: 'widths', words: 'Widths', usual: [3, 4, 5], as: 'list' },
+    { name: 'channels', label: 'Channels', defaultValue: 64 },
+    { name: 'widths', label: 'Widths', defaultValue: [3, 4, 5], format: 'list' },
   ],
   conv2d: [
-    { name: 'channels', words: 'Channels', usual: 16 },
-    { name: 'kernel', words: 'Kernel', usual: 3 },
-    { name: 'stride', words: 'Stride', usual: 1 },
-    { name: 'padding', words: 'Padding', usual: 1 },
+    { name: 'channels', label: 'Channels', defaultValue: 16 },
+    { name: 'kernel', label: 'Kernel', defaultValue: 3 },
+    { name: 'stride', label: 'Stride', defaultValue: 1 },
+    { name: 'padding', label: 'Padding', defaultValue: 1 },
   ],
   max_pool2d: [
-    { name: 'kernel', words: 'Kernel', usual: 2 },
-    { name: 'stride', words: 'Stride', usual: 2 },
+    { name: 'kernel', label: 'Kernel', defaultValue: 2 },
+    { name: 'stride', label: 'Stride', defaultValue: 2 },
   ],
   global_average_pool: [],
   flatten: [],
-  linear: [{ name: 'outputs', words: 'Outputs', usual: 64 }],
+  linear: [{ name: 'outputs', label: 'Outputs', defaultValue: 64 }],
   layer_norm: [],
   relu: [],
   tanh: [],
   gelu: [],
-  dropout: [{ name: 'probability', words: 'Probability', usual: 0.2, as: 'share' }],
+  dropout: [{ name: 'probability', label: 'Probability', defaultValue: 0.2, format: 'fraction' }],
 };
 
-/** Layers that only make sense on rows of the other family. */
-const FAMILY: Partial<Record<LayerSpec['kind'], ModelType>> = {
+/** Layer kinds that only one model type can use. */
+const MODEL_TYPE: Partial<Record<LayerSpec['kind'], ModelType>> = {
   embedding_bag: 'nlp',
   embedding: 'nlp',
   conv_max_pool: 'nlp',
@@ -49,22 +49,22 @@ const FAMILY: Partial<Record<LayerSpec['kind'], ModelType>> = {
   global_average_pool: 'vision',
 };
 
-export function kindsFor(family: ModelType): LayerSpec['kind'][] {
+export function kindsFor(modelType: ModelType): LayerSpec['kind'][] {
   const kinds = Object.keys(LAYERS) as LayerSpec['kind'][];
-  return kinds.filter((kind) => FAMILY[kind] === undefined || FAMILY[kind] === family);
+  return kinds.filter((kind) => MODEL_TYPE[kind] === undefined || MODEL_TYPE[kind] === modelType);
 }
 
 export function layerOf(kind: LayerSpec['kind']): LayerSpec {
-  const fields = LAYERS[kind].map(({ name, usual }) => [
+  const fields = LAYERS[kind].map(({ name, defaultValue }) => [
     name,
-    Array.isArray(usual) ? [...usual] : usual,
+    Array.isArray(defaultValue) ? [...defaultValue] : defaultValue,
   ]);
   return { kind, ...Object.fromEntries(fields) } as LayerSpec;
 }
 
-/** Something small that works, to begin an own model with. */
-export function firstLayers(family: ModelType, classes: number): LayerSpec[] {
+/** A small working model to start editing from. */
+export function starterLayers(modelType: ModelType, classes: number): LayerSpec[] {
   const last = { ...layerOf('linear'), outputs: classes } as LayerSpec;
-  if (family === 'nlp') return [layerOf('embedding_bag'), last];
+  if (modelType === 'nlp') return [layerOf('embedding_bag'), last];
   return [layerOf('conv2d'), layerOf('relu'), layerOf('max_pool2d'), layerOf('flatten'), last];
 }

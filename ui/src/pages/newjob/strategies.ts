@@ -1,63 +1,69 @@
-// What the form knows of each strategy: its name, and the fields of its own.
+// Strategies and their parameters, for the form.
 import type { components } from '../../api/schema';
 
 type Schemas = components['schemas'];
 export type StrategyName = Schemas['StrategyName'];
 
-/** A strategy's fields besides those that every strategy has. */
-export type OwnField = Exclude<keyof Schemas['StrategySpec'], 'name' | 'fraction'>;
+/** A parameter that only some strategies have. */
+export type StrategyParameter = Exclude<keyof Schemas['StrategySpec'], 'name' | 'fraction'>;
 
-export interface FieldWords {
+export interface ParameterField {
   label: string;
   hint?: string;
-  /** Said where the field is empty: what then holds. */
+  /** Shown while the field is empty: what the default means. */
   placeholder?: string;
   min?: number;
   max?: number;
   step?: number | 'any';
-  /** What the API takes where nothing is said; null lets the coordinator choose. */
-  usual: number | null;
+  /** Default of the API. Null lets the coordinator choose. */
+  defaultValue: number | null;
 }
 
-/** One of every field that the API has: one that is added there doesn't build here until it has words. */
-export const OWN_FIELDS: Record<OwnField, FieldWords> = {
+/** Exhaustive by type: a parameter that is added to the API must be described here. */
+export const STRATEGY_PARAMETERS: Record<StrategyParameter, ParameterField> = {
   maximum_norm: {
-    label: 'Largest norm of an update',
-    hint: 'A larger one is refused; 0 is no bound.',
-    placeholder: "follows the job's own updates",
+    label: 'Maximum update norm',
+    hint: 'Updates with a larger norm are rejected. 0 means no limit.',
+    placeholder: 'Automatic, from earlier updates',
     min: 0,
     step: 'any',
-    usual: null,
+    defaultValue: null,
   },
 };
 
-/** Published names of strategies, and which fields each has. */
-export const STRATEGIES: Record<StrategyName, { words: string; own: readonly OwnField[] }> = {
-  fedavg: { words: 'FedAvg (McMahan et al. 2017)', own: ['maximum_norm'] },
+/** Published name and parameters of each strategy. */
+export const STRATEGIES: Record<
+  StrategyName,
+  { label: string; parameters: readonly StrategyParameter[] }
+> = {
+  fedavg: { label: 'FedAvg (McMahan et al. 2017)', parameters: ['maximum_norm'] },
 };
 
-export type OwnValues = Record<OwnField, number | null>;
+export type ParameterValues = Record<StrategyParameter, number | null>;
 
-const fields = Object.keys(OWN_FIELDS) as OwnField[];
+const fields = Object.keys(STRATEGY_PARAMETERS) as StrategyParameter[];
 
-/** Of what is said of a strategy, its own fields, with the usual ones for the rest. */
-export function ownValues(said: Partial<OwnValues>): OwnValues {
-  const values = fields.map((field) => [field, said[field] ?? OWN_FIELDS[field].usual]);
-  return Object.fromEntries(values) as OwnValues;
+/** Completes parameters with their defaults. */
+export function withDefaults(given: Partial<ParameterValues>): ParameterValues {
+  const values = fields.map((field) => [
+    field,
+    given[field] ?? STRATEGY_PARAMETERS[field].defaultValue,
+  ]);
+  return Object.fromEntries(values) as ParameterValues;
 }
 
-/** The values with the usual ones in place of those that this strategy doesn't have. */
-export function ownOf(name: StrategyName, values: OwnValues): OwnValues {
-  const own = STRATEGIES[name].own;
-  return ownValues(Object.fromEntries(own.map((field) => [field, values[field]])));
+/** Resets the parameters that this strategy does not have to their defaults. */
+export function parametersOf(name: StrategyName, values: ParameterValues): ParameterValues {
+  const { parameters } = STRATEGIES[name];
+  return withDefaults(Object.fromEntries(parameters.map((field) => [field, values[field]])));
 }
 
-/** What can be said of a value before the coordinator is asked. */
-export function wrongValue(field: OwnField, value: number | null): string | null {
-  const { min, max } = OWN_FIELDS[field];
+/** Why a value is invalid; null if it is valid. Checked before the coordinator validates the job. */
+export function invalidReason(field: StrategyParameter, value: number | null): string | null {
+  const { min, max } = STRATEGY_PARAMETERS[field];
   if (value === null) return null;
-  if (!Number.isFinite(value)) return 'must be a number';
-  if (min !== undefined && value < min) return `must be ${min} or more`;
-  if (max !== undefined && value > max) return `must be ${max} or less`;
+  if (!Number.isFinite(value)) return 'Must be a number';
+  if (min !== undefined && value < min) return `Must be ${min} or more`;
+  if (max !== undefined && value > max) return `Must be ${max} or less`;
   return null;
 }
