@@ -1,5 +1,5 @@
-"""The two archives of a flat package, written so that the same files give the same bytes: cpio (POSIX.1-1988, "odc") for
-payload and scripts, and xar around everything.
+"""Archive writers for a flat package: cpio (POSIX.1-1988, "odc") for payload and scripts, and xar around everything. The same
+files give the same bytes.
 """
 
 import gzip
@@ -14,7 +14,7 @@ ODC_LARGEST = 0o77777777777
 
 
 def entries(folder, prefix="."):
-    """[(name in the package, path)] of a folder's content, parents first, in a fixed order; the folder itself is `prefix`."""
+    """Lists a folder's content as [(name in the package, path)], parents first, in a fixed order; the folder itself is `prefix`."""
     found = [(prefix, folder)]
     for path in sorted(folder.rglob("*")):
         found.append((f"{prefix}/{path.relative_to(folder).as_posix()}", path))
@@ -22,7 +22,7 @@ def entries(folder, prefix="."):
 
 
 def mode(path):
-    """As it will be on the Mac: root's, readable by everybody."""
+    """Returns the file mode on the Mac: readable by everybody, writable by the owner."""
     kind = stat.S_IFDIR if path.is_dir() else stat.S_IFREG
     return kind | (0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
 
@@ -35,25 +35,27 @@ def cpio_gz(found):
 
 def member(name, path, number):
     if path.is_symlink():
-        raise ValueError(f"{path}: a link has no place in this package")
+        raise ValueError(f"{path} is a symbolic link, which this package does not support")
     data = b"" if path.is_dir() else path.read_bytes()
     links = 2 if path.is_dir() else 1
     return header(name, mode(path), number, links, len(data)) + name.encode() + b"\0" + data
 
 
 def header(name, mode, inode, links, size):
-    """dev, ino, mode, uid, gid, nlink, rdev, mtime, namesize, filesize: octal text."""
+    """Returns a cpio header. Fields as octal text: dev, ino, mode, uid, gid, nlink, rdev, mtime, namesize, filesize."""
     if size > ODC_LARGEST:
-        raise ValueError(f"{name} is too large for this kind of cpio")
-    moment = commit_time()
+        raise ValueError(f"{name} is too large for the cpio format odc")
+    time = commit_time()
     return (
-        f"070707{0:06o}{inode:06o}{mode:06o}{0:06o}{0:06o}{links:06o}{0:06o}{moment:011o}{len(name.encode()) + 1:06o}{size:011o}"
+        f"070707{0:06o}{inode:06o}{mode:06o}{0:06o}{0:06o}{links:06o}{0:06o}{time:011o}{len(name.encode()) + 1:06o}{size:011o}"
     ).encode()
 
 
 def xar(files):
-    """files: {name: bytes or a dict of the same}. Header, compressed table of contents, its SHA-1, then the data, each as it
-    is: payloads are compressed already. (SHA-1 is what every version of macOS reads; the signature is over it.)"""
+    """Writes a xar archive of files: {name: bytes or a dict of the same}.
+
+    Layout: header, compressed table of contents, its SHA-1, then the data, stored without further compression because payloads
+    are compressed already. Every version of macOS reads SHA-1, and the signature covers it."""
     heap, parts, counter = 20, [], 0
 
     def element(name, content, indent):
@@ -80,6 +82,6 @@ def xar(files):
         f"  <creation-time>1970-01-01T00:00:00</creation-time>\n{listed} </toc>\n</xar>\n"
     ).encode()
     packed = zlib.compress(toc, 9)
-    # Magic, size of this header, version, lengths of the table, and 1 for SHA-1.
+    # Fields: magic, size of this header, version, compressed and full length of the table, 1 for SHA-1.
     head = b"xar!" + (28).to_bytes(2, "big") + (1).to_bytes(2, "big") + len(packed).to_bytes(8, "big") + len(toc).to_bytes(8, "big")
     return head + (1).to_bytes(4, "big") + packed + hashlib.sha1(packed).digest() + b"".join(parts)

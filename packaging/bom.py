@@ -1,5 +1,5 @@
-"""A bill of materials as the Installer keeps it (`Bom`): a store of numbered blocks with a tree of paths. The format is known
-from the free program bomutils; `lsbom` reads it on a Mac, and `read` here.
+"""Writer and reader of the Installer's bill of materials (`Bom`): a store of numbered blocks with a tree of paths. The format is
+documented by the free program bomutils. On a Mac `lsbom` reads it.
 """
 
 import struct
@@ -10,14 +10,14 @@ from product import commit_time
 
 BLOCK_SIZE = 4096
 FILE, FOLDER = 1, 2
-# Of one leaf of the tree: beyond it the tree would need branches, and our packages have some dozens of files.
-MOST_PATHS = 256
+# Maximum of one leaf. More would need branches in the tree; our packages have some dozens of files.
+MAXIMUM_PATHS = 256
 
 
 def write(found):
-    """found: [(name, path)] as `archive.entries` gives them."""
-    if len(found) > MOST_PATHS:
-        raise ValueError(f"{len(found)} paths: a bill of more than {MOST_PATHS} is not written here")
+    """Writes a bill of materials for found: [(name, path)] from `archive.entries`."""
+    if len(found) > MAXIMUM_PATHS:
+        raise ValueError(f"{len(found)} paths are too many: this writer supports at most {MAXIMUM_PATHS}")
     store = Store()
     info = struct.pack(">III", 1, len(found) + 1, 0)
     store.variable("BomInfo", info)
@@ -25,7 +25,7 @@ def write(found):
     for number, (name, path) in enumerate(found, 1):
         numbers[name] = number
         parent, _, last = name.rpartition("/")
-        details = store.block(described(path))
+        details = store.block(path_details(path))
         first = store.block(struct.pack(">II", number, details))
         second = store.block(struct.pack(">I", numbers.get(parent, 0)) + last.encode() + b"\0")
         indices.append((first, second))
@@ -37,11 +37,11 @@ def write(found):
     return store.bytes()
 
 
-def described(path):
+def path_details(path):
     is_folder = path.is_dir()
     data = b"" if is_folder else path.read_bytes()
     kind, checksum = (FOLDER, 0) if is_folder else (FILE, cksum(data))
-    # Type, 1, architecture, mode, owner, group, time, size, 1, checksum, length of a link's target.
+    # Fields: type, 1, architecture, mode, owner, group, time, size, 1, checksum, length of a link's target.
     return struct.pack(">BBHHIIIIBII", kind, 1, 3, mode(path), 0, 0, commit_time(), len(data), 1, checksum, 0)
 
 
@@ -52,7 +52,7 @@ def tree(store, indices):
 
 
 class Store:
-    """Blocks by number, the first of which is nothing, and the names of some."""
+    """Numbered blocks, the first of which is empty, and names for some of them."""
 
     HEADER = 512
 
@@ -83,8 +83,8 @@ class Store:
 
 
 def cksum(data):
-    """POSIX cksum: CRC-32 of the data and then its length, most significant bit first. zlib's begins at the other end of each byte,
-    and with all bits set."""
+    """Returns the POSIX cksum: CRC-32 of the data followed by its length, most significant bit first. zlib's CRC-32 has the
+    opposite bit order and starts with all bits set."""
     length, tail = len(data), b""
     while length:
         tail += bytes([length & 0xFF])
@@ -97,7 +97,7 @@ REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def read(data):
-    """{name: (mode, size, checksum)} of a bill with one leaf."""
+    """Reads a bill with one leaf as {name: (mode, size, checksum)}."""
     magic, _, _, table_at, _, variables_at, _ = struct.unpack_from(">8sIIIIII", data)
     if magic != b"BOMStore":
         raise ValueError("not a bill of materials")

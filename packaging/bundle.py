@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Assembles Constellation.app from two programs: the app and the command.
 
-APP_BINARY and COMMAND_BINARY name them; on a Mac the default is what cargo built for release. Elsewhere what is missing is
-stood in for by a small real Mach-O program that only says what it is: the bundle then says so too (ConstellationBuild), and
-is for checking the steps, never for a Mac.
+APP_BINARY and COMMAND_BINARY name the programs. On a Mac they default to cargo's release build. On other systems a missing
+program is replaced by a stand-in, a small Mach-O program that prints what it is. ConstellationBuild in Info.plist then says
+so. Such a bundle only tests the packaging steps and must not be installed on a Mac.
 """
 
 import os
@@ -19,11 +19,11 @@ import sbom
 from product import APP, BUILT, CACHE, COMMAND, EXECUTABLE, NAME, OUT, ROOT, TARGET, build, commit_time, version
 
 APP_CRATE = "constellation-app"
-# Without it the app looks for its pages where it was built, and names the place.
+# Without this feature the app loads its pages from the build's folder, and contains its path.
 RELEASE_FLAGS = "--features constellation-app/custom-protocol"
 STAND_IN = """#include <stdio.h>
 int main(void) {
-    puts("%s: this is no Constellation: packaging/bundle.py made it on a machine without Apple's tools");
+    puts("%s: stand-in program, made by packaging/bundle.py on a machine without Apple's tools");
     return 1;
 }
 """
@@ -44,7 +44,7 @@ def main():
         else:
             stand_in(name, target)
         if target.read_bytes()[:4] != macho.MAGIC:
-            sys.exit(f"bundle: {source} is no Mach-O program of 64 bits")
+            sys.exit(f"bundle: {source} is not a 64-bit Mach-O program")
         target.chmod(0o755)
     (contents / "PkgInfo").write_text("APPL????")
     (contents / "Info.plist").write_bytes(information(kind))
@@ -55,32 +55,32 @@ def main():
     for name in ("uninstall.sh", "com.constellation.app.agent.plist"):
         shutil.copyfile(ROOT / "packaging/scripts" / name, resources / name)
     (resources / "uninstall.sh").chmod(0o755)
-    same_times(APP)
+    set_times(APP)
     print(f"bundle: {APP} ({version()}, build {build()}, {kind}; {count} libraries in its bill of materials)")
 
 
 def program(variable, name):
-    """The Mach-O to take; none for a stand-in."""
-    given = os.environ.get(variable)
-    if given:
-        return Path(given)
+    """Returns the path of a program, or None for a stand-in."""
+    path = os.environ.get(variable)
+    if path:
+        return Path(path)
     built = [BUILT / TARGET / "release" / name, BUILT / "release" / name]
     found = [path for path in built if path.is_file() and path.read_bytes()[:4] == macho.MAGIC]
     if not found and sys.platform == "darwin":
-        sys.exit(f"bundle: there is no {built[1]}: build it by cargo build --release {RELEASE_FLAGS}, or name it by {variable}")
+        sys.exit(f"bundle: {built[1]} does not exist: run cargo build --release {RELEASE_FLAGS}, or set {variable}")
     return found[0] if found else None
 
 
 def stand_in(name, target):
-    """Linked by Zig, which needs nothing of Apple's for this."""
+    """Compiles a stand-in with Zig, which needs no SDK from Apple."""
     python = CACHE / "darwin/zig/bin/python"
     if not python.exists():
-        sys.exit("bundle: Zig is missing: run scripts/setup.sh darwin")
+        sys.exit("bundle: Zig is not installed: run scripts/setup.sh darwin")
     source = OUT / f"{name}.c"
     source.write_text(STAND_IN % name)
     command = [python, "-m", "ziglang", "cc", "-target", "aarch64-macos.13.0", "-Os", "-s", "-o", target, source.name]
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "darwin/zig-cache")}
-    # By a relative name: none of this machine's paths may be in a program.
+    # A relative name, because a program must not contain paths of this machine.
     subprocess.run(command, cwd=OUT, check=True, env=environment)
 
 
@@ -90,10 +90,11 @@ def information(kind):
     return plistlib.dumps(info)
 
 
-def same_times(folder):
-    moment = commit_time()
+def set_times(folder):
+    """Sets every time to the commit's, so that a commit gives the same bytes again."""
+    time = commit_time()
     for path in [folder, *folder.rglob("*")]:
-        os.utime(path, (moment, moment), follow_symlinks=False)
+        os.utime(path, (time, time), follow_symlinks=False)
 
 
 if __name__ == "__main__":

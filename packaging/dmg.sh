@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A disk image with the signed app and a link to /Applications, for people without an MDM. Only a Mac can write one.
+# Makes a disk image with the signed app and a link to /Applications, for users without an MDM. Runs on a Mac only.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 if [ "$(uname -s)" != Darwin ]; then
-  echo "dmg: only a Mac has hdiutil; what an MDM pushes is the package: make pkg" >&2
+  echo "dmg: hdiutil exists only on a Mac; for an MDM, make the package instead: make pkg" >&2
   exit 1
 fi
 

@@ -1,17 +1,17 @@
-"""What a Mach-O program of 64 bits says of itself, read by ourselves (Apple's mach-o/loader.h, nlist.h and cs_blobs.h)."""
+"""Reader of 64-bit Mach-O programs (Apple's mach-o/loader.h, nlist.h and cs_blobs.h)."""
 
 import struct
 
 MAGIC = b"\xcf\xfa\xed\xfe"
 ARM64 = 0x0100000C
 LC_SYMTAB, LC_CODE_SIGNATURE, LC_BUILD_VERSION = 0x2, 0x1D, 0x32
-# Loaded, loaded where it is there, handed on.
+# LC_LOAD_DYLIB, LC_LOAD_WEAK_DYLIB, LC_REEXPORT_DYLIB.
 LC_LIBRARIES = (0xC, 0x80000018, 0x8000001F)
-DEBUGGING, KIND, EXTERNAL = 0xE0, 0x0E, 0x01  # masks of a symbol's type
+DEBUGGING, KIND, EXTERNAL = 0xE0, 0x0E, 0x01  # masks of a symbol's type: N_STAB, N_TYPE, N_EXT
 
 
 def commands(data):
-    """[(load command, where it begins)]"""
+    """Yields (load command, its offset)."""
     at = 32
     for _ in range(struct.unpack_from("<I", data, 16)[0]):
         command, size = struct.unpack_from("<II", data, at)
@@ -24,7 +24,7 @@ def is_arm64(data):
 
 
 def minimum_system(data):
-    """Such as 13.0; none where it doesn't say."""
+    """Returns the minimum macOS version such as 13.0, or None if the program does not state it."""
     for command, at in commands(data):
         if command == LC_BUILD_VERSION:
             version = struct.unpack_from("<I", data, at + 12)[0]
@@ -33,13 +33,13 @@ def minimum_system(data):
 
 
 def libraries(data):
-    """Where each library that it loads is installed, in the order by which symbols name them."""
+    """Lists the install names of the loaded libraries, in the order of the ordinals that symbols use."""
     places = [at for command, at in commands(data) if command in LC_LIBRARIES]
     return [text_at(data, at + struct.unpack_from("<I", data, at + 8)[0]) for at in places]
 
 
 def imports(data):
-    """{(library, symbol)} of what is taken from libraries."""
+    """Returns {(library, symbol)} of all imported symbols."""
     loaded, found = libraries(data), set()
     for command, at in commands(data):
         if command != LC_SYMTAB:
@@ -53,7 +53,7 @@ def imports(data):
 
 
 def signature_part(data, slot):
-    """A part of the signature, without its magic and length; empty where there is none."""
+    """Returns a part of the signature without its magic and length, or b"" if there is none."""
     for command, at in commands(data):
         if command != LC_CODE_SIGNATURE:
             continue

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The flat package that an MDM pushes: places the signed app in /Applications. On a Mac by pkgbuild and productbuild, signed
-with the identity SIGN_INSTALLER_IDENTITY; elsewhere written here and signed by rcodesign with SIGN_INSTALLER_P12 and
-SIGN_INSTALLER_P12_PASSWORD_FILE (or by a certificate of this machine's own).
+"""Makes the flat package for an MDM, which installs the signed app into /Applications. On a Mac pkgbuild and productbuild make it,
+signed with the identity SIGN_INSTALLER_IDENTITY. Elsewhere this script writes it, and rcodesign signs it with SIGN_INSTALLER_P12
+and SIGN_INSTALLER_P12_PASSWORD_FILE (or with a self-signed certificate).
 """
 
 import os
@@ -22,13 +22,13 @@ SCRIPTS = ("preinstall", "postinstall")
 
 def main():
     if not (APP / "Contents/_CodeSignature/CodeResources").exists():
-        sys.exit("pkg: the app isn't signed yet: make sign")
+        sys.exit("pkg: the app is not signed yet: run make sign")
     target = package()
     if sys.platform == "darwin":
         on_mac(target)
     else:
         unsigned = target.with_suffix(".unsigned.pkg")
-        unsigned.write_bytes(written())
+        unsigned.write_bytes(package_bytes())
         rcodesign("sign", *certificate("installer"), unsigned, target)
         unsigned.unlink()
     print(f"pkg: {target} ({target.stat().st_size / 1e6:.1f} MB)")
@@ -41,15 +41,15 @@ def on_mac(target):
     scripts.mkdir()
     for name in SCRIPTS:
         shutil.copy(ROOT / "packaging/scripts" / name, scripts / name)
-    # Never onto another copy of the app that lies elsewhere on the disk.
+    # Not relocatable: the Installer must not update a copy of the app elsewhere on the disk instead.
     root = OUT / "root"
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(APP, root / APP.name, symlinks=True)
     parts = OUT / "components.plist"
     parts.write_bytes(plistlib.dumps([{"RootRelativeBundlePath": APP.name, "BundleIsRelocatable": False, "BundleOverwriteAction": "upgrade"}]))
-    where = ["--root", root, "--component-plist", parts, "--install-location", "/Applications"]
-    who = ["--identifier", f"{IDENTIFIER}.pkg", "--version", f"{version()}.{build()}", "--ownership", "recommended"]
-    subprocess.run(["pkgbuild", *where, *who, "--scripts", scripts, component], check=True)
+    contents = ["--root", root, "--component-plist", parts, "--install-location", "/Applications"]
+    identity_options = ["--identifier", f"{IDENTIFIER}.pkg", "--version", f"{version()}.{build()}", "--ownership", "recommended"]
+    subprocess.run(["pkgbuild", *contents, *identity_options, "--scripts", scripts, component], check=True)
     distribution_file = OUT / "Distribution"
     distribution_file.write_text(distribution(installed_kilobytes()))
     identity = os.environ.get("SIGN_INSTALLER_IDENTITY")
@@ -57,10 +57,10 @@ def on_mac(target):
     subprocess.run(["productbuild", "--distribution", distribution_file, "--package-path", OUT, *signed, target], check=True)
 
 
-def written():
-    """The package's bytes, not signed."""
+def package_bytes():
+    """Returns the unsigned package."""
     payload = [(".", APP.parent), *archive.entries(APP, f"./{APP.name}")]
-    # The folder /Applications itself is the system's; it stands in the archive as its root.
+    # The archive's root stands for /Applications itself, which belongs to the system.
     root = OUT / "root"
     root.mkdir(exist_ok=True)
     payload[0] = (".", root)

@@ -1,5 +1,5 @@
-"""Property lists, profiles and the manifests of the settings, read strictly: Python's parser, no key twice (the parser keeps the
-last in silence), and the keys that each must have.
+"""Strict checks of property lists, profiles and settings manifests: they parse, no key occurs twice (Python's parser silently keeps
+the last), and required keys are present.
 """
 
 import datetime
@@ -14,7 +14,7 @@ from product import IDENTIFIER, MINIMUM_SYSTEM, ROOT
 
 FORBIDDEN_ENTITLEMENTS = ("camera", "audio-input", "microphone", "get-task-allow", "allow-dyld", "disable-library-validation")
 PROFILE_KEYS = ("PayloadType", "PayloadIdentifier", "PayloadUUID", "PayloadVersion")
-# Of ProfileCreator/ProfileManifests' wiki, "Manifest Format": the keys that we use, each with its kind.
+# Keys that we use and their types, from the wiki of ProfileCreator/ProfileManifests, "Manifest Format".
 MANIFEST_KEYS = {
     "pfm_description": str,
     "pfm_domain": str,
@@ -46,27 +46,27 @@ PREFERENCE_TYPES = {"boolean": bool, "integer": int, "real": float, "string": st
 
 
 def read(data):
-    """The value, or a ValueError that says what is wrong."""
+    """Parses a property list. Raises ValueError with the reason if it is invalid."""
     try:
         tree = xml.fromstring(data)
         value = plistlib.loads(data)
     except (xml.ParseError, plistlib.InvalidFileException, ValueError, AttributeError, IndexError) as error:
-        raise ValueError(f"is no property list: {error}") from error
+        raise ValueError(f"is not a property list: {error}") from error
     for each in tree.iter("dict"):
         children = list(each)
         keys, values = children[0::2], children[1::2]
         if len(keys) != len(values) or any(key.tag != "key" for key in keys) or any(one.tag == "key" for one in values):
-            raise ValueError("has a dictionary that is not keys and values in turn")
+            raise ValueError("has a dictionary in which keys and values do not alternate")
         names = [key.text for key in keys]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"has a key twice: {', '.join(sorted(map(str, twice)))}")
+        duplicates = {name for name in names if names.count(name) > 1}
+        if duplicates:
+            raise ValueError(f"has duplicate keys: {', '.join(sorted(map(str, duplicates)))}")
     return value
 
 
 def information(info, is_bundled):
-    """What is wrong with the app's Info.plist."""
-    wanted = {
+    """Yields the problems of the app's Info.plist."""
+    expected = {
         "CFBundleIdentifier": IDENTIFIER,
         "CFBundleExecutable": "ConstellationApp",
         "LSMinimumSystemVersion": MINIMUM_SYSTEM,
@@ -74,7 +74,7 @@ def information(info, is_bundled):
         "CFBundlePackageType": "APPL",
         "NSBonjourServices": [bonjour_service()],
     }
-    yield from (f"{key} is {info.get(key)!r}, wanted is {value!r}" for key, value in wanted.items() if info.get(key) != value)
+    yield from (f"{key} is {info.get(key)!r}, expected is {value!r}" for key, value in expected.items() if info.get(key) != value)
     for key in ("NSLocalNetworkUsageDescription", "NSHumanReadableCopyright", "LSApplicationCategoryType"):
         if not info.get(key):
             yield f"{key} is missing"
@@ -85,17 +85,17 @@ def information(info, is_bundled):
         if is_bundled and not info.get(key):
             yield f"{key} is missing"
         if not is_bundled and key in info:
-            yield f"{key} stands in the template; packaging/bundle.py says it"
+            yield f"{key} must not be in the template; packaging/bundle.py sets it"
 
 
 def entitlements(value):
     for key in value:
         if any(word in key for word in FORBIDDEN_ENTITLEMENTS):
-            yield f"{key} must not be there"
+            yield f"{key} is not allowed"
 
 
 def profile(value):
-    """What is wrong with a configuration profile."""
+    """Yields the problems of a configuration profile."""
     seen = []
     for payload in [value, *value.get("PayloadContent", [])]:
         name = payload.get("PayloadIdentifier", "a payload")
@@ -105,17 +105,17 @@ def profile(value):
         try:
             seen.append(uuid.UUID(payload.get("PayloadUUID", "")))
         except ValueError:
-            yield f"{name}: its PayloadUUID is none"
+            yield f"{name}: PayloadUUID is not a UUID"
     if len(seen) != len(set(seen)):
         yield "two payloads have the same PayloadUUID"
     if value.get("PayloadType") != "Configuration":
         yield "PayloadType is not Configuration"
     if not value.get("PayloadContent"):
-        yield "it has no payload"
+        yield "the profile has no payload"
 
 
 def manifest(value):
-    """What is wrong with a preference manifest."""
+    """Yields the problems of a preference manifest."""
     yield from missing("the manifest", value, MANIFEST_KEYS, MANIFEST_KEYS)
     if value.get("pfm_domain") != IDENTIFIER:
         yield f"pfm_domain is {value.get('pfm_domain')!r}"
@@ -131,39 +131,39 @@ def manifest(value):
             continue
         for entry in ("pfm_default", "pfm_value_placeholder"):
             if entry in key and type(key[entry]) is not kind:
-                yield f"{name}: {entry} is no {key['pfm_type']}"
+                yield f"{name}: {entry} is not of the type {key['pfm_type']}"
         if "pfm_range_list" in key and key.get("pfm_default") not in key["pfm_range_list"]:
-            yield f"{name}: pfm_default is none of pfm_range_list"
+            yield f"{name}: pfm_default is not in pfm_range_list"
 
 
-def missing(name, value, kinds, wanted):
-    """Of a dictionary: what it lacks, what nobody knows, and what is of another kind."""
-    yield from (f"{name}: {key} is missing" for key in wanted if key not in value)
+def missing(name, value, kinds, required):
+    """Yields the missing keys, unknown keys and wrong types of a dictionary."""
+    yield from (f"{name}: {key} is missing" for key in required if key not in value)
     for key, each in value.items():
         if key not in kinds:
-            yield f"{name}: {key} is no key of a manifest"
+            yield f"{name}: {key} is not a manifest key"
         elif not isinstance(each, kinds[key]):
-            yield f"{name}: {key} is {type(each).__name__}"
+            yield f"{name}: {key} has the type {type(each).__name__}"
 
 
 def schema(value, plist):
-    """What is wrong with Jamf's schema, beside the manifest that says the same."""
+    """Yields the differences of Jamf's schema from the manifest."""
     if value.get("$schema") != "http://json-schema.org/draft-04/schema#" or value.get("type") != "object":
-        yield "it is no schema of an object in draft 4"
+        yield "it is not a draft 4 schema of an object"
     described = {key["pfm_name"]: key for key in plist["pfm_subkeys"] if not key["pfm_name"].startswith("Payload")}
     properties = value.get("properties", {})
     if list(properties) != sorted(described):
-        yield "its settings are not the manifest's"
+        yield "its settings differ from the manifest's"
         return
     orders = sorted(one.get("property_order", 0) for one in properties.values())
     if orders != list(range(1, len(properties) + 1)):
-        yield "its property_order does not count up"
+        yield "its property_order is not consecutive from 1"
     for name, one in properties.items():
         nothing, set_to = one.get("anyOf", [{}, {}])
         if nothing.get("type") != "null" or one.get("description") != described[name]["pfm_description"]:
-            yield f"{name}: it can't be left alone, or is described otherwise"
+            yield f"{name}: it can't be left unset, or its description differs"
         if set_to.get("default") != described[name].get("pfm_default") or set_to.get("enum") != described[name].get("pfm_range_list"):
-            yield f"{name}: its default or its choices are others"
+            yield f"{name}: its default or its choices differ"
 
 
 def bonjour_service():
@@ -172,17 +172,17 @@ def bonjour_service():
 
 
 def in_repository():
-    """[(path, what is wrong)] of every list that is committed."""
-    judges = {
+    """Yields (path, problem) for every committed property list and schema."""
+    checks = {
         "Info.plist": lambda value: information(value, is_bundled=False),
         "entitlements.plist": entitlements,
         "packaging/scripts/com.constellation.app.agent.plist": lambda value: [],
     }
-    judges |= {str(path.relative_to(ROOT)): profile for path in sorted((ROOT / "assets/mdm").glob("*.mobileconfig"))}
-    judges[f"assets/mdm/{IDENTIFIER}.plist"] = manifest
-    for path, judge in judges.items():
+    checks |= {str(path.relative_to(ROOT)): profile for path in sorted((ROOT / "assets/mdm").glob("*.mobileconfig"))}
+    checks[f"assets/mdm/{IDENTIFIER}.plist"] = manifest
+    for path, check in checks.items():
         try:
-            yield from ((path, problem) for problem in judge(read((ROOT / path).read_bytes())))
+            yield from ((path, problem) for problem in check(read((ROOT / path).read_bytes())))
         except ValueError as error:
             yield path, str(error)
     path = ROOT / f"assets/mdm/{IDENTIFIER}.json"

@@ -1,4 +1,4 @@
-"""What every step of packaging must agree on: names, versions, and where things lie."""
+"""Names, versions and paths that all packaging steps share."""
 
 import os
 import re
@@ -20,17 +20,18 @@ APP = OUT / f"{NAME}.app"
 
 
 def version():
-    """Of the workspace: the one place. (macOS's own Python has no TOML reader.)"""
+    """Returns the workspace's version. (macOS's own Python has no TOML reader.)"""
     return re.search(r'^version = "([^"]+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 
 
 def build():
-    """The number of commits: it grows with every release, as macOS wants it."""
+    """Returns the number of commits as the build number, which macOS requires to grow with every release."""
     return git("rev-list", "--count", "HEAD")
 
 
 def commit_time():
-    """Seconds since the epoch; every file of a package carries it, so that a commit gives the same bytes again."""
+    """Returns the commit's time in seconds since the epoch. Every file of a package has it, so that a commit gives the same bytes
+    again."""
     return int(git("log", "-1", "--format=%ct"))
 
 

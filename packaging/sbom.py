@@ -1,5 +1,5 @@
-"""What the bundle is made of: a bill of materials (CycloneDX 1.5) and the licences of third parties, from `cargo metadata` for
-Apple silicon, of what is linked (no tools of the build's tests).
+"""Software bill of materials (CycloneDX 1.5) and third-party licenses, from `cargo metadata` for Apple silicon. Covers what is linked
+into the programs; build and test dependencies are left out.
 """
 
 import hashlib
@@ -10,20 +10,20 @@ from pathlib import Path
 
 from product import IDENTIFIER, NAME, ROOT, TARGET, version
 
-# The programs in the bundle; the app is there once its crate is.
+# Crates of the programs in the bundle.
 PROGRAMS = {"cli", "constellation-app"}
-LICENCE_FILES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE")
+LICENSE_FILES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE")
 
 
 def write(folder):
     packages = linked()
     (folder / "sbom.cdx.json").write_text(json.dumps(bill(packages), indent=1) + "\n")
-    (folder / "third-party-licenses.txt").write_text(licences(packages))
+    (folder / "third-party-licenses.txt").write_text(licenses(packages))
     return len(packages)
 
 
 def linked():
-    """Every foreign package that is in a program, sorted by name and version."""
+    """Lists the third-party packages that are linked into a program, sorted by name and version."""
     command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", TARGET]
     found = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
     return reachable(found)
@@ -58,7 +58,7 @@ def bill(packages):
         }
         for package in packages
     ]
-    # The same content has the same name.
+    # The serial number is derived from the content, so the same content has the same number.
     content = json.dumps(components).encode()
     serial = uuid.uuid5(uuid.NAMESPACE_URL, hashlib.sha256(content).hexdigest())
     product = {"type": "application", "bom-ref": IDENTIFIER, "name": NAME, "version": version()}
@@ -77,12 +77,13 @@ def purl(package):
     return f"pkg:cargo/{package['name']}@{package['version']}"
 
 
-def licences(packages):
-    """Each text once, under the packages that carry it; packages without a text are named with their expression."""
+def licenses(packages):
+    """Returns each license text once, below the packages that have it. Packages without a text are listed with their license
+    expression."""
     texts, without = {}, []
     for package in packages:
         name = f"{package['name']} {package['version']} ({package['license'] or 'no licence named'})"
-        found = licence_texts(Path(package["manifest_path"]).parent)
+        found = license_texts(Path(package["manifest_path"]).parent)
         for text in found:
             texts.setdefault(text, []).append(name)
         if not found:
@@ -95,6 +96,6 @@ def licences(packages):
     return "\n".join(parts) + "\n"
 
 
-def licence_texts(folder):
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name.upper().startswith(LICENCE_FILES))
+def license_texts(folder):
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name.upper().startswith(LICENSE_FILES))
     return [path.read_text(encoding="utf-8", errors="replace").strip() for path in files]

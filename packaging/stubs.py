@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The libraries of Apple's that the app and the command are linked against where there is no Mac: text files (`.tbd`, version 4)
-with the symbols that packaging/symbols.txt names and no others. The C library's comes with Zig, made from Apple's own.
+"""Stubs of Apple's libraries, for linking the app and the command without a Mac: text files (`.tbd`, version 4) with exactly the
+symbols of packaging/symbols.txt. The stub of the C library comes with Zig, which derives it from Apple's.
 
-Usage: stubs.py write SDK-FOLDER   the linker takes the folder for an SDK
-       stubs.py linker             where the linker is: the one that comes with Rust
-       stubs.py check PROGRAM…     the programs take from libraries what the list names, no more and no less
+Usage: stubs.py write SDK-FOLDER   writes the stubs as an SDK for the linker
+       stubs.py linker             prints the path of the linker that comes with Rust
+       stubs.py check PROGRAM…     checks that the programs import exactly the listed symbols
 """
 
 import re
@@ -19,7 +19,7 @@ ZIG = CACHE / "darwin/zig/bin/python"
 LIST = Path(__file__).resolve().parent / "symbols.txt"
 TARGET = "arm64-macos"
 FRAMEWORK, LIBRARY = "System/Library/Frameworks/{0}.framework/{0}.tbd", "usr/lib/{0}.tbd"
-# A program names a library by where it is installed, which differs from where the linker finds it.
+# Install names, which programs use. They differ from the paths where the linker finds the stubs.
 INSTALLED_FRAMEWORK = "/System/Library/Frameworks/{0}.framework/Versions/A/{0}"
 INSTALLED_LIBRARIES = {"libobjc": "/usr/lib/libobjc.A.dylib", "libiconv": "/usr/lib/libiconv.2.dylib"}
 SYSTEM = "/usr/lib/libSystem.B.dylib"
@@ -46,44 +46,44 @@ def write(sdk, listed, system):
 
 
 def check(listed, programs):
-    taken = set().union(*(macho.imports(program.read_bytes()) for program in programs))
-    taken = {(library, symbol) for library, symbol in taken if library != SYSTEM}
-    named = {(installed(library), symbol) for library, symbols in listed.items() for symbol in symbols}
-    if taken != named:
-        lines = [f"  {library} {symbol}" for library, symbol in sorted(taken ^ named)]
-        sys.exit("\n".join(["stubs: symbols.txt and the programs differ in", *lines]))
-    return f"stubs: the programs take the {len(named)} symbols of symbols.txt, of {len(listed)} libraries, and what is in the C library"
+    imported = set().union(*(macho.imports(program.read_bytes()) for program in programs))
+    imported = {(library, symbol) for library, symbol in imported if library != SYSTEM}
+    expected = {(installed(library), symbol) for library, symbols in listed.items() for symbol in symbols}
+    if imported != expected:
+        lines = [f"  {library} {symbol}" for library, symbol in sorted(imported ^ expected)]
+        sys.exit("\n".join(["stubs: symbols.txt and the programs' imports differ in", *lines]))
+    return f"stubs: the programs import the {len(expected)} symbols of symbols.txt from {len(listed)} libraries, and the C library"
 
 
 def read(text):
-    """{library: its symbols}, of lines such as `AppKit _NSBeep`, sorted; `#` begins a comment. A library that is only loaded
-    stands alone on its line."""
+    """Parses lines such as `AppKit _NSBeep`, sorted, to {library: symbols}. `#` starts a comment. A library that is only loaded is
+    alone on its line."""
     found, last = {}, []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
             continue
         if len(words) > 2 or words <= last:
-            raise ValueError(f"symbols.txt:{number}: wanted is 'LIBRARY SYMBOL', sorted and once: {line}")
+            raise ValueError(f"symbols.txt:{number}: expected is 'LIBRARY SYMBOL', sorted and without duplicates: {line}")
         last = words
         found.setdefault(words[0], []).extend(words[1:])
     return found
 
 
 def system_of_zig(python):
-    where = "import pathlib, ziglang; print(pathlib.Path(ziglang.__file__).parent / 'lib/libc/darwin/libSystem.tbd')"
-    return Path(said([python, "-c", where])).read_text()
+    code = "import pathlib, ziglang; print(pathlib.Path(ziglang.__file__).parent / 'lib/libc/darwin/libSystem.tbd')"
+    return Path(output([python, "-c", code])).read_text()
 
 
 def linker():
-    host = re.search("^host: (.+)$", said(["rustc", "-vV"]), re.MULTILINE)[1]
-    path = Path(said(["rustc", "--print", "sysroot"])) / "lib/rustlib" / host / "bin/rust-lld"
+    host = re.search("^host: (.+)$", output(["rustc", "-vV"]), re.MULTILINE)[1]
+    path = Path(output(["rustc", "--print", "sysroot"])) / "lib/rustlib" / host / "bin/rust-lld"
     if not path.exists():
-        sys.exit("stubs: this Rust comes without rust-lld: install it by rustup")
+        sys.exit("stubs: this Rust has no rust-lld: install Rust with rustup")
     return path
 
 
-def said(command):
+def output(command):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
@@ -92,8 +92,8 @@ def installed(library):
 
 
 def files(listed, system):
-    """[(path in the SDK, text)]"""
-    # Zig's names Apple's later processors alone.
+    """Yields (path in the SDK, text)."""
+    # Zig's stub lists only arm64e targets.
     system = re.sub(r"\barm64e(\.\w+)?-", "arm64-", system)
     yield from ((LIBRARY.format(name), system) for name in ("libSystem", "libc", "libm"))
     for library, symbols in listed.items():
@@ -101,8 +101,8 @@ def files(listed, system):
         yield path.format(library), stub(installed(library), symbols)
 
 
-def stub(place, symbols):
-    lines = ["--- !tapi-tbd", "tbd-version: 4", f"targets: [ {TARGET} ]", f"install-name: '{place}'"]
+def stub(install_name, symbols):
+    lines = ["--- !tapi-tbd", "tbd-version: 4", f"targets: [ {TARGET} ]", f"install-name: '{install_name}'"]
     if symbols:
         names = ", ".join(f"'{symbol}'" for symbol in symbols)
         lines += ["exports:", f"  - targets: [ {TARGET} ]", f"    symbols: [ {names} ]"]

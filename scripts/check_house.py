@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""House rules that no other linter holds: length and opening of files, where `target_os` may stand, who takes which lints,
-and words that belong to one machine.
+"""House rules that no other linter checks: length and first line of files, use of `target_os`, inherited lints, and names that belong
+to one machine.
 
-It reads what git tracks and what it would track, so a new file counts before it is added.
+Checks tracked and untracked files that git does not ignore, so a new file is checked before it is added.
 """
 
 import re
@@ -20,9 +20,9 @@ GENERATED = re.compile(r"(^|/)(schema\.ts|.*\.gen\.\w+)$|(^|/)generated/")
 TARGET_OS = re.compile(r"\btarget_os\b")
 TARGET_OS_HOMES = re.compile(r"^crates/platform/|^src-tauri/src/macos\.rs$")
 
-LOCK_FILE = "Cargo.lock"  # cargo writes its registry's name there by itself
-LOCAL_WORDS = [
-    # Brackets keep this file from finding itself.
+LOCK_FILE = "Cargo.lock"  # cargo writes its registry's name there
+LOCAL_NAMES = [
+    # The brackets prevent matches in this file.
     (re.compile(r"(?<![\w.~-])/(?:[w]ork|[r]oot)/|/var/tmp/[c]onstellation"), "a path of one machine"),
     (
         re.compile(
@@ -40,7 +40,7 @@ def main():
         try:
             text = (ROOT / path).read_text(encoding="utf-8")
         except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
-            continue  # a picture, or deleted and not yet committed
+            continue  # an image, or deleted and not committed yet
         found += problems(path, text)
         found += clippy_settings(path, text, (ROOT / "clippy.toml").read_text())
     for problem in found:
@@ -49,21 +49,21 @@ def main():
 
 
 def problems(path, text):
-    """Says what in one file breaks a rule, each as `path:line: reason`."""
-    return [*size_and_opening(path, text), *target_os(path, text), *lints(path, text), *local_words(path, text)]
+    """Lists the violations in one file, each as `path:line: reason`."""
+    return [*size_and_opening(path, text), *target_os(path, text), *lints(path, text), *local_names(path, text)]
 
 
 def size_and_opening(path, text):
     suffix, lines = Path(path).suffix, text.splitlines()
     last = ARCHITECTURE_LAST_LINE if path == "ARCHITECTURE.md" else LAST_LINE
     if (suffix in CODE or path == "ARCHITECTURE.md") and len(lines) > last and not GENERATED.search(path):
-        yield f"{path}:{len(lines)}: ends after line {last}: give each subject its own file"
+        yield f"{path}:{len(lines)}: ends after line {last}: split it by subject"
     if suffix == ".rs" and not text.startswith("//!") and not GENERATED.search(path):
-        yield f"{path}:1: opens without a `//!` that says what it is"
+        yield f"{path}:1: does not start with a `//!` comment that says what it is"
     if path.startswith("scripts/") and suffix in {".py", ".sh"}:
         opening = lines[1] if len(lines) > 1 else ""
         if not re.match(r'# \S|"""\S', opening):
-            yield f"{path}:2: opens without a comment that says what it is"
+            yield f"{path}:2: does not start with a comment that says what it is"
 
 
 def target_os(path, text):
@@ -71,30 +71,30 @@ def target_os(path, text):
         return
     for number, line in enumerate(text.splitlines(), 1):
         if TARGET_OS.search(line.split("//")[0]):
-            yield f"{path}:{number}: target_os stands only in crates/platform and src-tauri/src/macos.rs"
+            yield f"{path}:{number}: target_os is allowed only in crates/platform and src-tauri/src/macos.rs"
 
 
 def lints(path, text):
     if not re.match(r"^(crates/[^/]+|src-tauri)/Cargo\.toml$", path):
         return
     if not re.search(r"^\[lints\]\s*\nworkspace = true$", text, re.MULTILINE):
-        yield f"{path}:1: does not take the workspace's lints ([lints] workspace = true)"
+        yield f"{path}:1: does not inherit the workspace's lints ([lints] workspace = true)"
 
 
 def clippy_settings(path, text, root):
-    """Clippy reads one clippy.toml, the nearest: a crate's own must repeat what the root's says."""
+    """Checks that a crate's clippy.toml repeats the root's settings, because clippy reads only the nearest file."""
     settings = root.split("\n", 1)[1]
     if re.match(r"crates/[^/]+/clippy\.toml$", path) and settings not in text:
         yield f"{path}:1: does not repeat the root's clippy.toml, which it replaces"
 
 
-def local_words(path, text):
+def local_names(path, text):
     if Path(path).name == LOCK_FILE:
         return
     for number, line in enumerate(text.splitlines(), 1):
-        for pattern, what in LOCAL_WORDS:
+        for pattern, what in LOCAL_NAMES:
             if pattern.search(line):
-                yield f"{path}:{number}: names {what}"
+                yield f"{path}:{number}: contains {what}"
 
 
 def tracked_files():

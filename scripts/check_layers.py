@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Dependency arrows: every crate named in deny.toml's `bans.deny` is used directly by its `wrappers` alone.
+"""Layering check: a crate in deny.toml's `bans.deny` may be a direct dependency of its `wrappers` only.
 
-cargo-deny holds the same list over the whole dependency tree, and `make lint` runs it where it is installed. This script
-holds it over the workspace's own manifests in a second, with nothing to build. It is stricter in two ways: what holds for
-`burn` holds for `burn-core` too, and a crate of the workspace that takes part in no arrow must be added to the list.
+cargo-deny checks the same list for the whole dependency tree, and `make lint` runs it if it is installed. This script checks the
+workspace's manifests in a second, without a build. It is stricter in two ways: a rule for `burn` also covers `burn-core`, and every
+crate of the workspace must be in the list.
 """
 
 import json
@@ -27,25 +27,25 @@ def main():
 
 
 def problems(wrappers, workspace):
-    """Says what breaks the arrows. `wrappers`: crate -> who may use it; `workspace`: crate -> what it uses."""
+    """Lists the violations. `wrappers`: crate -> crates that may use it; `workspace`: crate -> its dependencies."""
     found = []
     for user, used in sorted(workspace.items()):
         if user not in wrappers and user != BOTTOM and user not in PROGRAMS:
-            found.append(f"{user} is a crate that deny.toml does not know: add it to bans.deny with its wrappers")
+            found.append(f"{user} is missing in deny.toml: add it to bans.deny with its wrappers")
         for name in sorted(used):
             if name in workspace and name in PROGRAMS | {user}:
-                found.append(f"{user} uses {name}, which nothing may use")
+                found.append(f"{user} uses {name}, which no crate may use")
             owned = rule_for(name, wrappers, workspace)
             if owned and user not in wrappers[owned]:
                 allowed = ", ".join(sorted(wrappers[owned]))
-                found.append(f"{user} uses {name}; deny.toml lets only {allowed} do that")
+                found.append(f"{user} uses {name}; deny.toml allows that only for {allowed}")
     if workspace.get(BOTTOM, set()) & set(workspace):
         found.append(f"{BOTTOM} is the bottom layer and may use no crate of the workspace")
     return found
 
 
 def rule_for(name, wrappers, workspace):
-    """The entry that speaks for a crate: its own, or for crates from outside that of the family it belongs to."""
+    """Returns the entry for a crate: its own, or for an external crate that of its family, such as burn for burn-core."""
     if name in wrappers or name in workspace:
         return name if name in wrappers else None
     families = [owned for owned in wrappers if owned not in workspace]
@@ -53,16 +53,16 @@ def rule_for(name, wrappers, workspace):
 
 
 def read_wrappers(text):
-    """crate -> wrappers, one entry of deny.toml a line. (macOS's own Python has no TOML reader.)"""
+    """Reads {crate: wrappers} from deny.toml, one entry on each line. (macOS's own Python has no TOML reader.)"""
     uncommented = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
     entries = {crate: set(re.findall(r'"([^"]+)"', names)) for crate, names in ENTRY.findall(uncommented)}
     if not entries:
-        sys.exit("layers: deny.toml has no entry with wrappers that this script can read")
+        sys.exit("layers: found no entry with wrappers in deny.toml")
     return entries
 
 
 def read_workspace():
-    """crate -> the names of its direct dependencies, of every kind and for every system."""
+    """Returns {crate: names of its direct dependencies}, of every kind and for every system."""
     command = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
     metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
     return {

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Type-checks the whole workspace for Apple silicon: clippy, all targets, warnings are failures. On a Mac that is plain
-# clippy. Elsewhere C in build scripts is compiled by Zig against an empty SDK: this proves types, names and availability
-# of every Rust call to macOS, and neither links nor runs anything.
+# Type-checks the workspace for Apple silicon with clippy: all targets, warnings are errors. On other systems Zig compiles the C code
+# of build scripts against an empty SDK. This checks types and names of every Rust call to macOS; nothing is linked or run.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."

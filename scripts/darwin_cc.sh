@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The C compiler for macOS that build scripts call while check_macos.sh runs: Zig's clang, which ships the headers of
-# macOS's C library. Called as `darwin-c++` it compiles C++. What the `cc` crate says about target and SDK is dropped,
-# because Zig takes its own target and has no SDK.
+# C compiler for macOS, for build scripts in check_macos.sh and link_macos.sh: Zig's clang, which has the headers of macOS's C library.
+# Called as `darwin-c++` it compiles C++. Removes the `cc` crate's options for target and SDK, because Zig has its own target and no
+# SDK.
 set -euo pipefail
 
 case "${0##*/}" in

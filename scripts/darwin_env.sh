@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sourced by check_macos.sh and link_macos.sh where there is no Mac: gets Zig and Rust's library for Apple silicon, and has build
-# scripts compile C with them, against an SDK that is an empty folder.
+# Environment for building for macOS on other systems, sourced by check_macos.sh and link_macos.sh: installs Zig and Rust's standard
+# library for Apple silicon, and makes build scripts compile C with Zig against an empty SDK folder.
 darwin_scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 darwin_tools="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/darwin"
 

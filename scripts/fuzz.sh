@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes the targets of fuzz/, or those that are named, prints a table, and fails where one found something.
-# Usage: [FUZZ_SECONDS=60] fuzz.sh [TARGET…]. What they learn stays in the cache folder and is where the next run begins.
+# Fuzzes the named targets of fuzz/, or all of them. Prints a table and fails if a target finds a problem.
+# Usage: [FUZZ_SECONDS=60] fuzz.sh [TARGET…]. The corpus is kept in the cache folder, and the next run starts from it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${FUZZ_SECONDS:-60}
 home="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/fuzz"
-# A compiler that isn't a nightly one takes the options for coverage and for the address sanitizer only like this.
+# Lets a stable compiler accept the unstable options for coverage and the address sanitizer.
 export RUSTC_BOOTSTRAP=1
 
 main() {
@@ -20,10 +20,10 @@ main() {
   for target in "${targets[@]}"; do
     fuzz "$target" "$home/target/$host/release/$target" || found+=("$target")
   done
-  [ "${#found[@]}" -eq 0 ] || fail "fuzz: ${found[*]}: see $home/TARGET.log; what was found lies in $home/found/TARGET"
+  [ "${#found[@]}" -eq 0 ] || fail "fuzz: problems in ${found[*]}: see $home/TARGET.log; the inputs are in $home/found/TARGET"
 }
 
-# Debug assertions and checks for overflow are on; the address sanitizer counts what is allocated.
+# Builds with debug assertions, overflow checks and the address sanitizer, which limits allocations.
 build() {
   local options=(--fuzz-dir fuzz --target-dir "$home/target")
   if [ "$#" -eq 0 ]; then
@@ -34,7 +34,7 @@ build() {
   done
 }
 
-# One target for its time. An input may take 10 seconds, 1 GiB in one piece and 2 GiB in all.
+# Fuzzes one target. Limits for an input: 10 seconds, allocations of 1 GiB, and 2 GiB of memory in total.
 fuzz() {
   local target=$1 program=$2 log="$home/$1.log" status=0
   mkdir -p "$home/corpus/$target" "$home/found/$target" "$scratch/seeds" "$scratch/files"

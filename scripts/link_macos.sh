@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Links the app and the command for Apple silicon without a Mac: real arm64 programs, by the linker that comes with Rust, against
-# stubs of Apple's libraries that name the symbols of packaging/symbols.txt and no others (docs/release.md says what that proves).
-# They were never started: for checking packages, never for a Mac. Then makes and checks the package of them. They are unoptimized,
-# which takes minutes; with --release they are as large as a release's, which takes half an hour.
+# Links the app and the command for Apple silicon without a Mac: arm64 programs, linked by Rust's own linker against stubs of Apple's
+# libraries with exactly the symbols of packaging/symbols.txt (docs/release.md says what that proves). Then makes and checks a package
+# of them. The programs have never been started: use them to check packages, not on a Mac. They are unoptimized, which takes minutes;
+# with --release they have the size of a release, which takes half an hour.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."
 
 if [ "$(uname -s)" = Darwin ]; then
-  echo "link: on a Mac the real libraries are there: cargo build --release" >&2
+  echo "link: not needed on a Mac, which has the real libraries: run cargo build --release" >&2
   exit 1
 fi
 # shellcheck source=scripts/darwin_env.sh
@@ -30,27 +30,27 @@ case "${1:-}" in
     profile=(--release --config profile.release.strip=false)
     ;;
   "")
-    # Every symbol is wanted, not speed.
+    # Unoptimized code keeps every import.
     built="$linked/aarch64-apple-darwin/debug" kind="unoptimized programs linked against stubs of Apple's libraries"
     profile=(--config profile.dev.opt-level=0 --config profile.dev.debug=0 --config 'profile.dev.package."*".opt-level=0')
     ;;
   *)
-    echo "link: $1 is unknown; there is --release" >&2
+    echo "link: unknown option $1; the only option is --release" >&2
     exit 2
     ;;
 esac
 
-# Without the feature Tauri would look for pages where this checkout is, and name the place. A target folder of its own: these flags
-# differ from those of clippy.
+# Without the feature custom-protocol the app loads its pages from this checkout, and contains its path. A separate target folder,
+# because the flags differ from clippy's.
 CARGO_TARGET_DIR="$linked" CARGO_INCREMENTAL=0 cargo build --locked --target aarch64-apple-darwin \
   -p cli -p constellation-app --bin constellation --bin constellation-app --features constellation-app/custom-protocol "${profile[@]}"
 
-# A release takes no more than what it is linked against, and may take less.
+# Not for a release, whose optimized code may import fewer symbols.
 if [ "${1:-}" != --release ]; then
   packaging/stubs.py check "$built/constellation-app" "$built/constellation"
 fi
 
-# As a release is, without the names of functions: a third of the size.
+# Strips function names like a release, which leaves a third of the size.
 for name in constellation-app constellation; do
   LD_LIBRARY_PATH="$(rustc --print sysroot)/lib" "${CARGO_TARGET_AARCH64_APPLE_DARWIN_LINKER%/*}/rust-objcopy" \
     --strip-all "$built/$name" "$linked/$name"

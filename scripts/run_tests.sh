@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs tests with nextest, or with cargo's own runner where nextest is missing. Arguments are those both understand: -p,
-# --workspace, --features and --test. The runner's summary is the last thing printed.
+# Runs tests with nextest, or with cargo's own runner if nextest is not installed. Accepts the arguments that both support: -p,
+# --workspace, --features and --test. The runner's summary is printed last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Jobs over bad networks run between network namespaces; the runner counts them as skipped where there can be none.
+# Tests over bad networks need network namespaces. They are skipped where none can be created.
 skip=()
 case " $* " in
   *" -E "*) ;;
@@ -13,7 +13,7 @@ case " $* " in
     if [ -w /dev/net/tun ] && ip netns add "$try" 2>/dev/null; then
       ip netns del "$try"
     else
-      echo "tests: crates/cli/tests/network is skipped: it needs Linux, root, iproute2 and /dev/net/tun" >&2
+      echo "tests: skipping crates/cli/tests/network, which needs Linux, root, iproute2 and /dev/net/tun" >&2
       skip=(-E "not binary(network)")
     fi
     ;;

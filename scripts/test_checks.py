@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of check_house.py and check_layers.py: each rule catches what it is for, and lets pass what it should."""
+"""Tests of check_house.py and check_layers.py: each rule reports violations and accepts valid input."""
 
 import unittest
 
@@ -26,20 +26,20 @@ class House(unittest.TestCase):
         self.assertEqual(self.reasons("ui/src/schema.ts", "\n" * 900), [])
         self.assertIn("ends after line 199", self.reasons("ARCHITECTURE.md", "\n" * 200)[0])
 
-    def test_a_rust_file_says_what_it_is(self):
-        self.assertIn("opens without", self.reasons("a.rs", "use b;\n")[0])
+    def test_a_rust_file_starts_with_a_module_comment(self):
+        self.assertIn("does not start with", self.reasons("a.rs", "use b;\n")[0])
 
-    def test_a_script_says_what_it_is(self):
-        self.assertIn("opens without", self.reasons("scripts/a.sh", "#!/bin/sh\necho\n")[0])
+    def test_a_script_starts_with_a_comment(self):
+        self.assertIn("does not start with", self.reasons("scripts/a.sh", "#!/bin/sh\necho\n")[0])
         self.assertEqual(self.reasons("scripts/a.sh", "#!/bin/sh\n# Does it.\n"), [])
 
-    def test_target_os_has_two_homes(self):
-        text = '//! A.\n#[cfg(target_os = "macos")]\n// target_os is spoken of here\n'
+    def test_target_os_is_allowed_in_two_places(self):
+        text = '//! A.\n#[cfg(target_os = "macos")]\n// target_os in a comment\n'
         self.assertEqual(len(self.reasons("crates/worker/src/a.rs", text)), 1)
         self.assertEqual(self.reasons("crates/platform/src/a.rs", text), [])
         self.assertEqual(self.reasons("src-tauri/src/macos.rs", text), [])
 
-    def test_every_crate_takes_the_lints(self):
+    def test_every_crate_inherits_the_lints(self):
         self.assertIn("lints", self.reasons("crates/a/Cargo.toml", '[package]\nname = "a"\n')[0])
         self.assertEqual(self.reasons("crates/a/Cargo.toml", "[lints]\nworkspace = true\n"), [])
 
@@ -48,7 +48,7 @@ class House(unittest.TestCase):
         self.assertEqual(problems("crates/a/clippy.toml", "# A.\nlimit = 1\nmore = 2\n"), [])
         self.assertEqual(len(problems("crates/a/clippy.toml", "# A.\nmore = 2\n")), 1)
 
-    def test_no_word_of_one_machine(self):
+    def test_names_of_one_machine_are_reported(self):
         for line in ["see /" + "work/main/x", "'/" + "root/.cargo'", "https://pypi" + ".org/simple"]:
             self.assertEqual(len(self.reasons("a.md", line)), 1, line)
         for line in ["/home/me/work/x", "frame/work/", "~/work/", "https://huggingface.co"]:
@@ -61,24 +61,24 @@ class Layers(unittest.TestCase):
     def problems(self, **workspace):
         return check_layers.problems(check_layers.read_wrappers(DENY), workspace)
 
-    def test_the_entries_are_read(self):
+    def test_the_entries_of_deny_toml_are_read(self):
         wrappers = {"burn": {"engine"}, "engine": {"cli"}, "data": {"engine", "cli"}}
         self.assertEqual(check_layers.read_wrappers(DENY), wrappers)
 
-    def test_arrows_down_are_fine(self):
+    def test_dependencies_on_lower_layers_are_allowed(self):
         layers = {"protocol": {"serde"}, "data": {"protocol", "data-encoding"}, "engine": {"data", "burn"}}
         self.assertEqual(self.problems(cli={"engine", "data"}, **layers), [])
 
-    def test_an_arrow_up_or_across_is_caught(self):
+    def test_dependencies_on_upper_layers_are_reported(self):
         self.assertIn("data uses engine", self.problems(engine=set(), data={"engine"})[0])
         self.assertIn("data uses cli", self.problems(cli=set(), data={"cli"})[0])
         self.assertIn("bottom layer", self.problems(data=set(), protocol={"data"})[-1])
 
-    def test_a_family_is_owned_with_its_head(self):
+    def test_a_rule_covers_the_crates_of_its_family(self):
         self.assertIn("cli uses burn-core", self.problems(cli={"burn-core"})[0])
 
-    def test_a_new_crate_must_take_its_place(self):
-        self.assertIn("does not know", self.problems(fresh=set())[0])
+    def test_a_new_crate_must_be_listed(self):
+        self.assertIn("is missing in deny.toml", self.problems(fresh=set())[0])
 
 
 if __name__ == "__main__":

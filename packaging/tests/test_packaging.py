@@ -1,4 +1,4 @@
-"""What packaging writes and reads, and what its checks refuse."""
+"""Tests of the packaging writers, readers and checks."""
 
 import json
 import os
@@ -35,8 +35,8 @@ class Archives(unittest.TestCase):
     def test_bsdtar_reads_the_cpio_and_the_same_files_give_the_same_bytes(self):
         data = archive.cpio_gz(self.found)
         self.assertEqual(data, archive.cpio_gz(self.found))
-        told = subprocess.run(["bsdtar", "-tvf", "-"], input=data, check=True, stdout=subprocess.PIPE).stdout.decode()
-        lines = [line.split() for line in told.splitlines()]
+        listing = subprocess.run(["bsdtar", "-tvf", "-"], input=data, check=True, stdout=subprocess.PIPE).stdout.decode()
+        lines = [line.split() for line in listing.splitlines()]
         self.assertEqual([(line[0], line[2], line[-1]) for line in lines], [
             ("drwxr-xr-x", "0", "."),
             ("drwxr-xr-x", "0", "./a"),
@@ -58,17 +58,17 @@ class Archives(unittest.TestCase):
         self.assertEqual((target / "Distribution").read_bytes(), b"one & two")
         self.assertEqual((target / "p.pkg/Payload").read_bytes(), bytes(range(256)) * 9)
 
-    def test_a_bill_says_what_was_put_in_it_with_the_sums_of_cksum(self):
+    def test_a_bill_can_be_read_back_and_has_the_checksums_of_cksum(self):
         billed = bom.read(bom.write(self.found))
         self.assertEqual(list(billed), [".", "./a", "./a/b", "./a/b/run", "./a/text"])
-        said = subprocess.run(["cksum"], input=b"x" * 5000, check=True, stdout=subprocess.PIPE).stdout.split()
-        self.assertEqual(billed["./a/text"], (0o100644, 5000, int(said[0])))
+        checksum = subprocess.run(["cksum"], input=b"x" * 5000, check=True, stdout=subprocess.PIPE).stdout.split()[0]
+        self.assertEqual(billed["./a/text"], (0o100644, 5000, int(checksum)))
         with self.assertRaises(ValueError):
             bom.write(self.found * 100)
 
 
-class Pictures(unittest.TestCase):
-    def test_a_container_gives_back_its_pictures_and_a_cut_one_is_refused(self):
+class Icons(unittest.TestCase):
+    def test_a_container_can_be_read_back_and_a_damaged_one_is_refused(self):
         data = icons.container([("ic07", b"one"), ("ic08", b"")])
         self.assertEqual(icons.read(data), [("ic07", b"one"), ("ic08", b"")])
         for broken in (data[:-1], b"nope" + data[4:], data[:8] + b"ic07\0\0\0\1" + data[16:]):
@@ -77,7 +77,7 @@ class Pictures(unittest.TestCase):
 
 
 class Lists(unittest.TestCase):
-    def test_what_python_s_own_parser_lets_pass_is_refused(self):
+    def test_invalid_lists_that_python_s_parser_accepts_are_refused(self):
         for wrong in (
             "<dict><key>a</key><true/><key>a</key><false/></dict>",
             "<dict><key>a</key></dict>",
@@ -89,12 +89,12 @@ class Lists(unittest.TestCase):
                 plists.read((PLIST % wrong).encode())
         self.assertEqual(plists.read((PLIST % "<dict><key>a</key><true/></dict>").encode()), {"a": True})
 
-    def test_entitlements_that_weaken_the_app_are_named(self):
+    def test_entitlements_that_weaken_the_app_are_reported(self):
         self.assertEqual(list(plists.entitlements({})), [])
         for key in ("com.apple.security.device.camera", "com.apple.security.get-task-allow"):
             self.assertEqual(len(list(plists.entitlements({key: True}))), 1)
 
-    def test_a_profile_needs_its_keys_and_ids_of_its_own(self):
+    def test_a_profile_needs_its_keys_and_unique_ids(self):
         payload = {"PayloadType": "x", "PayloadIdentifier": "i", "PayloadVersion": 1, "PayloadUUID": "01890A5D-AC96-774B-BCCE-B302099A8057"}
         outer = payload | {"PayloadType": "Configuration", "PayloadUUID": "01890A5D-AC96-774B-BCCE-B302099A8058", "PayloadContent": [payload]}
         self.assertEqual(list(plists.profile(outer)), [])
@@ -102,7 +102,7 @@ class Lists(unittest.TestCase):
         self.assertTrue(list(plists.profile(outer | {"PayloadContent": []})))
         self.assertTrue(list(plists.profile(outer | {"PayloadUUID": "none"})))
 
-    def test_a_manifest_says_no_more_and_no_less_than_tools_know(self):
+    def test_a_manifest_has_only_known_keys_and_values(self):
         good = plists.read((product.ROOT / "assets/mdm/com.constellation.app.plist").read_bytes())
         self.assertEqual(list(plists.manifest(good)), [])
         first = good["pfm_subkeys"][-1]
@@ -111,7 +111,7 @@ class Lists(unittest.TestCase):
             self.assertTrue(list(plists.manifest(changed)), wrong)
         self.assertTrue(list(plists.manifest(good | {"pfm_domain": "com.example"})))
 
-    def test_a_schema_says_what_the_manifest_says(self):
+    def test_a_schema_matches_the_manifest(self):
         manifest = plists.read((product.ROOT / "assets/mdm/com.constellation.app.plist").read_bytes())
         schema = json.loads((product.ROOT / "assets/mdm/com.constellation.app.json").read_text())
         self.assertEqual(list(plists.schema(schema, manifest)), [])
@@ -120,7 +120,7 @@ class Lists(unittest.TestCase):
         del schema["properties"]["Mode"]
         self.assertEqual(len(list(plists.schema(schema, manifest))), 1)
 
-    def test_what_is_committed_is_right(self):
+    def test_the_committed_lists_have_no_problems(self):
         self.assertEqual(list(plists.in_repository()), [])
 
 
@@ -141,7 +141,7 @@ class Bill(unittest.TestCase):
         },
     }
 
-    def test_what_is_linked_is_billed_and_tools_of_tests_are_not(self):
+    def test_linked_packages_are_listed_and_test_dependencies_are_not(self):
         found = sbom.reachable(self.METADATA)
         self.assertEqual([package["name"] for package in found], ["deep", "used"])
         bill = sbom.bill(found)
@@ -151,7 +151,7 @@ class Bill(unittest.TestCase):
 
 
 class Programs(unittest.TestCase):
-    def test_what_cargo_built_is_found_by_the_names_that_it_gives(self):
+    def test_programs_are_found_by_cargo_s_names(self):
         self.assertIn(f'name = "{bundle.APP_CRATE}"', (product.ROOT / "src-tauri/Cargo.toml").read_text())
         self.assertIn(f'name = "{product.COMMAND}"', (product.ROOT / "crates/cli/Cargo.toml").read_text())
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -167,7 +167,7 @@ class Programs(unittest.TestCase):
 
 
 class Version(unittest.TestCase):
-    def test_there_is_one_place(self):
+    def test_the_version_comes_from_the_workspace(self):
         self.assertRegex(product.version(), r"^\d+\.\d+\.\d+$")
         self.assertGreater(int(product.build()), 0)
 

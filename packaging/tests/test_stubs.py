@@ -1,4 +1,4 @@
-"""Linking against stubs, with a program of a few lines: what is listed links, what isn't doesn't, and the program says what it takes."""
+"""Tests of linking against stubs, with a small program: listed symbols link, others do not, and the imports are read back."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ CORE_FOUNDATION = stubs.installed("CoreFoundation")
 
 
 class Lists(unittest.TestCase):
-    def test_a_list_is_sorted_and_names_each_once(self):
+    def test_a_list_must_be_sorted_without_duplicates(self):
         self.assertEqual(stubs.read("# words\nA _a # more\nA _b\n\nB\n"), {"A": ["_a", "_b"], "B": []})
         for wrong in ("A _b\nA _a", "A _a\nA _a", "B\nA", "A _a _b", "A\nA"):
             with self.assertRaises(ValueError, msg=wrong):
@@ -38,26 +38,26 @@ class Linking(unittest.TestCase):
         subprocess.run(command, cwd=self.folder, check=True, env={**os.environ, **cache})
 
     def link(self, text):
-        """The linker's words where it refuses."""
+        """Links the program against stubs. Returns the linker's error output."""
         sdk = self.folder / "MacOSX.sdk"
         stubs.write(sdk, stubs.read(text), stubs.system_of_zig(stubs.ZIG))
         arguments = ["-arch", "arm64", "-platform_version", "macos", MINIMUM_SYSTEM, MINIMUM_SYSTEM, "-syslibroot", sdk]
         arguments += ["-framework", "CoreFoundation", "-lSystem", "a.o", "-o", "a.out"]
         return subprocess.run([stubs.linker(), "-flavor", "darwin", *arguments], cwd=self.folder, capture_output=True, text=True).stderr
 
-    def test_a_program_takes_what_is_listed(self):
+    def test_a_program_imports_what_is_listed(self):
         self.assertEqual(self.link("CoreFoundation _CFRelease\n"), "")
         data = (self.folder / "a.out").read_bytes()
         self.assertTrue(macho.is_arm64(data))
         self.assertEqual(macho.minimum_system(data), MINIMUM_SYSTEM)
-        taken = {(CORE_FOUNDATION, "_CFRelease"), (stubs.SYSTEM, "_exit")}
-        self.assertLessEqual(taken, macho.imports(data))
+        expected = {(CORE_FOUNDATION, "_CFRelease"), (stubs.SYSTEM, "_exit")}
+        self.assertLessEqual(expected, macho.imports(data))
         self.assertEqual({library for library, _ in macho.imports(data)}, {CORE_FOUNDATION, stubs.SYSTEM})
 
-    def test_a_misspelt_symbol_fails_to_link(self):
+    def test_a_misspelled_symbol_fails_to_link(self):
         self.assertIn("undefined symbol: _CFRelease", self.link("CoreFoundation _CFReleese\n"))
 
-    def test_a_list_with_more_than_is_taken_is_refused(self):
+    def test_a_list_that_differs_from_the_imports_is_refused(self):
         self.link("CoreFoundation _CFRelease\n")
         program = self.folder / "a.out"
         stubs.check({"CoreFoundation": ["_CFRelease"]}, [program])

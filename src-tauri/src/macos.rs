@@ -1,22 +1,22 @@
-//! What only a Mac has: no Dock icon but with the dashboard, and links that the system hands over.
+//! macOS: the Dock icon, and `constellation://` links that the system delivers.
 
 use tauri::{AppHandle, Runtime};
 
-/// The app lives in the menu bar; the Dock shows it only while the dashboard is open.
+/// Shows or hides the Dock icon. The app has one only while the dashboard is open.
 #[cfg(target_os = "macos")]
 pub fn show_in_dock<R: Runtime>(app: &AppHandle<R>, shown: bool) {
     use tauri::ActivationPolicy;
     let policy = if shown { ActivationPolicy::Regular } else { ActivationPolicy::Accessory };
     if let Err(error) = app.set_activation_policy(policy) {
-        tracing::warn!(%error, "the Dock could not be told");
+        tracing::warn!(%error, "can't change the Dock icon");
     }
 }
 
 #[cfg(not(target_os = "macos"))]
 pub fn show_in_dock<R: Runtime>(_: &AppHandle<R>, _: bool) {}
 
-/// Hears of `constellation://…` links that somebody opens. Other systems hand them over as an
-/// argument of the program.
+/// Calls `open` with each `constellation://…` link that is opened. Other systems pass links as an argument of
+/// the program.
 #[cfg(target_os = "macos")]
 pub fn on_link<R: Runtime>(app: &AppHandle<R>, open: impl Fn(&str) + Send + Sync + 'static) {
     use tauri_plugin_deep_link::DeepLinkExt;

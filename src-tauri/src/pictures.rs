@@ -1,9 +1,9 @@
-//! The menu bar's pictures: black and transparent, so that the system colours them.
+//! Menu-bar images: black and transparent templates that the system colors.
 
 use node::app::view::Icon;
 use tauri::image::Image;
 
-/// The PNG files of `assets/menu-bar`, embedded.
+/// Embeds a PNG file of `assets/menu-bar`.
 macro_rules! picture {
     ($name:literal) => {
         include_bytes!(concat!("../../assets/menu-bar/", $name, ".png"))
@@ -22,7 +22,7 @@ const TRAINING: [&[u8]; 9] = [
     picture!("training-8"),
 ];
 
-/// Which picture stands for a state; the same number is the same picture.
+/// Menu-bar image of a state. Equal values are the same image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picture(&'static [u8]);
 
@@ -36,8 +36,10 @@ impl Picture {
         })
     }
 
+    /// Decodes the image.
+    ///
     /// # Errors
-    /// Where the embedded file is no PNG.
+    /// The embedded file is not a PNG.
     pub fn image(self) -> tauri::Result<Image<'static>> {
         Image::from_bytes(self.0)
     }
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_has_a_picture_of_its_own() {
+    fn every_state_has_its_own_image() {
         let mut icons = vec![Icon::Waiting, Icon::Paused, Icon::Attention];
         icons.extend((0..=8_u8).map(|n| Icon::Training { progress: f64::from(n) / 8.0 }));
         for (index, icon) in icons.iter().enumerate() {

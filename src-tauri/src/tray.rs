@@ -1,4 +1,4 @@
-//! The menu-bar icon: draws [`node::app::menu`] and hands back what was chosen.
+//! Menu-bar icon: shows [`node::app::menu`] and performs the chosen actions.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,7 +12,7 @@ use crate::arguments::Page;
 use crate::pictures::Picture;
 use crate::windows;
 
-/// The icon, and what it shows.
+/// Menu-bar icon with its current contents.
 pub struct Tray<R: Runtime> {
     icon: TrayIcon<R>,
     items: Vec<Item>,
@@ -21,10 +21,10 @@ pub struct Tray<R: Runtime> {
 }
 
 impl<R: Runtime> Tray<R> {
-    /// Puts the icon into the menu bar.
+    /// Adds the icon to the menu bar.
     ///
     /// # Errors
-    /// Where this system has no place for one: the app works without.
+    /// This system does not support menu-bar icons. The app works without one.
     pub fn start(app: &AppHandle<R>, view: &View) -> anyhow::Result<Self> {
         let (items, picture) = (menu(view), Picture::of(view.icon));
         let builder = TrayIconBuilder::with_id("constellation")
@@ -32,10 +32,10 @@ impl<R: Runtime> Tray<R> {
             .icon_as_template(true)
             .tooltip(&view.line)
             .show_menu_on_left_click(false)
-            .menu(&drawn(app, &items)?)
+            .menu(&build_menu(app, &items)?)
             .on_menu_event(|app, event| {
                 if let Some(action) = Action::from_id(event.id().as_ref()) {
-                    act(app, action);
+                    perform(app, action);
                 }
             })
             .on_tray_icon_event(|tray, event| {
@@ -49,16 +49,17 @@ impl<R: Runtime> Tray<R> {
                     windows::toggle_popover(tray.app_handle(), Some(rect));
                 }
             });
-        // On Linux the library behind it is looked for now, and its absence is a panic.
+        // On Linux the library is loaded now, and Tauri panics if it is missing.
         let built = catch_unwind(AssertUnwindSafe(|| builder.build(app)));
-        let icon = built.map_err(|_| anyhow!("this system has no library for it"))??;
+        let icon =
+            built.map_err(|_| anyhow!("the library for menu-bar icons is not installed"))??;
         Ok(Self { icon, items, picture, line: view.line.clone() })
     }
 
-    /// Draws what changed.
+    /// Updates the icon, the tooltip and the menu if they changed.
     ///
     /// # Errors
-    /// Where the system refuses; the old picture stays.
+    /// The system refuses. The old contents stay.
     pub fn show(&mut self, app: &AppHandle<R>, view: &View) -> tauri::Result<()> {
         let (items, picture) = (menu(view), Picture::of(view.icon));
         if picture != self.picture {
@@ -70,20 +71,18 @@ impl<R: Runtime> Tray<R> {
             self.line.clone_from(&view.line);
         }
         if items != self.items {
-            self.icon.set_menu(Some(drawn(app, &items)?))?;
+            self.icon.set_menu(Some(build_menu(app, &items)?))?;
             self.items = items;
         }
         Ok(())
     }
 }
 
-fn drawn<R: Runtime>(app: &AppHandle<R>, items: &[Item]) -> tauri::Result<Menu<R>> {
+fn build_menu<R: Runtime>(app: &AppHandle<R>, items: &[Item]) -> tauri::Result<Menu<R>> {
     let mut menu = MenuBuilder::new(app);
     for item in items {
         menu = match item {
-            Item::Text(words) => {
-                menu.item(&MenuItemBuilder::new(words).enabled(false).build(app)?)
-            }
+            Item::Text(words) => menu.item(&MenuItemBuilder::new(words).enabled(false).build(app)?),
             Item::Choice { action, label: words } => {
                 menu.item(&MenuItemBuilder::with_id(action.id(), words).build(app)?)
             }
@@ -93,14 +92,14 @@ fn drawn<R: Runtime>(app: &AppHandle<R>, items: &[Item]) -> tauri::Result<Menu<R
     menu.build()
 }
 
-/// Does what somebody chose.
-pub fn act<R: Runtime>(handle: &AppHandle<R>, action: Action) {
+/// Performs an action that was chosen in the menu.
+pub fn perform<R: Runtime>(handle: &AppHandle<R>, action: Action) {
     let app = handle.state::<App>();
     match action {
         Action::ShowPopover => windows::open(handle, Page::Popover),
         Action::Pause(pause) => {
             if let Err(refusal) = app.pause(pause) {
-                tracing::info!(refusal, "not paused");
+                tracing::info!(refusal, "the pause was refused");
             }
         }
         Action::Resume => app.resume(),

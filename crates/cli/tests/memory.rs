@@ -137,7 +137,7 @@ impl Highest {
         let looking = std::thread::spawn(move || {
             let mut highest = 0;
             while !told.load(Ordering::Relaxed) {
-                highest = highest.max(platform::memory::taken(pid).unwrap_or_default());
+                highest = highest.max(platform::memory::used_by(pid).unwrap_or_default());
                 std::thread::sleep(Duration::from_millis(1));
             }
             highest

@@ -1,24 +1,26 @@
-//! The addresses by which other machines may reach this one.
+//! Network addresses of this machine.
 
 use std::net::IpAddr;
 
-/// This machine's addresses but loopback, the most widely usable first: IPv4 before IPv6, and those
-/// that count on one link alone last. Empty where the system doesn't say.
+/// Returns this machine's addresses except loopback, the most widely usable first: IPv4 before IPv6, and
+/// link-local addresses last. Empty if the system does not list them.
 pub fn own() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let addresses = interfaces.into_iter().map(|interface| interface.ip());
     sorted(addresses.collect())
 }
 
-/// Whether the address is on a network that this machine has an interface on: nothing lies between.
+/// Whether the address is on a network that this machine has an interface on, so no router is between.
 pub fn is_on_link(address: IpAddr) -> bool {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.iter().any(|interface| match (&interface.addr, address) {
-        (if_addrs::IfAddr::V4(own), IpAddr::V4(address)) => {
-            same(own.ip.to_bits().into(), address.to_bits().into(), own.netmask.to_bits().into())
-        }
+        (if_addrs::IfAddr::V4(own), IpAddr::V4(address)) => same_network(
+            own.ip.to_bits().into(),
+            address.to_bits().into(),
+            own.netmask.to_bits().into(),
+        ),
         (if_addrs::IfAddr::V6(own), IpAddr::V6(address)) => {
-            same(own.ip.to_bits(), address.to_bits(), own.netmask.to_bits())
+            same_network(own.ip.to_bits(), address.to_bits(), own.netmask.to_bits())
         }
         (if_addrs::IfAddr::V4(_), IpAddr::V6(_)) | (if_addrs::IfAddr::V6(_), IpAddr::V4(_)) => {
             false
@@ -26,13 +28,13 @@ pub fn is_on_link(address: IpAddr) -> bool {
     })
 }
 
-/// Whether two addresses are alike where the mask says so; an interface without a mask has no network.
-const fn same(one: u128, other: u128, mask: u128) -> bool {
+/// Whether two addresses have the same network part. An interface without a mask has no network.
+const fn same_network(one: u128, other: u128, mask: u128) -> bool {
     mask != 0 && one & mask == other & mask
 }
 
 fn sorted(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    // An IPv6 address of one link can't be used without naming the link.
+    // A link-local IPv6 address is useless without its interface.
     addresses.retain(|address| match address {
         IpAddr::V4(_) => !address.is_loopback(),
         IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_left_out_and_the_usable_come_first() {
+    fn loopback_is_left_out_and_widely_usable_addresses_come_first() {
         let all = ["fe80::1", "169.254.1.1", "::1", "2001:db8::1", "127.0.0.1", "192.0.2.7"];
         let all = all.iter().map(|text| text.parse().unwrap()).collect();
         let expected = ["192.0.2.7", "2001:db8::1", "169.254.1.1"];
@@ -62,17 +64,17 @@ mod tests {
     }
 
     #[test]
-    fn the_neighbours_are_on_link_and_the_world_is_not() {
+    fn addresses_of_local_networks_are_on_link() {
         assert!(is_on_link("127.0.0.1".parse().unwrap()));
         assert!(!is_on_link("203.0.113.7".parse().unwrap()));
         let [one, near, far] = ["192.168.7.1", "192.168.7.9", "192.168.8.9"]
             .map(|text| u128::from(text.parse::<std::net::Ipv4Addr>().unwrap().to_bits()));
-        assert!(same(one, near, 0xffff_ff00) && !same(one, far, 0xffff_ff00));
-        assert!(!same(one, far, 0));
+        assert!(same_network(one, near, 0xffff_ff00) && !same_network(one, far, 0xffff_ff00));
+        assert!(!same_network(one, far, 0));
     }
 
     #[test]
-    fn asking_the_system_gives_no_loopback() {
+    fn own_addresses_contain_no_loopback() {
         assert!(own().iter().all(|address| !address.is_loopback()));
     }
 }

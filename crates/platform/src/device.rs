@@ -1,15 +1,15 @@
-//! What a device says of its own hardware.
+//! Facts about this device's hardware.
 
 use sysinfo::{MemoryRefreshKind, System};
 
-/// Facts that a registration carries.
+/// Hardware facts that a registration carries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceFacts {
     /// The machine's name on its network, without a domain.
     pub name: String,
     /// `mac` or `linux`.
     pub device_type: &'static str,
-    /// Threads that may run at once, as far as this process is let.
+    /// Number of threads that this process may run in parallel.
     pub cores: u32,
     /// Installed memory in GiB, to one decimal.
     pub ram_gb: f64,
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fact_is_there() {
+    fn every_fact_has_a_value() {
         let facts = DeviceFacts::read();
         assert!(!facts.name.is_empty());
         assert!(facts.cores >= 1);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_the_first_label_of_the_host() {
+    fn the_device_name_is_the_first_label_of_the_host_name() {
         assert_eq!(short_name(Some("anna-mac.example.com".into())), "anna-mac");
         assert_eq!(short_name(Some(".local".into())), "unnamed");
         assert_eq!(short_name(None), "unnamed");

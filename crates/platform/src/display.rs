@@ -1,5 +1,5 @@
-//! Whether there is a display to show windows on, without touching a library that ends the process
-//! where there is none.
+//! Display check: whether windows can be shown. Done without the window library, which ends the process if
+//! there is no display.
 
 use std::env;
 use std::os::unix::net::UnixStream;
@@ -10,19 +10,22 @@ use std::path::PathBuf;
 pub enum NoDisplay {
     #[error("this session has no display: DISPLAY and WAYLAND_DISPLAY are not set")]
     NotSet,
-    #[error("the display {0} does not answer")]
+    #[error("the display {0} does not respond")]
     Unanswered(String),
 }
 
-/// Ends well where windows can be shown. A Mac's app always has a display or is not started.
+/// Checks that windows can be shown. Always succeeds on macOS, which starts an app only with a display.
+///
+/// # Errors
+/// There is no display, or it does not respond.
 pub fn display() -> Result<(), NoDisplay> {
     if cfg!(target_os = "macos") {
         return Ok(());
     }
-    named(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    check(|name| env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
-fn named(variable: impl Fn(&str) -> Option<String>) -> Result<(), NoDisplay> {
+fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), NoDisplay> {
     if let Some(wayland) = variable("WAYLAND_DISPLAY") {
         let folder = variable("XDG_RUNTIME_DIR").map(PathBuf::from).unwrap_or_default();
         // An absolute name replaces the folder.
@@ -34,7 +37,8 @@ fn named(variable: impl Fn(&str) -> Option<String>) -> Result<(), NoDisplay> {
     if x11(&name) { Ok(()) } else { Err(NoDisplay::Unanswered(name)) }
 }
 
-/// `:1`, `:1.0`, `host:10`: a local one has a socket, another one a port.
+/// Checks an X11 display such as `:1`, `:1.0` or `host:10`. Local displays have a socket, remote ones a
+/// port.
 fn x11(name: &str) -> bool {
     let Some((host, number)) = name.rsplit_once(':') else { return false };
     let number = number.split('.').next().unwrap_or_default();
@@ -51,11 +55,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_display_that_is_not_there_is_an_answer() {
+    fn a_missing_display_is_an_error() {
         let only = |wanted: &'static str, value: &'static str| {
-            named(move |name| (name == wanted).then(|| value.to_owned()))
+            check(move |name| (name == wanted).then(|| value.to_owned()))
         };
-        assert_eq!(named(|_| None), Err(NoDisplay::NotSet));
+        assert_eq!(check(|_| None), Err(NoDisplay::NotSet));
         assert_eq!(only("DISPLAY", ":65000"), Err(NoDisplay::Unanswered(":65000".into())));
         assert_eq!(only("DISPLAY", "nonsense"), Err(NoDisplay::Unanswered("nonsense".into())));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The standard folders of the operating system (DESIGN §11.20).
+//! Standard folders of the operating system.
 
 use std::path::PathBuf;
 
@@ -10,27 +10,27 @@ const OWN: &str = "com.constellation.app";
 #[cfg(not(target_os = "macos"))]
 const OWN: &str = "constellation";
 
-/// There is no home folder to put anything in.
+/// Error: this account has no home folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this account has no home folder: set HOME, or give --data-dir")]
 pub struct NoHome;
 
-/// What must survive: `~/Library/Application Support/…` on macOS, `$XDG_DATA_HOME/…` on Linux.
+/// Returns the folder for data that must be kept: `~/Library/Application Support/…` on macOS, `$XDG_DATA_HOME/…` on Linux.
 pub fn data() -> Result<PathBuf, NoHome> {
     Ok(strategy()?.data_dir().join(OWN))
 }
 
-/// What can be made again: `~/Library/Caches/…` on macOS, `$XDG_CACHE_HOME/…` on Linux.
+/// Returns the folder for files that can be recreated: `~/Library/Caches/…` on macOS, `$XDG_CACHE_HOME/…` on Linux.
 pub fn cache() -> Result<PathBuf, NoHome> {
     Ok(strategy()?.cache_dir().join(OWN))
 }
 
-/// The user's settings: `~/Library/Preferences/…` on macOS, `$XDG_CONFIG_HOME/…` on Linux.
+/// Returns the folder of the user's settings: `~/Library/Preferences/…` on macOS, `$XDG_CONFIG_HOME/…` on Linux.
 pub fn settings() -> Result<PathBuf, NoHome> {
     Ok(strategy()?.config_dir().join(OWN))
 }
 
-/// Where the app writes its log: `~/Library/Logs/…` on macOS, `$XDG_STATE_HOME/…/log` on Linux.
+/// Returns the folder of the app's log: `~/Library/Logs/…` on macOS, `$XDG_STATE_HOME/…/log` on Linux.
 pub fn logs() -> Result<PathBuf, NoHome> {
     let strategy = strategy()?;
     if cfg!(target_os = "macos") {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folders_are_our_own_and_differ() {
+    fn the_folders_are_specific_to_the_app_and_differ() {
         let (data, cache) = (data().unwrap(), cache().unwrap());
         assert!(data.ends_with(OWN) && cache.ends_with(OWN));
         assert_ne!(data, cache);

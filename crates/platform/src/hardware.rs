@@ -1,11 +1,11 @@
-//! What stays the same on this machine whoever is logged in and whatever is installed: the hardware
-//! id, only ever shown as a hash that means nothing outside Constellation.
+//! Hardware id: identifies this machine independently of accounts and installed software. It is a keyed
+//! hash that is meaningless outside Constellation.
 
-/// Keys the hash, so that the id can't be matched with another program's.
+/// Hash context, so that the id can't be correlated with another program's.
 const CONTEXT: &str = "Constellation 2026-11 hardware id v1";
 
-/// A stable id of this machine, 32 hexadecimal characters; none where the system has no such thing.
-/// The caller then keeps a random id in its data folder (DESIGN §11.12).
+/// Returns a stable id of this machine, 32 hexadecimal characters, or `None` if the system has none. The
+/// caller then keeps a random id in its data folder.
 pub fn hardware_id() -> Option<String> {
     system_id().map(|id| hashed(&id))
 }
@@ -24,8 +24,8 @@ fn system_id() -> Option<String> {
         .find_map(|text| machine_id(&text))
 }
 
-/// `man 5 machine-id`: 32 hexadecimal characters. `uninitialized` and an empty file are usual in
-/// images that were never booted, and no id.
+/// Parses a machine id, 32 hexadecimal characters (`machine-id(5)`). Images that were never booted have
+/// `uninitialized` or an empty file, which is no id.
 #[cfg(any(not(target_os = "macos"), test))]
 fn machine_id(text: &str) -> Option<String> {
     let id = text.trim().to_ascii_lowercase();
@@ -42,7 +42,7 @@ fn system_id() -> Option<String> {
     platform_uuid(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// The value in ioreg's line `"IOPlatformUUID" = "…"`.
+/// Finds the value in ioreg's line `"IOPlatformUUID" = "…"`.
 #[cfg(any(target_os = "macos", test))]
 fn platform_uuid(registry: &str) -> Option<String> {
     let line = registry.lines().find(|line| line.contains("\"IOPlatformUUID\""))?;
@@ -58,13 +58,13 @@ mod tests {
     fn a_machine_id_is_32_hex_characters_and_not_all_zero() {
         let id = "0123456789abcdef0123456789ABCDEF\n";
         assert_eq!(machine_id(id).as_deref(), Some("0123456789abcdef0123456789abcdef"));
-        for not_one in ["", "uninitialized\n", "00000000000000000000000000000000", "0123"] {
-            assert_eq!(machine_id(not_one), None, "{not_one:?}");
+        for invalid in ["", "uninitialized\n", "00000000000000000000000000000000", "0123"] {
+            assert_eq!(machine_id(invalid), None, "{invalid:?}");
         }
     }
 
     #[test]
-    fn the_id_is_never_sent_raw() {
+    fn the_hardware_id_is_a_hash() {
         let raw = "0123456789abcdef0123456789abcdef";
         assert_eq!(hashed(raw).len(), 32);
         assert_ne!(hashed(raw), raw);

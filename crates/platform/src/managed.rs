@@ -1,26 +1,27 @@
-//! What an organization forces on this machine: on macOS the forced part of the preferences domain,
-//! which a configuration profile sets; elsewhere a file that only an administrator can write.
+//! Managed settings, which the organization forces on this machine: on macOS the forced keys of the
+//! preferences domain, set by a configuration profile; elsewhere a file that only an administrator can
+//! write.
 //!
-//! No variable and no flag leads elsewhere: who uses the machine can't escape what manages it.
+//! No environment variable and no flag changes the location, so a user can't evade managed settings.
 
 use std::path::PathBuf;
 
-/// Where managed settings are.
+/// Source of the managed settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Managed {
     /// A TOML file.
     File(PathBuf),
-    /// Keys of the preferences domain that are forced, as text.
+    /// Forced keys of the preferences domain, with their values as text.
     Forced(Vec<(String, String)>),
 }
 
-/// Those of this machine; `keys` are looked for where the system can't be asked for all.
+/// Returns the managed settings of this machine. On macOS only `keys` are looked up.
 #[cfg(not(target_os = "macos"))]
 pub fn settings(_keys: &[&str]) -> Managed {
     Managed::File("/etc/constellation/managed.toml".into())
 }
 
-/// Those of this machine; `keys` are looked for where the system can't be asked for all.
+/// Returns the managed settings of this machine. On macOS only `keys` are looked up.
 #[cfg(target_os = "macos")]
 pub fn settings(keys: &[&str]) -> Managed {
     let forced = keys.iter().filter_map(|key| Some(((*key).to_owned(), macos::forced(key)?)));
@@ -35,8 +36,8 @@ mod macos {
 
     const DOMAIN: &str = "com.constellation.app";
 
-    /// The value as a settings file would have it; what is of no kind that a setting has is text
-    /// that no setting accepts, so that it is named and not passed over.
+    /// Returns the value as text, as in a settings file. A value of an unsupported type becomes text that no
+    /// setting accepts, so that it is reported instead of ignored.
     pub(super) fn forced(key: &str) -> Option<String> {
         let (key, domain) = (CFString::from_str(key), CFString::from_str(DOMAIN));
         if !CFPreferencesAppValueIsForced(&key, &domain) {

@@ -1,10 +1,10 @@
-//! How much memory the machine has, how much a process takes, a bound on a child's, and giving back.
+//! Memory: installed, used by a process, limits for a child, and releasing unused memory.
 
 use std::process::Command;
 
 use sysinfo::{MemoryRefreshKind, System};
 
-/// Bytes that this machine has, or that its control group lets this process have.
+/// Returns the bytes of memory that this machine has, or the limit of this process's control group.
 pub fn installed() -> u64 {
     let mut system = System::new();
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
@@ -13,22 +13,22 @@ pub fn installed() -> u64 {
     group.filter(|group| *group > 0).map_or(total, |group| group.min(total))
 }
 
-/// Bytes of its own that a process takes now; none where there is no such process or it isn't ours.
-/// On a Mac that counts what the GPU holds for it, as Activity Monitor's "Memory" does.
-pub fn taken(pid: u32) -> Option<u64> {
-    system::taken(pid)
+/// Returns the private memory in bytes that a process uses now, or `None` if the process does not exist
+/// or can't be read. On macOS this includes GPU memory, like "Memory" in Activity Monitor.
+pub fn used_by(pid: u32) -> Option<u64> {
+    system::used_by(pid)
 }
 
-/// Has the system refuse a child more memory of its own than this, where it can: on Linux. Elsewhere
-/// whoever started it looks ([`taken`]).
-pub fn bound(command: &mut Command, bytes: u64) {
-    system::bound(command, bytes);
+/// Limits the private memory of a child. Only Linux enforces it; elsewhere the parent has to check
+/// [`used_by`].
+pub fn limit_child(command: &mut Command, bytes: u64) {
+    system::limit_child(command, bytes);
 }
 
-/// Returns to the system what this process's heap keeps though it is free, and on Linux the pages of
-/// its program: those that are needed again are read again.
-pub fn give_back() {
-    system::give_back();
+/// Returns free heap memory of this process to the system, and on Linux the pages of its program, which
+/// are read again when needed.
+pub fn release_unused() {
+    system::release_unused();
 }
 
 #[cfg(target_os = "linux")]
@@ -39,9 +39,9 @@ mod system {
     use rustix::mm::Advice;
     use rustix::process::{Resource, Rlimit};
 
-    pub(super) fn taken(pid: u32) -> Option<u64> {
+    pub(super) fn used_by(pid: u32) -> Option<u64> {
         let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-        // size resident shared text lib data dirty; what is shared is files.
+        // Fields: size resident shared text lib data dirty. Shared pages are files.
         let mut pages = pages.split_whitespace().skip(1).map(str::parse::<u64>);
         let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
         Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
@@ -51,7 +51,7 @@ mod system {
         unsafe_code,
         reason = "pre_exec runs between fork and exec, where only system calls may"
     )]
-    pub(super) fn bound(command: &mut Command, bytes: u64) {
+    pub(super) fn limit_child(command: &mut Command, bytes: u64) {
         // getrlimit(2): RLIMIT_DATA counts private writable memory, mappings included (Linux 4.7).
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         let limit = move || Ok(rustix::process::setrlimit(Resource::Data, limit)?);
@@ -62,28 +62,28 @@ mod system {
     }
 
     #[expect(unsafe_code, reason = "the calls name memory by its address")]
-    pub(super) fn give_back() {
+    pub(super) fn release_unused() {
         #[cfg(target_env = "gnu")]
-        // SAFETY: it takes a number, and may be called at any time (malloc_trim(3)).
+        // SAFETY: the argument is a number, and the call is allowed at any time (malloc_trim(3)).
         unsafe {
             libc::malloc_trim(0);
         }
         for (address, bytes) in own_program() {
             let start = std::ptr::with_exposed_provenance_mut(address);
-            // SAFETY: this advice changes where pages are, never what is in them (madvise(2)).
-            let given = unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxPageOut) };
-            if given.is_err() {
-                // An older kernel.
+            // SAFETY: this advice moves pages and never changes their contents (madvise(2)).
+            let result = unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxPageOut) };
+            if result.is_err() {
+                // The kernel is too old for it.
                 return;
             }
         }
     }
 
-    /// Address and bytes of each mapping of this process's own program from which code is run.
+    /// Returns address and length of each executable mapping of this process's own program.
     pub(super) fn own_program() -> Vec<(usize, usize)> {
         let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-        let of = |line: &str| {
+        let parse = |line: &str| {
             let (range, rest) = line.split_once(' ')?;
             let (start, end) = range.split_once('-')?;
             let is_code =
@@ -92,7 +92,7 @@ mod system {
             let end = usize::from_str_radix(end, 16).ok()?;
             is_code.then(|| (start, end - start))
         };
-        maps.lines().filter_map(of).collect()
+        maps.lines().filter_map(parse).collect()
     }
 }
 
@@ -101,12 +101,12 @@ mod system {
     use std::process::Command;
 
     #[expect(unsafe_code, reason = "the system call fills a structure of ours")]
-    pub(super) fn taken(pid: u32) -> Option<u64> {
+    pub(super) fn used_by(pid: u32) -> Option<u64> {
         let pid = i32::try_from(pid).ok()?;
-        // SAFETY: a structure of numbers, for which zeros are values.
+        // SAFETY: the structure has only numbers, for which zero is valid.
         let mut usage: libc::rusage_info_v4 = unsafe { std::mem::zeroed() };
         let buffer = std::ptr::from_mut(&mut usage).cast();
-        // SAFETY: the buffer is of the asked flavor and outlives the call.
+        // SAFETY: the buffer has the type of the requested flavor and outlives the call.
         let answer = unsafe { libc::proc_pid_rusage(pid, libc::RUSAGE_INFO_V4, buffer) };
         (answer == 0).then_some(usage.ri_phys_footprint)
     }
@@ -118,15 +118,15 @@ mod system {
     }
 
     #[expect(unsafe_code, reason = "the C library's allocator")]
-    pub(super) fn give_back() {
-        // SAFETY: no zone is every zone, and no goal is as much as there is.
+    pub(super) fn release_unused() {
+        // SAFETY: a null zone means every zone, and a goal of 0 means as much as possible.
         unsafe {
             malloc_zone_pressure_relief(std::ptr::null_mut(), 0);
         }
     }
 
-    /// macOS takes no such limit for anonymous memory.
-    pub(super) fn bound(_command: &mut Command, _bytes: u64) {}
+    /// macOS has no limit for anonymous memory.
+    pub(super) fn limit_child(_command: &mut Command, _bytes: u64) {}
 }
 
 #[cfg(test)]
@@ -134,39 +134,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_takes_less_than_there_is() {
-        let own = taken(std::process::id()).unwrap();
+    fn this_process_uses_less_than_the_installed_memory() {
+        let own = used_by(std::process::id()).unwrap();
         assert!(own > 100_000 && own < installed(), "{own}");
-        assert_eq!(taken(u32::MAX), None);
+        assert_eq!(used_by(u32::MAX), None);
     }
 
     #[test]
-    fn what_is_given_back_is_what_nobody_uses() {
+    fn releasing_unused_memory_changes_no_data() {
         let kept: Vec<Box<[u8]>> = (0..100_u8).map(|n| vec![n; 10_000].into()).collect();
-        give_back();
+        release_unused();
         assert!((0..100_u8).zip(&kept).all(|(n, bytes)| bytes.iter().all(|byte| *byte == n)));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_program_that_is_given_back_is_this_one() {
-        let here = the_program_that_is_given_back_is_this_one as fn() as usize;
+    fn own_program_contains_this_function() {
+        let here = own_program_contains_this_function as fn() as usize;
         let program = system::own_program();
         assert!(program.iter().any(|(start, bytes)| (*start..start + bytes).contains(&here)));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_bound_child_is_refused_more() {
-        let hoard = |bytes| {
-            // It takes a buffer of one block.
+    fn a_limited_child_can_not_allocate_more() {
+        let allocate = |bytes| {
+            // dd allocates a buffer of one block.
             let mut command = Command::new("dd");
             command.args(["if=/dev/zero", "of=/dev/null", "bs=200000000", "count=1"]);
             command.stderr(std::process::Stdio::null());
-            bound(&mut command, bytes);
+            limit_child(&mut command, bytes);
             command.status().unwrap().success()
         };
-        assert!(hoard(600_000_000));
-        assert!(!hoard(100_000_000));
+        assert!(allocate(600_000_000));
+        assert!(!allocate(100_000_000));
     }
 }

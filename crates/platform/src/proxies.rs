@@ -1,39 +1,39 @@
-//! The proxies that the system's settings name: on macOS those of System Settings, a PAC file among them;
-//! other systems have none but the environment's variables, which are not read here.
+//! System proxy settings: on macOS those of System Settings, including PAC files. Other systems have only
+//! environment variables, which are not read here.
 
-/// One way to a URL, as the system's settings have it.
+/// One entry of the system's list of proxies for a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyEntry {
     Direct,
-    /// A proxy that is asked by HTTP's CONNECT.
+    /// HTTP proxy that is used by CONNECT.
     Http {
         host: String,
         port: u16,
         /// Name and password.
         account: Option<(String, String)>,
     },
-    /// Of another kind, with its name.
+    /// Proxy of an unsupported kind, with the kind's name.
     Other(String),
 }
 
-/// Whether the settings name any for this URL, or have a PAC file asked. Quick.
+/// Whether the settings name a proxy or a PAC file for this URL. Fast: evaluates no PAC file.
 #[cfg(not(target_os = "macos"))]
 pub fn are_set(_url: &str) -> bool {
     false
 }
 
-/// The ways to this URL, the best first; none where nothing is set. May take seconds, where a PAC file
-/// has to be fetched and run.
+/// Returns the entries for this URL, by preference; empty if no proxy is set. May take seconds if a PAC
+/// file has to be fetched and evaluated.
 ///
 /// # Errors
-/// What is wrong with the settings or the PAC file, in words.
+/// A message about the settings or the PAC file.
 #[cfg(not(target_os = "macos"))]
-pub fn of_system(_url: &str) -> Result<Vec<ProxyEntry>, String> {
+pub fn for_url(_url: &str) -> Result<Vec<ProxyEntry>, String> {
     Ok(Vec::new())
 }
 
 #[cfg(target_os = "macos")]
-pub use macos::{are_set, of_system};
+pub use macos::{are_set, for_url};
 
 #[cfg(target_os = "macos")]
 mod macos {
@@ -48,23 +48,23 @@ mod macos {
 
     use super::ProxyEntry;
 
-    /// For a PAC file to be fetched and run.
-    const PATIENCE: f64 = 5.0;
+    /// Time limit in seconds for fetching and evaluating a PAC file.
+    const PAC_TIMEOUT: f64 = 5.0;
 
     type Entry = CFDictionary<CFString, CFType>;
 
-    /// Whether the settings name any for this URL, or have a PAC file asked. Quick.
+    /// Whether the settings name a proxy or a PAC file for this URL. Fast: evaluates no PAC file.
     pub fn are_set(url: &str) -> bool {
         let entries = url_of(url).map(|url| entries(&url)).unwrap_or_default();
         entries.iter().any(|entry| !matches!(kind(entry), Kind::Direct))
     }
 
-    /// The ways to this URL, the best first; none where nothing is set. May take seconds, where a PAC
-    /// file has to be fetched and run.
+    /// Returns the entries for this URL, by preference; empty if no proxy is set. May take seconds if a PAC
+    /// file has to be fetched and evaluated.
     ///
     /// # Errors
-    /// What is wrong with the settings or the PAC file, in words.
-    pub fn of_system(url: &str) -> Result<Vec<ProxyEntry>, String> {
+    /// A message about the settings or the PAC file.
+    pub fn for_url(url: &str) -> Result<Vec<ProxyEntry>, String> {
         let target = url_of(url)?;
         let mut hops = Vec::new();
         for entry in entries(&target) {
@@ -83,19 +83,19 @@ mod macos {
     enum Kind {
         Direct,
         Http,
-        /// Where the PAC file is.
+        /// URL of a PAC file.
         Script(CFRetained<CFURL>),
         Other(String),
     }
 
-    /// What the settings say of this URL; exceptions and simple names are looked at by the system.
+    /// Returns the settings' entries for this URL. The system applies exceptions and simple host names.
     #[expect(unsafe_code, reason = "CFNetwork's functions")]
     fn entries(target: &CFURL) -> Vec<CFRetained<Entry>> {
-        // SAFETY: it takes nothing.
+        // SAFETY: the call takes no arguments.
         let Some(settings) = (unsafe { network::CFNetworkCopySystemProxySettings() }) else {
             return Vec::new();
         };
-        // SAFETY: the settings are what the system gave.
+        // SAFETY: the settings come from the call above.
         of_array(unsafe { network::CFNetworkCopyProxiesForURL(target, &settings) })
     }
 
@@ -120,12 +120,12 @@ mod macos {
             )
         };
         let Some(found) = entry.get(key).and_then(|found| found.downcast::<CFString>().ok()) else {
-            return Kind::Other("of no kind".into());
+            return Kind::Other("unknown".into());
         };
         let url = || entry.get(place).and_then(|url| url.downcast::<CFURL>().ok());
         match &*found {
             found if found == none => Kind::Direct,
-            // Both are asked by CONNECT: the second is the one for https URLs.
+            // Both use CONNECT; the second kind is for https URLs.
             found if found == http || found == https => Kind::Http,
             found if found == script => url().map_or(Kind::Direct, Kind::Script),
             found => Kind::Other(found.to_string()),
@@ -137,7 +137,7 @@ mod macos {
         match kind(entry) {
             Kind::Direct => return ProxyEntry::Direct,
             Kind::Other(kind) => return ProxyEntry::Other(kind),
-            Kind::Script(_) => return ProxyEntry::Other("a PAC file that names another".into()),
+            Kind::Script(_) => return ProxyEntry::Other("nested PAC file".into()),
             Kind::Http => {}
         }
         // SAFETY: constants, set before anything of ours runs.
@@ -160,14 +160,14 @@ mod macos {
     }
 
     type Answer = Option<Result<CFRetained<CFArray>, String>>;
-    /// As `CFNetwork` calls it, but for the array, which is null beside an error.
+    /// The callback's type in `CFNetwork`, except that the array is null if there is an error.
     type Heard = unsafe extern "C-unwind" fn(NonNull<c_void>, *const CFArray, *mut CFError);
 
-    /// What the PAC file answers for the target.
+    /// Evaluates a PAC file for the target.
     #[expect(unsafe_code, reason = "CFNetwork calls back with raw pointers")]
     fn run(script: &CFURL, target: &CFURL) -> Result<Vec<CFRetained<Entry>>, String> {
         let heard: Heard = heard;
-        // SAFETY: `NonNull<T>` and `*const T` are passed alike.
+        // SAFETY: `NonNull<T>` and `*const T` have the same ABI.
         let heard = unsafe {
             std::mem::transmute::<Heard, unsafe extern "C-unwind" fn(_, NonNull<CFArray>, _)>(heard)
         };
@@ -192,14 +192,14 @@ mod macos {
         let mode = unsafe { kCFRunLoopDefaultMode };
         let own = CFRunLoop::current().ok_or("this thread has no run loop")?;
         own.add_source(Some(&source), mode);
-        let ended = CFRunLoop::run_in_mode(mode, PATIENCE, false);
+        let ended = CFRunLoop::run_in_mode(mode, PAC_TIMEOUT, false);
         source.invalidate();
         match answer {
             Some(answer) => answer.map(of_array),
             None if ended == CFRunLoopRunResult::TimedOut => {
-                Err(format!("the PAC file did not answer within {PATIENCE} seconds"))
+                Err(format!("the PAC file gave no result within {PAC_TIMEOUT} seconds"))
             }
-            None => Err("the PAC file gave no answer".into()),
+            None => Err("the PAC file gave no result".into()),
         }
     }
 
@@ -209,14 +209,14 @@ mod macos {
         proxies: *const CFArray,
         error: *mut CFError,
     ) {
-        // SAFETY: the context is the answer that `run` waits for, on this very thread.
+        // SAFETY: the context is the answer that `run` waits for, on the same thread.
         let answer = unsafe { context.cast::<Answer>().as_mut() };
         // SAFETY: both are null or objects that live while this runs.
         let (proxies, error) = unsafe { (proxies.as_ref(), error.as_ref()) };
         *answer = Some(match (proxies, error) {
             (_, Some(error)) => Err(format!("the PAC file can't be used: {error}")),
             (Some(proxies), None) => Ok(objc2_core_foundation::Type::retain(proxies)),
-            (None, None) => Err("the PAC file gave no answer".into()),
+            (None, None) => Err("the PAC file gave no result".into()),
         });
         if let Some(own) = CFRunLoop::current() {
             own.stop();
@@ -225,6 +225,6 @@ mod macos {
 
     fn url_of(text: &str) -> Result<CFRetained<CFURL>, String> {
         CFURL::from_string(None, &CFString::from_str(text), None)
-            .ok_or_else(|| format!("{text} is no URL to the system"))
+            .ok_or_else(|| format!("{text} is not a valid URL"))
     }
 }

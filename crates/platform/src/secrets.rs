@@ -1,59 +1,58 @@
-//! Secrets of one data folder: in the Keychain on macOS, elsewhere in files that only their owner
-//! may read (DESIGN §7, §11.20).
+//! Secret store of a data folder: the Keychain on macOS, elsewhere files that only their owner can read.
 //!
-//! A secret belongs to the folder that it was set for: two workers on one machine, each with its
-//! own `--data-dir`, don't see each other's. A folder that is copied to another Mac arrives without
-//! them, because the Keychain does not travel.
+//! A secret belongs to the folder that it was set for, so two workers on one machine with different
+//! `--data-dir` don't share secrets. A folder that is copied to another Mac has no secrets there, because
+//! the Keychain is not copied.
 
 use std::io;
 use std::path::Path;
 
-/// Of a name; they are file names too.
-const LONGEST_NAME: usize = 64;
+/// Maximum length of a name, which is also a file name.
+const MAXIMUM_NAME: usize = 64;
 
-/// The secrets of a data folder.
+/// Secrets of a data folder.
 #[derive(Debug, Clone)]
 pub struct Secrets(kept::Place);
 
 impl Secrets {
-    /// Of the folder, which must exist.
+    /// Opens the secrets of a folder, which must exist.
     pub fn of(folder: &Path) -> io::Result<Self> {
         kept::Place::of(folder).map(Self)
     }
 
-    /// The secret; none where nothing was set.
+    /// Returns a secret, or `None` if it is not set.
     ///
     /// # Errors
-    /// A name that isn't one; a Keychain that is locked or refuses; a file that can't be read.
+    /// The name is invalid, the Keychain is locked or refuses, or the file can't be read.
     pub fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         self.0.get(checked(name)?)
     }
 
-    /// Keeps the secret, in place of an earlier one of this name.
+    /// Sets a secret and replaces an earlier one with the same name.
     ///
     /// # Errors
-    /// As [`Self::get`].
+    /// See [`Self::get`].
     pub fn set(&self, name: &str, secret: &[u8]) -> io::Result<()> {
         self.0.set(checked(name)?, secret)
     }
 
-    /// Forgets the secret; that there is none is fine.
+    /// Removes a secret, if there is one.
     ///
     /// # Errors
-    /// As [`Self::get`].
+    /// See [`Self::get`].
     pub fn remove(&self, name: &str) -> io::Result<()> {
         self.0.remove(checked(name)?)
     }
 }
 
-/// Lower-case letters, digits and hyphens: a name never leaves its folder.
+/// Checks a name: lower-case letters, digits and hyphens, so that it can't leave the folder.
 fn checked(name: &str) -> io::Result<&str> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(allowed) {
+    if !name.is_empty() && name.len() <= MAXIMUM_NAME && name.bytes().all(allowed) {
         return Ok(name);
     }
-    let words = format!("'{name}' is not the name of a secret: use a-z, 0-9 and '-'");
-    Err(io::Error::new(io::ErrorKind::InvalidInput, words))
+    let message = format!("'{name}' is not a valid name of a secret: use a-z, 0-9 and '-'");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 #[cfg(not(target_os = "macos"))]
@@ -63,7 +62,7 @@ mod kept {
 
     use crate::files::write_private;
 
-    /// A folder of files, one a secret, mode 0600.
+    /// Folder with one file for each secret, mode 0600.
     #[derive(Debug, Clone)]
     pub(super) struct Place(PathBuf);
 
@@ -112,15 +111,15 @@ mod kept {
         delete_generic_password, get_generic_password, set_generic_password,
     };
 
-    /// The Keychain's "Where": what a person reads in Keychain Access.
+    /// The items' "Where" in Keychain Access.
     const SERVICE: &str = "com.constellation.app";
-    /// Keys the hash of a folder's path.
+    /// Hash context for a folder's path.
     const CONTEXT: &str = "Constellation 2026-11 secrets of a folder v1";
     /// `errSecItemNotFound` of Security/SecBase.h.
     const NOT_FOUND: i32 = -25300;
 
-    /// The Keychain's items whose account begins with the folder's hash. The path itself would tell
-    /// who reads the Keychain's list more than it must.
+    /// Keychain items whose account starts with the hash of the folder's path. The path itself would reveal
+    /// more than necessary in the Keychain's list.
     #[derive(Debug, Clone)]
     pub(super) struct Place(String);
 
@@ -159,8 +158,8 @@ mod kept {
 
     fn failed(what: &str, error: Error) -> io::Error {
         io::Error::other(format!(
-            "can't {what} the Keychain: {error} ({}); unlock the login keychain and let \
-             Constellation use it",
+            "can't {what} the Keychain: {error} ({}); unlock the login keychain and allow \
+             Constellation to use it",
             error.code()
         ))
     }
@@ -171,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_kept_replaced_and_forgotten() {
+    fn a_secret_is_set_replaced_and_removed() {
         let folder = tempfile::tempdir().unwrap();
         let secrets = Secrets::of(folder.path()).unwrap();
         assert_eq!(secrets.get("device-key").unwrap(), None);
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn each_folder_has_its_own() {
+    fn each_folder_has_its_own_secrets() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (one, two) = (Secrets::of(one.path()).unwrap(), Secrets::of(two.path()).unwrap());
         one.set("key", b"of one").unwrap();
@@ -208,7 +207,7 @@ mod tests {
 
     #[cfg(not(target_os = "macos"))]
     #[test]
-    fn in_a_file_only_its_owner_may_read_it() {
+    fn a_secret_s_file_is_readable_by_its_owner_only() {
         use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What system this is, and whether it asks people before a program may use the local network.
+//! Facts about the operating system, and macOS's permission for the local network.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -9,18 +9,18 @@ use sysinfo::System;
 
 /// The group and port of multicast DNS (RFC 6762, section 3).
 const MULTICAST_DNS: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
-/// A DNS header without questions, answers or records: nobody has anything to say to it.
-const NOTHING_ASKED: [u8; 12] = [0; 12];
-/// The first macOS that asks (Apple's technical note 3179).
+/// A DNS header without questions, answers or records, which nobody answers.
+const EMPTY_QUERY: [u8; 12] = [0; 12];
+/// First macOS that asks for permission to use the local network (Apple's technical note TN3179).
 const FIRST_MACOS_THAT_ASKS: u32 = 15;
 
-/// The operating system's own words; empty where it says nothing.
+/// Name and version of the operating system; empty strings if it does not report them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemFacts {
     pub name: String,
     pub version: String,
     pub kernel: String,
-    /// Of the program: `aarch64`, `x86_64`.
+    /// Architecture of this program: `aarch64` or `x86_64`.
     pub architecture: &'static str,
 }
 
@@ -34,46 +34,46 @@ impl SystemFacts {
         }
     }
 
-    /// Whether a person decides here which programs may use the local network.
+    /// Whether this system asks for permission before a program may use the local network.
     pub fn asks_for_local_network(&self) -> bool {
         cfg!(target_os = "macos") && is_at_least(&self.version, FIRST_MACOS_THAT_ASKS)
     }
 }
 
-/// When this machine was started, since 1970, to about a second.
-pub fn started() -> Duration {
+/// Returns when this machine was booted, since 1970, with a precision of about a second.
+pub fn boot_time() -> Duration {
     Duration::from_secs(System::boot_time())
 }
 
-/// A version that can't be read counts as new: the question is then mentioned rather than forgotten.
+/// An unreadable version counts as new, so that the permission is mentioned rather than missed.
 fn is_at_least(version: &str, major: u32) -> bool {
     let found = version.split('.').next().and_then(|text| text.parse::<u32>().ok());
     found.is_none_or(|found| found >= major)
 }
 
-/// Sends one empty packet to the group of multicast DNS.
+/// Sends one empty packet to the multicast DNS group.
 ///
 /// # Errors
-/// What the system says; `HostUnreachable` is what macOS says to a program that may not use the local network
-/// (and any system to one without a network).
+/// The system's error. macOS reports `HostUnreachable` to a program without permission for the local
+/// network, as every system does without a network.
 pub fn try_local_network() -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    // Not beyond this network, and not to ourselves.
+    // Not beyond this network.
     socket.set_multicast_ttl_v4(1)?;
-    socket.send_to(&NOTHING_ASKED, MULTICAST_DNS).map(drop)
+    socket.send_to(&EMPTY_QUERY, MULTICAST_DNS).map(drop)
 }
 
-/// Whether the system keeps this program from the local network because a person said so, or didn't yet
-/// say otherwise; false where that can't be told from a network that isn't there.
+/// Whether the system denies this program the local network, because the permission was refused or not
+/// given yet. Returns `false` on systems where this looks the same as a missing network.
 pub fn refuses_local_network() -> bool {
     let refused = |error: &io::Error| error.kind() == io::ErrorKind::HostUnreachable;
     SystemFacts::read().asks_for_local_network() && try_local_network().is_err_and(|e| refused(&e))
 }
 
-/// Shows a page of the web in the browser that the person at the machine uses.
+/// Opens a web page in the user's browser.
 ///
 /// # Errors
-/// Where there is none, or it won't.
+/// There is no browser, or it can't be started.
 pub fn open_page(url: &str) -> io::Result<()> {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let status = Command::new(opener).arg(url).stdin(Stdio::null()).status()?;
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_has_a_name_and_only_a_recent_mac_asks() {
+    fn only_recent_macos_asks_for_the_local_network() {
         let facts = SystemFacts::read();
         assert!(!facts.architecture.is_empty());
         assert!(cfg!(target_os = "macos") || !facts.asks_for_local_network());

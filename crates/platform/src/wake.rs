@@ -1,48 +1,48 @@
-//! Noticing that the machine slept: one clock goes on while it sleeps, another stands still, and how
-//! far they are apart only grows by sleep.
+//! Sleep detection by two clocks: one counts time asleep, the other does not, so their difference grows only
+//! during sleep.
 
 use std::time::Duration;
 
-/// Less than this between two looks is no sleep, but how unevenly two clocks are read.
-const LEAST: Duration = Duration::from_secs(1);
-/// The two clocks are read within so long of each other, or the reading doesn't count.
-const CLOSE: Duration = Duration::from_millis(50);
-/// Times that a reading is tried: a busy machine may let this process wait in the middle of it.
-const TRIES: u32 = 5;
+/// Shortest time that counts as sleep. Smaller differences come from reading two clocks one after the other.
+const MINIMUM_SLEEP: Duration = Duration::from_secs(1);
+/// Maximum time between the readings of the two clocks; otherwise the reading is discarded.
+const MAXIMUM_GAP: Duration = Duration::from_millis(50);
+/// Number of attempts at a reading. A busy machine may interrupt this process between the clocks.
+const ATTEMPTS: u32 = 5;
 
-/// Both clocks at one moment.
+/// Reading of both clocks at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reading {
-    /// Since some time in the past, sleep counted.
+    /// Time since some point in the past, including sleep.
     with_sleep: Duration,
-    /// Since some time in the past, sleep left out.
+    /// Time since some point in the past, without sleep.
     awake: Duration,
 }
 
-/// Tells whoever asks it now and then whether the machine slept meanwhile.
+/// Sleep detector. Call [`Self::slept`] regularly.
 #[derive(Debug)]
 pub struct SleepWatch {
-    /// Between the clocks, at the last look.
-    apart: Option<Duration>,
+    /// Difference of the clocks at the last reading.
+    difference: Option<Duration>,
 }
 
 impl SleepWatch {
-    /// Begins now.
+    /// Starts detecting now.
     pub fn new() -> Self {
-        let mut watch = Self { apart: None };
+        let mut watch = Self { difference: None };
         watch.slept();
         watch
     }
 
-    /// How long the machine slept since this was asked last; none where it didn't.
+    /// Returns how long the machine slept since the last call, or `None` if it did not.
     pub fn slept(&mut self) -> Option<Duration> {
-        self.follow(read()?)
+        self.update(read()?)
     }
 
-    fn follow(&mut self, now: Reading) -> Option<Duration> {
-        let apart = now.with_sleep.saturating_sub(now.awake);
-        let before = self.apart.replace(apart)?;
-        Some(apart.saturating_sub(before)).filter(|slept| *slept >= LEAST)
+    fn update(&mut self, now: Reading) -> Option<Duration> {
+        let difference = now.with_sleep.saturating_sub(now.awake);
+        let before = self.difference.replace(difference)?;
+        Some(difference.saturating_sub(before)).filter(|slept| *slept >= MINIMUM_SLEEP)
     }
 }
 
@@ -53,10 +53,10 @@ impl Default for SleepWatch {
 }
 
 fn read() -> Option<Reading> {
-    (0..TRIES).find_map(|_| {
+    (0..ATTEMPTS).find_map(|_| {
         let awake = clock::awake()?;
         let with_sleep = clock::with_sleep()?;
-        let is_close = clock::awake()?.saturating_sub(awake) <= CLOSE;
+        let is_close = clock::awake()?.saturating_sub(awake) <= MAXIMUM_GAP;
         is_close.then_some(Reading { with_sleep, awake })
     })
 }
@@ -78,7 +78,8 @@ mod clock {
 }
 
 /// `CLOCK_MONOTONIC_RAW` and `CLOCK_UPTIME_RAW`, which are `mach_continuous_time` and
-/// `mach_absolute_time` in nanoseconds (`clock_gettime(3)`). Type-checked; no Mac has run it.
+/// `mach_absolute_time` in nanoseconds (`clock_gettime(3)`). Type-checked only; it has never run on a
+/// Mac.
 #[cfg(target_os = "macos")]
 mod clock {
     use std::time::Duration;
@@ -114,28 +115,28 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_clocks_move_apart_is_sleep() {
-        let mut watch = SleepWatch { apart: None };
-        assert_eq!(watch.follow(at(1000, 400)), None, "the first look");
-        assert_eq!(watch.follow(at(9000, 8400)), None, "a long wait awake");
-        assert_eq!(watch.follow(at(9602, 8402)), Some(Duration::from_mins(10)));
-        assert_eq!(watch.follow(at(9604, 8404)), None, "told once");
+    fn only_a_growing_difference_of_the_clocks_is_sleep() {
+        let mut watch = SleepWatch { difference: None };
+        assert_eq!(watch.update(at(1000, 400)), None, "the first reading");
+        assert_eq!(watch.update(at(9000, 8400)), None, "a long wait awake");
+        assert_eq!(watch.update(at(9602, 8402)), Some(Duration::from_mins(10)));
+        assert_eq!(watch.update(at(9604, 8404)), None, "reported once");
     }
 
     #[test]
-    fn clocks_that_are_read_unevenly_are_no_sleep() {
-        let mut watch = SleepWatch { apart: None };
-        watch.follow(at(1000, 400));
+    fn uneven_readings_are_not_sleep() {
+        let mut watch = SleepWatch { difference: None };
+        watch.update(at(1000, 400));
         let later = Reading { with_sleep: Duration::from_millis(1_002_040), ..at(0, 402) };
-        assert_eq!(watch.follow(later), None);
-        assert_eq!(watch.follow(at(1004, 404)), None, "nor when they come together again");
-        assert_eq!(watch.follow(at(100, 404)), None, "nor where they make no sense");
+        assert_eq!(watch.update(later), None);
+        assert_eq!(watch.update(at(1004, 404)), None, "the difference shrinks again");
+        assert_eq!(watch.update(at(100, 404)), None, "an impossible reading");
     }
 
     #[test]
     fn this_machine_has_both_clocks() {
         let reading = read().unwrap();
-        assert!(reading.awake <= reading.with_sleep + CLOSE, "{reading:?}");
-        assert!(SleepWatch::new().apart.is_some());
+        assert!(reading.awake <= reading.with_sleep + MAXIMUM_GAP, "{reading:?}");
+        assert!(SleepWatch::new().difference.is_some());
     }
 }

@@ -1,7 +1,7 @@
-//! The trainer child process seen from its parent: start, ask, stop, kill.
+//! Trainer child process, from its parent's side: start, send requests, stop, kill.
 //!
-//! The child computes; the parent stays small and alive whatever happens to the child. Everything
-//! that can go wrong with it is a [`TrainerError`], and after one that says so the child is gone.
+//! The child computes. The parent survives whatever happens to the child: every failure of the child is
+//! a [`TrainerError`], which says whether the child is still running.
 
 mod error;
 mod lines;
@@ -15,32 +15,34 @@ pub use error::TrainerError;
 pub use process::Trainer;
 pub use run::Trained;
 
-/// The program that is a trainer, such as `constellation trainer --backend cpu`.
+/// Command line of a trainer, such as `constellation trainer --backend cpu`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrainerCommand {
     pub program: PathBuf,
     pub args: Vec<String>,
 }
 
-/// What a trainer may take and how long it may be waited for.
+/// Resource and time limits of a trainer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Threads it computes with; part of what decides its bits, so a trainer with other threads is
-    /// another trainer.
+    /// Number of computing threads, fixed for the life of the process.
     pub threads: u32,
-    /// At background priority.
+    /// Whether to run at background priority.
     pub nice: bool,
-    /// Bytes of memory of its own that it may take: with more it is killed. None is without limit.
+    /// Maximum private memory in bytes; the process is killed above it. `None` means no limit.
     pub memory: Option<u64>,
-    /// From its start to its first line: a GPU compiles its shaders for the self-test in it.
+    /// Time from the start to the first reply. A GPU compiles its shaders for the self-test meanwhile.
     pub start_timeout: Duration,
-    /// From `stop` to its answer; then it is killed.
+    /// Time from a stop request to its answer, after which the process is killed.
     pub stop_grace: Duration,
 }
 
 impl Limits {
-    /// Background priority, memory as it comes, a start of at most five minutes, 30 ms to stop: then it is gone
-    /// within 40, and within 100 after a touch, which is seen after 50 at the latest (DESIGN §1).
+    /// Limits with background priority, no memory limit, five minutes to start and 30 ms to stop.
+    ///
+    /// A touch is noticed within 50 ms, and a kill after the 30 ms takes less than 10 ms more, so
+    /// computing ends within 100 ms of the touch. See "How fast it stops" in
+    /// `docs/design/idle-policy.md`.
     pub const fn new(threads: u32) -> Self {
         Self {
             threads,

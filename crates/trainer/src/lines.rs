@@ -1,5 +1,4 @@
-//! Lines of a child's output, bounded in length, read so that nothing is lost when the reading is
-//! given up and taken up again.
+//! Line reader for a child's output: bounded in length and cancel-safe.
 
 use std::io;
 
@@ -8,44 +7,45 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 pub(crate) struct Lines<R> {
     source: R,
-    waiting: BytesMut,
-    /// Bytes of `waiting` that are known to hold no line's end.
+    buffer: BytesMut,
+    /// Bytes of `buffer` that are known to contain no line feed.
     searched: usize,
-    longest: usize,
+    maximum: usize,
 }
 
-/// One line without its end.
+/// One line without its line ending.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    Whole(String),
-    /// The first bytes of a line that is too long; the rest comes as further lines.
-    Cut(String),
+    Complete(String),
+    /// First bytes of a line that is too long. The rest follows as further lines.
+    Truncated(String),
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    /// `longest`: bytes of a line that are taken at once.
-    pub(crate) fn new(source: R, longest: usize) -> Self {
-        Self { source, waiting: BytesMut::new(), searched: 0, longest }
+    /// Makes a reader of lines of at most `maximum` bytes.
+    pub(crate) fn new(source: R, maximum: usize) -> Self {
+        Self { source, buffer: BytesMut::new(), searched: 0, maximum }
     }
 
-    /// The next line; none at the end. A last line without an end counts. Cancel-safe.
+    /// Reads the next line, or returns `None` at the end of the output. A last line without a line ending
+    /// counts. Cancel-safe.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
-            if let Some(length) = self.waiting[self.searched..].iter().position(|b| *b == b'\n') {
-                let line = self.waiting.split_to(self.searched + length + 1);
+            if let Some(length) = self.buffer[self.searched..].iter().position(|b| *b == b'\n') {
+                let line = self.buffer.split_to(self.searched + length + 1);
                 self.searched = 0;
-                return Ok(Some(Line::Whole(text(&line[..line.len() - 1]))));
+                return Ok(Some(Line::Complete(text(&line[..line.len() - 1]))));
             }
-            self.searched = self.waiting.len();
-            if self.searched > self.longest {
+            self.searched = self.buffer.len();
+            if self.searched > self.maximum {
                 self.searched = 0;
-                return Ok(Some(Line::Cut(text(&self.waiting.split_to(self.longest)))));
+                return Ok(Some(Line::Truncated(text(&self.buffer.split_to(self.maximum)))));
             }
-            self.waiting.reserve(4096);
-            if self.source.read_buf(&mut self.waiting).await? == 0 {
+            self.buffer.reserve(4096);
+            if self.source.read_buf(&mut self.buffer).await? == 0 {
                 self.searched = 0;
-                let rest = self.waiting.split();
-                return Ok((!rest.is_empty()).then(|| Line::Whole(text(&rest))));
+                let rest = self.buffer.split();
+                return Ok((!rest.is_empty()).then(|| Line::Complete(text(&rest))));
             }
         }
     }
@@ -59,8 +59,8 @@ fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    async fn all(source: &[u8], longest: usize) -> Vec<Line> {
-        let mut lines = Lines::new(source, longest);
+    async fn all(source: &[u8], maximum: usize) -> Vec<Line> {
+        let mut lines = Lines::new(source, maximum);
         let mut found = Vec::new();
         while let Some(line) = lines.next().await.unwrap() {
             found.push(line);
@@ -69,19 +69,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_end_where_they_end() {
-        let whole = |text: &str| Line::Whole(text.into());
+    async fn lines_end_at_line_feeds_and_at_the_end_of_the_output() {
+        let line = |text: &str| Line::Complete(text.into());
         assert_eq!(
             all(b"a\r\n\nb\xff\nrest", 100).await,
-            [whole("a"), whole(""), whole("b\u{fffd}"), whole("rest")]
+            [line("a"), line(""), line("b\u{fffd}"), line("rest")]
         );
         assert_eq!(all(b"", 100).await, []);
     }
 
     #[tokio::test]
-    async fn a_line_without_end_takes_bounded_memory() {
+    async fn an_endless_line_is_truncated() {
         let endless = vec![b'x'; 100_000];
         let found = all(&endless, 1000).await;
-        assert!(matches!(&found[0], Line::Cut(text) if text.len() == 1000));
+        assert!(matches!(&found[0], Line::Truncated(text) if text.len() == 1000));
     }
 }

@@ -1,4 +1,4 @@
-//! Starting a trainer and ending it.
+//! Starting and stopping a trainer process.
 
 use std::collections::VecDeque;
 use std::process::{Command, Stdio};
@@ -13,27 +13,27 @@ use tokio::time::timeout;
 use crate::lines::{Line, Lines};
 use crate::{Limits, TrainerCommand, TrainerError};
 
-/// Room for the confusion matrix of a thousand classes; beyond it the child is not sane.
-const LONGEST_REPLY: usize = 16 << 20;
-const LONGEST_LOG_LINE: usize = 8 << 10;
-/// Lines of standard error that an error carries.
+/// Maximum length of a reply in bytes: enough for the confusion matrix of a thousand classes.
+const MAXIMUM_REPLY: usize = 16 << 20;
+const MAXIMUM_LOG_LINE: usize = 8 << 10;
+/// Number of lines of standard error that an error carries.
 const LAST_LINES: usize = 20;
-/// For a child that closed its output to end, and for its last words to arrive.
+/// Time limit for a child that closed its output to exit, and for its last log lines to arrive.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
-/// Between two looks at the memory that it takes.
-const MEMORY_LOOK: Duration = Duration::from_millis(100);
-/// A step frees tens of megabytes and takes them again at once. glibc would give them back to the
-/// system in between, which costs a convolution an eighth of its time; a trainer that has nothing to
-/// do ends, and gives back all. Other systems don't read it.
-const ALLOCATOR: &str =
+/// Interval at which the memory limit is checked.
+const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// glibc tunables. A training step frees tens of megabytes and allocates them again at once. By default
+/// glibc returns them to the system in between, which costs a convolution an eighth of its time. An
+/// idle trainer exits, which frees everything. Other systems ignore the variable.
+const ALLOCATOR_TUNABLES: &str =
     "glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=33554432";
 
-/// A running trainer. Dropping it kills it.
+/// Running trainer process. Dropping it kills the process.
 pub struct Trainer {
     pub(crate) child: Child,
     pub(crate) stdin: Option<ChildStdin>,
     pub(crate) replies: Lines<ChildStdout>,
-    /// A request was sent and its end not seen.
+    /// Whether a request was sent and its final reply was not received.
     pub(crate) busy: bool,
     pub(crate) limits: Limits,
     log: JoinHandle<()>,
@@ -41,11 +41,12 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Starts the program and waits until it says that it can work.
+    /// Starts the program and waits until it reports that it is ready.
     ///
     /// # Errors
-    /// [`TrainerError::Start`] where there is no such program or it isn't ready in time,
-    /// [`TrainerError::Failed`] where it says that it can't work here, and what else a child does.
+    /// [`TrainerError::Start`] if the program does not exist or is not ready in time,
+    /// [`TrainerError::Failed`] if it reports that it can't work on this machine, and the other errors of
+    /// a child process.
     pub async fn start(
         command: &TrainerCommand,
         limits: &Limits,
@@ -65,14 +66,14 @@ impl Trainer {
             log: tokio::spawn(forward(stderr, child.id(), Arc::clone(&last_lines))),
             child,
             stdin,
-            replies: Lines::new(stdout, LONGEST_REPLY),
+            replies: Lines::new(stdout, MAXIMUM_REPLY),
             busy: false,
             limits: limits.clone(),
             last_lines,
         };
         let Ok(first) = timeout(limits.start_timeout, trainer.reply()).await else {
             let waited = limits.start_timeout.as_secs();
-            return Err(failed(format!("it wasn't ready within {waited} s")));
+            return Err(failed(format!("it was not ready within {waited} s")));
         };
         match first? {
             TrainerReply::Ready(ready) => Ok((trainer, ready)),
@@ -88,22 +89,22 @@ impl Trainer {
         }
     }
 
-    /// None when it has ended.
+    /// Process id, or `None` after the process ended.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Whether it still runs; false also where nobody has asked it anything since it died.
+    /// Whether the process is still running. Checks the process itself, not only earlier errors.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Threads it computes with.
+    /// Number of computing threads.
     pub fn threads(&self) -> u32 {
         self.limits.threads
     }
 
-    /// Ends it: closes its input, waits at most `grace`, then kills.
+    /// Ends the process: closes its input, waits up to `grace`, then kills it.
     pub async fn stop(mut self, grace: Duration) {
         drop(self.stdin.take());
         if timeout(grace, self.child.wait()).await.is_err() {
@@ -111,44 +112,44 @@ impl Trainer {
         }
     }
 
-    /// Ends when it takes more memory than it may; the error says how much.
-    pub(crate) async fn greedy(pid: Option<u32>, limit: Option<u64>) -> TrainerError {
+    /// Completes when the process exceeds its memory limit.
+    pub(crate) async fn until_over_limit(pid: Option<u32>, limit: Option<u64>) -> TrainerError {
         let (Some(pid), Some(limit)) = (pid, limit) else { return std::future::pending().await };
-        let mut looks = tokio::time::interval(MEMORY_LOOK);
+        let mut interval = tokio::time::interval(MEMORY_CHECK_INTERVAL);
         loop {
-            looks.tick().await;
-            match platform::memory::taken(pid) {
-                Some(taken) if taken > limit => return TrainerError::Memory { taken, limit },
+            interval.tick().await;
+            match platform::memory::used_by(pid) {
+                Some(used) if used > limit => return TrainerError::Memory { used, limit },
                 Some(_) | None => {}
             }
         }
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits until it is gone.
     pub(crate) async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {
-            tracing::warn!(%error, "could not kill the trainer");
+            tracing::warn!(%error, "can't kill the trainer");
         }
     }
 
-    /// The next reply. Cancel-safe while the child lives.
+    /// Reads the next reply. Cancel-safe while the process is running.
     pub(crate) async fn reply(&mut self) -> Result<TrainerReply, TrainerError> {
         let line = match self.replies.next().await {
-            Ok(Some(Line::Whole(line))) => line,
-            Ok(Some(Line::Cut(start))) => return Err(self.misunderstood(&start).await),
+            Ok(Some(Line::Complete(line))) => line,
+            Ok(Some(Line::Truncated(start))) => return Err(self.invalid_reply(&start).await),
             Ok(None) | Err(_) => return Err(self.exited().await),
         };
         match serde_json::from_str(&line) {
             Ok(reply) => Ok(reply),
-            Err(_) => Err(self.misunderstood(&line).await),
+            Err(_) => Err(self.invalid_reply(&line).await),
         }
     }
 
     pub(crate) async fn unexpected(&mut self, reply: &TrainerReply) -> TrainerError {
-        self.misunderstood(&serde_json::to_string(reply).unwrap_or_default()).await
+        self.invalid_reply(&serde_json::to_string(reply).unwrap_or_default()).await
     }
 
-    async fn misunderstood(&mut self, line: &str) -> TrainerError {
+    async fn invalid_reply(&mut self, line: &str) -> TrainerError {
         self.kill().await;
         TrainerError::Protocol(line.chars().take(200).collect())
     }
@@ -160,7 +161,7 @@ impl Trainer {
             self.kill().await;
             None
         };
-        // A grandchild may hold the pipe open: its last words are not worth waiting for.
+        // A grandchild may keep the pipe open, so waiting for the last log lines has a time limit.
         drop(timeout(EXIT_GRACE, &mut self.log).await);
         let lines = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
         TrainerError::Exited { status, stderr: lines.iter().cloned().collect() }
@@ -172,13 +173,13 @@ fn spawn(command: &TrainerCommand, limits: &Limits) -> std::io::Result<Child> {
     process
         .args(&command.args)
         .env("RAYON_NUM_THREADS", limits.threads.to_string())
-        .env("GLIBC_TUNABLES", ALLOCATOR)
+        .env("GLIBC_TUNABLES", ALLOCATOR_TUNABLES)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     platform::process::in_background(&mut process, limits.nice);
     if let Some(bytes) = limits.memory {
-        platform::memory::bound(&mut process, bytes);
+        platform::memory::limit_child(&mut process, bytes);
     }
     let mut process = tokio::process::Command::from(process);
     process.kill_on_drop(true);
@@ -189,10 +190,10 @@ fn spawn(command: &TrainerCommand, limits: &Limits) -> std::io::Result<Child> {
     })?
 }
 
-/// Standard error into our log, the last lines kept for an error.
+/// Forwards standard error to the log and keeps the last lines for an error.
 async fn forward(stderr: ChildStderr, pid: Option<u32>, last: Arc<Mutex<VecDeque<String>>>) {
-    let mut lines = Lines::new(stderr, LONGEST_LOG_LINE);
-    while let Ok(Some(Line::Whole(line) | Line::Cut(line))) = lines.next().await {
+    let mut lines = Lines::new(stderr, MAXIMUM_LOG_LINE);
+    while let Ok(Some(Line::Complete(line) | Line::Truncated(line))) = lines.next().await {
         tracing::info!(target: "trainer", pid, "{line}");
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == LAST_LINES {

@@ -1,4 +1,4 @@
-//! One request from its line to its end, with progress and with a way to stop it.
+//! Requests to a trainer: sending, progress, cancellation, and the typed requests.
 
 use protocol::BlobHash;
 use protocol::lease::Progress;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Trainer, TrainerError};
 
-/// What training a lease gave.
+/// Result of training a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
     /// Hash of the file at the request's `output`.
@@ -21,15 +21,15 @@ pub struct Trained {
 }
 
 impl Trainer {
-    /// Sends a request and gives its last reply: `Initialized`, `Trained`, `Evaluated` or
+    /// Sends a request and returns its final reply: `Initialized`, `Trained`, `Evaluated` or
     /// `Predicted`.
     ///
-    /// When `cancel` fires the trainer is asked to stop, and killed where it doesn't answer within
-    /// `Limits::stop_grace`; a request that finished just then still counts as finished. Dropping
-    /// the future leaves the trainer in the middle of its work: the next call kills it.
+    /// When `cancel` fires, the trainer is asked to stop, and killed if it does not answer within
+    /// `Limits::stop_grace`. A request that finishes just then still counts as finished. Dropping the
+    /// future leaves the trainer working; the next call kills it.
     ///
     /// # Errors
-    /// See [`TrainerError`]; its `is_alive` says whether the trainer can be asked again.
+    /// See [`TrainerError`]. Its `is_alive` says whether the trainer can take another request.
     pub async fn run(
         &mut self,
         request: &TrainerRequest,
@@ -45,18 +45,18 @@ impl Trainer {
         self.busy = true;
         tokio::select! {
             sent = self.send(request) => sent?,
-            // Half a line was written: nothing sensible can follow it.
+            // Part of a line may have been written, so the trainer can't be used any more.
             () = cancel.cancelled() => {
                 self.kill().await;
                 return Err(TrainerError::Cancelled { killed: true });
             }
         }
-        let mut greedy = std::pin::pin!(Self::greedy(self.pid(), self.limits.memory));
+        let mut over_limit = std::pin::pin!(Self::until_over_limit(self.pid(), self.limits.memory));
         let result = loop {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break self.stop_request().await,
-                error = &mut greedy => {
+                error = &mut over_limit => {
                     self.kill().await;
                     return Err(error);
                 }
@@ -64,7 +64,7 @@ impl Trainer {
                     TrainerReply::Progress { step, steps, loss, examples_per_second } => {
                         on_progress(Progress { step, steps, loss, examples_per_second });
                     }
-                    // A `stop` that crossed the end of the request before this one.
+                    // Answers a `stop` that arrived after the previous request had ended.
                     TrainerReply::Stopped { .. } => {}
                     reply @ TrainerReply::Ready(_) => return Err(self.unexpected(&reply).await),
                     reply @ (TrainerReply::Initialized { .. }
@@ -79,7 +79,7 @@ impl Trainer {
         result
     }
 
-    /// Makes a job's initial weights; gives the hash of the file at `output`.
+    /// Creates a job's initial weights. Returns the hash of the file at `output`.
     pub async fn initialize(
         &mut self,
         request: InitializeRequest,
@@ -108,7 +108,7 @@ impl Trainer {
         Err(self.unexpected(&reply).await)
     }
 
-    /// Measures a model.
+    /// Evaluates a model.
     pub async fn evaluate(
         &mut self,
         request: EvaluateRequest,
@@ -123,7 +123,7 @@ impl Trainer {
         Err(self.unexpected(&reply).await)
     }
 
-    /// How probable each class is for one row.
+    /// Predicts the probability of each class for one row.
     pub async fn predict(
         &mut self,
         request: PredictRequest,
@@ -150,7 +150,7 @@ impl Trainer {
         if written { Ok(()) } else { Err(self.exited().await) }
     }
 
-    /// Stops the running request within the grace, one way or the other.
+    /// Stops the running request, by a kill if it does not stop within `Limits::stop_grace`.
     async fn stop_request(&mut self) -> Result<TrainerReply, TrainerError> {
         let deadline = Instant::now() + self.limits.stop_grace;
         let mut finished_before = None;
@@ -180,7 +180,8 @@ impl Trainer {
         }
     }
 
-    /// Whether the trainer was still at work for a caller that went away.
+    /// Kills the trainer if it is still working on a request whose future was dropped. Returns whether it
+    /// was.
     async fn kill_if_busy(&mut self) -> bool {
         if self.busy {
             self.kill().await;

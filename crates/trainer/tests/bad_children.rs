@@ -1,4 +1,4 @@
-//! Trainers that are shell scripts and speak the protocol well or badly, each a real process.
+//! Tests with shell scripts as trainers that follow or violate the protocol, each a real process.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn a_request_is_answered_after_its_progress() {
 }
 
 #[tokio::test]
-async fn threads_and_nothing_else_come_by_environment() {
+async fn the_number_of_threads_is_passed_by_environment() {
     let script =
         r#"say "{\"reply\":\"failed\",\"failure\":\"spec\",\"message\":\"$RAYON_NUM_THREADS\"}""#;
     let (mut trainer, _) = started(script).await.unwrap();
@@ -46,21 +46,21 @@ async fn a_missing_program_is_named() {
 }
 
 #[tokio::test]
-async fn a_trainer_that_is_never_ready_is_given_up() {
+async fn a_trainer_that_is_never_ready_times_out() {
     let limits = Limits { start_timeout: Duration::from_millis(50), ..Limits::new(1) };
     let error = Trainer::start(&shell("while read line; do :; done"), &limits).await.err().unwrap();
     assert!(error.to_string().contains("ready"), "{error}");
 }
 
 #[tokio::test]
-async fn a_trainer_that_cannot_work_here_says_why() {
+async fn a_trainer_that_cannot_work_reports_the_reason() {
     let script = r#"echo '{"reply":"failed","failure":"backend","message":"no GPU"}'"#;
     let error = Trainer::start(&shell(script), &Limits::new(1)).await.err().unwrap();
     assert!(matches!(error, TrainerError::Failed { failure: TrainerFailure::Backend, .. }));
 }
 
 #[tokio::test]
-async fn an_exit_in_the_middle_carries_the_last_words() {
+async fn an_unexpected_exit_carries_the_last_lines_of_standard_error() {
     let script = format!("say '{PROGRESS}'; echo 'out of memory' >&2; exit 7");
     let (mut trainer, _) = started(&script).await.unwrap();
     let (reply, progress) = run(&mut trainer, &CancellationToken::new()).await;
@@ -83,7 +83,7 @@ async fn a_kill_from_outside_is_an_exit() {
 }
 
 #[tokio::test]
-async fn a_garbage_line_is_a_protocol_error_and_the_end_of_the_trainer() {
+async fn an_invalid_reply_is_a_protocol_error_and_kills_the_trainer() {
     let (mut trainer, _) = started("say 'loading weights ...'").await.unwrap();
     let (reply, _) = run(&mut trainer, &CancellationToken::new()).await;
     assert!(matches!(reply, Err(TrainerError::Protocol(line)) if line == "loading weights ..."));
@@ -91,7 +91,7 @@ async fn a_garbage_line_is_a_protocol_error_and_the_end_of_the_trainer() {
 }
 
 #[tokio::test]
-async fn an_endless_line_is_cut_and_the_end_of_the_trainer() {
+async fn an_endless_line_is_a_protocol_error_and_kills_the_trainer() {
     let (mut trainer, _) = started("exec cat /dev/zero").await.unwrap();
     let (reply, _) = run(&mut trainer, &CancellationToken::new()).await;
     assert!(matches!(reply, Err(TrainerError::Protocol(line)) if line.len() == 200));
@@ -99,9 +99,9 @@ async fn an_endless_line_is_cut_and_the_end_of_the_trainer() {
 }
 
 #[tokio::test]
-async fn stop_is_obeyed_and_the_trainer_lives() {
+async fn a_trainer_that_stops_in_time_takes_further_requests() {
     let script = format!("say '{PROGRESS}'; read stop; say '{STOPPED}'; read again; {}", done());
-    let (mut trainer, _) = started_patiently(&script).await;
+    let (mut trainer, _) = started_with_long_grace(&script).await;
     let cancel = CancellationToken::new();
     let reply = cancelled_at_first_progress(&mut trainer, &cancel).await;
     assert!(matches!(reply, Err(TrainerError::Cancelled { killed: false })));
@@ -110,15 +110,15 @@ async fn stop_is_obeyed_and_the_trainer_lives() {
 }
 
 #[tokio::test]
-async fn a_request_that_ended_as_stop_came_still_counts() {
+async fn a_request_that_finishes_during_a_stop_counts_as_finished() {
     let script = format!("say '{PROGRESS}'; read stop; {}; say '{STOPPED}'", done());
-    let (mut trainer, _) = started_patiently(&script).await;
+    let (mut trainer, _) = started_with_long_grace(&script).await;
     let cancel = CancellationToken::new();
     cancelled_at_first_progress(&mut trainer, &cancel).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stop_that_is_ignored_is_a_kill() {
+async fn a_trainer_that_ignores_a_stop_is_killed() {
     let script = format!("say '{PROGRESS}'; while read line; do :; done");
     let (mut trainer, _) = started(&script).await.unwrap();
     let cancel = CancellationToken::new();
@@ -128,7 +128,7 @@ async fn a_stop_that_is_ignored_is_a_kill() {
 }
 
 #[tokio::test]
-async fn a_trainer_whose_caller_went_away_is_not_asked_again() {
+async fn a_trainer_whose_request_was_dropped_is_killed() {
     let script = format!("say '{PROGRESS}'; while read line; do :; done");
     let (mut trainer, _) = started(&script).await.unwrap();
     let first_progress = tokio::sync::Notify::new();
@@ -143,14 +143,14 @@ async fn a_trainer_whose_caller_went_away_is_not_asked_again() {
     assert!(matches!(reply, Err(TrainerError::Cancelled { killed: true })));
 }
 
-/// A trainer that is ready and does `script` for its first request.
+/// Starts a trainer that is ready and runs `script` for its first request.
 async fn started(script: &str) -> Result<(Trainer, protocol::trainer::Ready), TrainerError> {
     Trainer::start(&ready_then(script), &Limits::new(3)).await
 }
 
 #[expect(clippy::unwrap_used, reason = "a test's helper")]
-/// With a grace that a busy machine can't use up.
-async fn started_patiently(script: &str) -> (Trainer, protocol::trainer::Ready) {
+/// Like [`started`], with a stop grace that does not expire on a busy machine.
+async fn started_with_long_grace(script: &str) -> (Trainer, protocol::trainer::Ready) {
     let limits = Limits { stop_grace: Duration::from_mins(1), ..Limits::new(3) };
     Trainer::start(&ready_then(script), &limits).await.unwrap()
 }
@@ -194,15 +194,15 @@ async fn cancelled_at_first_progress(
 }
 
 #[tokio::test]
-async fn a_trainer_that_takes_too_much_memory_is_killed() {
-    // The shell's variable grows until somebody ends it.
+async fn a_trainer_that_exceeds_its_memory_limit_is_killed() {
+    // The shell's variable grows without limit.
     let script = r#"x=xxxxxxxxxxxxxxxx; while :; do x="$x$x"; done"#;
     let limits = Limits { memory: Some(40_000_000), ..Limits::new(1) };
     let (mut trainer, _) = Trainer::start(&ready_then(script), &limits).await.unwrap();
     let (reply, _) = run(&mut trainer, &CancellationToken::new()).await;
     let error = reply.unwrap_err();
     assert!(!error.is_alive());
-    // The system may be faster than whoever looks.
+    // The system's limit may end the process before the check does.
     assert!(
         matches!(
             &error,

@@ -159,7 +159,7 @@ fn now() -> Timestamp {
 }
 
 fn boot_time() -> Timestamp {
-    timestamp(UNIX_EPOCH + platform::system::started())
+    timestamp(UNIX_EPOCH + platform::system::boot_time())
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {

@@ -1,4 +1,4 @@
-//! macOS: a power assertion. Type-checked; no Mac has run it.
+//! macOS: a power assertion. Type-checked only; it has never run on a Mac.
 
 use objc2_core_foundation::CFString;
 use objc2_io_kit::{
@@ -14,7 +14,7 @@ pub(super) struct Hold(IOPMAssertionID);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // One that the system has let go of already is no trouble.
+        // Releasing an assertion that the system has dropped already does no harm.
         IOPMAssertionRelease(self.0);
     }
 }
@@ -30,6 +30,6 @@ pub(super) fn hold(why: &str) -> Result<Hold, String> {
     if answer == kIOReturnSuccess {
         Ok(Hold(id))
     } else {
-        Err(format!("macOS refuses to stay awake (IOKit's answer is {answer:#x})"))
+        Err(format!("macOS refused the request to stay awake (IOKit error {answer:#x})"))
     }
 }

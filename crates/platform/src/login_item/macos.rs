@@ -1,12 +1,12 @@
-//! macOS: the bundle itself as a login item, by `SMAppService` (macOS 13). Type-checked; no Mac has
-//! run it.
+//! macOS: the bundle itself as a login item, by `SMAppService` (macOS 13). Type-checked only; it has never
+//! run on a Mac.
 
 use std::path::Path;
 
 use objc2_service_management::{SMAppService, SMAppServiceStatus};
 
-/// Placed by the package where the organization's profile says that the app starts at login
-/// (`packaging/scripts/postinstall`): then that one starts it, and the item would start it twice.
+/// Launch agent that the package installs if the organization's profile starts the app at login
+/// (`packaging/scripts/postinstall`). A login item would then start the app twice.
 const LAUNCH_AGENT: &str = "/Library/LaunchAgents/com.constellation.app.agent.plist";
 
 #[derive(Debug, Clone)]
@@ -45,7 +45,9 @@ impl Item {
         // SAFETY: as above.
         if starts && unsafe { service.status() } == SMAppServiceStatus::RequiresApproval {
             return Err(
-                "macOS wants it allowed first: System Settings, General, Login Items".into()
+                "macOS needs your permission: allow Constellation in System Settings, General, Login \
+                 Items"
+                    .into()
             );
         }
         Ok(())

@@ -1,5 +1,4 @@
-//! Starting the app when its user logs in: macOS's login items, on Linux a file that every desktop
-//! reads.
+//! Start at login: a login item on macOS, an autostart entry on Linux.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -11,17 +10,17 @@ use linux as system;
 #[cfg(target_os = "macos")]
 use macos as system;
 
-/// What starts this program at its user's login, there or not.
+/// Login item of this program, whether it exists or not.
 #[derive(Debug, Clone)]
 pub struct LoginItem(system::Item);
 
-/// Why it isn't as it should be, in words for a person.
+/// Why the login item can't be set, as a message for a person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotSet(String);
 
 impl LoginItem {
-    /// The one of this program and of whoever runs it.
+    /// Returns the login item of this program for the current user.
     ///
     /// # Errors
     /// There is no home folder, or this program can't be found.
@@ -29,11 +28,10 @@ impl LoginItem {
         system::Item::of_user().map(Self).map_err(NotSet)
     }
 
-    /// Sees to it that the program starts at login, or that it doesn't. It may ask the system and
-    /// wait for it.
+    /// Enables or disables the start at login. May block while the system answers.
     ///
     /// # Errors
-    /// The system refuses, or wants to hear it from the user too.
+    /// The system refuses, or the user has to allow it first.
     pub fn set(&self, starts: bool) -> Result<(), NotSet> {
         self.0.set(starts).map_err(NotSet)
     }

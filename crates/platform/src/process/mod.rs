@@ -1,4 +1,4 @@
-//! Child processes that work in the background and don't outlive their parent, and signals.
+//! Processes: background children that don't outlive their parent, open-file limits and signals.
 
 mod priority;
 
@@ -10,20 +10,20 @@ use std::sync::mpsc::{Sender, channel};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-/// Prepares a command whose process computes for its parent: where `nice` it gives way to everything
-/// a person does, as far as the system lets it, and on Linux it is killed by the kernel when the
-/// thread that spawns it ends (spawn it within [`on_lasting_thread`]). Elsewhere the child watches
-/// its standard input for the end of its parent.
+/// Prepares a command for a background child. With `nice` it gets the lowest priority that the system
+/// allows. On Linux the kernel kills it when the thread that spawned it ends, so spawn it with
+/// [`on_lasting_thread`]. Elsewhere the child detects the end of its parent by the end of its standard
+/// input.
 #[expect(unsafe_code, reason = "pre_exec runs between fork and exec, where only system calls may")]
 pub fn in_background(command: &mut Command, nice: bool) {
     let parent = rustix::process::getpid();
     let prepare = move || {
         if nice {
-            priority::give_way();
+            priority::lower();
         }
         die_with(parent)
     };
-    // SAFETY: `prepare` makes system calls only: it takes no lock and does not allocate.
+    // SAFETY: `prepare` only makes system calls. It takes no lock and does not allocate.
     unsafe {
         command.pre_exec(prepare);
     }
@@ -46,17 +46,17 @@ fn die_with(_parent: Pid) -> io::Result<()> {
     Ok(())
 }
 
-/// macOS's `OPEN_MAX`, the most open files of one process that every version of it grants.
+/// macOS's `OPEN_MAX`: the number of open files that every version of it grants to a process.
 const OPEN_MAX: u64 = 10_240;
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// Runs `task` on a thread that lasts as long as this process and gives its result: Linux sends a
-/// child its parent-death signal when the thread that made it ends, and an async runtime's threads
-/// come and go.
+/// Runs `task` on a thread that lives as long as this process, and returns its result. Linux sends a child
+/// its parent-death signal when the thread that spawned it ends, and the threads of an async runtime come
+/// and go.
 ///
 /// # Errors
-/// Where the system has no thread left, or `task` panicked.
+/// The thread can't be started, or `task` panicked.
 pub fn on_lasting_thread<T: Send + 'static>(
     task: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
@@ -65,7 +65,7 @@ pub fn on_lasting_thread<T: Send + 'static>(
         let (tasks, waiting) = channel::<Task>();
         let run = move || {
             for task in waiting {
-                // A panic has been printed by its hook, and its caller gets an error below.
+                // The panic hook has printed the panic, and the caller gets an error below.
                 drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(task)));
             }
         };
@@ -78,11 +78,11 @@ pub fn on_lasting_thread<T: Send + 'static>(
     answer.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
 }
 
-/// Raises the soft limit of open files as far as the system lets this process, and gives what it is
-/// then: shells start programs with a few hundred, and each connection takes one.
+/// Raises the soft limit of open files as far as allowed and returns the new limit. Shells start programs
+/// with a limit of a few hundred, and each connection uses one.
 pub fn raise_open_files() -> u64 {
     let Rlimit { current, maximum } = rustix::process::getrlimit(Resource::Nofile);
-    // macOS says "no limit" and then takes no more than `OPEN_MAX`.
+    // macOS may report no limit and then accept at most `OPEN_MAX`.
     let wanted = [maximum.unwrap_or(u64::MAX), OPEN_MAX];
     let wanted = wanted.into_iter().filter(|wanted| current.is_some_and(|now| now < *wanted));
     for current in wanted {
@@ -94,23 +94,23 @@ pub fn raise_open_files() -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
-/// SIGKILL: the process ends now and can't refuse.
+/// Kills a process (SIGKILL).
 ///
 /// # Errors
-/// Where there is no such process (any more) or it isn't ours.
+/// The process does not exist, or belongs to another account.
 pub fn kill(pid: u32) -> io::Result<()> {
     signal(pid, Signal::KILL)
 }
 
-/// SIGTERM: the process is asked to end.
+/// Asks a process to end (SIGTERM).
 ///
 /// # Errors
-/// Where there is no such process (any more) or it isn't ours.
+/// The process does not exist, or belongs to another account.
 pub fn terminate(pid: u32) -> io::Result<()> {
     signal(pid, Signal::TERM)
 }
 
-/// Whether there is such a process; a zombie counts.
+/// Whether a process exists. A zombie counts.
 pub fn is_alive(pid: u32) -> bool {
     match process_id(pid).map(rustix::process::test_kill_process) {
         Ok(Ok(()) | Err(rustix::io::Errno::PERM)) => true,
@@ -123,7 +123,7 @@ fn signal(pid: u32, signal: Signal) -> io::Result<()> {
 }
 
 fn process_id(pid: u32) -> io::Result<Pid> {
-    // 0 would be our own group.
+    // 0 would mean the caller's own process group.
     i32::try_from(pid)
         .ok()
         .and_then(Pid::from_raw)
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_open_files_is_raised_and_stays() {
+    fn the_limit_of_open_files_is_raised_once() {
         let raised = raise_open_files();
         let now = rustix::process::getrlimit(Resource::Nofile);
         assert_eq!(now.current.unwrap_or(u64::MAX), raised);
@@ -168,18 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error_for_its_caller_alone() {
+    fn a_panicking_task_is_an_error_and_the_thread_continues() {
         assert!(on_lasting_thread(|| panic!("on purpose")).is_err());
         assert_eq!(on_lasting_thread(|| 7).unwrap(), 7);
     }
 
     #[test]
-    fn nobody_signals_their_own_group_by_accident() {
+    fn process_ids_that_would_mean_a_group_are_refused() {
         assert!(kill(0).is_err());
         assert!(kill(u32::MAX).is_err());
     }
 
-    /// The test is its own parent and child: it starts itself again, that one starts a sleeper.
+    /// The test starts itself as the parent, which starts a sleeping child.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_child_ends_with_a_killed_parent() {
@@ -197,16 +197,16 @@ mod tests {
             .spawn()
             .unwrap();
         let mut output = parent.stdout.take().unwrap();
-        let mut said = Vec::new();
-        while !String::from_utf8_lossy(&said).contains("child") {
+        let mut received = Vec::new();
+        while !String::from_utf8_lossy(&received).contains("child") {
             let mut piece = [0; 256];
             let length = output.read(&mut piece).unwrap();
             assert_ne!(length, 0, "the parent ended early");
-            said.extend_from_slice(&piece[..length]);
+            received.extend_from_slice(&piece[..length]);
         }
         parent.kill().unwrap();
         parent.wait().unwrap();
-        // The sleeper holds the pipe open: its end is the end of the sleeper.
-        output.read_to_end(&mut said).unwrap();
+        // The child keeps the pipe open, so the pipe ends when the child does.
+        output.read_to_end(&mut received).unwrap();
     }
 }

@@ -1,8 +1,8 @@
-//! What this machine knows of its owner and of itself: input, power, heat, load, calls.
+//! Sensors: input, screen, power, heat, load, memory, network, calls.
 //!
-//! Every value is optional, and what can't be had has a reason that a person can read. Asking never
-//! fails, panics or waits: a server without a display says so, and a display that doesn't answer is
-//! one more reason.
+//! Every value is optional. A value that can't be read has a reason for people. Reading never fails,
+//! panics or blocks for long: a server without a display and a display that does not respond are just
+//! reasons.
 
 use std::time::Duration;
 
@@ -18,51 +18,52 @@ use macos as system;
 
 pub use system::SystemSensors;
 
-/// Something that can be asked how the machine is.
+/// Source of sensor readings.
 pub trait Sensors: Send + Sync {
-    /// Time since the last input; none where this machine can't tell. Cheap: asked many times a
-    /// second while training.
+    /// Returns the time since the last input, `None` if unknown. Cheap: called many times a second while
+    /// training.
     fn input(&self) -> Option<Duration>;
 
-    /// Everything. It may take tens of milliseconds; what has a rate, such as load, is measured
-    /// since the last call.
+    /// Reads all sensors. May take tens of milliseconds. Rates such as load are measured since the last
+    /// call.
     fn sense(&self) -> SensorReading;
 
-    /// What can't be told here, and why; after [`Self::sense`] what that found.
+    /// Returns the values that the last [`Self::sense`] could not read, with reasons.
     fn unknowns(&self) -> Vec<Unknown>;
 }
 
-/// What the sensors say; none where this machine can't tell.
+/// Reading of all sensors. `None` means unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SensorReading {
-    /// Since the last input.
+    /// Time since the last input.
     pub input: Option<Duration>,
-    /// This process's account has the screen: with fast user switching another one may have it.
+    /// Whether this process's account has the screen. With fast user switching another one may have it.
     pub has_screen: Option<bool>,
-    /// The session's screen is locked.
+    /// Whether the session's screen is locked.
     pub locked: Option<bool>,
     pub display_on: Option<bool>,
     pub power: Option<Power>,
-    /// The owner or the system saves energy.
+    /// Whether a power-saving mode is on.
     pub low_power: Option<bool>,
     pub thermal: Option<Thermal>,
-    /// Share of all cores, 0 to 1, that other processes use: this process and its descendants don't
+    /// Load of other processes, as a share of all cores, 0 to 1. This process and its descendants don't
     /// count.
     pub other_load: Option<f32>,
     pub memory_pressure: Option<Pressure>,
     pub network: Option<Network>,
-    /// Some process uses a camera or a microphone.
+    /// Whether any process uses a camera or a microphone.
     pub camera_or_microphone: Option<bool>,
-    /// Another process keeps the display awake: a call, a video, a presentation.
+    /// Whether another process keeps the display awake, as for a call, a video or a presentation.
     pub keeps_display_awake: Option<bool>,
+    /// Whether a window fills a screen.
     pub full_screen: Option<bool>,
 }
 
-/// Where the machine's power comes from.
+/// Power source and battery charge.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Power {
     pub source: PowerSource,
-    /// The battery's charge, 0 to 1; none without a battery.
+    /// Battery charge, 0 to 1; `None` without a battery.
     pub level: Option<f32>,
 }
 
@@ -72,17 +73,18 @@ pub enum PowerSource {
     Battery,
 }
 
-/// How warm the machine is, as Apple's `NSProcessInfo.ThermalState` has it.
+/// Thermal state, with the levels of Apple's `NSProcessInfo.ThermalState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Thermal {
     Nominal,
-    /// Slightly warm; fans may be heard.
+    /// Slightly warm; fans may be audible.
     Fair,
-    /// The system slows down to cool.
+    /// The system slows down to cool off.
     Serious,
     Critical,
 }
 
+/// Memory pressure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pressure {
     Normal,
@@ -90,27 +92,29 @@ pub enum Pressure {
     Critical,
 }
 
+/// Cost of the current network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     /// A hotspot or a mobile network.
     pub expensive: bool,
-    /// The owner asked for little traffic.
+    /// Low Data Mode is on.
     pub constrained: bool,
 }
 
-/// A reading that can't be had.
+/// A value that can't be read, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
-    /// A field of [`SensorReading`].
+    /// Name of a field of [`SensorReading`].
     pub name: &'static str,
-    /// In words for a person.
+    /// Message for a person.
     pub reason: String,
 }
 
-/// Readings of a moment: what can't be had is noted with its reason.
+/// Collects the values that can't be read while a reading is made.
 struct Known<'a>(&'a mut Vec<Unknown>);
 
 impl Known<'_> {
+    /// Returns the value, or records why it is unknown.
     fn or<T>(&mut self, name: &'static str, reading: Result<T, String>) -> Option<T> {
         reading.map_err(|reason| self.0.push(Unknown { name, reason })).ok()
     }

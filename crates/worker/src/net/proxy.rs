@@ -68,7 +68,7 @@ impl Proxy {
 /// Returns the current route to an address. May take seconds if a PAC file has to be evaluated.
 pub fn way(address: &Address) -> ProxyRoute {
     let variable = |name: &str| std::env::var(name).ok();
-    choose(address, variable, platform::addresses::is_on_link, proxies::of_system)
+    choose(address, variable, platform::addresses::is_on_link, proxies::for_url)
 }
 
 /// Whether a proxy may apply to this address. Fast: evaluates no PAC file.

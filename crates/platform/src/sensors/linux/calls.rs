@@ -1,24 +1,24 @@
-//! Whether a camera or a microphone is in use.
+//! Linux: whether a camera or a microphone is in use.
 
 use std::path::Path;
 
 use super::{text, within};
 
-/// Sound recordings that run, and cameras that a process of this user has open; others' files can't
-/// be looked at.
+/// Detects running sound recordings, and cameras opened by processes of this user. Open files of other users
+/// can't be read.
 pub(super) fn camera_or_microphone(root: &Path) -> Result<bool, String> {
     let (sound, processes) = (root.join("proc/asound"), root.join("proc"));
     let cameras = within(&root.join("dev"))
         .iter()
         .any(|path| path.file_name().is_some_and(|name| is_camera(&name.to_string_lossy())));
     if !sound.is_dir() && !cameras {
-        return Err("this machine has no sound card and no camera that Linux knows".into());
+        return Err("Linux found no sound card and no camera".into());
     }
-    Ok(records(&sound) || cameras && films(&processes))
+    Ok(microphone_in_use(&sound) || cameras && camera_in_use(&processes))
 }
 
-/// `/proc/asound/card0/pcm0c/sub0/status`; the `c` is for capture.
-fn records(sound: &Path) -> bool {
+/// Reads `/proc/asound/card0/pcm0c/sub0/status`; the `c` stands for capture.
+fn microphone_in_use(sound: &Path) -> bool {
     let named = |path: &Path, start: &str, end: &str| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.starts_with(start) && name.ends_with(end)
@@ -32,7 +32,7 @@ fn records(sound: &Path) -> bool {
         .any(|sub| text(&sub.join("status")).is_ok_and(|status| status.contains("RUNNING")))
 }
 
-fn films(processes: &Path) -> bool {
+fn camera_in_use(processes: &Path) -> bool {
     within(processes)
         .iter()
         .flat_map(|process| within(&process.join("fd")))
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recording_that_runs_and_a_camera_that_is_open() {
+    fn running_recordings_and_open_cameras_are_detected() {
         let root = tempfile::tempdir().unwrap();
         assert!(camera_or_microphone(root.path()).is_err());
         let capture = "proc/asound/card0/pcm0c/sub0/status";
@@ -65,7 +65,7 @@ mod tests {
                 ("dev/video0", ""),
             ],
         );
-        assert_eq!(camera_or_microphone(root.path()), Ok(false), "it only plays");
+        assert_eq!(camera_or_microphone(root.path()), Ok(false), "only playback");
         write(root.path(), &[(capture, "state: RUNNING\nowner_pid: 7\n")]);
         assert_eq!(camera_or_microphone(root.path()), Ok(true));
         write(root.path(), &[(capture, "closed\n"), ("proc/7/fd/none", "")]);

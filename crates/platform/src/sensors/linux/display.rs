@@ -1,8 +1,8 @@
-//! The X display: input, whether the screen is on, what fills it.
+//! X11 display: time since input, whether the screen is on, and full-screen windows.
 //!
-//! A thread asks, so that a display which doesn't answer holds nobody up for longer than
-//! [`PATIENCE`]. Through `XWayland` a display knows only of part of the input, so it isn't asked
-//! (docs/decisions/0005-idle-time.md).
+//! A thread sends the queries, so that a display that does not respond blocks the caller for at most
+//! [`ANSWER_TIMEOUT`]. `XWayland` sees only part of the input, so it is not used
+//! (`docs/decisions/0005-idle-time.md`).
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -15,28 +15,28 @@ use x11rb::protocol::screensaver::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{Atom, AtomEnum, ConnectionExt as _, Window};
 use x11rb::rust_connection::RustConnection;
 
-/// For one answer.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// Between two attempts to open a display.
-const AGAIN: Duration = Duration::from_secs(10);
+/// Time limit for one answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
+/// Delay between attempts to open a display.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// The display of a session, asked by a thread of its own.
+/// Display of a session, queried by a dedicated thread.
 #[derive(Debug)]
 pub(super) struct Display {
-    /// The reason for which none is asked.
-    asking: Result<Mutex<Asking>, String>,
+    /// Connection to the thread, or the reason why there is none.
+    channel: Result<Mutex<Channel>, String>,
 }
 
 #[derive(Debug)]
-struct Asking {
-    questions: SyncSender<Question>,
+struct Channel {
+    queries: SyncSender<Query>,
     answers: Receiver<Result<Answer, String>>,
-    /// A question whose answer didn't come in time.
-    late: bool,
+    /// Whether the last query timed out and its answer is still to come.
+    pending: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Question {
+enum Query {
     Input,
     On,
     FullScreen,
@@ -45,117 +45,117 @@ enum Question {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Answer {
     Since(Duration),
-    Yes(bool),
+    Flag(bool),
 }
 
 impl Display {
-    /// The one that this process was started in.
-    pub(super) fn of_session() -> Self {
+    /// Returns the display of the session in which this process was started.
+    pub(super) fn from_session() -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if is_set("WAYLAND_DISPLAY") {
-            return Self { asking: Err("a Wayland session doesn't tell".into()) };
+            return Self { channel: Err(WAYLAND.into()) };
         }
         match std::env::var("DISPLAY") {
             Ok(name) if !name.is_empty() => Self::named(&name),
             Ok(_) | Err(_) => {
-                Self { asking: Err("there is no display (DISPLAY is not set)".into()) }
+                Self { channel: Err("there is no display (DISPLAY is not set)".into()) }
             }
         }
     }
 
     pub(super) fn named(name: &str) -> Self {
-        let (questions, asked) = sync_channel(1);
+        let (queries, received) = sync_channel(1);
         let (answer, answers) = sync_channel(1);
         let name = name.to_owned();
-        let run = move || answer_all(&name, &asked, &answer);
-        let asking = std::thread::Builder::new()
+        let run = move || answer_all(&name, &received, &answer);
+        let channel = std::thread::Builder::new()
             .name("display".into())
             .spawn(run)
-            .map(|_| Mutex::new(Asking { questions, answers, late: false }))
-            .map_err(|error| format!("no thread to ask the display: {error}"));
-        Self { asking }
+            .map(|_| Mutex::new(Channel { queries, answers, pending: false }))
+            .map_err(|error| format!("can't start the display thread: {error}"));
+        Self { channel }
     }
 
     /// Time since the last input.
     pub(super) fn input(&self) -> Result<Duration, String> {
-        match self.ask(Question::Input)? {
+        match self.query(Query::Input)? {
             Answer::Since(since) => Ok(since),
-            Answer::Yes(_) => Err(LATE.into()),
+            Answer::Flag(_) => Err(NO_ANSWER.into()),
         }
     }
 
     pub(super) fn is_on(&self) -> Result<bool, String> {
-        self.yes(Question::On)
+        self.query_flag(Query::On)
     }
 
     pub(super) fn is_full_screen(&self) -> Result<bool, String> {
-        self.yes(Question::FullScreen)
+        self.query_flag(Query::FullScreen)
     }
 
-    fn yes(&self, question: Question) -> Result<bool, String> {
-        match self.ask(question)? {
-            Answer::Yes(yes) => Ok(yes),
-            Answer::Since(_) => Err(LATE.into()),
+    fn query_flag(&self, query: Query) -> Result<bool, String> {
+        match self.query(query)? {
+            Answer::Flag(flag) => Ok(flag),
+            Answer::Since(_) => Err(NO_ANSWER.into()),
         }
     }
 
-    fn ask(&self, question: Question) -> Result<Answer, String> {
-        let asking = self.asking.as_ref().map_err(Clone::clone)?;
-        let mut asking = asking.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if asking.late {
-            // Nothing more is asked, and nobody waits, before it has answered.
-            match asking.answers.try_recv() {
-                Ok(_) => asking.late = false,
-                Err(_) => return Err(LATE.into()),
+    fn query(&self, query: Query) -> Result<Answer, String> {
+        let channel = self.channel.as_ref().map_err(Clone::clone)?;
+        let mut channel = channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if channel.pending {
+            // Fails at once, without another query, until the late answer has arrived.
+            match channel.answers.try_recv() {
+                Ok(_) => channel.pending = false,
+                Err(_) => return Err(NO_ANSWER.into()),
             }
         }
-        if asking.questions.try_send(question).is_err() {
-            return Err(LATE.into());
+        if channel.queries.try_send(query).is_err() {
+            return Err(NO_ANSWER.into());
         }
-        match asking.answers.recv_timeout(PATIENCE) {
+        match channel.answers.recv_timeout(ANSWER_TIMEOUT) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
-                asking.late = true;
-                Err(LATE.into())
+                channel.pending = true;
+                Err(NO_ANSWER.into())
             }
-            Err(RecvTimeoutError::Disconnected) => {
-                Err("the display can't be asked any more".into())
-            }
+            Err(RecvTimeoutError::Disconnected) => Err("the display thread has ended".into()),
         }
     }
 }
 
-const LATE: &str = "the display doesn't answer";
+const NO_ANSWER: &str = "the display does not respond";
+const WAYLAND: &str = "a Wayland session does not report it";
 
-/// The thread: ends with the display's owner.
-fn answer_all(name: &str, asked: &Receiver<Question>, answer: &SyncSender<Result<Answer, String>>) {
-    let mut open: Option<Open> = None;
+/// Main function of the thread. Returns when the [`Display`] is dropped.
+fn answer_all(name: &str, queries: &Receiver<Query>, answers: &SyncSender<Result<Answer, String>>) {
+    let mut connection: Option<DisplayConnection> = None;
     let mut failed: Option<(Instant, String)> = None;
-    while let Ok(question) = asked.recv() {
-        if open.is_none() && failed.as_ref().is_none_or(|(at, _)| at.elapsed() >= AGAIN) {
-            match Open::new(name) {
-                Ok(opened) => (open, failed) = (Some(opened), None),
+    while let Ok(query) = queries.recv() {
+        if connection.is_none() && failed.as_ref().is_none_or(|(at, _)| at.elapsed() >= RETRY_DELAY)
+        {
+            match DisplayConnection::new(name) {
+                Ok(opened) => (connection, failed) = (Some(opened), None),
                 Err(reason) => failed = Some((Instant::now(), reason)),
             }
         }
-        let said = match (&open, &failed) {
-            (Some(display), _) => display.answer(question).map_err(|error| error.to_string()),
+        let answer = match (&connection, &failed) {
+            (Some(display), _) => display.answer(query).map_err(|error| error.to_string()),
             (None, Some((_, reason))) => Err(reason.clone()),
-            (None, None) => Err(LATE.to_owned()),
+            (None, None) => Err(NO_ANSWER.to_owned()),
         };
-        if said.is_err() {
-            // It may be another one the next time.
-            open = None;
-            let reason = said.clone().err().unwrap_or_default();
+        if answer.is_err() {
+            // The display may have been restarted, so connect again.
+            connection = None;
+            let reason = answer.clone().err().unwrap_or_default();
             failed.get_or_insert((Instant::now(), reason));
         }
-        if answer.send(said).is_err() {
+        if answers.send(answer).is_err() {
             return;
         }
     }
 }
 
-struct Open {
+struct DisplayConnection {
     connection: RustConnection,
     root: Window,
     active: Atom,
@@ -163,7 +163,7 @@ struct Open {
     full_screen: Atom,
 }
 
-impl Open {
+impl DisplayConnection {
     fn new(name: &str) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("display {name}: {error}");
         let (connection, screen) = x11rb::connect(Some(name)).map_err(|error| failed(&error))?;
@@ -177,14 +177,16 @@ impl Open {
             .query_extension(b"XWAYLAND")
             .map_err(ReplyError::from)
             .and_then(x11rb::cookie::Cookie::reply)
-            .is_ok_and(|said| said.present);
+            .is_ok_and(|extension| extension.present);
         if through_wayland {
-            return Err("a Wayland session doesn't tell".into());
+            return Err(WAYLAND.into());
         }
         if !has(screensaver::X11_EXTENSION_NAME) {
-            return Err(failed(&"it has no MIT-SCREEN-SAVER extension, which counts the time"));
+            return Err(failed(
+                &"it lacks the MIT-SCREEN-SAVER extension, which reports idle time",
+            ));
         }
-        // DPMS is asked for when it is needed; prefetching finds out whether it is there.
+        // DPMS is queried later. This call caches whether the extension exists.
         has(dpms::X11_EXTENSION_NAME);
         let atom = |name: &[u8]| -> Result<Atom, ReplyError> {
             Ok(connection.intern_atom(false, name)?.reply()?.atom)
@@ -196,15 +198,15 @@ impl Open {
         Ok(Self { connection, root, active, state, full_screen })
     }
 
-    fn answer(&self, question: Question) -> Result<Answer, ReplyError> {
-        match question {
-            Question::Input => {
-                let said = self.connection.screensaver_query_info(self.root)?.reply()?;
-                let since = Duration::from_millis(said.ms_since_user_input.into());
+    fn answer(&self, query: Query) -> Result<Answer, ReplyError> {
+        match query {
+            Query::Input => {
+                let info = self.connection.screensaver_query_info(self.root)?.reply()?;
+                let since = Duration::from_millis(info.ms_since_user_input.into());
                 Ok(Answer::Since(since))
             }
-            Question::On => self.is_on().map(Answer::Yes),
-            Question::FullScreen => self.is_full_screen().map(Answer::Yes),
+            Query::On => self.is_on().map(Answer::Flag),
+            Query::FullScreen => self.is_full_screen().map(Answer::Flag),
         }
     }
 
@@ -213,23 +215,23 @@ impl Open {
         if self.connection.extension_information(dpms::X11_EXTENSION_NAME)?.is_none() {
             return Ok(true);
         }
-        let said = self.connection.dpms_info()?.reply()?;
-        Ok(!said.state || said.power_level == DPMSMode::ON)
+        let info = self.connection.dpms_info()?.reply()?;
+        Ok(!info.state || info.power_level == DPMSMode::ON)
     }
 
-    /// Whether the active window fills its screen, as its window manager has it.
+    /// Whether the window manager reports the active window as full screen.
     fn is_full_screen(&self) -> Result<bool, ReplyError> {
-        let words = |window, property, kind: AtomEnum| -> Result<Vec<u32>, ReplyError> {
-            let asked = self.connection.get_property(false, window, property, kind, 0, 64)?;
-            Ok(asked.reply()?.value32().into_iter().flatten().collect())
+        let property = |window, property, kind: AtomEnum| -> Result<Vec<u32>, ReplyError> {
+            let cookie = self.connection.get_property(false, window, property, kind, 0, 64)?;
+            Ok(cookie.reply()?.value32().into_iter().flatten().collect())
         };
-        let active = words(self.root, self.active, AtomEnum::WINDOW)?.first().copied();
+        let active = property(self.root, self.active, AtomEnum::WINDOW)?.first().copied();
         let Some(window) = active.filter(|window| *window != x11rb::NONE) else {
             return Ok(false);
         };
-        match words(window, self.state, AtomEnum::ATOM) {
+        match property(window, self.state, AtomEnum::ATOM) {
             Ok(states) => Ok(states.contains(&self.full_screen)),
-            // It was closed in between.
+            // The window was closed meanwhile.
             Err(ReplyError::X11Error(_)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -241,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_display_that_is_not_there_is_a_reason() {
+    fn a_missing_display_is_an_error() {
         let display = Display::named(":47");
         for _ in 0..3 {
             assert!(display.input().is_err());

@@ -1,4 +1,4 @@
-//! What others compute: the machine's busy time less that of our own processes.
+//! Linux: load of other processes, which is the machine's busy time minus that of our own processes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,26 +9,26 @@ use super::{text, within};
 #[derive(Debug, Default)]
 pub(super) struct Load(Option<Counters>);
 
-/// In clock ticks.
+/// Processor time in clock ticks.
 #[derive(Debug, Clone, Default)]
 struct Counters {
     busy: u64,
     all: u64,
-    /// Of each of our processes.
+    /// Time of each of our processes, by process id.
     own: HashMap<u32, u64>,
 }
 
 impl Load {
-    /// Share of all cores, since the last call, that others used; `own` and its descendants are
-    /// ours.
+    /// Returns the share of all cores that other processes used since the last call. `own` and its
+    /// descendants don't count.
     pub(super) fn since_last(&mut self, root: &Path, own: u32) -> Result<f32, String> {
         let now = read(root, own)?;
         let Some(last) = self.0.replace(now.clone()) else {
-            return Err("it is measured between two readings".into());
+            return Err("it needs two readings".into());
         };
         let all = now.all.saturating_sub(last.all);
         if all == 0 {
-            return Err("it is measured between two readings".into());
+            return Err("it needs two readings".into());
         }
         let own: u64 = now
             .own
@@ -42,13 +42,13 @@ impl Load {
 
 fn read(root: &Path, own: u32) -> Result<Counters, String> {
     let path = root.join("proc/stat");
-    let said = text(&path)?;
-    let ticks: Vec<u64> = said
+    let stat = text(&path)?;
+    let ticks: Vec<u64> = stat
         .lines()
         .find_map(|line| line.strip_prefix("cpu "))
-        .ok_or_else(|| format!("{}: no line of all processors", path.display()))?
+        .ok_or_else(|| format!("{}: the line \"cpu\" is missing", path.display()))?
         .split_whitespace()
-        // user nice system idle iowait irq softirq steal; guests are in user.
+        // user nice system idle iowait irq softirq steal; the time of guests is included in user.
         .take(8)
         .filter_map(|word| word.parse().ok())
         .collect();
@@ -59,7 +59,7 @@ fn read(root: &Path, own: u32) -> Result<Counters, String> {
     Ok(Counters { busy: all - idle - waiting, all, own: ticks_of(root, own) })
 }
 
-/// The ticks of `own` and of everybody below it.
+/// Returns the ticks of `own` and its descendants.
 fn ticks_of(root: &Path, own: u32) -> HashMap<u32, u64> {
     let processes: HashMap<u32, (u32, u64)> = within(&root.join("proc"))
         .iter()
@@ -69,7 +69,7 @@ fn ticks_of(root: &Path, own: u32) -> HashMap<u32, u64> {
         })
         .collect();
     let is_ours = |mut pid: u32| {
-        // No tree is deeper than it has processes.
+        // Bounded, because a process id may be reused while the list is read.
         for _ in 0..processes.len() {
             if pid == own {
                 return true;
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_trainer_does_not_count() {
+    fn own_processes_do_not_count() {
         let root = tempfile::tempdir().unwrap();
         let write_at = |user: u64, idle: u64, trainer: u64, other: u64| {
             write(
@@ -117,7 +117,7 @@ mod tests {
         };
         let mut load = Load::default();
         write_at(1000, 1000, 500, 500);
-        assert!(load.since_last(root.path(), 10).is_err(), "the first one");
+        assert!(load.since_last(root.path(), 10).is_err(), "the first reading");
         write_at(1100, 1100, 580, 520);
         assert_eq!(load.since_last(root.path(), 10), Ok(0.1));
         write_at(1100, 1200, 580, 520);

@@ -1,27 +1,28 @@
-//! Power, heat and memory, as the kernel's files have them.
+//! Linux: power, session, heat and memory, from the kernel's and logind's files.
 
 use std::path::Path;
 
 use super::{text, within};
 use crate::sensors::{Power, PowerSource, Pressure, Thermal};
 
-/// Below a zone's first trip point by so much it is slightly warm; in thousandths of a degree.
+/// Distance below a zone's first trip point at which the state is [`Thermal::Fair`], in millidegrees
+/// Celsius.
 const FAIR_BELOW_TRIP: i64 = 10_000;
-/// Of the last ten seconds, in percent, that some or all processes waited for memory.
+/// Pressure thresholds: percent of the last ten seconds in which some or all processes waited for memory.
 const SOME_WAITED: f32 = 20.0;
 const ALL_WAITED: f32 = 10.0;
 
-/// `/sys/class/power_supply`; a machine without a battery is on mains.
+/// Reads `/sys/class/power_supply`. A machine without a battery is on mains.
 pub(super) fn power(root: &Path) -> Result<Power, String> {
     let folder = root.join("sys/class/power_supply");
     if !folder.is_dir() {
-        return Err(format!("{} is not there", folder.display()));
+        return Err(format!("{} does not exist", folder.display()));
     }
     let (mut mains, mut discharging, mut levels) = (false, false, Vec::new());
     for supply in within(&folder) {
         match text(&supply.join("type")).as_deref() {
             Ok("Mains" | "USB") => mains |= text(&supply.join("online")).is_ok_and(|on| on == "1"),
-            // A mouse has a battery too: its scope is the device.
+            // Batteries of peripherals such as a mouse have the scope `Device`.
             Ok("Battery") if text(&supply.join("scope")).as_deref() != Ok("Device") => {
                 discharging |= text(&supply.join("status")).is_ok_and(|is| is == "Discharging");
                 let percent =
@@ -36,40 +37,41 @@ pub(super) fn power(root: &Path) -> Result<Power, String> {
     Ok(Power { source, level })
 }
 
-/// Whether the session with logind's id `session` has its seat's screen and keyboard. One without a
-/// seat, such as ssh's, counts as if it had.
+/// Whether logind's session `session` has its seat's screen and keyboard. A session without a seat, such as
+/// one of ssh, counts as if it had.
 pub(super) fn has_screen(root: &Path, session: Option<&str>) -> Result<bool, String> {
-    let session = session.ok_or("this process is in no session of logind's")?;
-    // The file that sd-login reads.
+    let session = session.ok_or("this process is in no logind session")?;
+    // The same file that sd-login reads.
     let state = text(&root.join("run/systemd/sessions").join(session))?;
     let active = state.lines().find_map(|line| line.strip_prefix("ACTIVE="));
-    active.map(|active| active == "1").ok_or_else(|| "logind doesn't say".to_owned())
+    active.map(|active| active == "1").ok_or_else(|| "logind does not report it".to_owned())
 }
 
-/// The platform profile that power-profiles-daemon sets.
+/// Whether the platform profile, which power-profiles-daemon sets, is `low-power`.
 pub(super) fn low_power(root: &Path) -> Result<bool, String> {
     Ok(text(&root.join("sys/firmware/acpi/platform_profile"))? == "low-power")
 }
 
-/// The warmest of the thermal zones that have trip points: at a passive one the system slows down.
+/// Returns the state of the warmest thermal zone that has trip points. At a passive trip point the system
+/// slows down.
 pub(super) fn thermal(root: &Path) -> Result<Thermal, String> {
     let zones = within(&root.join("sys/class/thermal"));
-    let states = zones.iter().filter_map(|zone| state_of(zone));
-    states.max().ok_or_else(|| "no thermal zone says when it is too warm".to_owned())
+    let states = zones.iter().filter_map(|zone| zone_state(zone));
+    states.max().ok_or_else(|| "no thermal zone has a trip point".to_owned())
 }
 
-fn state_of(zone: &Path) -> Option<Thermal> {
+fn zone_state(zone: &Path) -> Option<Thermal> {
     let number = |path: &Path| text(path).ok()?.parse::<i64>().ok();
     let now = number(&zone.join("temp"))?;
     let (mut slow, mut critical) = (None, None);
     for index in 0.. {
         let Ok(kind) = text(&zone.join(format!("trip_point_{index}_type"))) else { break };
-        // A trip point that isn't used is below freezing.
+        // Unused trip points have a temperature of 0 or below.
         let at = number(&zone.join(format!("trip_point_{index}_temp"))).filter(|at| *at > 0);
         match kind.as_str() {
-            "passive" | "hot" => slow = least(slow, at),
-            "critical" => critical = least(critical, at),
-            // An active one turns a fan on.
+            "passive" | "hot" => slow = minimum(slow, at),
+            "critical" => critical = minimum(critical, at),
+            // Active trip points turn on a fan.
             _ => {}
         }
     }
@@ -82,19 +84,19 @@ fn state_of(zone: &Path) -> Option<Thermal> {
     })
 }
 
-fn least(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+fn minimum(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     one.into_iter().chain(other).min()
 }
 
-/// The kernel's pressure stall information.
+/// Reads the kernel's pressure stall information.
 pub(super) fn memory_pressure(root: &Path) -> Result<Pressure, String> {
     let path = root.join("proc/pressure/memory");
-    let said = text(&path)?;
-    let waited = |who: &str| {
-        let line = said.lines().find_map(|line| line.strip_prefix(who))?;
+    let stalls = text(&path)?;
+    let waited = |kind: &str| {
+        let line = stalls.lines().find_map(|line| line.strip_prefix(kind))?;
         line.split_whitespace().find_map(|word| word.strip_prefix("avg10="))?.parse::<f32>().ok()
     };
-    let some = waited("some ").ok_or_else(|| format!("{}: no avg10", path.display()))?;
+    let some = waited("some ").ok_or_else(|| format!("{}: avg10 is missing", path.display()))?;
     Ok(if waited("full ").is_some_and(|all| all >= ALL_WAITED) {
         Pressure::Critical
     } else if some >= SOME_WAITED {
@@ -153,7 +155,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_account_has_the_screen_or_another_one_has() {
+    fn the_active_session_has_the_screen() {
         let root = tempfile::tempdir().unwrap();
         let sessions = "run/systemd/sessions";
         write(
@@ -167,15 +169,15 @@ pub(super) mod tests {
         assert_eq!(has_screen(root.path(), Some("3")), Ok(false));
         assert_eq!(has_screen(root.path(), Some("5")), Ok(true));
         for (session, reason) in
-            [(None, "in no session"), (Some("7"), "doesn't say"), (Some("9"), sessions)]
+            [(None, "no logind session"), (Some("7"), "does not report"), (Some("9"), sessions)]
         {
-            let said = has_screen(root.path(), session).unwrap_err();
-            assert!(said.contains(reason), "{said}");
+            let error = has_screen(root.path(), session).unwrap_err();
+            assert!(error.contains(reason), "{error}");
         }
     }
 
     #[test]
-    fn heat_is_told_by_trip_points() {
+    fn the_thermal_state_follows_the_trip_points() {
         let root = tempfile::tempdir().unwrap();
         write(
             root.path(),
@@ -201,17 +203,17 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn memory_and_the_profile() {
+    fn memory_pressure_and_the_power_profile_are_read() {
         let root = tempfile::tempdir().unwrap();
         for (some, full, expected) in [
             ("0.00", "0.00", Pressure::Normal),
             ("35.10", "4.00", Pressure::Warning),
             ("60.00", "12.50", Pressure::Critical),
         ] {
-            let said = format!(
+            let stalls = format!(
                 "some avg10={some} avg60=0.00 avg300=0.00 total=1\nfull avg10={full} avg60=0 total=0\n"
             );
-            write(root.path(), &[("proc/pressure/memory", &said)]);
+            write(root.path(), &[("proc/pressure/memory", &stalls)]);
             assert_eq!(memory_pressure(root.path()), Ok(expected));
         }
         assert!(low_power(root.path()).is_err());

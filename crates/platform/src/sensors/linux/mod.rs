@@ -1,4 +1,4 @@
-//! Linux: files below `/proc` and `/sys`, and the X display where there is one.
+//! Linux sensors: files below `/proc` and `/sys`, and the X11 display if there is one.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -14,12 +14,12 @@ mod machine;
 use display::Display;
 use load::Load;
 
-/// What the operating system says.
+/// Sensors of the operating system.
 #[derive(Debug)]
 pub struct SystemSensors {
     root: PathBuf,
     display: Display,
-    /// logind's id of the session.
+    /// logind's id of this process's session.
     session: Option<String>,
     load: Mutex<Load>,
     unknowns: Mutex<Vec<Unknown>>,
@@ -28,10 +28,10 @@ pub struct SystemSensors {
 impl SystemSensors {
     pub fn new() -> Self {
         let session = std::env::var("XDG_SESSION_ID").ok();
-        Self { session, ..Self::below(Path::new("/"), Display::of_session()) }
+        Self { session, ..Self::below(Path::new("/"), Display::from_session()) }
     }
 
-    /// Where the power comes from, now; none where this machine can't tell.
+    /// Returns the power source and charge now, `None` if unknown.
     pub fn power(&self) -> Option<Power> {
         machine::power(&self.root).ok()
     }
@@ -61,25 +61,25 @@ impl Sensors for SystemSensors {
             let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
             load.since_last(root, std::process::id())
         };
-        let sensed = SensorReading {
+        let reading = SensorReading {
             input: known.or("input", self.display.input()),
             has_screen: known.or("has_screen", machine::has_screen(root, self.session.as_deref())),
-            locked: known.or("locked", Err("asking logind needs D-Bus".into())),
+            locked: known.or("locked", Err("reading it from logind needs D-Bus".into())),
             display_on: known.or("display_on", self.display.is_on()),
             power: known.or("power", machine::power(root)),
             low_power: known.or("low_power", machine::low_power(root)),
             thermal: known.or("thermal", machine::thermal(root)),
             other_load: known.or("other_load", load),
             memory_pressure: known.or("memory_pressure", machine::memory_pressure(root)),
-            network: known.or("network", Err("asking NetworkManager needs D-Bus".into())),
+            network: known.or("network", Err("reading it from NetworkManager needs D-Bus".into())),
             camera_or_microphone: known
                 .or("camera_or_microphone", calls::camera_or_microphone(root)),
             keeps_display_awake: known
-                .or("keeps_display_awake", Err("asking for inhibitors needs D-Bus".into())),
+                .or("keeps_display_awake", Err("reading inhibitors needs D-Bus".into())),
             full_screen: known.or("full_screen", self.display.is_full_screen()),
         };
         *self.unknowns.lock().unwrap_or_else(PoisonError::into_inner) = unknowns;
-        sensed
+        reading
     }
 
     fn unknowns(&self) -> Vec<Unknown> {
@@ -87,13 +87,13 @@ impl Sensors for SystemSensors {
     }
 }
 
-/// A file's text without the white space around it.
+/// Reads a file as text, trimmed.
 fn text(path: &Path) -> Result<String, String> {
-    let said = std::fs::read_to_string(path);
-    said.map(|text| text.trim().to_owned()).map_err(|error| format!("{}: {error}", path.display()))
+    let text = std::fs::read_to_string(path);
+    text.map(|text| text.trim().to_owned()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// What lies in a folder, by name; nothing where it isn't there.
+/// Lists a folder's entries by name; empty if the folder does not exist.
 fn within(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_that_tells_nothing_is_no_trouble() {
+    fn a_machine_without_sensors_has_only_unknowns() {
         let root = tempfile::tempdir().unwrap();
         let sensors = SystemSensors::below(root.path(), Display::named("no such display"));
         assert_eq!(sensors.input(), None);
@@ -117,11 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_can_be_asked_twice() {
+    fn this_machine_s_sensors_can_be_read_twice() {
         let sensors = SystemSensors::new();
         sensors.sense();
-        let sensed = sensors.sense();
+        let reading = sensors.sense();
         let names: Vec<_> = sensors.unknowns().iter().map(|unknown| unknown.name).collect();
-        assert_eq!(sensed.other_load.is_none(), names.contains(&"other_load"));
+        assert_eq!(reading.other_load.is_none(), names.contains(&"other_load"));
     }
 }

@@ -1,5 +1,5 @@
-//! Whether some process uses a camera or the microphone: a call, in most cases. Neither is opened,
-//! and nobody is asked for leave.
+//! macOS: whether any process uses a camera or the microphone, which usually means a call. The devices are
+//! not opened, so no permission is needed.
 
 use std::ffi::c_void;
 use std::ptr::{NonNull, null};
@@ -27,8 +27,8 @@ pub(super) fn camera_or_microphone() -> Result<bool, String> {
     }
 }
 
-/// The default input device, that calls take unless somebody chose another. A headset that is one
-/// device for both ways counts as in use while it plays.
+/// Checks the default input device, which calls use unless another was chosen. A headset that is one device
+/// for input and output counts as in use while it plays.
 fn microphone() -> Result<bool, String> {
     let device: AudioObjectID = audio(SYSTEM, kAudioHardwarePropertyDefaultInputDevice)?;
     if device == kAudioObjectUnknown {
@@ -38,7 +38,7 @@ fn microphone() -> Result<bool, String> {
     Ok(audio(device, kAudioDevicePropertyDeviceIsRunningSomewhere)? != 0)
 }
 
-/// A property that is one number of 32 bits.
+/// Reads a property that is one 32-bit number.
 #[expect(unsafe_code, reason = "Core Audio writes through pointers")]
 fn audio(object: AudioObjectID, selector: AudioObjectPropertySelector) -> Result<u32, String> {
     let mut address = AudioObjectPropertyAddress {
@@ -48,7 +48,7 @@ fn audio(object: AudioObjectID, selector: AudioObjectPropertySelector) -> Result
     };
     let (mut value, mut length) = (0_u32, 4_u32);
     // SAFETY: the address, the value and its length outlive the call, there is no qualifier, and the
-    // value is as long as its length says.
+    // length is that of the value.
     let status = unsafe {
         AudioObjectGetPropertyData(
             object,
@@ -59,7 +59,7 @@ fn audio(object: AudioObjectID, selector: AudioObjectPropertySelector) -> Result
             NonNull::from(&mut value).cast::<c_void>(),
         )
     };
-    if status == 0 { Ok(value) } else { Err(format!("Core Audio answers {status}")) }
+    if status == 0 { Ok(value) } else { Err(format!("Core Audio error {status}")) }
 }
 
 fn camera() -> Result<bool, String> {
@@ -69,7 +69,7 @@ fn camera() -> Result<bool, String> {
         match video(camera, kCMIODevicePropertyDeviceIsRunningSomewhere, &mut running) {
             Ok(1) if running != [0] => return Ok(true),
             Ok(_) => {}
-            Err(said) => reason = Some(said),
+            Err(error) => reason = Some(error),
         }
     }
     reason.map_or(Ok(false), Err)
@@ -84,7 +84,7 @@ fn cameras() -> Result<Vec<CMIOObjectID>, String> {
         CMIOObjectGetPropertyDataSize(SYSTEM, &raw const address, 0, null(), &raw mut length)
     };
     if status != 0 {
-        return Err(format!("Core Media IO answers {status}"));
+        return Err(format!("Core Media IO error {status}"));
     }
     let mut cameras = vec![0; length as usize / size_of::<CMIOObjectID>()];
     let found = video(SYSTEM, kCMIOHardwarePropertyDevices, &mut cameras)?;
@@ -92,14 +92,14 @@ fn cameras() -> Result<Vec<CMIOObjectID>, String> {
     Ok(cameras)
 }
 
-/// A property of numbers of 32 bits; gives how many there are.
+/// Reads a property that is a list of 32-bit numbers. Returns their count.
 #[expect(unsafe_code, reason = "Core Media IO writes through pointers")]
 fn video(object: CMIOObjectID, selector: u32, values: &mut [u32]) -> Result<usize, String> {
     let address = address(selector);
     let room = u32::try_from(size_of_val(values)).unwrap_or(u32::MAX);
     let mut used = 0;
     // SAFETY: the address, the values and the number used outlive the call, there is no qualifier,
-    // and there is as much room as we say.
+    // and `room` is the size of the values.
     let status = unsafe {
         CMIOObjectGetPropertyData(
             object,
@@ -112,7 +112,7 @@ fn video(object: CMIOObjectID, selector: u32, values: &mut [u32]) -> Result<usiz
         )
     };
     if status != 0 {
-        return Err(format!("Core Media IO answers {status}"));
+        return Err(format!("Core Media IO error {status}"));
     }
     Ok((used as usize / size_of::<u32>()).min(values.len()))
 }

@@ -1,4 +1,4 @@
-//! Reading the system's dictionaries: their keys are strings, their values objects of any type.
+//! Typed access to the system's dictionaries, whose keys are strings and whose values have any type.
 
 use objc2_core_foundation::{CFBoolean, CFDictionary, CFNumber, CFRetained, CFString, CFType};
 

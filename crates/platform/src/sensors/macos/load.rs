@@ -1,4 +1,4 @@
-//! What others compute, and how scarce memory is.
+//! macOS: load of other processes, and memory pressure.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,13 +17,13 @@ pub(super) struct Load {
 #[derive(Debug)]
 struct Counters {
     at: Instant,
-    /// Milliseconds of a processor that each of our processes has had.
+    /// Processor time of each of our processes in milliseconds.
     own: HashMap<Pid, u64>,
 }
 
 impl Load {
-    /// Share of all cores, since the last call, that others used; `own` and its descendants are
-    /// ours.
+    /// Returns the share of all cores that other processes used since the last call. `own` and its
+    /// descendants don't count.
     pub(super) fn since_last(&mut self, own: u32) -> Result<f32, String> {
         self.system.refresh_cpu_usage();
         let kind = ProcessRefreshKind::nothing().with_cpu().without_tasks();
@@ -32,7 +32,7 @@ impl Load {
         let (usage, cores) = (self.system.global_cpu_usage(), self.system.cpus().len());
         let last = self.last.replace(now);
         let (Some(last), Some(now)) = (last, &self.last) else {
-            return Err("it is measured between two readings".into());
+            return Err("it needs two readings".into());
         };
         let spent = now.own.iter().map(|(pid, milliseconds)| {
             milliseconds.saturating_sub(last.own.get(pid).copied().unwrap_or(0))
@@ -41,11 +41,11 @@ impl Load {
         others(usage, Duration::from_millis(spent.sum()), whole)
     }
 
-    /// The time that `own` and everybody below it have had.
+    /// Returns the processor time of `own` and its descendants.
     fn times_of(&self, own: Pid) -> HashMap<Pid, u64> {
         let processes = self.system.processes();
         let is_ours = |mut pid: Pid| {
-            // No tree is deeper than it has processes.
+            // Bounded, because a process id may be reused while the list is read.
             for _ in 0..processes.len() {
                 if pid == own {
                     return true;
@@ -61,16 +61,16 @@ impl Load {
     }
 }
 
-/// The share of others where all use `usage` percent, and our own had `own` of the `whole` time of
-/// all cores.
+/// Returns the share of other processes if all processes use `usage` percent, and our own used `own` of the
+/// `whole` time of all cores.
 fn others(usage: f32, own: Duration, whole: Duration) -> Result<f32, String> {
     if whole.is_zero() {
-        return Err("it is measured between two readings".into());
+        return Err("it needs two readings".into());
     }
     Ok((usage / 100.0 - own.div_duration_f32(whole)).clamp(0.0, 1.0))
 }
 
-/// `kern.memorystatus_vm_pressure_level`, as `DISPATCH_MEMORYPRESSURE_*` counts: 1, 2 and 4.
+/// Reads `kern.memorystatus_vm_pressure_level`, with the values of `DISPATCH_MEMORYPRESSURE_*`: 1, 2 and 4.
 #[expect(unsafe_code, reason = "no safe crate reads a number of sysctl")]
 pub(super) fn memory_pressure() -> Result<Pressure, String> {
     let mut level: libc::c_int = 0;
@@ -93,7 +93,7 @@ pub(super) fn memory_pressure() -> Result<Pressure, String> {
         1 => Ok(Pressure::Normal),
         2 => Ok(Pressure::Warning),
         4 => Ok(Pressure::Critical),
-        other => Err(format!("the system says {other}, which means nothing to us")),
+        other => Err(format!("unknown memory pressure level {other}")),
     }
 }
 
@@ -102,13 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_trainer_does_not_count() {
+    fn own_processes_do_not_count() {
         let seconds = Duration::from_secs;
         assert_eq!(others(75.0, seconds(4), seconds(8)), Ok(0.25));
         assert_eq!(
             others(50.0, seconds(8), seconds(8)),
             Ok(0.0),
-            "two clocks, never below nothing"
+            "never negative, although two clocks are compared"
         );
         assert!(others(50.0, seconds(0), seconds(0)).is_err());
     }

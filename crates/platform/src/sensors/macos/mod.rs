@@ -1,5 +1,5 @@
-//! macOS: Core Graphics, Core Audio, Core Media IO, IOKit, Network and Foundation. Type-checked; no Mac has
-//! run it.
+//! macOS sensors: Core Graphics, Core Audio, Core Media IO, IOKit, Network and Foundation. Type-checked
+//! only; they have never run on a Mac.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,7 @@ mod screen;
 use dictionary::flag;
 use load::Load;
 
-/// What the operating system says.
+/// Sensors of the operating system.
 #[derive(Debug)]
 pub struct SystemSensors {
     load: Mutex<Load>,
@@ -36,7 +36,7 @@ impl SystemSensors {
         Self { load: Mutex::default(), unknowns: Mutex::default() }
     }
 
-    /// Where the power comes from, now; none where this machine can't tell.
+    /// Returns the power source and charge now, `None` if unknown.
     pub fn power(&self) -> Option<Power> {
         power::power().ok()
     }
@@ -72,7 +72,7 @@ impl Sensors for SystemSensors {
                 NSProcessInfoThermalState::Nominal => Thermal::Nominal,
                 NSProcessInfoThermalState::Fair => Thermal::Fair,
                 NSProcessInfoThermalState::Serious => Thermal::Serious,
-                // A state that doesn't exist yet is no cooler than those that do.
+                // A state that a future macOS adds counts as the warmest.
                 _ => Thermal::Critical,
             }),
             other_load: known.or("other_load", load),
@@ -91,7 +91,7 @@ impl Sensors for SystemSensors {
     }
 }
 
-/// Hardware input of every kind: a program's own events don't count.
+/// Returns the time since the last hardware input of any kind. Events that programs generate don't count.
 fn since_input() -> Result<Duration, String> {
     // CGEventTypes.h: kCGAnyInputEventType is ~0.
     let any_input = CGEventType(u32::MAX);
@@ -100,23 +100,23 @@ fn since_input() -> Result<Duration, String> {
         any_input,
     );
     Duration::try_from_secs_f64(seconds)
-        .map_err(|_| format!("the system says that the last input was {seconds} s ago"))
+        .map_err(|_| format!("the system reports an invalid idle time of {seconds} s"))
 }
 
-/// CGSession.h: whether the session is that of the screen and the keyboard.
+/// Whether the session has the screen and the keyboard (CGSession.h).
 fn has_screen() -> Result<bool, String> {
     let session = session()?;
     flag(&session, "kCGSSessionOnConsoleKey")
-        .ok_or_else(|| "the session doesn't say whether it has the screen".to_owned())
+        .ok_or_else(|| "macOS does not report whether the session has the screen".to_owned())
 }
 
 fn is_locked() -> Result<bool, String> {
     let session = session()?;
-    // The key is there only while it is true.
+    // The key exists only while it is true.
     Ok(flag(&session, "CGSSessionScreenIsLocked").unwrap_or(false))
 }
 
 fn session() -> Result<CFRetained<CFDictionary>, String> {
     let session = CGSessionCopyCurrentDictionary();
-    session.ok_or_else(|| "this process is in no session with a screen".to_owned())
+    session.ok_or_else(|| "this process is not in a graphical session".to_owned())
 }

@@ -1,5 +1,5 @@
-//! Whether the network costs money or is to be spared: Network's path monitor, which calls at each
-//! change. Nobody asks it for the first time before it has called, but for a moment at the start.
+//! macOS: whether the network is metered or in Low Data Mode. The path monitor of the Network framework
+//! calls back at every change. The value is unknown for a moment at the start, until the first callback.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -11,11 +11,11 @@ use dispatch2::{DispatchQoS, DispatchQueue, GlobalQueueIdentifier};
 
 use crate::sensors::Network;
 
-/// What the monitor said last, in bits.
+/// Latest value of the monitor, as bits; 0 before the first callback.
 static LATEST: AtomicU8 = AtomicU8::new(0);
 static BEGUN: Once = Once::new();
 
-const SAID: u8 = 1;
+const KNOWN: u8 = 1;
 const EXPENSIVE: u8 = 2;
 const CONSTRAINED: u8 = 4;
 
@@ -34,32 +34,32 @@ unsafe extern "C" {
     fn nw_path_is_constrained(path: NonNull<c_void>) -> bool;
 }
 
-/// Has the system call, from now on and for as long as this process lives.
+/// Starts the monitor, which runs until this process ends.
 pub(super) fn begin() {
     BEGUN.call_once(follow);
 }
 
 pub(super) fn network() -> Result<Network, String> {
     match LATEST.load(Ordering::Relaxed) {
-        0 => Err("macOS hasn't told of the network yet".to_owned()),
-        said => {
-            Ok(Network { expensive: said & EXPENSIVE != 0, constrained: said & CONSTRAINED != 0 })
+        0 => Err("macOS has not reported the network yet".to_owned()),
+        bits => {
+            Ok(Network { expensive: bits & EXPENSIVE != 0, constrained: bits & CONSTRAINED != 0 })
         }
     }
 }
 
 #[expect(unsafe_code, reason = "no crate binds Network")]
 fn follow() {
-    // SAFETY: it takes nothing, and gives an object that is ours or nothing.
+    // SAFETY: the call takes no arguments, and returns an object that we own or null.
     let Some(monitor) = NonNull::new(unsafe { nw_path_monitor_create() }) else { return };
     let queue =
         DispatchQueue::global_queue(GlobalQueueIdentifier::QualityOfService(DispatchQoS::Utility));
     let handler = RcBlock::new(|path| {
         if let Some(path) = NonNull::new(path) {
-            LATEST.store(said_of(path), Ordering::Relaxed);
+            LATEST.store(bits_of(path), Ordering::Relaxed);
         }
     });
-    // SAFETY: the monitor is one, is never given up, and keeps the queue and a copy of the handler,
+    // SAFETY: the monitor is valid and never released, and it keeps the queue and a copy of the handler,
     // which may be called on any thread.
     unsafe {
         nw_path_monitor_set_queue(monitor, &queue);
@@ -69,10 +69,10 @@ fn follow() {
 }
 
 #[expect(unsafe_code, reason = "no crate binds Network")]
-fn said_of(path: NonNull<c_void>) -> u8 {
-    // SAFETY: the monitor called with the path, which lives during the call.
+fn bits_of(path: NonNull<c_void>) -> u8 {
+    // SAFETY: the monitor passes the path, which is valid during the callback.
     let (expensive, constrained) =
         unsafe { (nw_path_is_expensive(path), nw_path_is_constrained(path)) };
     let bits = |is: bool, bit: u8| if is { bit } else { 0 };
-    SAID | bits(expensive, EXPENSIVE) | bits(constrained, CONSTRAINED)
+    KNOWN | bits(expensive, EXPENSIVE) | bits(constrained, CONSTRAINED)
 }

@@ -1,4 +1,4 @@
-//! What the display shows to somebody who doesn't touch anything: a video, a presentation.
+//! macOS: signs that a display is watched without input: a video, a presentation, a full-screen window.
 
 use objc2_core_foundation::{CFArray, CFDictionary, CFNumber, CFRetained, CFType, CGRect};
 use objc2_core_graphics::{
@@ -9,11 +9,11 @@ use objc2_io_kit::{IOPMCopyAssertionsByProcess, kIOReturnSuccess};
 
 use super::dictionary::{number, text, value, whole};
 
-/// IOPMLib.h: what keeps a display awake, by its new name and its old one.
+/// Types of assertions that keep a display awake, the current and the old name (IOPMLib.h).
 const DISPLAY_ASSERTIONS: [&str; 2] = ["PreventUserIdleDisplaySleep", "NoDisplaySleepAssertion"];
-/// More displays than this are looked at no further.
-const MOST_DISPLAYS: usize = 16;
-/// Windows lie in layers; those of programs in this one.
+/// Maximum number of displays that are checked.
+const MAXIMUM_DISPLAYS: usize = 16;
+/// Window layer of ordinary program windows.
 const NORMAL_LAYER: i64 = 0;
 
 /// Whether another process keeps the display awake.
@@ -23,14 +23,14 @@ pub(super) fn keeps_display_awake() -> Result<bool, String> {
     // SAFETY: the pointer outlives the call.
     let answer = unsafe { IOPMCopyAssertionsByProcess(&raw mut by_process) };
     if answer != kIOReturnSuccess {
-        return Err(format!("IOKit answers {answer:#x}"));
+        return Err(format!("IOKit error {answer:#x}"));
     }
     let Some(by_process) = std::ptr::NonNull::new(by_process.cast_mut()) else {
-        // Nobody holds anything.
+        // There are no assertions.
         return Ok(false);
     };
-    // SAFETY: the dictionary is ours to release, its keys are numbers and its values arrays of
-    // dictionaries (IOPMLib.h).
+    // SAFETY: we own the dictionary; its keys are numbers and its values are arrays of dictionaries
+    // (IOPMLib.h).
     let by_process: CFRetained<CFDictionary<CFNumber, CFArray<CFDictionary>>> =
         unsafe { CFRetained::cast_unchecked(CFRetained::from_raw(by_process)) };
     let own = i64::from(std::process::id());
@@ -41,20 +41,20 @@ pub(super) fn keeps_display_awake() -> Result<bool, String> {
 
 fn is_for_display(assertion: &CFDictionary) -> bool {
     let kind = text(assertion, "AssertType").unwrap_or_default();
-    // An assertion may be there and be off.
+    // An assertion may exist and be off.
     let is_on = whole(assertion, "AssertLevel").unwrap_or(0) > 0;
     is_on && DISPLAY_ASSERTIONS.contains(&kind.as_str())
 }
 
-/// Whether a window of another process is as large as a display. Beside a camera's notch a program
-/// may leave the top free, and isn't seen then.
+/// Whether a window of another process covers a whole display. A program that leaves the area beside a
+/// camera notch free is not detected.
 #[expect(unsafe_code, reason = "the bindings leave the types of an array open")]
 pub(super) fn is_full() -> Result<bool, String> {
     let displays = displays()?;
     let options =
         CGWindowListOption::OptionOnScreenOnly | CGWindowListOption::ExcludeDesktopElements;
     let windows = CGWindowListCopyWindowInfo(options, 0);
-    let windows = windows.ok_or("this process is in no session with a screen")?;
+    let windows = windows.ok_or("this process is not in a graphical session")?;
     // SAFETY: the list holds dictionaries (CGWindow.h).
     let windows: CFRetained<CFArray<CFDictionary>> = unsafe { CFRetained::cast_unchecked(windows) };
     let own = i64::from(std::process::id());
@@ -71,13 +71,13 @@ pub(super) fn is_full() -> Result<bool, String> {
 
 #[expect(unsafe_code, reason = "Core Graphics writes through pointers")]
 fn displays() -> Result<Vec<CGRect>, String> {
-    let mut displays = [0 as CGDirectDisplayID; MOST_DISPLAYS];
+    let mut displays = [0 as CGDirectDisplayID; MAXIMUM_DISPLAYS];
     let mut count = 0;
-    let room = u32::try_from(MOST_DISPLAYS).unwrap_or(u32::MAX);
-    // SAFETY: there is room for as many as we say, and both outlive the call.
+    let room = u32::try_from(MAXIMUM_DISPLAYS).unwrap_or(u32::MAX);
+    // SAFETY: `room` is the length of the array, and both outlive the call.
     let answer = unsafe { CGGetActiveDisplayList(room, displays.as_mut_ptr(), &raw mut count) };
     if answer != CGError::Success {
-        return Err(format!("Core Graphics answers {}", answer.0));
+        return Err(format!("Core Graphics error {}", answer.0));
     }
     Ok(displays.iter().take(count as usize).map(|display| CGDisplayBounds(*display)).collect())
 }
@@ -86,8 +86,7 @@ fn displays() -> Result<Vec<CGRect>, String> {
 fn bounds(window: &CFDictionary) -> Option<CGRect> {
     let bounds: CFRetained<CFType> = value(window, "kCGWindowBounds")?;
     let mut rectangle = CGRect::default();
-    // SAFETY: the dictionary is one that Core Graphics made of a rectangle, and ours outlives the
-    // call.
+    // SAFETY: Core Graphics made the dictionary from a rectangle, and `rectangle` outlives the call.
     let is_one = unsafe {
         CGRectMakeWithDictionaryRepresentation(
             Some(bounds.downcast_ref::<CFDictionary>()?),
