@@ -219,11 +219,11 @@ fn client_builder(address: &str, pin: Option<Pin>) -> Result<(ClientBuilder, Str
         (Some("https"), None) => {
             // Fails if the worker or the hub client has installed a provider already, which is fine.
             drop(rustls::crypto::ring::default_provider().install_default());
-            let builder = match address.parse().map(|address| proxy::way(&address)) {
+            let builder = match address.parse().map(|address| proxy::route(&address)) {
                 Ok(ProxyRoute::Through(proxy)) => builder
                     .proxy(proxy.for_client().map_err(|_| InvalidAddress(format!("{proxy}")))?),
                 // An address with a path can't be parsed, but can lead to a coordinator behind a reverse proxy.
-                Ok(ProxyRoute::Straight(_) | ProxyRoute::Unusable(_)) | Err(_) => builder,
+                Ok(ProxyRoute::Direct(_) | ProxyRoute::Unusable(_)) | Err(_) => builder,
             };
             Ok((builder.https_only(true), address.to_owned()))
         }

@@ -163,14 +163,14 @@ async fn client(url: &Url) -> Result<reqwest::Client, String> {
     let origin = url.origin().ascii_serialization();
     let route = match origin.parse() {
         // Evaluating a PAC file can block.
-        Ok(address) => tokio::task::spawn_blocking(move || proxy::way(&address)).await.ok(),
+        Ok(address) => tokio::task::spawn_blocking(move || proxy::route(&address)).await.ok(),
         Err(_) => None,
     };
     let builder = match route {
         Some(ProxyRoute::Through(proxy)) => {
             builder.proxy(proxy.for_client().map_err(|error| error.to_string())?)
         }
-        Some(ProxyRoute::Straight(_) | ProxyRoute::Unusable(_)) | None => builder,
+        Some(ProxyRoute::Direct(_) | ProxyRoute::Unusable(_)) | None => builder,
     };
     builder.build().map_err(|error| error.to_string())
 }

@@ -13,7 +13,7 @@ pub(super) fn check(probes: &[Probe]) -> Check {
     let mut is_usable = true;
     for Probe { url, route, .. } in probes {
         match route {
-            Some(ProxyRoute::Straight(why)) => routes.push(format!("{url} without a proxy: {why}")),
+            Some(ProxyRoute::Direct(why)) => routes.push(format!("{url} without a proxy: {why}")),
             Some(ProxyRoute::Through(proxy)) => routes.push(format!("{url} through {proxy}")),
             Some(ProxyRoute::Unusable(why)) => {
                 is_usable = false;
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn each_route_is_reported_with_its_reason() {
-        let direct = probe("https://a:1", ProxyRoute::Straight("no proxy is set".into()));
+        let direct = probe("https://a:1", ProxyRoute::Direct("no proxy is set".into()));
         let one = check(std::slice::from_ref(&direct));
         assert_eq!((one.state, one.fix), (State::Ok, None));
         assert_eq!(one.found, "https://a:1 without a proxy: no proxy is set");

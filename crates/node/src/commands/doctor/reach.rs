@@ -48,7 +48,7 @@ struct Health {
 pub(super) async fn route(url: &str) -> Option<ProxyRoute> {
     let address: Address = url.parse().ok()?;
     // Evaluating a PAC file can block.
-    tokio::task::spawn_blocking(move || worker::proxy::way(&address)).await.ok()
+    tokio::task::spawn_blocking(move || worker::proxy::route(&address)).await.ok()
 }
 
 pub(super) async fn probe(url: &str, pin: Option<Pin>) -> ProbeResult {

@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     fn probe(result: ProbeResult) -> [Probe; 1] {
-        let route = Some(ProxyRoute::Straight("no proxy is set".into()));
+        let route = Some(ProxyRoute::Direct("no proxy is set".into()));
         [Probe { url: "https://192.0.2.7:8000".into(), source: "the settings", route, result }]
     }
 
