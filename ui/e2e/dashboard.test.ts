@@ -134,8 +134,8 @@ test('a CSV with errors is rejected with a list of the invalid rows', async () =
   const report = page.getByRole('table', { name: 'Invalid rows' });
   const rows = report.getByRole('row').filter({ has: page.getByRole('cell') });
   const shown = (await rows.allInnerTexts()).map((row) => row.split('\t'));
-  const reason = 'it has 1 column(s) where the others have 2';
-  const change = 'add what is missing, or remove the row';
+  const reason = 'it has 1 column, but the other rows have 2';
+  const change = 'add the missing values, or remove the row';
   expect(shown).toEqual([
     ['broken.csv', '3', reason, change],
     ['broken.csv', '4', reason, change],
@@ -156,7 +156,7 @@ test('a device is revoked', async () => {
 
 test('a join code is created with the keyboard only', async () => {
   await open('/enroll');
-  await page.getByRole('button', { name: 'Create join code' }).focus();
+  await page.getByRole('button', { name: 'Create join code' }).first().focus();
   await page.keyboard.press('Enter');
   await page.getByLabel('Name', { exact: true }).focus();
   await page.keyboard.type('by keyboard');

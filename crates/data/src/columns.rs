@@ -24,13 +24,13 @@ pub enum Cell<'a> {
     Bytes(&'a [u8]),
 }
 
-/// An open file with flat or struct columns; lists are left out.
+/// Open file with flat or struct columns. Lists are skipped.
 pub struct Columns {
     path: PathBuf,
     reader: SerializedFileReader<File>,
-    /// The same file, for its pages as they lie there.
+    /// The same file, for reading raw pages.
     raw: Arc<File>,
-    /// Dotted paths of the columns and their place among the file's leaves.
+    /// Dotted paths of the columns and their index among the file's leaves.
     names: Vec<(String, usize)>,
 }
 
@@ -38,7 +38,7 @@ impl Columns {
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io(path))?;
         let raw = Arc::new(file.try_clone().map_err(DataError::io(path))?);
-        let reader = contained(|| SerializedFileReader::new(file))
+        let reader = catch_panic(|| SerializedFileReader::new(file))
             .map_err(|error| not_parquet(path, &error))?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let leaves = schema.columns().iter().enumerate();
@@ -57,7 +57,7 @@ impl Columns {
         u64::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// The names of a class column's classes, as the schema's `huggingface` metadata gives them.
+    /// Returns the names of a class column's classes from the schema's `huggingface` metadata.
     pub fn class_names(&self, column: &str) -> Option<Vec<String>> {
         let metadata = self.reader.metadata().file_metadata().key_value_metadata()?;
         let text = metadata.iter().find(|pair| pair.key == "huggingface")?.value.as_ref()?;
@@ -66,43 +66,43 @@ impl Columns {
         names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
     }
 
-    /// Gives every value of a column in order.
+    /// Calls `visit` with every value of a column in order.
     pub fn read(
         &self,
         name: &str,
-        mut give: impl FnMut(Cell<'_>) -> Result<(), DataError>,
+        mut visit: impl FnMut(Cell<'_>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let leaf = self.names.iter().find(|(known, _)| known == name).ok_or_else(|| {
             let known: Vec<&str> = self.names().collect();
-            let reason = format!("has no column `{name}`, only {}", known.join(", "));
+            let reason = format!("has no column `{name}`; its columns are {}", known.join(", "));
             DataError::file(&self.path, reason)
         })?;
         for group in 0..self.reader.num_row_groups() {
             let reader =
-                contained(|| parquet_guard::reader(&self.reader, &self.raw, group, leaf.1));
+                catch_panic(|| parquet_guard::reader(&self.reader, &self.raw, group, leaf.1));
             let reader = reader.map_err(|error| not_parquet(&self.path, &error))?;
             let unknown =
-                || DataError::file(&self.path, format!("column `{name}` is of a type not read"));
+                || DataError::file(&self.path, format!("column `{name}` has an unsupported type"));
             match reader {
                 ColumnReader::BoolColumnReader(reader) => self
-                    .drain(reader, |value| give(value.map_or(Cell::Null, |v| Cell::Boolean(*v)))),
+                    .drain(reader, |value| visit(value.map_or(Cell::Null, |v| Cell::Boolean(*v)))),
                 ColumnReader::Int32ColumnReader(reader) => self.drain(reader, |value| {
-                    give(value.map_or(Cell::Null, |v| Cell::Integer(i64::from(*v))))
+                    visit(value.map_or(Cell::Null, |v| Cell::Integer(i64::from(*v))))
                 }),
                 ColumnReader::Int64ColumnReader(reader) => self
-                    .drain(reader, |value| give(value.map_or(Cell::Null, |v| Cell::Integer(*v)))),
+                    .drain(reader, |value| visit(value.map_or(Cell::Null, |v| Cell::Integer(*v)))),
                 ColumnReader::FloatColumnReader(reader) => self.drain(reader, |value| {
-                    give(value.map_or(Cell::Null, |v| Cell::Real(f64::from(*v))))
+                    visit(value.map_or(Cell::Null, |v| Cell::Real(f64::from(*v))))
                 }),
                 ColumnReader::DoubleColumnReader(reader) => {
-                    self.drain(reader, |value| give(value.map_or(Cell::Null, |v| Cell::Real(*v))))
+                    self.drain(reader, |value| visit(value.map_or(Cell::Null, |v| Cell::Real(*v))))
                 }
                 ColumnReader::ByteArrayColumnReader(reader) => self.drain(reader, |value| {
-                    give(value.map_or(Cell::Null, |v| Cell::Bytes(v.data())))
+                    visit(value.map_or(Cell::Null, |v| Cell::Bytes(v.data())))
                 }),
                 ColumnReader::FixedLenByteArrayColumnReader(reader) => self
                     .drain(reader, |value| {
-                        give(value.map_or(Cell::Null, |v| Cell::Bytes(v.data())))
+                        visit(value.map_or(Cell::Null, |v| Cell::Bytes(v.data())))
                     }),
                 ColumnReader::Int96ColumnReader(_) => Err(unknown()),
             }?;
@@ -113,7 +113,7 @@ impl Columns {
     fn drain<T: DataType>(
         &self,
         mut reader: ColumnReaderImpl<T>,
-        mut give: impl FnMut(Option<&T::T>) -> Result<(), DataError>,
+        mut visit: impl FnMut(Option<&T::T>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let (mut levels, mut values) = (Vec::new(), Vec::new());
         loop {
@@ -121,31 +121,33 @@ impl Columns {
             values.clear();
             let batch = || reader.read_records(BATCH, Some(&mut levels), None, &mut values);
             let (records, _, _) =
-                contained(batch).map_err(|error| not_parquet(&self.path, &error))?;
+                catch_panic(batch).map_err(|error| not_parquet(&self.path, &error))?;
             if records == 0 {
                 return Ok(());
             }
             if levels.is_empty() {
-                values.iter().try_for_each(|value| give(Some(value)))?;
+                values.iter().try_for_each(|value| visit(Some(value)))?;
                 continue;
             }
             let present = levels.iter().max().copied().unwrap_or(0);
             let mut next = values.iter();
-            // Without repetition a value stands exactly where its level is the highest there is.
+            // Without repetition, a value is present exactly where its level is the highest.
             let all_null = values.is_empty();
             for level in &levels {
-                give(if all_null || *level < present { None } else { next.next() })?;
+                visit(if all_null || *level < present { None } else { next.next() })?;
             }
         }
     }
 }
 
-/// The library panics over some damaged files: that is an error like its others.
-fn contained<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    let damaged = |_| Err(ParquetError::General("it is damaged".to_owned()));
+/// Converts a panic of the library, which some damaged files cause, to an error.
+fn catch_panic<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    let damaged = |_| Err(ParquetError::General("the file is damaged".to_owned()));
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(damaged)
 }
 
 fn not_parquet(path: &Path, error: &ParquetError) -> DataError {
-    DataError::file(path, format!("is not a Parquet file that can be read: {error}"))
+    let text = error.to_string();
+    let reason = text.strip_prefix("Parquet error: ").unwrap_or(&text);
+    DataError::file(path, format!("is not a readable Parquet file: {reason}"))
 }

@@ -1,14 +1,14 @@
-//! Encoded images as planes of bytes, and back.
+//! Decoding of PNG and JPEG images to planes of bytes, and encoding as PNG.
 
 use std::io::Cursor;
 
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageFormat, ImageReader, Limits, RgbImage};
 
-/// The longest side read: beyond it a few bytes could claim gigabytes.
+/// Longest side accepted. Without this limit a few bytes could claim gigabytes.
 pub const MAX_SIDE: u32 = 2048;
 
-/// `channels × height × width` bytes with their sizes; grey images have 1 channel, others 3.
+/// `channels × height × width` bytes with their sizes. Gray images have 1 channel, others 3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodedImage {
     pub channels: u32,
@@ -17,10 +17,10 @@ pub struct DecodedImage {
     pub pixels: Vec<u8>,
 }
 
-/// Decodes a PNG or JPEG; what is transparent becomes what its colours say.
+/// Decodes a PNG or JPEG. Transparency is ignored.
 pub fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
     let image = read(bytes)?;
-    Ok(if image.color().has_color() { colour(&image) } else { grey(image) })
+    Ok(if image.color().has_color() { color(&image) } else { gray(image) })
 }
 
 fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
@@ -32,12 +32,12 @@ fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(128 << 20);
     reader.limits(limits);
-    reader.decode().map_err(|error| format!("is not a PNG or JPEG: {error}"))
+    reader.decode().map_err(|error| format!("can't be decoded as PNG or JPEG ({error})"))
 }
 
 impl DecodedImage {
-    /// The same picture in 3 channels.
-    pub fn in_colour(self) -> Self {
+    /// Converts the image to 3 channels.
+    pub fn into_color(self) -> Self {
         match self.channels {
             1 => Self { channels: 3, pixels: self.pixels.repeat(3), ..self },
             _ => self,
@@ -45,8 +45,8 @@ impl DecodedImage {
     }
 }
 
-/// Decodes a PNG or JPEG into a picture of this size, scaled and made grey or coloured where it has to
-/// be; `channels` is 1 or 3.
+/// Decodes a PNG or JPEG into an image of this size, scaled and converted to gray or color as
+/// needed. `channels` is 1 or 3.
 pub fn decode_as(
     bytes: &[u8],
     channels: u32,
@@ -58,14 +58,14 @@ pub fn decode_as(
         image = image.resize_exact(width, height, FilterType::Triangle);
     }
     match channels {
-        1 => Ok(grey(image)),
-        3 => Ok(colour(&image)),
-        other => Err(format!("is a picture, and what is asked for has {other} channels")),
+        1 => Ok(gray(image)),
+        3 => Ok(color(&image)),
+        other => Err(format!("can't be converted to {other} channels")),
     }
 }
 
-/// The picture as a PNG; `None` where its sizes don't meet its pixels, or it has other than 1 or 3
-/// channels.
+/// Encodes an image as PNG. Returns `None` if its size does not match its pixels, or it has other
+/// than 1 or 3 channels.
 pub fn png(channels: u32, height: u32, width: u32, pixels: &[u8]) -> Option<Vec<u8>> {
     let image = match channels {
         1 => DynamicImage::from(GrayImage::from_raw(width, height, pixels.to_vec())?),
@@ -73,8 +73,9 @@ pub fn png(channels: u32, height: u32, width: u32, pixels: &[u8]) -> Option<Vec<
             let plane = pixels.len() / 3;
             let (red, rest) = pixels.split_at(plane);
             let (green, blue) = rest.split_at(plane);
-            let dots = red.iter().zip(green).zip(blue);
-            let interleaved = dots.flat_map(|((red, green), blue)| [*red, *green, *blue]).collect();
+            let pixels = red.iter().zip(green).zip(blue);
+            let interleaved =
+                pixels.flat_map(|((red, green), blue)| [*red, *green, *blue]).collect();
             DynamicImage::from(RgbImage::from_raw(width, height, interleaved)?)
         }
         _ => return None,
@@ -84,13 +85,13 @@ pub fn png(channels: u32, height: u32, width: u32, pixels: &[u8]) -> Option<Vec<
     Some(bytes.into_inner())
 }
 
-fn grey(image: DynamicImage) -> DecodedImage {
+fn gray(image: DynamicImage) -> DecodedImage {
     let image = image.into_luma8();
     let (width, height) = image.dimensions();
     DecodedImage { channels: 1, height, width, pixels: image.into_raw() }
 }
 
-fn colour(image: &DynamicImage) -> DecodedImage {
+fn color(image: &DynamicImage) -> DecodedImage {
     let image = image.to_rgb8();
     let (width, height) = image.dimensions();
     let interleaved = image.into_raw();
@@ -112,19 +113,19 @@ mod tests {
     }
 
     #[test]
-    fn a_png_comes_back_as_the_planes_it_was_made_of() {
+    fn a_png_decodes_to_the_planes_it_was_made_of() {
         for channels in [1, 3] {
             let pixels: Vec<u8> = (0..).take(channels as usize * 6).collect();
             let bytes = png(channels, 2, 3, &pixels).unwrap();
-            let picture = decode(&bytes).unwrap();
-            assert_eq!(picture, DecodedImage { channels, height: 2, width: 3, pixels });
+            let image = decode(&bytes).unwrap();
+            assert_eq!(image, DecodedImage { channels, height: 2, width: 3, pixels });
         }
         assert_eq!(png(1, 2, 3, &[0; 5]), None);
         assert_eq!(png(2, 1, 1, &[0; 2]), None);
     }
 
     #[test]
-    fn a_picture_is_made_to_fit() {
+    fn an_image_is_scaled_and_converted() {
         let bytes = png(1, 4, 4, &[200; 16]).unwrap();
         let scaled = decode_as(&bytes, 3, 2, 2).unwrap();
         assert_eq!(
@@ -132,10 +133,10 @@ mod tests {
             DecodedImage { channels: 3, height: 2, width: 2, pixels: vec![200; 12] }
         );
         assert!(decode_as(&bytes, 7, 2, 2).is_err());
-        assert!(decode_as(b"no picture", 1, 2, 2).unwrap_err().contains("PNG or JPEG"));
+        assert!(decode_as(b"no image", 1, 2, 2).unwrap_err().contains("PNG or JPEG"));
     }
 
-    /// Writes sides of 60,000 into a picture's header.
+    /// Writes sides of 60,000 into an image's header.
     fn claiming(mut bytes: Vec<u8>, at: usize, width_of_number: usize) -> Vec<u8> {
         for start in [at, at + width_of_number] {
             let number = 60_000_u32.to_be_bytes();
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_claims_to_be_huge_is_refused_by_its_header() {
+    fn an_image_that_claims_to_be_huge_is_refused_by_its_header() {
         let mut png = claiming(encoded(ImageFormat::Png), 16, 4);
         let mut sum = flate2::Crc::new();
         sum.update(&png[12..29]);

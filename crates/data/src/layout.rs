@@ -1,4 +1,4 @@
-//! The hub's layout of a dataset repository: `<config>/<split>-<part>-of-<parts>.parquet`.
+//! File layout of the hub's dataset repositories: `<config>/<split>-<part>-of-<parts>.parquet`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,15 +6,15 @@ use std::path::Path;
 
 use crate::published::Files;
 
-/// The files of both splits, each in the order of its parts.
+/// Files of both splits, each in the order of its parts.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Splits {
     pub train: Vec<String>,
     pub test: Vec<String>,
 }
 
-/// Chooses the files of the first folder (by name) that has every part of a train and of a test
-/// split. Paths are relative to the repository, with `/` between.
+/// Selects the files of the first folder (by name) with all parts of a train and of a test split.
+/// Paths are relative to the repository and use `/`.
 pub fn splits<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<Splits> {
     let mut folders: BTreeMap<&str, [Parts; 2]> = BTreeMap::new();
     for path in paths {
@@ -29,24 +29,24 @@ pub fn splits<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<Splits> {
     }
     folders
         .values()
-        .find_map(|[train, test]| Some(Splits { train: whole(train)?, test: whole(test)? }))
+        .find_map(|[train, test]| Some(Splits { train: complete(train)?, test: complete(test)? }))
 }
 
-/// Both splits of a repository that lies in a folder, or `None` where it is not all there.
+/// Returns both splits of a repository in a folder, or `None` if it is incomplete.
 pub fn on_disk(repository: &Path) -> Option<Files> {
     let mut paths = Vec::new();
     for folder in fs::read_dir(repository).ok()?.filter_map(Result::ok) {
         let config = folder.file_name().to_string_lossy().into_owned();
         for file in fs::read_dir(folder.path()).into_iter().flatten().filter_map(Result::ok) {
-            // A link whose target is gone is no file.
+            // A link with a missing target does not count.
             if file.path().is_file() {
                 paths.push(format!("{config}/{}", file.file_name().to_string_lossy()));
             }
         }
     }
     let Splits { train, test } = splits(paths.iter().map(String::as_str))?;
-    let here = |paths: Vec<String>| paths.iter().map(|path| repository.join(path)).collect();
-    Some(Files { train: here(train), test: here(test) })
+    let join = |paths: Vec<String>| paths.iter().map(|path| repository.join(path)).collect();
+    Some(Files { train: join(train), test: join(test) })
 }
 
 /// (parts, number) → path.
@@ -67,8 +67,8 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The paths of a split that is all there.
-fn whole(parts: &Parts<'_>) -> Option<Vec<String>> {
+/// Returns the paths of a complete split.
+fn complete(parts: &Parts<'_>) -> Option<Vec<String>> {
     let count = parts.keys().next()?.0;
     let paths: Vec<String> = (0..count)
         .map_while(|number| parts.get(&(count, number)))
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_come_in_order() {
+    fn parts_are_in_order() {
         let found = splits([
             "README.md",
             "data/train-00001-of-00002.parquet",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_that_lacks_a_part_does_not_count() {
+    fn an_incomplete_split_is_ignored() {
         assert_eq!(
             splits(["a/train-00000-of-00002.parquet", "a/test-00000-of-00001.parquet"]),
             None

@@ -1,5 +1,5 @@
-//! Datasets: what there is, where it comes from, and how its rows are read, split and packed into
-//! shards. Rows stay raw (texts and pixels); a model's spec says how they become numbers.
+//! Datasets: the catalog, their sources, and reading, splitting and packing of rows into shards.
+//! Rows stay raw (texts and pixels). A model's spec decides how they become numbers.
 
 pub mod catalog;
 mod columns;
@@ -26,13 +26,14 @@ pub use uploads::read_file;
 
 use protocol::dataset::DatasetInfo;
 
-/// One example: a label (an index into the dataset's classes) and what is to be classified.
+/// One example: a label (an index into the dataset's classes) and the sample to classify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub label: u32,
     pub sample: Sample,
 }
 
+/// Text or image of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sample {
     Text(String),
@@ -41,7 +42,7 @@ pub enum Sample {
 }
 
 impl Sample {
-    /// The canonical bytes: UTF-8, or the pixels.
+    /// Returns the canonical bytes: UTF-8 text, or pixels.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -50,7 +51,7 @@ impl Sample {
     }
 }
 
-/// A dataset in memory, with its published or derived test split.
+/// Dataset in memory, with its published or derived test split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     pub info: DatasetInfo,
@@ -58,7 +59,7 @@ pub struct Dataset {
     pub test: Vec<Row>,
 }
 
-/// How far a load is; reported often enough for a progress bar.
+/// Progress of a load, reported often enough for a progress bar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadProgress {
     Downloading { file: String, done: u64, total: Option<u64> },

@@ -1,5 +1,5 @@
-//! Pages of Parquet files, looked at before they are decoded. The library believes counts that a page
-//! states and unpacks gzip and LZ4 to whatever is in them, so that a few bytes could claim all memory.
+//! Checks of Parquet pages before they are decoded. The library trusts the counts in a page and
+//! unpacks gzip and LZ4 without a limit, so a few bytes could claim all memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,15 +14,15 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-/// What a page may unpack to; writers make them of a mebibyte.
+/// Most bytes to which a page may unpack. Writers use about a mebibyte.
 const MOST_BYTES: u64 = 512 << 20;
-/// LZ4 grows no byte to more.
+/// Largest growth factor of LZ4.
 const LZ4_GROWTH: u64 = 255;
-/// Values of a page whose lengths are packed: a few bytes hold as many as they claim.
+/// Most values of a page with packed lengths, where a few bytes can claim any number.
 const MOST_VALUES: u64 = 1 << 24;
 
-/// The values of a column in one row group; nothing that it holds makes the reader take more memory
-/// than a page may.
+/// Returns a reader for the values of a column in one row group. No page can make it use more
+/// memory than the limit.
 pub(crate) fn reader(
     file: &SerializedFileReader<File>,
     raw: &Arc<File>,
@@ -38,7 +38,7 @@ pub(crate) fn reader(
     Ok(get_column_reader(column, Box::new(CheckedPages { pages, has_levels })))
 }
 
-/// Looks at the pages of a chunk as they lie in the file.
+/// Checks the raw pages of a chunk in the file.
 fn check_packed(
     file: &Arc<File>,
     chunk: &ColumnChunkMetaData,
@@ -60,8 +60,8 @@ fn check_packed(
         };
         if unpacks_to > most {
             return Err(refused(format!(
-                "a page may unpack to more than {} MiB; write it with smaller pages, or compressed \
-                 by zstd",
+                "a page may unpack to more than {} MiB; write the file with smaller pages, or with \
+                 zstd compression",
                 most >> 20
             )));
         }
@@ -69,14 +69,14 @@ fn check_packed(
     Ok(())
 }
 
-/// At most one more than there may be.
+/// Returns the unpacked length, at most `most` + 1.
 fn gzip_length(packed: &[u8], most: u64) -> u64 {
     let mut unpacked = MultiGzDecoder::new(packed).take(most + 1);
-    // What is broken in it, its reader will say.
+    // The page's reader reports damage.
     io::copy(&mut unpacked, &mut io::sink()).unwrap_or(0)
 }
 
-/// The part of a page that is compressed.
+/// Returns the compressed part of a page.
 fn packed(page: &Page) -> Option<&[u8]> {
     match page {
         Page::DictionaryPage { buf, .. } | Page::DataPage { buf, .. } => Some(buf),
@@ -94,10 +94,10 @@ fn levels_of_v2(page: &Page) -> Option<usize> {
     }
 }
 
-/// Pages that were looked at.
+/// Reader of checked pages.
 struct CheckedPages {
     pages: Box<dyn PageReader>,
-    /// Whether each page of the first version begins with levels.
+    /// Whether each page of version 1 starts with levels.
     has_levels: bool,
 }
 
@@ -129,10 +129,10 @@ impl Iterator for CheckedPages {
     }
 }
 
-/// Refuses a page that claims more than it can hold.
+/// Refuses a page that claims more than it can contain.
 fn check(page: &Page, has_levels: bool) -> Result<()> {
     match page {
-        // No entry takes less than a byte.
+        // Every entry takes at least a byte.
         Page::DictionaryPage { buf, num_values, .. } if *num_values as usize > buf.len() => {
             Err(refused("a dictionary claims more entries than it has bytes".to_owned()))
         }
@@ -148,7 +148,7 @@ fn check(page: &Page, has_levels: bool) -> Result<()> {
     }
 }
 
-/// Levels of the first version say first how many bytes they have, in 4.
+/// Returns the length of the levels of a version 1 page, which is stored in its first 4 bytes.
 fn levels_of_v1(page: &[u8]) -> Option<usize> {
     let length = u32::from_le_bytes(*page.first_chunk()?);
     usize::try_from(length).ok()?.checked_add(4)
@@ -157,20 +157,21 @@ fn levels_of_v1(page: &[u8]) -> Option<usize> {
 fn check_values(encoding: Encoding, claimed: u32, values: Option<&[u8]>) -> Result<()> {
     if encoding == Encoding::DELTA_BYTE_ARRAY {
         return Err(refused(
-            "its encoding DELTA_BYTE_ARRAY is not read; write it as Parquet version 1".to_owned(),
+            "the encoding DELTA_BYTE_ARRAY is not supported; write the file as Parquet version 1"
+                .to_owned(),
         ));
     }
     let lengths = (encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY)
         .then(|| values.and_then(stated_count).unwrap_or(u64::MAX));
     match lengths {
         Some(count) if count > u64::from(claimed) || count > MOST_VALUES => Err(refused(format!(
-            "a page claims more than {MOST_VALUES} values, or more than it has"
+            "a page claims more than {MOST_VALUES} values, or more than it contains"
         ))),
         Some(_) | None => Ok(()),
     }
 }
 
-/// How many values a delta encoding says it has: the third number of its header.
+/// Returns the number of values that a delta encoding states: the third number of its header.
 fn stated_count(values: &[u8]) -> Option<u64> {
     let mut bytes = values.iter();
     let mut number = || {
@@ -188,8 +189,8 @@ fn stated_count(values: &[u8]) -> Option<u64> {
     number()
 }
 
-fn refused(words: String) -> ParquetError {
-    ParquetError::General(words)
+fn refused(reason: String) -> ParquetError {
+    ParquetError::General(reason)
 }
 
 #[cfg(test)]
@@ -201,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    /// A file of one text of this many spaces.
+    /// Writes a file with one text of this many spaces.
     fn spaces(count: usize, compression: Compression, encoding: Encoding) -> File {
         let schema = Arc::new(parse_message_type("message m { required binary t; }").unwrap());
         let properties = WriterProperties::builder()
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_measured_before_it_is_unpacked() {
+    fn a_page_s_size_is_checked_before_it_is_unpacked() {
         let gzip = || {
             spaces(
                 1 << 20,
@@ -238,10 +239,10 @@ mod tests {
             )
         };
         assert!(gzip().metadata().unwrap().len() < 10_000);
-        // A text of the plain encoding has its length before it.
+        // In the plain encoding, a text's length precedes it.
         checked(gzip(), (1 << 20) + 4).unwrap();
         let error = checked(gzip(), (1 << 20) + 3).unwrap_err().to_string();
-        assert!(error.contains("write it with smaller pages"), "{error}");
+        assert!(error.contains("write the file with smaller pages"), "{error}");
         let lz4 = || spaces(1 << 10, Compression::LZ4, Encoding::PLAIN);
         checked(lz4(), 1 << 20).unwrap();
         checked(lz4(), 1 << 10).unwrap_err();
@@ -265,23 +266,24 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_claims_more_than_it_holds_is_refused() {
+    fn a_page_that_claims_more_than_it_contains_is_refused() {
         check(&dictionary(12), true).unwrap();
         assert!(check(&dictionary(13), true).is_err());
-        // Blocks of 128 in 4 parts, then how many values there are: 1000, 1001, 2^62 and none.
+        // Blocks of 128 in 4 parts, then the number of values: 1000, 1001, 2^62 and none.
         let lengths = Encoding::DELTA_LENGTH_BYTE_ARRAY;
         let packed = |count: &[u8]| data(lengths, &[&[0x80, 1, 4], count].concat());
         check(&packed(&[0xe8, 7]), true).unwrap();
-        for lie in [&[0xe9, 7][..], &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40], &[]] {
-            assert!(check(&packed(lie), true).is_err(), "{lie:?}");
+        for claim in [&[0xe9, 7][..], &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40], &[]]
+        {
+            assert!(check(&packed(claim), true).is_err(), "{claim:?}");
         }
         let error = check(&data(Encoding::DELTA_BYTE_ARRAY, &[]), true).unwrap_err().to_string();
-        assert!(error.contains("write it as Parquet version 1"), "{error}");
+        assert!(error.contains("write the file as Parquet version 1"), "{error}");
         check(&data(Encoding::PLAIN, &[]), true).unwrap();
     }
 
     #[test]
-    fn packed_lengths_are_read_where_they_are_honest() {
+    fn packed_lengths_with_a_correct_count_are_read() {
         let file = spaces(5, Compression::SNAPPY, Encoding::DELTA_LENGTH_BYTE_ARRAY);
         let raw = Arc::new(file.try_clone().unwrap());
         let file = SerializedFileReader::new(file).unwrap();

@@ -9,10 +9,10 @@ use crate::columns::{Cell, Columns};
 use crate::{DataError, Dataset, LoadProgress, Row, Sample, image_decode};
 
 const LABEL: &str = "label";
-/// Rows between two reports.
+/// Rows between two progress reports.
 const REPORT: usize = 10_000;
 
-/// The files of both splits on this machine.
+/// Files of both splits on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     pub train: Vec<PathBuf>,
@@ -46,7 +46,7 @@ impl Published {
         Ok(Dataset { info, train, test })
     }
 
-    /// What the files say of themselves, without reading rows.
+    /// Reads the metadata in the files, without reading rows.
     pub fn info(&self, files: &Files) -> Result<DatasetInfo, DataError> {
         let count = |files: &[PathBuf]| -> Result<u64, DataError> {
             files.iter().map(|file| Ok(Columns::open(file)?.rows())).sum()
@@ -87,7 +87,14 @@ impl Published {
                 Cell::Integer(label) => u32::try_from(label).ok().filter(|label| *label < classes),
                 Cell::Null | Cell::Boolean(_) | Cell::Real(_) | Cell::Bytes(_) => None,
             };
-            let reason = || format!("its label is {cell:?}, not a class of 0 to {}", classes - 1);
+            let reason = || match cell {
+                Cell::Integer(label) => {
+                    format!("its label {label} is not a class number from 0 to {}", classes - 1)
+                }
+                Cell::Null | Cell::Boolean(_) | Cell::Real(_) | Cell::Bytes(_) => {
+                    "its label is not a whole number".to_owned()
+                }
+            };
             labels.push(label.ok_or_else(|| broken(labels.len(), reason()))?);
             Ok(())
         })?;
@@ -120,7 +127,7 @@ fn texts(
                     .map_err(|_| broken(row, format!("its `{column}` is not UTF-8")))?,
                 Cell::Null => "",
                 Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => {
-                    return Err(broken(row, format!("its `{column}` is no text")));
+                    return Err(broken(row, format!("its `{column}` is not text")));
                 }
             };
             match texts.get_mut(row) {
@@ -155,17 +162,20 @@ fn images(
                 return Err(broken(images.len(), "it has no image".to_owned()));
             }
         };
-        let picture = image_decode::decode(bytes)
+        let image = image_decode::decode(bytes)
             .map_err(|reason| broken(images.len(), format!("its image {reason}")))?;
-        let found = SampleShape::Image {
-            channels: picture.channels,
-            height: picture.height,
-            width: picture.width,
+        let SampleShape::Image { channels, height, width } = shape else {
+            return Err(broken(images.len(), "the dataset has texts, not images".to_owned()));
         };
-        if found != shape {
-            return Err(broken(images.len(), format!("its image is {found:?}, not {shape:?}")));
+        if (image.channels, image.height, image.width) != (channels, height, width) {
+            let found = format!("{}×{}×{}", image.channels, image.height, image.width);
+            let reason = format!(
+                "its image is {found}, but the dataset has {channels}×{height}×{width} (channels × \
+                 height × width)"
+            );
+            return Err(broken(images.len(), reason));
         }
-        images.push(Sample::Image(picture.pixels));
+        images.push(Sample::Image(image.pixels));
         if images.len() % REPORT == 0 {
             report(images.len());
         }

@@ -1,8 +1,8 @@
-//! The one format of raw rows, as shards travel and uploads are stored. The same rows give the same
-//! bytes on every machine, so a shard's BLAKE3 names it.
+//! Shard format: raw rows as they are sent to devices and as uploads are stored. The same rows give
+//! the same bytes on every machine, so a shard is named by its BLAKE3 hash.
 //!
 //! Little-endian: magic (8) · kind (1: 0 text, 1 image) · channels, height, width (4 each, 0 for
-//! texts) · count of rows (8), then for each row: label (4) · length (8) · bytes.
+//! texts) · number of rows (8), then for each row: label (4) · length (8) · bytes.
 
 use protocol::dataset::SampleShape;
 
@@ -11,30 +11,34 @@ use crate::{Row, Sample};
 const MAGIC: &[u8; 8] = b"CNSHARD1";
 const TEXT: u8 = 0;
 const IMAGE: u8 = 1;
-/// Label and length: no row takes fewer bytes.
+/// Label and length: the minimum size of a row.
 const ROW_HEADER: usize = 12;
 
+/// Shard in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
     pub sample: SampleShape,
     pub rows: Vec<Row>,
 }
 
+/// Error in a shard.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
-    #[error("this is not a shard: it does not begin with the mark of one; fetch it again")]
+    #[error("not a shard: its magic bytes are missing; fetch it again")]
     NotAShard,
     #[error("the shard ends at byte {at}, in the middle of {what}; fetch it again")]
     Truncated { at: usize, what: &'static str },
-    #[error("the shard's kind of row is {0}, which this version does not know; update it")]
+    #[error("the shard has an unknown kind of row ({0}); update Constellation")]
     UnknownKind(u8),
     #[error(
-        "the shard holds texts and yet an image size of {channels}×{height}×{width}; fetch it again"
+        "the shard contains texts but states an image size of {channels}×{height}×{width}; fetch it again"
     )]
     SizeOfTexts { channels: u32, height: u32, width: u32 },
-    #[error("the shard's image size {channels}×{height}×{width} is zero or absurd; fetch it again")]
+    #[error(
+        "the shard's image size {channels}×{height}×{width} is zero or too large; fetch it again"
+    )]
     ImageSize { channels: u32, height: u32, width: u32 },
-    #[error("row {row} has {length} bytes where its image takes {expected}; fetch the shard again")]
+    #[error("row {row} has {length} bytes, but its image needs {expected}; fetch the shard again")]
     ImageLength { row: u64, length: u64, expected: u64 },
     #[error("row {0} is not UTF-8; fetch the shard again")]
     NotUtf8(u64),
@@ -42,8 +46,7 @@ pub enum ShardError {
     Trailing(usize),
 }
 
-/// Packs rows in their order. A row that is not of this shape is written as it is, and `read`
-/// refuses it.
+/// Packs rows in order. A row of another shape is written unchanged, and `read` refuses it.
 pub fn write(sample: SampleShape, rows: &[&Row]) -> Vec<u8> {
     let bytes: usize = rows.iter().map(|row| ROW_HEADER + row.sample.bytes().len()).sum();
     let mut out = Vec::with_capacity(29 + bytes);
@@ -66,7 +69,7 @@ pub fn write(sample: SampleShape, rows: &[&Row]) -> Vec<u8> {
     out
 }
 
-/// Unpacks a shard. What it allocates is bounded by `bytes.len()`, whatever the header says.
+/// Unpacks a shard. Allocations are bounded by `bytes.len()`, whatever the header claims.
 pub fn read(bytes: &[u8]) -> Result<Shard, ShardError> {
     let mut cursor = Cursor { bytes, at: 0 };
     if cursor.take(8, "the mark").ok() != Some(MAGIC) {
@@ -121,7 +124,7 @@ fn read_row(cursor: &mut Cursor<'_>, row: u64, pixels: Option<u64>) -> Result<Ro
     Ok(Row { label, sample })
 }
 
-/// Bytes of one image; `None` where a side is 0 or the product is beyond 2^32.
+/// Returns the bytes of one image, or `None` if a side is 0 or the product exceeds 2^32.
 fn pixels(channels: u32, height: u32, width: u32) -> Option<u64> {
     let sides = u64::from(channels).checked_mul(u64::from(height))?;
     let pixels = sides.checked_mul(u64::from(width))?;
@@ -165,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn texts_come_back(rows in prop::collection::vec((any::<u32>(), ".{0,40}"), 0..20)) {
+        fn texts_round_trip(rows in prop::collection::vec((any::<u32>(), ".{0,40}"), 0..20)) {
             let rows: Vec<Row> = rows
                 .into_iter()
                 .map(|(label, text)| Row { label, sample: Sample::Text(text) })
@@ -175,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn images_come_back_and_every_cut_is_refused(
+        fn images_round_trip_and_every_truncation_is_refused(
             rows in prop::collection::vec((any::<u32>(), prop::collection::vec(any::<u8>(), 12)), 1..8),
             cut in 0_usize..1000,
         ) {
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_pinned() {
+    fn the_bytes_are_stable() {
         let row = Row { label: 2, sample: Sample::Text("hé".into()) };
         let bytes = write(SampleShape::Text, &[&row]);
         let mut expected = b"CNSHARD1\0".to_vec();
@@ -217,13 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lying_count_is_refused_before_it_allocates() {
+    fn a_false_row_count_is_refused_before_it_allocates() {
         let mut bytes = write(SampleShape::Text, &[]);
         bytes[21..29].copy_from_slice(&u64::MAX.to_le_bytes());
         assert_eq!(read(&bytes), Err(ShardError::Truncated { at: bytes.len(), what: "the rows" }));
     }
 
-    /// Found by `make fuzz`: two shards of the same rows had different bytes, and so two names.
+    /// Found by `make fuzz`: two shards of the same rows had different bytes, and therefore two
+    /// names.
     #[test]
     fn texts_with_an_image_size_are_refused() {
         let mut bytes = write(SampleShape::Text, &[]);
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_size_is_refused() {
+    fn a_row_with_another_image_size_is_refused() {
         let row = Row { label: 0, sample: Sample::Image(vec![0; 5]) };
         let bytes = write(SampleShape::Image { channels: 1, height: 2, width: 2 }, &[&row]);
         assert_eq!(read(&bytes), Err(ShardError::ImageLength { row: 0, length: 5, expected: 4 }));

@@ -1,5 +1,4 @@
-//! Where datasets come from on this machine: made here, a local folder, what people added, or the
-//! hub.
+//! Sources of datasets: embedded, a local folder, uploads, and the hub.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -11,31 +10,31 @@ use crate::published::Files;
 use crate::synthetic::Synthetic;
 use crate::{DataError, Dataset, LoadProgress, layout, uploads};
 
-/// Where to look, in this order: embedded, `data_dir`, the hub's cache, the hub; and `uploads` for
-/// what people added.
+/// Search order of a load: embedded, `data_dir`, the hub's cache, the hub; and `uploads` for
+/// uploaded datasets.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    /// A folder laid out as the hub's repositories are: `CONSTELLATION_DATA_DIR`.
+    /// Folder with the layout of the hub's repositories: `CONSTELLATION_DATA_DIR`.
     pub data_dir: Option<PathBuf>,
-    /// The folder of the datasets that people added.
+    /// Folder of uploaded datasets.
     pub uploads: PathBuf,
     pub hub: HubSettings,
 }
 
-/// Tells the rows that lie under a name from those that lay there before: files, their lengths, and when
-/// each was written.
+/// Identifies the current version of a dataset's rows: its files, their lengths and their
+/// modification times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceStamp(Vec<(PathBuf, u64, SystemTime)>);
 
 impl Sources {
-    /// Takes `CONSTELLATION_DATA_DIR` and the hub's variables from the environment.
+    /// Reads `CONSTELLATION_DATA_DIR` and the hub's variables from the environment.
     pub fn from_environment(uploads: PathBuf) -> Self {
         let data_dir = std::env::var_os("CONSTELLATION_DATA_DIR").filter(|dir| !dir.is_empty());
         let hub = HubSettings::from_environment();
         Self { data_dir: data_dir.map(PathBuf::from), uploads, hub }
     }
 
-    /// Every dataset that a load knows, without touching the network.
+    /// Lists all known datasets, without using the network.
     pub fn list(&self) -> Vec<CatalogueEntry> {
         let embedded = Synthetic::ALL.into_iter().map(|synthetic| {
             let info = synthetic.info();
@@ -47,22 +46,22 @@ impl Sources {
         embedded.chain(published).chain(uploaded).collect()
     }
 
-    /// Reads a whole dataset, downloading it first where it must. Blocks.
+    /// Reads a whole dataset, after a download if necessary. Blocks.
     pub fn load(
         &self,
         name: &str,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Dataset, DataError> {
-        if let Some(dataset) = self.load_here(name, progress)? {
+        if let Some(dataset) = self.load_offline(name, progress)? {
             return Ok(dataset);
         }
         let published = Published::named(name).ok_or_else(|| self.unknown(name))?;
         published.read(&hub::fetch(&self.hub, published, progress)?, progress)
     }
 
-    /// Reads a whole dataset whose rows are on this machine; none where only a download would tell.
-    /// Blocks.
-    pub fn load_here(
+    /// Reads a whole dataset whose rows are on this machine. Returns `None` if it would need a
+    /// download. Blocks.
+    pub fn load_offline(
         &self,
         name: &str,
         progress: &mut dyn FnMut(LoadProgress),
@@ -83,8 +82,9 @@ impl Sources {
         }
     }
 
-    /// Which rows lie here under this name, told without reading them; none where there are none.
-    pub fn edition(&self, name: &str) -> Option<SourceStamp> {
+    /// Returns the stamp of a dataset's rows on this machine without reading them, or `None` if
+    /// there are none.
+    pub fn source_stamp(&self, name: &str) -> Option<SourceStamp> {
         let files = if Synthetic::named(name).is_some() {
             Vec::new()
         } else if let Some(published) = Published::named(name) {
@@ -100,13 +100,13 @@ impl Sources {
         Some(SourceStamp(stamped.collect::<Option<_>>()?))
     }
 
-    /// Removes what an earlier process left half added. To be called while nobody adds.
+    /// Removes partial uploads of an earlier process. Must not run during an upload.
     pub fn remove_halves(&self) -> std::io::Result<()> {
         uploads::remove_halves(&self.uploads)
     }
 
-    /// Adds a dataset from a person's file or folder, within the usual bounds. Blocks; leaves nothing
-    /// behind where it fails.
+    /// Adds a dataset from a person's file or folder, within the default limits. Blocks. Leaves
+    /// nothing behind if it fails.
     pub fn add(
         &self,
         name: &str,
@@ -116,19 +116,19 @@ impl Sources {
         self.add_within(name, file, ReadLimits::default(), progress)
     }
 
-    /// As [`Sources::add`], within these bounds.
+    /// Adds a dataset within the given limits. See [`Sources::add`].
     pub fn add_within(
         &self,
         name: &str,
         file: &Path,
-        bounds: ReadLimits,
+        limits: ReadLimits,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<AddReport, DataError> {
         uploads::check_name(name)?;
         if Synthetic::named(name).is_some() || Published::named(name).is_some() {
             return Err(DataError::NameTaken(name.to_owned()));
         }
-        uploads::add(&self.uploads, name, file, bounds, progress)
+        uploads::add(&self.uploads, name, file, limits, progress)
     }
 
     fn published_entry(&self, published: &Published) -> CatalogueEntry {

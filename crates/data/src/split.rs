@@ -1,12 +1,12 @@
-//! A test split for rows that come without one: a tenth of each class, chosen by the rows' hashes,
-//! so that neither the order of a file nor a second upload of it changes the split.
+//! Derived test split: a tenth of each class, selected by the rows' hashes. Neither the order of a
+//! file nor a repeated upload changes the split.
 
 use std::collections::BTreeMap;
 
 use crate::Row;
 
-/// Takes the test rows out; both splits keep the order of the rows. Rows that are the same stay
-/// together, and each class keeps at least one row to train on and, if it has two, one to test.
+/// Splits rows into train and test. Both keep the order of the rows. Identical rows stay together.
+/// Each class keeps at least one train row and, if it has two rows, one test row.
 pub fn stratified_tenth(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
     let mut classes: BTreeMap<u32, Vec<(blake3::Hash, usize)>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
@@ -20,7 +20,7 @@ pub fn stratified_tenth(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
         while end > 0 && end < members.len() && members[end].0 == members[end - 1].0 {
             end += 1;
         }
-        // Nothing but copies to the end: parting them beats having none to train on.
+        // All remaining rows are copies: splitting them is better than having none for training.
         let end = if end == members.len() { tenth } else { end };
         for (_, index) in &members[..end] {
             is_test[*index] = true;
@@ -31,7 +31,7 @@ pub fn stratified_tenth(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
     (train, test)
 }
 
-/// BLAKE3 of the row as a shard holds it.
+/// Returns the BLAKE3 hash of a row's bytes in a shard.
 fn hash(row: &Row) -> blake3::Hash {
     let bytes = row.sample.bytes();
     let mut hasher = blake3::Hasher::new();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_gives_a_tenth_and_copies_stay_together() {
+    fn a_tenth_of_each_class_is_for_testing_and_copies_stay_together() {
         let mut rows: Vec<Row> =
             (0..300).map(|index| row(index % 3, (index / 6).to_string())).collect();
         rows.push(row(3, "one"));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_of_copies_is_parted() {
+    fn a_class_of_copies_is_split() {
         let (train, test) = stratified_tenth(vec![row(0, "same"); 20]);
         assert_eq!((train.len(), test.len()), (18, 2));
     }

@@ -1,9 +1,9 @@
-//! Texts as hashed ids of words and word n-grams (Joulin et al. 2017, §2.2; Weinberger et al.
-//! 2009), with no vocabulary to agree on. Ids are part of what a model has learnt: they never change
-//! with the version, the machine or Unicode's newer tables.
+//! Hashed ids of words and word n-grams (Joulin et al. 2017, §2.2; Weinberger et al. 2009), without
+//! a vocabulary. Models are trained on these ids, so they never change with the version, the
+//! machine or newer Unicode tables.
 
-/// Appends the ids of the first `max_words` lower-cased words in order, then of their pairs, and so
-/// on up to `ngrams`. Each id is in `1..buckets`; fewer than two buckets give none.
+/// Appends the ids of the first `max_words` lowercase words in order, then of their pairs, and so
+/// on up to `ngrams`. Each id is in `1..buckets`. With fewer than two buckets there are none.
 pub fn ids(text: &str, buckets: u32, ngrams: u32, max_words: u32, out: &mut Vec<u32>) {
     if buckets < 2 || ngrams == 0 {
         return;
@@ -12,7 +12,7 @@ pub fn ids(text: &str, buckets: u32, ngrams: u32, max_words: u32, out: &mut Vec<
         words(text, max_words, |hash| out.push(bucket(hash, buckets)));
         return;
     }
-    // One allocation a text: pairs need the words' whole hashes, not the buckets they fell into.
+    // One allocation per text. Pairs need the words' full hashes, not their buckets.
     let mut hashes = Vec::with_capacity(text.len() / 5 + 1);
     words(text, max_words, |hash| hashes.push(hash));
     out.extend(hashes.iter().map(|hash| bucket(*hash, buckets)));
@@ -29,8 +29,8 @@ pub fn ids(text: &str, buckets: u32, ngrams: u32, max_words: u32, out: &mut Vec<
     }
 }
 
-/// Gives the 64-bit hash of each word: FNV-1a over its lower-cased UTF-8, then mixed.
-fn words(text: &str, max_words: u32, mut give: impl FnMut(u64)) {
+/// Calls `visit` with the 64-bit hash of each word: FNV-1a over its lowercase UTF-8, then mixed.
+fn words(text: &str, max_words: u32, mut visit: impl FnMut(u64)) {
     const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
     if max_words == 0 {
         return;
@@ -39,7 +39,8 @@ fn words(text: &str, max_words: u32, mut give: impl FnMut(u64)) {
     let (mut hash, mut in_word, mut count) = (EMPTY, false, 0);
     let mut at = 0;
     loop {
-        // What most texts are made of: one chain of operations a word, and the next word's beside it.
+        // Fast path for ASCII letters and digits. It keeps one chain of operations per word, so
+        // that consecutive words overlap in the pipeline.
         while let Some(lower @ 1..) = bytes.get(at).map(|byte| LOWER[usize::from(*byte)]) {
             hash = step(hash, lower);
             in_word = true;
@@ -53,7 +54,7 @@ fn words(text: &str, max_words: u32, mut give: impl FnMut(u64)) {
             (character.len_utf8(), beyond_ascii(character, in_word, bytes, at))
         };
         if place != Place::Inside && in_word {
-            give(mix(hash));
+            visit(mix(hash));
             (hash, in_word, count) = (EMPTY, false, count + 1);
             if count == max_words {
                 return;
@@ -64,7 +65,7 @@ fn words(text: &str, max_words: u32, mut give: impl FnMut(u64)) {
             in_word = true;
         }
         if place == Place::Alone {
-            give(mix(hash));
+            visit(mix(hash));
             (hash, in_word, count) = (EMPTY, false, count + 1);
             if count == max_words {
                 return;
@@ -73,7 +74,7 @@ fn words(text: &str, max_words: u32, mut give: impl FnMut(u64)) {
         at += size;
     }
     if in_word {
-        give(mix(hash));
+        visit(mix(hash));
     }
 }
 
@@ -81,11 +82,11 @@ fn words(text: &str, max_words: u32, mut give: impl FnMut(u64)) {
 enum Place {
     Between,
     Inside,
-    /// A word by itself, as in scripts that put no space between words.
+    /// A separate word, for scripts without spaces between words.
     Alone,
 }
 
-/// Of each byte that is an ASCII letter or digit: itself, lower-cased; 0 of the others.
+/// Lowercase form of each ASCII letter or digit, and 0 for all other bytes.
 const LOWER: [u8; 256] = {
     let mut lower = [0; 256];
     let mut byte = 0_u8;
@@ -98,13 +99,14 @@ const LOWER: [u8; 256] = {
     lower
 };
 
-/// A byte of ASCII that is neither letter nor digit.
+/// Classifies an ASCII byte that is neither letter nor digit.
 fn punctuation(byte: u8, in_word: bool, next: Option<u8>) -> Place {
     let joins = byte == b'\'' && in_word && next.is_some_and(|next| next.is_ascii_alphanumeric());
     if joins { Place::Inside } else { Place::Between }
 }
 
-/// Fixed ranges rather than `char::is_alphanumeric`, whose tables grow with each Unicode version.
+/// Classifies a character beyond ASCII. Uses fixed ranges instead of `char::is_alphanumeric`, whose
+/// tables grow with each Unicode version.
 fn beyond_ascii(character: char, in_word: bool, bytes: &[u8], at: usize) -> Place {
     match character {
         '\u{2019}' if in_word && bytes.get(at + 3).is_some_and(u8::is_ascii_alphanumeric) => {
@@ -135,7 +137,7 @@ fn beyond_ascii(character: char, in_word: bool, bytes: &[u8], at: usize) -> Plac
 }
 
 fn step_character(mut hash: u64, character: &str) -> u64 {
-    // The curly apostrophe is the straight one.
+    // A curly apostrophe counts as a straight one.
     if character == "\u{2019}" {
         return step(hash, b'\'');
     }
@@ -152,7 +154,7 @@ fn step(hash: u64, byte: u8) -> u64 {
     (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
 }
 
-/// The finalizer of `MurmurHash3`: FNV's high bits alone are too even for short words.
+/// Finalizer of `MurmurHash3`. FNV's high bits alone are distributed badly for short words.
 fn mix(mut hash: u64) -> u64 {
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -161,7 +163,7 @@ fn mix(mut hash: u64) -> u64 {
     hash ^ (hash >> 33)
 }
 
-/// Into `1..buckets` by the high half of the product, which costs no division.
+/// Maps a hash to `1..buckets` by the high half of the product, without a division.
 #[expect(clippy::cast_possible_truncation, reason = "the high half is below buckets − 1")]
 fn bucket(hash: u64, buckets: u32) -> u32 {
     1 + ((u128::from(hash) * u128::from(buckets - 1)) >> 64) as u32
@@ -173,45 +175,45 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str, ngrams: u32) -> Vec<u32> {
+    fn token_ids(text: &str, ngrams: u32) -> Vec<u32> {
         let mut out = Vec::new();
         ids(text, 1 << 20, ngrams, 100, &mut out);
         out
     }
 
     #[test]
-    fn ids_are_pinned() {
-        assert_eq!(of("The quick brown fox", 2), PINNED);
+    fn ids_are_stable() {
+        assert_eq!(token_ids("The quick brown fox", 2), PINNED);
     }
     const PINNED: [u32; 7] = [832_511, 520_033, 992_010, 602_077, 217_615, 485_674, 537_234];
 
     #[test]
-    fn case_and_punctuation_do_not_count() {
-        assert_eq!(of("Hello,  WORLD!", 2), of("hello world", 2));
-        assert_eq!(of("ÉCOLE Straße", 1), of("école straße", 1));
-        assert_eq!(of("don\u{2019}t", 1), of("Don't", 1));
-        assert_eq!(of("'quoted'", 1), of("quoted", 1));
-        assert_eq!(of("a—b “c”", 1).len(), 3);
+    fn case_and_punctuation_are_ignored() {
+        assert_eq!(token_ids("Hello,  WORLD!", 2), token_ids("hello world", 2));
+        assert_eq!(token_ids("ÉCOLE Straße", 1), token_ids("école straße", 1));
+        assert_eq!(token_ids("don\u{2019}t", 1), token_ids("Don't", 1));
+        assert_eq!(token_ids("'quoted'", 1), token_ids("quoted", 1));
+        assert_eq!(token_ids("a—b “c”", 1).len(), 3);
     }
 
     #[test]
-    fn scripts_without_spaces_give_a_word_a_character() {
-        assert_eq!(of("東京 tower", 1).len(), 3);
-        assert_eq!(of("tower東", 1)[0], of("tower", 1)[0]);
+    fn scripts_without_spaces_have_one_word_per_character() {
+        assert_eq!(token_ids("東京 tower", 1).len(), 3);
+        assert_eq!(token_ids("tower東", 1)[0], token_ids("tower", 1)[0]);
     }
 
     #[test]
-    fn words_come_in_order_then_pairs_then_triples() {
-        let (one, three) = (of("a b c d", 1), of("a b c d", 3));
+    fn words_are_followed_by_pairs_and_triples() {
+        let (one, three) = (token_ids("a b c d", 1), token_ids("a b c d", 3));
         assert_eq!(one.len(), 4);
         assert_eq!(three[..4], one);
         assert_eq!(three.len(), 4 + 3 + 2);
-        assert_eq!(of("b c", 2)[2], three[5], "a pair is the same wherever it stands");
-        assert_ne!(of("c b", 2)[2], three[5], "and its order counts");
+        assert_eq!(token_ids("b c", 2)[2], three[5], "a pair has the same id anywhere");
+        assert_ne!(token_ids("c b", 2)[2], three[5], "its order matters");
     }
 
     #[test]
-    fn words_beyond_the_most_are_dropped() {
+    fn words_beyond_the_limit_are_dropped() {
         let mut out = vec![7];
         ids("a b c d e", 100, 2, 3, &mut out);
         assert_eq!(out.len(), 1 + 3 + 2);

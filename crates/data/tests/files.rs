@@ -1,5 +1,5 @@
-//! Files as people have them, added and loaded again: small ones written here, and the real ones
-//! that lie beside the checkout.
+//! People's files, added and loaded again: small ones written here, and real ones beside the
+//! checkout.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,12 +20,12 @@ use zip::write::SimpleFileOptions;
 
 #[test]
 fn a_csv_with_a_header() {
-    let place = Place::new();
+    let test = TestFolder::new();
     let rows: Vec<String> = (0..40)
         .map(|i| format!("{i},\"text {i}, with\n\"\"quotes\"\"\",{}\n", ["pos", "neg"][i % 2]))
         .collect();
     let csv = format!("id,Review Text,Sentiment\n{}", rows.concat());
-    let (report, dataset) = place.add("reviews.csv", csv.as_bytes()).unwrap();
+    let (report, dataset) = test.add("reviews.csv", csv.as_bytes()).unwrap();
     assert_eq!(report.info.classes, ["neg", "pos"]);
     assert_eq!((dataset.train.len(), dataset.test.len()), (36, 4));
     assert_eq!(report.understood, "texts in `Review Text`, classes in `Sentiment`");
@@ -33,96 +33,96 @@ fn a_csv_with_a_header() {
         dataset.train.contains(&text(1, "text 0, with\n\"quotes\""))
             || dataset.test.contains(&text(1, "text 0, with\n\"quotes\""))
     );
-    let entry = place.sources.list().into_iter().find(|entry| entry.name == "mine").unwrap();
+    let entry = test.sources.list().into_iter().find(|entry| entry.name == "mine").unwrap();
     assert_eq!((entry.origin, entry.info), (Origin::Uploaded, Some(report.info)));
 }
 
 #[test]
 fn json_lines_with_titles_and_numbers_for_classes() {
-    let place = Place::new();
+    let test = TestFolder::new();
     let lines: Vec<String> = (0..24)
         .map(|i| format!("{{\"title\":\"t{i}\",\"content\":\"c{i}\",\"stars\":{}}}", i % 12))
         .collect();
-    let (report, dataset) = place.add("x.jsonl", lines.join("\n").as_bytes()).unwrap();
+    let (report, dataset) = test.add("x.jsonl", lines.join("\n").as_bytes()).unwrap();
     assert_eq!(report.info.classes[..3], ["0", "1", "2"]);
     assert_eq!(report.info.classes[11], "11", "numbers sort by size");
     assert!(dataset.train.iter().chain(&dataset.test).any(|row| *row == text(3, "t15 c15")));
 }
 
 #[test]
-fn broken_rows_are_left_out_and_named_up_to_one_in_ten() {
-    let place = Place::new();
+fn bad_rows_are_skipped_and_reported_up_to_one_in_ten() {
+    let test = TestFolder::new();
     let good = |rows: usize| {
         let rows: Vec<String> = (0..rows).map(|i| format!("text {i},{}\n", i % 2)).collect();
         rows.concat()
     };
     let csv = format!("text,label\n{}only one\n,1\nlast,\n", good(40));
-    let (report, dataset) = place.add("a.csv", csv.as_bytes()).unwrap();
+    let (report, dataset) = test.add("a.csv", csv.as_bytes()).unwrap();
     assert_eq!(report.bad_rows, 3);
     assert_eq!(dataset.train.len() + dataset.test.len(), 40);
     let reasons: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     assert_eq!(
         reasons,
         [
-            "a.csv line 42: it has 1 column(s) where the others have 2: add what is missing, or remove the row",
-            "a.csv line 43: its text is empty: write one, or remove the row",
-            "a.csv line 44: it has no label: give it one, or remove the row",
+            "a.csv line 42: it has 1 column, but the other rows have 2; add the missing values, or remove the row",
+            "a.csv line 43: its text is empty; write one, or remove the row",
+            "a.csv line 44: it has no label; give it one, or remove the row",
         ]
     );
     let csv = format!("text,label\n{}only one\n,1\nlast,\n", good(20));
-    let error = Place::new().add("b.csv", csv.as_bytes()).unwrap_err();
+    let error = TestFolder::new().add("b.csv", csv.as_bytes()).unwrap_err();
     assert!(matches!(error, DataError::TooManyBadRows { bad: 3, rows: 23, .. }), "{error}");
     assert!(error.to_string().contains("b.csv line 22"), "{error}");
 }
 
 #[test]
-fn what_cannot_be_learnt_from_is_refused_and_leaves_nothing() {
-    for (content, words) in [
+fn unusable_files_are_refused_and_leave_nothing() {
+    for (content, message) in [
         ("", "holds no row"),
         ("text,label\n", "holds no row"),
         ("just\none\ncolumn\n", "one column"),
         ("text,label\na,x\nb,x\n", "at least 2"),
         ("text,label\na,x\nb,x\nc,y\n", "give it at least 2"),
         ("{\"a\": 1}\n{\"a\": 2}\n", "one column"),
-        ("PAR1 and no more", "not a Parquet file"),
+        ("PAR1 and no more", "not a readable Parquet file"),
         ("\0\u{1}\u{2}", "it: is not CSV"),
-        ("text,label,more\na,x\nb,y\n", "its header names 3 columns where the rows have 2"),
+        ("text,label,more\na,x\nb,y\n", "its header has 3 columns, but the rows have 2"),
     ] {
-        let place = Place::new();
-        let error = place.add("it", content.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains(words), "{content:?}: {error}");
-        assert_eq!(fs::read_dir(&place.sources.uploads).map_or(0, Iterator::count), 0);
+        let test = TestFolder::new();
+        let error = test.add("it", content.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(message), "{content:?}: {error}");
+        assert_eq!(fs::read_dir(&test.sources.uploads).map_or(0, Iterator::count), 0);
     }
 }
 
 #[test]
 fn names_are_checked_before_anything_is_read() {
-    let place = Place::new();
-    let file = place.folder.path().join("absent");
+    let test = TestFolder::new();
+    let file = test.folder.path().join("absent");
     let long = "x".repeat(65);
     for name in ["", "..", "a/b", "Ümlaut", "UPPER", long.as_str()] {
-        let error = place.sources.add(name, &file, &mut |_| {}).unwrap_err();
+        let error = test.sources.add(name, &file, &mut |_| {}).unwrap_err();
         assert!(matches!(error, DataError::BadName(_)), "{error}");
     }
-    let error = place.sources.add("ag_news", &file, &mut |_| {}).unwrap_err();
+    let error = test.sources.add("ag_news", &file, &mut |_| {}).unwrap_err();
     assert!(matches!(error, DataError::NameTaken(_)), "{error}");
-    place.add("a.csv", b"text,label\na,0\nb,0\nc,1\nd,1\n").unwrap();
-    let error = place.add("a.csv", b"text,label\na,0\nb,0\nc,1\nd,1\n").unwrap_err();
+    test.add("a.csv", b"text,label\na,0\nb,0\nc,1\nd,1\n").unwrap();
+    let error = test.add("a.csv", b"text,label\na,0\nb,0\nc,1\nd,1\n").unwrap_err();
     assert!(matches!(error, DataError::NameTaken(_)), "{error}");
 }
 
-/// Found by `make fuzz`: the library panics over a column that lies before the file's beginning.
+/// Found by `make fuzz`: the library panics for a column offset before the start of the file.
 #[test]
 fn a_parquet_file_with_a_negative_offset_is_an_error() {
     let bytes = include_bytes!("damaged/negative_offset.parquet");
-    let error = Place::new().add("x.parquet", bytes).unwrap_err().to_string();
-    assert!(error.starts_with("x.parquet: is not a Parquet file that can be read"), "{error}");
+    let error = TestFolder::new().add("x.parquet", bytes).unwrap_err().to_string();
+    assert!(error.starts_with("x.parquet: is not a readable Parquet file"), "{error}");
 }
 
 #[test]
-fn a_zip_of_images_with_one_folder_a_class() {
-    let place = Place::new();
-    let mut zip = ZipWriter::new(File::create(place.folder.path().join("i.zip")).unwrap());
+fn a_zip_of_images_with_one_folder_per_class() {
+    let test = TestFolder::new();
+    let mut zip = ZipWriter::new(File::create(test.folder.path().join("i.zip")).unwrap());
     for index in 0..30_u8 {
         let class = ["cat", "dog"][usize::from(index % 2)];
         zip.start_file(format!("pets/{class}/{index}.png"), SimpleFileOptions::default()).unwrap();
@@ -132,44 +132,44 @@ fn a_zip_of_images_with_one_folder_a_class() {
     zip.write_all(&png(5, 5, 0)).unwrap();
     zip.start_file("__MACOSX/pets/._x.png", SimpleFileOptions::default()).unwrap();
     zip.finish().unwrap();
-    let notes = place.folder.path().join("notes.zip");
+    let notes = test.folder.path().join("notes.zip");
     let mut other = ZipWriter::new(File::create(&notes).unwrap());
     other.start_file("a/notes.txt", SimpleFileOptions::default()).unwrap();
     other.finish().unwrap();
-    let error = place.add_file("notes.zip").unwrap_err().to_string();
-    assert!(error.starts_with("notes.zip: holds no image"), "{error}");
-    let (report, dataset) = place.add_file("i.zip").unwrap();
+    let error = test.add_file("notes.zip").unwrap_err().to_string();
+    assert!(error.starts_with("notes.zip: contains no image"), "{error}");
+    let (report, dataset) = test.add_file("i.zip").unwrap();
     assert_eq!(report.info.classes, ["cat", "dog"]);
     assert_eq!(report.info.sample, SampleShape::Image { channels: 1, height: 4, width: 3 });
     assert_eq!((dataset.train.len(), dataset.test.len()), (26, 4));
     assert_eq!(report.bad_rows, 1);
-    assert!(report.problems[0].reason.contains("5×5 pixels where most are 3×4"));
+    assert!(report.problems[0].reason.contains("5×5 pixels, but most images have 3×4"));
 }
 
 #[test]
 fn a_folder_with_its_own_test_split() {
-    let place = Place::new();
+    let test = TestFolder::new();
     for (split, count) in [("train", 6_u8), ("test", 2)] {
         for index in 0..count {
             let folder =
-                place.folder.path().join("in").join(split).join(["a", "b"][usize::from(index % 2)]);
+                test.folder.path().join("in").join(split).join(["a", "b"][usize::from(index % 2)]);
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join(format!("{index}.png")), png(2, 2, index)).unwrap();
         }
     }
-    let (_, dataset) = place.add_file("in").unwrap();
+    let (_, dataset) = test.add_file("in").unwrap();
     assert_eq!((dataset.train.len(), dataset.test.len()), (6, 2));
-    let tables = place.folder.path().join("tables");
+    let tables = test.folder.path().join("tables");
     fs::create_dir(&tables).unwrap();
     fs::write(tables.join("train.csv"), "text,label\na,x\nb,y\nc,x\nd,y\n").unwrap();
     fs::write(tables.join("test.csv"), "text,label\ne,y\n").unwrap();
-    place.sources.add("tables", &tables, &mut |_| {}).unwrap();
-    let dataset = place.sources.load("tables", &mut |_| {}).unwrap();
+    test.sources.add("tables", &tables, &mut |_| {}).unwrap();
+    let dataset = test.sources.load("tables", &mut |_| {}).unwrap();
     assert_eq!(dataset.test, [text(1, "e")]);
 }
 
 #[test]
-fn the_real_files_are_understood() {
+fn real_files_are_interpreted() {
     let Some(raw) = raw() else { return };
     let cases: [(&str, &str, usize, usize, &str); 8] = [
         ("yelp/kaggle/yelp.csv.zip", "texts in `text`, classes in `stars`", 5, 10_000, "1"),
@@ -196,14 +196,14 @@ fn the_real_files_are_understood() {
         ),
         (
             "digits/optdigits.tra",
-            "grey images of 8×8 from numbers, classes in column 65",
+            "gray images of 8×8 pixels from numbers, classes in column 65",
             10,
             3_823,
             "0",
         ),
         (
             "digits/optdigits.tes",
-            "grey images of 8×8 from numbers, classes in column 65",
+            "gray images of 8×8 pixels from numbers, classes in column 65",
             10,
             1_797,
             "0",
@@ -211,38 +211,38 @@ fn the_real_files_are_understood() {
         ("ag_news_raw/test-7600.parquet", "texts in `text`, classes in `label`", 4, 7_600, ""),
         (
             "../zalando-datasets/fashion_mnist/fashion_mnist/test-00000-of-00001.parquet",
-            "images in `image.bytes`, classes in `label`; 1 channel(s) of 28×28",
+            "images in `image.bytes`, classes in `label`; 28×28 pixels, 1 channel",
             10,
             10_000,
             "T - shirt / top",
         ),
     ];
-    let place = Place::new();
+    let test = TestFolder::new();
     for (index, (file, understood, classes, rows, first)) in cases.into_iter().enumerate() {
         let name = format!("real-{index}");
         let start = std::time::Instant::now();
-        let report = place.sources.add(&name, &raw.join(file), &mut |_| {}).unwrap();
+        let report = test.sources.add(&name, &raw.join(file), &mut |_| {}).unwrap();
         println!("{file}: {:?} {:?}", start.elapsed(), report.info.classes);
         assert_eq!((report.understood.as_str(), report.bad_rows), (understood, 0), "{file}");
         assert_eq!(report.info.classes.len(), classes, "{file}");
         assert!(first.is_empty() || report.info.classes[0] == first, "{file}");
-        let dataset = place.sources.load(&name, &mut |_| {}).unwrap();
+        let dataset = test.sources.load(&name, &mut |_| {}).unwrap();
         assert_eq!(dataset.train.len() + dataset.test.len(), rows, "{file}");
         assert!(dataset.test.len() >= rows / 10 && dataset.test.len() <= rows / 10 + classes);
         assert_eq!(dataset.info, report.info);
     }
-    let digits = place.sources.load("real-4", &mut |_| {}).unwrap();
+    let digits = test.sources.load("real-4", &mut |_| {}).unwrap();
     assert_eq!(digits.info.sample, SampleShape::Image { channels: 1, height: 8, width: 8 });
     let brightest = digits.train.iter().flat_map(|row| row.sample.bytes()).max();
-    assert_eq!(brightest, Some(&255), "sixteen levels are spread over all");
+    assert_eq!(brightest, Some(&255), "sixteen levels are scaled to the full range");
 }
 
-struct Place {
+struct TestFolder {
     folder: TempDir,
     sources: Sources,
 }
 
-impl Place {
+impl TestFolder {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let uploads = folder.path().join("uploads");

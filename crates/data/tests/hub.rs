@@ -1,4 +1,4 @@
-//! Downloads from a local server that speaks as the hub does, and all the ways in which they fail.
+//! Downloads from a local server that behaves like the hub, and all their failures.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,12 +13,12 @@ use std::fs;
 use std::path::Path;
 
 use data::{DataError, Dataset, HubSettings, LoadProgress, Origin, Sources};
-use hub_server::{HubServer, RowError};
+use hub_server::{HubServer, ServerFault};
 use tempfile::TempDir;
 
 #[test]
-fn a_download_lands_in_the_cache_and_is_read_from_there_without_a_network() {
-    let (server, home) = (HubServer::start(RowError::None), TempDir::new().unwrap());
+fn a_download_is_cached_and_read_from_the_cache_without_a_network() {
+    let (server, home) = (HubServer::start(ServerFault::None), TempDir::new().unwrap());
     let mut sources = sources(&server, home.path());
     assert_eq!(origin(&sources), Origin::Hub);
     let mut downloads = Vec::new();
@@ -32,7 +32,7 @@ fn a_download_lands_in_the_cache_and_is_read_from_there_without_a_network() {
     assert_eq!((dataset.train.len(), dataset.test.len()), (6, 2));
     assert_eq!(dataset.info.classes, ["World", "Sports", "Business", "Sci/Tech"]);
     let labels: Vec<u32> = dataset.train.iter().map(|row| row.label).collect();
-    assert_eq!(labels, [0, 1, 2, 3, 0, 1], "the parts come in order");
+    assert_eq!(labels, [0, 1, 2, 3, 0, 1], "the parts are in order");
     let files: Vec<&str> =
         downloads.iter().filter(|(_, done, total)| done == total).map(|it| it.0.as_str()).collect();
     assert_eq!(
@@ -53,8 +53,8 @@ fn a_download_lands_in_the_cache_and_is_read_from_there_without_a_network() {
 }
 
 #[test]
-fn a_token_is_sent_to_the_hub_and_to_nobody_it_redirects_to() {
-    let (server, home) = (HubServer::start(RowError::None), TempDir::new().unwrap());
+fn a_token_is_sent_to_the_hub_and_not_to_redirect_targets() {
+    let (server, home) = (HubServer::start(ServerFault::None), TempDir::new().unwrap());
     let mut sources = sources(&server, home.path());
     sources.hub.token = Some("hf_secret".to_owned());
     load(&sources).unwrap();
@@ -65,8 +65,8 @@ fn a_token_is_sent_to_the_hub_and_to_nobody_it_redirects_to() {
 }
 
 #[test]
-fn a_broken_connection_is_taken_up_where_it_broke() {
-    let server = HubServer::start(RowError::BreaksOnce);
+fn an_interrupted_download_resumes() {
+    let server = HubServer::start(ServerFault::BreaksOnce);
     let home = TempDir::new().unwrap();
     assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
     let ranges: Vec<String> = server
@@ -77,12 +77,12 @@ fn a_broken_connection_is_taken_up_where_it_broke() {
         .collect();
     let starts: Vec<u64> =
         ranges.iter().map(|range| range.split('-').next().unwrap().parse().unwrap()).collect();
-    assert_eq!(starts, [server.half()], "one request went on from the byte where it broke");
+    assert_eq!(starts, [server.half()], "one request resumed from the interrupted byte");
 }
 
 #[test]
-fn a_process_that_ended_midway_goes_on_from_the_part_file() {
-    let server = HubServer::start(RowError::None);
+fn a_download_resumes_from_the_part_file_of_an_earlier_process() {
+    let server = HubServer::start(ServerFault::None);
     let home = TempDir::new().unwrap();
     let part = home.path().join(server.blob()).with_extension("incomplete");
     fs::create_dir_all(part.parent().unwrap()).unwrap();
@@ -90,13 +90,13 @@ fn a_process_that_ended_midway_goes_on_from_the_part_file() {
     fs::write(&part, &server.first_file()[..half]).unwrap();
     assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
     assert!(!part.exists());
-    let asked = format!("range: bytes={half}-");
-    assert!(server.requests().iter().any(|request| request.headers.contains(&asked)));
+    let range = format!("range: bytes={half}-");
+    assert!(server.requests().iter().any(|request| request.headers.contains(&range)));
 }
 
 #[test]
-fn a_part_file_of_other_bytes_is_found_out() {
-    let server = HubServer::start(RowError::None);
+fn a_part_file_with_other_bytes_is_detected() {
+    let server = HubServer::start(ServerFault::None);
     let home = TempDir::new().unwrap();
     let part = home.path().join(server.blob()).with_extension("incomplete");
     fs::create_dir_all(part.parent().unwrap()).unwrap();
@@ -107,15 +107,15 @@ fn a_part_file_of_other_bytes_is_found_out() {
 }
 
 #[test]
-fn a_server_without_ranges_sends_it_whole_again() {
-    let server = HubServer::start(RowError::IgnoresRanges);
+fn a_server_without_ranges_sends_the_whole_file_again() {
+    let server = HubServer::start(ServerFault::IgnoresRanges);
     let home = TempDir::new().unwrap();
     assert_eq!(load(&sources(&server, home.path())).unwrap().train.len(), 6);
 }
 
 #[test]
-fn a_server_that_keeps_breaking_leaves_a_part_to_go_on_from() {
-    let server = HubServer::start(RowError::AlwaysStalls);
+fn a_server_that_keeps_breaking_leaves_a_part_file_to_resume_from() {
+    let server = HubServer::start(ServerFault::AlwaysStalls);
     let home = TempDir::new().unwrap();
     let error = load(&sources(&server, home.path())).unwrap_err();
     assert!(matches!(error, DataError::Interrupted { .. }), "{error}");
@@ -127,7 +127,7 @@ fn a_server_that_keeps_breaking_leaves_a_part_to_go_on_from() {
 
 #[test]
 fn wrong_bytes_are_refused_and_nothing_is_left() {
-    let server = HubServer::start(RowError::WrongBytes);
+    let server = HubServer::start(ServerFault::WrongBytes);
     let home = TempDir::new().unwrap();
     let error = load(&sources(&server, home.path())).unwrap_err();
     assert!(matches!(error, DataError::Damaged { .. }), "{error}");
@@ -143,8 +143,8 @@ fn wrong_bytes_are_refused_and_nothing_is_left() {
 }
 
 #[test]
-fn a_cached_file_that_rotted_is_fetched_again() {
-    let server = HubServer::start(RowError::None);
+fn a_damaged_cached_file_is_fetched_again() {
+    let server = HubServer::start(ServerFault::None);
     let home = TempDir::new().unwrap();
     let dataset = load(&sources(&server, home.path())).unwrap();
     let blob = home.path().join(server.blob());
@@ -155,22 +155,22 @@ fn a_cached_file_that_rotted_is_fetched_again() {
 }
 
 #[test]
-fn statuses_say_what_to_set() {
-    for (fault, words) in [
-        (RowError::Status(401), "set HF_TOKEN"),
-        (RowError::Status(403), "set HF_TOKEN"),
-        (RowError::Status(404), "check HF_ENDPOINT"),
-        (RowError::Status(503), "try again later"),
+fn error_statuses_name_what_to_set() {
+    for (fault, message) in [
+        (ServerFault::Status(401), "set HF_TOKEN"),
+        (ServerFault::Status(403), "set HF_TOKEN"),
+        (ServerFault::Status(404), "check HF_ENDPOINT"),
+        (ServerFault::Status(503), "try again later"),
     ] {
         let (server, home) = (HubServer::start(fault), TempDir::new().unwrap());
         let error = load(&sources(&server, home.path())).unwrap_err().to_string();
-        assert!(error.contains(words) && error.contains("fancyzhx/ag_news"), "{error}");
+        assert!(error.contains(message) && error.contains("fancyzhx/ag_news"), "{error}");
     }
 }
 
 #[test]
-fn an_offline_machine_is_told_what_to_set() {
-    let (server, home) = (HubServer::start(RowError::None), TempDir::new().unwrap());
+fn an_offline_error_names_what_to_set() {
+    let (server, home) = (HubServer::start(ServerFault::None), TempDir::new().unwrap());
     let mut sources = sources(&server, home.path());
     drop(server);
     for offline in [false, true] {
@@ -184,8 +184,8 @@ fn an_offline_machine_is_told_what_to_set() {
 }
 
 #[test]
-fn an_unknown_dataset_names_the_nearest() {
-    let (server, home) = (HubServer::start(RowError::None), TempDir::new().unwrap());
+fn an_unknown_dataset_suggests_the_nearest_name() {
+    let (server, home) = (HubServer::start(ServerFault::None), TempDir::new().unwrap());
     let sources = sources(&server, home.path());
     let error = sources.load("agnews", &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("did you mean `ag_news`?") && error.contains("synthetic"), "{error}");

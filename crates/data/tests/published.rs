@@ -1,4 +1,4 @@
-//! The named datasets read from the real files that lie beside the checkout.
+//! Named datasets read from the real files beside the checkout.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use std::time::Instant;
 use data::{HubSettings, LoadProgress, Origin, Row, Sample, Sources, text};
 
 #[test]
-fn every_named_dataset_that_is_there_reads_whole() {
+fn every_available_named_dataset_is_read_completely() {
     let Some(sources) = sources() else { return };
     let expected = [
         ("ag_news", 120_000, 7_600, "World"),

@@ -1,4 +1,4 @@
-//! One dataset: its rows as people see them, and how a job would divide them.
+//! One dataset: its rows in the API, and its division into a job's partitions.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Coordinator, tiny_job};
 
 #[tokio::test]
-async fn a_dataset_that_is_here_has_its_rows_counted_and_shown() {
+async fn rows_of_a_local_dataset_are_counted_and_shown() {
     let coordinator = Coordinator::start().await;
     let detail = coordinator.get("/datasets/synthetic").await;
     let listed = coordinator.get("/datasets").await;
@@ -43,7 +43,7 @@ async fn a_dataset_that_is_here_has_its_rows_counted_and_shown() {
 }
 
 #[tokio::test]
-async fn images_are_shown_as_pngs_of_their_pixels() {
+async fn images_are_shown_as_png() {
     let coordinator = Coordinator::start().await;
     let rows = coordinator.get("/datasets/synthetic_images/rows?limit=2").await;
     for (row, known) in rows.as_array().unwrap().iter().zip(Synthetic::Shapes.generate().train) {
@@ -56,7 +56,7 @@ async fn images_are_shown_as_pngs_of_their_pixels() {
 }
 
 #[tokio::test]
-async fn a_dataset_that_only_a_download_would_tell_of_is_not_downloaded() {
+async fn showing_a_dataset_of_the_hub_does_not_download_it() {
     let coordinator = Coordinator::start().await;
     let detail = coordinator.get("/datasets/mnist").await;
     assert_eq!((&detail["here"], &detail["origin"]), (&json!(false), &json!("hub")));
@@ -80,18 +80,18 @@ async fn a_dataset_that_only_a_download_would_tell_of_is_not_downloaded() {
     assert_eq!((status, &problem["type"]), (StatusCode::BAD_REQUEST, &json!("wrong-query")));
 }
 
-/// What is looked at is what is trained on: the leases' rows are those of the partitions.
+/// The leases of a job have the row counts that the preview of its partitions shows.
 #[tokio::test]
-async fn partitions_are_drawn_as_a_job_draws_them() {
+async fn the_partition_preview_matches_the_job() {
     let coordinator = Coordinator::start().await;
     let mut job = tiny_job();
     job["seed"] = json!(9);
     job["data"] = json!({ "partitions": 3, "train_limit": 300,
         "partitioner": { "kind": "quantity", "alpha": 0.5 } });
-    let asked = json!({ "seed": 9, "data": job["data"] });
-    let drawn = coordinator.post("/datasets/synthetic/partitions", asked).await;
-    assert_eq!(drawn["classes"].as_array().unwrap().len(), 4);
-    let partitions = drawn["partitions"].as_array().unwrap();
+    let request = json!({ "seed": 9, "data": job["data"] });
+    let preview = coordinator.post("/datasets/synthetic/partitions", request).await;
+    assert_eq!(preview["classes"].as_array().unwrap().len(), 4);
+    let partitions = preview["partitions"].as_array().unwrap();
     let rows: Vec<u64> = partitions.iter().map(|it| it["rows"].as_u64().unwrap()).collect();
     assert_eq!((rows.len(), rows.iter().sum::<u64>()), (3, 300));
     for partition in partitions {
@@ -113,7 +113,7 @@ async fn partitions_are_drawn_as_a_job_draws_them() {
 }
 
 #[tokio::test]
-async fn a_file_of_bad_rows_is_refused_with_the_first_of_them_and_kept_nowhere() {
+async fn a_file_with_bad_rows_is_refused_with_the_first_of_them_and_not_stored() {
     let coordinator = Coordinator::start().await;
     let good: Vec<String> = (0..40).map(|row| format!("text {row},{}\n", row % 2)).collect();
     let csv =
@@ -129,8 +129,8 @@ async fn a_file_of_bad_rows_is_refused_with_the_first_of_them_and_kept_nowhere()
         rows[0],
         json!({
             "file": "own.csv", "line": 42,
-            "reason": "it has 1 column(s) where the others have 2",
-            "change": "add what is missing, or remove the row"
+            "reason": "it has 1 column, but the other rows have 2",
+            "change": "add the missing values, or remove the row"
         })
     );
     assert_eq!(rows[19]["line"], 61);

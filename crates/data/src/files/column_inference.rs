@@ -1,4 +1,4 @@
-//! Which column is the label and which are the text: by their names, else by what they hold.
+//! Inference of the label and text columns, from their names or else from their values.
 
 use std::collections::HashMap;
 
@@ -45,21 +45,22 @@ const TEXTS: [&str; 16] = [
     "reviewtext",
     "review_body",
 ];
-/// More classes than this are more likely an identifier.
+/// Most classes of a label column. A column with more values is probably an identifier.
 const MOST_CLASSES: usize = 1000;
 
-/// What the columns of a table mean.
+/// Roles of a table's columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnRoles {
     pub label: usize,
     pub content: Content,
 }
 
+/// Columns with the samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Joined by a space.
+    /// Text columns, joined by a space.
     Texts(Vec<usize>),
-    /// The grey values of a square image, row by row.
+    /// Gray values of a square image, row by row.
     Pixels { columns: Vec<usize>, side: u32 },
 }
 
@@ -71,19 +72,22 @@ impl ColumnRoles {
             (None, None) => 0,
         };
         if width < 2 {
-            return Err("has one column; give it a text and a label column".to_owned());
+            return Err("has only one column; it needs a text column and a label column".to_owned());
         }
         let columns: Vec<Column<'_>> =
             (0..width).map(|at| Column::of(&table.records, at)).collect();
         let named = table.header.as_deref().and_then(label_by_name);
-        if let Some(meaning) = pixels(&columns, named) {
-            return Ok(meaning);
+        if let Some(roles) = pixels(&columns, named) {
+            return Ok(roles);
         }
         let label = named.or_else(|| likely_label(&columns)).ok_or_else(|| {
-            format!("no column has few enough values to be the label: name one `{}`", LABELS[0])
+            format!("no column looks like the label; name the label column `{}`", LABELS[0])
         })?;
         if columns[label].values.is_none() {
-            return Err(format!("the label column has more than {MOST_CLASSES} values"));
+            return Err(format!(
+                "the label column has more than {MOST_CLASSES} different values; use a column with \
+                 fewer"
+            ));
         }
         let texts = match &table.header {
             Some(header) => named_texts(header, label),
@@ -94,7 +98,7 @@ impl ColumnRoles {
         Ok(Self { label, content: Content::Texts(texts) })
     }
 
-    /// For people to check.
+    /// Describes the roles for people.
     pub fn words(&self, table: &Table) -> String {
         let name = |at: &usize| match &table.header {
             Some(header) => format!("`{}`", header.get(*at).map_or("", |name| name.trim())),
@@ -107,19 +111,19 @@ impl ColumnRoles {
                 format!("texts in {}, classes in {label}", texts.join(" and "))
             }
             Content::Pixels { side, .. } => {
-                format!("grey images of {side}×{side} from numbers, classes in {label}")
+                format!("gray images of {side}×{side} pixels from numbers, classes in {label}")
             }
         }
     }
 }
 
-/// The label column, where one has the name of one.
+/// Returns the label column if one has a typical name.
 pub fn label_by_name(header: &[String]) -> Option<usize> {
     by_name(header, &LABELS)
 }
 
-/// Whether the first record names the columns: it has a known name, or no number above a column of
-/// numbers.
+/// Returns whether the first record is a header: it has a known name, or only texts above a column
+/// of numbers.
 pub fn has_header(records: &[Record]) -> bool {
     let Some((first, rest)) = records.split_first() else { return false };
     let known = |cell: &String| {
@@ -132,20 +136,20 @@ pub fn has_header(records: &[Record]) -> bool {
         return true;
     }
     let is_number = |cell: &String| cell.trim().parse::<f64>().is_ok();
-    let wordy = first.cells.iter().all(|cell| !cell.trim().is_empty() && !is_number(cell));
-    wordy
+    let only_text = first.cells.iter().all(|cell| !cell.trim().is_empty() && !is_number(cell));
+    only_text
         && !rest.is_empty()
         && (0..first.cells.len())
             .any(|at| rest.iter().take(100).all(|row| row.cells.get(at).is_some_and(is_number)))
 }
 
-/// What a column holds.
+/// Statistics of a column.
 struct Column<'a> {
-    /// Rows of each value; `None` beyond [`MOST_CLASSES`].
+    /// Number of rows of each value, or `None` beyond [`MOST_CLASSES`].
     values: Option<HashMap<&'a str, usize>>,
-    /// Every value is a number.
+    /// Whether every value is a number.
     numeric: bool,
-    /// Every value is a whole number from 0.
+    /// Whether every value is a whole number from 0.
     whole: bool,
     bytes: usize,
 }
@@ -169,13 +173,13 @@ impl<'a> Column<'a> {
         column
     }
 
-    /// The number of classes, where the values can be classes.
+    /// Returns the number of classes if the values can be classes.
     fn classes(&self, rows: usize) -> Option<usize> {
         let count = self.values.as_ref()?.len();
         (count >= 2 && count * 2 <= rows).then_some(count)
     }
 
-    /// How even the classes are: 1 where all are as frequent.
+    /// Returns how even the classes are: 1 if all are equally frequent.
     fn evenness(&self) -> f64 {
         let Some(values) = &self.values else { return 0.0 };
         let (least, rows) = (values.values().min().copied().unwrap_or(0), values.values().sum());
@@ -191,15 +195,16 @@ impl<'a> Column<'a> {
     }
 }
 
-/// The column of the fewest values that repeat; the first of several.
+/// Returns the first column with the fewest repeating values.
 fn likely_label(columns: &[Column<'_>]) -> Option<usize> {
     let candidates = columns.iter().enumerate();
     let counted = candidates.filter_map(|(at, column)| Some((column.classes(column.rows())?, at)));
     counted.min().map(|(_, at)| at)
 }
 
-/// All columns but one are whole numbers, and their count is a square. Without a name the label is
-/// first or last, whichever has the evener values: a pixel at the rim is mostly dark.
+/// Recognizes pixels: all columns but one are whole numbers, and their number is a square. Without
+/// a name the label is the first or last column, whichever has the more even values, because pixels
+/// at the border are mostly dark.
 fn pixels(columns: &[Column<'_>], named: Option<usize>) -> Option<ColumnRoles> {
     let count = columns.len() - 1;
     let side = count.isqrt();
@@ -216,14 +221,14 @@ fn pixels(columns: &[Column<'_>], named: Option<usize>) -> Option<ColumnRoles> {
     Some(ColumnRoles { label, content: Content::Pixels { columns: pixels, side } })
 }
 
-/// A title and a text, where the names say so.
+/// Returns the title and text columns by their names.
 fn named_texts(header: &[String], label: usize) -> Vec<usize> {
     let text = by_name(header, &TEXTS).filter(|at| *at != label);
     let title = by_name(header, &TITLES).filter(|at| *at != label);
     title.into_iter().chain(text).collect()
 }
 
-/// The first of `known` that is a column's name.
+/// Returns the first of `known` that is a column's name.
 fn by_name(header: &[String], known: &[&str]) -> Option<usize> {
     let names: Vec<String> = header.iter().map(|name| normal(name)).collect();
     known.iter().find_map(|known| names.iter().position(|name| name == known))

@@ -1,4 +1,4 @@
-//! CSV and its kin: comma, semicolon or tab, with or without a header.
+//! Delimited text: CSV with comma, semicolon or tab, with or without a header.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::table::{Record, Table};
 use super::{column_inference, name_of};
 use crate::DataError;
 
-/// Reads a whole file. Records with another number of columns than most are bad.
+/// Reads a whole file. Records whose number of columns differs from most are bad rows.
 pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
     let parsed = parse(&name_of(path), BufReader::with_capacity(64 << 10, file), memory);
@@ -21,8 +21,8 @@ pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
 
 fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Table, String> {
     let start = source.fill_buf().map_err(|error| error.to_string())?;
-    let mark: &[u8] = b"\xef\xbb\xbf";
-    let skipped = if start.starts_with(mark) { mark.len() } else { 0 };
+    let byte_order_mark: &[u8] = b"\xef\xbb\xbf";
+    let skipped = if start.starts_with(byte_order_mark) { byte_order_mark.len() } else { 0 };
     let delimiter = delimiter(&start[skipped..]);
     source.consume(skipped);
     let mut reader = ReaderBuilder::new()
@@ -41,9 +41,9 @@ fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Ta
         }
         let line = record.position().map_or(0, csv::Position::line);
         if record.as_slice().contains(&0) {
-            let words =
-                "is not CSV, JSONL, Parquet, gzip or zip (nor UTF-16 text: save it as UTF-8)";
-            return Err(words.to_owned());
+            let reason = "is not CSV, JSONL, Parquet, gzip or zip; if it is UTF-16 text, save it \
+                          as UTF-8";
+            return Err(reason.to_owned());
         }
         check_columns(record.len())?;
         memory.take_row()?;
@@ -60,7 +60,7 @@ fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Ta
         let header = table.records.remove(0).cells;
         if header.len() != columns {
             let names = header.len();
-            return Err(format!("its header names {names} columns where the rows have {columns}"));
+            return Err(format!("its header has {names} columns, but the rows have {columns}"));
         }
         table.header = Some(header);
     }
@@ -70,11 +70,12 @@ fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Ta
     let others: Vec<Record> = others;
     for record in others {
         let found = record.cells.len();
-        let reason = format!("it has {found} column(s) where the others have {columns}");
+        let plural = if found == 1 { "" } else { "s" };
+        let reason = format!("it has {found} column{plural}, but the other rows have {columns}");
         let change = if found > columns {
-            "put a value with a separator in quotes"
+            "put values that contain a separator in quotes"
         } else {
-            "add what is missing, or remove the row"
+            "add the missing values, or remove the row"
         };
         table.bad.push(file, record.line, reason, change);
     }
@@ -82,10 +83,10 @@ fn parse(file: &str, mut source: impl BufRead, memory: &mut Memory) -> Result<Ta
     Ok(table)
 }
 
-/// A source of rows that ends with an error where a row goes on for too long.
+/// Source of rows that fails if a row is too long.
 struct RowByRow<R> {
     source: R,
-    /// Bytes that may be read before the row must have ended.
+    /// Bytes left for the current row.
     left: u64,
 }
 
@@ -93,8 +94,8 @@ impl<R: Read> Read for RowByRow<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
             let most = LONGEST_ROW >> 20;
-            let words = format!("this row is longer than {most} MiB; is a closing quote missing?");
-            return Err(io::Error::other(words));
+            let reason = format!("this row is longer than {most} MiB; is a closing quote missing?");
+            return Err(io::Error::other(reason));
         }
         let read = self.source.read(buffer)?;
         self.left = self.left.saturating_sub(read as u64);
@@ -102,7 +103,8 @@ impl<R: Read> Read for RowByRow<R> {
     }
 }
 
-/// The most frequent width among the first records; the first record wins a tie.
+/// Returns the most frequent number of columns among the first records. The first record wins a
+/// tie.
 fn columns(records: &[Record]) -> usize {
     let mut counts: HashMap<usize, usize> = HashMap::new();
     for record in records.iter().take(1000) {
@@ -113,7 +115,8 @@ fn columns(records: &[Record]) -> usize {
     widths.take(1000).find(|width| counts.get(width) == Some(&most)).unwrap_or(0)
 }
 
-/// The one that the first lines have most of outside quotes; a comma where none is there.
+/// Returns the most frequent delimiter outside quotes in the first line, or a comma if there is
+/// none.
 fn delimiter(bytes: &[u8]) -> u8 {
     let mut quoted = false;
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn semicolons_tabs_and_a_mark_are_seen() {
+    fn semicolons_tabs_and_a_byte_order_mark_are_detected() {
         let table = parsed(b"\xef\xbb\xbflabel;text\nx;a, b\ny;c\n").unwrap();
         assert_eq!(table.header.unwrap(), ["label", "text"]);
         assert_eq!(table.records[0].cells, ["x", "a, b"]);
@@ -178,21 +181,21 @@ mod tests {
     }
 
     #[test]
-    fn broken_rows_are_named_by_line() {
+    fn bad_rows_are_reported_by_line() {
         let table = parsed(b"text,label\na,x\nb\nc,y,z\n\xff,x\nd,y\n").unwrap();
         assert_eq!(table.records.len(), 2);
         let bad: Vec<String> = table.bad.first.iter().map(ToString::to_string).collect();
         assert_eq!(
             bad,
             [
-                "t.csv line 3: it has 1 column(s) where the others have 2: add what is missing, or remove the row",
-                "t.csv line 4: it has 3 column(s) where the others have 2: put a value with a separator in quotes",
-                "t.csv line 5: it is not UTF-8: save the file as UTF-8",
+                "t.csv line 3: it has 1 column, but the other rows have 2; add the missing values, or remove the row",
+                "t.csv line 4: it has 3 columns, but the other rows have 2; put values that contain a separator in quotes",
+                "t.csv line 5: it is not UTF-8; save the file as UTF-8",
             ]
         );
     }
 
-    /// Bytes without end.
+    /// Endless bytes.
     fn endless(start: &'static [u8], rest: &'static [u8]) -> impl BufRead {
         struct Repeat(&'static [u8], usize);
         impl Read for Repeat {
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_without_end_is_refused_at_its_line() {
+    fn an_endless_field_is_refused_at_its_line() {
         for rest in [&b"x"[..], b"\n"] {
             let file = endless(b"text,label\na,b\n\"c", rest);
             let error = parse("t.csv", file, &mut Memory::of(1 << 20)).unwrap_err();
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_columns_without_end_are_refused() {
+    fn endless_rows_and_columns_are_refused() {
         let rows = endless(b"text,label\n", b"a,b\n");
         let error = parse("t.csv", rows, &mut Memory::of(1 << 20)).unwrap_err();
         assert!(error.contains("more than 1 MiB of memory"), "{error}");

@@ -1,4 +1,4 @@
-//! Images with one folder a class, all of one size.
+//! Image folders: one folder per class, all images of one size.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ pub fn gather(
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
     let outer = outer_folders(images);
-    let mut pictures = DecodedImages::default();
+    let mut decoded = DecodedImages::default();
     for (index, image) in images.iter().enumerate() {
         let parts: Vec<String> = image
             .components()
@@ -32,28 +32,28 @@ pub fn gather(
             (Some("test"), [_, class, _, ..]) => (true, class),
             (_, [class, _, ..]) => (false, class),
             (_, _) => {
-                pictures.bad.push(&shown, 1, "it lies in no class's folder", "move it there");
+                decoded.bad.push(&shown, 1, "it is not in a class folder", "move it into one");
                 continue;
             }
         };
         let path = folder.join(image);
         let size = fs::metadata(&path).map_err(DataError::io(&path))?.len();
         if size > 64 << 20 {
-            pictures.bad.push(&shown, 1, "it is larger than 64 MiB", "make it smaller");
+            decoded.bad.push(&shown, 1, "it is larger than 64 MiB", "make it smaller");
             continue;
         }
         let bytes = fs::read(&path).map_err(DataError::io(&path))?;
-        pictures
+        decoded
             .add(&shown, 1, class, is_test, &bytes, &mut reading.memory)
-            .map_err(|words| DataError::file(folder, words))?;
+            .map_err(|reason| DataError::file(folder, reason))?;
         if index % 1000 == 0 {
             (reading.progress)(LoadProgress::Reading { rows: index as u64 });
         }
     }
-    pictures.gathered(folder, None, "images, one folder a class", &mut reading.memory)
+    decoded.gathered(folder, None, "images, one folder per class", &mut reading.memory)
 }
 
-/// Decoded images on the way to rows.
+/// Decoded images before they become rows.
 #[derive(Debug, Default)]
 pub struct DecodedImages {
     found: Vec<Found>,
@@ -66,11 +66,11 @@ struct Found {
     line: u64,
     class: String,
     is_test: bool,
-    picture: DecodedImage,
+    image: DecodedImage,
 }
 
 impl DecodedImages {
-    /// Takes an image, or names it as bad; an error says that there is no room for more.
+    /// Adds an image or records it as a bad row. Fails if the memory limit is reached.
     pub fn add(
         &mut self,
         file: &str,
@@ -86,19 +86,18 @@ impl DecodedImages {
             return Ok(());
         }
         match image_decode::decode(encoded) {
-            Ok(picture) => {
-                memory
-                    .take(size_of::<Found>() + file.len() + class.len() + picture.pixels.len())?;
-                self.found.push(Found { file, line, class, is_test, picture });
+            Ok(image) => {
+                memory.take(size_of::<Found>() + file.len() + class.len() + image.pixels.len())?;
+                self.found.push(Found { file, line, class, is_test, image });
             }
             Err(reason) => {
-                self.bad.push(&file, line, format!("it {reason}"), "save it anew as a PNG or JPEG");
+                self.bad.push(&file, line, format!("it {reason}"), "save it again as PNG or JPEG");
             }
         }
         Ok(())
     }
 
-    /// Keeps the images of the most frequent size; one in colour makes all of them 3 channels.
+    /// Keeps the images of the most frequent size. If one image has color, all get 3 channels.
     pub fn gathered(
         mut self,
         path: &Path,
@@ -108,53 +107,56 @@ impl DecodedImages {
     ) -> Result<Gathered, DataError> {
         let mut sizes: HashMap<(u32, u32), usize> = HashMap::new();
         for found in &self.found {
-            *sizes.entry((found.picture.height, found.picture.width)).or_default() += 1;
+            *sizes.entry((found.image.height, found.image.width)).or_default() += 1;
         }
         let most = sizes.iter().map(|(size, count)| (*count, *size)).max();
         let Some((_, (height, width))) = most else {
             if self.bad.count > 0 {
                 return Err(self.bad.too_many(path, 0));
             }
-            return Err(DataError::file(path, "holds no image"));
+            return Err(DataError::file(path, "contains no image"));
         };
-        let in_colour = self.found.iter().any(|found| found.picture.channels == 3);
+        let has_color = self.found.iter().any(|found| found.image.channels == 3);
         let (mut train, mut test) = (Vec::new(), Vec::new());
-        for Found { file, line, class, is_test, picture } in self.found {
-            if (picture.height, picture.width) != (height, width) {
+        for Found { file, line, class, is_test, image } in self.found {
+            if (image.height, image.width) != (height, width) {
                 let reason = format!(
-                    "it is {}×{} pixels where most are {width}×{height}",
-                    picture.width, picture.height
+                    "it has {}×{} pixels, but most images have {width}×{height}",
+                    image.width, image.height
                 );
-                self.bad.push(&file, line, reason, "bring all to one size");
+                self.bad.push(&file, line, reason, "scale all images to one size");
                 continue;
             }
-            let was_grey = picture.channels == 1;
-            let picture = if in_colour { picture.in_colour() } else { picture };
-            // A grey one is three times as large in colour.
-            let grown = if was_grey && in_colour { picture.pixels.len() / 3 * 2 } else { 0 };
-            memory.take(grown).map_err(|words| DataError::file(path, words))?;
-            let row = Labelled { class, sample: Sample::Image(picture.pixels) };
+            let was_gray = image.channels == 1;
+            let image = if has_color { image.into_color() } else { image };
+            // A gray image is three times as large in color.
+            let grown = if was_gray && has_color { image.pixels.len() / 3 * 2 } else { 0 };
+            memory.take(grown).map_err(|reason| DataError::file(path, reason))?;
+            let row = Labelled { class, sample: Sample::Image(image.pixels) };
             if is_test { test.push(row) } else { train.push(row) }
         }
-        let channels = if in_colour { 3 } else { 1 };
+        let channels = if has_color { 3 } else { 1 };
         Ok(Gathered {
             shape: SampleShape::Image { channels, height, width },
             train,
             test: (!test.is_empty()).then_some(test),
             classes,
-            understood: format!("{understood}; {channels} channel(s) of {width}×{height}"),
+            understood: format!(
+                "{understood}; {width}×{height} pixels, {channels} channel{}",
+                if channels == 1 { "" } else { "s" }
+            ),
             bad: self.bad,
         })
     }
 }
 
-/// How many folders every image lies in besides its class's: zips often have one around all.
+/// Returns the number of folders around all class folders. Zips often have one.
 fn outer_folders(images: &[&PathBuf]) -> usize {
     let mut outer = 0;
     loop {
         let mut names = images.iter().map(|image| {
             let mut parts = image.components().skip(outer);
-            // Two more parts must follow: a class and a file.
+            // A class and a file must follow.
             (parts.next(), parts.next().and(parts.next()).is_some())
         });
         let Some((first, true)) = names.next() else { return outer };

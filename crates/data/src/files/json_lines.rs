@@ -1,4 +1,4 @@
-//! JSON lines: one object a line.
+//! JSON lines: one object per line.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,7 +14,7 @@ use super::name_of;
 use super::table::{Record, Table};
 use crate::DataError;
 
-/// Reads a whole file; its columns are all keys of all lines, by name.
+/// Reads a whole file. Its columns are all keys of all lines, sorted by name.
 pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
     let parsed = parse(&name_of(path), BufReader::new(file), memory);
@@ -23,7 +23,7 @@ pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
 
 fn parse(file: &str, mut reader: impl BufRead, memory: &mut Memory) -> Result<Table, String> {
     let mut table = Table::default();
-    // By name, in the order in which they came.
+    // Column indices by name, in order of first occurrence.
     let mut columns: HashMap<String, usize> = HashMap::new();
     let mut objects: Vec<(u64, Vec<(usize, String)>)> = Vec::new();
     let mut line = Vec::new();
@@ -52,8 +52,11 @@ fn parse(file: &str, mut reader: impl BufRead, memory: &mut Memory) -> Result<Ta
                 objects.push((number, cells));
             }
             Err(error) => {
-                let reason = format!("it is no JSON object: {error}");
-                table.bad.push(file, number, reason, "write one object a line, in braces");
+                let reason = match error.column() {
+                    0 => "it is not a JSON object".to_owned(),
+                    column => format!("it is not a valid JSON object (error at column {column})"),
+                };
+                table.bad.push(file, number, reason, "write one JSON object per line");
             }
         }
     }
@@ -64,7 +67,7 @@ fn parse(file: &str, mut reader: impl BufRead, memory: &mut Memory) -> Result<Ta
         places[*column] = place;
     }
     for (line, cells) in objects {
-        // What is absent takes its place all the same.
+        // An absent value also takes a cell.
         memory.take(size_of::<String>() * (header.len() - cells.len()))?;
         let mut row = vec![String::new(); header.len()];
         for (column, text) in cells {
@@ -76,8 +79,8 @@ fn parse(file: &str, mut reader: impl BufRead, memory: &mut Memory) -> Result<Ta
     Ok(table)
 }
 
-/// A value as text. Lists and objects are no values of a column: they count as absent, and what is in
-/// them is not kept, however much it is and however deep.
+/// Value as text. Lists and objects cannot be a column's values. They count as absent and are
+/// skipped without storing them, at any size and depth.
 struct Cell(String);
 
 impl<'de> Deserialize<'de> for Cell {
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_become_columns_and_broken_lines_are_named() {
+    fn keys_become_columns_and_bad_lines_are_reported() {
         let text = "{\"text\":\"a\",\"label\":1}\n\n[1]\n{\"label\":true,\"text\":null}\n{\"te";
         let table = parsed(text.as_bytes()).unwrap();
         assert_eq!(table.header.unwrap(), ["label", "text"]);
@@ -154,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_objects_are_absent_however_deep_and_numbers_stay_as_written() {
+    fn lists_and_objects_are_absent_at_any_depth_and_numbers_stay_as_written() {
         let deep = ["[".repeat(1_000_000), "]".repeat(1_000_000)].concat();
         let text = format!("{{\"a\":{deep},\"b\":1.0,\"c\":{{\"x\":[1]}},\"d\":-2}}\n");
         let table = parsed(text.as_bytes()).unwrap();
@@ -163,8 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_few_bytes_would_make_of_memory_is_bounded() {
-        // Each line brings a column, and every row would have a cell in each.
+    fn memory_use_is_bounded() {
+        // Each line adds a column, and every row would have a cell in each.
         let lines: Vec<String> = (0..2000).map(|at| format!("{{\"{at}\":1}}\n")).collect();
         let error = parsed(lines.concat().as_bytes()).unwrap_err();
         assert!(error.contains("more than 1 MiB of memory"), "{error}");

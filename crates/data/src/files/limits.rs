@@ -1,26 +1,26 @@
-//! What a file that a person adds may take on its way to rows: of the disk while it is unpacked, and
-//! of memory while it is read. It may claim anything, so everything is counted as it comes.
+//! Limits on a person's file: disk space while it is unpacked and memory while it is read. The
+//! file's own claims are not trusted, so everything is counted as it is read.
 
 use std::path::Path;
 
 use crate::LoadProgress;
 
-/// A row that is longer is no row: mostly a quote without its end. In bytes.
+/// Longest row in bytes. A longer row usually misses a closing quote.
 pub const LONGEST_ROW: u64 = 16 << 20;
-/// Columns of a table: those of an image of 140×140 grey values.
+/// Most columns of a table: enough for an image of 140×140 gray values.
 pub const MOST_COLUMNS: usize = 20_000;
 
-/// What a cell takes beside its bytes: its place in the row, and what the allocator adds.
+/// Memory of a cell besides its bytes: its place in the row and the allocator's overhead.
 const CELL: usize = 40;
-/// What a row takes beside its cells.
+/// Memory of a row besides its cells.
 const ROW: usize = 64;
 
-/// The most that a file may take. Rows are in memory twice for a moment, when they are stored.
+/// Limits for one file. Rows are briefly in memory twice while they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// For what it unpacks to, and again for its rows as they are stored, in bytes.
+    /// Bytes for the unpacked file, and again for the stored rows.
     pub disk: u64,
-    /// For its rows, in bytes.
+    /// Bytes of memory for the rows.
     pub memory: u64,
 }
 
@@ -30,17 +30,17 @@ impl Default for ReadLimits {
     }
 }
 
-/// A file that is being read.
+/// File that is being read.
 pub(crate) struct Reading<'a> {
-    /// Where it may be unpacked: a folder that is removed afterwards.
+    /// Temporary folder for unpacking, removed afterwards.
     pub scratch: &'a Path,
-    /// Bytes that it may still be unpacked to.
+    /// Bytes left for unpacking.
     pub disk: u64,
     pub memory: Memory,
     pub progress: &'a mut dyn FnMut(LoadProgress),
 }
 
-/// Memory that rows may take.
+/// Memory budget for rows.
 #[derive(Debug, Clone)]
 pub struct Memory {
     most: u64,
@@ -52,7 +52,7 @@ impl Memory {
         Self { most: bytes, left: bytes }
     }
 
-    /// Takes `bytes`, or says what to do where there are not so many left.
+    /// Reserves `bytes`. Fails with a message if fewer are left.
     pub fn take(&mut self, bytes: usize) -> Result<(), String> {
         match self.left.checked_sub(bytes as u64) {
             Some(left) => {
@@ -60,29 +60,29 @@ impl Memory {
                 Ok(())
             }
             None => Err(format!(
-                "its rows take more than {} MiB of memory; add fewer rows or fewer columns",
+                "its rows need more than {} MiB of memory; use fewer rows or columns",
                 self.most >> 20
             )),
         }
     }
 
-    /// Takes what one cell of a row needs.
+    /// Reserves the memory of one cell.
     pub fn take_cell(&mut self, length: usize) -> Result<(), String> {
         self.take(CELL + length)
     }
 
-    /// Takes what one row needs beside its cells.
+    /// Reserves the memory of one row besides its cells.
     pub fn take_row(&mut self) -> Result<(), String> {
         self.take(ROW)
     }
 }
 
-/// Refuses a table of too many columns.
+/// Refuses a table with too many columns.
 pub fn check_columns(count: usize) -> Result<(), String> {
     if count <= MOST_COLUMNS {
         return Ok(());
     }
-    Err(format!("has more than {MOST_COLUMNS} columns; leave out those that are not needed"))
+    Err(format!("has more than {MOST_COLUMNS} columns; remove those that are not needed"))
 }
 
 #[cfg(test)]
@@ -90,13 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_taken_is_not_there_any_more() {
+    fn a_budget_is_used_up() {
         let mut memory = Memory::of((1 << 20) + 5);
         memory.take(1 << 20).unwrap();
         memory.take(5).unwrap();
         assert_eq!(
             memory.take(1).unwrap_err(),
-            "its rows take more than 1 MiB of memory; add fewer rows or fewer columns"
+            "its rows need more than 1 MiB of memory; use fewer rows or columns"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! Rows from the files that people have: CSV, JSON lines, Parquet, each also in gzip or zip, and
-//! folders or zips of images with one folder a class. What a file is, its content says.
+//! Rows from people's files: CSV, JSON lines and Parquet, also in gzip or zip, and folders or zips
+//! of images with one folder per class. A file's type is detected from its content.
 
 mod column_inference;
 mod delimited;
@@ -22,64 +22,64 @@ use crate::{DataError, Sample};
 pub use limits::ReadLimits;
 pub(crate) use limits::{Memory, Reading};
 
-/// Folders are read so deep; deeper ones hold nobody's dataset.
+/// Deepest folder level that is searched.
 const DEEPEST: usize = 8;
 
-/// What became of a file that was added.
+/// Result of adding a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddReport {
     pub info: DatasetInfo,
-    /// How the file was understood, in words.
+    /// Plain-language description of how the file was interpreted.
     pub understood: String,
-    /// Rows that were left out.
+    /// Number of skipped rows.
     pub bad_rows: u64,
     /// The first 20 of them.
     pub problems: Vec<BadRow>,
 }
 
-/// A row that cannot be used.
+/// Row that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRow {
     pub file: String,
-    /// From 1: in text files the line where the row begins, elsewhere the row.
+    /// Line at which the row begins in text files, row number elsewhere. From 1.
     pub line: u64,
     /// What is wrong with it.
     pub reason: String,
-    /// What to change, as an order.
+    /// What to change, as an instruction.
     pub change: String,
 }
 
 impl std::fmt::Display for BadRow {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} line {}: {}: {}", self.file, self.line, self.reason, self.change)
+        write!(formatter, "{} line {}: {}; {}", self.file, self.line, self.reason, self.change)
     }
 }
 
-/// What is wrong with a row, and what to change.
+/// Problem of a row, and what to change.
 #[derive(Debug)]
 pub(crate) struct RowError(pub String, pub &'static str);
 
-/// A row before its class has a number.
+/// Row before its class has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Labelled {
     pub class: String,
     pub sample: Sample,
 }
 
-/// Everything that a file gave.
+/// Content of a file.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     pub shape: SampleShape,
     pub train: Vec<Labelled>,
-    /// Where the file comes with a test split of its own.
+    /// The file's own test split, if it has one.
     pub test: Option<Vec<Labelled>>,
-    /// Names and order of the classes, where the file states them.
+    /// Names and order of the classes, if the file states them.
     pub classes: Option<Vec<String>>,
     pub understood: String,
     pub bad: Bad,
 }
 
-/// The rows left out.
+/// Skipped rows.
 #[derive(Debug, Default)]
 pub(crate) struct Bad {
     pub count: u64,
@@ -88,7 +88,7 @@ pub(crate) struct Bad {
 
 impl Bad {
     const KEPT: usize = 20;
-    /// Characters of a reason, which may name what stands in the file.
+    /// Longest reason in characters. A reason may quote the file.
     const LONGEST_REASON: usize = 300;
 
     pub fn push(&mut self, file: &str, line: u64, reason: impl Into<String>, change: &str) {
@@ -100,7 +100,7 @@ impl Bad {
         }
     }
 
-    /// That so many of a file's rows are bad that it can't be what was meant.
+    /// Returns the error for a file with so many bad rows that it was probably misinterpreted.
     pub fn too_many(self, file: &Path, good: u64) -> DataError {
         let (file, rows) = (file.display().to_string(), good + self.count);
         DataError::TooManyBadRows { file, bad: self.count, rows, first: self.first }
@@ -112,11 +112,14 @@ pub(crate) fn gather(path: &Path, reading: &mut Reading<'_>) -> Result<Gathered,
     if path.is_dir() {
         return gather_folder(path, reading);
     }
-    match Kind::of(path)? {
+    match Kind::detect(path)? {
         Kind::Gzip => {
             let (folder, inner) = unpack::gzip(path, reading)?;
-            if Kind::of(&inner)? == Kind::Gzip {
-                return Err(DataError::file(path, "is gzip within gzip; unpack it once"));
+            if Kind::detect(&inner)? == Kind::Gzip {
+                return Err(DataError::file(
+                    path,
+                    "is a gzip file inside a gzip file; unpack it once",
+                ));
             }
             gather(&inner, reading).map_err(|error| error.calling(folder.path(), &name_of(path)))
         }
@@ -131,7 +134,7 @@ pub(crate) fn gather(path: &Path, reading: &mut Reading<'_>) -> Result<Gathered,
     }
 }
 
-/// What a file is.
+/// Type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Gzip,
@@ -142,7 +145,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(path: &Path) -> Result<Self, DataError> {
+    fn detect(path: &Path) -> Result<Self, DataError> {
         let mut start = Vec::new();
         let file = File::open(path).map_err(DataError::io(path))?;
         file.take(512).read_to_end(&mut start).map_err(DataError::io(path))?;
@@ -157,7 +160,7 @@ impl Kind {
     }
 }
 
-/// A folder of images, of one table, or of a train and a test table.
+/// Reads a folder of images, of one table, or of a train and a test table.
 fn gather_folder(folder: &Path, reading: &mut Reading<'_>) -> Result<Gathered, DataError> {
     let mut files = Vec::new();
     list(folder, &mut PathBuf::new(), &mut files)?;
@@ -178,7 +181,7 @@ fn gather_folder(folder: &Path, reading: &mut Reading<'_>) -> Result<Gathered, D
         })
         .collect();
     match tables.as_slice() {
-        [] => Err(DataError::file(folder, "holds no image and no CSV, JSONL or Parquet file")),
+        [] => Err(DataError::file(folder, "contains no image and no CSV, JSONL or Parquet file")),
         [one] => gather(&folder.join(one), reading),
         several => gather_splits(folder, several, reading),
     }
@@ -202,15 +205,16 @@ fn gather_splits(
     else {
         let names: Vec<String> = tables.iter().map(|table| table.display().to_string()).collect();
         let reason = format!(
-            "holds several tables ({}): add one of them, or exactly two named train… and test…",
+            "contains several tables ({}); add only one, or exactly two whose names start with \
+             train and test",
             names.join(", ")
         );
         return Err(DataError::file(folder, reason));
     };
-    // The folders live until both tables are read.
+    // The temporary folders must exist until both tables are read.
     let (train, _train_folder) = unpacked(train, reading)?;
     let (test, _test_folder) = unpacked(test, reading)?;
-    let kinds = (Kind::of(&train)?, Kind::of(&test)?);
+    let kinds = (Kind::detect(&train)?, Kind::detect(&test)?);
     table::gather(&[(&train, kinds.0), (&test, kinds.1)], reading)
 }
 
@@ -218,14 +222,14 @@ fn unpacked(
     path: &Path,
     reading: &mut Reading<'_>,
 ) -> Result<(PathBuf, Option<tempfile::TempDir>), DataError> {
-    match Kind::of(path)? {
+    match Kind::detect(path)? {
         Kind::Gzip => unpack::gzip(path, reading).map(|(folder, inner)| (inner, Some(folder))),
-        Kind::Zip => Err(DataError::file(path, "is a zip within a folder; unpack it")),
+        Kind::Zip => Err(DataError::file(path, "is a zip file inside a folder; unpack it")),
         Kind::Parquet | Kind::JsonLines | Kind::Delimited => Ok((path.to_owned(), None)),
     }
 }
 
-/// Every file below `folder`, relative to it; hidden ones and macOS's own left out.
+/// Lists all files below `folder`, relative to it, except hidden files and macOS metadata.
 fn list(folder: &Path, inner: &mut PathBuf, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
     let here = folder.join(&*inner);
     for entry in fs::read_dir(&here).map_err(DataError::io(&here))? {
@@ -234,7 +238,7 @@ fn list(folder: &Path, inner: &mut PathBuf, files: &mut Vec<PathBuf>) -> Result<
         if name.to_string_lossy().starts_with('.') || name == "__MACOSX" {
             continue;
         }
-        // A link is not followed: it could lead in circles, or out of the folder.
+        // Links are not followed, because they could form cycles or lead out of the folder.
         let kind = entry.file_type().map_err(DataError::io(&here))?;
         inner.push(&name);
         if kind.is_file() {
@@ -247,7 +251,7 @@ fn list(folder: &Path, inner: &mut PathBuf, files: &mut Vec<PathBuf>) -> Result<
     Ok(())
 }
 
-/// The name to call a file by in what is said to people.
+/// Returns the name of a file for messages.
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! Parquet files of people: tables of plain values, or a column of encoded images.
+//! People's Parquet files: tables of plain values, or a column of encoded images.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use super::{Gathered, column_inference, name_of};
 use crate::columns::{Cell, Columns};
 use crate::{DataError, LoadProgress};
 
-/// Every column of plain values, as strings.
+/// Reads every column of plain values as strings.
 pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
     let file = Columns::open(path)?;
     let names: Vec<String> = file.names().map(str::to_owned).collect();
-    let refused = |words: String| DataError::file(path, words);
+    let refused = |reason: String| DataError::file(path, reason);
     check_columns(names.len()).map_err(refused)?;
     let mut table = Table::default();
     for (at, name) in names.iter().enumerate() {
@@ -39,17 +39,17 @@ pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
     Ok(table)
 }
 
-/// The class names that the file states for its label column.
+/// Returns the class names that the file states for its label column.
 pub fn class_names(path: &Path, label: &str) -> Result<Option<Vec<String>>, DataError> {
     Ok(Columns::open(path)?.class_names(label))
 }
 
-/// Rows of a file with a column of encoded images, or `None` where there is none.
+/// Reads a file with a column of encoded images. Returns `None` if there is none.
 pub fn gather_images(
     path: &Path,
     reading: &mut Reading<'_>,
 ) -> Result<Option<Gathered>, DataError> {
-    let refused = |words: String| DataError::file(path, words);
+    let refused = |reason: String| DataError::file(path, reason);
     let file = Columns::open(path)?;
     let names: Vec<String> = file.names().map(str::to_owned).collect();
     let known = ["image.bytes", "img.bytes", "image", "img", "picture.bytes", "picture"];
@@ -57,7 +57,8 @@ pub fn gather_images(
         return Ok(None);
     };
     let Some(label) = column_inference::label_by_name(&names) else {
-        let reason = format!("has images in `{image}` but no column named label or class");
+        let reason =
+            format!("has images in `{image}`, but no column named `label` or `class`; add one");
         return Err(DataError::file(path, reason));
     };
     let classes = file.class_names(&names[label]);
@@ -69,17 +70,17 @@ pub fn gather_images(
         labels.push(classes.as_ref().and_then(known).unwrap_or(text));
         Ok(())
     })?;
-    let mut pictures = DecodedImages::default();
+    let mut decoded = DecodedImages::default();
     let (file_name, mut row) = (name_of(path), 0);
     file.read(image, |cell| {
         let class = labels.get(row).map_or("", String::as_str);
         row += 1;
         match cell {
-            Cell::Bytes(bytes) => pictures
+            Cell::Bytes(bytes) => decoded
                 .add(&file_name, row as u64, class, false, bytes, &mut reading.memory)
                 .map_err(refused)?,
             Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => {
-                pictures.bad.push(&file_name, row as u64, "it has no image", "remove the row");
+                decoded.bad.push(&file_name, row as u64, "it has no image", "remove the row");
             }
         }
         if row % 1000 == 0 {
@@ -88,10 +89,10 @@ pub fn gather_images(
         Ok(())
     })?;
     let understood = format!("images in `{image}`, classes in `{}`", names[label]);
-    pictures.gathered(path, classes, &understood, &mut reading.memory).map(Some)
+    decoded.gathered(path, classes, &understood, &mut reading.memory).map(Some)
 }
 
-/// Bytes of a value as text; of numbers, the most that there are.
+/// Returns the length of a value as text, at most 24 bytes for numbers.
 fn length(cell: Cell<'_>) -> usize {
     match cell {
         Cell::Null => 0,

@@ -1,4 +1,5 @@
-//! Gzip and zip into a temporary folder, bounded in bytes and files, never outside it.
+//! Unpacking of gzip and zip into a temporary folder, with limits on bytes and files, and never
+//! outside the folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,7 +15,7 @@ use crate::DataError;
 
 const MOST_FILES: usize = 2_000_000;
 
-/// The file within a gzip, in a folder that is deleted when dropped.
+/// Unpacks a gzip file into a folder that is deleted when dropped.
 pub fn gzip(path: &Path, reading: &mut Reading<'_>) -> Result<(TempDir, PathBuf), DataError> {
     let folder = temporary(path, reading)?;
     let name = name_of(path);
@@ -24,15 +25,15 @@ pub fn gzip(path: &Path, reading: &mut Reading<'_>) -> Result<(TempDir, PathBuf)
     Ok((folder, inner))
 }
 
-/// The files of a zip, in a folder that is deleted when dropped.
+/// Unpacks a zip file into a folder that is deleted when dropped.
 pub fn zip(path: &Path, reading: &mut Reading<'_>) -> Result<TempDir, DataError> {
     let broken = |error: &dyn ToString| {
-        DataError::file(path, format!("is a damaged zip: {}", error.to_string()))
+        DataError::file(path, format!("is a damaged zip file ({})", error.to_string()))
     };
     let file = File::open(path).map_err(DataError::io(path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| broken(&error))?;
     if archive.len() > MOST_FILES {
-        return Err(DataError::file(path, format!("holds more than {MOST_FILES} files")));
+        return Err(DataError::file(path, format!("contains more than {MOST_FILES} files")));
     }
     let folder = temporary(path, reading)?;
     for index in 0..archive.len() {
@@ -42,9 +43,9 @@ pub fn zip(path: &Path, reading: &mut Reading<'_>) -> Result<TempDir, DataError>
         }
         let Some(inner) = entry.enclosed_name() else {
             let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-            return Err(DataError::file(path, format!("holds `{name}`, which leads out of it")));
+            return Err(DataError::file(path, format!("contains `{name}`, a path outside of it")));
         };
-        // Nobody will look there, and each file could have folders of its own without end.
+        // Too deep to be read, and each file could create folders without limit.
         if inner.components().count() > DEEPEST {
             continue;
         }
@@ -56,17 +57,18 @@ pub fn zip(path: &Path, reading: &mut Reading<'_>) -> Result<TempDir, DataError>
     Ok(folder)
 }
 
-/// Counts what comes, not what a header promises.
+/// Copies a file and counts its actual bytes, not those that a header claims.
 fn copy(source: impl Read, target: &Path, left: &mut u64, from: &Path) -> Result<(), DataError> {
     let mut out = File::create(target).map_err(DataError::io(target))?;
     let copied = io::copy(&mut source.take(left.saturating_add(1)), &mut out).map_err(|error| {
         if error.kind() == io::ErrorKind::StorageFull {
             return DataError::io(target)(error);
         }
-        DataError::file(from, format!("cannot be unpacked: {error}"))
+        DataError::file(from, format!("can't be unpacked ({error})"))
     })?;
     *left = left.checked_sub(copied).ok_or_else(|| {
-        let reason = "unpacks to more than there may be of it; add less, or make room on the disk";
+        let reason =
+            "unpacks to more than the allowed size; add a smaller file, or free disk space";
         DataError::file(from, reason)
     })?;
     Ok(())
@@ -97,7 +99,7 @@ mod tests {
         path
     }
 
-    /// Unpacks within so many bytes, and looks at what is there.
+    /// Unpacks with this limit of bytes.
     fn within<T>(
         path: &Path,
         bytes: u64,
@@ -113,15 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_leads_out_is_refused() {
+    fn an_entry_outside_the_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = archive(folder.path(), &[("a/../../out.csv", b"x")]);
         let error = within(&path, 100, zip).unwrap_err();
-        assert!(error.contains("leads out of it"), "{error}");
+        assert!(error.contains("a path outside of it"), "{error}");
     }
 
     #[test]
-    fn nothing_is_written_but_files_below_the_folder() {
+    fn only_files_below_the_folder_are_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("it.zip");
         let mut writer = ZipWriter::new(File::create(&path).unwrap());
@@ -132,9 +134,9 @@ mod tests {
         writer.finish().unwrap();
         let unpacked = within(&path, 100, zip).unwrap();
         let found = |path: &str| unpacked.path().join(path).symlink_metadata();
-        assert!(found("link").unwrap().is_dir(), "the entry after it made a folder");
+        assert!(found("link").unwrap().is_dir(), "the next entry created a folder");
         assert!(found("link/through.csv").unwrap().is_file());
-        assert!(found("a").is_err(), "too deep to be looked for");
+        assert!(found("a").is_err(), "too deep");
         assert!(!folder.path().join("through.csv").exists());
     }
 
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_bounded_by_what_comes() {
+    fn a_zip_bomb_is_bounded_by_its_actual_size() {
         let folder = tempfile::tempdir().unwrap();
         let zeros = vec![0; 1 << 20];
         let path = archive(folder.path(), &[("a.csv", &zeros), ("b.csv", &zeros)]);
@@ -159,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_named() {
+    fn damage_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = archive(folder.path(), &[("a.csv", b"text,label\n")]);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert!(within(&path, 100, zip).unwrap_err().contains("damaged zip"));
         fs::write(&path, [0x1f, 0x8b, 8, 0, 1]).unwrap();
-        assert!(within(&path, 100, gzip).unwrap_err().contains("cannot be unpacked"));
+        assert!(within(&path, 100, gzip).unwrap_err().contains("can't be unpacked"));
     }
 }

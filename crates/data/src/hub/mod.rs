@@ -1,6 +1,6 @@
-//! Datasets from the Hugging Face hub, kept in the hub's own cache on this machine, where other
-//! programs find them too. What is in the cache is used as it is: a job that ran yesterday runs on
-//! the same rows today, and without a network.
+//! Datasets from the Hugging Face hub, stored in the hub's own cache on this machine, where other
+//! programs find them too. Cached datasets are used unchanged: a job that ran yesterday uses the
+//! same rows today, without a network.
 
 mod store;
 mod wire;
@@ -14,16 +14,16 @@ use crate::{DataError, LoadProgress, layout};
 use store::Store;
 use wire::Wire;
 
-/// Where the hub is and how to speak to it.
+/// Address and credentials of the hub.
 #[derive(Clone, Default)]
 pub struct HubSettings {
-    /// `HF_ENDPOINT`; none = the hub itself.
+    /// `HF_ENDPOINT`. `None` = the hub itself.
     pub endpoint: Option<String>,
-    /// `HF_HOME`; none = the hub's usual folder.
+    /// `HF_HOME`. `None` = the hub's default folder.
     pub home: Option<PathBuf>,
-    /// `HF_TOKEN`; none = the token file in `home`, if there is one.
+    /// `HF_TOKEN`. `None` = the token file in `home`, if there is one.
     pub token: Option<String>,
-    /// `HF_HUB_OFFLINE`: never ask the network.
+    /// `HF_HUB_OFFLINE`: never use the network.
     pub offline: bool,
 }
 
@@ -41,7 +41,7 @@ impl HubSettings {
     }
 }
 
-// By hand, so that no log shows the token.
+// Written by hand, so that no log shows the token.
 impl std::fmt::Debug for HubSettings {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -54,27 +54,27 @@ impl std::fmt::Debug for HubSettings {
     }
 }
 
-/// The files of a dataset that the cache holds whole, by their names alone.
+/// Returns the files of a dataset that is complete in the cache, judged by file names alone.
 pub(crate) fn cached(settings: &HubSettings, published: &Published) -> Option<Files> {
     Store::open(settings, published.repository)?.files()
 }
 
-/// The files of a dataset that the cache holds whole, each checked against its digest; one that is not
-/// what its name says is deleted, and the dataset then is not there.
+/// Returns the files of a dataset that is complete in the cache, after checking each digest. A file
+/// with a wrong digest is deleted, and the dataset counts as absent.
 pub(crate) fn checked(
     settings: &HubSettings,
     published: &Published,
 ) -> Result<Option<Files>, DataError> {
     let Some(files) = cached(settings, published) else { return Ok(None) };
-    let mut whole = true;
+    let mut intact = true;
     for file in files.train.iter().chain(&files.test) {
-        whole &= Store::check_cached(file)?;
+        intact &= Store::check_cached(file)?;
     }
-    Ok(whole.then_some(files))
+    Ok(intact.then_some(files))
 }
 
-/// The files of a dataset from the cache, downloaded where they are not there yet. Every file is
-/// checked against its digest, also one that was in the cache.
+/// Returns the files of a dataset from the cache, and downloads missing ones. Every file's digest
+/// is checked, including cached files.
 pub(crate) fn fetch(
     settings: &HubSettings,
     published: &Published,
@@ -86,7 +86,7 @@ pub(crate) fn fetch(
         reason,
     };
     let Some(store) = Store::open(settings, published.repository) else {
-        return Err(offline("there is no home folder to keep downloads in".to_owned()));
+        return Err(offline("there is no home folder for downloads".to_owned()));
     };
     if let Some(files) = checked(settings, published)? {
         return Ok(files);
@@ -99,15 +99,15 @@ pub(crate) fn fetch(
     let splits = layout::splits(listing.files.iter().map(String::as_str));
     let splits = splits.ok_or_else(|| DataError::Missing {
         repository: published.repository.to_owned(),
-        what: "train and test split in Parquet".to_owned(),
+        what: "train and test split as Parquet files".to_owned(),
     })?;
     for file in splits.train.iter().chain(&splits.test) {
         store.place(&wire, &listing.commit, file, progress)?;
     }
-    store.remember(&listing.commit)?;
+    store.set_main_branch(&listing.commit)?;
     let missing = || DataError::Missing {
         repository: published.repository.to_owned(),
-        what: "whole snapshot".to_owned(),
+        what: "complete snapshot".to_owned(),
     };
     store.files().ok_or_else(missing)
 }

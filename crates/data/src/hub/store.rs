@@ -1,5 +1,5 @@
-//! The hub's cache folder: `blobs/ETAG`, and `snapshots/COMMIT/…` linking into it. A blob gets its
-//! name only when it is whole and checked; until then it is `ETAG.incomplete`.
+//! The hub's cache folder: `blobs/ETAG`, and `snapshots/COMMIT/…` with links to them. A blob is
+//! renamed from `ETAG.incomplete` only when it is complete and checked.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -22,11 +22,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// `None` where neither `HF_HOME` nor a home folder is known.
+    /// Opens the cache. Returns `None` if neither `HF_HOME` nor a home folder is known.
     pub fn open(settings: &HubSettings, repository: &str) -> Option<Self> {
         let cache = match &settings.home {
             Some(home) => Cache::new(home.join("hub")),
-            // `Cache::default` would panic without one.
+            // `Cache::default` panics without a home folder.
             None => std::env::home_dir().map(|_| Cache::default())?,
         };
         let repo = Repo::dataset(repository.to_owned());
@@ -34,14 +34,14 @@ impl Store {
         Some(Self { cache, repo, repository: repository.to_owned(), folder })
     }
 
-    /// The files of the snapshot that the main branch was at when it was last fetched.
+    /// Returns the files of the main branch's snapshot as of the last fetch.
     pub fn files(&self) -> Option<Files> {
         let commit =
             fs::read_to_string(self.folder.join("refs").join(self.repo.revision())).ok()?;
         layout::on_disk(&self.folder.join("snapshots").join(commit.trim()))
     }
 
-    /// Whether a cached file is what its blob's name says; one that is not is deleted.
+    /// Checks a cached file's digest against its blob's name, and deletes the file on a mismatch.
     pub fn check_cached(file: &Path) -> Result<bool, DataError> {
         let blob = fs::canonicalize(file).map_err(DataError::io(file))?;
         let name = blob.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -54,7 +54,7 @@ impl Store {
         Ok(false)
     }
 
-    /// Brings one file into the snapshot of a commit.
+    /// Downloads one file into the snapshot of a commit.
     pub fn place(
         &self,
         wire: &Wire<'_>,
@@ -72,31 +72,31 @@ impl Store {
         fs::create_dir_all(&blobs).map_err(DataError::io(&blobs))?;
         let lock_path = blobs.join(format!("{}.lock", head.etag));
         let lock = File::create(&lock_path).map_err(DataError::io(&lock_path))?;
-        // Whoever holds it downloads the same file: when it is free the file is likely there.
+        // The holder of the lock downloads the same file, so the file probably exists afterwards.
         lock.lock().map_err(DataError::io(&lock_path))?;
         if !blob.is_file() {
             let part = blobs.join(format!("{}.incomplete", head.etag));
             download(wire, &head, file, &part, progress)?;
-            self.check_arrived(&head, file, &part)?;
+            self.check_download(&head, file, &part)?;
             fs::rename(&part, &blob).map_err(DataError::io(&blob))?;
         }
         drop(lock);
         link_to(&blob, &link, file)
     }
 
-    /// Says that the main branch is at this commit.
-    pub fn remember(&self, commit: &str) -> Result<(), DataError> {
+    /// Records that the main branch is at this commit.
+    pub fn set_main_branch(&self, commit: &str) -> Result<(), DataError> {
         let cache = self.cache.repo(self.repo.clone());
         cache.create_ref(commit).map_err(DataError::io(&self.folder))
     }
 
-    fn check_arrived(&self, head: &Head, file: &str, part: &Path) -> Result<(), DataError> {
+    fn check_download(&self, head: &Head, file: &str, part: &Path) -> Result<(), DataError> {
         let size = fs::metadata(part).map_err(DataError::io(part))?.len();
         let wrong_size = head.size.filter(|expected| *expected != size);
         let reason = if let Some(expected) = wrong_size {
             format!("{size} bytes instead of {expected}")
         } else if is_sha256(&head.etag) && sha256(part).map_err(DataError::io(part))? != head.etag {
-            "its SHA-256 is not the one the hub gives".to_owned()
+            "its SHA-256 does not match the hub's".to_owned()
         } else {
             return Ok(());
         };
@@ -106,8 +106,8 @@ impl Store {
     }
 }
 
-/// Fills the part file, going on from what is there, and again after each break that came with
-/// at least one byte.
+/// Downloads into the part file and resumes from its end. After an interruption it retries, as long
+/// as each attempt received at least one byte.
 fn download(
     wire: &Wire<'_>,
     head: &Head,
@@ -140,7 +140,8 @@ fn download(
     }
 }
 
-/// Large files are named by their SHA-256; small ones by git's digest, which says less.
+/// Large files are named by their SHA-256. Small files are named by git's digest, which is not
+/// checked.
 fn is_sha256(etag: &str) -> bool {
     etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -164,7 +165,7 @@ fn remove(path: &Path) -> Result<(), DataError> {
     }
 }
 
-/// A relative link, as the hub's other clients make, so that the cache may be moved.
+/// Creates a relative link, as the hub's other clients do, so that the cache can be moved.
 fn link_to(blob: &Path, link: &Path, file: &str) -> Result<(), DataError> {
     let folder = link.parent().unwrap_or(link);
     fs::create_dir_all(folder).map_err(DataError::io(folder))?;
@@ -176,13 +177,13 @@ fn link_to(blob: &Path, link: &Path, file: &str) -> Result<(), DataError> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && link.is_file() => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // A link whose blob was deleted and came back under another name.
+            // Existing link whose blob was deleted and downloaded again under another name.
             remove(link)?;
             std::os::unix::fs::symlink(&target, link)
                 .map_err(|_| error)
                 .map_err(DataError::io(link))
         }
-        // Some file systems have no links.
+        // Some file systems do not support links.
         Err(_) => fs::copy(blob, link).map(|_| ()).map_err(DataError::io(link)),
     }
 }

@@ -1,5 +1,5 @@
-//! What is asked of the hub over HTTP. The addresses are hf-hub's; the requests are our own, because
-//! its client trusts a part file blindly, never checks a digest and has no time limits.
+//! HTTP requests to the hub. The URLs are hf-hub's. The requests are our own, because its client
+//! trusts partial files, never checks a digest and has no timeouts.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use super::store::Store;
 use crate::catalog::Published;
 use crate::{DataError, LoadProgress};
 
-/// Bytes between two reports of progress.
+/// Bytes between two progress reports.
 const REPORT: u64 = 1 << 20;
 
 /// One repository on the hub.
@@ -29,13 +29,13 @@ pub struct Wire<'a> {
     store: &'a Store,
 }
 
-/// What a commit holds.
+/// Content of a commit.
 pub struct Listing {
     pub commit: String,
     pub files: Vec<String>,
 }
 
-/// What is known of a file before it comes.
+/// Metadata of a file before its download.
 pub struct Head {
     pub etag: String,
     pub size: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Head {
 impl<'a> Wire<'a> {
     pub fn open(settings: &HubSettings, published: &'a Published, store: &'a Store) -> Self {
         let endpoint = settings.endpoint.clone().unwrap_or_else(|| default_endpoint(store));
-        // The system's certificates: a company's proxy signs with its own.
+        // Uses the system's certificates, because a company's proxy may sign with its own.
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let agent = Agent::config_builder()
             .tls_config(tls)
@@ -63,7 +63,7 @@ impl<'a> Wire<'a> {
         Self { agent, endpoint, token, published, store }
     }
 
-    /// The files of the main branch.
+    /// Lists the files of the main branch.
     pub fn listing(&self) -> Result<Listing, DataError> {
         let url = format!("{}/api/{}", self.endpoint, self.store.repo.api_url());
         let mut request = self.agent.get(&url);
@@ -73,7 +73,7 @@ impl<'a> Wire<'a> {
         let response = request.call().map_err(|error| self.offline(&error))?;
         let mut response = self.accepted(response, "list of files")?;
         let text = response.body_mut().read_to_string().map_err(|error| self.offline(&error))?;
-        let what = "list of files that can be read";
+        let what = "readable list of files";
         let info: RepoInfo = serde_json::from_str(&text).map_err(|_| self.missing(what))?;
         if !is_name(&info.sha) {
             return Err(self.missing(what));
@@ -82,7 +82,7 @@ impl<'a> Wire<'a> {
         Ok(Listing { commit: info.sha, files: paths.filter(|path| is_path(path)).collect() })
     }
 
-    /// Digest and size of a file, from the hub itself and not from where it redirects to.
+    /// Returns the digest and size of a file from the hub itself, not from its redirect target.
     pub fn head(&self, commit: &str, file: &str) -> Result<Head, DataError> {
         const MOST_REDIRECTS: usize = 5;
         let mut url =
@@ -95,7 +95,8 @@ impl<'a> Wire<'a> {
             let response = request.call().map_err(|error| self.offline(&error))?;
             let response = self.accepted(response, file)?;
             let moved = response.status().is_redirection();
-            // A renamed repository redirects within the hub; elsewhere lie only the bytes.
+            // A renamed repository redirects within the hub. Other redirects lead to the bytes
+            // alone.
             match header(&response, "location").filter(|to| moved && to.starts_with('/')) {
                 Some(to) => url = format!("{}{to}", self.endpoint),
                 None => return self.read_head(&response, file, url),
@@ -104,7 +105,7 @@ impl<'a> Wire<'a> {
         Err(self.missing(file))
     }
 
-    /// Appends what the file has from byte `done` on. Where the connection breaks, what came stays
+    /// Appends the file's bytes from `done` on. If the connection breaks, received bytes stay
     /// written.
     pub fn get(
         &self,
@@ -137,7 +138,7 @@ impl<'a> Wire<'a> {
         if done > 0
             && !header(&response, "content-range").is_some_and(|it| it.starts_with(&resumes))
         {
-            // It sends the whole file after all.
+            // The server ignored the range and sends the whole file.
             out.set_len(0).map_err(|error| interrupted(0, error.to_string()))?;
             done = 0;
         }
@@ -162,7 +163,7 @@ impl<'a> Wire<'a> {
             }
         }
         if head.size.is_some_and(|size| done < size) {
-            return Err(interrupted(done, "it ended early".to_owned()));
+            return Err(interrupted(done, "the response ended early".to_owned()));
         }
         out.sync_all().map_err(|error| interrupted(done, error.to_string()))?;
         progress(LoadProgress::Downloading { file: file.to_owned(), done, total: head.size });
@@ -210,7 +211,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// hf-hub knows it and gives it only as part of an address.
+/// Returns hf-hub's default endpoint, which it exposes only as part of a URL.
 fn default_endpoint(store: &Store) -> String {
     let builder = ApiBuilder::from_cache(store.cache.clone());
     let Ok(api) = builder.build() else { return String::new() };
@@ -223,13 +224,13 @@ fn header<'a, T>(response: &'a Response<T>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// What may become a file's name in the cache.
+/// Returns whether a name is safe as a file name in the cache.
 fn is_name(name: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     (1..=128).contains(&name.len()) && name.bytes().all(good)
 }
 
-/// What may become a path in a snapshot, and needs no escaping in an address.
+/// Returns whether a path is safe in a snapshot and needs no escaping in a URL.
 fn is_path(path: &str) -> bool {
     path.split('/').all(|part| {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);

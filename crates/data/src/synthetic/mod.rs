@@ -1,5 +1,5 @@
-//! The embedded datasets, made from a fixed seed by integer arithmetic alone: the same rows on every
-//! machine, without a download.
+//! Embedded datasets, generated from a fixed seed by integer arithmetic alone: the same rows on
+//! every machine, without a download.
 
 mod shapes;
 mod topics;
@@ -11,19 +11,19 @@ use crate::{Dataset, Row};
 
 const SEED: u64 = 20_250_101;
 
-/// Which embedded dataset.
+/// Embedded dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Synthetic {
-    /// Short texts on four topics whose vocabularies overlap.
+    /// Short texts on four topics with overlapping vocabularies.
     Topics,
-    /// Four kinds of noisy shape, dark on bright or bright on dark.
+    /// Four kinds of noisy shapes, dark on bright or bright on dark.
     Shapes,
 }
 
 impl Synthetic {
     pub const ALL: [Self; 2] = [Self::Topics, Self::Shapes];
 
-    /// The name in the catalogue.
+    /// Returns the name in the catalog.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Topics => "synthetic",
@@ -35,7 +35,7 @@ impl Synthetic {
         Self::ALL.into_iter().find(|synthetic| synthetic.name() == name)
     }
 
-    /// What is known of it, without making its rows.
+    /// Returns the metadata without generating rows.
     pub fn info(self) -> DatasetInfo {
         let (sample, classes) = match self {
             Self::Topics => (SampleShape::Text, topics::CLASSES),
@@ -53,7 +53,7 @@ impl Synthetic {
         }
     }
 
-    /// All its rows.
+    /// Generates all rows.
     pub fn generate(self) -> Dataset {
         let (train, test) = self.rows();
         Dataset { info: self.info(), train: self.split(0, train), test: self.split(1, test) }
@@ -66,7 +66,8 @@ impl Synthetic {
         }
     }
 
-    /// Each row has a stream of its own, so that no row depends on how many draws another took.
+    /// Generates rows. Each row has its own random stream, so that it does not depend on other
+    /// rows' draws.
     fn split(self, split: u32, rows: u64) -> Vec<Row> {
         (0..rows)
             .map(|index| {
@@ -74,10 +75,10 @@ impl Synthetic {
                     Self::Topics => 0,
                     Self::Shapes => 1,
                 };
-                let mut chance = SeededRng::new(RngDomain::SyntheticData, SEED, split, kind, index);
+                let mut rng = SeededRng::new(RngDomain::SyntheticData, SEED, split, kind, index);
                 match self {
-                    Self::Topics => topics::draw(&mut chance),
-                    Self::Shapes => shapes::draw(&mut chance),
+                    Self::Topics => topics::draw(&mut rng),
+                    Self::Shapes => shapes::draw(&mut rng),
                 }
             })
             .collect()
@@ -90,7 +91,7 @@ mod tests {
     use crate::shard;
 
     #[test]
-    fn the_rows_are_pinned() {
+    fn the_rows_are_stable() {
         let digests = Synthetic::ALL.map(|synthetic| {
             let dataset = synthetic.generate();
             let rows: Vec<&Row> = dataset.train.iter().chain(&dataset.test).collect();
@@ -104,7 +105,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_info_agrees_with_the_rows() {
+    fn the_info_matches_the_rows() {
         for synthetic in Synthetic::ALL {
             let Dataset { info, train, test } = synthetic.generate();
             assert_eq!((train.len() as u64, test.len() as u64), (info.train_rows, info.test_rows));

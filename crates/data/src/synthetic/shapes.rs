@@ -1,6 +1,6 @@
-//! Images of one shape each at any place, in three sizes, brighter or darker than its ground, under
-//! noise. Averaged over places and signs every class looks the same, so a linear model learns next
-//! to nothing; a convolution sees edges and corners.
+//! Images of one shape each at any position, in three sizes, brighter or darker than the
+//! background, with noise. Averaged over positions and signs every class looks the same, so a
+//! linear model learns almost nothing, while a convolution sees edges and corners.
 
 use protocol::SeededRng;
 use protocol::dataset::SampleShape;
@@ -13,10 +13,10 @@ pub const SHAPE: SampleShape = SampleShape::Image { channels: 1, height: 16, wid
 
 const RADII: std::ops::RangeInclusive<i64> = 4..=6;
 
-pub fn draw(chance: &mut SeededRng) -> Row {
-    let class = chance.index(CLASSES.len());
+pub fn draw(rng: &mut SeededRng) -> Row {
+    let class = rng.index(CLASSES.len());
     let mut within = |low: i64, high: i64| -> i64 {
-        low + i64::try_from(chance.below((high - low + 1).unsigned_abs())).unwrap_or(0)
+        low + i64::try_from(rng.below((high - low + 1).unsigned_abs())).unwrap_or(0)
     };
     let radius = within(*RADII.start(), *RADII.end());
     let figure = Figure {
@@ -31,7 +31,7 @@ pub fn draw(chance: &mut SeededRng) -> Row {
     let mut pixels = Vec::with_capacity(256);
     for y in 0..SIDE {
         for x in 0..SIDE {
-            // The sum of two uniform draws: a triangular noise of deviation 16.
+            // The sum of two uniform draws: triangular noise with a standard deviation of 16.
             let noise = within(-20, 20) + within(-20, 20);
             let ink = if figure.covers(x, y) { contrast } else { 0 };
             pixels.push(u8::try_from((ground + ink + noise).clamp(0, 255)).unwrap_or(0));
@@ -58,7 +58,7 @@ impl Figure {
         let in_square = x.abs() <= r && y.abs() <= r;
         match self.class {
             0 => x * x + y * y <= r * r,
-            // As large as the circle in area, so that brightness tells nothing.
+            // As large as the circle in area, so that brightness reveals nothing.
             1 => x.abs() * 8 <= r * 7 && y.abs() * 8 <= r * 7,
             2 => in_square && 2 * x.abs() <= y + r,
             _ => in_square && (x.abs() * 3 <= r || y.abs() * 3 <= r),
@@ -73,15 +73,16 @@ mod tests {
     use crate::synthetic::Synthetic;
 
     #[test]
-    fn a_linear_model_stays_far_below_the_ceiling() {
+    fn a_linear_model_stays_far_below_the_best_accuracy() {
         let dataset = Synthetic::Shapes.generate();
         let accuracy = softmax_regression(&dataset);
         assert!(accuracy < 0.55, "{accuracy}");
     }
 
-    /// Correlation with every clean figure, whatever its sign: what filters and pooling can do.
+    /// Correlation with every clean shape, regardless of its sign, as filters and pooling can
+    /// compute it.
     #[test]
-    fn matched_filters_reach_it() {
+    fn matched_filters_reach_a_high_accuracy() {
         let dataset = Synthetic::Shapes.generate();
         let filters = filters();
         let rows = &dataset.test[..400];
@@ -100,14 +101,15 @@ mod tests {
         assert!(accuracy > 0.93, "{accuracy}");
     }
 
-    /// Every figure at every place, with mean 0 and length 1.
+    /// Every shape at every position, with mean 0 and length 1.
     fn filters() -> Vec<(usize, Vec<f32>)> {
         let mut filters = Vec::new();
         for class in 0..CLASSES.len() {
             for radius in RADII {
-                for place in 0..(SIDE - 2 * radius).pow(2) * 2 {
-                    let (turned, place) = (place % 2 == 1, place / 2);
-                    let (across, down) = (place % (SIDE - 2 * radius), place / (SIDE - 2 * radius));
+                for position in 0..(SIDE - 2 * radius).pow(2) * 2 {
+                    let (turned, position) = (position % 2 == 1, position / 2);
+                    let (across, down) =
+                        (position % (SIDE - 2 * radius), position / (SIDE - 2 * radius));
                     let figure = Figure {
                         class,
                         radius,

@@ -1,5 +1,5 @@
-//! A server on this machine that speaks as the hub does: the list of a repository's files, a HEAD
-//! that gives digest and size, a redirect to where the bytes lie, ranges; and with faults.
+//! Local server that behaves like the hub: the list of a repository's files, a HEAD with digest and
+//! size, a redirect to the storage, ranges, and faults.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,14 +17,15 @@ use sha2::{Digest, Sha256};
 const REPOSITORY: &str = "fancyzhx/ag_news";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
+/// Fault of the server.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RowError {
+pub enum ServerFault {
     None,
-    /// The first answer that carries a file ends at its half.
+    /// The first response with a file ends at its half.
     BreaksOnce,
-    /// As before, and the rest is sent whole, whatever range is asked.
+    /// As `BreaksOnce`, and the rest is sent as the whole file, regardless of the requested range.
     IgnoresRanges,
-    /// The first answer ends at the half, each later one before its first byte.
+    /// The first response ends at the half, each later one before its first byte.
     AlwaysStalls,
     WrongBytes,
     Status(u16),
@@ -32,7 +33,7 @@ pub enum RowError {
 
 pub struct Request {
     pub path: String,
-    /// All of them, in lower case.
+    /// All headers in lower case.
     pub headers: String,
 }
 
@@ -45,9 +46,9 @@ pub struct HubServer {
 }
 
 impl HubServer {
-    pub fn start(fault: RowError) -> Self {
+    pub fn start(fault: ServerFault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        // The storage goes by another name, so that it counts as another host.
+        // The storage uses another host name, so that it counts as another host.
         let port = listener.local_addr().unwrap().port();
         let files = Arc::new(vec![
             ("data/train-00000-of-00002.parquet".to_owned(), parquet(&[0, 1, 2, 3])),
@@ -55,7 +56,7 @@ impl HubServer {
             ("data/test-00000-of-00001.parquet".to_owned(), parquet(&[2, 3])),
         ]);
         let (requests, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let speaker = Speaker {
+        let responder = Responder {
             files: Arc::clone(&files),
             requests: Arc::clone(&requests),
             fault,
@@ -63,7 +64,7 @@ impl HubServer {
             broke: false,
         };
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || speaker.serve(&listener, &stopped));
+        let thread = std::thread::spawn(move || responder.serve(&listener, &stopped));
         let url = format!("http://127.0.0.1:{port}");
         Self { url, files, requests, stop, thread: Some(thread) }
     }
@@ -76,12 +77,12 @@ impl HubServer {
         &self.files[0].1
     }
 
-    /// Where a fault cuts the first file.
+    /// Byte at which a fault truncates the first file.
     pub fn half(&self) -> u64 {
         self.first_file().len() as u64 / 2
     }
 
-    /// The first file's place in the cache.
+    /// Path of the first file in the cache.
     pub fn blob(&self) -> PathBuf {
         let folder = PathBuf::from("hub/datasets--fancyzhx--ag_news/blobs");
         folder.join(digest(self.first_file()))
@@ -91,21 +92,21 @@ impl HubServer {
 impl Drop for HubServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        // Wakes it from waiting for a connection.
+        // Wakes the listener.
         let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
         self.thread.take().unwrap().join().unwrap();
     }
 }
 
-struct Speaker {
+struct Responder {
     files: Arc<Vec<(String, Vec<u8>)>>,
     requests: Arc<Mutex<Vec<Request>>>,
-    fault: RowError,
+    fault: ServerFault,
     storage: String,
     broke: bool,
 }
 
-impl Speaker {
+impl Responder {
     fn serve(mut self, listener: &TcpListener, stopped: &AtomicBool) {
         for stream in listener.incoming() {
             if stopped.load(Ordering::SeqCst) {
@@ -115,7 +116,7 @@ impl Speaker {
         }
     }
 
-    /// One request a connection.
+    /// Handles one request per connection.
     fn answer(&mut self, mut stream: TcpStream) {
         let (mut line, mut headers) = (String::new(), String::new());
         let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -142,7 +143,7 @@ impl Speaker {
     }
 
     fn respond(&mut self, path: &str, range: Option<usize>) -> (String, Vec<u8>) {
-        if let RowError::Status(status) = self.fault {
+        if let ServerFault::Status(status) = self.fault {
             return (head(&format!("{status} No"), 0, ""), Vec::new());
         }
         if path == format!("/api/datasets/{REPOSITORY}/revision/main") {
@@ -176,10 +177,10 @@ impl Speaker {
 
     fn send(&mut self, mut bytes: Vec<u8>, range: Option<usize>) -> (String, Vec<u8>) {
         let (length, half) = (bytes.len(), bytes.len() / 2);
-        if self.fault == RowError::WrongBytes {
+        if self.fault == ServerFault::WrongBytes {
             bytes[half] ^= 1;
         }
-        let start = range.filter(|_| self.fault != RowError::IgnoresRanges).unwrap_or(0);
+        let start = range.filter(|_| self.fault != ServerFault::IgnoresRanges).unwrap_or(0);
         let head = if start == 0 {
             head("200 OK", length, "Accept-Ranges: bytes\r\n")
         } else {
@@ -188,18 +189,18 @@ impl Speaker {
         };
         let mut body = bytes.split_off(start);
         match self.fault {
-            RowError::BreaksOnce | RowError::IgnoresRanges | RowError::AlwaysStalls
+            ServerFault::BreaksOnce | ServerFault::IgnoresRanges | ServerFault::AlwaysStalls
                 if !self.broke =>
             {
                 self.broke = true;
                 body.truncate(half);
             }
-            RowError::AlwaysStalls => body.clear(),
-            RowError::None
-            | RowError::BreaksOnce
-            | RowError::IgnoresRanges
-            | RowError::WrongBytes
-            | RowError::Status(_) => {}
+            ServerFault::AlwaysStalls => body.clear(),
+            ServerFault::None
+            | ServerFault::BreaksOnce
+            | ServerFault::IgnoresRanges
+            | ServerFault::WrongBytes
+            | ServerFault::Status(_) => {}
         }
         (head, body)
     }
@@ -213,7 +214,7 @@ fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-/// A text and a label for each of `labels`.
+/// Writes a text and a label for each of `labels`.
 fn parquet(labels: &[i64]) -> Vec<u8> {
     let schema = "message schema { optional binary text (UTF8); optional int64 label; }";
     let schema = Arc::new(parse_message_type(schema).unwrap());

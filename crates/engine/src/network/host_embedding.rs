@@ -1,11 +1,11 @@
-//! Host embedding: an embedding embedding that stays in the host's memory on every device.
+//! Host embedding: an embedding table that stays in the host's memory on every device.
 //!
-//! A batch touches a few thousand rows of a embedding with a hundred thousand or more. As a device
-//! parameter the whole embedding would get a gradient and an optimizer step each time. Here the rows of
+//! A batch touches a few thousand rows of a table with a hundred thousand or more. As a device
+//! parameter the whole table would get a gradient and an optimizer step each time. Here the rows of
 //! a batch are combined or laid out on the host, the device receives the result as its input, and
 //! returns the gradient of that input. Rows without a gradient have pending optimizer steps, which
 //! are applied in order when the row is next read ([`Rule::catch_up`]). The bits are the same as if
-//! the whole embedding had been stepped each time, which tests verify.
+//! the whole table had been stepped each time, which tests verify.
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
@@ -16,7 +16,7 @@ use crate::network::Value;
 use crate::optimizer::{Correction, Corrections, FlatMoments, Rule};
 use crate::token_ids::TokenIds;
 
-/// Embedding embedding `[buckets, dimension]`, row-major.
+/// Embedding table `[buckets, dimension]`, row-major.
 #[derive(Debug)]
 pub(crate) struct HostEmbedding {
     kind: HostEmbeddingKind,
@@ -150,7 +150,7 @@ impl HostEmbedding {
     }
 }
 
-/// Input of the device that replaces the embedding.
+/// Input of the device that replaces the table.
 pub(crate) enum EmbeddingInput {
     Bag(Tensor<2>),
     Sequence(Tensor<3>),
@@ -278,7 +278,7 @@ impl HostEmbeddingOptimizer {
         }
     }
 
-    /// Applies all pending steps. The embedding then equals the result of a dense optimizer.
+    /// Applies all pending steps. The table then equals the result of a dense optimizer.
     pub(crate) fn flush(&mut self, embedding: &mut HostEmbedding) {
         if self.has_no_pending_steps() {
             return;
@@ -307,7 +307,7 @@ impl HostEmbeddingOptimizer {
     }
 }
 
-/// Rows of a embedding with their moments.
+/// Rows of a table with their moments.
 struct Rows<'a> {
     rule: Rule,
     dimension: usize,

@@ -72,7 +72,7 @@ fn a_linear_layer_matches_pytorch() {
     }
 }
 
-/// Compares with the same model whose host_embedding is burn's `Embedding` on the device.
+/// Compares with the same model whose table is burn's `Embedding` on the device.
 #[test]
 fn a_host_embedding_matches_burn_s_embedding() {
     let device = Device::flex().autodiff();
@@ -215,7 +215,7 @@ fn pending_steps_match_stepping_every_row() {
     }
 }
 
-/// Compares with the dense optimizer, with the host_embedding as one of its tensors.
+/// Compares with the dense optimizer, with the table as one of its tensors.
 #[test]
 fn a_host_embedding_matches_the_dense_optimizer() {
     for optimizer in OPTIMIZERS {

@@ -1,4 +1,4 @@
-//! Properties with every partitioning, and the unevenness with each method.
+//! Properties of every partitioning, and the unevenness of each method.
 
 use proptest::prelude::*;
 
@@ -75,12 +75,12 @@ proptest! {
     }
 }
 
-/// Labels with `classes` classes in turn.
+/// Labels of `classes` classes in turn.
 fn labels(rows: u32, classes: u32) -> Vec<u32> {
     (0..rows).map(|row| row % classes).collect()
 }
 
-/// Mean share with a partition's most frequent class.
+/// Mean share of a partition's most frequent class.
 fn concentration(divided: &[Vec<u32>], labels: &[u32], classes: u32) -> f64 {
     let largest = |rows: &Vec<u32>| {
         let count =
@@ -109,7 +109,7 @@ fn shards_give_a_partition_few_classes() {
     for rows in divided {
         let classes: std::collections::BTreeSet<u32> =
             rows.iter().map(|row| labels[*row as usize]).collect();
-        // A run with 50 rows with one class, or one that crosses into the next.
+        // A run of 50 rows of one class, or one that crosses into the next.
         assert!(classes.len() <= 4, "{classes:?}");
     }
 }

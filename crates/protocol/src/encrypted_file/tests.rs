@@ -1,4 +1,4 @@
-//! Round trips frame plain text, and rejection frame every altered file.
+//! Round trips of plain text, and rejection of every altered file.
 
 use std::io::{Cursor, Read};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 const KEY: StorageKey = StorageKey::from_bytes([7; 32]);
-/// Lengths around the borders frame frames.
+/// Lengths around the borders of frames.
 const LENGTHS: [usize; 7] = [0, 1, 1000, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5];
 
 #[test]

@@ -1,5 +1,5 @@
-//! Datasets that are made to take more than they are. What each reader bounds, the tests of the data
-//! crate show; here, that nothing is left of what was refused and that the coordinator goes on.
+//! Malicious dataset files. The tests of the data crate show the limits of each reader; these show that a
+//! refused file leaves nothing behind and that the coordinator keeps working.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -27,7 +27,7 @@ fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-/// The names in a folder.
+/// Returns the names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
@@ -40,25 +40,25 @@ fn assert_nothing_left(coordinator: &Coordinator) {
 }
 
 #[tokio::test]
-async fn what_claims_to_be_more_than_it_is_is_refused_in_words() {
+async fn malicious_files_are_refused_with_a_clear_message() {
     let coordinator = Coordinator::start().await;
     let quote = [b"text,label\na,x\n\"b".to_vec(), vec![b'x'; 17 << 20]].concat();
     let columns = [vec![b','; 30_000], b"\na,b\n".to_vec()].concat();
-    // A footer that says that it is four gigabytes long.
+    // A footer with a claimed length of 4 GB.
     let parquet = [b"PAR1", &[0; 64][..], &u32::MAX.to_le_bytes(), b"PAR1"].concat();
-    // The signature and the header of a picture of 60,000 by 60,000.
-    let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\0\0\0\0".to_vec();
-    picture.extend([0; 4]);
-    let pictures = zip(&[("cat/1.png", &picture), ("dog/2.png", &picture)]);
-    let out = zip(&[("a/../../out.csv", b"text,label\n")]);
+    // The PNG signature and header of an image of 60,000 by 60,000 pixels.
+    let mut image = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\0\0\0\0".to_vec();
+    image.extend([0; 4]);
+    let pictures = zip(&[("cat/1.png", &image), ("dog/2.png", &image)]);
+    let traversal = zip(&[("a/../../out.csv", b"text,label\n")]);
     let row = "{\"text\":\"a\",\"label\":".to_owned();
     let deep = [row, "[".repeat(2 << 20), "\n".to_owned()].concat().into_bytes();
-    for (filename, bytes, words) in [
+    for (filename, bytes, expected) in [
         ("quote.csv", quote, "is a closing quote missing?"),
         ("columns.csv", columns, "more than 20000 columns"),
-        ("footer.parquet", parquet, "not a Parquet file"),
+        ("footer.parquet", parquet, "not a readable Parquet file"),
         ("pictures.zip", pictures, "2 of 2 rows of pictures.zip cannot be used"),
-        ("out.zip", out, "leads out of it"),
+        ("out.zip", traversal, "a path outside of it"),
         (
             "deep.jsonl",
             deep,
@@ -68,12 +68,9 @@ async fn what_claims_to_be_more_than_it_is_is_refused_in_words() {
         let (status, body) = add(&coordinator, filename, bytes).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{filename}: {body}");
         let detail = body["detail"].as_str().unwrap();
-        assert!(detail.contains(words), "{filename}: {detail}");
+        assert!(detail.contains(expected), "{filename}: {detail}");
         let folder = coordinator.folder.path().to_str().unwrap();
-        assert!(
-            !detail.contains(folder),
-            "{filename}: where it lay is nobody's business: {detail}"
-        );
+        assert!(!detail.contains(folder), "{filename}: the message contains the folder: {detail}");
         assert_nothing_left(&coordinator);
     }
     let (status, body) = add(&coordinator, "good.csv", small_csv().into_bytes()).await;
@@ -81,7 +78,7 @@ async fn what_claims_to_be_more_than_it_is_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_bomb_is_unpacked_no_further_than_there_is_room() {
+async fn a_zip_bomb_is_unpacked_only_within_the_disk_quota() {
     let folder = TempDir::new().unwrap();
     let mut small = settings(folder.path());
     small.maximum_disk_bytes = Some(16 << 20);
@@ -97,14 +94,14 @@ async fn a_bomb_is_unpacked_no_further_than_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_form_is_bounded_and_says_how_to_send_more() {
+async fn a_form_is_bounded_and_the_error_says_how_to_send_larger_files() {
     let coordinator = Coordinator::start().await;
     let form = format!(
         "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n{}\r\n--b--\r\n",
         "a,b\n".repeat(1 << 19)
     );
-    let headers_without_end = format!("--b\r\nX: {}", "x".repeat(2 << 20));
-    for body in [form, headers_without_end] {
+    let endless_headers = format!("--b\r\nX: {}", "x".repeat(2 << 20));
+    for body in [form, endless_headers] {
         let request = coordinator.request(Method::POST, "/datasets?name=x", &coordinator.admin);
         let request = request.header("content-type", "multipart/form-data; boundary=b");
         let (status, body) = answer(request.body(body)).await;
