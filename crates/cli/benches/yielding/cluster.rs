@@ -57,7 +57,7 @@ impl Cluster {
             "--no-discovery",
             "--backend",
             "cpu",
-            "--lease-patience",
+            "--lease-timeout",
             "2",
             "--json",
             "--exit-with-parent",

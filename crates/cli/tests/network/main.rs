@@ -80,7 +80,7 @@ fn a_megabit_a_second() {
 /// The lease lapses while the network is gone, and the upload goes on where it broke.
 #[test]
 fn the_network_is_gone_in_the_middle_of_an_upload() {
-    let Some(lab) = Lab::new(1, &["--lease-patience", "5"]) else { return };
+    let Some(lab) = Lab::new(1, &["--lease-timeout", "5"]) else { return };
     let worker = lab.worker(1, &[COORDINATOR[0], COORDINATOR[1]]);
     worker.until("it is ready", |line| line["state"] == "waiting");
     let slow = Quality { bits_per_second: Some(1e6), ..Quality::default() };
