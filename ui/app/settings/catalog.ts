@@ -133,7 +133,7 @@ export const SECTIONS: { title: string; settings: CatalogEntry[] }[] = [
       },
       {
         key: 'KeepAwake',
-        label: 'Keep this machine awake while a job runs',
+        label: 'Stay awake while a job runs',
         hint: () => 'Only for a coordinator, and only while plugged in.',
         control: SWITCH,
       },

@@ -59,7 +59,7 @@ async function poll(
   let [revision, delay] = [-1, 500];
   while (!signal.aborted) {
     try {
-      // The first answer only tells the current revision.
+      // The first answer is only used for its revision.
       const wait = revision < 0 || !connection.connected ? 0 : WAIT_SECONDS;
       const events = await ask<Events>(`/events?after=${Math.max(revision, 0)}&wait=${wait}`, {
         signal,
