@@ -82,9 +82,9 @@ fn build_menu<R: Runtime>(app: &AppHandle<R>, items: &[Item]) -> tauri::Result<M
     let mut menu = MenuBuilder::new(app);
     for item in items {
         menu = match item {
-            Item::Text(words) => menu.item(&MenuItemBuilder::new(words).enabled(false).build(app)?),
-            Item::Choice { action, label: words } => {
-                menu.item(&MenuItemBuilder::with_id(action.id(), words).build(app)?)
+            Item::Text(text) => menu.item(&MenuItemBuilder::new(text).enabled(false).build(app)?),
+            Item::Choice { action, label } => {
+                menu.item(&MenuItemBuilder::with_id(action.id(), label).build(app)?)
             }
             Item::Separator => menu.item(&PredefinedMenuItem::separator(app)?),
         };

@@ -66,18 +66,18 @@ mod macos {
     /// A message about the settings or the PAC file.
     pub fn for_url(url: &str) -> Result<Vec<ProxyEntry>, String> {
         let target = url_of(url)?;
-        let mut hops = Vec::new();
+        let mut found = Vec::new();
         for entry in entries(&target) {
             match kind(&entry) {
                 Kind::Script(script) => {
                     for entry in run(&script, &target)? {
-                        hops.push(hop(&entry));
+                        found.push(proxy_entry(&entry));
                     }
                 }
-                Kind::Direct | Kind::Http | Kind::Other(_) => hops.push(hop(&entry)),
+                Kind::Direct | Kind::Http | Kind::Other(_) => found.push(proxy_entry(&entry)),
             }
         }
-        Ok(hops)
+        Ok(found)
     }
 
     enum Kind {
@@ -133,7 +133,7 @@ mod macos {
     }
 
     #[expect(unsafe_code, reason = "the names are variables of CFNetwork's")]
-    fn hop(entry: &Entry) -> ProxyEntry {
+    fn proxy_entry(entry: &Entry) -> ProxyEntry {
         match kind(entry) {
             Kind::Direct => return ProxyEntry::Direct,
             Kind::Other(kind) => return ProxyEntry::Other(kind),
@@ -161,15 +161,17 @@ mod macos {
 
     type Answer = Option<Result<CFRetained<CFArray>, String>>;
     /// The callback's type in `CFNetwork`, except that the array is null if there is an error.
-    type Heard = unsafe extern "C-unwind" fn(NonNull<c_void>, *const CFArray, *mut CFError);
+    type Callback = unsafe extern "C-unwind" fn(NonNull<c_void>, *const CFArray, *mut CFError);
 
     /// Evaluates a PAC file for the target.
     #[expect(unsafe_code, reason = "CFNetwork calls back with raw pointers")]
     fn run(script: &CFURL, target: &CFURL) -> Result<Vec<CFRetained<Entry>>, String> {
-        let heard: Heard = heard;
+        let callback: Callback = on_result;
         // SAFETY: `NonNull<T>` and `*const T` have the same ABI.
-        let heard = unsafe {
-            std::mem::transmute::<Heard, unsafe extern "C-unwind" fn(_, NonNull<CFArray>, _)>(heard)
+        let callback = unsafe {
+            std::mem::transmute::<Callback, unsafe extern "C-unwind" fn(_, NonNull<CFArray>, _)>(
+                callback,
+            )
         };
         let mut answer: Answer = None;
         let mut context = CFStreamClientContext {
@@ -184,7 +186,7 @@ mod macos {
             network::CFNetworkExecuteProxyAutoConfigurationURL(
                 script,
                 target,
-                Some(heard),
+                Some(callback),
                 NonNull::from(&mut context),
             )
         };
@@ -204,7 +206,7 @@ mod macos {
     }
 
     #[expect(unsafe_code, reason = "CFNetwork calls it with raw pointers")]
-    unsafe extern "C-unwind" fn heard(
+    unsafe extern "C-unwind" fn on_result(
         context: NonNull<c_void>,
         proxies: *const CFArray,
         error: *mut CFError,

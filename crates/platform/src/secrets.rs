@@ -12,12 +12,12 @@ const MAXIMUM_NAME: usize = 64;
 
 /// Secrets of a data folder.
 #[derive(Debug, Clone)]
-pub struct Secrets(kept::Place);
+pub struct Secrets(store::Store);
 
 impl Secrets {
     /// Opens the secrets of a folder, which must exist.
     pub fn of(folder: &Path) -> io::Result<Self> {
-        kept::Place::of(folder).map(Self)
+        store::Store::open(folder).map(Self)
     }
 
     /// Returns a secret, or `None` if it is not set.
@@ -56,7 +56,7 @@ fn checked(name: &str) -> io::Result<&str> {
 }
 
 #[cfg(not(target_os = "macos"))]
-mod kept {
+mod store {
     use std::path::{Path, PathBuf};
     use std::{fs, io};
 
@@ -64,10 +64,10 @@ mod kept {
 
     /// Folder with one file for each secret, mode 0600.
     #[derive(Debug, Clone)]
-    pub(super) struct Place(PathBuf);
+    pub(super) struct Store(PathBuf);
 
-    impl Place {
-        pub(super) fn of(folder: &Path) -> io::Result<Self> {
+    impl Store {
+        pub(super) fn open(folder: &Path) -> io::Result<Self> {
             Ok(Self(folder.canonicalize()?.join("secrets")))
         }
 
@@ -101,7 +101,7 @@ mod kept {
 }
 
 #[cfg(target_os = "macos")]
-mod kept {
+mod store {
     use std::io;
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
@@ -121,10 +121,10 @@ mod kept {
     /// Keychain items whose account starts with the hash of the folder's path. The path itself would reveal
     /// more than necessary in the Keychain's list.
     #[derive(Debug, Clone)]
-    pub(super) struct Place(String);
+    pub(super) struct Store(String);
 
-    impl Place {
-        pub(super) fn of(folder: &Path) -> io::Result<Self> {
+    impl Store {
+        pub(super) fn open(folder: &Path) -> io::Result<Self> {
             let folder = folder.canonicalize()?;
             let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
             hasher.update(folder.as_os_str().as_bytes());

@@ -27,7 +27,7 @@ pub(crate) struct Step {
 
 /// A received request, with the part of the body that the step read.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     /// Pin of the server's key.
     pub(crate) pin: Pin,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<ReceivedRequest>>>,
     /// Number of received requests.
     count: watch::Receiver<usize>,
 }
@@ -100,7 +100,7 @@ impl Server {
         Client::new(watch::channel(Some(self.url.clone())).1, Some(self.pin))
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<ReceivedRequest> {
         self.asked.lock().unwrap().clone()
     }
 
@@ -110,7 +110,7 @@ impl Server {
     }
 }
 
-impl Asked {
+impl ReceivedRequest {
     pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap()
     }
@@ -147,7 +147,7 @@ fn tls() -> (TlsAcceptor, Pin) {
 async fn serve(
     stream: &mut TlsStream<TcpStream>,
     step: &Step,
-    seen: &Mutex<Vec<Asked>>,
+    seen: &Mutex<Vec<ReceivedRequest>>,
     counted: &watch::Sender<usize>,
 ) {
     let mut received = Vec::new();
@@ -158,7 +158,7 @@ async fn serve(
         assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0, "the request ended early");
     };
     let head = String::from_utf8(received[..end].to_vec()).unwrap();
-    let mut asked = Asked { head, body: received.split_off(end) };
+    let mut asked = ReceivedRequest { head, body: received.split_off(end) };
     let length = asked.header("content-length").map_or(0, |text| text.parse().unwrap());
     let wanted = step.body.min(length);
     while asked.body.len() < wanted {

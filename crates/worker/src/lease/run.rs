@@ -266,8 +266,9 @@ async fn wait_for_owner(
     Some(outcome)
 }
 
+/// Returns a lease whose work failed, with the reason.
 async fn failed(context: &LeaseContext<'_>, renewal: &Renewal<'_>, detail: &str) -> LeaseOutcome {
-    tracing::warn!(detail, "giving a lease back");
+    tracing::warn!(detail, "the work failed; returning the lease");
     return_lease(context, renewal, ReturnReason::Failed, Some(detail.to_owned())).await;
     LeaseOutcome::Failed
 }

@@ -49,9 +49,9 @@ pub(crate) async fn submit(
         Ok(outcome) => {
             workspace.clear();
             let (backend, metrics) = (finished.fingerprint.backend, &finished.metrics);
-            let given =
+            let contribution =
                 LeaseContribution { backend, seconds: metrics.seconds, examples: metrics.examples };
-            context.reporter.say(&Status::Reported { lease, outcome, given });
+            context.reporter.say(&Status::Reported { lease, outcome, given: contribution });
             LeaseOutcome::Settled
         }
         Err(UploadError::Request(error)) if error.is_unauthorized() => LeaseOutcome::Unauthorized,

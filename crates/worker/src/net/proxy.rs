@@ -21,7 +21,7 @@ const SYSTEM: &str = "the system settings";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyRoute {
     /// Direct connection, with the reason.
-    Straight(String),
+    Direct(String),
     Through(Proxy),
     /// Direct connection because the named proxy can't be used, with the reason.
     Unusable(String),
@@ -66,7 +66,7 @@ impl Proxy {
 }
 
 /// Returns the current route to an address. May take seconds if a PAC file has to be evaluated.
-pub fn way(address: &Address) -> ProxyRoute {
+pub fn route(address: &Address) -> ProxyRoute {
     let variable = |name: &str| std::env::var(name).ok();
     choose(address, variable, platform::addresses::is_on_link, proxies::for_url)
 }
@@ -75,7 +75,7 @@ pub fn way(address: &Address) -> ProxyRoute {
 pub(crate) fn may_apply(address: &Address) -> bool {
     let variable = |name: &str| std::env::var(name).ok();
     if first_set(&VARIABLES, variable).is_some() {
-        return matches!(way(address), ProxyRoute::Through(_));
+        return matches!(route(address), ProxyRoute::Through(_));
     }
     local_reason(address.host(), platform::addresses::is_on_link).is_none()
         && proxies::are_set(&address.to_string())
@@ -90,7 +90,7 @@ fn choose(
     system: impl Fn(&str) -> Result<Vec<ProxyEntry>, String>,
 ) -> ProxyRoute {
     if let Some(reason) = local_reason(address.host(), is_on_link) {
-        return ProxyRoute::Straight(reason.to_owned());
+        return ProxyRoute::Direct(reason.to_owned());
     }
     match first_set(&VARIABLES, &variable) {
         Some((name, value)) => {
@@ -152,7 +152,7 @@ fn from_variable(
     if let Some((variable, listed)) = exceptions
         && all().no(listed).build().intercept(&uri).is_none()
     {
-        return ProxyRoute::Straight(format!("{variable} lists it"));
+        return ProxyRoute::Direct(format!("{variable} lists it"));
     }
     let scheme = found.uri().scheme_str().unwrap_or_default();
     match (scheme, found.uri().host()) {
@@ -174,7 +174,7 @@ fn from_system(entries: Vec<ProxyEntry>) -> ProxyRoute {
     for entry in entries {
         match entry {
             ProxyEntry::Direct => {
-                return ProxyRoute::Straight(format!("{SYSTEM} ask for a direct connection"));
+                return ProxyRoute::Direct(format!("{SYSTEM} ask for a direct connection"));
             }
             ProxyEntry::Http { host, port, account } => {
                 let authorization = account.and_then(|(name, password)| {
@@ -190,7 +190,7 @@ fn from_system(entries: Vec<ProxyEntry>) -> ProxyRoute {
         }
     }
     if unsupported.is_empty() {
-        return ProxyRoute::Straight("no proxy is set".into());
+        return ProxyRoute::Direct("no proxy is set".into());
     }
     let kinds = unsupported.join(", ");
     ProxyRoute::Unusable(format!("{SYSTEM} name only unsupported proxies: {kinds}"))
@@ -205,7 +205,7 @@ fn percent_encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn route(url: &str, variables: &[(&str, &str)], entries: &[ProxyEntry]) -> ProxyRoute {
+    fn chosen(url: &str, variables: &[(&str, &str)], entries: &[ProxyEntry]) -> ProxyRoute {
         let variable = |name: &str| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         };
@@ -232,11 +232,11 @@ mod tests {
             "https://[fe80::1]:8000",
             "https://192.168.7.9:8000",
         ] {
-            assert!(matches!(route(local, &set, &entries), ProxyRoute::Straight(_)), "{local}");
+            assert!(matches!(chosen(local, &set, &entries), ProxyRoute::Direct(_)), "{local}");
         }
         for far in ["https://lab.example:8000", "https://192.168.8.9:8000", "https://local:8000"] {
             assert_eq!(
-                route(far, &set, &entries),
+                chosen(far, &set, &entries),
                 proxy("proxy.example", 3128, "HTTPS_PROXY"),
                 "{far}"
             );
@@ -246,31 +246,31 @@ mod tests {
     #[test]
     fn environment_variables_are_interpreted_as_curl_does() {
         let lab = "https://lab.example.com:8000";
-        let direct = ProxyRoute::Straight("no proxy is set".into());
-        assert_eq!(route(lab, &[], &[]), direct);
-        assert_eq!(route(lab, &[("HTTPS_PROXY", ""), ("HTTP_PROXY", "http://p:1")], &[]), direct);
+        let direct = ProxyRoute::Direct("no proxy is set".into());
+        assert_eq!(chosen(lab, &[], &[]), direct);
+        assert_eq!(chosen(lab, &[("HTTPS_PROXY", ""), ("HTTP_PROXY", "http://p:1")], &[]), direct);
         for (name, value) in [("https_proxy", "p:1"), ("ALL_PROXY", "http://p:1/")] {
-            assert_eq!(route(lab, &[(name, value)], &[]), proxy("p", 1, name), "{name}");
+            assert_eq!(chosen(lab, &[(name, value)], &[]), proxy("p", 1, name), "{name}");
         }
         let all = [("ALL_PROXY", "http://a:1"), ("https_proxy", "http://b:2")];
-        assert_eq!(route(lab, &all, &[]), proxy("b", 2, "https_proxy"));
+        assert_eq!(chosen(lab, &all, &[]), proxy("b", 2, "https_proxy"));
         for listed in ["example.com", ".example.com", "x, lab.example.com", "*"] {
             let set = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", listed)];
             assert_eq!(
-                route(lab, &set, &[]),
-                ProxyRoute::Straight("NO_PROXY lists it".into()),
+                chosen(lab, &set, &[]),
+                ProxyRoute::Direct("NO_PROXY lists it".into()),
                 "{listed}"
             );
         }
         let set = [("HTTPS_PROXY", "http://p:1"), ("no_proxy", "ample.com,10.0.0.0/8")];
-        assert_eq!(route(lab, &set, &[]), proxy("p", 1, "HTTPS_PROXY"));
-        assert!(matches!(route("https://10.1.2.3:8000", &set, &[]), ProxyRoute::Straight(_)));
+        assert_eq!(chosen(lab, &set, &[]), proxy("p", 1, "HTTPS_PROXY"));
+        assert!(matches!(chosen("https://10.1.2.3:8000", &set, &[]), ProxyRoute::Direct(_)));
     }
 
     #[test]
     fn a_proxy_password_is_sent_and_never_shown() {
         let set = [("HTTPS_PROXY", "http://anna:s%20ecret@p:3128")];
-        let ProxyRoute::Through(found) = route("https://lab.example:8000", &set, &[]) else {
+        let ProxyRoute::Through(found) = chosen("https://lab.example:8000", &set, &[]) else {
             panic!()
         };
         let authorization = found.authorization.clone().unwrap();
@@ -278,14 +278,14 @@ mod tests {
         assert_eq!(format!("{found} {found:?}").matches("p:3128 (from HTTPS_PROXY)").count(), 2);
         let account = Some(("anna".to_owned(), "s ecret".to_owned()));
         let entries = [ProxyEntry::Http { host: "p".into(), port: 8, account }];
-        let ProxyRoute::Through(found) = route("https://lab.example:8000", &[], &entries) else {
+        let ProxyRoute::Through(found) = chosen("https://lab.example:8000", &[], &entries) else {
             panic!()
         };
         assert_eq!(found.authorization, Some(authorization));
         for wrong in
             ["socks5://u:hidden@p:1", "https://u:hidden@p:1", "ftp://u:hidden@p", "http://"]
         {
-            let route = route("https://lab.example:8000", &[("HTTPS_PROXY", wrong)], &[]);
+            let route = chosen("https://lab.example:8000", &[("HTTPS_PROXY", wrong)], &[]);
             let ProxyRoute::Unusable(reason) = route else { panic!("{wrong}: {route:?}") };
             assert!(reason.contains("HTTPS_PROXY") && !reason.contains("hidden"), "{reason}");
         }
@@ -297,11 +297,11 @@ mod tests {
         let socks = ProxyEntry::Other("SOCKS".into());
         let http = ProxyEntry::Http { host: "p".into(), port: 8080, account: None };
         let set = [("HTTPS_PROXY", "http://v:1")];
-        assert_eq!(route(lab, &set, std::slice::from_ref(&http)), proxy("v", 1, "HTTPS_PROXY"));
+        assert_eq!(chosen(lab, &set, std::slice::from_ref(&http)), proxy("v", 1, "HTTPS_PROXY"));
         let entries = [socks.clone(), http];
-        assert_eq!(route(lab, &[], &entries), proxy("p", 8080, SYSTEM));
-        assert!(matches!(route(lab, &[], &[ProxyEntry::Direct]), ProxyRoute::Straight(_)));
-        let ProxyRoute::Unusable(reason) = route(lab, &[], &[socks]) else { panic!() };
+        assert_eq!(chosen(lab, &[], &entries), proxy("p", 8080, SYSTEM));
+        assert!(matches!(chosen(lab, &[], &[ProxyEntry::Direct]), ProxyRoute::Direct(_)));
+        let ProxyRoute::Unusable(reason) = chosen(lab, &[], &[socks]) else { panic!() };
         assert!(reason.ends_with("only unsupported proxies: SOCKS"), "{reason}");
         let failed = choose(&lab.parse().unwrap(), |_| None, |_| false, |_| Err("no PAC".into()));
         assert_eq!(failed, ProxyRoute::Unusable("the system settings: no PAC".into()));

@@ -96,11 +96,11 @@ impl TunnelError {
 /// The connection failed. The message names the proxy if the proxy is the cause.
 pub async fn connect(address: &Address) -> io::Result<TcpStream> {
     let (target, host, port) = (address.clone(), address.host().to_owned(), address.port());
-    let route = tokio::task::spawn_blocking(move || proxy::way(&target)).await?;
+    let route = tokio::task::spawn_blocking(move || proxy::route(&target)).await?;
     let connecting = async {
         match &route {
             ProxyRoute::Through(proxy) => connect_through(proxy, address).await,
-            ProxyRoute::Straight(_) => TcpStream::connect((host.as_str(), port)).await,
+            ProxyRoute::Direct(_) => TcpStream::connect((host.as_str(), port)).await,
             ProxyRoute::Unusable(reason) => {
                 tracing::warn!(reason, "connecting without the proxy, because it can't be used");
                 TcpStream::connect((host.as_str(), port)).await

@@ -61,7 +61,7 @@ impl Sensors for SystemSensors {
             load.since_last(std::process::id())
         };
         let process = NSProcessInfo::processInfo();
-        let sensed = SensorReading {
+        let reading = SensorReading {
             input: known.or("input", since_input()),
             has_screen: known.or("has_screen", has_screen()),
             locked: known.or("locked", is_locked()),
@@ -83,7 +83,7 @@ impl Sensors for SystemSensors {
             full_screen: known.or("full_screen", screen::is_full()),
         };
         *self.unknowns.lock().unwrap_or_else(PoisonError::into_inner) = unknowns;
-        sensed
+        reading
     }
 
     fn unknowns(&self) -> Vec<Unknown> {
