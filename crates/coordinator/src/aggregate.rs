@@ -1,5 +1,7 @@
-//! Making a round's global model from its updates, streamed from disk: the memory it takes depends
-//! neither on the number of updates nor on the size of the model.
+//! Aggregation: adds the mean of a round's updates to the base model.
+//!
+//! Base and updates are streamed from disk in chunks, so memory use depends neither on the number of
+//! updates nor on the size of the model.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,30 +14,33 @@ use tokio_util::sync::CancellationToken;
 use crate::blobs::Blobs;
 use crate::driver::StepError;
 
-/// Parameters taken through all updates at a time.
-const STRETCH: usize = 1 << 18;
-/// Updates read at a time: enough to add several in one pass.
-const TOGETHER: usize = 16;
+/// Parameters in one chunk.
+const CHUNK_PARAMETERS: usize = 1 << 18;
+/// Updates read at once, so that one pass over the sum adds several.
+const UPDATES_PER_PASS: usize = 16;
 
-/// One round's aggregation.
+/// Input of one round's aggregation.
 #[derive(Debug, Clone)]
 pub(crate) struct Aggregation {
     pub(crate) base: BlobHash,
     pub(crate) updates: Vec<WeightedUpdate>,
-    /// Rows of all seats of the round.
+    /// Rows of all the round's seats together.
     pub(crate) seat_rows: u64,
-    /// Of the model.
+    /// Parameters of the model.
     pub(crate) parameters: usize,
 }
 
-/// `base` + the row-weighted mean of the updates, as a blob.
+/// Stores `base` + the row-weighted mean of the updates as a blob and returns its hash.
 pub(crate) fn aggregate(
     blobs: &Blobs,
     work: &Aggregation,
     cancel: &CancellationToken,
 ) -> Result<BlobHash, StepError> {
     if Accumulator::new(0, work.seat_rows).is_coarse() {
-        tracing::warn!(rows = work.seat_rows, "so many rows leave the mean a coarse grid");
+        tracing::warn!(
+            rows = work.seat_rows,
+            "the round has so many rows that its mean is rounded coarsely"
+        );
     }
     let mut writer = blobs.writer().map_err(StepError::io("could not store the new model"))?;
     let mut base = open(blobs, work.base)?;
@@ -44,14 +49,14 @@ pub(crate) fn aggregate(
         if cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
-        let count = STRETCH.min(work.parameters - start);
+        let count = CHUNK_PARAMETERS.min(work.parameters - start);
         let mut sum = Accumulator::new(count, work.seat_rows);
-        for updates in work.updates.chunks(TOGETHER) {
+        for updates in work.updates.chunks(UPDATES_PER_PASS) {
             add(blobs, updates, start, count, &mut sum)?;
         }
         let old = read(&mut base, work.base, start, count)?;
         let old = codec::decode(&old, count)
-            .map_err(|error| StepError::Permanent(format!("the base model: {error}")))?;
+            .map_err(|error| StepError::Permanent(format!("the base model is damaged: {error}")))?;
         let new = codec::encode(&sum.finish(&old));
         writer.write_all(&new).map_err(StepError::io("could not store the new model"))?;
         start += count;
@@ -66,21 +71,21 @@ fn add(
     count: usize,
     sum: &mut Accumulator,
 ) -> Result<(), StepError> {
-    let mut stretches = Vec::with_capacity(updates.len());
+    let mut chunks = Vec::with_capacity(updates.len());
     for update in updates {
-        stretches.push(read(&mut open(blobs, update.blob)?, update.blob, start, count)?);
+        chunks.push(read(&mut open(blobs, update.blob)?, update.blob, start, count)?);
     }
     let rows = updates.iter().map(|update| update.rows);
-    let weighted: Vec<(&[u8], u64)> = stretches.iter().map(Vec::as_slice).zip(rows).collect();
-    // Each was checked when it came.
-    sum.add(&weighted).map_err(|fault| {
-        StepError::Permanent(format!("a stored update went bad, is the disk sound? {fault}"))
+    let weighted: Vec<(&[u8], u64)> = chunks.iter().map(Vec::as_slice).zip(rows).collect();
+    // Updates were checked when they arrived, so an error means that a stored one changed.
+    sum.add(&weighted).map_err(|error| {
+        StepError::Permanent(format!("a stored update is damaged: {error}; check the disk"))
     })
 }
 
 fn open(blobs: &Blobs, hash: BlobHash) -> Result<File, StepError> {
     let file = blobs.file(hash).map_err(StepError::io("could not open a blob"))?;
-    file.ok_or_else(|| StepError::Permanent(format!("blob {hash} is gone; was it deleted?")))
+    file.ok_or_else(|| StepError::Permanent(format!("blob {hash} is missing; was it deleted?")))
 }
 
 fn read(file: &mut File, hash: BlobHash, start: usize, count: usize) -> Result<Vec<u8>, StepError> {
@@ -90,7 +95,7 @@ fn read(file: &mut File, hash: BlobHash, start: usize, count: usize) -> Result<V
     match result {
         Ok(()) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(StepError::Permanent(format!("blob {hash} was cut short; is the disk sound?")))
+            Err(StepError::Permanent(format!("blob {hash} is truncated; check the disk")))
         }
         Err(error) => Err(StepError::io("could not read a blob")(error)),
     }
@@ -101,16 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stretches_give_what_the_whole_gives_at_once() {
+    fn chunks_give_the_same_sum_as_one_pass() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
-        let parameters = STRETCH + 5;
+        let parameters = CHUNK_PARAMETERS + 5;
         let values = |k: usize| -> Vec<f32> {
             (0..parameters).map(|i| ((i * 31 + k * 7) % 1000) as f32 / 997.0 - 0.5).collect()
         };
         let base = values(0);
         let updates: Vec<(Vec<u8>, u64)> =
-            (1..TOGETHER + 3).map(|k| (codec::encode(&values(k)), k as u64)).collect();
+            (1..UPDATES_PER_PASS + 3).map(|k| (codec::encode(&values(k)), k as u64)).collect();
         let seat_rows = updates.iter().map(|(_, rows)| rows).sum();
         let mut whole = Accumulator::new(parameters, seat_rows);
         for (bytes, rows) in &updates {
@@ -134,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_update_is_said_in_words() {
+    fn a_missing_update_is_a_permanent_error() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
-        let gone = WeightedUpdate { partition: 0, blob: BlobHash::of(b"gone"), rows: 1 };
+        let missing = WeightedUpdate { partition: 0, blob: BlobHash::of(b"missing"), rows: 1 };
         let base = blobs.put(&[0; 4]).unwrap();
-        let work = Aggregation { base, updates: vec![gone], seat_rows: 1, parameters: 1 };
-        let fault = aggregate(&blobs, &work, &CancellationToken::new()).unwrap_err();
-        assert!(matches!(fault, StepError::Permanent(_)), "{fault}");
+        let work = Aggregation { base, updates: vec![missing], seat_rows: 1, parameters: 1 };
+        let error = aggregate(&blobs, &work, &CancellationToken::new()).unwrap_err();
+        assert!(matches!(error, StepError::Permanent(_)), "{error}");
     }
 }

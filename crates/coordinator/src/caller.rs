@@ -1,4 +1,4 @@
-//! Who asks for a change and from where, so that it can be written down with the change.
+//! The caller of a change: identity and address, for the audit log.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,69 +8,68 @@ use protocol::api::Role;
 use protocol::audit::{Action, COORDINATOR, Record, Subject, SubjectKind};
 use protocol::{DeviceId, Timestamp};
 
-/// Somebody with a credential that counts. A caller in this process puts
-/// [`Principal::local_admin`] into the request's extensions; from outside only a token or a session
-/// gives one.
+/// Authenticated identity. A caller in this process sets [`Principal::local_admin`] in the request's
+/// extensions; from outside, only a valid token or session gives one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     pub(crate) role: Role,
     pub(crate) device: Option<DeviceId>,
-    /// What the credential is called: the token's name, the device's, `this machine`.
+    /// Display name: the token's or device's name, or `this machine`.
     pub(crate) name: Arc<str>,
 }
 
 impl Principal {
-    /// The person at the coordinator's own machine, inside its own process.
+    /// Returns the identity of the app's own user, in the coordinator's process.
     pub fn local_admin() -> Self {
         Self { role: Role::Admin, device: None, name: "local admin".into() }
     }
 }
 
-/// Where a connection comes from: an extension of every request that came over one. A request
-/// without it is this process's own.
+/// Remote address of a connection, set as an extension of every request over it. Requests from within
+/// this process have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PeerAddress(pub(crate) IpAddr);
 
 impl From<SocketAddr> for PeerAddress {
-    /// One peer has one address: a socket for both families shows an IPv4 peer as IPv6.
+    /// Maps an IPv4 peer of a dual-stack socket to its IPv4 address.
     fn from(address: SocketAddr) -> Self {
         Self(address.ip().to_canonical())
     }
 }
 
-/// Who asks.
+/// Identity of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallerIdentity {
     Known(Principal),
-    /// Somebody at a public path.
+    /// A caller of a public path, without a credential.
     Stranger,
-    /// The coordinator by itself.
+    /// The coordinator itself.
     Coordinator,
 }
 
-/// Who asks, and from where.
+/// Caller of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) who: CallerIdentity,
-    /// None inside this process.
+    /// Remote address; `None` within this process.
     pub(crate) from: Option<IpAddr>,
 }
 
-/// What else the audit log says of a change: names and values, none of them secret.
+/// Further details of a change in the audit log. Contains no secrets.
 pub(crate) type Detail = BTreeMap<String, String>;
 
-/// The detail of these names and values.
+/// Makes a [`Detail`] of names and values.
 pub(crate) fn detail<const N: usize>(pairs: [(&str, String); N]) -> Detail {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 impl Caller {
-    /// For what the coordinator does by itself.
+    /// Returns the caller for changes that the coordinator makes by itself.
     pub(crate) const fn coordinator() -> Self {
         Self { who: CallerIdentity::Coordinator, from: None }
     }
 
-    /// As the audit log calls it; empty for a stranger.
+    /// Returns the caller's name in the audit log; empty for an unauthenticated caller.
     pub(crate) fn name(&self) -> String {
         match &self.who {
             CallerIdentity::Known(principal) => principal.name.to_string(),
@@ -86,8 +85,11 @@ impl Caller {
         }
     }
 
-    /// What the audit log says of what this caller did.
-    #[expect(clippy::needless_pass_by_value, reason = "callers name the id as they have it")]
+    /// Makes the audit record of an action of this caller.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers pass ids of any type, by value or reference"
+    )]
     pub(crate) fn record(
         &self,
         at: Timestamp,

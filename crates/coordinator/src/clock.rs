@@ -1,13 +1,13 @@
-//! The one place of this crate that reads the clock.
+//! The only place in this crate that reads the system clock.
 
 use protocol::Timestamp;
 
-/// Now, by the system's clock.
+/// Returns the current time of the system clock.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
-/// The day of it in UTC, such as `2026-11-24`; they sort as days do.
+/// Returns the UTC date, such as `2026-11-24`. Dates sort as text.
 pub(crate) fn date(at: Timestamp) -> String {
     at.to_string().chars().take("2026-11-24".len()).collect()
 }

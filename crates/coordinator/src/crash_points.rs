@@ -1,6 +1,7 @@
-//! The moments at which a coordinator's death would be worst: before and after each thing that must
-//! be durable. Tests end the process there and look whether anything acknowledged is missing; to
-//! everybody else a point is nothing.
+//! Crash points: named instants before and after each write that must be durable.
+//!
+//! The crash tests kill the process at each point and check that nothing acknowledged is lost. Without a
+//! test's callback, passing a point does nothing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,88 +9,89 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 macro_rules! points {
-    ($($(#[doc = $words:literal])+ $point:ident,)+) => {
-        /// A moment to die at.
+    ($($(#[doc = $text:literal])+ $point:ident,)+) => {
+        /// A named instant at which a test can kill the process.
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
         #[serde(rename_all = "snake_case")]
         pub enum CrashPoint {
-            $($(#[doc = $words])+ $point,)+
+            $($(#[doc = $text])+ $point,)+
         }
 
         impl CrashPoint {
-            /// Every point there is: a test dies at each.
+            /// Every crash point.
             pub const ALL: &[Self] = &[$(Self::$point),+];
         }
     };
 }
 
 points! {
-    /// Start: the database is open and up to date, nothing else is done.
+    /// Start: the database is open and migrated; nothing else is done.
     DatabaseOpened,
-    /// Start: this machine's token is in the database, its file is not written.
+    /// Start: this machine's token is in the database; its file is not written.
     OwnTokenStored,
-    /// Start: the address is written, nobody has been answered.
+    /// Start: the address file is written; no request has been answered.
     AddressWritten,
-    /// A batch is decided, nothing of it is written.
+    /// A batch is decided; none of it is written.
     CommitBegun,
-    /// A batch's rows are written in a transaction that is still open.
+    /// A batch's rows are written in a transaction that is not committed.
     CommitWritten,
-    /// A batch is durable, nobody has heard of it.
+    /// A batch is durable; its callers have no answer yet.
     Committed,
-    /// What a batch changed is shown and its steps are started, nobody has been answered.
+    /// A batch's changes are published and its steps started; its callers have no answer yet.
     Published,
-    /// Everybody who asked for the batch is answered.
+    /// Every caller of a batch has an answer.
     Answered,
-    /// A blob's bytes are written, not synced.
+    /// A blob's bytes are written but not synced.
     BlobWritten,
-    /// A blob's bytes are durable under another name.
+    /// A blob's bytes are durable under a temporary name.
     BlobSynced,
-    /// A blob is in its place, its folder is not synced.
+    /// A blob has its final name; its folder is not synced.
     BlobRenamed,
-    /// A blob is durable, nobody has heard of it.
+    /// A blob is durable; its caller has no answer yet.
     BlobStored,
-    /// Some of an upload is written.
+    /// Part of an upload is written.
     UploadChunk,
-    /// All of an upload is written and synced, its hash is not checked.
+    /// An upload is completely written and synced; its hash is not checked.
     UploadSynced,
-    /// Blobs are known to be garbage, none of them is removed.
+    /// Garbage blobs are found; none of them is removed.
     GarbageFound,
-    /// One blob of the garbage is removed.
+    /// One garbage blob is removed.
     GarbageRemoved,
     /// A step of a job begins.
     StepBegun,
-    /// A job's shards are stored, its first weights are not.
+    /// A job's shards are stored; its initial weights are not.
     ShardsStored,
-    /// The driver does not know that a preparation is done.
+    /// A preparation is done; the driver has not received its result.
     Prepared,
-    /// The driver does not know that an aggregation is done.
+    /// An aggregation is done; the driver has not received its result.
     Aggregated,
-    /// The driver does not know that an evaluation is done.
+    /// An evaluation is done; the driver has not received its result.
     Evaluated,
-    /// The model's file is stored, the model is not registered.
+    /// A model's file is stored; the model is not registered.
     ModelWritten,
-    /// An added dataset is in its place, nobody has heard of it.
+    /// An added dataset has its final name; its caller has no answer yet.
     DatasetPlaced,
-    /// A scheduled backup's moment is held fast, nothing of it is written.
+    /// A scheduled backup's snapshot is taken; none of the backup is written.
     BackupTaken,
-    /// A scheduled backup is written under another name, not synced.
+    /// A scheduled backup is written under a temporary name but not synced.
     BackupWritten,
-    /// A scheduled backup is in its place, earlier ones are not removed.
+    /// A scheduled backup has its final name; earlier ones are not removed.
     BackupPlaced,
 }
 
-/// Who is told of every point as it is passed.
+/// Callback that is called at every crash point.
 #[derive(Clone, Default)]
 pub struct CrashPoints(Option<Arc<dyn Fn(CrashPoint) + Send + Sync>>);
 
 impl CrashPoints {
-    /// `at` is called on the thread that passes the point, which goes on when it returns.
+    /// Calls `at` on the thread that passes the point; the thread continues when `at` returns.
     pub fn new(at: impl Fn(CrashPoint) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(at)))
     }
 
+    /// Reports that execution reached `point`.
     pub(crate) fn pass(&self, point: CrashPoint) {
         if let Some(at) = &self.0 {
             at(point);

@@ -1,5 +1,7 @@
-//! Datasets that people look at: read whole, one at a time, and kept for the next page of rows. What a
-//! glance shows is kept for longer: it is read once for each edition of a dataset.
+//! Cache of the datasets that the API shows.
+//!
+//! One whole dataset is held for [`IDLE_TIMEOUT`], to serve the next page of rows. Previews are small and
+//! stay cached for as long as the dataset's files are unchanged.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -10,92 +12,94 @@ use tokio::sync::Mutex;
 
 use crate::dataset_preview::DatasetPreview;
 
-/// A dataset that nobody looks at is kept this long.
-const IDLE: Duration = Duration::from_mins(1);
-/// Glances that are kept.
-const MOST_GLANCES: usize = 64;
+/// Time without a request after which the dataset is dropped.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Capacity of the preview cache.
+const MAXIMUM_PREVIEWS: usize = 64;
 
-/// Where the last one lies. Whoever wants another waits for who reads now: rows take memory.
+/// Holds at most one dataset, to bound memory. Requests for another dataset wait while one is read.
 #[derive(Debug, Clone)]
 pub(crate) struct DatasetCache {
     sources: Arc<Sources>,
-    place: Arc<Mutex<CachedDataset>>,
-    /// By the dataset's name.
-    glances: Arc<std::sync::Mutex<CachedPreviews>>,
+    slot: Arc<Mutex<CachedDataset>>,
+    /// Previews by dataset name.
+    previews: Arc<std::sync::Mutex<CachedPreviews>>,
 }
 
 type CachedPreviews = HashMap<String, (SourceStamp, Arc<DatasetPreview>)>;
 
 #[derive(Debug, Default)]
 struct CachedDataset {
-    kept: Option<Arc<Dataset>>,
-    /// Looks so far: tells an idle dataset from one that was looked at again meanwhile.
-    looks: u64,
+    dataset: Option<Arc<Dataset>>,
+    /// Requests so far. The idle timer drops the dataset only if this has not changed.
+    uses: u64,
 }
 
 impl DatasetCache {
     pub(crate) fn new(sources: Arc<Sources>) -> Self {
-        Self { sources, place: Arc::default(), glances: Arc::default() }
+        Self { sources, slot: Arc::default(), previews: Arc::default() }
     }
 
-    /// What a glance at the dataset shows, where its rows are on this machine. They are read where that
-    /// is not known of this edition of them.
-    pub(crate) async fn glance(
+    /// Returns the dataset's preview, or `None` if its rows are not on this machine. Reads the rows if
+    /// no preview of the current files is cached.
+    pub(crate) async fn preview(
         &self,
         name: &str,
     ) -> Result<Option<Arc<DatasetPreview>>, DataError> {
         let (sources, wanted) = (self.sources.clone(), name.to_owned());
-        // Before the rows: what takes their place while they are read is another edition.
-        let edition = blocking(name, move || sources.edition(&wanted)).await?;
-        if let Some((of, glance)) = self.lock_glances().get(name)
-            && edition.as_ref() == Some(of)
+        // Taken before the rows are read: if the files are replaced meanwhile, the stamp is outdated and
+        // the next call reads again.
+        let stamp = blocking(name, move || sources.source_stamp(&wanted)).await?;
+        if let Some((cached_stamp, preview)) = self.lock_previews().get(name)
+            && stamp.as_ref() == Some(cached_stamp)
         {
-            return Ok(Some(Arc::clone(glance)));
+            return Ok(Some(Arc::clone(preview)));
         }
-        let Some(dataset) = self.look(name).await? else { return Ok(None) };
-        let glance = Arc::new(blocking(name, move || DatasetPreview::of(&dataset)).await?);
-        if let Some(edition) = edition {
-            let mut glances = self.lock_glances();
-            if glances.len() >= MOST_GLANCES {
-                glances.clear();
+        let Some(dataset) = self.load(name).await? else { return Ok(None) };
+        let preview =
+            Arc::new(blocking(name, move || DatasetPreview::from_dataset(&dataset)).await?);
+        if let Some(stamp) = stamp {
+            let mut previews = self.lock_previews();
+            if previews.len() >= MAXIMUM_PREVIEWS {
+                previews.clear();
             }
-            glances.insert(name.to_owned(), (edition, Arc::clone(&glance)));
+            previews.insert(name.to_owned(), (stamp, Arc::clone(&preview)));
         }
-        Ok(Some(glance))
+        Ok(Some(preview))
     }
 
-    fn lock_glances(&self) -> std::sync::MutexGuard<'_, CachedPreviews> {
-        self.glances.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_previews(&self) -> std::sync::MutexGuard<'_, CachedPreviews> {
+        self.previews.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The dataset, where its rows are on this machine; nothing is downloaded.
-    pub(crate) async fn look(&self, name: &str) -> Result<Option<Arc<Dataset>>, DataError> {
-        let mut place = Arc::clone(&self.place).lock_owned().await;
-        place.looks += 1;
-        let looks = place.looks;
-        let kept = place.kept.take().filter(|kept| kept.info.name == name);
-        let found = if let Some(kept) = kept {
-            Some(kept)
+    /// Returns the dataset, or `None` if its rows are not on this machine. Downloads nothing.
+    pub(crate) async fn load(&self, name: &str) -> Result<Option<Arc<Dataset>>, DataError> {
+        let mut slot = Arc::clone(&self.slot).lock_owned().await;
+        slot.uses += 1;
+        let uses = slot.uses;
+        let cached = slot.dataset.take().filter(|dataset| dataset.info.name == name);
+        let found = if let Some(dataset) = cached {
+            Some(dataset)
         } else {
             let (sources, wanted) = (self.sources.clone(), name.to_owned());
-            let read = move || sources.load_here(&wanted, &mut |_| {});
+            let read = move || sources.load_offline(&wanted, &mut |_| {});
             blocking(name, read).await??.map(Arc::new)
         };
-        place.kept.clone_from(&found);
-        drop(place);
-        let place = Arc::clone(&self.place);
+        slot.dataset.clone_from(&found);
+        drop(slot);
+        let slot = Arc::clone(&self.slot);
         tokio::spawn(async move {
-            tokio::time::sleep(IDLE).await;
-            let mut place = place.lock().await;
-            if place.looks == looks {
-                place.kept = None;
+            tokio::time::sleep(IDLE_TIMEOUT).await;
+            let mut slot = slot.lock().await;
+            if slot.uses == uses {
+                slot.dataset = None;
             }
         });
         Ok(found)
     }
 }
 
-/// Works where that holds up nobody.
+/// Runs blocking work on a thread of its own.
 async fn blocking<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -113,48 +117,49 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_looks_at_is_let_go() {
+    async fn an_unused_dataset_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let hub = HubSettings { endpoint: None, home: None, token: None, offline: true };
         let uploads = folder.path().to_owned();
-        let shelf = DatasetCache::new(Arc::new(Sources { data_dir: None, uploads, hub }));
-        let first = shelf.look("synthetic").await.unwrap().unwrap();
-        let again = shelf.look("synthetic").await.unwrap().unwrap();
+        let cache = DatasetCache::new(Arc::new(Sources { data_dir: None, uploads, hub }));
+        let first = cache.load("synthetic").await.unwrap().unwrap();
+        let again = cache.load("synthetic").await.unwrap().unwrap();
         assert!(Arc::ptr_eq(&first, &again), "read twice");
         let weak = Arc::downgrade(&first);
         drop((first, again));
         assert!(weak.upgrade().is_some());
-        tokio::time::sleep(IDLE * 2).await;
+        tokio::time::sleep(IDLE_TIMEOUT * 2).await;
         assert!(weak.upgrade().is_none());
-        // What a glance shows outlives them.
-        let glance = shelf.glance("synthetic").await.unwrap().unwrap();
-        tokio::time::sleep(IDLE * 2).await;
-        assert!(shelf.place.lock().await.kept.is_none());
-        assert!(Arc::ptr_eq(&glance, &shelf.glance("synthetic").await.unwrap().unwrap()));
-        assert!(shelf.place.lock().await.kept.is_none(), "nothing was read for it");
-        assert!(shelf.glance("ag_news").await.unwrap().is_none(), "only the hub has it");
-        assert!(shelf.look("ag_news").await.unwrap().is_none(), "only the hub has it");
-        assert!(shelf.look("no such").await.is_err());
+        // The preview stays cached after the rows are dropped.
+        let preview = cache.preview("synthetic").await.unwrap().unwrap();
+        tokio::time::sleep(IDLE_TIMEOUT * 2).await;
+        assert!(cache.slot.lock().await.dataset.is_none());
+        assert!(Arc::ptr_eq(&preview, &cache.preview("synthetic").await.unwrap().unwrap()));
+        assert!(cache.slot.lock().await.dataset.is_none(), "the preview was read from the rows");
+        assert!(cache.preview("ag_news").await.unwrap().is_none(), "only the hub has it");
+        assert!(cache.load("ag_news").await.unwrap().is_none(), "only the hub has it");
+        assert!(cache.load("no such").await.is_err());
     }
+
     #[tokio::test]
-    async fn another_edition_under_the_same_name_is_read_anew() {
+    async fn a_replaced_dataset_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let uploads = folder.path().join("uploads");
         let hub = HubSettings { endpoint: None, home: None, token: None, offline: true };
         let sources = Sources { data_dir: None, uploads: uploads.clone(), hub };
-        let shelf = DatasetCache::new(Arc::new(sources.clone()));
+        let cache = DatasetCache::new(Arc::new(sources.clone()));
         for rows in [20, 30] {
             let csv: Vec<String> =
                 (0..rows).map(|row| format!("text {row},{}\n", row % 2)).collect();
             let file = folder.path().join("own.csv");
             std::fs::write(&file, format!("text,label\n{}", csv.concat())).unwrap();
             sources.add("own", &file, &mut |_| {}).unwrap();
-            let glance = shelf.glance("own").await.unwrap().unwrap();
-            assert_eq!(glance.train.rows + glance.test.rows, rows);
-            // As an operator does who restores a backup.
+            let preview = cache.preview("own").await.unwrap().unwrap();
+            assert_eq!(preview.train.rows + preview.test.rows, rows);
+            // Replaced on disk, as an operator does who restores a backup.
             std::fs::remove_dir_all(uploads.join("own")).unwrap();
-            shelf.place.lock().await.kept = None;
+            cache.slot.lock().await.dataset = None;
         }
-        assert!(shelf.glance("own").await.is_err());
+        assert!(cache.preview("own").await.is_err());
     }
 }

@@ -1,15 +1,15 @@
-//! What a look at a dataset shows before anybody turns its pages: counts, and the first rows. Small, so
-//! that it is kept when the rows are let go.
+//! Preview of a dataset: row counts and the first rows. Small enough to stay cached after the rows are
+//! dropped.
 
 use data::{Dataset, Row};
 use protocol::dataset::{DatasetInfo, Split};
 
-/// Rows that are kept of a split: the most that an answer shows.
+/// Maximum number of rows in a split's preview: the most that one answer shows.
 pub(crate) const MOST_ROWS: usize = 100;
-/// Bytes of them.
+/// Maximum size of those rows, in bytes.
 const MOST_BYTES: usize = 256 << 10;
 
-/// Of one dataset.
+/// Preview of one dataset.
 #[derive(Debug)]
 pub(crate) struct DatasetPreview {
     pub(crate) info: DatasetInfo,
@@ -17,27 +17,31 @@ pub(crate) struct DatasetPreview {
     pub(crate) test: SplitPreview,
 }
 
-/// Of one split.
+/// Preview of one split.
 #[derive(Debug)]
 pub(crate) struct SplitPreview {
     pub(crate) rows: u64,
-    /// By class.
+    /// Rows of each class, by label.
     pub(crate) class_counts: Vec<u64>,
     first: Vec<Row>,
 }
 
 impl DatasetPreview {
-    pub(crate) fn of(dataset: &Dataset) -> Self {
+    pub(crate) fn from_dataset(dataset: &Dataset) -> Self {
         let classes = dataset.info.classes.len();
-        let part = |rows: &[Row]| SplitPreview {
+        let preview = |rows: &[Row]| SplitPreview {
             rows: rows.len() as u64,
             class_counts: class_counts(rows, classes),
             first: first(rows),
         };
-        Self { info: dataset.info.clone(), train: part(&dataset.train), test: part(&dataset.test) }
+        Self {
+            info: dataset.info.clone(),
+            train: preview(&dataset.train),
+            test: preview(&dataset.test),
+        }
     }
 
-    pub(crate) const fn part(&self, split: Split) -> &SplitPreview {
+    pub(crate) const fn split(&self, split: Split) -> &SplitPreview {
         match split {
             Split::Train => &self.train,
             Split::Test => &self.test,
@@ -46,7 +50,7 @@ impl DatasetPreview {
 }
 
 impl SplitPreview {
-    /// These rows, where all of them that there are were kept.
+    /// Returns the requested rows, or `None` if the preview doesn't hold all of them.
     pub(crate) fn page(&self, offset: usize, limit: usize) -> Option<&[Row]> {
         let rows = usize::try_from(self.rows).unwrap_or(usize::MAX);
         let end = offset.saturating_add(limit).min(rows);
@@ -57,6 +61,7 @@ impl SplitPreview {
     }
 }
 
+/// Counts the rows of each class.
 pub(crate) fn class_counts<'a>(
     rows: impl IntoIterator<Item = &'a Row>,
     classes: usize,
@@ -70,11 +75,12 @@ pub(crate) fn class_counts<'a>(
     counts
 }
 
+/// Copies the first rows, within [`MOST_ROWS`] and [`MOST_BYTES`].
 fn first(rows: &[Row]) -> Vec<Row> {
-    let mut left = MOST_BYTES;
+    let mut bytes_left = MOST_BYTES;
     let fits = |row: &&Row| {
-        let rest = left.checked_sub(row.sample.bytes().len());
-        left = rest.unwrap_or(0);
+        let rest = bytes_left.checked_sub(row.sample.bytes().len());
+        bytes_left = rest.unwrap_or(0);
         rest.is_some()
     };
     rows.iter().take(MOST_ROWS).take_while(fits).cloned().collect()
@@ -88,26 +94,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_told_only_where_every_row_of_it_was_kept() {
+    fn a_page_is_served_only_if_the_preview_holds_every_row_of_it() {
         let whole = Synthetic::Topics.generate();
-        let glance = DatasetPreview::of(&whole);
-        let test = glance.part(Split::Test);
-        assert_eq!((glance.train.rows, test.rows), (8000, 2000));
+        let preview = DatasetPreview::from_dataset(&whole);
+        let test = preview.split(Split::Test);
+        assert_eq!((preview.train.rows, test.rows), (8000, 2000));
         assert_eq!(test.class_counts, class_counts(&whole.test, 4));
         assert_eq!(test.page(7, 3), Some(&whole.test[7..10]));
         assert_eq!(test.page(90, 20), None);
-        assert_eq!(test.page(2000, 20), Some(&[][..]), "there is none");
+        assert_eq!(test.page(2000, 20), Some(&[][..]), "beyond the end");
 
         let long = Row { label: 0, sample: Sample::Text("x".repeat(100 << 10)) };
         let info = DatasetInfo { classes: vec!["a".to_owned(), "b".to_owned()], ..whole.info };
         let short = Row { label: 1, sample: Sample::Text("short".to_owned()) };
         let train = vec![long.clone(), long.clone(), long.clone(), short.clone()];
-        let glance = DatasetPreview::of(&Dataset { info, train, test: vec![short.clone()] });
-        assert_eq!(glance.train.page(0, 2), Some(&[long.clone(), long][..]));
-        assert_eq!(glance.train.page(0, 3), None, "the third is one too many");
-        assert_eq!(glance.train.class_counts, [3, 1]);
-        // All that there is, however many were asked for.
-        assert_eq!(glance.test.page(0, 20), Some(&[short][..]));
-        assert_eq!(glance.test.page(5, 20), Some(&[][..]));
+        let preview =
+            DatasetPreview::from_dataset(&Dataset { info, train, test: vec![short.clone()] });
+        assert_eq!(preview.train.page(0, 2), Some(&[long.clone(), long][..]));
+        assert_eq!(preview.train.page(0, 3), None, "the third row exceeds the byte limit");
+        assert_eq!(preview.train.class_counts, [3, 1]);
+        // A page beyond the end holds the rows that exist.
+        assert_eq!(preview.test.page(0, 20), Some(&[short][..]));
+        assert_eq!(preview.test.page(5, 20), Some(&[][..]));
     }
 }

@@ -1,5 +1,5 @@
-//! The coordinator's own trainer: it makes initial weights and measures models, and is let go when
-//! there was nothing to do for a while.
+//! The coordinator's own trainer process: makes initial weights, evaluates models and predicts. It
+//! starts on demand and stops after [`IDLE_TIMEOUT`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,25 +14,25 @@ use trainer::{Limits, Trainer, TrainerCommand, TrainerError};
 
 use crate::driver::{StepContext, StepError};
 
-/// A trainer without work is kept this long.
-const IDLE: Duration = Duration::from_secs(30);
-/// For a trainer that is let go to end by itself.
-const GRACE: Duration = Duration::from_secs(1);
-/// More threads than this don't make evaluation faster.
-const MOST_THREADS: usize = 8;
+/// Time without a request after which the trainer is stopped.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time that a trainer has to exit before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Thread limit: more threads don't make evaluation faster.
+const MAXIMUM_THREADS: usize = 8;
 
-/// One trainer for all jobs, or for all predictions, started when it is needed.
+/// One trainer process, shared by all jobs or by all predictions and started on demand.
 #[derive(Clone)]
 pub(crate) struct Trainers {
     command: TrainerCommand,
     limits: Limits,
-    kept: Arc<Mutex<Kept>>,
+    slot: Arc<Mutex<TrainerSlot>>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct TrainerSlot {
     trainer: Option<Trainer>,
-    /// Requests so far: tells an idle trainer from one that was asked again meanwhile.
+    /// Requests so far. The idle timer stops the trainer only if this has not changed.
     uses: u64,
 }
 
@@ -43,14 +43,14 @@ impl std::fmt::Debug for Trainers {
 }
 
 impl Trainers {
-    /// At background priority where `nice`.
+    /// Trainers run at background priority if `nice` is true.
     pub(crate) fn new(command: TrainerCommand, nice: bool) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = u32::try_from(threads.min(MOST_THREADS)).unwrap_or(1);
+        let threads = u32::try_from(threads.min(MAXIMUM_THREADS)).unwrap_or(1);
         let mut limits = Limits::new(threads);
         limits.nice = nice;
-        limits.stop_grace = GRACE;
-        Self { command, limits, kept: Arc::default() }
+        limits.stop_grace = STOP_TIMEOUT;
+        Self { command, limits, slot: Arc::default() }
     }
 
     pub(crate) async fn initialize(
@@ -58,10 +58,10 @@ impl Trainers {
         request: InitializeRequest,
         cancel: &CancellationToken,
     ) -> Result<BlobHash, StepError> {
-        let mut kept = self.trainer().await?;
-        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepError::Cancelled) };
+        let mut slot = self.acquire().await?;
+        let Some(trainer) = slot.trainer.as_mut() else { return Err(StepError::Cancelled) };
         let result = trainer.initialize(request, cancel).await;
-        self.give_back(kept, result)
+        self.release(slot, result)
     }
 
     async fn measure(
@@ -69,67 +69,69 @@ impl Trainers {
         request: EvaluateRequest,
         cancel: &CancellationToken,
     ) -> Result<EvalMetrics, StepError> {
-        let mut kept = self.trainer().await?;
-        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepError::Cancelled) };
+        let mut slot = self.acquire().await?;
+        let Some(trainer) = slot.trainer.as_mut() else { return Err(StepError::Cancelled) };
         let result = trainer.evaluate(request, &mut |_| {}, cancel).await;
-        self.give_back(kept, result)
+        self.release(slot, result)
     }
 
-    /// How probable each class is for one row.
+    /// Returns the probability of each class for one row.
     pub(crate) async fn predict(
         &self,
         request: PredictRequest,
         cancel: &CancellationToken,
     ) -> Result<Vec<f64>, StepError> {
-        let mut kept = self.trainer().await?;
-        let Some(trainer) = kept.trainer.as_mut() else { return Err(StepError::Cancelled) };
+        let mut slot = self.acquire().await?;
+        let Some(trainer) = slot.trainer.as_mut() else { return Err(StepError::Cancelled) };
         let result = trainer.predict(request, cancel).await;
-        self.give_back(kept, result)
+        self.release(slot, result)
     }
 
-    /// Ends the trainer, where there is one.
+    /// Stops the trainer if one is running.
     pub(crate) async fn stop(&self) {
-        if let Some(trainer) = self.kept.lock().await.trainer.take() {
-            trainer.stop(GRACE).await;
+        if let Some(trainer) = self.slot.lock().await.trainer.take() {
+            trainer.stop(STOP_TIMEOUT).await;
         }
     }
 
-    /// The trainer for one request, alone.
-    async fn trainer(&self) -> Result<MutexGuard<'_, Kept>, StepError> {
-        let mut kept = self.kept.lock().await;
-        kept.uses += 1;
-        if kept.trainer.is_none() {
-            let started =
-                Trainer::start(&self.command, &self.limits).await.map_err(|error| fault(&error))?;
-            kept.trainer = Some(started.0);
+    /// Locks the trainer for one request, starting it if necessary.
+    async fn acquire(&self) -> Result<MutexGuard<'_, TrainerSlot>, StepError> {
+        let mut slot = self.slot.lock().await;
+        slot.uses += 1;
+        if slot.trainer.is_none() {
+            let started = Trainer::start(&self.command, &self.limits)
+                .await
+                .map_err(|error| step_error(&error))?;
+            slot.trainer = Some(started.0);
         }
-        Ok(kept)
+        Ok(slot)
     }
 
-    fn give_back<T>(
+    /// Ends a request: drops a dead trainer, or starts the idle timer of a living one.
+    fn release<T>(
         &self,
-        mut kept: MutexGuard<'_, Kept>,
+        mut slot: MutexGuard<'_, TrainerSlot>,
         result: Result<T, TrainerError>,
     ) -> Result<T, StepError> {
         if result.as_ref().is_err_and(|error| !error.is_alive()) {
-            kept.trainer = None;
-            return result.map_err(|error| fault(&error));
+            slot.trainer = None;
+            return result.map_err(|error| step_error(&error));
         }
-        let (uses, keeper) = (kept.uses, Arc::clone(&self.kept));
+        let (uses, shared) = (slot.uses, Arc::clone(&self.slot));
         tokio::spawn(async move {
-            tokio::time::sleep(IDLE).await;
-            let mut kept = keeper.lock().await;
-            if kept.uses == uses
-                && let Some(trainer) = kept.trainer.take()
+            tokio::time::sleep(IDLE_TIMEOUT).await;
+            let mut slot = shared.lock().await;
+            if slot.uses == uses
+                && let Some(trainer) = slot.trainer.take()
             {
-                trainer.stop(GRACE).await;
+                trainer.stop(STOP_TIMEOUT).await;
             }
         });
-        result.map_err(|error| fault(&error))
+        result.map_err(|error| step_error(&error))
     }
 }
 
-fn fault(error: &TrainerError) -> StepError {
+fn step_error(error: &TrainerError) -> StepError {
     match error {
         TrainerError::Failed { failure, message } => match failure {
             TrainerFailure::Disk => StepError::Full,
@@ -147,7 +149,7 @@ fn fault(error: &TrainerError) -> StepError {
     }
 }
 
-/// A model's quality on the test split and, where there is one, on the validation split.
+/// Evaluates a model on the test split and, if there is one, on the validation split.
 pub(crate) async fn evaluate(
     context: &StepContext,
     preparation: &Preparation,

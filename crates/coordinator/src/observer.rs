@@ -1,5 +1,5 @@
-//! What the coordinator does by itself, told at once to whoever started it: tests and demos that
-//! kill it at the worst moment need to know when that is.
+//! Observer: a callback for what the coordinator does by itself. Tests and demos that kill the
+//! coordinator use it to find the right moment.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::crash_points::CrashPoints;
 
-/// A line of JSON for programs.
+/// An event of the coordinator, serialized as one line of JSON for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ObserverEvent {
-    /// A round's updates are about to be summed; nothing of it is stored yet.
+    /// Aggregation of a round begins; none of its result is stored yet.
     Aggregating { job: JobId, round: u32 },
-    /// After a restart: this step was under way and is done again.
+    /// A step was in progress before a restart and runs again.
     Resumed { job: JobId, round: u32, phase: StepPhase },
 }
 
-/// A step of the coordinator's own.
+/// Kind of a step that the coordinator runs itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepPhase {
@@ -29,7 +29,8 @@ pub enum StepPhase {
     Registering,
 }
 
-/// Where moments are told. It is called where work waits for it: it must be quick.
+/// Callback that receives every event. The work that causes an event waits for it, so it must return
+/// quickly.
 #[derive(Clone)]
 pub struct Observer {
     observe: Arc<dyn Fn(&ObserverEvent) + Send + Sync>,
@@ -41,18 +42,18 @@ impl Observer {
         Self { observe: Arc::new(observe), points: CrashPoints::default() }
     }
 
-    /// Tells of the points too.
+    /// Also reports crash points.
     pub fn with_points(self, points: CrashPoints) -> Self {
         Self { points, ..self }
     }
 
-    pub(crate) fn tell(&self, moment: &ObserverEvent) {
-        (self.observe)(moment);
+    pub(crate) fn notify(&self, event: &ObserverEvent) {
+        (self.observe)(event);
     }
 }
 
 impl Default for Observer {
-    /// Hears everything and does nothing.
+    /// Ignores every event.
     fn default() -> Self {
         Self::new(|_| {})
     }

@@ -1,5 +1,8 @@
-//! Model files: a canonical header before a model's flat vector, stored as a blob whose hash is the
-//! model's `blake3` (DESIGN §11.9), and the card that goes with it.
+//! Registration of a finished model: writes its file and its card.
+//!
+//! The file is a canonical safetensors header followed by the flat vector of parameters. It is stored as
+//! a blob whose hash is the model's `blake3` (docs/design/randomness-and-exact-sums.md, "The model
+//! file").
 
 use std::io::{self, Read};
 
@@ -15,13 +18,13 @@ use crate::blobs::Blobs;
 use crate::driver::{StepError, Task};
 use crate::store::ModelRow;
 
-/// A model whose file is stored, on its way to the registry.
+/// A model whose file is stored and that is not registered yet.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NewModel {
     pub(crate) name: String,
     pub(crate) model_type: ModelType,
     pub(crate) file: BlobHash,
-    /// Of the file.
+    /// Size of the file.
     pub(crate) bytes: u64,
     pub(crate) job: Option<JobId>,
     pub(crate) dataset: String,
@@ -29,7 +32,7 @@ pub(crate) struct NewModel {
     pub(crate) spec: ModelSpec,
     pub(crate) parameters: u64,
     pub(crate) evaluation: Option<EvalMetrics>,
-    /// How it came about: the job's file and its rounds, where a job made it.
+    /// Provenance for the card: the job's spec and number of rounds, if a job made the model.
     pub(crate) origin: serde_json::Value,
 }
 
@@ -37,7 +40,10 @@ impl NewModel {
     pub(crate) fn row(self, id: ModelId, version: u32, created_at: Timestamp) -> ModelRow {
         let model = Model {
             id,
-            checkpoint_path: format!("/models/{}/download?version={version}", in_path(&self.name)),
+            checkpoint_path: format!(
+                "/models/{}/download?version={version}",
+                percent_encoded(&self.name)
+            ),
             name: self.name,
             model_type: self.model_type,
             size_mb: self.bytes as f64 / 1e6,
@@ -63,16 +69,16 @@ impl NewModel {
     }
 }
 
-/// A name as a segment of a path: only what needs no escape stays as it is.
-fn in_path(name: &str) -> String {
+/// Percent-encodes a name for use as one segment of a path.
+fn percent_encoded(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     name.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
 }
 
-/// The result of a job: its last model's file, stored.
-pub(crate) fn result(
+/// Stores the file of a job's last model.
+pub(crate) fn write_result(
     blobs: &Blobs,
     task: &Task,
     preparation: &Preparation,
@@ -96,23 +102,23 @@ pub(crate) fn result(
     })
 }
 
-/// Writes the model file of the flat vector in blob `model`; gives its hash, its bytes and the
-/// model's parameters.
+/// Writes the model file for the flat vector in blob `model`. Returns the file's hash, its size in
+/// bytes and the number of parameters.
 pub(crate) fn write_file(
     blobs: &Blobs,
     spec: &ModelSpec,
     model: BlobHash,
 ) -> Result<(BlobHash, u64, u64), StepError> {
-    let unbuildable = |error| StepError::Permanent(format!("model: {error}"));
+    let unbuildable = |error| StepError::Permanent(format!("the model can't be built: {error}"));
     let header = model_file::header(spec).map_err(unbuildable)?;
     let parameters = spec.layout().map_err(unbuildable)?.parameters as u64;
     let flat = blobs.file(model).map_err(StepError::io("could not open the model"))?;
-    let gone = || StepError::Permanent(format!("blob {model} is gone; was it deleted?"));
-    let flat = flat.ok_or_else(gone)?;
+    let missing = || StepError::Permanent(format!("blob {model} is missing; was it deleted?"));
+    let flat = flat.ok_or_else(missing)?;
     let length = flat.metadata().map_err(StepError::io("could not open the model"))?.len();
     if length != parameters * 4 {
         let reason = format!(
-            "blob {model} has {length} bytes, but the spec's {parameters} parameters take {}",
+            "blob {model} has {length} bytes, but {parameters} parameters need {}",
             parameters * 4
         );
         return Err(StepError::Permanent(reason));
@@ -132,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_the_header_and_the_vector() {
+    fn a_model_file_is_the_header_and_the_vector() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
         let sample = SampleShape::Image { channels: 1, height: 4, width: 4 };
@@ -152,6 +158,6 @@ mod tests {
 
     #[test]
     fn names_are_escaped_in_paths() {
-        assert_eq!(in_path("ag-news 2/ü"), "ag-news%202%2F%C3%BC");
+        assert_eq!(percent_encoded("ag-news 2/ü"), "ag-news%202%2F%C3%BC");
     }
 }

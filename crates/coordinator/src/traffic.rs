@@ -1,5 +1,5 @@
-//! Bytes of blobs on their way to and from devices. A slow transfer is a sign that its lease goes
-//! on; one that only holds its connection open is none.
+//! Byte counters of the blob transfers of each device. Transferred bytes renew the device's lease; an
+//! open connection without bytes does not.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,20 +9,20 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use protocol::DeviceId;
 
-/// Counts since this process started.
+/// Transferred bytes of each device since this process started.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     counts: Mutex<HashMap<DeviceId, Arc<AtomicU64>>>,
 }
 
 impl Traffic {
-    /// Bytes so far, in both directions.
+    /// Returns the bytes transferred so far, in both directions.
     pub(crate) fn of(&self, device: DeviceId) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(&device).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// The same stream, whose bytes count as they pass.
+    /// Wraps a stream so that its bytes are counted as they pass.
     pub(crate) fn counted<E, S: Stream<Item = Result<Bytes, E>>>(
         &self,
         device: DeviceId,
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn bytes_count_when_they_pass() {
+    async fn bytes_are_counted_as_they_pass() {
         let traffic = Traffic::default();
         let device: DeviceId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         let pieces =

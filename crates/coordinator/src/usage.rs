@@ -1,4 +1,4 @@
-//! What the cluster's devices gave, and about how much power it took.
+//! Compute that the cluster's devices contributed, and an estimate of the energy it took.
 
 use std::collections::HashSet;
 use std::ops::Add;
@@ -11,19 +11,19 @@ use crate::clock;
 use crate::store::{Day, DayRow};
 use crate::views::Views;
 
-/// Days that are shown.
+/// Number of days in the API's answer.
 pub(crate) const DAYS: u32 = 14;
 
-/// As the API shows it; `rows` are the days that anything was given on.
+/// Returns the usage as the API shows it. `rows` holds only days with contributions.
 pub(crate) fn usage(views: &Views, rows: &[DayRow], now: Timestamp) -> Usage {
-    let of = |date: &str| rows.iter().find(|row| row.date == date).map(|row| row.day);
+    let find = |date: &str| rows.iter().find(|row| row.date == date).map(|row| row.day);
     let day = |ago| clock::date(now.before(std::time::Duration::from_hours(24 * u64::from(ago))));
     let days = (0..DAYS).rev().map(|ago| {
         let date = day(ago);
-        let Day { gpu_seconds, cpu_seconds, examples, .. } = of(&date).unwrap_or_default();
+        let Day { gpu_seconds, cpu_seconds, examples, .. } = find(&date).unwrap_or_default();
         UsageDay { date, seconds: gpu_seconds + cpu_seconds, examples }
     });
-    let today = of(&day(0)).unwrap_or_default();
+    let today = find(&day(0)).unwrap_or_default();
     Usage {
         examples_per_second: examples_per_second(views, now),
         today: UsageToday {
@@ -37,7 +37,7 @@ pub(crate) fn usage(views: &Views, rows: &[DayRow], now: Timestamp) -> Usage {
     }
 }
 
-/// Of the devices that hold a lease and were heard of lately.
+/// Returns the examples per second of all active devices that hold a lease.
 fn examples_per_second(views: &Views, now: Timestamp) -> f64 {
     let mut training = HashSet::new();
     for job in views.jobs() {
@@ -47,6 +47,6 @@ fn examples_per_second(views: &Views, now: Timestamp) -> f64 {
     }
     let devices = views.devices(now);
     let training = devices.iter().filter(|it| it.is_active && training.contains(&it.id));
-    // From 0, since the sum of nothing is -0.
+    // `sum()` would give -0.0 for no devices.
     training.filter_map(|device| device.examples_per_second).fold(0.0, f64::add)
 }

@@ -1,9 +1,10 @@
-//! A backup: everything that a coordinator is, in one file. It is a tar archive that any tool can
-//! look into: first `manifest.json`, which names every other entry with its length and its BLAKE3,
-//! then the database as it was at one moment, the cluster's key and certificate, the datasets that
+//! Backups: a coordinator's whole state in one tar archive.
+//!
+//! The first entry is `manifest.json`, which lists every other entry with its length and BLAKE3 hash.
+//! Then follow a consistent copy of the database, the cluster's key and certificate, the datasets that
 //! people added, and exactly the blobs that this database names.
 //!
-//! The file holds the cluster's private key and the company's rows: it is its owner's alone.
+//! A backup contains the cluster's private key and the company's data, so only its owner may read it.
 
 mod restore;
 mod schedule;
@@ -24,34 +25,34 @@ pub(crate) use write::{Backup, Source};
 
 use crate::store::StoreError;
 
-/// The archive's layout; a program reads its own and earlier ones.
+/// Version of the archive's layout. A program reads its own version and earlier ones.
 const FORMAT: u32 = 1;
-/// The first entry.
+/// Name of the first entry.
 const MANIFEST: &str = "manifest.json";
-/// A manifest is never longer: some hundred thousand blobs.
+/// Maximum size of a manifest in bytes: some hundred thousand blobs.
 const LONGEST_MANIFEST: u64 = 64 << 20;
-/// The database in the archive and in a data folder.
+/// Name of the database in an archive and in a data folder.
 pub(crate) const DATABASE_FILE: &str = "constellation.db";
-/// Likewise the cluster's key and certificate.
+/// Folder of the cluster's key and certificate, in both.
 const CLUSTER_FOLDER: &str = "cluster";
-/// Likewise the datasets that people added.
+/// Folder of the datasets that people added, in both.
 const DATASETS_FOLDER: &str = "datasets";
-/// Likewise the blobs.
+/// Folder of the blobs, in both.
 pub(crate) const BLOBS_FOLDER: &str = "blobs";
-/// How a backup's name begins and ends.
-const NAME: (&str, &str) = ("constellation-", ".tar");
-/// Of a tar archive: a header is one, and contents are filled up to a whole number of them.
+/// Prefix and suffix of a backup's file name.
+const NAME_AFFIXES: (&str, &str) = ("constellation-", ".tar");
+/// Block size of a tar archive in bytes. A header is one block; contents are padded to whole blocks.
 const BLOCK: u64 = 512;
-/// What ends an archive: two empty blocks.
+/// End of an archive: two empty blocks.
 const END: [u8; 1024] = [0; 1024];
 
-/// What a backup says of itself.
+/// The manifest of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     format: u32,
-    /// The program that wrote it.
+    /// Version of the program that wrote the backup.
     pub constellation: String,
-    /// The version of its database.
+    /// Schema version of its database.
     pub database: u32,
     pub cluster_id: String,
     pub created_at: Timestamp,
@@ -61,20 +62,20 @@ pub struct Manifest {
 /// One file of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// From the data folder.
+    /// Path relative to the data folder.
     pub path: String,
     pub bytes: u64,
     pub blake3: BlobHash,
 }
 
 impl Manifest {
-    /// Of all files together.
+    /// Returns the size of all files together.
     pub fn bytes(&self) -> u64 {
         self.entries.iter().map(|entry| entry.bytes).sum()
     }
 }
 
-/// Why a backup can't be made or read.
+/// Error of making or reading a backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error("{what}: {source}")]
@@ -82,19 +83,17 @@ pub enum BackupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
-        "{0}, which the database names, is gone: the backup would not be whole; is the disk sound?"
+        "{0} is missing although the database names it, so the backup would be incomplete; check the disk"
     )]
     Missing(String),
-    #[error(
-        "{0} has other bytes than it must have: the backup would not be whole; is the disk sound?"
-    )]
+    #[error("{0} is damaged, so the backup would be incomplete; check the disk")]
     Damaged(String),
     #[error("this is not a backup of Constellation: {0}")]
     Foreign(String),
-    #[error("the backup is damaged: {0}; take another one")]
+    #[error("the backup is damaged: {0}; use another backup")]
     Broken(String),
     #[error(
-        "the backup is of a newer Constellation ({written_by}): restore it with that version or a later one"
+        "a newer Constellation ({written_by}) wrote this backup: restore it with that version or a later one"
     )]
     Newer { written_by: String },
 }
@@ -110,30 +109,31 @@ impl BackupError {
     }
 }
 
-/// What a backup of this moment is called.
+/// Returns the file name of a backup that is made now.
 pub(crate) fn file_name(now: Timestamp) -> String {
-    let (start, end) = NAME;
+    let (start, end) = NAME_AFFIXES;
     format!("{start}{}{end}", now.to_string().replace(':', ""))
 }
 
-/// Where an entry belongs within a data folder; none where it must not be written at all.
-fn place(path: &str) -> Option<PathBuf> {
+/// Returns an entry's path within a data folder, or `None` if the path is not one that a backup may
+/// contain.
+fn data_folder_path(path: &str) -> Option<PathBuf> {
     let plain = |part: Component<'_>| match part {
         Component::Normal(part) => part.to_str().is_some_and(|part| !part.is_empty()),
         Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => {
             false
         }
     };
-    let place = Path::new(path);
-    let first = place.components().next()?.as_os_str().to_str()?;
-    let parts = place.components().count();
+    let relative = Path::new(path);
+    let first = relative.components().next()?.as_os_str().to_str()?;
+    let parts = relative.components().count();
     let known = match first {
         DATABASE_FILE => parts == 1,
         CLUSTER_FOLDER => parts == 2,
         DATASETS_FOLDER | BLOBS_FOLDER => parts == 3,
         _ => false,
     };
-    (known && place.components().all(plain)).then(|| place.to_owned())
+    (known && relative.components().all(plain)).then(|| relative.to_owned())
 }
 
 #[cfg(test)]
@@ -141,9 +141,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_data_folder_has_is_written() {
+    fn only_paths_of_a_data_folder_are_accepted() {
         for good in ["constellation.db", "cluster/key.pem", "datasets/a/info.json", "blobs/ab/cd"] {
-            assert!(place(good).is_some(), "{good}");
+            assert!(data_folder_path(good).is_some(), "{good}");
         }
         for bad in [
             "",
@@ -157,7 +157,7 @@ mod tests {
             "admin-token",
             "constellation.db/x",
         ] {
-            assert!(place(bad).is_none(), "{bad}");
+            assert!(data_folder_path(bad).is_none(), "{bad}");
         }
     }
 }

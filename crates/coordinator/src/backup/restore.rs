@@ -1,4 +1,4 @@
-//! Putting a backup in a data folder's place, whole or not at all.
+//! Restore: replaces a data folder by a backup, completely or not at all.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -15,15 +15,15 @@ use super::{BackupError, DATABASE_FILE, Manifest, verify};
 use crate::caller::{Caller, detail};
 use crate::store;
 
-/// What a restore did.
+/// Result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
     pub manifest: Manifest,
-    /// Where the folder lies that was there before, if there was anything in it.
+    /// New path of the previous data folder, if it was not empty.
     pub before: Option<PathBuf>,
 }
 
-/// Why nothing was restored; the data folder is as it was.
+/// Error of a restore. The data folder is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     #[error(transparent)]
@@ -31,15 +31,15 @@ pub enum RestoreError {
     #[error(transparent)]
     InUse(#[from] LockError),
     #[error(
-        "{} is not empty: give --force to put the backup in its place (what is there now is kept \
-         beside it), or give another --data-dir", folder.display()
+        "{} is not empty: use --force to replace it by the backup (its present content is kept \
+         beside it), or use another --data-dir", folder.display()
     )]
     NotEmpty { folder: PathBuf },
 }
 
-/// Restores the backup in `file` to `data_dir`, where no coordinator may be at work. With `force`
-/// also over a folder that is not empty; that one is then kept beside it. `progress` hears of the
-/// bytes as they are written.
+/// Restores the backup in `file` to `data_dir`. No coordinator may be running on that folder. A folder
+/// that is not empty is replaced only with `force` and is kept beside the new one. `progress` receives
+/// the size of each file as it is written.
 ///
 /// # Errors
 /// See [`RestoreError`].
@@ -55,7 +55,7 @@ pub fn restore(
     if !is_empty && !force {
         return Err(RestoreError::NotEmpty { folder: data_dir.to_owned() });
     }
-    // The real folder: a link to it stays one.
+    // Resolves a symbolic link, so that the link itself is kept.
     let data_dir = fs::canonicalize(data_dir).map_err(BackupError::at(data_dir))?;
     let parent = data_dir.parent().unwrap_or(Path::new("/"));
     let new = tempfile::Builder::new().prefix(".restoring-").tempdir_in(parent);
@@ -77,7 +77,7 @@ pub fn restore(
     Ok(Restored { manifest, before })
 }
 
-/// A lock alone is nothing.
+/// Returns whether the folder holds nothing but its lock file.
 fn is_empty(folder: &Path) -> io::Result<bool> {
     let mut names = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name()));
     names.try_fold(true, |empty, name| Ok(empty && name? == "lock"))
@@ -92,7 +92,7 @@ fn write(path: &Path, contents: &mut dyn io::Read) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes the names durable too.
+/// Syncs the folder and its subfolders, so that the names are durable too.
 fn sync(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -103,7 +103,7 @@ fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Swaps the folders in one step; what was there before gets a name that says so.
+/// Exchanges the folders atomically and renames the previous one to `….before-restore-…`.
 fn exchange(
     new: TempDir,
     data_dir: &Path,
@@ -111,7 +111,7 @@ fn exchange(
     now: Timestamp,
 ) -> Result<Option<PathBuf>, BackupError> {
     platform::files::exchange(new.path(), data_dir).map_err(BackupError::at(data_dir))?;
-    // From here on `new` is the old folder, and goes with its guard where nothing was in it.
+    // From here on `new` is the previous folder. If it was empty, its guard removes it.
     if was_empty {
         return Ok(None);
     }
@@ -119,6 +119,6 @@ fn exchange(
     let mut name = data_dir.file_name().map_or_else(OsString::new, OsString::from);
     name.push(format!(".before-restore-{}", now.as_millis()));
     let kept = data_dir.with_file_name(name);
-    // A name that can't be given is no reason to take the restore back.
+    // A failed rename doesn't undo the restore.
     Ok(Some(fs::rename(&old, &kept).map_or(old, |()| kept)))
 }

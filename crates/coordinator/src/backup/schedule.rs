@@ -1,4 +1,4 @@
-//! Backups that the coordinator makes by itself.
+//! Scheduled backups.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,49 +11,49 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::{BackupError, NAME, Source, file_name};
+use super::{BackupError, NAME_AFFIXES, Source, file_name};
 use crate::caller::Caller;
 use crate::clock;
 use crate::crash_points::{CrashPoint, CrashPoints};
 use crate::driver::DriverHandle;
 
-/// After a backup that failed, where the next one isn't due earlier.
+/// Delay after a failed backup, unless the next one is due earlier.
 const RETRY: Duration = Duration::from_mins(15);
-/// Of a file that is being written.
-const WRITING: &str = ".constellation-";
+/// Name prefix of a backup that is being written.
+const TEMPORARY_PREFIX: &str = ".constellation-";
 
-/// When and where the coordinator backs itself up.
+/// Schedule of the coordinator's backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSchedule {
     pub folder: PathBuf,
-    /// From one backup to the next, also across restarts.
+    /// Time between two backups, also across restarts.
     pub every: Duration,
-    /// Older ones are removed once a new one is whole; at least 1.
+    /// Number of backups to keep, at least 1. Older ones are removed after a new one is complete.
     pub keep: usize,
 }
 
-/// How the scheduled backups go.
+/// State of the scheduled backups.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ScheduleState {
-    /// None where no backups are scheduled.
+    /// Folder of the backups; absent if none are scheduled.
     pub(crate) folder: Option<String>,
-    /// The last one that is whole.
+    /// Last complete backup.
     pub(crate) last: Option<Made>,
-    /// Why the last attempt failed; none where it did not.
+    /// Error of the last attempt; absent if it succeeded.
     pub(crate) failure: Option<String>,
     pub(crate) next_at: Option<Timestamp>,
 }
 
-/// A backup that was made.
+/// A complete backup.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Made {
     pub(crate) at: Timestamp,
-    /// In the backups' folder.
+    /// File name in the backups' folder.
     pub(crate) file: String,
     pub(crate) bytes: u64,
 }
 
-/// The schedule at work.
+/// Task that makes the scheduled backups.
 #[derive(Debug)]
 pub(crate) struct Scheduled {
     schedule: BackupSchedule,
@@ -72,7 +72,7 @@ impl Scheduled {
         Self { schedule, source, driver, points }
     }
 
-    /// Makes backups until `stopping`, and writes down in `state` how that goes.
+    /// Makes backups until `stopping` is cancelled, and reports their state in `state`.
     pub(crate) async fn run(self, state: &Mutex<ScheduleState>, stopping: CancellationToken) {
         let this = std::sync::Arc::new(self);
         let set = |change: &dyn Fn(&mut ScheduleState)| {
@@ -92,9 +92,13 @@ impl Scheduled {
             let made = made.unwrap_or_else(|error| Err(BackupError::Broken(error.to_string())));
             wait = match made {
                 Ok(made) => {
-                    tracing::info!(file = made.file, bytes = made.bytes, "a backup was made");
-                    this.write_down(&made).await;
-                    this.tell(None).await;
+                    tracing::info!(
+                        file = made.file,
+                        bytes = made.bytes,
+                        "a scheduled backup was made"
+                    );
+                    this.audit(&made).await;
+                    this.notify(None).await;
                     set(&|state| {
                         state.last = Some(made.clone());
                         state.failure = None;
@@ -103,7 +107,7 @@ impl Scheduled {
                 }
                 Err(error) => {
                     tracing::error!(%error, folder, "the scheduled backup failed");
-                    this.tell(Some(format!("the scheduled backup into {folder} failed: {error}")))
+                    this.notify(Some(format!("the scheduled backup to {folder} failed: {error}")))
                         .await;
                     set(&|state| state.failure = Some(error.to_string()));
                     this.schedule.every.min(RETRY)
@@ -112,22 +116,23 @@ impl Scheduled {
         }
     }
 
-    async fn write_down(&self, made: &Made) {
+    /// Adds the backup to the audit log.
+    async fn audit(&self, made: &Made) {
         let caller = Caller::coordinator();
         let written = self.driver.by(&caller).backup_written(made.file.clone(), made.bytes).await;
         if let Err(error) = written {
-            tracing::warn!(%error, "the backup could not be written down in the audit log");
+            tracing::warn!(%error, "the backup could not be added to the audit log");
         }
     }
 
-    /// Tells people while backups fail.
-    async fn tell(&self, failure: Option<String>) {
+    /// Raises a notice while backups fail, and ends it when one succeeds.
+    async fn notify(&self, failure: Option<String>) {
         if let Err(error) = self.driver.backup_failing(failure).await {
-            tracing::warn!(%error, "nobody could be told how the scheduled backup went");
+            tracing::warn!(%error, "the notice about the scheduled backup could not be stored");
         }
     }
 
-    /// How long it is to the next backup, as the folder says.
+    /// Returns the time until the next backup is due, by the age of the newest one in the folder.
     fn until_due(&self) -> Duration {
         let newest = backups(&self.schedule.folder).ok().and_then(|found| found.into_iter().max());
         let age = newest.and_then(|(at, _)| at.elapsed().ok());
@@ -137,11 +142,11 @@ impl Scheduled {
     fn make(&self, now: Timestamp) -> Result<Made, BackupError> {
         let folder = &self.schedule.folder;
         fs::create_dir_all(folder).map_err(BackupError::at(folder))?;
-        remove_halves(folder).map_err(BackupError::at(folder))?;
+        remove_unfinished(folder).map_err(BackupError::at(folder))?;
         let backup = self.source.take(now)?;
         self.points.pass(CrashPoint::BackupTaken);
-        // Readable by its owner alone.
-        let file = tempfile::Builder::new().prefix(WRITING).tempfile_in(folder);
+        // Temporary files are readable by their owner only, and the backup keeps that mode.
+        let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder);
         let mut file = file.map_err(BackupError::at(folder))?;
         backup.write(&mut io::BufWriter::with_capacity(1 << 20, file.as_file_mut()))?;
         self.points.pass(CrashPoint::BackupWritten);
@@ -155,6 +160,7 @@ impl Scheduled {
         Ok(Made { at: now, file: name, bytes: backup.length() })
     }
 
+    /// Removes the oldest backups beyond the number to keep.
     fn prune(&self) -> io::Result<()> {
         let mut found = backups(&self.schedule.folder)?;
         found.sort();
@@ -163,14 +169,15 @@ impl Scheduled {
     }
 }
 
-/// Our backups in the folder, each with the time when it was written.
+/// Returns the backups in the folder, each with its modification time.
 fn backups(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_ours =
-            name.to_str().is_some_and(|name| name.starts_with(NAME.0) && name.ends_with(NAME.1));
+        let is_ours = name
+            .to_str()
+            .is_some_and(|name| name.starts_with(NAME_AFFIXES.0) && name.ends_with(NAME_AFFIXES.1));
         if is_ours {
             found.push((entry.metadata()?.modified()?, entry.path()));
         }
@@ -178,11 +185,11 @@ fn backups(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     Ok(found)
 }
 
-/// What a death left.
-fn remove_halves(folder: &Path) -> io::Result<()> {
+/// Removes unfinished backups of a process that died.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(WRITING)) {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX)) {
             fs::remove_file(entry.path())?;
         }
     }

@@ -1,4 +1,4 @@
-//! Reading a backup, and finding out whether it is whole.
+//! Reading and verifying a backup.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -8,18 +8,18 @@ use protocol::BlobHash;
 use serde::Deserialize;
 
 use super::write::Hashed;
-use super::{BackupError, Entry, FORMAT, LONGEST_MANIFEST, MANIFEST, Manifest, place};
+use super::{BackupError, Entry, FORMAT, LONGEST_MANIFEST, MANIFEST, Manifest, data_folder_path};
 use crate::store::KNOWN_VERSION;
 
-/// Reads every byte of the backup in `file`.
+/// Reads the whole backup in `file` and compares it with its manifest.
 ///
 /// # Errors
-/// Where it is none, a newer program's, or not whole.
+/// If the file is not a backup, was written by a newer program, or is damaged.
 pub fn verify(file: &Path) -> Result<Manifest, BackupError> {
     read(file, |_, contents| io::copy(contents, &mut io::sink()).map(drop))
 }
 
-/// Hands every entry to `take`, which must read all of it, and compares it with the manifest.
+/// Passes every entry to `take`, which must read all of it, and compares it with the manifest.
 pub(super) fn read(
     file: &Path,
     mut take: impl FnMut(&Entry, &mut dyn Read) -> io::Result<()>,
@@ -33,25 +33,28 @@ pub(super) fn read(
     for entry in &manifest.entries {
         let ends = || BackupError::Broken(format!("it ends before {}", entry.path));
         let part = parts.next().ok_or_else(ends)?.map_err(unreadable)?;
-        let is_it = part.path_bytes().as_ref() == entry.path.as_bytes()
+        let matches = part.path_bytes().as_ref() == entry.path.as_bytes()
             && part.header().entry_type() == tar::EntryType::Regular
             && part.size() == entry.bytes;
-        if !is_it || place(&entry.path).is_none() {
-            return Err(BackupError::Broken(format!("{} is not as its manifest says", entry.path)));
+        if !matches || data_folder_path(&entry.path).is_none() {
+            return Err(BackupError::Broken(format!("{} does not match the manifest", entry.path)));
         }
         let mut contents = Hashed { inner: part, hasher: blake3::Hasher::new() };
         take(entry, &mut contents).map_err(BackupError::io(entry.path.clone()))?;
         if BlobHash::from(contents.hasher.finalize()) != entry.blake3 {
-            return Err(BackupError::Broken(format!("{} has other bytes", entry.path)));
+            return Err(BackupError::Broken(format!(
+                "{} does not have the hash in the manifest",
+                entry.path
+            )));
         }
     }
     if parts.next().is_some() {
-        return Err(BackupError::Broken("it holds more than its manifest says".to_owned()));
+        return Err(BackupError::Broken("it has entries that are not in its manifest".to_owned()));
     }
     Ok(manifest)
 }
 
-/// What says which program can read it, whatever else a later one writes.
+/// The fields of a manifest that every version has, to recognize a newer one.
 #[derive(Deserialize)]
 struct Format {
     format: u32,

@@ -1,4 +1,4 @@
-//! Making a backup of a coordinator that goes on working.
+//! Writing a backup of a running coordinator.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,34 +16,34 @@ use crate::blobs::{BlobHold, Blobs};
 use crate::driver::needed;
 use crate::store::Reader;
 
-/// What is backed up.
+/// Data that is backed up.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) data_dir: PathBuf,
-    /// The datasets that people added.
+    /// Folder of the datasets that people added.
     pub(crate) uploads: PathBuf,
     pub(crate) blobs: Blobs,
     pub(crate) reader: Arc<Reader>,
 }
 
-/// A moment that is held fast until it is written out.
+/// A consistent snapshot, kept until it is written out.
 #[derive(Debug)]
 pub(crate) struct Backup {
     pub(crate) manifest: Manifest,
-    head: Vec<u8>,
-    /// Where the entries' bytes lie, in their order.
+    manifest_json: Vec<u8>,
+    /// Source files of the entries, in the same order.
     files: Vec<PathBuf>,
     _snapshot: NamedTempFile,
     _hold: BlobHold,
 }
 
 impl Source {
-    /// Holds this moment fast. Blocks for as long as it takes to copy the database.
+    /// Takes a snapshot. Blocks while the database is copied.
     pub(crate) fn take(&self, now: Timestamp) -> Result<Backup, BackupError> {
-        // Before the database is read: no blob that the copy names may go afterwards.
+        // Taken before the database is read, so that no blob that the copy names is removed.
         let hold = self.blobs.hold();
         let snapshot =
-            self.blobs.scratch().map_err(BackupError::io("can't make a temporary file"))?;
+            self.blobs.scratch().map_err(BackupError::io("can't create a temporary file"))?;
         let copy = self.reader.snapshot(snapshot.path())?;
         let mut contents = Contents::default();
         contents.add(DATABASE_FILE.to_owned(), snapshot.path())?;
@@ -53,7 +53,7 @@ impl Source {
         }
         for dataset in names(&self.uploads)? {
             let folder = self.uploads.join(&dataset);
-            // What is still being added has another name, or no description yet.
+            // A dataset that is still being added has a temporary name or no description.
             if dataset.starts_with('.') || !folder.join("info.json").is_file() {
                 continue;
             }
@@ -76,24 +76,31 @@ impl Source {
             created_at: now,
             entries: contents.entries,
         };
-        let head = serde_json::to_vec_pretty(&manifest)
+        let manifest_json = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| BackupError::Broken(error.to_string()))?;
-        Ok(Backup { manifest, head, files: contents.files, _snapshot: snapshot, _hold: hold })
+        Ok(Backup {
+            manifest,
+            manifest_json,
+            files: contents.files,
+            _snapshot: snapshot,
+            _hold: hold,
+        })
     }
 }
 
 impl Backup {
-    /// Of the archive.
+    /// Returns the size of the archive in bytes.
     pub(crate) fn length(&self) -> u64 {
         let entries = self.manifest.entries.iter().map(|entry| entry.bytes);
-        let parts = entries.chain([self.head.len() as u64]);
+        let parts = entries.chain([self.manifest_json.len() as u64]);
         parts.map(|bytes| BLOCK + bytes.next_multiple_of(BLOCK)).sum::<u64>() + END.len() as u64
     }
 
-    /// Writes the archive; fails where a file's bytes are not what they were or must be.
+    /// Writes the archive. Fails if a file's bytes don't have the hash in the manifest.
     pub(crate) fn write(&self, out: &mut impl Write) -> Result<(), BackupError> {
         let written_at = self.manifest.created_at;
-        write_entry(out, MANIFEST, self.head.len() as u64, written_at, &mut self.head.as_slice())?;
+        let mut manifest = self.manifest_json.as_slice();
+        write_entry(out, MANIFEST, manifest.len() as u64, written_at, &mut manifest)?;
         for (entry, file) in self.manifest.entries.iter().zip(&self.files) {
             let file = File::open(file).map_err(BackupError::at(file))?;
             let mut hashed =
@@ -103,12 +110,12 @@ impl Backup {
                 return Err(BackupError::Damaged(entry.path.clone()));
             }
         }
-        out.write_all(&END).map_err(broken)?;
-        out.flush().map_err(broken)
+        out.write_all(&END).map_err(write_failed)?;
+        out.flush().map_err(write_failed)
     }
 }
 
-fn broken(source: io::Error) -> BackupError {
+fn write_failed(source: io::Error) -> BackupError {
     BackupError::io("could not write the backup")(source)
 }
 
@@ -120,22 +127,22 @@ fn write_entry(
     contents: &mut impl Read,
 ) -> Result<(), BackupError> {
     let mut header = tar::Header::new_ustar();
-    header.set_path(path).map_err(BackupError::io(format!("{path} has too long a name")))?;
+    header.set_path(path).map_err(BackupError::io(format!("the name {path} is too long")))?;
     header.set_size(bytes);
     header.set_mode(0o600);
     header.set_entry_type(tar::EntryType::Regular);
     header.set_mtime(u64::try_from(written_at.as_millis() / 1000).unwrap_or(0));
     header.set_cksum();
-    out.write_all(header.as_bytes()).map_err(broken)?;
-    let copied = io::copy(contents, out).map_err(broken)?;
+    out.write_all(header.as_bytes()).map_err(write_failed)?;
+    let copied = io::copy(contents, out).map_err(write_failed)?;
     if copied != bytes {
         return Err(BackupError::Damaged(path.to_owned()));
     }
     let padding = vec![0; usize::try_from(bytes.next_multiple_of(BLOCK) - bytes).unwrap_or(0)];
-    out.write_all(&padding).map_err(broken)
+    out.write_all(&padding).map_err(write_failed)
 }
 
-/// What goes into the archive.
+/// Entries of the archive and their source files.
 #[derive(Default)]
 struct Contents {
     entries: Vec<Entry>,
@@ -152,7 +159,7 @@ impl Contents {
         Ok(())
     }
 
-    /// A blob's name is its hash: its bytes are looked at when they are written.
+    /// Adds a blob without reading it: its name is its hash, which is checked when it is written.
     fn add_blob(&mut self, blobs: &Blobs, hash: BlobHash) -> Result<(), BackupError> {
         let bytes = blobs.length(hash).map_err(BackupError::io(format!("blob {hash}")))?;
         let bytes = bytes.ok_or_else(|| BackupError::Missing(format!("blob {hash}")))?;
@@ -168,7 +175,7 @@ impl Contents {
     }
 }
 
-/// Names in a folder, sorted; none where there is no folder.
+/// Returns the sorted names in a folder; none if the folder doesn't exist.
 fn names(folder: &Path) -> Result<Vec<String>, BackupError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -183,7 +190,7 @@ fn names(folder: &Path) -> Result<Vec<String>, BackupError> {
     Ok(names)
 }
 
-/// Bytes that are hashed as they are read.
+/// Reader that hashes the bytes as they are read.
 pub(super) struct Hashed<R> {
     pub(super) inner: R,
     pub(super) hasher: blake3::Hasher,

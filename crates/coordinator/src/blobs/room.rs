@@ -1,5 +1,7 @@
-//! How much may still be stored: less than the disk has, so that the database can always go on, and
-//! no more than the administrator allows.
+//! Disk quota of the data folder.
+//!
+//! Some of the disk is always left free, so that the database can keep working. An administrator can set
+//! a lower limit for the whole folder.
 
 use std::fs;
 use std::io;
@@ -7,44 +9,44 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Left free on the disk for the database and the trainer, in bytes …
+/// Bytes left free on the disk for the database and the trainer.
 const RESERVE: u64 = 256 << 20;
-/// … and never more than this part of it: 1/50.
-const RESERVE_PART: u64 = 50;
+/// Limits the reserve to 1/50 of a small disk.
+const RESERVE_DIVISOR: u64 = 50;
 
-/// How long it is remembered what a folder holds: measuring it looks at every file. What was granted
-/// since is added, so that it errs on the safe side.
-const REMEMBERED: Duration = Duration::from_mins(1);
-/// Where it leaves no room: something may have been removed meanwhile.
-const DOUBTED: Duration = Duration::from_secs(2);
+/// Time for which a measured folder size is reused, because measuring visits every file. Bytes granted
+/// since are added, so the estimate is never too low.
+const MEASUREMENT_LIFETIME: Duration = Duration::from_mins(1);
+/// The same for a measurement that leaves no space, because files may have been removed since.
+const FULL_MEASUREMENT_LIFETIME: Duration = Duration::from_secs(2);
 
-/// The room of a data folder.
+/// Disk quota of a data folder.
 #[derive(Debug)]
 pub(crate) struct Room {
     folder: PathBuf,
-    /// The most bytes that the folder may hold; none where only the disk's end counts.
+    /// Maximum size of the folder in bytes; `None` if only the disk limits it.
     maximum: Option<u64>,
     used: Mutex<Option<Used>>,
 }
 
-/// What a folder held, with what was granted since.
+/// Measured size of the folder plus the bytes granted since.
 #[derive(Debug, Clone, Copy)]
 struct Used {
     measured_at: Instant,
     bytes: u64,
 }
 
-/// Why there is no room, in words; comes within an [`io::Error`] that counts as a full disk.
+/// Reason for a refused write, wrapped in an [`io::Error`] of kind `StorageFull`.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum NoRoom {
     #[error(
-        "the coordinator may use {maximum_gb:.3} GB (--maximum-disk-gb) and uses {used_gb:.3}: remove \
-         data or raise the limit; nothing that was acknowledged is lost"
+        "the coordinator's disk quota is full ({used_gb:.3} of {maximum_gb:.3} GB used): remove data or \
+         raise --maximum-disk-gb; no acknowledged data is lost"
     )]
     Limit { maximum_gb: f64, used_gb: f64 },
     #[error(
-        "the coordinator's disk is nearly full, and what is left is the database's: free some space \
-         there and try again; nothing that was acknowledged is lost"
+        "the coordinator's disk is nearly full, and the rest is reserved for the database: free some \
+         space and try again; no acknowledged data is lost"
     )]
     Reserve,
 }
@@ -54,17 +56,18 @@ impl Room {
         Self { folder: folder.to_owned(), maximum, used: Mutex::new(None) }
     }
 
-    /// Refuses to store `bytes` more where that would take what must stay free. Looks at the disk:
-    /// to be asked once for many bytes.
+    /// Grants `bytes` more, or fails if they don't fit. Queries the disk, so call it once for many bytes.
     pub(crate) fn ask(&self, bytes: u64) -> io::Result<()> {
         if self.free()? < bytes {
             return Err(no_room(NoRoom::Reserve));
         }
         let Some(maximum) = self.maximum else { return Ok(()) };
-        let mut kept = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut measured = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |used: &Used| used.bytes.saturating_add(bytes) <= maximum;
-        let fresh = kept.filter(|used| {
-            used.measured_at.elapsed() < if fits(used) { REMEMBERED } else { DOUBTED }
+        let fresh = measured.filter(|used| {
+            let lifetime =
+                if fits(used) { MEASUREMENT_LIFETIME } else { FULL_MEASUREMENT_LIFETIME };
+            used.measured_at.elapsed() < lifetime
         });
         let mut used = match fresh {
             Some(used) => used,
@@ -73,23 +76,21 @@ impl Room {
         let fits = fits(&used);
         let (maximum_gb, used_gb) = (maximum as f64 / 1e9, used.bytes as f64 / 1e9);
         used.bytes += if fits { bytes } else { 0 };
-        *kept = Some(used);
+        *measured = Some(used);
         if fits { Ok(()) } else { Err(no_room(NoRoom::Limit { maximum_gb, used_gb })) }
     }
-}
 
-impl Room {
-    /// Bytes that may still be stored. Looks at every file where there is a limit.
+    /// Returns the bytes that may still be stored. Visits every file if there is a limit.
     pub(crate) fn left(&self) -> io::Result<u64> {
         let free = self.free()?;
         let Some(maximum) = self.maximum else { return Ok(free) };
         Ok(free.min(maximum.saturating_sub(size(&self.folder)?)))
     }
 
-    /// Bytes that the disk has beside those that must stay free.
+    /// Returns the free bytes of the disk beyond the reserve.
     fn free(&self) -> io::Result<u64> {
         let space = platform::files::space(&self.folder)?;
-        Ok(space.free.saturating_sub(RESERVE.min(space.total / RESERVE_PART)))
+        Ok(space.free.saturating_sub(RESERVE.min(space.total / RESERVE_DIVISOR)))
     }
 }
 
@@ -97,7 +98,7 @@ fn no_room(reason: NoRoom) -> io::Error {
     io::Error::new(io::ErrorKind::StorageFull, reason)
 }
 
-/// Bytes in the files of a folder and of those in it; what goes meanwhile counts for nothing.
+/// Returns the size of all files below a folder. Files that disappear meanwhile are not counted.
 fn size(folder: &Path) -> io::Result<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(folder)? {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_disk_lacks_is_refused_without_a_limit() {
+    fn a_full_disk_is_refused_without_a_limit() {
         let folder = tempfile::tempdir().unwrap();
         let room = Room::new(folder.path(), None);
         room.ask(1).unwrap();

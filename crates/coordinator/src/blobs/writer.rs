@@ -1,4 +1,4 @@
-//! Writing a blob whose hash is known only at its end.
+//! Writer for a blob whose hash is known only after its last byte.
 
 use std::io::{self, BufWriter, Write};
 
@@ -8,18 +8,18 @@ use tempfile::NamedTempFile;
 use super::Blobs;
 use crate::crash_points::CrashPoint;
 
-/// Bytes on their way to a blob. Dropped before [`BlobWriter::finish`], it leaves nothing.
+/// A blob that is being written. If it is dropped before [`BlobWriter::finish`], nothing is stored.
 #[derive(Debug)]
 pub(crate) struct BlobWriter {
     blobs: Blobs,
     file: BufWriter<NamedTempFile>,
     hasher: blake3::Hasher,
-    /// Bytes that there is room for and that are not written yet.
+    /// Granted bytes of the disk quota that are not written yet.
     granted: u64,
 }
 
-/// Bytes that room is asked for at a time.
-const STRIDE: u64 = 1 << 20;
+/// Bytes of disk quota that are requested at a time.
+const QUOTA_STEP: u64 = 1 << 20;
 
 impl BlobWriter {
     pub(super) fn new(blobs: Blobs) -> io::Result<Self> {
@@ -27,13 +27,13 @@ impl BlobWriter {
         Ok(Self { blobs, file, hasher: blake3::Hasher::new(), granted: 0 })
     }
 
-    /// Makes the bytes durable and gives them their name.
+    /// Makes the bytes durable, names the blob by its hash and returns the hash.
     pub(crate) fn finish(self) -> io::Result<BlobHash> {
         let hash = BlobHash::from(self.hasher.finalize());
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         self.blobs.points.pass(CrashPoint::BlobWritten);
         file.as_file().sync_all()?;
-        // A blob that is renamed over an equal one changes nothing.
+        // Replacing an existing blob is safe: it has the same bytes.
         self.blobs.adopt(&file.into_temp_path().keep().map_err(|error| error.error)?, hash)?;
         Ok(hash)
     }
@@ -44,7 +44,7 @@ impl Write for BlobWriter {
         let wanted = bytes.len() as u64;
         if self.granted < wanted {
             self.blobs.ask_room(wanted)?;
-            self.granted = wanted.max(STRIDE);
+            self.granted = wanted.max(QUOTA_STEP);
         }
         let written = self.file.write(bytes)?;
         self.granted -= written as u64;

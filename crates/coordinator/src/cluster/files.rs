@@ -1,5 +1,5 @@
-//! The key and the certificate on disk: `cluster/key.pem` and `cluster/certificate.pem` in the data
-//! folder, readable by their owner alone.
+//! Files of the cluster's identity: `cluster/key.pem` and `cluster/certificate.pem` in the data folder,
+//! readable only by their owner.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -15,12 +15,12 @@ use rcgen::{
 pub(super) const KEY_FILE: &str = "key.pem";
 pub(super) const CERTIFICATE_FILE: &str = "certificate.pem";
 
-pub(super) const MEND_KEY: &str = "restore it from a backup: the devices trust this key and no \
-                                   other, so no new one is made";
+pub(super) const MEND_KEY: &str = "restore it from a backup; a new key is not made because the \
+                                   devices trust only this one";
 pub(super) const MEND_CERTIFICATE: &str =
-    "remove it: a new one is made from the key, and devices notice nothing";
+    "remove it; a new one is made from the key, and devices are not affected";
 
-/// Why the cluster's identity can't be used.
+/// Error of the cluster's identity.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     #[error("can't read {}: {source}; make it readable to this user", path.display())]
@@ -30,30 +30,30 @@ pub enum ClusterError {
     #[error("{} is damaged: {reason}; {mend}", path.display())]
     Damaged { path: PathBuf, reason: String, mend: &'static str },
     #[error(
-        "the cluster's key {} is missing though its certificate is there; {MEND_KEY}",
+        "the cluster's key {} is missing, but its certificate exists; {MEND_KEY}",
         path.display()
     )]
     KeyMissing { path: PathBuf },
     #[error(
-        "the cluster's key and certificate are missing from {} and {enrolled} devices trust them: \
+        "the cluster's key and certificate are missing from {}, and {enrolled} devices trust them: \
          restore the folder from a backup, or start a new cluster with another --data-dir and \
-         enrol the devices there",
+         enroll the devices there",
         folder.display()
     )]
     BothMissing { folder: PathBuf, enrolled: usize },
     #[error(
-        "the certificate in {} is of another cluster than the database (whose id is {id}): put \
-         both from one backup in place",
+        "the certificate in {} belongs to another cluster than the database (cluster id {id}): \
+         restore both from the same backup",
         folder.display()
     )]
     OtherCluster { folder: PathBuf, id: String },
     #[error(
-        "{} can't be shown as this coordinator's certificate: {reason}; give a certificate and its \
-         unencrypted key in PEM with --tls-certificate and --tls-key",
+        "{} can't be used as this coordinator's certificate: {reason}; set --tls-certificate and \
+         --tls-key to a certificate and its unencrypted key in PEM",
         path.display()
     )]
     OwnCertificate { path: PathBuf, reason: String },
-    #[error("can't make the cluster's key and certificate: {0}")]
+    #[error("can't generate the cluster's key and certificate: {0}")]
     Make(#[from] rcgen::Error),
     #[error("can't set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -63,7 +63,8 @@ pub(super) fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("cluster")
 }
 
-/// Key and certificate as PEM; makes what is not there and may be made.
+/// Reads the key and certificate as PEM. Generates them at the first start, and the certificate alone if
+/// only it is missing.
 pub(super) fn read_or_make(
     data_dir: &Path,
     id: &str,
@@ -86,18 +87,18 @@ pub(super) fn read_or_make(
                 .map_err(|source| ClusterError::Unwritable { path: folder, source })?;
             let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
             write(&key_path, &key.serialize_pem())?;
-            tracing::debug!("made the cluster's key");
+            tracing::debug!("generated the cluster's key");
             key
         }
     };
-    // After a first start that was cut short, too.
+    // Also completes a first start that was interrupted.
     let certificate = certificate(&key, id, name)?;
     write(&certificate_path, &certificate)?;
     Ok((key.serialize_pem(), certificate))
 }
 
-/// Valid without end in the words of RFC 5280 §4.1.2.5: the key is trusted, not the date, and a
-/// machine whose clock is wrong must not fall out of the cluster.
+/// Makes the cluster's certificate. It never expires (RFC 5280 §4.1.2.5): devices trust the key, and a
+/// wrong clock must not separate a device from its cluster.
 fn certificate(key: &KeyPair, id: &str, name: &str) -> Result<String, ClusterError> {
     let mut params = CertificateParams::new([protocol::pin::server_name(id)])?;
     params.distinguished_name = DistinguishedName::new();

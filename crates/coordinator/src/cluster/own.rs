@@ -1,5 +1,5 @@
-//! A certificate of the company's own, shown in place of the cluster's to browsers and to whoever
-//! else trusts the company's authority. Devices go by the cluster's key all the same.
+//! The company's own certificate, which the coordinator presents to browsers instead of the cluster's
+//! certificate. Devices still verify the cluster's key.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,19 +16,19 @@ use tokio_util::sync::CancellationToken;
 use super::ClusterError;
 use super::expiry::not_after;
 
-/// Authorities renew weeks before the end; a minute is soon.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// Interval at which the files are checked for a renewal.
+const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Two files in PEM that the company makes and renews.
+/// PEM files of the company's certificate, which the company renews.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnCertificate {
-    /// The server's certificate first, then those of the authorities between it and the root.
+    /// The server's certificate, followed by the intermediate certificates.
     pub certificate: PathBuf,
-    /// PKCS #8, PKCS #1 or SEC 1, unencrypted.
+    /// Private key: PKCS #8, PKCS #1 or SEC 1, unencrypted.
     pub key: PathBuf,
 }
 
-/// What the files said last when they made sense.
+/// The company's certificate as last read successfully.
 #[derive(Debug)]
 pub(crate) struct Current {
     files: OwnCertificate,
@@ -37,7 +37,7 @@ pub(crate) struct Current {
 
 #[derive(Debug)]
 struct Read {
-    /// Of both files, to see a change by.
+    /// Hash of both files, to detect a change.
     digest: Hash,
     certified: Arc<CertifiedKey>,
 }
@@ -52,25 +52,27 @@ impl Current {
         self.certified.read().unwrap_or_else(PoisonError::into_inner).certified.clone()
     }
 
-    /// The end of the server's certificate; none where it can't be read.
+    /// Returns the expiry date of the server's certificate, or `None` if it can't be read.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
         not_after(self.certified().cert.first()?)
     }
 
-    /// Shows renewed files soon after they are there, until `stopping`.
+    /// Reloads renewed files until `stopping` is cancelled.
     pub(crate) async fn follow(&self, stopping: CancellationToken) {
-        while tokio::time::timeout(LOOK_AGAIN, stopping.cancelled()).await.is_err() {
-            match self.look() {
+        while tokio::time::timeout(CHECK_INTERVAL, stopping.cancelled()).await.is_err() {
+            match self.reload() {
                 Ok(false) => {}
-                Ok(true) => tracing::info!("the company's certificate was renewed"),
-                // Also between the writing of the first file and of the second.
-                Err(error) => tracing::warn!(%error, "the certificate read before is still shown"),
+                Ok(true) => tracing::info!("reloaded the renewed TLS certificate"),
+                // Also happens when only one of the two files is replaced yet.
+                Err(error) => {
+                    tracing::warn!(%error, "can't use the renewed certificate; keeping the previous one")
+                }
             }
         }
     }
 
-    /// Reads the files again; whether they changed.
-    fn look(&self) -> Result<bool, ClusterError> {
+    /// Reads the files again and returns whether they changed.
+    fn reload(&self) -> Result<bool, ClusterError> {
         let bytes = self.files.bytes()?;
         if self.certified.read().unwrap_or_else(PoisonError::into_inner).digest == digest(&bytes) {
             return Ok(false);
@@ -103,7 +105,7 @@ impl OwnCertificate {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| bad(&self.certificate, error.to_string()))?;
         if chain.is_empty() {
-            return Err(bad(&self.certificate, "there is no certificate in it".to_owned()));
+            return Err(bad(&self.certificate, "it contains no certificate".to_owned()));
         }
         let key = PrivateKeyDer::from_pem_slice(&bytes.1)
             .map_err(|error| bad(&self.key, error.to_string()))?;
@@ -136,27 +138,27 @@ mod tests {
     }
 
     #[test]
-    fn renewed_files_are_shown_once_both_are_there() {
+    fn renewed_files_are_used_once_both_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let files = write(folder.path());
         let current = Current::load(files.clone()).unwrap();
         let first = current.certified();
-        assert!(!current.look().unwrap());
+        assert!(!current.reload().unwrap());
 
         let elsewhere = tempfile::tempdir().unwrap();
         let renewed = write(elsewhere.path());
         std::fs::copy(&renewed.certificate, &files.certificate).unwrap();
-        let error = current.look().unwrap_err();
+        let error = current.reload().unwrap_err();
         assert!(error.to_string().contains("lab.key"), "{error}");
         assert_eq!(current.certified().cert, first.cert);
 
         std::fs::copy(&renewed.key, &files.key).unwrap();
-        assert!(current.look().unwrap());
+        assert!(current.reload().unwrap());
         assert_ne!(current.certified().cert, first.cert);
     }
 
     #[test]
-    fn files_that_make_no_sense_are_named() {
+    fn errors_name_the_unusable_file() {
         let folder = tempfile::tempdir().unwrap();
         let files = write(folder.path());
         std::fs::write(&files.certificate, "no certificate").unwrap();

@@ -1,4 +1,4 @@
-//! How the coordinator speaks TLS: which versions, and which certificate for whom.
+//! TLS configuration of the coordinator: protocol versions and the choice of certificate.
 
 use std::sync::Arc;
 
@@ -11,12 +11,13 @@ use rustls::{Error, ServerConfig};
 
 use super::own::Current;
 
-/// In order of preference: HTTP/2 lets a device do with one connection.
+/// ALPN name of HTTP/2, which is preferred because a device then needs only one connection.
 pub(crate) const HTTP2: &[u8] = b"h2";
+/// ALPN name of HTTP/1.1.
 pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
-/// TLS 1.3 and 1.2 with the cluster's certificate, and the company's own for those who don't ask
-/// for the cluster's by name.
+/// Returns a configuration for TLS 1.3 and 1.2. Clients that request the cluster's server name get the
+/// cluster's certificate; others get the company's own if there is one.
 pub(crate) fn server_config(
     cluster: Arc<CertifiedKey>,
     own: Option<Arc<Current>>,
@@ -27,7 +28,7 @@ pub(crate) fn server_config(
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Certificates { cluster, own }));
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
-    // Devices that all come back at once resume; what that takes is kept by them, not by us.
+    // Stateless tickets let many devices resume at once; the clients keep the session state.
     config.ticketer = ring::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -1,7 +1,9 @@
-//! Removing blobs that nothing needs any more. A blob stays while an open job's data, its open
-//! round's updates, a model that a job keeps of its rounds, or a registered model names it, while it
-//! is younger than a day, and while a backup reads the blobs. Everything else goes: at once where a
-//! job's change made it garbage, else with the daily look through all of them.
+//! Garbage collection of blobs.
+//!
+//! A blob is kept while one of these names it: an open job's data, its open round's updates, a model of
+//! a job's rounds, or a registered model. It is also kept while it is younger than a day and while a
+//! backup reads the blobs. All other blobs are removed: at once if a job's change made them garbage,
+//! otherwise by the daily scan.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,20 +15,20 @@ use super::Driver;
 use super::steps::StepKey;
 use crate::crash_points::CrashPoint;
 
-/// A blob that no job names may be on its way to a job; after this long it is not. What a person
-/// sent up in part is forgotten after the same time.
+/// Age after which a blob that no job names is garbage: a younger one may belong to a job that is being
+/// made. Partial uploads of people expire after the same time.
 const ORPHAN_AGE: Duration = Duration::from_hours(24);
-/// Between two looks through all blobs.
+/// Interval between two scans of all blobs.
 pub(super) const LOOK_EVERY: Duration = Duration::from_hours(24);
-/// Where a step or a backup was in the way.
-const LOOK_AGAIN: Duration = Duration::from_mins(10);
+/// Delay of a scan that a running step or backup prevented.
+const RETRY_AFTER: Duration = Duration::from_mins(10);
 
-/// The key of a lease's uploads.
+/// Returns the key of a lease's uploads.
 pub(crate) fn upload_key(lease: LeaseId, device: DeviceId) -> String {
     format!("{lease}_{device}")
 }
 
-/// Every blob that a preparation names.
+/// Returns every blob that a preparation names.
 pub(super) fn prepared_blobs(preparation: &Preparation) -> Vec<BlobHash> {
     let mut blobs = shards(preparation);
     blobs.push(preparation.base);
@@ -38,8 +40,8 @@ fn shards(preparation: &Preparation) -> Vec<BlobHash> {
     partitions.chain(&preparation.test).chain(&preparation.validation).copied().collect()
 }
 
-/// What the job needs only while it goes on: its shards, and the updates of the open round.
-fn passing(machine: &Machine) -> HashSet<BlobHash> {
+/// Returns the blobs that the job needs only while it is open: its shards and the open round's updates.
+fn temporary_blobs(machine: &Machine) -> HashSet<BlobHash> {
     if machine.status().is_final() {
         return HashSet::new();
     }
@@ -60,40 +62,40 @@ fn passing(machine: &Machine) -> HashSet<BlobHash> {
     updates.chain(shards).collect()
 }
 
-/// Every blob that the job names, and that must stay for its sake.
-fn named(machine: &Machine) -> HashSet<BlobHash> {
-    let mut named = passing(machine);
-    named.extend(machine.history().iter().filter_map(|round| round.model));
+/// Returns every blob that must be kept for the job.
+fn job_blobs(machine: &Machine) -> HashSet<BlobHash> {
+    let mut blobs = temporary_blobs(machine);
+    blobs.extend(machine.history().iter().filter_map(|round| round.model));
     let base = machine.preparation().map(|preparation| preparation.base);
-    named.extend(base.filter(|_| !machine.status().is_final()));
-    named
+    blobs.extend(base.filter(|_| !machine.status().is_final()));
+    blobs
 }
 
-/// Every blob that a job or a registered model names.
+/// Returns every blob that a job or a registered model names.
 pub(crate) fn needed<'a>(
     machines: impl Iterator<Item = &'a Machine>,
     model_files: impl Iterator<Item = BlobHash>,
 ) -> HashSet<BlobHash> {
-    model_files.chain(machines.flat_map(named)).collect()
+    model_files.chain(machines.flat_map(job_blobs)).collect()
 }
 
 impl Driver {
-    /// After a commit: what the job has no more need of may go, unless another has.
+    /// Runs after a commit: removes blobs that the job no longer needs and nothing else names.
     pub(super) fn sort_out(&mut self, id: JobId, before: &Machine) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         let machine = &row.machine;
         let round_ended = machine.history().last().map(|round| round.model)
             != before.history().last().map(|round| round.model);
         if round_ended || machine.status().is_final() {
-            let now_named = named(machine);
-            self.garbage.extend(named(before).difference(&now_named));
+            let still_needed = job_blobs(machine);
+            self.garbage.extend(job_blobs(before).difference(&still_needed));
             self.remove_partials();
         }
         self.remove_garbage();
     }
 
     fn remove_garbage(&mut self) {
-        // A job that is being prepared stores shards before its machine names them.
+        // A preparation stores shards before the job's machine names them.
         let preparing = self.running.values().any(|step| step.key == StepKey::Prepare);
         if self.garbage.is_empty() || preparing || self.blobs.are_held() {
             return;
@@ -109,35 +111,35 @@ impl Driver {
         }
     }
 
-    /// At the start, before any step runs.
+    /// Removes all old garbage. Runs at the start, before any step.
     pub(super) fn sweep_all(&mut self) {
         let needed = self.needed();
         let removed = self.blobs.remove_older(ORPHAN_AGE, |hash| needed.contains(&hash));
         if let Err(error) = removed {
-            tracing::warn!(%error, "could not look through the blobs");
+            tracing::warn!(%error, "could not scan the blobs");
         }
         self.remove_partials();
     }
 
-    /// The daily look: the blobs are listed beside the driver, which then removes what it still
-    /// doesn't need.
+    /// Runs the daily scan: lists the blobs on another thread; the driver then removes the garbage among
+    /// them.
     pub(super) fn look_for_orphans(&mut self, now: Timestamp) {
         self.look_through_at = now.after(LOOK_EVERY);
         let (blobs, handle) = (self.blobs.clone(), self.handle.clone());
         self.steps.runtime.spawn_blocking(move || {
             let found = blobs.older(ORPHAN_AGE);
-            // Without a driver there is nobody to remove them.
+            // Sending fails only if the driver has stopped.
             drop(handle.send(move |driver| match found {
                 Ok(found) => driver.remove_orphans(&found, now),
-                Err(error) => tracing::warn!(%error, "could not look through the blobs"),
+                Err(error) => tracing::warn!(%error, "could not scan the blobs"),
             }));
         });
     }
 
     fn remove_orphans(&mut self, found: &[BlobHash], now: Timestamp) {
-        // A step may have found a blob stored that no job names yet.
+        // A running step may rely on a stored blob that no job names yet.
         if !self.running.is_empty() || self.blobs.are_held() {
-            self.look_through_at = now.after(LOOK_AGAIN);
+            self.look_through_at = now.after(RETRY_AFTER);
             return;
         }
         self.garbage.extend(found);
@@ -146,16 +148,16 @@ impl Driver {
     }
 
     fn remove_partials(&self) {
-        let awaited = |key: &str| {
+        let is_awaited = |key: &str| {
             let (lease, device) = key.split_once('_')?;
             let (lease, device) = (lease.parse().ok()?, device.parse().ok()?);
             let mut jobs = self.state.jobs.values();
             Some(jobs.any(|row| row.machine.awaits(lease, device)))
         };
-        // What isn't a lease's is a person's upload.
-        let keep = |key: &str, age: Duration| awaited(key).unwrap_or(age <= ORPHAN_AGE);
+        // An upload without a lease's key is a person's.
+        let keep = |key: &str, age: Duration| is_awaited(key).unwrap_or(age <= ORPHAN_AGE);
         if let Err(error) = self.blobs.remove_partials(keep) {
-            tracing::warn!(%error, "could not look through the uploads");
+            tracing::warn!(%error, "could not scan the uploads");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What is kept of leases after they end: how each went, what its device has given so far, and what
-//! all devices gave by day.
+//! Lease history: the outcome of each lease, each device's total contribution, and the contribution of
+//! all devices by day.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,24 +15,25 @@ use crate::clock;
 use crate::store::{LeaseRow, Trim};
 use protocol::usage::watts;
 
-/// Leases and days are kept this long (DESIGN §11.22).
+/// Retention time of leases and days.
 pub(crate) const KEPT: Duration = Duration::from_hours(30 * 24);
-/// Between two times that what is older goes.
+/// Interval between two removals of expired history.
 pub(super) const TRIM_EVERY: Duration = Duration::from_hours(1);
 
-/// What the record of a lease says that ended without its device's doing.
-pub(super) const fn end_words(why: LeaseEnd) -> (LeaseOutcome, &'static str) {
+/// Returns the recorded outcome and reason of a lease that its device did not end.
+pub(super) const fn lease_end_reason(why: LeaseEnd) -> (LeaseOutcome, &'static str) {
     match why {
-        LeaseEnd::Lapsed => (LeaseOutcome::Lapsed, "offline, or it stood still"),
+        LeaseEnd::Lapsed => (LeaseOutcome::Lapsed, "offline or stalled"),
         LeaseEnd::Superseded => (LeaseOutcome::Ended, "another device was faster"),
         LeaseEnd::RoundClosed => (LeaseOutcome::Ended, "the round closed without it"),
-        LeaseEnd::DeviceGone => (LeaseOutcome::Ended, "the device may not work any more"),
+        LeaseEnd::DeviceGone => (LeaseOutcome::Ended, "the device was revoked or removed"),
         LeaseEnd::Stopped => (LeaseOutcome::Ended, "the job stopped"),
     }
 }
 
 impl Driver {
-    /// One that its device holds already is granted again where it asks again.
+    /// Records a granted lease. A device that asks again gets the lease that it holds, so the lease may be
+    /// recorded already.
     pub(super) fn lease_granted(&mut self, lease: &Lease) {
         if self.state.leases.contains_key(&lease.id) {
             return;
@@ -55,14 +56,14 @@ impl Driver {
         self.put_lease(LeaseRow { job: lease.job_id, record });
     }
 
-    /// Steps are written down with the lease's end.
+    /// Counts a lease's steps in memory; they are stored when the lease ends.
     pub(super) fn lease_stepped(&mut self, lease: LeaseId, step: u64) {
         if let Some(row) = self.state.leases.get_mut(&lease) {
             row.record.steps = row.record.steps.max(step);
         }
     }
 
-    /// A lapsed lease may have come back to life.
+    /// Reopens the record of a lapsed lease that its device renewed.
     pub(super) fn lease_renewed(&mut self, job: JobId, lease: LeaseId) {
         if self.state.leases.contains_key(&lease) {
             return;
@@ -75,13 +76,15 @@ impl Driver {
         }
     }
 
+    /// Records that a device returned a lease.
     pub(super) fn lease_returned(&mut self, job: JobId, lease: LeaseId, reason: ReturnReason) {
-        // One that had lapsed stays so.
+        // A lapsed lease stays lapsed.
         if self.state.leases.contains_key(&lease) {
             self.lease_ended(job, lease, LeaseOutcome::Returned, reason.to_text());
         }
     }
 
+    /// Records the end of a lease.
     pub(super) fn lease_ended(
         &mut self,
         job: JobId,
@@ -97,7 +100,8 @@ impl Driver {
         });
     }
 
-    /// Its update counts, and with it what its device did.
+    /// Records a lease whose update was accepted, and adds its work to the totals of the device and the
+    /// day.
     pub(super) fn lease_reported(
         &mut self,
         job: JobId,
@@ -146,7 +150,7 @@ impl Driver {
         }
     }
 
-    /// How fast the device says that it is; a crash may forget it.
+    /// Sets the device's reported speed; a crash may lose it.
     pub(super) fn measured(&mut self, device: DeviceId, examples_per_second: f64) {
         if let Some(row) = self.state.devices.get_mut(&device)
             && examples_per_second.is_finite()
@@ -157,29 +161,29 @@ impl Driver {
         }
     }
 
-    /// Lets go what is older than is kept.
+    /// Removes history that is older than [`KEPT`].
     pub(super) fn trim_history(&mut self, now: Timestamp) {
         self.trim_at = now.after(TRIM_EVERY);
         let before = now.before(KEPT);
         let date = clock::date(before);
         self.state.days.retain(|day, _| *day >= date);
         let jobs = self.state.leased_jobs.drain().collect();
-        // Where the commit fails, the next trim after a grant does it.
+        // If the commit fails, the next trim after a grant removes it.
         self.pending.trim = Some(Trim { before, jobs, date });
     }
 
-    /// Changes what is kept of a lease, held or ended; nothing where nothing is kept.
+    /// Changes the record of a lease, held or ended. Does nothing if there is none.
     fn change_lease(&mut self, job: JobId, lease: LeaseId, change: impl FnOnce(&mut LeaseRecord)) {
         let known = self.pending.leases.get(&lease).or_else(|| self.state.leases.get(&lease));
         let row = match known {
             Some(row) => Some(row.clone()),
             None => self.store.lease(job, lease).unwrap_or_else(|error| {
-                tracing::warn!(%job, %lease, %error, "what is kept of a lease can't be read");
+                tracing::warn!(%job, %lease, %error, "the record of a lease can't be read");
                 None
             }),
         };
         if let Some(mut row) = row {
-            // Of one that is held, memory knows the steps best.
+            // The steps of a held lease are current in memory only.
             if let Some(held) = self.state.leases.get(&lease) {
                 row.record.steps = held.record.steps;
             }
@@ -209,7 +213,7 @@ impl Driver {
 }
 
 impl DriverHandle {
-    /// The steps of those leases that are held.
+    /// Returns the current steps of the held leases that `wanted` selects.
     pub(crate) async fn held_steps(
         &self,
         wanted: impl Fn(&LeaseRow) -> bool + Send + 'static,

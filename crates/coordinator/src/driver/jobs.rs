@@ -1,4 +1,4 @@
-//! Jobs: creating them, what people and steps tell them, and the models that come of them.
+//! Jobs: creation, commands, events and step results, and the models that jobs register.
 
 use federation::machine::{Effect, Event, Machine, MachineSettings};
 use protocol::api::{ChangeKind, Job, JobStatus, Model};
@@ -8,7 +8,7 @@ use protocol::{BlobHash, JobId, ModelId, Timestamp};
 use uuid::Uuid;
 
 use super::garbage_collection::prepared_blobs;
-use super::history::end_words;
+use super::history::lease_end_reason;
 use super::steps::{RunningStep, StepKey, StepOutcome, Task};
 use super::{Driver, DriverError};
 use crate::caller::Caller;
@@ -18,7 +18,7 @@ use crate::register::NewModel;
 use crate::store::JobRow;
 use crate::views::job_view;
 
-/// What an event gave to who caused it.
+/// Result of an event for its caller.
 #[derive(Debug, Default)]
 pub(super) struct ApplyOutcome {
     pub(super) grant: Option<Lease>,
@@ -26,7 +26,7 @@ pub(super) struct ApplyOutcome {
 }
 
 impl Driver {
-    /// Stores a job whose spec was checked.
+    /// Stores a job. The caller has checked its spec.
     pub(super) fn create_job(&mut self, spec: JobSpec, caller: &Caller) -> Job {
         let id = JobId::from_uuid(Uuid::now_v7());
         let lease_timeout = self.lease_timeout;
@@ -48,8 +48,8 @@ impl Driver {
             .ok_or(DriverError::UnknownJob(id))
     }
 
-    /// Gives an event to a job's machine; what it changed is written with this batch, or, where a
-    /// crash may forget it, with the next flush.
+    /// Applies an event to a job's machine. Its changes are written with this batch; progress and
+    /// renewals, which a crash may lose, are written with the next flush.
     pub(super) fn apply(
         &mut self,
         now: Timestamp,
@@ -57,42 +57,43 @@ impl Driver {
         event: Event,
     ) -> Result<ApplyOutcome, DriverError> {
         let row = self.state.jobs.get_mut(&id).ok_or(DriverError::UnknownJob(id))?;
-        // Neither ends a lease.
+        // These events never end a lease.
         if let Event::Progressed { .. } | Event::Renewed { .. } = event {
             let effects = row.machine.handle(now, event)?;
             self.pending.job_heard_of(id);
-            return Ok(Self::look_at(id, effects));
+            return Ok(Self::collect_outcome(id, effects));
         }
         self.pending.remember(id, &row.machine);
-        let was = row.machine.status();
+        let old_status = row.machine.status();
         let effects = row.machine.handle(now, event)?;
-        let is = row.machine.status();
+        let new_status = row.machine.status();
         self.pending.job_changed(id);
         self.work_may_be_there = true;
-        if is.is_final() && !was.is_final() {
+        if new_status.is_final() && !old_status.is_final() {
             self.job_ended(id);
         }
         for effect in &effects {
             if let Effect::LeaseEnded { lease, why, .. } = effect {
-                let (outcome, words) = end_words(*why);
-                self.lease_ended(id, *lease, outcome, words);
+                let (outcome, reason) = lease_end_reason(*why);
+                self.lease_ended(id, *lease, outcome, reason);
             }
         }
-        Ok(Self::look_at(id, effects))
+        Ok(Self::collect_outcome(id, effects))
     }
 
-    /// What effects say to who is there now. Which steps they start is seen after the commit.
-    fn look_at(job: JobId, effects: Vec<Effect>) -> ApplyOutcome {
-        let mut gave = ApplyOutcome::default();
+    /// Collects what the event's caller needs from the effects. Steps are started after the commit, by
+    /// [`Driver::match_steps`].
+    fn collect_outcome(job: JobId, effects: Vec<Effect>) -> ApplyOutcome {
+        let mut outcome = ApplyOutcome::default();
         for effect in effects {
             match effect {
-                Effect::Grant(lease) => gave.grant = Some(*lease),
-                Effect::Outcome(outcome) => gave.outcome = Some(outcome),
+                Effect::Grant(lease) => outcome.grant = Some(*lease),
+                Effect::Outcome(update) => outcome.outcome = Some(update),
                 Effect::Nondeterminism { round, partition, first, second } => tracing::warn!(
                     %job, round, partition, %first, %second,
-                    "two updates of one seat differ although the job promised that they would not"
+                    "two updates of one seat differ although the job is reproducible"
                 ),
-                // Its device hears of it in the answer to its next progress.
+                // The device learns of it from the answer to its next progress report.
                 Effect::LeaseEnded { lease, device, after_first_step, why } => {
                     tracing::info!(%job, %lease, %device, after_first_step, ?why, "a lease ended");
                 }
@@ -103,10 +104,10 @@ impl Driver {
                 | Effect::Register { .. } => {}
             }
         }
-        gave
+        outcome
     }
 
-    /// Tells machines whose deadline has come.
+    /// Sends a tick to every job whose deadline has passed.
     pub(super) fn tick(&mut self, now: Timestamp) {
         if now < self.patient_until {
             return;
@@ -115,12 +116,12 @@ impl Driver {
         let jobs: Vec<JobId> = self.state.jobs.values().filter(due).map(|row| row.id).collect();
         for job in jobs {
             if let Err(error) = self.apply(now, job, Event::Tick) {
-                tracing::error!(%job, %error, "a job did not take the time");
+                tracing::error!(%job, %error, "a job rejected a tick");
             }
         }
     }
 
-    /// Runs the step that the job waits for, and no other.
+    /// Starts the step that the job waits for and cancels any other step of it.
     pub(super) fn match_steps(&mut self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         let wanted = wanted_step(&row.machine);
@@ -143,16 +144,17 @@ impl Driver {
         self.running.insert(id, RunningStep { key, cancel, note: None });
     }
 
-    /// Says which step of a job a restart takes up again.
+    /// Notifies the observer of the step that a restart repeats.
     pub(super) fn tell_resumed(&self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         if let Some((key, _)) = wanted_step(&row.machine) {
-            let moment =
+            let event =
                 ObserverEvent::Resumed { job: id, round: row.machine.round(), phase: key.phase() };
-            self.steps.observer.tell(&moment);
+            self.steps.observer.notify(&event);
         }
     }
 
+    /// Handles a step's result. Ignores the result of a step that was replaced meanwhile.
     pub(super) fn step_ended(
         &mut self,
         id: JobId,
@@ -180,7 +182,7 @@ impl Driver {
         }
     }
 
-    /// Shows what a step says, to who asks and to who watches.
+    /// Publishes a running step's progress note.
     pub(super) fn step_says(&mut self, id: JobId, key: StepKey, note: String) {
         if let Some(step) = self.running.get_mut(&id).filter(|step| step.key == key) {
             step.note = Some(note);
@@ -194,10 +196,10 @@ impl Driver {
     }
 
     fn insert_model(&mut self, id: ModelId, new: NewModel) -> Model {
-        let newest = self.state.versions.entry(new.name.clone()).or_default();
-        let before = *newest;
-        *newest += 1;
-        let row = new.row(id, *newest, clock::now());
+        let latest_version = self.state.versions.entry(new.name.clone()).or_default();
+        let before = *latest_version;
+        *latest_version += 1;
+        let row = new.row(id, *latest_version, clock::now());
         let model = row.model.clone();
         let is_new_file = self.state.model_files.insert(model.blake3);
         let (name, file) = (model.name.clone(), model.blake3);
@@ -216,7 +218,7 @@ impl Driver {
         self.pending.changed(ChangeKind::Dataset, name);
     }
 
-    /// Whether the job is still going on.
+    /// Returns whether the job has started and not ended.
     pub(super) fn is_open(row: &JobRow) -> bool {
         match row.machine.status() {
             JobStatus::Pending
@@ -227,7 +229,8 @@ impl Driver {
         }
     }
 
-    /// Another job's end may have removed a blob that a step had found stored.
+    /// Checks that every blob still exists: the end of another job may have removed one that a step had
+    /// found stored.
     fn check_blobs(&self, hashes: &[BlobHash]) -> Result<(), DriverError> {
         hashes.iter().try_for_each(|hash| match self.blobs.length(*hash) {
             Ok(Some(_)) => Ok(()),
@@ -236,7 +239,10 @@ impl Driver {
     }
 }
 
-/// The step that a job waits for, if any.
+/// Returns the step that a job waits for, if any.
 fn wanted_step(machine: &Machine) -> Option<(StepKey, Effect)> {
-    machine.outstanding().into_iter().find_map(|effect| Some((StepKey::of(&effect)?, effect)))
+    machine
+        .outstanding()
+        .into_iter()
+        .find_map(|effect| Some((StepKey::for_effect(&effect)?, effect)))
 }

@@ -1,5 +1,5 @@
-//! Devices that wait for work, the longest waiting first. Each change costs the logarithm of their
-//! number: ten thousand devices ask again every half minute.
+//! Queue of the devices that wait for work, the longest waiting first. Every operation takes logarithmic
+//! time, because ten thousand devices ask again every half minute.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,50 +9,51 @@ use tokio::sync::oneshot;
 
 use super::DriverError;
 
+/// Channel for the answer to a request for work.
 pub(super) type Reply = oneshot::Sender<Result<Option<Lease>, DriverError>>;
 
-/// A device that waits; whoever holds the other end of its reply may have gone.
+/// A waiting device. The receiver of its reply may be gone.
 pub(super) struct LongPoll {
     pub(super) device: DeviceId,
     pub(super) reply: Reply,
 }
 
-/// The queue. A device waits once: asking again takes the place of what it asked before.
+/// The queue. Holds each device at most once: a new request replaces the earlier one.
 #[derive(Default)]
 pub(super) struct LongPolls {
     queue: BTreeMap<u64, LongPoll>,
-    places: HashMap<DeviceId, u64>,
+    positions: HashMap<DeviceId, u64>,
     next: u64,
 }
 
 impl LongPolls {
-    /// Puts the device at the end of the queue.
+    /// Adds the device at the end of the queue.
     pub(super) fn push(&mut self, waiter: LongPoll) {
         self.remove(waiter.device);
-        self.places.insert(waiter.device, self.next);
+        self.positions.insert(waiter.device, self.next);
         self.queue.insert(self.next, waiter);
         self.next += 1;
     }
 
     pub(super) fn remove(&mut self, device: DeviceId) -> Option<LongPoll> {
-        self.queue.remove(&self.places.remove(&device)?)
+        self.queue.remove(&self.positions.remove(&device)?)
     }
 
-    /// The devices in the order they began to wait.
+    /// Returns the devices in the order in which they began to wait.
     pub(super) fn devices(&self) -> Vec<DeviceId> {
         self.queue.values().map(|waiter| waiter.device).collect()
     }
 
-    /// Takes the device out of the queue with its place in it.
+    /// Removes the device and returns its position, for [`LongPolls::put_back`].
     pub(super) fn take(&mut self, device: DeviceId) -> Option<(u64, LongPoll)> {
-        let place = self.places.remove(&device)?;
-        Some((place, self.queue.remove(&place)?))
+        let position = self.positions.remove(&device)?;
+        Some((position, self.queue.remove(&position)?))
     }
 
-    /// Puts a device back where it was.
-    pub(super) fn put_back(&mut self, (place, waiter): (u64, LongPoll)) {
-        self.places.insert(waiter.device, place);
-        self.queue.insert(place, waiter);
+    /// Puts a device back at its earlier position.
+    pub(super) fn put_back(&mut self, (position, waiter): (u64, LongPoll)) {
+        self.positions.insert(waiter.device, position);
+        self.queue.insert(position, waiter);
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_again_waits_at_the_end_and_who_was_not_served_keeps_its_place() {
+    fn a_repeated_request_moves_to_the_end_and_an_unserved_device_keeps_its_position() {
         let mut waiters = LongPolls::default();
         for n in [3, 1, 2] {
             waiters.push(waiter(n));

@@ -1,4 +1,4 @@
-//! Models after they are registered: which version is in use for what.
+//! Stages of registered models, such as the version in production.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::caller::detail;
 use crate::store::ModelRow;
 
 impl Driver {
-    /// Puts a version, the newest where none is named, in a stage, from which it takes any other of its
-    /// name; or out of its own.
+    /// Sets the stage of a version, or of the newest version if none is given. `None` clears the stage. A
+    /// stage holds one version of each model, so another version in it loses its stage.
     fn set_stage(
         &mut self,
         name: &str,
@@ -21,7 +21,7 @@ impl Driver {
     ) -> Result<Model, DriverError> {
         let stored = self.store.versions(name)?.into_iter();
         let pending = self.pending.models.iter().filter(|row| row.model.name == name).cloned();
-        // What this batch changes goes over what is stored.
+        // Changes of this batch override stored rows.
         let mut rows: BTreeMap<u32, ModelRow> =
             stored.chain(pending).map(|row| (row.model.version, row)).collect();
         let newest = rows.keys().next_back().copied();
@@ -31,12 +31,12 @@ impl Driver {
         model.stage = stage.map(str::to_owned);
         let model = model.clone();
         for (version, mut row) in rows {
-            let is_taken =
+            let is_replaced =
                 version != chosen && stage.is_some() && row.model.stage.as_deref() == stage;
-            if is_taken {
+            if is_replaced {
                 row.model.stage = None;
             }
-            if is_taken || version == chosen {
+            if is_replaced || version == chosen {
                 row.card["model"]["stage"] = row.model.stage.clone().into();
                 self.pending.changed(ChangeKind::Model, row.model.id.to_string());
                 self.pending.models.push(row);

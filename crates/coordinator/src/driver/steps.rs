@@ -1,5 +1,7 @@
-//! Long work of the coordinator itself: preparing, aggregating, evaluating, registering. Each step
-//! can be done again from the beginning and gives the same; what it gives comes back as a message.
+//! Steps: long-running work of the coordinator itself (prepare, aggregate, evaluate, register).
+//!
+//! A step runs outside the driver and sends its result back as a message. Repeating a step from the
+//! beginning gives the same result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +23,12 @@ use crate::register::{self, NewModel};
 use crate::store::StoreError;
 use crate::{evaluate, prepare};
 
-/// What breaks this often in one step won't hold.
-const MOST_BREAKS: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Number of transient errors after which a step fails the job.
+const MAXIMUM_TRANSIENT_ERRORS: u32 = 5;
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAXIMUM_RETRY_DELAY: Duration = Duration::from_secs(30);
 
-/// Which step it is; a job does one at a time.
+/// Identifies a step of a job. A job runs one step at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StepKey {
     Prepare,
@@ -45,8 +47,8 @@ impl StepKey {
         }
     }
 
-    /// The moment between its result and the driver's knowing of it.
-    const fn done(self) -> CrashPoint {
+    /// Returns the crash point between the step's result and its delivery to the driver.
+    const fn crash_point(self) -> CrashPoint {
         match self {
             Self::Prepare => CrashPoint::Prepared,
             Self::Aggregate { .. } => CrashPoint::Aggregated,
@@ -55,14 +57,14 @@ impl StepKey {
         }
     }
 
-    /// None for effects that are done at once.
-    pub(super) fn of(effect: &Effect) -> Option<Self> {
+    /// Returns the step for an effect, or `None` if the effect needs no step.
+    pub(super) fn for_effect(effect: &Effect) -> Option<Self> {
         match effect {
             Effect::Prepare => Some(Self::Prepare),
             Effect::Aggregate { round, .. } => Some(Self::Aggregate { round: *round }),
             Effect::Evaluate { round, .. } => Some(Self::Evaluate { round: *round }),
             Effect::Register { .. } => Some(Self::Register),
-            // An aggregation names every update again.
+            // The aggregation step gets every update, so accumulating needs no step.
             Effect::Accumulate { .. }
             | Effect::Grant(_)
             | Effect::Outcome(_)
@@ -72,44 +74,44 @@ impl StepKey {
     }
 }
 
-/// A step that runs.
+/// A running step.
 #[derive(Debug)]
 pub(super) struct RunningStep {
     pub(super) key: StepKey,
     pub(super) cancel: CancellationToken,
-    /// What it says of itself.
+    /// Latest progress note.
     pub(super) note: Option<String>,
 }
 
-/// What a step gave.
+/// Result of a step.
 #[derive(Debug, Clone)]
 pub(super) enum StepOutcome {
     Event(Box<Event>),
     Registered(Box<NewModel>),
 }
 
-/// Why a step did not get to its end.
+/// Error that ended a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StepError {
-    /// There is no room on the disk; there may be later.
+    /// The disk or the disk quota is full. The step is retried.
     #[error(
-        "the disk is full, or all that the coordinator may store is stored: make room, it goes on by \
-         itself"
+        "the coordinator's disk or disk quota is full: free space or raise --maximum-disk-gb; the job \
+         resumes automatically"
     )]
     Full,
-    /// A trainer broke or a connection broke; another may hold.
+    /// A trainer or a connection broke. The step is retried.
     #[error("{0}")]
     Transient(String),
-    /// It can't be done.
+    /// The step can't succeed.
     #[error("{0}")]
     Permanent(String),
-    /// Nobody wants it any more.
+    /// The result is no longer needed.
     #[error("cancelled")]
     Cancelled,
 }
 
 impl StepError {
-    /// Of reading and writing blobs.
+    /// Converts an I/O error of a blob; `what` says what failed.
     pub(crate) fn io(what: &str) -> impl Fn(std::io::Error) -> Self {
         move |error| {
             if crate::blobs::is_full(&error) {
@@ -120,19 +122,19 @@ impl StepError {
     }
 }
 
-/// What a step works on.
+/// Input of a step.
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
     pub(crate) job: JobId,
     pub(crate) spec: JobSpec,
-    /// There for every step after the preparation.
+    /// Set for every step after the preparation.
     pub(crate) preparation: Option<Preparation>,
-    /// Rounds so far.
+    /// Number of closed rounds.
     pub(crate) rounds: usize,
     pub(crate) effect: Effect,
 }
 
-/// What steps need.
+/// Shared resources of all steps.
 #[derive(Debug, Clone)]
 pub(crate) struct StepContext {
     pub(crate) runtime: Handle,
@@ -142,11 +144,11 @@ pub(crate) struct StepContext {
     pub(crate) observer: Observer,
 }
 
-/// How a step tells how far it is.
+/// Callback for a step's progress notes.
 pub(crate) type ProgressFn = Arc<dyn Fn(String) + Send + Sync>;
 
 impl StepContext {
-    /// Starts a step; cancelling what this gives ends it.
+    /// Starts a step and returns the token that cancels it.
     pub(super) fn spawn(
         &self,
         key: StepKey,
@@ -172,28 +174,29 @@ async fn run(
     driver: &DriverHandle,
     cancel: &CancellationToken,
 ) {
-    let say = speaker(context, key, task.job, driver);
-    let (mut pause, mut breaks) = (FIRST_PAUSE, 0);
+    let report = progress_reporter(context, key, task.job, driver);
+    let (mut delay, mut transient_errors) = (FIRST_RETRY_DELAY, 0);
     let points = &context.observer.points;
     loop {
         points.pass(CrashPoint::StepBegun);
-        let fault = match attempt(context, task, cancel, &say).await {
+        let error = match attempt(context, task, cancel, &report).await {
             Ok(outcome) => {
-                points.pass(key.done());
+                points.pass(key.crash_point());
                 match deliver(key, task.job, driver, outcome).await {
-                    Delivered::Taken => return,
-                    Delivered::Again => continue,
+                    Delivery::Accepted => return,
+                    Delivery::Repeat => continue,
                 }
             }
-            Err(fault) => fault,
+            Err(error) => error,
         };
-        tracing::warn!(job = %task.job, ?key, %fault, "a step did not get to its end");
-        let broke = matches!(fault, StepError::Transient(_));
-        breaks += u32::from(broke);
-        match fault {
+        tracing::warn!(job = %task.job, ?key, %error, "a step failed");
+        transient_errors += u32::from(matches!(error, StepError::Transient(_)));
+        match error {
             StepError::Cancelled => return,
-            StepError::Full => say(fault.to_string()),
-            StepError::Transient(_) if breaks < MOST_BREAKS => say(fault.to_string()),
+            StepError::Full => report(error.to_string()),
+            StepError::Transient(_) if transient_errors < MAXIMUM_TRANSIENT_ERRORS => {
+                report(error.to_string());
+            }
             StepError::Transient(reason) | StepError::Permanent(reason) => {
                 let event = match key {
                     StepKey::Prepare => Event::PreparationFailed { reason },
@@ -205,71 +208,79 @@ async fn run(
                 return;
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(MAXIMUM_RETRY_DELAY);
     }
 }
 
-/// What became of a step's result.
-enum Delivered {
-    Taken,
-    /// The step must be done again.
-    Again,
+/// What the driver did with a step's result.
+enum Delivery {
+    /// Applied it, or no longer needed it.
+    Accepted,
+    /// Refused it because a blob is missing: the step must run again.
+    Repeat,
 }
 
-/// Hands the result in, for as long as the disk is full.
+/// Sends a step's result to the driver, and retries while the database can't be written.
 async fn deliver(
     key: StepKey,
     job: JobId,
     driver: &DriverHandle,
     outcome: StepOutcome,
-) -> Delivered {
-    let mut pause = FIRST_PAUSE;
+) -> Delivery {
+    let mut delay = FIRST_RETRY_DELAY;
     loop {
         match driver.step_ended(job, key, outcome.clone()).await {
-            Ok(()) => return Delivered::Taken,
+            Ok(()) => return Delivery::Accepted,
             Err(DriverError::Store(StoreError::Full | StoreError::Sqlite(_))) => {}
-            Err(DriverError::MissingBlob(_)) => return Delivered::Again,
-            // The job went on without it, or the coordinator is going.
-            Err(refusal) => {
-                tracing::info!(%job, ?key, %refusal, "a step's result was not wanted");
-                return Delivered::Taken;
+            Err(DriverError::MissingBlob(_)) => return Delivery::Repeat,
+            // The job moved on without this result, or the coordinator is stopping.
+            Err(error) => {
+                tracing::info!(%job, ?key, %error, "a step's result was no longer needed");
+                return Delivery::Accepted;
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(MAXIMUM_RETRY_DELAY);
     }
 }
 
-/// Sends what a step says, in the order it says it.
-fn speaker(context: &StepContext, key: StepKey, job: JobId, driver: &DriverHandle) -> ProgressFn {
+/// Returns a callback that forwards a step's notes to the driver, at most one a second; only the newest
+/// waiting note is kept.
+fn progress_reporter(
+    context: &StepContext,
+    key: StepKey,
+    job: JobId,
+    driver: &DriverHandle,
+) -> ProgressFn {
     let (sender, mut notes) = tokio::sync::watch::channel(String::new());
     let driver = driver.clone();
     context.runtime.spawn(async move {
         while notes.changed().await.is_ok() {
             let note = notes.borrow_and_update().clone();
-            // A note that can't be stored now is followed by another.
+            // A note that can't be stored is dropped: the next one replaces it.
             drop(driver.step_says(job, key, note).await);
-            tokio::time::sleep(FIRST_PAUSE).await;
+            tokio::time::sleep(FIRST_RETRY_DELAY).await;
         }
     });
     Arc::new(move |note| drop(sender.send(note)))
 }
 
+/// Runs a step once.
 async fn attempt(
     context: &StepContext,
     task: &Task,
     cancel: &CancellationToken,
-    say: &ProgressFn,
+    report: &ProgressFn,
 ) -> Result<StepOutcome, StepError> {
     let event = match &task.effect {
         Effect::Prepare => {
-            let preparation = prepare::prepare(context, &task.spec, cancel, say).await?;
+            let preparation = prepare::prepare(context, &task.spec, cancel, report).await?;
             Event::Prepared(Box::new(preparation))
         }
         Effect::Aggregate { round, base, updates, seat_rows } => {
             let parameters = parameters(task)?;
-            context.observer.tell(&ObserverEvent::Aggregating { job: task.job, round: *round });
+            context.observer.notify(&ObserverEvent::Aggregating { job: task.job, round: *round });
             let (blobs, updates, round) = (context.blobs.clone(), updates.clone(), *round);
             let work = Aggregation { base: *base, updates, seat_rows: *seat_rows, parameters };
             let ended = cancel.clone();
@@ -286,7 +297,8 @@ async fn attempt(
             let (blobs, task) = (context.blobs.clone(), task.clone());
             let preparation = preparation(&task)?.clone();
             let (model, evaluation) = (*model, evaluation.clone());
-            let work = move || register::result(&blobs, &task, &preparation, model, evaluation);
+            let work =
+                move || register::write_result(&blobs, &task, &preparation, model, evaluation);
             return Ok(StepOutcome::Registered(Box::new(blocking(work).await?)));
         }
         Effect::Grant(_)
@@ -298,7 +310,7 @@ async fn attempt(
     Ok(StepOutcome::Event(Box::new(event)))
 }
 
-/// Runs what would hold up an async thread.
+/// Runs blocking work on a thread of its own.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StepError> + Send + 'static,
 ) -> Result<T, StepError> {
@@ -313,5 +325,7 @@ fn preparation(task: &Task) -> Result<&Preparation, StepError> {
 
 fn parameters(task: &Task) -> Result<usize, StepError> {
     let layout = preparation(task)?.spec.layout();
-    Ok(layout.map_err(|error| StepError::Permanent(format!("model: {error}")))?.parameters)
+    Ok(layout
+        .map_err(|error| StepError::Permanent(format!("the model can't be built: {error}")))?
+        .parameters)
 }

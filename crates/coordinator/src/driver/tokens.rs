@@ -1,4 +1,4 @@
-//! Tokens: what they look like, making and deleting them.
+//! API tokens: their text, creation and deletion.
 
 use std::time::Duration;
 
@@ -12,27 +12,30 @@ use crate::clock;
 use crate::credential::{Credential, CredentialKind};
 use crate::store::TokenRow;
 
-/// A token that was just made; afterwards only its hash is known.
+/// The text of a new token. Only its hash is stored.
 #[derive(Debug)]
 pub(crate) struct TokenText {
     pub(crate) id: String,
     pub(crate) token: String,
 }
 
-/// The name of the token that commands on the coordinator's own machine use.
+/// Name of the token that commands on the coordinator's own machine use.
 const THIS_MACHINE: &str = "this machine";
 
 impl TokenText {
-    /// 256 bits of the operating system's randomness, with a word in front that says what it is.
+    /// Generates a token: a prefix that names the role, and 256 random bits from the operating system.
     pub(crate) fn generate(role: Role) -> Self {
-        let word = match role {
+        let role_name = match role {
             Role::Admin => "admin",
             Role::Viewer => "viewer",
             Role::Device => "device",
         };
         let secret: [u8; 32] = rand::random();
         let secret = blake3::Hash::from_bytes(secret).to_hex();
-        Self { id: Uuid::now_v7().to_string(), token: format!("constellation-{word}-{secret}") }
+        Self {
+            id: Uuid::now_v7().to_string(),
+            token: format!("constellation-{role_name}-{secret}"),
+        }
     }
 
     pub(crate) fn row(
@@ -48,13 +51,14 @@ impl TokenText {
     }
 }
 
-/// The token of this machine's own commands that `text` is, where it still counts.
+/// Finds the valid admin token with this text, for this machine's own commands.
 pub(crate) fn this_machine<'a>(rows: &'a [TokenRow], text: &str) -> Option<&'a TokenRow> {
     let hash = blake3::hash(text.trim().as_bytes());
     rows.iter().find(|row| row.role == Role::Admin && row.hash == *hash.as_bytes())
 }
 
-/// A new token for this machine's own commands, and the ids of those that it replaces.
+/// Generates a new token for this machine's own commands. Also returns the ids of the tokens that it
+/// replaces.
 pub(crate) fn renew_this_machine(
     rows: &[TokenRow],
     now: Timestamp,
@@ -67,7 +71,8 @@ pub(crate) fn renew_this_machine(
 }
 
 impl State {
-    /// As requests are checked against it. A token without a name of its own is called by its id.
+    /// Returns the credential that requests are checked against. A token without a name is called by its
+    /// id.
     pub(super) fn credential(&self, token: &TokenRow) -> Credential {
         let device = token.device.and_then(|device| self.devices.get(&device));
         let name = match device {
@@ -83,22 +88,23 @@ impl State {
 
 impl Driver {
     pub(super) fn create_token(&mut self, request: TokenRequest) -> CreatedToken {
-        let lasts = request.expires_in.map(Duration::from_secs);
-        let expires_at = lasts.map(|lasts| clock::now().after(lasts));
+        let lifetime = request.expires_in.map(Duration::from_secs);
+        let expires_at = lifetime.map(|lifetime| clock::now().after(lifetime));
         let TokenText { id, token } = self.new_token(request.role, request.name, None, expires_at);
         CreatedToken { id, token }
     }
 
-    /// Device tokens go with their device ([`Driver::revoke`]), not here.
+    /// Deletes a token of a person or program. A device's token is deleted with the device, by
+    /// [`Driver::revoke`].
     pub(super) fn delete_token(&mut self, id: &str) -> Result<TokenRow, DriverError> {
         let row = self.state.tokens.get(id).filter(|row| row.role != Role::Device);
         let Some(row) = row.cloned() else { return Err(DriverError::UnknownToken(id.to_owned())) };
         let now = clock::now();
         let is_admin =
             |row: &TokenRow| row.role == Role::Admin && row.expires_at.is_none_or(|end| now < end);
-        // One that ends by itself doesn't keep the door open.
-        let lasting = |other: &&TokenRow| is_admin(other) && other.expires_at.is_none();
-        let others = self.state.tokens.values().filter(lasting).filter(|other| other.id != id);
+        // The last admin token that never expires can't be deleted.
+        let permanent = |other: &&TokenRow| is_admin(other) && other.expires_at.is_none();
+        let others = self.state.tokens.values().filter(permanent).filter(|other| other.id != id);
         if is_admin(&row) && others.count() == 0 {
             return Err(DriverError::LastAdmin);
         }

@@ -1,4 +1,4 @@
-//! `/audit`: who changed what.
+//! `/audit`: the audit log.
 
 use std::io;
 
@@ -21,8 +21,8 @@ use super::extract::InQuery;
 use super::problem::ApiResult;
 use crate::store::{MOST_ENTRIES, Reader};
 
-/// Entries of an answer, unless it is told otherwise.
-const ENTRIES: u64 = 100;
+/// Default number of entries in an answer.
+const DEFAULT_ENTRIES: u64 = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(head)).routes(routes!(export))
@@ -31,14 +31,14 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Page {
-    /// The number of the last entry that is known; 0 for the beginning.
+    /// Return entries after this number; 0 starts at the beginning.
     #[serde(default)]
     after: u64,
-    /// At most 1000; 100 where none is given.
+    /// Maximum number of entries, up to 1,000. Default: 100.
     limit: Option<u64>,
 }
 
-/// Entries of the audit log, the oldest first.
+/// Returns entries of the audit log, the oldest first.
 #[utoipa::path(get, path = "/audit", tag = "audit", security(("token" = ["admin"])), params(Page),
     responses((status = 200, body = Vec<Entry>)))]
 async fn list(
@@ -46,35 +46,35 @@ async fn list(
     State(shared): State<Shared>,
     InQuery(page): InQuery<Page>,
 ) -> ApiResult<Json<Vec<Entry>>> {
-    let limit = page.limit.unwrap_or(ENTRIES);
+    let limit = page.limit.unwrap_or(DEFAULT_ENTRIES);
     Ok(Json(shared.read(move |reader| reader.audit(page.after, limit)).await?))
 }
 
-/// The end of the audit log. Whoever keeps it elsewhere can show later that nothing before it was
-/// changed.
+/// Returns the number and hash of the newest entry. A copy kept elsewhere proves later that no earlier
+/// entry was changed.
 #[utoipa::path(get, path = "/audit/head", tag = "audit", security(("token" = ["admin"])), responses((status = 200, body = Head)))]
 async fn head(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Head>> {
     Ok(Json(shared.read(Reader::audit_head).await?))
 }
 
-/// The whole audit log, one entry a line.
+/// Exports the whole audit log as JSON lines, one entry per line.
 #[utoipa::path(get, path = "/audit/export", tag = "audit", security(("token" = ["admin"])),
     responses((status = 200, content_type = "application/jsonl", body = String)))]
 async fn export(_: Admin, State(shared): State<Shared>) -> ApiResult<Response> {
-    // A log that can't be read is a problem, not an empty file.
+    // Read the first page before the answer starts, so that an error becomes a problem answer.
     let first = lines(&shared, 0).await?;
     let rest = stream::try_unfold((shared, first), |(shared, page)| async move {
         let Some((text, last)) = page else { return Ok(None) };
-        // The answer then breaks off, so that nobody takes it for the whole log.
+        // An error here aborts the answer, so that a partial log does not look complete.
         let next = lines(&shared, last).await;
-        let next = next.map_err(|failure| io::Error::other(failure.problem.detail))?;
+        let next = next.map_err(|error| io::Error::other(error.problem.detail))?;
         Ok::<_, io::Error>(Some((text, (shared, next))))
     });
     let kind = [(header::CONTENT_TYPE, "application/jsonl")];
     Ok((kind, Body::from_stream(rest)).into_response())
 }
 
-/// A page of lines after number `after`, and the number of the last one; none at the end.
+/// Returns a page of lines after number `after` and the number of the last one, or `None` at the end.
 async fn lines(shared: &Shared, after: u64) -> ApiResult<Option<(Bytes, u64)>> {
     let entries = shared.read(move |reader| reader.audit(after, MOST_ENTRIES)).await?;
     let Some(last) = entries.last().map(|entry| entry.number) else { return Ok(None) };

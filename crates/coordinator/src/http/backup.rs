@@ -1,4 +1,4 @@
-//! `/backup`: everything the coordinator is, as one file; and how the scheduled backups go.
+//! `/backup`: the coordinator's whole state as one file. `/backups`: state of the scheduled backups.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::PoisonError;
@@ -21,17 +21,17 @@ use crate::backup::{Backup, BackupError, ScheduleState, file_name};
 use crate::blobs::is_full;
 use crate::clock;
 
-/// Bytes sent at a time.
-const PIECE: usize = 256 << 10;
-/// Pieces that wait for the network.
-const WAITING: usize = 4;
+/// Bytes of one chunk.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Maximum number of chunks that wait for the network.
+const QUEUED_CHUNKS: usize = 4;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(backup)).routes(routes!(scheduled))
 }
 
-/// A backup of this moment, a tar archive; `constellation restore` takes it. It holds the cluster's
-/// private key: keep it as you keep that.
+/// Makes a backup now and returns it as a tar archive for `constellation restore`. It contains the
+/// cluster's private key, so store it securely.
 #[utoipa::path(get, path = "/backup", tag = "backup", security(("token" = ["admin"])),
     responses((status = 200, content_type = "application/x-tar", body = Vec<u8>)))]
 async fn backup(admin: Admin, State(shared): State<Shared>) -> ApiResult<Response> {
@@ -45,36 +45,36 @@ async fn backup(admin: Admin, State(shared): State<Shared>) -> ApiResult<Respons
     let name = file_name(now);
     let disposition = format!("attachment; filename=\"{name}\"");
     files::insert(&mut headers, header::CONTENT_DISPOSITION, &disposition);
-    // Before the first byte leaves: who has a backup has everything.
+    // Audited before the first byte is sent, because a backup contains all secrets.
     shared.driver.by(&admin.0).backup_written(name, backup.length()).await?;
     Ok((headers, body(backup)).into_response())
 }
 
-/// The archive as it is written; one that can't be written to its end breaks off.
+/// Streams the archive while it is written. If writing fails, the answer is aborted.
 fn body(backup: Backup) -> Body {
-    let (sender, receiver) = mpsc::channel(WAITING);
+    let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
     tokio::task::spawn_blocking(move || {
-        let mut out = BufWriter::with_capacity(PIECE, Pieces(sender.clone()));
+        let mut out = BufWriter::with_capacity(CHUNK_BYTES, ChunkSender(sender.clone()));
         if let Err(error) = backup.write(&mut out) {
-            tracing::warn!(%error, "a backup broke off");
-            // What is still in the buffer must not make it look whole.
+            tracing::warn!(%error, "a backup could not be sent completely");
+            // Discard buffered bytes, so that the archive can't look complete.
             drop(out.into_parts());
             drop(sender.blocking_send(Err(io::Error::other(error))));
         }
     });
-    let pieces = stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|piece| (piece, receiver))
+    let chunks = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
     });
-    Body::from_stream(pieces)
+    Body::from_stream(chunks)
 }
 
-/// Hands on what is written, and waits for whoever reads.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+/// Writer that sends each write as a chunk and waits for the receiver.
+struct ChunkSender(mpsc::Sender<io::Result<Bytes>>);
 
-impl Write for Pieces {
+impl Write for ChunkSender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = Bytes::copy_from_slice(bytes);
-        self.0.blocking_send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let chunk = Bytes::copy_from_slice(bytes);
+        self.0.blocking_send(Ok(chunk)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         Ok(bytes.len())
     }
 
@@ -83,7 +83,7 @@ impl Write for Pieces {
     }
 }
 
-/// How the backups go that the coordinator makes by itself.
+/// Returns the state of the scheduled backups.
 #[utoipa::path(get, path = "/backups", tag = "backup", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = ScheduleState)))]
 async fn scheduled(_: Viewer, State(shared): State<Shared>) -> Json<ScheduleState> {

@@ -1,4 +1,4 @@
-//! A request's body that must go on: who begins one and falls silent is not waited for.
+//! Timeouts of request bodies: a body that stalls ends with an error.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,31 +8,31 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Between two pieces of a body.
-const SILENCE: Duration = Duration::from_mins(1);
-/// For a body that is taken whole: JSON, at most a mebibyte.
-pub(super) const WHOLE: Duration = Duration::from_mins(1);
+/// Maximum time between two chunks of a body.
+const CHUNK_TIMEOUT: Duration = Duration::from_mins(1);
+/// Maximum time for a body that is read as a whole: JSON of at most 1 MiB.
+pub(super) const WHOLE_BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Why a body ended before its end.
+/// Error of a body that stalled.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing came for {} s; send it again", SILENCE.as_secs())]
-struct BodyTimedOut;
+#[error("no data arrived for {} s", CHUNK_TIMEOUT.as_secs())]
+pub(super) struct BodyTimedOut;
 
-/// The body, which ends with an error where nothing comes for too long.
+/// Returns the body with a timeout between its chunks.
 pub(super) fn with_timeout(body: Body) -> Body {
-    // Most requests have none.
+    // Most requests have no body.
     if body.is_end_stream() {
         body
     } else {
-        Body::new(BodyWithTimeout { body, silence: None, waits: false })
+        Body::new(BodyWithTimeout { body, timer: None, is_waiting: false })
     }
 }
 
 struct BodyWithTimeout {
     body: Body,
-    /// Made when it is first waited for.
-    silence: Option<Pin<Box<Sleep>>>,
-    waits: bool,
+    /// Created when the body is first waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    is_waiting: bool,
 }
 
 impl HttpBody for BodyWithTimeout {
@@ -45,15 +45,15 @@ impl HttpBody for BodyWithTimeout {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            this.waits = false;
+            this.is_waiting = false;
             return Poll::Ready(frame);
         }
-        let silence = this.silence.get_or_insert_with(|| Box::pin(sleep(SILENCE)));
-        if !this.waits {
-            silence.as_mut().reset(Instant::now() + SILENCE);
-            this.waits = true;
+        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(CHUNK_TIMEOUT)));
+        if !this.is_waiting {
+            timer.as_mut().reset(Instant::now() + CHUNK_TIMEOUT);
+            this.is_waiting = true;
         }
-        silence.as_mut().poll(context).map(|()| Some(Err(axum::Error::new(BodyTimedOut))))
+        timer.as_mut().poll(context).map(|()| Some(Err(axum::Error::new(BodyTimedOut))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -72,20 +72,20 @@ mod tests {
 
     use super::*;
 
-    /// A body of pieces that come after so many seconds each.
-    fn after(seconds: &'static [u64]) -> Body {
-        let pieces = stream::iter(seconds).then(|seconds| async move {
+    /// Returns a body whose chunks arrive after these numbers of seconds each.
+    fn delayed(seconds: &'static [u64]) -> Body {
+        let chunks = stream::iter(seconds).then(|seconds| async move {
             sleep(Duration::from_secs(*seconds)).await;
             Ok::<_, axum::Error>(Bytes::from_static(b"x"))
         });
-        with_timeout(Body::from_stream(pieces))
+        with_timeout(Body::from_stream(chunks))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_ends_a_body_and_slowness_does_not() {
-        let slow = after(&[59; 10]).collect().await.unwrap();
+    async fn a_stalled_body_ends_with_an_error_and_a_slow_one_does_not() {
+        let slow = delayed(&[59; 10]).collect().await.unwrap();
         assert_eq!(slow.to_bytes().len(), 10);
-        let error = after(&[0, 0, 61]).collect().await.unwrap_err();
-        assert!(error.to_string().contains("nothing came for 60 s"), "{error}");
+        let error = delayed(&[0, 0, 61]).collect().await.unwrap_err();
+        assert!(error.to_string().contains("no data arrived for 60 s"), "{error}");
     }
 }

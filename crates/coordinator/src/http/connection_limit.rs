@@ -1,5 +1,4 @@
-//! Connections that have shown no credential that counts: each address may hold so many and no more,
-//! so that one machine can't take the places of all others.
+//! Limit of unauthenticated connections per address, so that one machine can't exhaust all connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,27 +6,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::auth_rate_limit::network;
 
-/// Of one address. Devices behind one that all come back at once show their tokens in turn; who finds
-/// no place is turned away and comes again.
-const MOST: usize = 2000;
+/// Maximum number of unauthenticated connections of one address. Many devices may share an address; those
+/// above the limit are refused and retry after others have authenticated.
+const MAXIMUM_CONNECTIONS: usize = 2000;
 
-/// How many there are, by address; addresses without any are forgotten.
+/// Number of unauthenticated connections by address. Addresses without any have no entry.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConnectionLimit(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// The place of one connection, until it introduces itself or ends.
+/// The counted slot of one connection, released when it authenticates or ends.
 #[derive(Debug)]
 struct ConnectionSlot {
-    strangers: ConnectionLimit,
+    limit: ConnectionLimit,
     address: IpAddr,
 }
 
-/// An extension of a connection's requests, for whoever looks at their credentials.
+/// Extension of a connection's requests, through which authentication releases the slot.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionSlotHolder(Arc<Mutex<Option<ConnectionSlot>>>);
 
 impl ConnectionLimit {
-    /// None where this address has too many already. This machine's own are not counted.
+    /// Counts a connection. Returns `None` if the address has reached the limit. Loopback connections are
+    /// not counted.
     pub(super) fn admit(&self, address: IpAddr) -> Option<ConnectionSlotHolder> {
         if address.is_loopback() {
             return Some(ConnectionSlotHolder(Arc::default()));
@@ -35,26 +35,26 @@ impl ConnectionLimit {
         let address = network(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
-        if *count >= MOST {
+        if *count >= MAXIMUM_CONNECTIONS {
             return None;
         }
         *count += 1;
-        let place = ConnectionSlot { strangers: self.clone(), address };
-        Some(ConnectionSlotHolder(Arc::new(Mutex::new(Some(place)))))
+        let slot = ConnectionSlot { limit: self.clone(), address };
+        Some(ConnectionSlotHolder(Arc::new(Mutex::new(Some(slot)))))
     }
 }
 
 impl ConnectionSlotHolder {
-    /// The connection's peer has shown a credential that counts.
+    /// Releases the slot, because the connection's peer has authenticated.
     pub(crate) fn made(&self) {
-        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(place);
+        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(slot);
     }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut counts = self.strangers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.limit.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -73,13 +73,14 @@ mod tests {
     }
 
     #[test]
-    fn one_address_holds_so_many_and_others_have_their_own() {
-        let strangers = ConnectionLimit::default();
-        let admit = |text| strangers.admit(address(text));
-        let mut held: Vec<_> = (0..MOST).map(|_| admit("192.0.2.1").unwrap()).collect();
+    fn each_address_has_its_own_limit() {
+        let limit = ConnectionLimit::default();
+        let admit = |text| limit.admit(address(text));
+        let mut held: Vec<_> =
+            (0..MAXIMUM_CONNECTIONS).map(|_| admit("192.0.2.1").unwrap()).collect();
         assert!(admit("192.0.2.1").is_none());
         assert!(admit("192.0.2.2").is_some());
-        // Who introduced itself holds no place any more, and who left doesn't either.
+        // Authenticated and closed connections hold no slot.
         held[0].made();
         held[0].made();
         let again = admit("192.0.2.1");
@@ -87,18 +88,19 @@ mod tests {
         drop(held.pop());
         assert!(admit("192.0.2.1").is_some());
         drop((held, again));
-        assert_eq!(strangers.0.lock().unwrap().len(), 0);
+        assert_eq!(limit.0.lock().unwrap().len(), 0);
     }
 
     #[test]
-    fn a_host_has_one_count_for_all_its_addresses_and_this_machine_has_none() {
-        let strangers = ConnectionLimit::default();
-        let held: Vec<_> = (0..MOST)
-            .map(|number| strangers.admit(address(&format!("2001:db8::{number:x}"))).unwrap())
+    fn an_ipv6_network_shares_one_limit_and_loopback_has_none() {
+        let limit = ConnectionLimit::default();
+        let held: Vec<_> = (0..MAXIMUM_CONNECTIONS)
+            .map(|number| limit.admit(address(&format!("2001:db8::{number:x}"))).unwrap())
             .collect();
-        assert!(strangers.admit(address("2001:db8::ffff:1")).is_none());
-        assert!(strangers.admit(address("2001:db8:0:1::1")).is_some());
-        let own: Vec<_> = (0..=MOST).filter_map(|_| strangers.admit(address("::1"))).collect();
-        assert_eq!((held.len(), own.len()), (MOST, MOST + 1));
+        assert!(limit.admit(address("2001:db8::ffff:1")).is_none());
+        assert!(limit.admit(address("2001:db8:0:1::1")).is_some());
+        let own: Vec<_> =
+            (0..=MAXIMUM_CONNECTIONS).filter_map(|_| limit.admit(address("::1"))).collect();
+        assert_eq!((held.len(), own.len()), (MAXIMUM_CONNECTIONS, MAXIMUM_CONNECTIONS + 1));
     }
 }

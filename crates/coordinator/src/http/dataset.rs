@@ -51,7 +51,7 @@ async fn show(
     let glance = match found.origin {
         Origin::Hub => None,
         Origin::Embedded | Origin::Local | Origin::Cached | Origin::Uploaded => {
-            shared.shelf.glance(&name).await.map_err(|error| unreadable(&name, &error))?
+            shared.shelf.preview(&name).await.map_err(|error| unreadable(&name, &error))?
         }
     };
     let mut entry = entry(found);
@@ -91,14 +91,14 @@ async fn rows(
     InPath(name): InPath<String>,
     InQuery(page): InQuery<Page>,
 ) -> ApiResult<Json<Vec<DatasetRow>>> {
-    let glance = shared.shelf.glance(&name).await.map_err(|error| unreadable(&name, &error))?;
+    let glance = shared.shelf.preview(&name).await.map_err(|error| unreadable(&name, &error))?;
     let glance = glance.ok_or_else(|| not_here(&name))?;
     let limit = page.limit.unwrap_or(ROWS).min(MOST_ROWS);
-    let is_kept = glance.part(page.split).page(page.offset, limit).is_some();
+    let is_kept = glance.split(page.split).page(page.offset, limit).is_some();
     let whole = if is_kept { None } else { Some(here(&shared, &name).await?) };
     let shown = move || {
         let rows = match (&whole, page.split) {
-            (None, split) => glance.part(split).page(page.offset, limit).unwrap_or_default(),
+            (None, split) => glance.split(split).page(page.offset, limit).unwrap_or_default(),
             (Some(whole), Split::Train) => beyond(&whole.train, page.offset),
             (Some(whole), Split::Test) => beyond(&whole.test, page.offset),
         };
@@ -152,7 +152,7 @@ fn job(name: &str, asked: &PartitionsRequest) -> JobSpec {
 
 /// The dataset, whose rows must be on this machine.
 async fn here(shared: &Shared, name: &str) -> ApiResult<Arc<Dataset>> {
-    let found = shared.shelf.look(name).await.map_err(|error| unreadable(name, &error))?;
+    let found = shared.shelf.load(name).await.map_err(|error| unreadable(name, &error))?;
     found.ok_or_else(|| not_here(name))
 }
 

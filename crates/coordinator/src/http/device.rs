@@ -1,4 +1,4 @@
-//! `/devices/{id}`: one device, and what it did for jobs.
+//! `/devices/{id}`: one device and its leases.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,14 +18,14 @@ use super::problem::ApiResult;
 use crate::clock;
 use crate::driver::{DriverError, LEASES_KEPT};
 
-/// Leases of an answer, unless it is told otherwise.
-const LEASES: u64 = 200;
+/// Default number of leases in an answer.
+const DEFAULT_LEASES: u64 = 200;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(leases))
 }
 
-/// One device.
+/// Returns one device.
 #[utoipa::path(get, path = "/devices/{id}", tag = "devices", security(("token" = ["viewer", "admin"])),
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
 async fn show(
@@ -33,20 +33,20 @@ async fn show(
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
 ) -> ApiResult<Json<Device>> {
-    Ok(Json(known(&shared, id)?))
+    Ok(Json(find_device(&shared, id)?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Newest {
-    /// Only leases that were granted or ended at this time or later: the last ones seen come again, since
-    /// others may have come in the same millisecond.
+    /// Return only leases that were granted or ended at this time or later. Leases of that millisecond may be
+    /// returned again.
     after: Option<Timestamp>,
-    /// At most 2,000; 200 where none is given.
+    /// Maximum number of leases, up to 2,000. Default: 200.
     limit: Option<u64>,
 }
 
-/// The newest leases of a device that were granted in the last 30 days, of all jobs, the oldest first.
+/// Returns the newest leases of a device in the last 30 days, for all jobs, sorted from old to new.
 #[utoipa::path(get, path = "/devices/{id}/leases", tag = "devices",
     security(("token" = ["viewer", "admin"])), params(("id" = DeviceId, Path), Newest),
     responses((status = 200, body = Vec<DeviceLease>)))]
@@ -54,15 +54,15 @@ async fn leases(
     _: Viewer,
     State(shared): State<Shared>,
     InPath(id): InPath<DeviceId>,
-    InQuery(asked): InQuery<Newest>,
+    InQuery(query): InQuery<Newest>,
 ) -> ApiResult<Json<Vec<DeviceLease>>> {
-    let device = known(&shared, id)?;
+    let device = find_device(&shared, id)?;
     let oldest = clock::now().before(LEASES_KEPT);
-    let after = asked.after.unwrap_or(Timestamp::from_millis(i64::MIN));
-    let limit = asked.limit.unwrap_or(LEASES);
-    let kept = shared.read(move |reader| reader.leases_of_device(id, oldest, after, limit)).await?;
+    let after = query.after.unwrap_or(Timestamp::from_millis(i64::MIN));
+    let limit = query.limit.unwrap_or(DEFAULT_LEASES);
+    let rows = shared.read(move |reader| reader.leases_of_device(id, oldest, after, limit)).await?;
     let held = shared.driver.held_steps(move |row| row.record.device == id).await?;
-    let shown = kept.into_iter().map(|row| {
+    let leases = rows.into_iter().map(|row| {
         let job = shared.views.job(row.job);
         let mut lease = row.record;
         show_steps(&mut lease, &held);
@@ -70,9 +70,10 @@ async fn leases(
         let job_name = job.map(|view| view.job.name.clone()).unwrap_or_default();
         DeviceLease { job: row.job, job_name, lease }
     });
-    Ok(Json(shown.collect()))
+    Ok(Json(leases.collect()))
 }
 
-fn known(shared: &Shared, id: DeviceId) -> ApiResult<Device> {
+/// Returns the device, or an error if there is none with this id.
+fn find_device(shared: &Shared, id: DeviceId) -> ApiResult<Device> {
     Ok(shared.views.device(id, clock::now()).ok_or(DriverError::UnknownDevice(id))?)
 }

@@ -1,4 +1,4 @@
-//! `/events`: what changed, as soon as something does.
+//! `/events`: long poll for changes.
 
 use std::time::Duration;
 
@@ -24,15 +24,15 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Since {
-    /// The revision of the last answer; 0 for everything that is remembered.
+    /// Return changes after this revision, taken from the last answer; 0 returns all stored changes.
     #[serde(default)]
     after: u64,
-    /// Seconds to wait for a change; at most 60.
+    /// Maximum time to wait for a change, in seconds, up to 60.
     #[serde(default)]
     wait: u64,
 }
 
-/// What changed after a revision, within `wait`; nothing where nothing did.
+/// Returns the changes after a revision. Waits up to `wait` seconds for one.
 #[utoipa::path(get, path = "/events", tag = "events", security(("token" = ["viewer", "admin"])), params(Since),
     responses((status = 200, body = Events)))]
 async fn events(
@@ -43,7 +43,7 @@ async fn events(
     let deadline = Instant::now() + Duration::from_secs(since.wait.min(LONGEST_WAIT));
     let mut revision = shared.revision.clone();
     loop {
-        // Seen before the read: a change in between ends the wait at once.
+        // Marked before the read, so that a change during the read ends the wait at once.
         revision.mark_unchanged();
         let events = shared.read(move |reader| reader.events(since.after)).await?;
         if events.reset || !events.changes.is_empty() {

@@ -1,4 +1,4 @@
-//! Sending files: whole, or the one range that was asked for (RFC 9110 §14).
+//! Sending blobs, whole or as a single byte range (RFC 9110 §14).
 
 use std::io::SeekFrom;
 
@@ -15,36 +15,35 @@ use crate::blobs::Blobs;
 /// Bytes read at a time.
 const CHUNK: usize = 256 << 10;
 
-/// What a `Range` header asks for.
+/// Byte range of a `Range` header.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    /// All of it: no range, or one that we don't serve, which may be ignored.
+enum RequestedRange {
+    /// The whole file: there is no range, or an unsupported one, which may be ignored.
     Whole,
-    /// From here, this many bytes.
+    /// Offset and number of bytes.
     Part(u64, u64),
-    /// Beyond the end.
-    Nothing,
+    /// The range is beyond the end of the file.
+    Unsatisfiable,
 }
 
-/// The blob, or the part of it that the headers ask for.
+/// Answers with the blob, or with the byte range that the headers request.
 pub(super) async fn send(
     blobs: &Blobs,
     hash: BlobHash,
     headers: &HeaderMap,
 ) -> ApiResult<Response> {
-    let (blobs, found) = (blobs.clone(), hash);
-    let file = tokio::task::spawn_blocking(move || blobs.file(found)).await;
+    let blobs = blobs.clone();
+    let file = tokio::task::spawn_blocking(move || blobs.file(hash)).await;
     let file = file.map_err(|error| ApiError::internal(error.to_string()))??;
-    let file = file.ok_or_else(|| {
-        ApiError::not_found("unknown-blob", format!("there is no blob {hash} here"))
-    })?;
+    let file = file
+        .ok_or_else(|| ApiError::not_found("unknown-blob", format!("there is no blob {hash}")))?;
     let mut file = tokio::fs::File::from_std(file);
     let length = file.metadata().await?.len();
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-    let (status, start, count) = match asked(range, length) {
-        Asked::Whole => (StatusCode::OK, 0, length),
-        Asked::Part(start, count) => (StatusCode::PARTIAL_CONTENT, start, count),
-        Asked::Nothing => return Ok(unsatisfiable(length)),
+    let (status, start, count) = match requested_range(range, length) {
+        RequestedRange::Whole => (StatusCode::OK, 0, length),
+        RequestedRange::Part(start, count) => (StatusCode::PARTIAL_CONTENT, start, count),
+        RequestedRange::Unsatisfiable => return Ok(unsatisfiable(length)),
     };
     file.seek(SeekFrom::Start(start)).await?;
     let body = Body::from_stream(ReaderStream::with_capacity(file.take(count), CHUNK));
@@ -57,7 +56,7 @@ pub(super) async fn send(
     Ok(response)
 }
 
-/// The headers of a blob of `length` bytes. Its name is its content: it never changes.
+/// Sets the headers of a blob of `length` bytes. A blob is named by its hash, so it can be cached forever.
 pub(super) fn describe(headers: &mut HeaderMap, hash: BlobHash, length: u64) {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -73,46 +72,54 @@ fn unsatisfiable(length: u64) -> Response {
         StatusCode::RANGE_NOT_SATISFIABLE,
         "range",
         "Range not satisfiable",
-        format!("there are {length} bytes; ask for some of them"),
+        format!(
+            "the range is outside the file, which has {length} bytes; request a range within it"
+        ),
     );
     let mut response = failure.into_response();
     insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{length}"));
     response
 }
 
+/// Sets a header. Does nothing if the value is not a valid header value.
 pub(super) fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
 
-fn asked(range: Option<&str>, length: u64) -> Asked {
+/// Parses a `Range` header for a file of `length` bytes.
+fn requested_range(range: Option<&str>, length: u64) -> RequestedRange {
     let Some((first, last)) = range
         .and_then(|range| range.strip_prefix("bytes="))
         .filter(|range| !range.contains(','))
         .and_then(|range| range.trim().split_once('-'))
     else {
-        return Asked::Whole;
+        return RequestedRange::Whole;
     };
     let number = |text: &str| text.parse::<u64>().ok();
     let (start, end) = match (first, last) {
         ("", last) => match number(last) {
-            Some(0) => return Asked::Nothing,
+            Some(0) => return RequestedRange::Unsatisfiable,
             Some(count) => (length.saturating_sub(count), length),
-            None => return Asked::Whole,
+            None => return RequestedRange::Whole,
         },
         (first, "") => match number(first) {
             Some(start) => (start, length),
-            None => return Asked::Whole,
+            None => return RequestedRange::Whole,
         },
         (first, last) => match (number(first), number(last)) {
             (Some(start), Some(last)) if start <= last => {
                 (start, last.saturating_add(1).min(length))
             }
-            (Some(_) | None, Some(_) | None) => return Asked::Whole,
+            (Some(_) | None, Some(_) | None) => return RequestedRange::Whole,
         },
     };
-    if start < end { Asked::Part(start, end - start) } else { Asked::Nothing }
+    if start < end {
+        RequestedRange::Part(start, end - start)
+    } else {
+        RequestedRange::Unsatisfiable
+    }
 }
 
 #[cfg(test)]
@@ -120,23 +127,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges() {
+    fn range_headers_are_parsed() {
         for (range, expected) in [
-            (None, Asked::Whole),
-            (Some("bytes=0-3"), Asked::Part(0, 4)),
-            (Some("bytes=4-"), Asked::Part(4, 6)),
-            (Some("bytes=-3"), Asked::Part(7, 3)),
-            (Some("bytes=-30"), Asked::Part(0, 10)),
-            (Some("bytes=8-100"), Asked::Part(8, 2)),
-            (Some("bytes=10-"), Asked::Nothing),
-            (Some("bytes=-0"), Asked::Nothing),
-            (Some("bytes=5-4"), Asked::Whole),
-            (Some("bytes=0-1,4-5"), Asked::Whole),
-            (Some("lines=0-1"), Asked::Whole),
-            (Some("bytes=x-"), Asked::Whole),
+            (None, RequestedRange::Whole),
+            (Some("bytes=0-3"), RequestedRange::Part(0, 4)),
+            (Some("bytes=4-"), RequestedRange::Part(4, 6)),
+            (Some("bytes=-3"), RequestedRange::Part(7, 3)),
+            (Some("bytes=-30"), RequestedRange::Part(0, 10)),
+            (Some("bytes=8-100"), RequestedRange::Part(8, 2)),
+            (Some("bytes=10-"), RequestedRange::Unsatisfiable),
+            (Some("bytes=-0"), RequestedRange::Unsatisfiable),
+            (Some("bytes=5-4"), RequestedRange::Whole),
+            (Some("bytes=0-1,4-5"), RequestedRange::Whole),
+            (Some("lines=0-1"), RequestedRange::Whole),
+            (Some("bytes=x-"), RequestedRange::Whole),
         ] {
-            assert_eq!(asked(range, 10), expected, "{range:?}");
+            assert_eq!(requested_range(range, 10), expected, "{range:?}");
         }
-        assert_eq!(asked(Some("bytes=0-0"), 0), Asked::Nothing);
+        assert_eq!(requested_range(Some("bytes=0-0"), 0), RequestedRange::Unsatisfiable);
     }
 }

@@ -1,4 +1,4 @@
-//! Headers of every answer: what a browser may do with it, and who else may ask.
+//! Security headers of every answer, and CORS.
 
 use std::str::FromStr;
 
@@ -9,22 +9,22 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use protocol::PROTOCOL_HEADER;
 use tower_http::cors::CorsLayer;
 
-/// For pages: they load what is here and nothing else. Styles are written into the documentation's.
-const PAGE: &str = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' \
-                    'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; \
-                    frame-ancestors 'none'";
-/// For everything else: it is no page.
-const DATA: &str = "default-src 'none'; frame-ancestors 'none'";
+/// Content policy of pages: they may load only from this origin. The API documentation has inline styles.
+const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' \
+                           'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action \
+                           'self'; frame-ancestors 'none'";
+/// Content policy of all other answers, which are not pages.
+const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Where a page comes from, such as `https://people.example.com`; its scripts may ask the API.
+/// Origin of a web page, such as `https://people.example.com`, whose scripts may call the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(HeaderValue);
 
-/// Text that is not an origin.
+/// Error of parsing an [`Origin`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is not an origin: give a scheme, a host and a port if it has one, and nothing after it, \
-     such as https://people.example.com"
+    "'{0}' is not an origin: use a scheme, a host and an optional port without a path, such as \
+     https://people.example.com"
 )]
 pub struct InvalidOrigin(String);
 
@@ -35,7 +35,7 @@ impl FromStr for Origin {
         let invalid = || InvalidOrigin(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or_else(invalid)?;
-        // As browsers write it; anything else would never match.
+        // Browsers send the canonical form, so any other form would never match.
         let canonical = format!("{scheme}://{authority}");
         let known = scheme == "https" || scheme == "http";
         if !known || text != canonical || text.contains('@') || text != text.to_lowercase() {
@@ -45,15 +45,15 @@ impl FromStr for Origin {
     }
 }
 
-/// Adds the headers that keep a browser from doing more with an answer than it should.
+/// Adds the headers that restrict what a browser may do with an answer.
 pub(super) fn protect(status: StatusCode, headers: &mut HeaderMap) {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_page = kind.is_some_and(|kind| kind.starts_with("text/html"));
     let is_json = kind.is_some_and(|kind| kind.contains("json"));
-    // What an answer of this kind says takes the place of what the browser has stored with the page
-    // (RFC 9111 §3.2), which it doesn't know: the policy that came with the bytes goes on.
+    // Headers of a 304 replace those in the browser's cache (RFC 9111 §3.2). Without a policy here, the
+    // cached page keeps its own.
     if status != StatusCode::NOT_MODIFIED {
-        let policy = if is_page { PAGE } else { DATA };
+        let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
         set(headers, header::CONTENT_SECURITY_POLICY, policy);
     }
     set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -64,9 +64,9 @@ pub(super) fn protect(status: StatusCode, headers: &mut HeaderMap) {
     }
 }
 
-/// Marks headers as such that HTTP/2 doesn't remember for its connection's next answer: 10,000
-/// waiting connections would remember them all. The date is written here, since hyper's would be
-/// remembered, each second's.
+/// Marks all headers as sensitive, so that HTTP/2 doesn't add them to its compression table: 10,000
+/// waiting connections would each hold a table. Sets the date here, because hyper's own date header would
+/// be added to the table.
 pub(super) fn say_once(headers: &mut HeaderMap) {
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now());
     if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
@@ -79,8 +79,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
 }
 
-/// The router with pages of `origins` allowed to ask it. They show a token: a session's cookie never
-/// goes to another site.
+/// Allows pages of `origins` to call the router (CORS). They must send a token, because the session cookie
+/// is never sent from another site.
 pub(super) fn allow<S: Clone + Send + Sync + 'static>(
     router: Router<S>,
     origins: &[Origin],
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_header_is_remembered_and_the_date_is_among_them() {
+    fn every_header_is_sensitive_including_the_date() {
         let mut headers = HeaderMap::new();
         protect(StatusCode::OK, &mut headers);
         say_once(&mut headers);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_written_as_browsers_write_it() {
+    fn only_canonical_origins_are_accepted() {
         for text in ["https://people.example.com", "http://127.0.0.1:5173", "https://[::1]:8443"] {
             assert!(text.parse::<Origin>().is_ok(), "{text}");
         }

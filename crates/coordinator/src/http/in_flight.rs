@@ -1,5 +1,5 @@
-//! Which requests of a connection are under way, so that one without any can be closed, and one whose
-//! peer doesn't take its answers.
+//! Requests in flight on a connection. Connections without requests are closed, and so are those whose
+//! peer doesn't read its answers.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-/// Bytes of an answer that are handed on at once, so that it shows whether the peer takes them.
-const PIECE: usize = 64 << 10;
-/// A peer that takes nothing of its answers is left after so many times as long as one that asks
-/// nothing: its network may be slow.
-const STALLED: u32 = 4;
+/// Maximum bytes of an answer passed on at once, so that a peer that stops reading is noticed.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Factor by which a peer that doesn't read its answers gets more time than an idle one, because its
+/// network may be slow.
+const STALLED_FACTOR: u32 = 4;
 
 /// The requests of one connection.
 #[derive(Debug, Clone, Default)]
@@ -22,30 +22,31 @@ pub(super) struct InFlightRequests(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Requests that wait for this side.
+    /// Requests that are being processed.
     working: AtomicUsize,
-    /// Requests whose answers wait for the peer.
+    /// Requests whose answers wait for the peer to read.
     sending: AtomicUsize,
-    /// Grows with everything that happens.
+    /// Counter of all state changes.
     events: AtomicU64,
 }
 
-/// One request, from its headers to the last byte of its answer.
+/// One request, counted from its headers to the last byte of its answer.
 #[derive(Debug)]
 pub(super) struct InFlightRequest {
     counts: Arc<Counts>,
     is_sending: bool,
 }
 
-/// The answer's body; the request ends with it.
+/// Body of an answer. The request ends when it is dropped.
 struct InFlightBody {
     body: Body,
-    /// Of the last piece of the body; not handed on yet.
+    /// Rest of the current chunk that is not passed on yet.
     rest: Bytes,
-    one: InFlightRequest,
+    request: InFlightRequest,
 }
 
 impl InFlightRequests {
+    /// Counts a new request.
     pub(super) fn begin(&self) -> InFlightRequest {
         let counts = self.0.clone();
         counts.working.fetch_add(1, Ordering::Relaxed);
@@ -53,18 +54,18 @@ impl InFlightRequests {
         InFlightRequest { counts, is_sending: false }
     }
 
-    /// Ends once there was no request for `time`, at most twice that after the last one; or once there
-    /// are only answers of which the peer took nothing, for four times that.
+    /// Returns after a period of `time` without a request, at most twice `time` after the last one. If only
+    /// answers are left that the peer doesn't read, returns after four such periods.
     pub(super) async fn none_for(&self, time: Duration) {
-        let mut quiet = 0;
+        let mut quiet_periods = 0;
         loop {
             let events = self.0.events.load(Ordering::Relaxed);
             let was_working = self.0.working.load(Ordering::Relaxed) > 0;
             tokio::time::sleep(time).await;
-            let happened = self.0.events.load(Ordering::Relaxed) != events;
-            quiet = if was_working || happened { 0 } else { quiet + 1 };
+            let changed = self.0.events.load(Ordering::Relaxed) != events;
+            quiet_periods = if was_working || changed { 0 } else { quiet_periods + 1 };
             let stalled = self.0.sending.load(Ordering::Relaxed) > 0;
-            if quiet >= if stalled { STALLED } else { 1 } {
+            if quiet_periods >= if stalled { STALLED_FACTOR } else { 1 } {
                 return;
             }
         }
@@ -72,10 +73,10 @@ impl InFlightRequests {
 }
 
 impl InFlightRequest {
-    /// The request ends when its answer was sent, or can't be.
+    /// Wraps the answer's body. The request ends when the body is sent or dropped.
     pub(super) fn until_sent(mut self, body: Body) -> Body {
         self.set_sending(true);
-        Body::new(InFlightBody { body, rest: Bytes::new(), one: self })
+        Body::new(InFlightBody { body, rest: Bytes::new(), request: self })
     }
 
     fn set_sending(&mut self, is_sending: bool) {
@@ -109,20 +110,20 @@ impl HttpBody for InFlightBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.rest.is_empty() {
             let polled = Pin::new(&mut self.body).poll_frame(context);
-            // While there is nothing yet, it is not the peer that keeps it.
-            self.one.set_sending(polled.is_ready());
+            // A body that has no data yet is waiting for this side, not for the peer.
+            self.request.set_sending(polled.is_ready());
             match ready!(polled) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.len() > PIECE => self.rest = data,
+                    Ok(data) if data.len() > CHUNK_BYTES => self.rest = data,
                     Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 ended => return Poll::Ready(ended),
             }
         } else {
-            self.one.set_sending(true);
+            self.request.set_sending(true);
         }
-        let length = PIECE.min(self.rest.len());
+        let length = CHUNK_BYTES.min(self.rest.len());
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
@@ -154,7 +155,7 @@ mod tests {
     async fn a_connection_with_a_request_is_not_idle() {
         let requests = InFlightRequests::default();
         let begun = Instant::now();
-        let one = requests.begin();
+        let request = requests.begin();
         let (idle, ()) = tokio::join!(
             async {
                 requests.none_for(TIME).await;
@@ -162,7 +163,7 @@ mod tests {
             },
             async {
                 tokio::time::sleep(TIME * 10).await;
-                let mut body = one.until_sent(Body::from(vec![0; PIECE * 5]));
+                let mut body = request.until_sent(Body::from(vec![0; CHUNK_BYTES * 5]));
                 for _ in 0..5 {
                     tokio::time::sleep(TIME * 2).await;
                     body.frame().await.unwrap().unwrap();
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_take_its_answer_is_left_and_who_waits_for_one_is_not() {
+    async fn an_unread_answer_ends_the_connection_and_a_late_answer_does_not() {
         let requests = InFlightRequests::default();
         let begun = Instant::now();
         let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, axum::Error>>(1);
@@ -188,13 +189,13 @@ mod tests {
                 begun.elapsed()
             },
             async {
-                // Nothing is there to be taken.
+                // The answer has no data for a long time.
                 let late = async {
                     tokio::time::sleep(TIME * 10).await;
-                    sender.send(Ok(Bytes::from(vec![0; PIECE * 2]))).await.unwrap();
+                    sender.send(Ok(Bytes::from(vec![0; CHUNK_BYTES * 2]))).await.unwrap();
                 };
                 let (first, ()) = tokio::join!(body.frame(), late);
-                assert_eq!(first.unwrap().unwrap().into_data().unwrap().len(), PIECE);
+                assert_eq!(first.unwrap().unwrap().into_data().unwrap().len(), CHUNK_BYTES);
             }
         );
         assert!(idle >= TIME * 14 && idle <= TIME * 15, "{idle:?}");
@@ -202,15 +203,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_in_pieces_is_the_same_answer() {
-        let bytes: Vec<u8> = (0..=255).cycle().take(PIECE * 2 + 7).collect();
+    async fn a_chunked_answer_has_the_same_bytes() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(CHUNK_BYTES * 2 + 7).collect();
         let body = InFlightRequests::default().begin().until_sent(Body::from(bytes.clone()));
         assert_eq!(body.size_hint().exact(), Some(bytes.len() as u64));
         assert_eq!(body.collect().await.unwrap().to_bytes(), bytes);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_never_asks_is_idle_soon() {
+    async fn a_connection_without_requests_is_idle_after_one_period() {
         let begun = Instant::now();
         InFlightRequests::default().none_for(TIME).await;
         assert_eq!(begun.elapsed(), TIME);

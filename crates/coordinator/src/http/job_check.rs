@@ -1,4 +1,4 @@
-//! `/jobs/check`: whether a job can be trained, and what it would train; nothing is stored.
+//! `/jobs/check`: checks a job without storing it.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,14 +17,14 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(check))
 }
 
-/// A job that can be trained, as far as that is known without a download.
+/// A job that passed every check that needs no download.
 pub(super) struct Checked {
     pub(super) spec: JobSpec,
     pub(super) model: ModelSpec,
 }
 
-/// What a job would train, with every default filled in. What is wrong with it is said as `POST /jobs`
-/// says it.
+/// Checks a job and returns what it would train, with every default filled in. Errors are the same as
+/// those of `POST /jobs`.
 #[utoipa::path(post, path = "/jobs/check", tag = "jobs", security(("token" = ["viewer", "admin"])), request_body = JobSpec,
     responses((status = 200, body = JobCheck)))]
 async fn check(
@@ -38,18 +38,18 @@ async fn check(
     Ok(Json(JobCheck { config: spec.filled_in(), spec: model, parameters, layers }))
 }
 
-/// Checks the job whole; refuses what can't be trained.
+/// Checks the whole job and refuses one that can't be trained.
 pub(super) async fn checked(shared: &Shared, spec: JobSpec) -> ApiResult<Checked> {
     spec.check()?;
     let sources = shared.sources.clone();
     let check = move || -> ApiResult<Checked> {
         let known = sources.list();
         let Some(entry) = known.iter().find(|entry| entry.name == spec.dataset) else {
-            return Err(unknown(&spec.dataset, &sources));
+            return Err(unknown_dataset(&spec.dataset, &sources));
         };
         let classes = match &entry.info {
             Some(info) => info.classes.len(),
-            // As published, until a download says otherwise.
+            // The published number of classes, until a download provides the real one.
             None => Published::named(&entry.name).map_or(0, |published| published.classes.len()),
         };
         let classes = u32::try_from(classes).unwrap_or(u32::MAX);
@@ -64,15 +64,16 @@ pub(super) async fn checked(shared: &Shared, spec: JobSpec) -> ApiResult<Checked
         .map_err(|error| ApiError::internal(error.to_string()))?
 }
 
-/// Loading what nobody knows fails at once, with the names that are known.
-fn unknown(name: &str, sources: &data::Sources) -> ApiError {
-    let words = match sources.load_here(name, &mut |_| {}) {
+/// Returns the error for an unknown dataset. Loading it fails at once, with the known names.
+fn unknown_dataset(name: &str, sources: &data::Sources) -> ApiError {
+    let message = match sources.load_offline(name, &mut |_| {}) {
         Err(error) => error.to_string(),
-        Ok(_) => format!("dataset '{name}' was added just now; try again"),
+        Ok(_) => format!("dataset '{name}' was just added; try again"),
     };
-    ApiError::invalid("unknown-dataset", words).at("dataset")
+    ApiError::invalid("unknown-dataset", message).at("dataset")
 }
 
+/// Checks that every partition gets at least one row.
 fn check_rows(spec: &JobSpec, train_rows: u64) -> Result<(), JobError> {
     let limit = Some(spec.data.train_limit).filter(|limit| *limit > 0);
     let rows = limit.map_or(train_rows, |limit| limit.min(train_rows));
@@ -80,6 +81,6 @@ fn check_rows(spec: &JobSpec, train_rows: u64) -> Result<(), JobError> {
     if partitions <= rows {
         return Ok(());
     }
-    let message = format!("{partitions} partitions of {rows} rows would leave some empty");
+    let message = format!("{partitions} is more than the {rows} training rows; use at most {rows}");
     Err(JobError::Field { field: "data.partitions", message })
 }

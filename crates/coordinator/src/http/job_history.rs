@@ -1,4 +1,4 @@
-//! `/jobs/{id}/leases` and `/jobs/{id}/log`: what happened to a job so far.
+//! `/jobs/{id}/leases` and `/jobs/{id}/log`: the history of a job.
 
 use std::collections::HashMap;
 
@@ -23,18 +23,18 @@ use crate::driver::LEASES_KEPT;
 use crate::job_log::{Known, log};
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(leases)).routes(routes!(tell))
+    OpenApiRouter::new().routes(routes!(leases)).routes(routes!(show_log))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Since {
-    /// Only leases that were granted or ended at this time or later: the last ones seen come again, since
-    /// others may have come in the same millisecond.
+    /// Return only leases that were granted or ended at this time or later. Leases of that millisecond may be
+    /// returned again.
     after: Option<Timestamp>,
 }
 
-/// The newest 2,000 leases of a job that were granted in the last 30 days, the oldest first.
+/// Returns the newest 2,000 leases of a job in the last 30 days, sorted from old to new.
 #[utoipa::path(get, path = "/jobs/{id}/leases", tag = "jobs", security(("token" = ["viewer", "admin"])),
     params(("id" = JobId, Path), Since), responses((status = 200, body = Vec<LeaseRecord>)))]
 async fn leases(
@@ -45,7 +45,7 @@ async fn leases(
 ) -> ApiResult<Json<Vec<LeaseRecord>>> {
     view(&shared, id)?;
     let after = since.after.unwrap_or(Timestamp::from_millis(i64::MIN));
-    let mut records = kept(&shared, id, after).await?;
+    let mut records = lease_records(&shared, id, after).await?;
     let held = shared.driver.held_steps(move |row| row.job == id).await?;
     for record in &mut records {
         show_steps(record, &held);
@@ -53,32 +53,36 @@ async fn leases(
     Ok(Json(records))
 }
 
-/// The database has the steps of those that ended.
+/// Sets the current steps of a held lease. The database has only the steps of ended leases.
 pub(super) fn show_steps(record: &mut LeaseRecord, held: &HashMap<LeaseId, u64>) {
     if let Some(steps) = held.get(&record.id).filter(|_| record.ended_at.is_none()) {
         record.steps = *steps;
     }
 }
 
-/// What happened to a job, the oldest first: who made and started it, each round, each lease that was
-/// lost, how it ended.
-#[utoipa::path(get, path = "/jobs/{id}/log", tag = "jobs", security(("token" = ["viewer", "admin"])),
+/// Returns the log of a job, the oldest entry first: who created and started it, its rounds, its lost
+/// leases, and its end.
+#[utoipa::path(get, path = "/jobs/{id}/log", operation_id = "tell", tag = "jobs", security(("token" = ["viewer", "admin"])),
     params(("id" = JobId, Path)), responses((status = 200, body = Vec<LogEntry>)))]
-async fn tell(
+async fn show_log(
     _: Viewer,
     State(shared): State<Shared>,
     InPath(id): InPath<JobId>,
 ) -> ApiResult<Json<Vec<LogEntry>>> {
     let view = view(&shared, id)?;
-    let leases = kept(&shared, id, Timestamp::from_millis(i64::MIN)).await?;
+    let leases = lease_records(&shared, id, Timestamp::from_millis(i64::MIN)).await?;
     let subject = id.to_string();
     let entries = shared.read(move |reader| reader.audit_of(SubjectKind::Job, &subject)).await?;
     let notices = shared.views.notices();
     Ok(Json(log(&Known { view: &view, entries: &entries, leases: &leases, notices: &notices })))
 }
 
-/// What is kept of the job's leases, with their devices' names of now.
-async fn kept(shared: &Shared, id: JobId, after: Timestamp) -> ApiResult<Vec<LeaseRecord>> {
+/// Reads the job's lease records, with the devices' current names.
+async fn lease_records(
+    shared: &Shared,
+    id: JobId,
+    after: Timestamp,
+) -> ApiResult<Vec<LeaseRecord>> {
     let oldest = clock::now().before(LEASES_KEPT);
     let mut records = shared.read(move |reader| reader.leases(id, oldest, after)).await?;
     for record in &mut records {

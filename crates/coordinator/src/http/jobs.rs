@@ -1,4 +1,4 @@
-//! `/jobs`: what people ask for, and how it goes.
+//! `/jobs`: creating, controlling and observing jobs.
 
 use axum::Json;
 use axum::extract::State;
@@ -32,13 +32,13 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(metrics))
 }
 
-/// Every job, the oldest first.
+/// Returns every job, the oldest first.
 #[utoipa::path(get, path = "/jobs", tag = "jobs", security(("token" = ["viewer", "admin"])), responses((status = 200, body = Vec<Job>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Job>> {
     Json(shared.views.jobs().iter().map(|view| view.job.clone()).collect())
 }
 
-/// Stores a job, checked whole; `start` starts it.
+/// Checks a job and stores it. `POST /jobs/{id}/start` starts it.
 #[utoipa::path(post, path = "/jobs", tag = "jobs", security(("token" = ["admin"])), request_body = JobSpec,
     responses((status = 201, body = Job)))]
 async fn create(
@@ -50,7 +50,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_job(spec).await?)))
 }
 
-/// One job, with all that is known of why it is where it is.
+/// Returns one job, with an explanation of its current state.
 #[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", security(("token" = ["viewer", "admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn show(
@@ -60,17 +60,18 @@ async fn show(
 ) -> ApiResult<Json<Job>> {
     let view = view(&shared, id)?;
     let views = shared.views.clone();
-    // As long as there are devices: not on a thread that others wait for.
+    // The explanation visits every device, so it runs on a thread of its own.
     let explain = move || explained(&views, &view, clock::now());
     let job = tokio::task::spawn_blocking(explain).await;
     Ok(Json(job.map_err(|error| ApiError::internal(error.to_string()))?))
 }
 
+/// Returns the job's view, or an error if there is no such job.
 pub(super) fn view(shared: &Shared, id: JobId) -> Result<std::sync::Arc<JobView>, ApiError> {
     shared.views.job(id).ok_or_else(|| DriverError::UnknownJob(id).into())
 }
 
-/// Starts a job: its dataset is fetched and divided, then its first round opens.
+/// Starts a job: downloads and divides its dataset, then opens its first round.
 #[utoipa::path(post, path = "/jobs/{id}/start", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn start(
@@ -92,7 +93,7 @@ async fn pause(
     Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Pause).await?))
 }
 
-/// Lets a paused job go on.
+/// Resumes a paused job.
 #[utoipa::path(post, path = "/jobs/{id}/resume", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn resume(
@@ -103,7 +104,7 @@ async fn resume(
     Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Resume).await?))
 }
 
-/// Ends a job and keeps nothing of it but its history.
+/// Cancels a job. Only its history is kept.
 #[utoipa::path(post, path = "/jobs/{id}/cancel", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn cancel(
@@ -114,7 +115,7 @@ async fn cancel(
     Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Cancel).await?))
 }
 
-/// Ends a job now and registers the model that it has.
+/// Completes a job now and registers its current model.
 #[utoipa::path(post, path = "/jobs/{id}/complete", tag = "jobs", security(("token" = ["admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 async fn complete(
@@ -125,7 +126,7 @@ async fn complete(
     Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Complete).await?))
 }
 
-/// A job's rounds: the closed ones and, last, the open one.
+/// Returns a job's rounds: the closed ones and, last, the open one.
 #[utoipa::path(get, path = "/jobs/{id}/rounds", tag = "jobs", security(("token" = ["viewer", "admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Vec<Round>)))]
 async fn rounds(
@@ -136,7 +137,7 @@ async fn rounds(
     Ok(Json(view(&shared, id)?.rounds.clone()))
 }
 
-/// A job's curves: one point for each closed round and name.
+/// Returns a job's metrics: one point for each closed round and metric.
 #[utoipa::path(get, path = "/jobs/{id}/metrics", tag = "jobs", security(("token" = ["viewer", "admin"])), params(("id" = JobId, Path)),
     responses((status = 200, body = Vec<MetricPoint>)))]
 async fn metrics(

@@ -1,4 +1,4 @@
-//! `/notices`: what an administrator should know.
+//! `/notices`: notices for administrators.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,29 +20,30 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
-    /// Also those that are over or were dismissed.
+struct Filter {
+    /// Also return notices that have ended or were dismissed.
     #[serde(default)]
     all: bool,
 }
 
-/// What needs attention, the newest first: neither over nor dismissed, unless `all` are asked for.
-/// The newest thousand are kept.
-#[utoipa::path(get, path = "/notices", tag = "notices", security(("token" = ["viewer", "admin"])), params(Which),
+/// Returns the active notices, the newest first. `all` also returns ended and dismissed ones. The newest
+/// 1,000 are kept.
+#[utoipa::path(get, path = "/notices", tag = "notices", security(("token" = ["viewer", "admin"])), params(Filter),
     responses((status = 200, body = Vec<Notice>)))]
 async fn list(
     _: Viewer,
     State(shared): State<Shared>,
-    InQuery(which): InQuery<Which>,
+    InQuery(filter): InQuery<Filter>,
 ) -> Json<Vec<Notice>> {
     let mut notices = shared.views.notices();
-    notices
-        .retain(|notice| which.all || (notice.ended_at.is_none() && notice.dismissed_at.is_none()));
+    notices.retain(|notice| {
+        filter.all || (notice.ended_at.is_none() && notice.dismissed_at.is_none())
+    });
     notices.reverse();
     Json(notices)
 }
 
-/// Puts a notice away.
+/// Dismisses a notice.
 #[utoipa::path(post, path = "/notices/{id}/dismiss", tag = "notices", security(("token" = ["admin"])),
     params(("id" = NoticeId, Path)), responses((status = 200, body = Notice)))]
 async fn dismiss(

@@ -1,5 +1,5 @@
-//! `/`: the dashboard, embedded in the program by `build.rs`. Everybody may load it; it shows nothing
-//! that it does not ask the API for.
+//! `/`: the dashboard, embedded in the program by `build.rs`. Its files are public: all data comes from the
+//! API, which requires a credential.
 
 use std::sync::LazyLock;
 
@@ -16,42 +16,43 @@ use super::{Shared, files};
 /// An embedded file.
 #[derive(Debug)]
 struct Page {
-    /// Below the dashboard's folder.
+    /// Path within the dashboard's folder.
     path: &'static str,
     bytes: &'static [u8],
-    /// The same, packed by the dashboard's build.
+    /// The same bytes compressed with gzip by the dashboard's build.
     gzip: Option<&'static [u8]>,
 }
 
 static PAGES: &[Page] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-/// Where it begins.
+/// File of the start page.
 const INDEX: &str = "index.html";
-/// Files whose names change with what is in them.
+/// Folder of the files whose names contain a hash of their content.
 const HASHED: &str = "assets/";
 
-/// A file as it goes out: its bytes in both ways that there are, each with its name as a version.
+/// A file with the entity tags of its plain and its compressed bytes.
 struct Served {
     page: &'static Page,
-    plain: HeaderValue,
-    gzip: Option<HeaderValue>,
+    plain_tag: HeaderValue,
+    gzip_tag: Option<HeaderValue>,
 }
 
 static SERVED: LazyLock<Vec<Served>> = LazyLock::new(|| PAGES.iter().map(Served::new).collect());
 
 impl Served {
     fn new(page: &'static Page) -> Self {
-        Self { page, plain: tag(page.bytes), gzip: page.gzip.map(tag) }
+        Self { page, plain_tag: tag(page.bytes), gzip_tag: page.gzip.map(tag) }
     }
 }
 
-/// Hashes of bytes are letters and digits: they fit a header.
+/// Returns the entity tag of these bytes: their hash in quotes, which is always a valid header value.
 fn tag(bytes: &[u8]) -> HeaderValue {
     let tag = format!("\"{}\"", BlobHash::of(bytes));
     HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
-/// Not in the OpenAPI document: these are pages, not the API.
+/// Returns the dashboard's routes. They are not in the OpenAPI document, because they are not part of the
+/// API.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     let others = PAGES.iter().filter(|page| !page.path.starts_with(HASHED));
     others.fold(
@@ -60,7 +61,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     )
 }
 
-/// Whether the route is one of [`routes`].
+/// Returns whether the route is one of [`routes`].
 pub(super) fn is_page(route: &str) -> bool {
     let path = route.strip_prefix('/').unwrap_or(route);
     path.is_empty() || route == "/assets/{*rest}" || PAGES.iter().any(|page| page.path == path)
@@ -72,21 +73,22 @@ async fn send(request: Request) -> Response {
     if let Some(served) = SERVED.iter().find(|served| served.page.path == path) {
         return answer(served, request.headers());
     }
-    let words = format!("the dashboard has no file {path}; load its page again");
-    ApiError::not_found("unknown-path", words).into_response()
+    let message = format!("the dashboard has no file {path}; reload the page");
+    ApiError::not_found("unknown-path", message).into_response()
 }
 
-fn answer(served: &Served, asked: &HeaderMap) -> Response {
+/// Answers a request with these headers: with the bytes, or with 304 if the client has them.
+fn answer(served: &Served, request: &HeaderMap) -> Response {
     let page = served.page;
-    let packed = page.gzip.zip(served.gzip.as_ref()).filter(|_| takes_gzip(asked));
-    let (bytes, tag) = packed.unwrap_or((page.bytes, &served.plain));
-    let known = asked.get_all(header::IF_NONE_MATCH).iter().any(|known| names(known, tag));
-    let mut response = if known {
+    let compressed = page.gzip.zip(served.gzip_tag.as_ref()).filter(|_| accepts_gzip(request));
+    let (bytes, tag) = compressed.unwrap_or((page.bytes, &served.plain_tag));
+    let is_cached = request.get_all(header::IF_NONE_MATCH).iter().any(|list| lists_tag(list, tag));
+    let mut response = if is_cached {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = bytes.into_response();
-        files::insert(response.headers_mut(), header::CONTENT_TYPE, kind(page.path));
-        if packed.is_some() {
+        files::insert(response.headers_mut(), header::CONTENT_TYPE, content_type(page.path));
+        if compressed.is_some() {
             files::insert(response.headers_mut(), header::CONTENT_ENCODING, "gzip");
         }
         response
@@ -102,27 +104,28 @@ fn answer(served: &Served, asked: &HeaderMap) -> Response {
     response
 }
 
-/// RFC 9110 §13.1.2: the tag is listed, or anything will do.
-fn names(known: &HeaderValue, tag: &HeaderValue) -> bool {
-    let (Ok(known), Ok(tag)) = (known.to_str(), tag.to_str()) else { return false };
-    let mut known = known.split(',').map(|one| one.trim().trim_start_matches("W/"));
-    known.any(|one| one == tag || one == "*")
+/// Returns whether an `If-None-Match` list contains the tag or `*` (RFC 9110 §13.1.2).
+fn lists_tag(list: &HeaderValue, tag: &HeaderValue) -> bool {
+    let (Ok(list), Ok(tag)) = (list.to_str(), tag.to_str()) else { return false };
+    let mut tags = list.split(',').map(|listed| listed.trim().trim_start_matches("W/"));
+    tags.any(|listed| listed == tag || listed == "*")
 }
 
-/// RFC 9110 §12.5.3.
-fn takes_gzip(asked: &HeaderMap) -> bool {
+/// Returns whether `Accept-Encoding` allows gzip (RFC 9110 §12.5.3).
+fn accepts_gzip(request: &HeaderMap) -> bool {
     let weight = |wanted: &str| {
-        let listed = asked.get_all(header::ACCEPT_ENCODING).iter();
+        let listed = request.get_all(header::ACCEPT_ENCODING).iter();
         let listed = listed.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
-        let mut listed = listed.map(|one| one.split_once(';').unwrap_or((one, "q=1")));
+        let mut listed = listed.map(|item| item.split_once(';').unwrap_or((item, "q=1")));
         let (_, weight) = listed.find(|(coding, _)| coding.trim().eq_ignore_ascii_case(wanted))?;
         weight.trim().strip_prefix("q=")?.parse::<f32>().ok()
     };
     weight("gzip").or_else(|| weight("*")).is_some_and(|weight| weight > 0.0)
 }
 
-fn kind(path: &str) -> &'static str {
-    match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+/// Returns the media type of a file by its name.
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
@@ -150,19 +153,19 @@ mod tests {
     };
     static FACE: Page = Page { path: "face.svg", bytes: b"<svg/>", gzip: None };
 
-    fn ask(page: &'static Page, headers: &[(header::HeaderName, &'static str)]) -> Response {
+    fn get_page(page: &'static Page, headers: &[(header::HeaderName, &'static str)]) -> Response {
         let headers = headers.iter().cloned();
         let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
         answer(&Served::new(page), &headers.collect())
     }
 
-    fn said(response: &Response, name: header::HeaderName) -> Option<&str> {
+    fn header_text(response: &Response, name: header::HeaderName) -> Option<&str> {
         response.headers().get(name).map(|value| value.to_str().unwrap())
     }
 
     #[tokio::test]
-    async fn the_packed_file_goes_to_who_takes_it() {
-        for (encodings, packed) in [
+    async fn the_compressed_file_is_sent_if_the_client_accepts_gzip() {
+        for (encodings, is_compressed) in [
             (None, false),
             (Some("gzip, deflate, br"), true),
             (Some("br;q=1, GZIP;q=0.2"), true),
@@ -170,41 +173,41 @@ mod tests {
             (Some("gzip;q=0, *"), false),
             (Some("identity"), false),
         ] {
-            let asked: Vec<_> =
+            let headers: Vec<_> =
                 encodings.into_iter().map(|it| (header::ACCEPT_ENCODING, it)).collect();
-            let response = ask(&SCRIPT, &asked);
+            let response = get_page(&SCRIPT, &headers);
             assert_eq!(
-                said(&response, header::CONTENT_ENCODING).is_some(),
-                packed,
+                header_text(&response, header::CONTENT_ENCODING).is_some(),
+                is_compressed,
                 "{encodings:?}"
             );
-            assert_eq!(said(&response, header::VARY), Some("Accept-Encoding"));
+            assert_eq!(header_text(&response, header::VARY), Some("Accept-Encoding"));
             assert_eq!(
-                said(&response, header::CONTENT_TYPE),
+                header_text(&response, header::CONTENT_TYPE),
                 Some("text/javascript; charset=utf-8")
             );
             let bytes = to_bytes(response.into_body(), 100).await.unwrap();
-            assert_eq!(bytes, if packed { SCRIPT.gzip.unwrap() } else { SCRIPT.bytes });
+            assert_eq!(bytes, if is_compressed { SCRIPT.gzip.unwrap() } else { SCRIPT.bytes });
         }
-        // Nobody packed this one.
-        let response = ask(&FACE, &[(header::ACCEPT_ENCODING, "gzip")]);
-        assert_eq!(said(&response, header::CONTENT_ENCODING), None);
+        // This file has no compressed form.
+        let response = get_page(&FACE, &[(header::ACCEPT_ENCODING, "gzip")]);
+        assert_eq!(header_text(&response, header::CONTENT_ENCODING), None);
     }
 
     #[test]
-    fn hashed_names_are_kept_for_ever_and_the_rest_is_asked_for_again() {
-        let (script, face) = (ask(&SCRIPT, &[]), ask(&FACE, &[]));
+    fn hashed_files_are_cached_forever_and_others_are_revalidated() {
+        let (script, face) = (get_page(&SCRIPT, &[]), get_page(&FACE, &[]));
         let immutable = "public, max-age=31536000, immutable";
-        assert_eq!(said(&script, header::CACHE_CONTROL), Some(immutable));
-        assert_eq!(said(&face, header::CACHE_CONTROL), Some("no-cache"));
-        let tag: &'static str = String::leak(said(&face, header::ETAG).unwrap().to_owned());
-        let again = ask(&FACE, &[(header::IF_NONE_MATCH, tag)]);
+        assert_eq!(header_text(&script, header::CACHE_CONTROL), Some(immutable));
+        assert_eq!(header_text(&face, header::CACHE_CONTROL), Some("no-cache"));
+        let tag: &'static str = String::leak(header_text(&face, header::ETAG).unwrap().to_owned());
+        let again = get_page(&FACE, &[(header::IF_NONE_MATCH, tag)]);
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
-        assert_eq!(said(&again, header::ETAG), Some(tag));
-        let other = ask(&SCRIPT, &[(header::IF_NONE_MATCH, tag)]);
+        assert_eq!(header_text(&again, header::ETAG), Some(tag));
+        let other = get_page(&SCRIPT, &[(header::IF_NONE_MATCH, tag)]);
         assert_eq!(other.status(), StatusCode::OK);
-        // Packed and plain bytes are two versions.
-        let packed = ask(&SCRIPT, &[(header::ACCEPT_ENCODING, "gzip")]);
-        assert_ne!(said(&packed, header::ETAG), said(&script, header::ETAG));
+        // Compressed and plain bytes have different tags.
+        let compressed = get_page(&SCRIPT, &[(header::ACCEPT_ENCODING, "gzip")]);
+        assert_ne!(header_text(&compressed, header::ETAG), header_text(&script, header::ETAG));
     }
 }

@@ -1,4 +1,4 @@
-//! Where a connection comes from, as its requests carry it to their handlers.
+//! Properties of a connection that its requests carry as extensions.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -8,11 +8,11 @@ use super::body_timeout::with_timeout;
 use super::connection_limit::ConnectionSlotHolder;
 use crate::caller::PeerAddress;
 
-/// An extension of requests that came over TLS.
+/// Extension of requests that came over TLS.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OverTls;
 
-/// Who is at the other end.
+/// The remote end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer<'a> {
     pub(super) address: PeerAddress,
@@ -21,7 +21,7 @@ pub(super) struct Peer<'a> {
 }
 
 impl Peer<'_> {
-    /// The request with what handlers may ask of its connection.
+    /// Adds the connection's properties to a request, and the timeout to its body.
     pub(super) fn put_on(&self, request: Request<Incoming>) -> Request<Body> {
         let mut request = request.map(|body| with_timeout(Body::new(body)));
         let extensions = request.extensions_mut();

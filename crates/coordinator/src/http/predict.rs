@@ -1,4 +1,4 @@
-//! `/models/{name}/predict`: what a model makes of one text or image.
+//! `/models/{name}/predict`: prediction for one text or image.
 
 use std::time::{Duration, Instant};
 
@@ -24,17 +24,17 @@ use super::problem::{ApiError, ApiResult};
 use crate::driver::StepError;
 use crate::evaluate::Trainers;
 
-/// Characters.
+/// Maximum length of a text, in characters.
 const LONGEST_TEXT: usize = 100_000;
-/// Who waits longer is told to come again.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Timeout of a prediction, including the wait for earlier ones.
+const PREDICTION_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(predict))
 }
 
-/// What the model makes of a text or an image. It runs in a trainer process of the coordinator, on the
-/// CPU, one prediction at a time.
+/// Predicts the class of a text or an image. Predictions run one at a time, on the CPU, in a trainer process
+/// of the coordinator.
 #[utoipa::path(post, path = "/models/{name}/predict", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version), request_body = PredictionRequest,
     responses((status = 200, body = Prediction)))]
@@ -43,13 +43,13 @@ async fn predict(
     State(shared): State<Shared>,
     InPath(name): InPath<String>,
     InQuery(version): InQuery<Version>,
-    Body(asked): Body<PredictionRequest>,
+    Body(body): Body<PredictionRequest>,
 ) -> ApiResult<Json<Prediction>> {
     let begun = Instant::now();
     let model = find(&shared, name, version.version).await?.model;
     let (blobs, input) = (shared.blobs.clone(), model.spec.input);
     let write = move || -> ApiResult<_> {
-        let (shape, sample) = sample(&input, asked)?;
+        let (shape, sample) = sample(&input, body)?;
         let folder = blobs.scratch_dir()?;
         let row = folder.path().join("row");
         std::fs::write(&row, shard::write(shape, &[&Row { label: 0, sample }]))?;
@@ -60,13 +60,14 @@ async fn predict(
     let request =
         PredictRequest { spec: model.spec, model: shared.blobs.path(model.blake3), shard: row };
     let predictor = shared.predictor.clone();
-    // On a task of its own, to its end: a trainer that is left in the middle would have to be killed.
-    let asked = tokio::spawn(async move {
+    // On a task of its own, so that a client that disconnects doesn't interrupt the trainer, which would
+    // then have to be killed.
+    let prediction = tokio::spawn(async move {
         let _folder = folder;
-        in_time(&predictor, request).await
+        predict_with_timeout(&predictor, request).await
     });
-    let probabilities = asked.await.map_err(|error| ApiError::internal(error.to_string()))?;
-    let probabilities = probabilities.map_err(failure)?;
+    let probabilities = prediction.await.map_err(|error| ApiError::internal(error.to_string()))?;
+    let probabilities = probabilities.map_err(api_error)?;
     let named = model.classes.into_iter().zip(probabilities);
     let mut classes: Vec<ClassProbability> =
         named.map(|(name, probability)| ClassProbability { name, probability }).collect();
@@ -74,42 +75,50 @@ async fn predict(
     Ok(Json(Prediction { classes, seconds: begun.elapsed().as_secs_f64() }))
 }
 
-async fn in_time(predictor: &Trainers, request: PredictRequest) -> Result<Vec<f64>, StepError> {
+async fn predict_with_timeout(
+    predictor: &Trainers,
+    request: PredictRequest,
+) -> Result<Vec<f64>, StepError> {
     let cancel = CancellationToken::new();
-    let mut asked = std::pin::pin!(predictor.predict(request, &cancel));
+    let mut prediction = std::pin::pin!(predictor.predict(request, &cancel));
     tokio::select! {
-        done = &mut asked => done,
-        () = tokio::time::sleep(PATIENCE) => {
+        result = &mut prediction => result,
+        () = tokio::time::sleep(PREDICTION_TIMEOUT) => {
             cancel.cancel();
-            asked.await
+            prediction.await
         }
     }
 }
 
-fn failure(fault: StepError) -> ApiError {
-    match fault {
+fn api_error(error: StepError) -> ApiError {
+    match error {
         StepError::Cancelled => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
             "Busy",
-            format!("the prediction took more than {} s; try again", PATIENCE.as_secs()),
+            format!(
+                "the prediction took longer than {} s; try again",
+                PREDICTION_TIMEOUT.as_secs()
+            ),
         ),
         StepError::Full => ApiError::disk_full(),
-        StepError::Transient(words) => {
-            let words = format!("the trainer that predicts broke; try again: {words}");
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "trainer-broke", "Trainer broke", words)
+        StepError::Transient(reason) => {
+            let message =
+                format!("the trainer process for predictions failed; try again: {reason}");
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            ApiError::new(status, "trainer-broke", "Trainer failed", message)
         }
-        StepError::Permanent(words) => {
-            ApiError::conflict("no-prediction", format!("the model gives no prediction: {words}"))
+        StepError::Permanent(reason) => {
+            ApiError::conflict("no-prediction", format!("the model can't predict this: {reason}"))
         }
     }
 }
 
-/// What is asked about, as the model reads it.
-fn sample(input: &InputSpec, asked: PredictionRequest) -> ApiResult<(SampleShape, Sample)> {
+/// Converts the request's text or image to the model's input.
+fn sample(input: &InputSpec, request: PredictionRequest) -> ApiResult<(SampleShape, Sample)> {
     let wrong =
-        |field, words: String| Err(ApiError::invalid("invalid-prediction", words).at(field));
-    match (input, asked.text, asked.image) {
+        |field, message: String| Err(ApiError::invalid("invalid-prediction", message).at(field));
+    match (input, request.text, request.image) {
         (InputSpec::Text { .. }, Some(text), None) => {
             if text.chars().count() > LONGEST_TEXT {
                 return wrong("text", format!("has more than {LONGEST_TEXT} characters"));
@@ -124,21 +133,21 @@ fn sample(input: &InputSpec, asked: PredictionRequest) -> ApiResult<(SampleShape
             };
             let bytes = match STANDARD.decode(encoded.trim()) {
                 Ok(bytes) => bytes,
-                Err(error) => return wrong("image", format!("is not base64: {error}")),
+                Err(_) => return wrong("image", "must be base64 text".to_owned()),
             };
             match image_decode::decode_as(&bytes, channels, height, width) {
-                Ok(picture) => Ok((
+                Ok(image) => Ok((
                     SampleShape::Image { channels, height, width },
-                    Sample::Image(picture.pixels),
+                    Sample::Image(image.pixels),
                 )),
-                Err(words) => wrong("image", words),
+                Err(message) => wrong("image", message),
             }
         }
         (InputSpec::Text { .. }, _, _) => {
-            wrong("text", "this model reads texts: give it `text`, and nothing else".to_owned())
+            wrong("text", "this model reads texts; send `text` and nothing else".to_owned())
         }
         (InputSpec::Image { .. }, _, _) => {
-            wrong("image", "this model reads images: give it `image`, and nothing else".to_owned())
+            wrong("image", "this model reads images; send `image` and nothing else".to_owned())
         }
     }
 }

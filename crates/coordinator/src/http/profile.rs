@@ -1,4 +1,4 @@
-//! `/profile`: a configuration profile that makes a Mac a device of this cluster, for an MDM.
+//! `/profile`: a configuration profile with which an MDM enrolls Macs in this cluster.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -15,7 +15,8 @@ use super::auth::Admin;
 use super::extract::Body;
 use super::problem::{ApiError, ApiResult};
 
-const KIND: &str = "application/x-apple-aspen-config";
+/// Media type of a configuration profile.
+const CONTENT_TYPE: &str = "application/x-apple-aspen-config";
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(make))
@@ -24,36 +25,38 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// Body of `POST /profile`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 struct ProfileRequest {
-    /// A join link of this cluster, as it was shown when it was made; one for many uses that lasts as long
-    /// as the profile is handed out.
+    /// A join link of this cluster. Make one for many uses that is valid for as long as the profile is in use.
     link: String,
 }
 
-/// A configuration profile (`.mobileconfig`, not signed) with which a Mac becomes a device of this
-/// cluster. It holds the link's secret.
+/// Makes an unsigned configuration profile (`.mobileconfig`) that enrolls Macs in this cluster. It contains
+/// the link's secret.
 #[utoipa::path(post, path = "/profile", tag = "join codes", security(("token" = ["admin"])),
     request_body = ProfileRequest,
     responses((status = 200, content_type = "application/x-apple-aspen-config", body = String)))]
 async fn make(
     _: Admin,
     State(shared): State<Shared>,
-    Body(asked): Body<ProfileRequest>,
+    Body(request): Body<ProfileRequest>,
 ) -> ApiResult<Response> {
-    let wrong = |words: String| ApiError::invalid("invalid-link", words).at("link");
-    let code: JoinCode = asked.link.trim().parse().map_err(|error| wrong(format!("{error}")))?;
+    let wrong = |message: String| ApiError::invalid("invalid-link", message).at("link");
+    let code: JoinCode = request.link.trim().parse().map_err(|error| wrong(format!("{error}")))?;
     if code.pin != shared.cluster.pin {
-        return Err(wrong("is of another cluster; make one here (POST /join-codes)".to_owned()));
+        return Err(wrong(
+            "belongs to another cluster; make a join code of this one (POST /join-codes)"
+                .to_owned(),
+        ));
     }
     let Some(address) = code.addresses.first() else {
-        return Err(wrong("names no address of the coordinator; make another".to_owned()));
+        return Err(wrong("has no address of the coordinator; make another join code".to_owned()));
     };
     let url = format!("https://{address}");
     let certificate = shared.cluster.certified.cert.first().map(AsRef::as_ref);
     let profile = Profile { code: &code, url: &url, certificate, team_id: None }.to_xml();
-    let named = [
-        (header::CONTENT_TYPE, KIND),
+    let headers = [
+        (header::CONTENT_TYPE, CONTENT_TYPE),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"constellation.mobileconfig\""),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    Ok((StatusCode::OK, named, profile).into_response())
+    Ok((StatusCode::OK, headers, profile).into_response())
 }

@@ -1,30 +1,30 @@
-//! Every path that answers without a credential of the API's own. There is no other list: the
-//! middleware lets these past, and the OpenAPI document says so of these.
+//! Public paths: the only ones that need no API credential. Both the authentication middleware and the
+//! OpenAPI document use this list.
 
 use axum::http::Method;
 
 use super::pages;
 
-/// Methods and paths, as routes are written.
+/// Methods and route patterns.
 const PUBLIC: [(Method, &str); 9] = [
     (Method::GET, "/health"),
-    // The documentation, which is the same everywhere.
+    // The API documentation, which contains no data of the cluster.
     (Method::GET, "/openapi.json"),
     (Method::GET, "/docs"),
     (Method::GET, "/docs/"),
     (Method::GET, "/docs/{*rest}"),
-    // Signing in: the link's code is the credential.
+    // Signing in: the code in the sign-in link is the credential.
     (Method::POST, "/sessions"),
-    // Becoming a device: a join code is the credential, known to both sides or shown.
+    // Enrolling a device: the join code is the credential.
     (Method::POST, "/join"),
     (Method::POST, "/devices/challenge"),
     (Method::POST, "/devices/register"),
 ];
 
-/// Whether the route answers strangers.
+/// Returns whether the route needs no credential.
 pub(super) fn is_public(method: &Method, route: &str) -> bool {
     let method = if method == Method::HEAD { &Method::GET } else { method };
-    // The dashboard's files show nothing by themselves.
+    // The dashboard's files contain no data.
     let is_page = method == Method::GET && pages::is_page(route);
     is_page || PUBLIC.iter().any(|(public, path)| public == method && *path == route)
 }

@@ -1,4 +1,4 @@
-//! `/settings`: what the coordinator was started with.
+//! `/settings`: settings of the running coordinator.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,8 +13,8 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list))
 }
 
-/// Every setting of the coordinator's program and where it came from; never a secret. They change with
-/// a restart.
+/// Returns every setting of the coordinator and its source, without secrets. Changes take effect after a
+/// restart.
 #[utoipa::path(get, path = "/settings", tag = "status", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = Vec<Setting>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Setting>> {

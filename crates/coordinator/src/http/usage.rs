@@ -1,4 +1,4 @@
-//! `/usage`: what the devices gave.
+//! `/usage`: compute contributed by the devices.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(show))
 }
 
-/// What all devices together gave today and by day, and how fast they are now. The energy is an
-/// estimate from stated watts by kind of device.
+/// Returns the compute that all devices contributed, today and by day, and their current speed. Energy is
+/// estimated from typical watts for each type of device.
 #[utoipa::path(get, path = "/usage", tag = "status", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = Usage)))]
 async fn show(_: Viewer, State(shared): State<Shared>) -> ApiResult<Json<Usage>> {

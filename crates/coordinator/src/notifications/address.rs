@@ -1,7 +1,9 @@
-//! Where a webhook may go. Whoever names its address makes the coordinator ask for it, so what only
-//! the coordinator's own machine or cloud can reach is kept from it (OWASP, "Server-Side Request
-//! Forgery Prevention"): addresses that a provider answers with credentials above all. A company's
-//! own networks are where its receivers are, and stay allowed.
+//! Allowed webhook addresses: protection against server-side request forgery (OWASP, "Server-Side
+//! Request Forgery Prevention").
+//!
+//! A webhook makes the coordinator send requests to an address that a person chose. Addresses that only
+//! the coordinator's machine or cloud can reach are therefore forbidden, above all the metadata services
+//! that return credentials. Private networks stay allowed, because a company's receivers are there.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,22 +16,22 @@ const ALIBABA_METADATA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 const AMAZON_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 const AMAZON_DNS: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x253);
 
-/// Why a webhook can't have an address.
+/// Reason for refusing a webhook address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AddressError {
     #[error(
         "must be an address such as https://chat.example.com/hooks/1, of at most 2000 characters"
     )]
     NotAnAddress,
-    #[error("must begin with https://; http:// is only for this machine itself (127.0.0.1)")]
+    #[error("must begin with https://; http:// is allowed only for this machine (127.0.0.1)")]
     NotSecure,
     #[error("must not contain a name or password before the host")]
     Credentials,
-    #[error("{0} is an address that webhooks may not reach; give the receiver's own")]
+    #[error("{0} is an address that webhooks may not reach; use the receiver's address")]
     Forbidden(IpAddr),
 }
 
-/// The address, if a webhook may have it.
+/// Parses the URL and checks that a webhook may use it.
 pub(crate) fn check_url(text: &str) -> Result<Url, AddressError> {
     let url = Url::parse(text).map_err(|_| AddressError::NotAnAddress)?;
     let Some(host) = url.host_str().filter(|_| text.len() <= LONGEST_URL) else {
@@ -39,10 +41,10 @@ pub(crate) fn check_url(text: &str) -> Result<Url, AddressError> {
         return Err(AddressError::Credentials);
     }
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-    let here = literal.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback());
+    let is_local = literal.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback());
     match url.scheme() {
         "https" => {}
-        "http" if here => {}
+        "http" if is_local => {}
         _ => return Err(AddressError::NotSecure),
     }
     match literal.filter(|ip| is_forbidden(*ip)) {
@@ -51,13 +53,13 @@ pub(crate) fn check_url(text: &str) -> Result<Url, AddressError> {
     }
 }
 
-/// The host of an address that was checked.
+/// Returns the host of a checked URL.
 pub(crate) fn host_of(url: &str) -> Option<String> {
     Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
-/// Looks names up, and forgets those of their addresses that a webhook may not reach: a name may be
-/// given another address at any time.
+/// DNS resolver that drops forbidden addresses. The check runs at each lookup because a name's addresses
+/// can change at any time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GuardedNames;
 
@@ -66,14 +68,14 @@ impl Resolve for GuardedNames {
         Box::pin(async move {
             let name = name.as_str().to_owned();
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let here = name == "localhost";
+            let is_localhost = name == "localhost";
             let allowed: Vec<SocketAddr> = found
                 .filter(|address| !is_forbidden(address.ip()))
-                .filter(|address| !here || address.ip().is_loopback())
+                .filter(|address| !is_localhost || address.ip().is_loopback())
                 .collect();
             if allowed.is_empty() {
-                let words = format!("'{name}' has no address that webhooks may reach");
-                return Err(io::Error::other(words).into());
+                let reason = format!("'{name}' has no address that webhooks may reach");
+                return Err(io::Error::other(reason).into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -99,7 +101,7 @@ fn is_forbidden(ip: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address within one of NAT64 (RFC 6052, `64:ff9b::/96`).
+/// Returns the IPv4 address within a NAT64 address (RFC 6052, `64:ff9b::/96`).
 fn translated(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match ip.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_goes_anywhere_and_http_stays_here() {
+    fn https_is_allowed_anywhere_and_http_only_locally() {
         for url in [
             "https://hooks.example.com/a/b?c=d",
             "https://10.1.2.3/hook",
@@ -125,7 +127,7 @@ mod tests {
         ] {
             assert!(check_url(url).is_ok(), "{url}");
         }
-        for (url, fault) in [
+        for (url, error) in [
             ("chat.example.com", AddressError::NotAnAddress),
             ("https://", AddressError::NotAnAddress),
             ("http://chat.example.com/", AddressError::NotSecure),
@@ -134,14 +136,14 @@ mod tests {
             ("ftp://127.0.0.1/", AddressError::NotSecure),
             ("https://user:word@example.com/", AddressError::Credentials),
         ] {
-            assert_eq!(check_url(url).unwrap_err(), fault, "{url}");
+            assert_eq!(check_url(url).unwrap_err(), error, "{url}");
         }
         let long = format!("https://example.com/{}", "x".repeat(LONGEST_URL));
         assert_eq!(check_url(&long).unwrap_err(), AddressError::NotAnAddress);
     }
 
     #[test]
-    fn addresses_that_answer_with_credentials_are_out_of_reach() {
+    fn metadata_and_link_local_addresses_are_forbidden() {
         for host in [
             "169.254.169.254",
             "169.254.170.2",
@@ -157,19 +159,18 @@ mod tests {
             "224.0.0.1",
             "255.255.255.255",
         ] {
-            let fault = check_url(&format!("https://{host}/latest/meta-data")).unwrap_err();
-            assert!(matches!(fault, AddressError::Forbidden(_)), "{host}: {fault}");
+            let error = check_url(&format!("https://{host}/latest/meta-data")).unwrap_err();
+            assert!(matches!(error, AddressError::Forbidden(_)), "{host}: {error}");
         }
     }
 
     #[tokio::test]
-    async fn a_name_that_points_to_such_an_address_has_none() {
-        // What a name server may answer can't be asked for here; an address as a name takes the
-        // same way.
+    async fn a_name_with_only_forbidden_addresses_does_not_resolve() {
+        // A test can't control a name server; an address given as a name takes the same path.
         let name: Name = "169.254.169.254".parse().unwrap();
-        let Err(error) = GuardedNames.resolve(name).await else { panic!("it was looked up") };
+        let Err(error) = GuardedNames.resolve(name).await else { panic!("it resolved") };
         assert_eq!(error.to_string(), "'169.254.169.254' has no address that webhooks may reach");
-        let here = GuardedNames.resolve("localhost".parse().unwrap()).await;
-        assert!(here.is_ok_and(|mut found| found.all(|address| address.ip().is_loopback())));
+        let local = GuardedNames.resolve("localhost".parse().unwrap()).await;
+        assert!(local.is_ok_and(|mut found| found.all(|address| address.ip().is_loopback())));
     }
 }

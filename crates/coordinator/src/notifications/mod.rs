@@ -1,5 +1,5 @@
-//! Telling people: how notices get to webhooks. The driver decides what is told and writes it
-//! together with what it is about; here it is put into words and sent.
+//! Delivery of notices to webhooks. The driver decides which notices are sent and stores them together
+//! with the change that they are about; this module formats, signs and sends them.
 
 mod address;
 mod outbox;

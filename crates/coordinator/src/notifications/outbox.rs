@@ -1,29 +1,30 @@
-//! How long deliveries are tried, how often, and how many may wait.
+//! Limits and retry delays of deliveries.
 
 use std::time::Duration;
 
 use protocol::DeliveryId;
 
-/// The most webhooks.
+/// Maximum number of webhooks.
 pub(crate) const MOST_WEBHOOKS: usize = 20;
-/// The most notices that are kept; the oldest go first.
+/// Maximum number of stored notices; the oldest are removed first.
 pub(crate) const MOST_NOTICES: usize = 1000;
-/// The most deliveries that wait for one webhook; the oldest are given up first.
+/// Maximum number of pending deliveries of one webhook; the oldest are dropped first.
 pub(crate) const MOST_WAITING: usize = 100;
-/// A delivery that is older than this is given up.
+/// Age at which a delivery is dropped.
 pub(crate) const GIVE_UP: Duration = Duration::from_hours(3 * 24);
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const MAXIMUM_DELAY: Duration = Duration::from_hours(1);
 
-/// The pause before the next attempt, after `attempts` (1 or more) that failed: doubled each time,
-/// up to an hour, and up to a quarter longer by the delivery's id, so that what failed together does
-/// not come back together.
+/// Returns the delay before the next attempt after `attempts` (1 or more) failed ones.
+///
+/// The delay doubles up to an hour. A jitter of up to a quarter, taken from the delivery's id, keeps
+/// deliveries that failed together from being retried together.
 pub(crate) fn pause_after(attempts: u32, delivery: DeliveryId) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
-    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    let delay = FIRST_DELAY.saturating_mul(1 << doublings).min(MAXIMUM_DELAY);
     // The last byte of a UUIDv7 is random.
-    let spread = u32::from(delivery.as_uuid().as_bytes()[15]);
-    pause + pause / 4 * spread / 255
+    let jitter = u32::from(delivery.as_uuid().as_bytes()[15]);
+    delay + delay / 4 * jitter / 255
 }
 
 #[cfg(test)]
@@ -33,10 +34,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_an_hour() {
+    fn delays_double_up_to_an_hour() {
         let even = DeliveryId::from_uuid(Uuid::from_u128(0));
-        let pauses = [1, 2, 3, 11, 12, 13, 14, u32::MAX].map(|n| pause_after(n, even).as_secs());
-        assert_eq!(pauses, [1, 2, 4, 1024, 2048, 3600, 3600, 3600]);
+        let delays = [1, 2, 3, 11, 12, 13, 14, u32::MAX].map(|n| pause_after(n, even).as_secs());
+        assert_eq!(delays, [1, 2, 4, 1024, 2048, 3600, 3600, 3600]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sending one delivery: an HTTP POST that follows no redirect and takes no proxy.
+//! Webhook sender: posts a delivery over HTTP, without redirects or a proxy.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use super::address::{GuardedNames, check_url};
 use super::signature::signature;
 use crate::clock;
 
-/// For a receiver to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of one attempt.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Carries notices to webhooks. Clones share their connections.
+/// Sends notices to webhooks. Clones share their connections.
 #[derive(Debug, Clone)]
 pub(crate) struct WebhookSender {
-    /// Or why there is none: a coordinator works without.
+    /// The HTTP client, or the error of making it: a coordinator works without one.
     client: Result<Client, Arc<str>>,
     /// The cluster's name.
     cluster: Arc<str>,
@@ -31,19 +31,19 @@ pub(crate) struct WebhookSender {
 
 impl WebhookSender {
     pub(crate) fn new(cluster: &str) -> Self {
-        // An error says that the process has one already: any is good.
+        // Fails only if the process has a provider already, which is fine.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
             .dns_resolver(GuardedNames)
-            .timeout(PATIENCE)
+            .timeout(RESPONSE_TIMEOUT)
             .user_agent(concat!("constellation/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { client: client.map_err(|error| words(&error).into()), cluster: cluster.into() }
+        Self { client: client.map_err(|error| with_causes(&error).into()), cluster: cluster.into() }
     }
 
-    /// What is sent of a notice.
+    /// Returns the payload for a notice.
     pub(crate) fn payload(&self, notice: &Notice) -> Payload {
         Payload {
             kind: notice.kind.word().to_owned(),
@@ -53,7 +53,7 @@ impl WebhookSender {
         }
     }
 
-    /// What is sent to try a webhook out.
+    /// Returns the payload of a test delivery.
     pub(crate) fn test_payload(&self, now: Timestamp) -> Payload {
         Payload {
             kind: "test".to_owned(),
@@ -63,7 +63,7 @@ impl WebhookSender {
         }
     }
 
-    /// One attempt.
+    /// Makes one attempt and returns its result.
     pub(crate) async fn send(
         &self,
         url: &str,
@@ -75,7 +75,7 @@ impl WebhookSender {
         let result = self.post(url, secret, id, at, payload).await;
         let (delivered, detail) = match result {
             Ok(response) => (response.status().is_success(), response.status().to_string()),
-            Err(words) => (false, words),
+            Err(error) => (false, error),
         };
         WebhookResult { at, delivered, detail }
     }
@@ -89,10 +89,11 @@ impl WebhookSender {
         payload: &Payload,
     ) -> Result<Response, String> {
         let client = self.client.as_ref().map_err(ToString::to_string)?;
-        let url = check_url(url).map_err(|fault| fault.to_string())?;
+        let url = check_url(url).map_err(|error| error.to_string())?;
         let body = serde_json::to_string(payload).map_err(|error| error.to_string())?;
         let (id, seconds) = (id.to_string(), at.as_millis() / 1000);
-        let signed = signature(secret, &id, seconds, &body).ok_or("its secret is not one")?;
+        let signed = signature(secret, &id, seconds, &body)
+            .ok_or("the webhook's secret is malformed; set a new one")?;
         let request = client
             .post(url)
             .header(CONTENT_TYPE, "application/json")
@@ -102,20 +103,20 @@ impl WebhookSender {
             .body(body);
         request.send().await.map_err(|error| {
             if error.is_timeout() {
-                return format!("no answer within {} s", PATIENCE.as_secs());
+                return format!("no answer within {} s", RESPONSE_TIMEOUT.as_secs());
             }
-            // The address may hold a secret of the receiver's.
-            words(&error.without_url())
+            // The URL may contain a secret.
+            with_causes(&error.without_url())
         })
     }
 }
 
-/// An error with its causes, the outermost first.
-fn words(error: &dyn Error) -> String {
-    let (mut words, mut cause) = (error.to_string(), error.source());
+/// Formats an error with its causes, the outermost first.
+fn with_causes(error: &dyn Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {
-        words = format!("{words}: {error}");
+        text = format!("{text}: {error}");
         cause = error.source();
     }
-    words
+    text
 }

@@ -1,5 +1,5 @@
-//! The audit log's table. Triggers refuse everything but the next entry, so that also a mistake of
-//! our own can't change what was written; who takes the triggers away meets the hashes.
+//! Table of the audit log. Triggers allow only appending the next entry, so a bug can't change earlier
+//! ones. If somebody removes the triggers and alters entries, the hash chain shows it.
 
 use protocol::Timestamp;
 use protocol::api::Role;
@@ -10,36 +10,36 @@ use super::reader::unsigned;
 use super::write::sqlite_integer;
 use super::{Reader, StoreError, parsed, read};
 
-/// The most entries that are read at once.
+/// Maximum number of entries of one read.
 pub(crate) const MOST_ENTRIES: u64 = 1000;
 
 impl Reader {
-    /// Entries after number `after`, at most `limit` and [`MOST_ENTRIES`].
+    /// Returns the entries after number `after`, at most `limit` and [`MOST_ENTRIES`].
     pub(crate) fn audit(&self, after: u64, limit: u64) -> Result<Vec<Entry>, StoreError> {
         self.with(|connection| entries(connection, after, limit))
     }
 
-    /// What was done to one thing, the oldest first; at most [`MOST_ENTRIES`] of it.
+    /// Returns the entries about one subject, the oldest first, at most [`MOST_ENTRIES`].
     pub(crate) fn audit_of(&self, kind: SubjectKind, id: &str) -> Result<Vec<Entry>, StoreError> {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT * FROM audit WHERE subject_kind = ?1 AND subject_id = ?2
                  ORDER BY number LIMIT ?3",
             )?;
-            let asked = (kind.word(), id, sqlite_integer(MOST_ENTRIES));
-            let rows = statement.query_map(asked, stored)?;
+            let values = (kind.word(), id, sqlite_integer(MOST_ENTRIES));
+            let rows = statement.query_map(values, stored)?;
             rows.map(|row| entry(row?)).collect()
         })
     }
 
-    /// The newest entry.
+    /// Returns the number and hash of the newest entry.
     pub(crate) fn audit_head(&self) -> Result<Head, StoreError> {
         let Chain { number, head: hash } = self.with(chain)?;
         Ok(Head { number, hash })
     }
 }
 
-/// The end of the log.
+/// Returns the end of the chain: the last entry's number and hash.
 pub(super) fn chain(connection: &Connection) -> Result<Chain, StoreError> {
     let last = connection
         .query_row("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1", [], |row| {
@@ -52,7 +52,7 @@ pub(super) fn chain(connection: &Connection) -> Result<Chain, StoreError> {
     }))
 }
 
-/// Adds what happened to the end of the log.
+/// Appends records to the log and advances `chain`.
 pub(super) fn append(
     transaction: &Transaction<'_>,
     chain: &mut Chain,
@@ -83,7 +83,7 @@ pub(super) fn append(
     Ok(())
 }
 
-/// A row as it is stored.
+/// A row of the table, not parsed yet.
 struct Stored {
     number: u64,
     at: i64,
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_goes_on_after_opening_again() {
+    fn the_chain_continues_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         for who in ["Ana", "Bob"] {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_refuses_everything_but_the_next_entry() {
+    fn the_database_accepts_only_the_next_entry() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         log(&mut Store::open(&path).unwrap(), "Ana");
@@ -226,7 +226,7 @@ mod tests {
             "DELETE FROM audit WHERE number = 2".to_owned(),
             "DELETE FROM audit".to_owned(),
             "UPDATE OR REPLACE audit SET number = 1 WHERE number = 2".to_owned(),
-            // A replacement deletes without the triggers of a deletion.
+            // REPLACE deletes rows without running the DELETE triggers.
             format!("REPLACE INTO audit SELECT number, {columns} FROM audit"),
             format!("INSERT INTO audit SELECT 9, {columns} FROM audit LIMIT 1"),
         ] {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_the_triggers_away_meets_the_hashes() {
+    fn without_the_triggers_the_hash_chain_shows_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         let mut store = Store::open(&path).unwrap();

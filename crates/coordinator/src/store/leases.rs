@@ -1,4 +1,4 @@
-//! What is kept of leases, and what their updates add up to by day.
+//! Tables of the lease records and of the daily totals.
 
 use protocol::lease::{LeaseOutcome, LeaseRecord};
 use protocol::{DeviceId, JobId, LeaseId, Timestamp};
@@ -9,17 +9,17 @@ use super::reader::texts;
 use super::write::{json, sqlite_integer};
 use super::{Batch, Reader, Store, StoreError, parsed, read};
 
-/// The most leases of a job that are kept; the newest are.
+/// Maximum number of stored leases of a job; older ones are removed.
 const MOST_LEASES: u64 = 2000;
 
-/// A lease, from its grant on.
+/// A lease record, stored from the grant on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LeaseRow {
     pub(crate) job: JobId,
     pub(crate) record: LeaseRecord,
 }
 
-/// What updates that counted add up to.
+/// Totals of the accepted updates of one day.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Day {
     pub(crate) gpu_seconds: f64,
@@ -30,26 +30,27 @@ pub(crate) struct Day {
     pub(crate) watt_hours: f64,
 }
 
+/// The totals of one date.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DayRow {
-    /// Such as `2026-11-24`, UTC.
+    /// UTC date, such as `2026-11-24`.
     pub(crate) date: String,
     pub(crate) day: Day,
 }
 
-/// What goes.
+/// History that is to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trim {
-    /// Leases that were granted before.
+    /// Removes leases granted before this time.
     pub(crate) before: Timestamp,
-    /// Those beyond [`MOST_LEASES`] of these jobs.
+    /// Removes the leases of these jobs beyond [`MOST_LEASES`].
     pub(crate) jobs: Vec<JobId>,
-    /// Days before this date.
+    /// Removes days before this date.
     pub(crate) date: String,
 }
 
 impl Store {
-    /// A lease that is kept.
+    /// Returns a lease's record.
     pub(crate) fn lease(&self, job: JobId, id: LeaseId) -> Result<Option<LeaseRow>, StoreError> {
         let record: Option<String> = self
             .connection
@@ -61,8 +62,8 @@ impl Store {
 }
 
 impl Reader {
-    /// The newest leases of a job, the oldest of them first, of those that were granted since `oldest`
-    /// and granted or ended at `after` or later.
+    /// Returns the newest leases of a job that were granted since `oldest` and granted or ended at
+    /// `after` or later, sorted from old to new.
     pub(crate) fn leases(
         &self,
         job: JobId,
@@ -75,13 +76,13 @@ impl Reader {
                  AND max(granted_at, ifnull(ended_at, granted_at)) >= ?3
                  ORDER BY id DESC LIMIT ?4",
             )?;
-            let asked = params![
+            let values = params![
                 job.to_string(),
                 oldest.as_millis(),
                 after.as_millis(),
                 sqlite_integer(MOST_LEASES)
             ];
-            let rows = statement.query_map(asked, |row| row.get::<_, String>(0))?;
+            let rows = statement.query_map(values, |row| row.get::<_, String>(0))?;
             let mut records: Vec<LeaseRecord> =
                 rows.map(|row| read("lease", &row?)).collect::<Result<_, _>>()?;
             records.reverse();
@@ -89,8 +90,8 @@ impl Reader {
         })
     }
 
-    /// The newest leases of a device of all jobs, at most `limit`, the oldest of them first, of those that
-    /// were granted since `oldest` and granted or ended at `after` or later.
+    /// Returns the newest leases of a device, at most `limit`, that were granted since `oldest` and granted
+    /// or ended at `after` or later, sorted from old to new.
     pub(crate) fn leases_of_device(
         &self,
         device: DeviceId,
@@ -105,14 +106,14 @@ impl Reader {
                  AND max(granted_at, ifnull(ended_at, granted_at)) >= ?3
                  ORDER BY granted_at DESC, id DESC LIMIT ?4",
             )?;
-            let asked = params![
+            let values = params![
                 device.to_string(),
                 oldest.as_millis(),
                 after.as_millis(),
                 sqlite_integer(limit.min(MOST_LEASES))
             ];
             let mut rows = statement
-                .query_map(asked, texts)?
+                .query_map(values, texts)?
                 .map(|row| lease_row(&row?))
                 .collect::<Result<Vec<_>, _>>()?;
             rows.reverse();
@@ -120,12 +121,13 @@ impl Reader {
         })
     }
 
-    /// The days from this date on.
+    /// Returns the days from this date on.
     pub(crate) fn days(&self, from: &str) -> Result<Vec<DayRow>, StoreError> {
         self.with(|connection| days(connection, from))
     }
 }
 
+/// Returns the open leases of all jobs.
 pub(super) fn open(connection: &Connection) -> Result<Vec<LeaseRow>, StoreError> {
     let mut statement = connection.prepare("SELECT job, record FROM leases WHERE outcome = ?1")?;
     let rows = statement.query_map([LeaseOutcome::Open.word()], texts)?;
@@ -147,6 +149,7 @@ pub(super) fn days(connection: &Connection, from: &str) -> Result<Vec<DayRow>, S
     .collect()
 }
 
+/// Writes the lease records and days of a batch, and removes what its trim names.
 pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     for LeaseRow { job, record } in &batch.leases {
         transaction
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_leases_of_a_job_stay_and_old_ones_go() {
+    fn a_trim_keeps_the_newest_leases_of_a_job_and_open_ones() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         let mut store = Store::open(&path).unwrap();
@@ -231,7 +234,7 @@ mod tests {
             leases.unwrap().iter().map(|it| it.granted_at.as_millis() / 1000).collect::<Vec<_>>()
         };
         let newest: Vec<i64> = (11..=2010).collect();
-        assert_eq!(since(0), newest, "the newest are shown, the oldest of them first");
+        assert_eq!(since(0), newest, "the newest leases, sorted from old to new");
         let trim = |before, jobs| Trim {
             before: Timestamp::from_millis(before),
             jobs,
@@ -246,10 +249,10 @@ mod tests {
             let query = "SELECT count(*) FROM leases";
             unsigned(store.connection.query_row(query, [], |row| row.get(0)).unwrap())
         };
-        // Those, the one that is held, and the other job's.
+        // The newest ones, the open one, and the other job's.
         assert_eq!(count(&store), MOST_LEASES + 2);
-        let held = store.load("").unwrap().leases;
-        assert_eq!(held, [lease(1, 1, LeaseOutcome::Open)]);
+        let open = store.load("").unwrap().leases;
+        assert_eq!(open, [lease(1, 1, LeaseOutcome::Open)]);
         commit(&mut store, trim(2_010_000, Vec::new()));
         assert_eq!((since(0), count(&store)), (vec![2010], 2));
         assert_eq!(since(2_010_001), [0; 0]);

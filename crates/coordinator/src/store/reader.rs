@@ -1,4 +1,4 @@
-//! Reading beside the writer: what the API shows that the driver doesn't keep in memory.
+//! Read access beside the writer, for data that the API shows and the driver doesn't keep in memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,33 +11,33 @@ use super::rows::{JoinCodeRow, ModelRow, TokenRow};
 use super::write::{kind_word, sqlite_integer};
 use super::{Store, StoreError, parsed, read};
 
-/// Connections that only read; each call takes one. Calls block for as long as SQLite reads.
+/// Pool of read-only connections; each call takes one. Calls block while SQLite reads.
 #[derive(Debug)]
 pub(crate) struct Reader {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
 }
 
-/// Connections kept open while nobody reads.
-const KEPT_CONNECTIONS: usize = 4;
+/// Maximum number of idle connections that stay open.
+const MAXIMUM_IDLE_CONNECTIONS: usize = 4;
 
 impl Reader {
-    /// For the database at `path`, which the writer has opened before.
+    /// Returns a reader of the database at `path`. The writer must have opened it before.
     pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
     }
 
-    /// What changed after revision `after`.
+    /// Returns the changes after revision `after`.
     pub(crate) fn events(&self, after: u64) -> Result<Events, StoreError> {
         self.with(|connection| events(connection, after))
     }
 
-    /// Every registered model, by name and version.
+    /// Returns every registered model, sorted by name and version.
     pub(crate) fn models(&self) -> Result<Vec<ModelRow>, StoreError> {
         self.with(models)
     }
 
-    /// A version of a model; the newest where none is asked for.
+    /// Returns a version of a model, or the newest version if none is given.
     pub(crate) fn model(
         &self,
         name: &str,
@@ -53,18 +53,19 @@ impl Reader {
         })
     }
 
-    /// Every token but those of devices.
+    /// Returns every token except those of devices.
     pub(crate) fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         let mut rows = self.with(tokens)?;
         rows.retain(|row| row.role != Role::Device);
         Ok(rows)
     }
 
-    /// Every join code, the oldest first.
+    /// Returns every join code, the oldest first.
     pub(crate) fn join_codes(&self) -> Result<Vec<JoinCodeRow>, StoreError> {
         self.with(super::join_codes::read_all)
     }
 
+    /// Runs `work` with a connection of the pool.
     pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -79,14 +80,14 @@ impl Reader {
         };
         let result = work(&connection);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT_CONNECTIONS {
+        if idle.len() < MAXIMUM_IDLE_CONNECTIONS {
             idle.push(connection);
         }
         result
     }
 }
 
-/// The newest revision; 0 before the first change.
+/// Returns the newest revision; 0 before the first change.
 pub(super) fn revision(connection: &Connection) -> Result<u64, StoreError> {
     let newest: Option<i64> =
         connection.query_row("SELECT max(revision) FROM changes", [], |row| row.get(0))?;
@@ -99,7 +100,7 @@ fn events(connection: &Connection, after: u64) -> Result<Events, StoreError> {
             Ok((row.get(0)?, row.get(1)?))
         })?;
     let (oldest, revision) = (unsigned(oldest.unwrap_or(1)), unsigned(newest.unwrap_or(0)));
-    // A later revision than ours was another database's, or is from before a restored backup.
+    // A later revision than ours belongs to another database or precedes a restored backup.
     if after > revision || after + 1 < oldest {
         return Ok(Events { revision, changes: Vec::new(), reset: true });
     }
@@ -125,7 +126,7 @@ pub(super) fn models(connection: &Connection) -> Result<Vec<ModelRow>, StoreErro
 }
 
 impl Store {
-    /// Every version of a model.
+    /// Returns every version of a model.
     pub(crate) fn versions(&self, name: &str) -> Result<Vec<ModelRow>, StoreError> {
         let mut statement =
             self.connection.prepare_cached("SELECT model, card FROM models WHERE name = ?1")?;

@@ -1,5 +1,4 @@
-//! The database as a file of its own: a copy of one moment for a backup, and what becomes of such a
-//! copy when it is restored.
+//! Database snapshots: a consistent copy for a backup, and the adoption of a restored copy.
 
 use std::path::Path;
 
@@ -12,32 +11,31 @@ use crate::crash_points::CrashPoints;
 use protocol::api::ChangeKind;
 use protocol::audit::Record;
 
-/// How far the revision of the events jumps in a restored database: further than any cluster gets
-/// between a backup and its end, and a small part of the whole numbers that JSON carries (2^53).
-const JUMP: u64 = 1 << 32;
+/// Increment of the revision in a restored database. It is more than a cluster reaches after a backup, and
+/// small compared with the largest exact integer in JSON (2^53).
+const REVISION_INCREMENT: u64 = 1 << 32;
 
-/// A copy of the database.
+/// Content of a database copy.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// Of the database's shape.
+    /// Schema version.
     pub(crate) version: u32,
     pub(crate) loaded: Loaded,
 }
 
 impl Reader {
-    /// Copies the database to the empty file at `path`, as it is at one moment; who writes is not
-    /// held up.
+    /// Copies the database consistently to the empty file at `path`, without blocking the writer.
     pub(crate) fn snapshot(&self, path: &Path) -> Result<Snapshot, StoreError> {
         let mut copy = Connection::open(path)?;
         self.with(|connection| {
-            // All pages at once: one read transaction, one moment.
+            // Copies all pages in one read transaction, so the copy is consistent.
             let step = Backup::new(connection, &mut copy)?.step(-1)?;
             if step == StepResult::Done {
                 return Ok(());
             }
-            Err(StoreError::Sqlite(format!("it could not be copied: {step:?}")))
+            Err(StoreError::Sqlite(format!("the database could not be copied: {step:?}")))
         })?;
-        // One file, without a log beside it.
+        // Without WAL, the copy is a single file.
         copy.pragma_update(None, "journal_mode", "DELETE")?;
         let chain = audit::chain(&copy)?;
         let store = Store { connection: copy, revision: 0, chain, points: CrashPoints::default() };
@@ -45,11 +43,11 @@ impl Reader {
     }
 }
 
-/// Makes a restored database one that a coordinator can go on with: brought up to date, and told to
-/// everybody who watches the events as a new beginning. `record` goes into its audit log.
+/// Prepares a restored database for use: migrates and checks it, resets its change events so that clients
+/// read everything again, and appends `record` to its audit log.
 ///
 /// # Errors
-/// Where a later program wrote it, or it is damaged.
+/// If a newer program wrote the database, or it is damaged.
 pub(crate) fn adopt(path: &Path, record: &Record) -> Result<(), StoreError> {
     let mut store = Store::open(path)?;
     let check: String =
@@ -58,9 +56,9 @@ pub(crate) fn adopt(path: &Path, record: &Record) -> Result<(), StoreError> {
         return Err(StoreError::Unreadable { what: "page", reason: check });
     }
     store.load("")?;
-    let revision = store.revision + JUMP;
+    let revision = store.revision + REVISION_INCREMENT;
     let transaction = store.connection.transaction()?;
-    // Whoever asks for what came after an earlier revision is told to start anew.
+    // Clients with an earlier revision get a reset.
     transaction.execute("DELETE FROM changes", [])?;
     let row = (sqlite_integer(revision), kind_word(ChangeKind::Dataset), "");
     transaction.execute("INSERT INTO changes VALUES (?1, ?2, ?3)", row)?;

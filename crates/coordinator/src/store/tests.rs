@@ -1,4 +1,4 @@
-//! The store against a real database.
+//! Tests of the store with a real database.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn change(id: &str) -> Change {
 }
 
 #[test]
-fn what_is_committed_is_there_after_opening_again() {
+fn committed_rows_are_loaded_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let mut row = job_row(1);
@@ -65,7 +65,7 @@ fn what_is_committed_is_there_after_opening_again() {
 }
 
 #[test]
-fn a_newer_database_is_refused_and_left_alone() {
+fn a_newer_database_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
@@ -79,7 +79,7 @@ fn a_newer_database_is_refused_and_left_alone() {
 }
 
 #[test]
-fn events_give_each_thing_once_and_reset_who_is_too_far_behind() {
+fn events_list_each_subject_once_and_reset_outdated_revisions() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let mut store = Store::open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The one write: a batch, in one transaction.
+//! Writing a batch in one transaction. This is the only write to the database.
 
 use protocol::Timestamp;
 use protocol::api::{Change, ChangeKind};
@@ -9,10 +9,10 @@ use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit, sessions};
 use crate::crash_points::CrashPoint;
 
 impl Store {
-    /// Writes the batch durably and gives the newest revision.
+    /// Writes the batch durably and returns the newest revision.
     ///
     /// # Errors
-    /// [`StoreError::Full`] and others; nothing of the batch is then written.
+    /// [`StoreError::Full`] and others. Nothing of the batch is written then.
     pub(crate) fn commit(&mut self, batch: &Batch) -> Result<u64, StoreError> {
         let next = self.revision + u64::from(!batch.changes.is_empty());
         self.points.pass(CrashPoint::CommitBegun);
@@ -116,9 +116,9 @@ fn write_changes(
     Ok(())
 }
 
-/// SQLite's integers are signed; a revision never comes near their end.
-pub(super) fn sqlite_integer(revision: u64) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
+/// Converts to SQLite's signed integers. Revisions never come near their maximum.
+pub(super) fn sqlite_integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 pub(super) const fn kind_word(kind: ChangeKind) -> &'static str {

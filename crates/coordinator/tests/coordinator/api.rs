@@ -1,5 +1,5 @@
-//! The kept paths, with the bodies that clients of the old system know, and the added ones beside
-//! them.
+//! The API, from registration to the downloaded model: the paths and bodies of the original system and the
+//! added ones.
 
 use protocol::BlobHash;
 use reqwest::{Method, StatusCode};
@@ -12,9 +12,9 @@ fn snapshot(name: &str, body: Value) {
     insta::assert_json_snapshot!(name, redacted(body));
 }
 
-/// One test for all, since each step needs the one before.
+/// One test for all paths, because each step needs the previous one.
 #[tokio::test]
-async fn every_kept_path_from_registration_to_the_downloaded_model() {
+async fn every_original_path_works_from_registration_to_download() {
     let coordinator = Coordinator::start().await;
     snapshot("health", coordinator.get("/health").await);
     snapshot("no_jobs", coordinator.get("/jobs").await);
@@ -23,7 +23,7 @@ async fn every_kept_path_from_registration_to_the_downloaded_model() {
     let (_, registered) = register(&coordinator, admin, "one", registration("one")).await;
     snapshot("registered", registered.clone());
     snapshot("devices", coordinator.get("/devices").await);
-    let device = Device::of(&registered);
+    let device = Device::from_registration(&registered);
     let beat = json!({ "state": "held", "reason": "on_battery", "of_a_later_version": 1 });
     let path = format!("/devices/{}/heartbeat", device.id);
     let (_, beat) = device.ask(&coordinator, Method::POST, &path, beat).await;
@@ -74,13 +74,13 @@ async fn every_kept_path_from_registration_to_the_downloaded_model() {
     assert_eq!(coordinator.get("/models/tiny?version=1").await["id"], models[0]["id"]);
 
     snapshot("cleanup", coordinator.post("/devices/cleanup", Value::Null).await);
-    let gone = coordinator.post("/devices/cleanup?inactive_days=0", Value::Null).await;
-    assert_eq!(gone["removed"], json!([{ "id": device.id, "name": "one's Mac" }]));
+    let removed = coordinator.post("/devices/cleanup?inactive_days=0", Value::Null).await;
+    assert_eq!(removed["removed"], json!([{ "id": device.id, "name": "one's Mac" }]));
     assert_eq!(coordinator.get("/devices").await, json!([]));
 }
 
 #[tokio::test]
-async fn complete_closes_now_and_keeps_what_there_is() {
+async fn complete_ends_a_job_and_registers_its_current_model() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
@@ -96,7 +96,7 @@ async fn complete_closes_now_and_keeps_what_there_is() {
 }
 
 #[tokio::test]
-async fn the_document_names_every_path_of_the_design() {
+async fn the_openapi_document_has_every_path() {
     let coordinator = Coordinator::start().await;
     let document = coordinator.get("/openapi.json").await;
     for (method, path) in [
@@ -151,7 +151,7 @@ async fn the_document_names_every_path_of_the_design() {
     }
 }
 
-/// Found by `make api-test`: the document knew of no answer but the good ones.
+/// Found by `make api-test`: the document described only successful answers.
 #[tokio::test]
 async fn every_operation_says_what_its_problems_look_like() {
     let coordinator = Coordinator::start().await;
@@ -184,15 +184,15 @@ async fn metrics_are_prometheus_text() {
 }
 
 #[tokio::test]
-async fn datasets_are_listed_and_a_file_becomes_one() {
+async fn datasets_are_listed_and_added_from_files() {
     let coordinator = Coordinator::start().await;
     let names = |list: &Value| -> Vec<String> {
         let names = list.as_array().unwrap().iter();
         names.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
     };
     let before = names(&coordinator.get("/datasets").await);
-    for kept in ["synthetic", "ag_news", "imdb", "yelp", "amazon"] {
-        assert!(before.contains(&kept.to_owned()), "{kept}");
+    for name in ["synthetic", "ag_news", "imdb", "yelp", "amazon"] {
+        assert!(before.contains(&name.to_owned()), "{name}");
     }
     let rows = (0..40)
         .map(|row| format!("\"text number {row}\",{}\n", if row % 2 == 0 { "even" } else { "odd" }))

@@ -1,4 +1,4 @@
-//! The audit log: who changed what is written down with the change, and stays.
+//! The audit log: every change is recorded with its caller and address, and records are kept.
 
 use protocol::audit::{Chain, Entry};
 use reqwest::{Method, StatusCode};
@@ -8,14 +8,14 @@ use crate::device::{Device, update};
 use crate::support::{Client, Coordinator, tiny_job};
 
 impl Client {
-    /// The whole log, whose chain holds.
+    /// Returns the whole log after verifying its hash chain.
     pub(crate) async fn audit(&self) -> Vec<Entry> {
         let mut before = self.get("/audit/head").await;
         loop {
             let entries = self.get("/audit?limit=1000").await;
             let head = self.get("/audit/head").await;
             if head != before {
-                // The coordinator wrote something down by itself in between.
+                // The coordinator added an entry in between.
                 before = head;
                 continue;
             }
@@ -29,13 +29,13 @@ impl Client {
         }
     }
 
-    /// What was written down after entry `number`, in words.
+    /// Returns the entries after number `number` as text.
     pub(crate) async fn audit_after(&self, number: usize) -> Vec<String> {
-        self.audit().await.iter().skip(number).map(words).collect()
+        self.audit().await.iter().skip(number).map(to_text).collect()
     }
 }
 
-fn words(entry: &Entry) -> String {
+fn to_text(entry: &Entry) -> String {
     let record = &entry.record;
     let role = record.role.map_or("-", |role| role.word());
     let from = record.from.as_deref().unwrap_or("inside");
@@ -47,7 +47,7 @@ fn words(entry: &Entry) -> String {
 }
 
 #[tokio::test]
-async fn every_change_says_who_what_and_from_where() {
+async fn every_change_is_recorded_with_caller_and_address() {
     let coordinator = Coordinator::start().await;
     let lease = {
         let device = Device::enroll(&coordinator, "one").await;
@@ -77,13 +77,13 @@ async fn every_change_says_who_what_and_from_where() {
     let rows = rows.concat();
     assert_eq!(request.body(rows).send().await.unwrap().status(), StatusCode::CREATED);
     let entries = coordinator.audit().await;
-    insta::assert_snapshot!(entries.iter().map(words).collect::<Vec<_>>().join("\n"));
+    insta::assert_snapshot!(entries.iter().map(to_text).collect::<Vec<_>>().join("\n"));
     // Subjects are the ids that the API shows.
     assert!(entries.iter().any(|entry| entry.record.subject.id == lease.job_id.to_string()));
 }
 
 #[tokio::test]
-async fn a_job_that_ends_by_itself_names_its_model_and_no_sign_of_life_is_written_down() {
+async fn a_finished_job_records_its_model_and_heartbeats_are_not_recorded() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
@@ -100,7 +100,7 @@ async fn a_job_that_ends_by_itself_names_its_model_and_no_sign_of_life_is_writte
 }
 
 #[tokio::test]
-async fn what_was_refused_changed_nothing_and_is_not_written_down() {
+async fn refused_changes_are_not_recorded() {
     let coordinator = Coordinator::start().await;
     let id = coordinator.post("/jobs", tiny_job()).await["id"].as_str().unwrap().to_owned();
     let known = coordinator.audit().await.len();
@@ -119,7 +119,7 @@ async fn what_was_refused_changed_nothing_and_is_not_written_down() {
 }
 
 #[tokio::test]
-async fn the_log_goes_on_after_a_restart_and_survives_a_crash() {
+async fn the_log_continues_after_a_restart_and_a_crash() {
     let coordinator = Coordinator::start().await;
     coordinator.token("viewer").await;
     let known = coordinator.audit().await;
@@ -135,12 +135,12 @@ async fn the_log_goes_on_after_a_restart_and_survives_a_crash() {
 }
 
 #[tokio::test]
-async fn the_export_is_the_log_a_line_an_entry_over_many_pages() {
+async fn the_export_has_one_line_per_entry_over_many_pages() {
     let coordinator = Coordinator::start().await;
     let job = coordinator.post("/jobs", tiny_job()).await;
     let path = format!("/jobs/{}/start", job["id"].as_str().unwrap());
     coordinator.post(&path, Value::Null).await;
-    // More than are read at once.
+    // More entries than one read returns.
     let tokens = (0..1100).map(|_| coordinator.token("viewer"));
     futures::future::join_all(tokens).await;
     let request = coordinator.request(Method::GET, "/audit/export", &coordinator.admin);
@@ -161,7 +161,7 @@ async fn the_export_is_the_log_a_line_an_entry_over_many_pages() {
 }
 
 #[tokio::test]
-async fn a_change_from_inside_the_process_is_the_local_admin_s() {
+async fn a_change_from_within_the_process_is_recorded_as_local_admin() {
     let coordinator = Coordinator::start().await;
     let known = coordinator.audit().await.len();
     let body = json!({ "role": "viewer", "name": "wall" }).to_string();

@@ -1,8 +1,8 @@
-//! The coordinator is killed at every point there is, at several of its passings: started again, it
-//! has everything that it had acknowledged, and the job ends with the bits of the undisturbed one.
+//! Crash tests: the coordinator is killed at every crash point. After the restart it has everything that it
+//! had acknowledged, and the job ends with the same bits as an undisturbed run.
 //!
-//! `CONSTELLATION_CRASH_PASSINGS=N` dies at N passings of each point instead of 3, spread over all
-//! that an undisturbed run makes.
+//! Each point is tested at 3 of its passings. `CONSTELLATION_CRASH_PASSINGS=N` tests N of them, spread over
+//! those of an undisturbed run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
@@ -24,66 +24,66 @@ use tokio::sync::watch;
 use crate::device::{Device, update};
 use crate::support::{Client, small_csv, tiny_job, try_answer};
 
-/// Deaths tried at a time; most of each is waiting for the disk.
-const TOGETHER: usize = 4;
+/// Number of runs at a time. A run mostly waits for the disk.
+const CONCURRENT_RUNS: usize = 4;
 
 #[tokio::test]
 async fn dying_at_any_point_loses_nothing_and_changes_no_bit() {
-    let undisturbed = play(None).await;
+    let undisturbed = run(None).await;
     let counts = &undisturbed.passings;
     let unreached: Vec<_> =
         CrashPoint::ALL.iter().filter(|point| !counts.contains_key(point)).collect();
     assert!(unreached.is_empty(), "no run passes {unreached:?}");
-    let most = std::env::var("CONSTELLATION_CRASH_PASSINGS");
-    let most = most.map_or(3, |most| most.parse().unwrap());
-    let deaths = counts.iter().flat_map(|(point, count)| {
-        spread(*count, most).into_iter().map(|passing| (*point, passing))
+    let per_point = std::env::var("CONSTELLATION_CRASH_PASSINGS");
+    let per_point = per_point.map_or(3, |count| count.parse().unwrap());
+    let crashes = counts.iter().flat_map(|(point, count)| {
+        spread(*count, per_point).into_iter().map(|passing| (*point, passing))
     });
-    let played = futures::stream::iter(deaths.collect::<Vec<_>>()).map(async |death| {
-        let _named = Named(death);
-        (death, play(Some(death)).await)
+    let runs = futures::stream::iter(crashes.collect::<Vec<_>>()).map(async |crash| {
+        let _printed = PrintOnPanic(crash);
+        (crash, run(Some(crash)).await)
     });
     let mut died_at: BTreeMap<CrashPoint, u32> = BTreeMap::new();
-    let mut played = std::pin::pin!(played.buffer_unordered(TOGETHER));
-    while let Some((death, played)) = played.next().await {
-        assert_eq!(played.model, undisturbed.model, "after dying at {death:?}");
-        *died_at.entry(death.0).or_default() += u32::from(played.died);
+    let mut runs = std::pin::pin!(runs.buffer_unordered(CONCURRENT_RUNS));
+    while let Some((crash, result)) = runs.next().await {
+        assert_eq!(result.model, undisturbed.model, "after the crash at {crash:?}");
+        *died_at.entry(crash.0).or_default() += u32::from(result.died);
     }
-    // How often a point is passed depends on what comes together; its first passing comes always.
-    let alive: Vec<_> =
+    // The number of passings varies with timing, but every point is passed at least once.
+    let survived: Vec<_> =
         CrashPoint::ALL.iter().filter(|point| died_at.get(point) == Some(&0)).collect();
-    assert!(alive.is_empty(), "no run died at {alive:?}");
-    let deaths: u32 = died_at.values().sum();
-    println!("{deaths} deaths at {} points, the same model after each", died_at.len());
+    assert!(survived.is_empty(), "no run died at {survived:?}");
+    let crashes: u32 = died_at.values().sum();
+    println!("{crashes} crashes at {} points, the same model after each", died_at.len());
 }
 
-/// `most` of the passings 1 to `count`: the first, the last, and some between.
-fn spread(count: u32, most: u32) -> BTreeSet<u32> {
-    let steps = most.clamp(1, count).saturating_sub(1);
+/// Chooses `number` of the passings 1 to `count`: the first, the last, and some between.
+fn spread(count: u32, number: u32) -> BTreeSet<u32> {
+    let steps = number.clamp(1, count).saturating_sub(1);
     (0..=steps).map(|step| 1 + (count - 1) * step / steps.max(1)).collect()
 }
 
-/// Says after a failure which death it was.
-struct Named((CrashPoint, u32));
+/// Prints the crash of a run that panicked.
+struct PrintOnPanic((CrashPoint, u32));
 
-impl Drop for Named {
+impl Drop for PrintOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("(or one beside it) failed: {:?}", self.0);
+            println!("failed with the crash at {:?}, or in a run beside it", self.0);
         }
     }
 }
 
-/// What came of one run.
-struct Played {
+/// Result of one run.
+struct RunResult {
     model: Value,
     died: bool,
     passings: BTreeMap<CrashPoint, u32>,
 }
 
-/// Does everything that people and a device do with a small cluster.
-async fn play(death: Option<(CrashPoint, u32)>) -> Played {
-    let mut cluster = Cluster::start(death).await;
+/// Runs a job on a small cluster with one device, with all that people do around it.
+async fn run(crash: Option<(CrashPoint, u32)>) -> RunResult {
+    let mut cluster = Cluster::start(crash).await;
     let body = json!({ "role": "viewer", "name": "a viewer" });
     let token = cluster.post("/tokens", &body).await.1;
     cluster.ledger.viewer = token["token"].as_str().map(str::to_owned);
@@ -93,7 +93,7 @@ async fn play(death: Option<(CrashPoint, u32)>) -> Played {
     let job = cluster.post("/jobs", &tiny_job()).await.1;
     let id = job["id"].as_str().unwrap().to_owned();
     cluster.ledger.job = Some(id.clone());
-    // Asked again, it says that it runs.
+    // A repeated request after the crash gets a conflict, because the job has started.
     let (status, answer) = cluster.post(&format!("/jobs/{id}/start"), &Value::Null).await;
     assert!(matches!(status, StatusCode::OK | StatusCode::CONFLICT), "{status} {answer}");
     cluster.ledger.started = true;
@@ -116,16 +116,16 @@ async fn play(death: Option<(CrashPoint, u32)>) -> Played {
     let (status, answer) = cluster.post("/models", &body).await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");
     cluster.ledger.kept = true;
-    // Also a process that has not died yet ends here, by its orderly end or by its death in it.
-    let passings = cluster.begin_anew().await;
+    // A process that has not died yet is stopped here, and may die while it stops.
+    let passings = cluster.stop_and_restart().await;
     cluster.check_ledger().await;
     let models = cluster.get("/models").await;
-    let of_job = models.as_array().unwrap().iter().filter(|model| model["name"] == "tiny");
-    assert_eq!(of_job.count(), 1, "registered once");
-    Played { model: cluster.ledger.model.clone().unwrap(), died: cluster.died, passings }
+    let job_models = models.as_array().unwrap().iter().filter(|model| model["name"] == "tiny");
+    assert_eq!(job_models.count(), 1, "registered once");
+    RunResult { model: cluster.ledger.model.clone().unwrap(), died: cluster.died, passings }
 }
 
-/// What the coordinator has acknowledged, and must know for ever.
+/// Everything that the coordinator has acknowledged and must not lose.
 #[derive(Default)]
 struct Ledger {
     viewer: Option<String>,
@@ -133,9 +133,9 @@ struct Ledger {
     dataset: bool,
     job: Option<String>,
     started: bool,
-    /// Granted and not yet reported.
+    /// Granted, not submitted yet.
     lease: Option<LeaseId>,
-    /// Its bytes were acknowledged and not yet reported.
+    /// Update whose bytes were acknowledged and that is not submitted yet.
     uploaded: Option<BlobHash>,
     updates: Vec<(LeaseId, BlobHash)>,
     rounds: u64,
@@ -143,7 +143,7 @@ struct Ledger {
     kept: bool,
 }
 
-/// A coordinator that may die once, and who uses it.
+/// A coordinator that may die once, with its users.
 struct Cluster {
     folder: TempDir,
     process: Process,
@@ -152,21 +152,21 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn start(death: Option<(CrashPoint, u32)>) -> Self {
+    async fn start(crash: Option<(CrashPoint, u32)>) -> Self {
         let folder = TempDir::new().unwrap();
-        let (process, died) = match Process::start(folder.path(), death).await {
+        let (process, died) = match Process::start(folder.path(), crash).await {
             Ok(process) => (process, false),
             Err(status) => (restarted(folder.path(), status).await, true),
         };
         Self { folder, process, died, ledger: Ledger::default() }
     }
 
-    /// Asks until there is an answer; a coordinator that died is started again.
+    /// Sends a request. If the coordinator has died, restarts it and sends the request again.
     async fn ask<T>(&mut self, ask: impl AsyncFn(&Client) -> reqwest::Result<T>) -> T {
         if let Ok(answer) = ask(&self.process.client).await {
             return answer;
         }
-        assert!(!self.died, "it does not answer, and was to die only once");
+        assert!(!self.died, "the coordinator does not answer, but has died once already");
         self.died = true;
         let status = self.process.child.wait().await.unwrap();
         self.process = restarted(self.folder.path(), status).await;
@@ -194,9 +194,9 @@ impl Cluster {
             try_answer(request.body(small_csv())).await
         };
         let (status, answer) = self.ask(ask).await;
-        // Asked again, the name may be taken by the first time.
-        let taken = status == StatusCode::CONFLICT && self.died;
-        assert!(status == StatusCode::CREATED || taken, "{status} {answer}");
+        // If the request is repeated after the crash, the first one may have added the dataset.
+        let is_added = status == StatusCode::CONFLICT && self.died;
+        assert!(status == StatusCode::CREATED || is_added, "{status} {answer}");
         self.ledger.dataset = true;
     }
 
@@ -204,7 +204,7 @@ impl Cluster {
         self.ledger.lease = Some(lease.id);
         let bytes = update(lease);
         let hash = BlobHash::of(&bytes);
-        // From wherever the coordinator says that it has got to.
+        // Resumes at the coordinator's offset.
         let upload = async |client: &Client| {
             let offset = device.try_offset(client, lease.id, hash).await?;
             let rest = bytes[offset..].to_vec();
@@ -213,8 +213,8 @@ impl Cluster {
         let sent = self.ask(upload).await;
         assert!(sent.status().is_success(), "{}", sent.text().await.unwrap());
         self.ledger.uploaded = Some(hash);
-        let tell = async |client: &Client| device.try_tell(client, lease.id, hash).await;
-        let (status, answer) = self.ask(tell).await;
+        let submit = async |client: &Client| device.try_submit(client, lease.id, hash).await;
+        let (status, answer) = self.ask(submit).await;
         let outcome = answer["outcome"].as_str().unwrap_or_default();
         assert_eq!(status, StatusCode::OK, "{answer}");
         assert!(matches!(outcome, "accepted" | "duplicate"), "{answer}");
@@ -233,18 +233,18 @@ impl Cluster {
         }
     }
 
-    /// Everything that was acknowledged is there.
+    /// Checks that everything acknowledged is still there.
     async fn check_ledger(&self) {
         let client = &self.process.client;
-        // Its chain holds, and its end is as the database says.
+        // Verifies the hash chain of the audit log.
         client.audit().await;
         let names = |list: Value, field: &str| -> Vec<String> {
             let list = list.as_array().unwrap().iter();
-            list.map(|thing| thing[field].as_str().unwrap().to_owned()).collect()
+            list.map(|item| item[field].as_str().unwrap().to_owned()).collect()
         };
         if let Some(viewer) = &self.ledger.viewer {
-            let look = client.request(Method::GET, "/jobs", viewer).send().await.unwrap();
-            assert_eq!(look.status(), StatusCode::OK, "the viewer's token");
+            let response = client.request(Method::GET, "/jobs", viewer).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK, "the viewer's token");
         }
         if self.ledger.dataset {
             let datasets = names(client.get("/datasets").await, "name");
@@ -264,38 +264,38 @@ impl Cluster {
         }
         let Some(device) = &self.ledger.device else { return };
         for (lease, hash) in &self.ledger.updates {
-            let (_, answer) = device.tell(client, *lease, *hash).await;
+            let (_, answer) = device.submit(client, *lease, *hash).await;
             assert_eq!(answer["outcome"], "duplicate", "{answer}");
         }
         let Some(lease) = self.ledger.lease else { return };
         if let Some(hash) = self.ledger.uploaded {
             let path = format!("/blobs/{hash}?lease={lease}");
             let head = client.request(Method::HEAD, &path, &device.token).send().await.unwrap();
-            // Unless the report that was under way took the seat, and its round is over since.
-            let over = head.status() == StatusCode::GONE;
+            // Gone if the interrupted submission was accepted and its round has ended since.
+            let is_gone = head.status() == StatusCode::GONE;
             let complete =
                 head.headers().get("upload-complete").map(reqwest::header::HeaderValue::as_bytes);
-            assert!(over || complete == Some(b"?1".as_slice()), "{head:?}");
+            assert!(is_gone || complete == Some(b"?1".as_slice()), "{head:?}");
         }
-        // Unless the report that was under way is what took it.
+        // Another lease is granted only if the interrupted submission was accepted.
         if let Some(granted) = device.next_job(client, 0).await
             && granted.id != lease
         {
-            let hash = self.ledger.uploaded.expect("a lease that was not reported is kept");
-            let (_, answer) = device.tell(client, lease, hash).await;
+            let hash = self.ledger.uploaded.expect("a lease that was not submitted is kept");
+            let (_, answer) = device.submit(client, lease, hash).await;
             assert_eq!(answer["outcome"], "duplicate", "{answer}");
         }
     }
 
-    /// Ends the coordinator in an orderly way and starts another, which won't die; gives what the
-    /// first one passed.
-    async fn begin_anew(&mut self) -> BTreeMap<CrashPoint, u32> {
+    /// Stops the coordinator in an orderly way and starts another without a crash. Returns the crash points
+    /// that the first one passed.
+    async fn stop_and_restart(&mut self) -> BTreeMap<CrashPoint, u32> {
         drop(self.process.child.stdin.take());
         let status = self.process.child.wait().await.unwrap();
         let killed = died(status);
         assert!(status.success() || (killed && !self.died), "{status}");
         self.died |= killed;
-        // Each is whole; there is none where the first one was still to be made.
+        // Every backup is complete. There is none if the crash came before the first one.
         let backups = std::fs::read_dir(self.folder.path().join("data.backups"));
         for file in backups.into_iter().flatten() {
             let path = file.unwrap().path();
@@ -304,13 +304,13 @@ impl Cluster {
             }
         }
         let next = Process::start(self.folder.path(), None).await.unwrap();
-        std::mem::replace(&mut self.process, next).passed().await
+        std::mem::replace(&mut self.process, next).passings().await
     }
 }
 
-/// Another process on the folder of one that was killed.
+/// Starts another process on the folder of one that was killed.
 async fn restarted(folder: &Path, status: ExitStatus) -> Process {
-    assert!(died(status), "it ended by itself: {status}");
+    assert!(died(status), "the coordinator was not killed, but ended with {status}");
     Process::start(folder, None).await.unwrap_or_else(|status| panic!("no restart: {status}"))
 }
 
@@ -322,17 +322,17 @@ fn died(status: ExitStatus) -> bool {
 struct Process {
     child: Child,
     client: Client,
-    said: watch::Receiver<()>,
+    output_ended: watch::Receiver<()>,
     passings: Arc<Mutex<BTreeMap<CrashPoint, u32>>>,
 }
 
 impl Process {
-    /// Once it listens, or how it ended before.
-    async fn start(folder: &Path, death: Option<(CrashPoint, u32)>) -> Result<Self, ExitStatus> {
+    /// Starts the process and waits until it listens. Returns its exit status if it ends before.
+    async fn start(folder: &Path, crash: Option<(CrashPoint, u32)>) -> Result<Self, ExitStatus> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crashing-coordinator"));
         let folder = folder.join("data");
         command.arg(&folder).arg(env!("CARGO_BIN_EXE_tiny-trainer"));
-        if let Some((point, passing)) = death {
+        if let Some((point, passing)) = crash {
             let point = serde_json::to_value(point).unwrap();
             command.arg(point.as_str().unwrap()).arg(passing.to_string());
         }
@@ -340,18 +340,18 @@ impl Process {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let passings: Arc<Mutex<BTreeMap<CrashPoint, u32>>> = Arc::default();
-        let (counted, (talks, said)) = (passings.clone(), watch::channel(()));
-        let (listens, url) = tokio::sync::oneshot::channel();
+        let (counted, (reading, output_ended)) = (passings.clone(), watch::channel(()));
+        let (url_sender, url) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
-            let mut listens = Some(listens);
-            // Held until there is nothing more to be said.
-            let _talks = talks;
+            let mut url_sender = Some(url_sender);
+            // Dropped at the end of the output.
+            let _reading = reading;
             while let Ok(Some(line)) = lines.next_line().await {
                 if let Some(name) = line.strip_prefix("passed ") {
                     let point = serde_json::from_value(json!(name)).unwrap();
                     *counted.lock().unwrap().entry(point).or_default() += 1;
                 } else if let Some(url) = line.strip_prefix("listening ") {
-                    drop(listens.take().map(|listens| listens.send(url.to_owned())));
+                    drop(url_sender.take().map(|sender| sender.send(url.to_owned())));
                 }
             }
         });
@@ -359,14 +359,15 @@ impl Process {
         Ok(Self {
             child,
             client: Client::new(url, &folder, coordinator::pin_of(&folder).unwrap().unwrap()),
-            said,
+            output_ended,
             passings,
         })
     }
 
-    async fn passed(mut self) -> BTreeMap<CrashPoint, u32> {
-        // An error says that the other end is gone: all was heard.
-        while self.said.changed().await.is_ok() {}
+    /// Returns how often each crash point was passed, after the process's output has ended.
+    async fn passings(mut self) -> BTreeMap<CrashPoint, u32> {
+        // Fails when the reading task has ended.
+        while self.output_ended.changed().await.is_ok() {}
         self.passings.lock().unwrap().clone()
     }
 }

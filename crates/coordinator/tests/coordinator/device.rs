@@ -1,4 +1,4 @@
-//! A device that does what a worker does, with updates that a test can foretell.
+//! A test device: a worker's requests, with predictable updates.
 
 use protocol::codec;
 use protocol::enrollment::signed;
@@ -29,7 +29,7 @@ pub(crate) fn registration(hardware: &str) -> Value {
     })
 }
 
-/// Registers with a fresh challenge, signed by the key of this name.
+/// Registers with a new challenge, signed by the key derived from `key`.
 pub(crate) async fn register(
     coordinator: &Client,
     credential: &str,
@@ -50,7 +50,7 @@ async fn try_register(
     try_answer(request.json(&body)).await
 }
 
-/// The registration with a fresh challenge and a signature.
+/// Adds a new challenge and a signature to a registration.
 pub(crate) async fn signed_by(coordinator: &Client, key: &str, body: Value) -> Value {
     try_signed_by(coordinator, key, body).await.unwrap()
 }
@@ -82,21 +82,21 @@ pub(crate) fn fingerprint() -> Value {
 }
 
 impl Device {
-    /// Enrolled by an administrator, with the key that is named as the hardware is.
+    /// Enrolls a device as an administrator, with a key derived from the hardware id.
     pub(crate) async fn enroll(coordinator: &Client, hardware: &str) -> Self {
         Self::try_enroll(coordinator, hardware).await.unwrap()
     }
 
-    /// As [`Device::enroll`], with a coordinator that may die meanwhile.
+    /// Like [`Device::enroll`], for a coordinator that may die during the request.
     pub(crate) async fn try_enroll(coordinator: &Client, hardware: &str) -> reqwest::Result<Self> {
         let body = registration(hardware);
         let (status, body) = try_register(coordinator, &coordinator.admin, hardware, body).await?;
         assert_eq!(status, StatusCode::OK, "{body}");
-        Ok(Self::of(&body))
+        Ok(Self::from_registration(&body))
     }
 
-    /// As a registration's answer says.
-    pub(crate) fn of(registered: &Value) -> Self {
+    /// Makes a device from the answer to its registration.
+    pub(crate) fn from_registration(registered: &Value) -> Self {
         let text = |field: &str| registered[field].as_str().unwrap().to_owned();
         Self { id: text("id"), token: text("token") }
     }
@@ -121,7 +121,7 @@ impl Device {
         try_answer(coordinator.request(method, path, &self.token).json(&body)).await
     }
 
-    /// The next lease; none where there is nothing to do within `wait` seconds.
+    /// Returns the next lease, or `None` if there is none within `wait` seconds.
     pub(crate) async fn next_job(&self, coordinator: &Client, wait: u32) -> Option<Lease> {
         self.try_next_job(coordinator, wait).await.unwrap()
     }
@@ -150,7 +150,7 @@ impl Device {
         bytes
     }
 
-    /// Bytes of an upload that have arrived.
+    /// Returns the coordinator's offset of an upload.
     pub(crate) async fn try_offset(
         &self,
         coordinator: &Client,
@@ -187,7 +187,7 @@ impl Device {
         request.header("Upload-Offset", offset).body(bytes).send().await
     }
 
-    /// Sends an update's bytes and reports it.
+    /// Uploads an update's bytes and submits it.
     pub(crate) async fn report(
         &self,
         coordinator: &Client,
@@ -197,20 +197,20 @@ impl Device {
         let hash = BlobHash::of(&bytes);
         let sent = self.upload(coordinator, lease.id, hash, 0, bytes).await;
         assert!(sent.status().is_success(), "{}", sent.text().await.unwrap());
-        self.tell(coordinator, lease.id, hash).await
+        self.submit(coordinator, lease.id, hash).await
     }
 
-    /// Reports an update whose bytes are there.
-    pub(crate) async fn tell(
+    /// Submits an update whose bytes are uploaded.
+    pub(crate) async fn submit(
         &self,
         coordinator: &Client,
         lease: LeaseId,
         blob: BlobHash,
     ) -> (StatusCode, Value) {
-        self.try_tell(coordinator, lease, blob).await.unwrap()
+        self.try_submit(coordinator, lease, blob).await.unwrap()
     }
 
-    pub(crate) async fn try_tell(
+    pub(crate) async fn try_submit(
         &self,
         coordinator: &Client,
         lease: LeaseId,
@@ -225,7 +225,7 @@ impl Device {
         self.try_ask(coordinator, Method::PUT, &format!("/leases/{lease}/update"), body).await
     }
 
-    /// Takes leases and reports what `update` makes of them until there are none for now.
+    /// Takes leases and reports their updates until there are no more. Returns their number.
     pub(crate) async fn work(&self, coordinator: &Client) -> usize {
         let mut done = 0;
         while let Some(lease) = self.next_job(coordinator, 0).await {
@@ -237,8 +237,8 @@ impl Device {
     }
 }
 
-/// What training a lease gives here: every parameter moves by the same step, which depends on round
-/// and partition.
+/// Returns the update of a lease: every parameter changes by the same amount, which depends on the round
+/// and the partition.
 pub(crate) fn update(lease: &Lease) -> Vec<u8> {
     let parameters = lease.spec.layout().unwrap().parameters;
     let step = lease.round as f32 * 0.25 + lease.partition as f32 * 0.125;

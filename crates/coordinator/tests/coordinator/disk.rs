@@ -1,7 +1,6 @@
-//! A full disk: clear answers, nothing lost, and everything goes on when there is room again.
+//! A full disk: writes are refused with a clear answer, nothing is lost, and work resumes when there is space.
 //!
-//! Needs a small file system of its own, and so root on Linux; elsewhere the tests say that they
-//! skip.
+//! The tests mount a small file system, which needs root on Linux. Elsewhere they print that they are skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,12 +13,13 @@ use tempfile::TempDir;
 use crate::device::{Device, update};
 use crate::support::{Coordinator, answer, settings, tiny_job};
 
-/// A mounted memory disk, of 2 MB mostly, or why there is none.
+/// A mounted memory disk.
 pub(crate) struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
+    /// Mounts a disk of 2 MB, or prints why that is not possible.
     fn mount() -> Option<Self> {
         Self::mount_of("2m")
     }
@@ -33,31 +33,31 @@ impl SmallDisk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self { folder }),
             Ok(output) => {
-                let words = String::from_utf8_lossy(&output.stderr);
-                println!("skipped: no small disk can be mounted here: {}", words.trim());
+                let error = String::from_utf8_lossy(&output.stderr);
+                println!("skipped: can't mount a small disk: {}", error.trim());
                 None
             }
             Err(error) => {
-                println!("skipped: no small disk can be mounted here: {error}");
+                println!("skipped: can't mount a small disk: {error}");
                 None
             }
         }
     }
 
     pub(crate) fn settings(&self) -> CoordinatorSettings {
-        // What isn't the coordinator's data lies elsewhere.
+        // Only the coordinator's own data is on the small disk.
         let mut settings = settings(&self.folder.path().join("data"));
         settings.sources.uploads = std::env::temp_dir().join("no-uploads");
         settings
     }
 
-    /// Leaves no room at all.
+    /// Fills the disk completely.
     fn fill(&self) -> Ballast<'_> {
         let path = self.folder.path().join("ballast");
         let mut size = 2 << 20;
         while size > 0 {
-            let there = std::fs::metadata(&path).map_or(0, |file| file.len());
-            let more = vec![1; usize::try_from(there).unwrap() + size];
+            let written = std::fs::metadata(&path).map_or(0, |file| file.len());
+            let more = vec![1; usize::try_from(written).unwrap() + size];
             if std::fs::write(&path, more).is_err() {
                 size /= 2;
             }
@@ -101,7 +101,7 @@ async fn writes_are_refused_and_nothing_acknowledged_is_lost() {
 
     let ballast = disk.fill();
     let mut refused = 0;
-    // The database has a little room of its own until its file must grow.
+    // The database file has some free space before it must grow.
     for _ in 0..1000 {
         let (status, body) = coordinator.ask(Method::POST, "/jobs", Some(tiny_job())).await;
         if status == StatusCode::INSUFFICIENT_STORAGE {
@@ -129,19 +129,19 @@ async fn writes_are_refused_and_nothing_acknowledged_is_lost() {
 }
 
 #[tokio::test]
-async fn a_step_waits_for_room_and_says_so() {
+async fn a_step_waits_for_disk_space_and_reports_it() {
     let Some(disk) = SmallDisk::mount() else { return };
     let coordinator = coordinator(&disk).await;
     let device = Device::enroll(&coordinator, "one").await;
     let mut job = tiny_job();
     job["data"]["train_limit"] = json!(0);
-    // Its shards do not fit.
+    // The job's shards do not fit.
     let large = vec![1; 900 << 10];
     let ballast = disk.folder.path().join("ballast");
     std::fs::write(&ballast, large).unwrap();
     let id = coordinator.start_job(job).await;
     let waits = |job: &serde_json::Value| {
-        job["reason"].as_str().is_some_and(|reason| reason.contains("disk is full"))
+        job["reason"].as_str().is_some_and(|reason| reason.contains("disk quota is full"))
     };
     let job = coordinator.job_when(&id, waits).await;
     assert_eq!(job["status"], "preparing");
@@ -152,7 +152,7 @@ async fn a_step_waits_for_room_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_would_pass_the_limit_is_refused_and_the_rest_goes_on() {
+async fn writes_over_the_quota_are_refused_and_other_work_continues() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
@@ -168,18 +168,18 @@ async fn what_would_pass_the_limit_is_refused_and_the_rest_goes_on() {
     let path = format!("/blobs/{}", protocol::BlobHash::of(&bytes));
     let dataset = "/datasets?name=large&filename=large.csv";
     for (method, path) in [(Method::PUT, path.as_str()), (Method::POST, dataset)] {
-        let announced = coordinator.request(method.clone(), path, &coordinator.admin);
-        let piece = Ok::<_, std::io::Error>(bytes.clone());
+        let sized = coordinator.request(method.clone(), path, &coordinator.admin);
+        let chunk = Ok::<_, std::io::Error>(bytes.clone());
         let streamed = coordinator.request(method, path, &coordinator.admin);
-        let streamed = streamed.body(reqwest::Body::wrap_stream(futures::stream::iter([piece])));
-        for request in [announced.body(bytes.clone()), streamed] {
+        let streamed = streamed.body(reqwest::Body::wrap_stream(futures::stream::iter([chunk])));
+        for request in [sized.body(bytes.clone()), streamed] {
             let (status, problem) = answer(request).await;
             assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE, "{problem}");
-            let words = problem["detail"].as_str().unwrap();
-            assert!(words.contains("--maximum-disk-gb"), "{words}");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("--maximum-disk-gb"), "{detail}");
         }
     }
-    // The database is no part of it: leases, tokens and jobs go on.
+    // The quota does not apply to the database: leases and tokens still work.
     assert_eq!(device.next_job(&coordinator, 0).await.unwrap().id, lease.id);
     coordinator.token("viewer").await;
 
@@ -190,10 +190,10 @@ async fn what_would_pass_the_limit_is_refused_and_the_rest_goes_on() {
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
 }
 
-/// Everything acknowledged before the disk ran full, and while it was, is there afterwards, also
-/// after a crash; the job goes on by itself.
+/// Everything acknowledged before and while the disk was full is kept, also after a restart, and the job
+/// resumes automatically.
 #[tokio::test]
-async fn a_job_goes_through_a_full_disk_and_a_crash() {
+async fn a_job_completes_after_a_full_disk_and_a_restart() {
     let Some(disk) = SmallDisk::mount() else { return };
     let coordinator = coordinator(&disk).await;
     let device = Device::enroll(&coordinator, "one").await;
@@ -209,19 +209,19 @@ async fn a_job_goes_through_a_full_disk_and_a_crash() {
     device.upload(&coordinator, last.id, last_hash, 0, bytes).await;
 
     let ballast = disk.fill();
-    // The round's last report: the database may still take it, or refuse it; the sum has no room.
-    let (status, answer) = device.tell(&coordinator, last.id, last_hash).await;
-    let taken = status == StatusCode::OK && answer["outcome"] == "accepted";
-    assert!(taken || status == StatusCode::INSUFFICIENT_STORAGE, "{status} {answer}");
+    // The round's last update: the database may accept or refuse it; the aggregated model does not fit.
+    let (status, answer) = device.submit(&coordinator, last.id, last_hash).await;
+    let is_accepted = status == StatusCode::OK && answer["outcome"] == "accepted";
+    assert!(is_accepted || status == StatusCode::INSUFFICIENT_STORAGE, "{status} {answer}");
     coordinator.running.stop().await;
     ballast.remove();
     let coordinator = self::coordinator(&disk).await;
-    let (_, answer) = device.tell(&coordinator, lease.id, hash).await;
+    let (_, answer) = device.submit(&coordinator, lease.id, hash).await;
     assert_eq!(answer["outcome"], "duplicate");
-    let (_, answer) = device.tell(&coordinator, last.id, last_hash).await;
-    assert_eq!(answer["outcome"], if taken { "duplicate" } else { "accepted" });
-    let look = coordinator.request(Method::GET, "/jobs", &viewer).send().await.unwrap();
-    assert_eq!(look.status(), StatusCode::OK);
+    let (_, answer) = device.submit(&coordinator, last.id, last_hash).await;
+    assert_eq!(answer["outcome"], if is_accepted { "duplicate" } else { "accepted" });
+    let response = coordinator.request(Method::GET, "/jobs", &viewer).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
     device.work(&coordinator).await;
     coordinator.job_in(&id, "completed").await;

@@ -1,7 +1,7 @@
-//! Join codes: links, typed codes, and what becomes of them.
+//! Join codes: links, typed codes, and enrollment with them.
 
 use protocol::Pin;
-use protocol::join::exchange::{WorkerExchange, JoinAnswer, JoinRequest};
+use protocol::join::exchange::{JoinAnswer, JoinRequest, WorkerExchange};
 use protocol::join::{Join, JoinSecret};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::device::{Device, register, registration, sign, signed_by};
 use crate::support::{Coordinator, answer};
 
 #[tokio::test]
-async fn a_link_carries_all_that_a_device_needs() {
+async fn a_link_contains_everything_that_a_device_needs() {
     let coordinator = Coordinator::start().await;
     let created = coordinator.post("/join-codes", json!({ "name": "room 4" })).await;
     let code = coordinator.join_code(json!({})).await;
@@ -22,7 +22,7 @@ async fn a_link_carries_all_that_a_device_needs() {
     let linked: Join = created["link"].as_str().unwrap().parse().unwrap();
     assert_eq!(typed.secret(), linked.secret());
 
-    // The list shows what became of it, and no secret.
+    // The list shows the code's state and no secret.
     let proof = linked.secret().proof().bearer();
     let (status, body) = register(&coordinator, &proof, "one", registration("one")).await;
     assert_eq!((status, &body["enrolment"]), (StatusCode::OK, &json!("new")));
@@ -38,21 +38,21 @@ async fn a_link_carries_all_that_a_device_needs() {
 }
 
 #[tokio::test]
-async fn a_code_enrols_as_many_as_it_may_and_nobody_twice() {
+async fn a_code_enrolls_its_number_of_devices_and_each_once() {
     let coordinator = Coordinator::start().await;
     let proof = coordinator.join_code(json!({ "uses": 2 })).await.secret.proof().bearer();
     let enroll = async |hardware: &str| {
         register(&coordinator, &proof, hardware, registration(hardware)).await
     };
     assert_eq!(enroll("one").await.0, StatusCode::OK);
-    // As if the answer was lost: no other use.
+    // A repeated registration, as after a lost answer, does not count as another use.
     assert_eq!(enroll("one").await.1["enrolment"], "same");
     assert_eq!(enroll("two").await.0, StatusCode::OK);
     let (status, body) = enroll("three").await;
     assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("join-code-not-open")));
     assert!(body["detail"].as_str().unwrap().contains("as many devices"), "{body}");
     assert_eq!(enroll("two").await.0, StatusCode::OK);
-    // What was counted was counted with the device, also when the power goes.
+    // Device and use are stored in one transaction, so both survive a crash.
     let again = coordinator.after_a_crash().await;
     let listed = again.get("/join-codes").await;
     assert_eq!((&listed[0]["uses"], &listed[0]["state"]), (&json!(2), &json!("used_up")));
@@ -61,7 +61,7 @@ async fn a_code_enrols_as_many_as_it_may_and_nobody_twice() {
 }
 
 #[tokio::test]
-async fn a_code_that_ended_enrols_nobody_and_says_why() {
+async fn a_revoked_or_expired_code_is_refused_with_the_reason() {
     let coordinator = Coordinator::start().await;
     let revoked = coordinator.post("/join-codes", json!({})).await;
     let path = format!("/join-codes/{}", revoked["id"].as_str().unwrap());
@@ -76,34 +76,34 @@ async fn a_code_that_ended_enrols_nobody_and_says_why() {
             assert_eq!(database.execute(sql, [&id]).unwrap(), 1);
         })
         .await;
-    for (code, words) in [(&revoked, "was revoked"), (&expired, "has expired")] {
+    for (code, reason) in [(&revoked, "was revoked"), (&expired, "has expired")] {
         let secret: JoinSecret = code["code"].as_str().unwrap().parse().unwrap();
         let proof = secret.proof().bearer();
         let (status, body) = register(&coordinator, &proof, "one", registration("one")).await;
         assert_eq!(status, StatusCode::FORBIDDEN);
-        assert!(body["detail"].as_str().unwrap().contains(words), "{body}");
+        assert!(body["detail"].as_str().unwrap().contains(reason), "{body}");
         let (status, body) =
             ask_to_join(&coordinator, begin(&coordinator, &secret).request()).await;
         assert_eq!(status, StatusCode::FORBIDDEN);
-        assert!(body["detail"].as_str().unwrap().contains(words), "{body}");
+        assert!(body["detail"].as_str().unwrap().contains(reason), "{body}");
     }
     assert_eq!(coordinator.get("/devices").await, json!([]));
 }
 
 #[tokio::test]
-async fn what_an_administrator_asks_for_is_bounded() {
+async fn values_of_a_new_join_code_are_bounded() {
     let coordinator = Coordinator::start().await;
-    for (asked, field) in [
+    for (request, field) in [
         (json!({ "uses": 0 }), "uses"),
         (json!({ "uses": 1_000_001 }), "uses"),
         (json!({ "expires_in": 0 }), "expires_in"),
         (json!({ "expires_in": 400_000_000 }), "expires_in"),
         (json!({ "name": "x".repeat(101) }), "name"),
     ] {
-        let (status, body) = coordinator.ask(Method::POST, "/join-codes", Some(asked)).await;
+        let (status, body) = coordinator.ask(Method::POST, "/join-codes", Some(request)).await;
         assert_eq!((status, &body["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(field)));
     }
-    // For a configuration profile.
+    // Valid for a configuration profile.
     let years = json!({ "uses": 100_000, "expires_in": 5 * 365 * 86_400, "name": "MDM" });
     coordinator.post("/join-codes", years).await;
 }
@@ -117,15 +117,15 @@ async fn ask_to_join(coordinator: &Coordinator, request: &JoinRequest) -> (Statu
 }
 
 #[tokio::test]
-async fn a_typed_code_is_proven_by_the_coordinator_first() {
+async fn the_coordinator_proves_a_typed_code_first() {
     let coordinator = Coordinator::start().await;
     let secret = coordinator.join_code(json!({})).await.secret;
-    let asking = begin(&coordinator, &secret);
-    let (status, body) = ask_to_join(&coordinator, asking.request()).await;
+    let exchange = begin(&coordinator, &secret);
+    let (status, body) = ask_to_join(&coordinator, exchange.request()).await;
     assert_eq!(status, StatusCode::OK);
     let answer: JoinAnswer = serde_json::from_value(body).unwrap();
     assert_eq!(answer.cluster_id, coordinator.running.cluster.id);
-    asking.check(&answer).unwrap();
+    exchange.check(&answer).unwrap();
     assert_eq!(coordinator.get("/join-codes").await[0]["tries"], 1);
     let proof = secret.proof().bearer();
     let (status, _) = register(&coordinator, &proof, "one", registration("one")).await;
@@ -133,19 +133,18 @@ async fn a_typed_code_is_proven_by_the_coordinator_first() {
     assert_eq!(coordinator.get("/join-codes").await[0]["tries"], 0);
 }
 
-/// The device sees another certificate than the coordinator's, and whoever holds that one passes
-/// everything on.
+/// The device sees the certificate of an attacker, who forwards everything.
 #[tokio::test]
-async fn a_man_in_the_middle_is_found_out_and_learns_nothing_that_enrols() {
+async fn a_man_in_the_middle_is_detected_and_learns_no_credential() {
     let coordinator = Coordinator::start().await;
     let secret = coordinator.join_code(json!({})).await.secret;
-    let between = Pin::from_bytes([9; 32]);
-    let asking = WorkerExchange::begin(&secret, between, [7; 64]);
-    let (_, body) = ask_to_join(&coordinator, asking.request()).await;
+    let attacker = Pin::from_bytes([9; 32]);
+    let exchange = WorkerExchange::begin(&secret, attacker, [7; 64]);
+    let (_, body) = ask_to_join(&coordinator, exchange.request()).await;
     let answer: JoinAnswer = serde_json::from_value(body).unwrap();
-    let error = asking.check(&answer).unwrap_err().to_string();
-    assert!(error.contains(&between.to_string()) && error.contains("between"), "{error}");
-    // What it saw is no credential.
+    let error = exchange.check(&answer).unwrap_err().to_string();
+    assert!(error.contains(&attacker.to_string()) && error.contains("between"), "{error}");
+    // The values that the attacker saw are not credentials.
     for seen in [answer.confirmation.to_string(), answer.message.to_string()] {
         let seen = format!("constellation-join-{seen}");
         let (status, _) = register(&coordinator, &seen, "evil", registration("evil")).await;
@@ -154,7 +153,7 @@ async fn a_man_in_the_middle_is_found_out_and_learns_nothing_that_enrols() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_is_refused_and_too_many_tries_close_the_right_one() {
+async fn a_wrong_code_is_refused_and_too_many_tries_close_a_code() {
     let coordinator = Coordinator::start().await;
     let secret = coordinator.join_code(json!({ "uses": 2 })).await.secret;
     let wrong = JoinSecret::from_bytes([1; 10]);
@@ -165,7 +164,7 @@ async fn a_wrong_code_is_refused_and_too_many_tries_close_the_right_one() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(coordinator.get("/join-codes").await[0]["tries"], 0);
 
-    // Somebody who saw the hint guesses the rest: each guess counts, whatever it is.
+    // Guesses of the rest of a code with a known hint: each one counts as a try.
     let hint = begin(&coordinator, &secret).request().hint;
     let mut guesses = 0;
     let refusal = loop {
@@ -189,7 +188,7 @@ async fn a_wrong_code_is_refused_and_too_many_tries_close_the_right_one() {
 }
 
 #[tokio::test]
-async fn a_key_must_be_the_device_s_own() {
+async fn a_registration_must_be_signed_by_the_device_s_key() {
     let coordinator = Coordinator::start().await;
     let proof = coordinator.join_code(json!({})).await.secret.proof().bearer();
     let good = signed_by(&coordinator, "one", registration("one")).await;
@@ -197,7 +196,7 @@ async fn a_key_must_be_the_device_s_own() {
         let request = coordinator.request(Method::POST, "/devices/register", &proof);
         answer(request.json(body)).await
     };
-    // Nothing that is signed can be changed, and another's challenge doesn't count.
+    // Signed fields can't be changed, and a foreign challenge is refused.
     let changes: [(&str, Value, &str); 7] = [
         ("hardware_id", json!("other"), "wrong-signature"),
         ("instance", json!(7), "wrong-signature"),
@@ -214,7 +213,7 @@ async fn a_key_must_be_the_device_s_own() {
         assert!(status.is_client_error(), "{field}: {body}");
         assert_eq!(body["type"], expected, "{field}");
     }
-    // A challenge is this process's own.
+    // A challenge of an earlier process is refused.
     let mut old = good.clone();
     let coordinator_before = coordinator.running.cluster.pin;
     assert_eq!(send(&good).await.0, StatusCode::OK);
@@ -227,7 +226,7 @@ async fn a_key_must_be_the_device_s_own() {
 }
 
 #[tokio::test]
-async fn an_orderly_restart_keeps_codes_and_who_they_enrolled() {
+async fn a_restart_keeps_codes_and_enrolled_devices() {
     let coordinator = Coordinator::start().await;
     let code = coordinator.join_code(json!({ "uses": 2 })).await;
     let proof = code.secret.proof().bearer();
@@ -236,21 +235,21 @@ async fn an_orderly_restart_keeps_codes_and_who_they_enrolled() {
     let coordinator = coordinator.restart().await;
     assert_eq!(coordinator.get("/join-codes").await, listed);
     assert_eq!(coordinator.running.cluster.pin, code.pin);
-    let device = Device::of(&first);
-    assert!(device.next_job(&coordinator, 0).await.is_none(), "its token counts");
+    let device = Device::from_registration(&first);
+    assert!(device.next_job(&coordinator, 0).await.is_none(), "its token is still valid");
     let (_, again) = register(&coordinator, &proof, "one", registration("one")).await;
     assert_eq!((&again["id"], &again["enrolment"]), (&first["id"], &json!("same")));
     assert_eq!(coordinator.get("/join-codes").await[0]["uses"], 1);
 }
 
 #[tokio::test]
-async fn who_guesses_join_codes_is_held_up_and_a_code_that_counts_is_not() {
+async fn guessing_join_codes_is_rate_limited_and_a_valid_code_is_not() {
     let coordinator = Coordinator::start().await;
     let guess = JoinSecret::from_bytes([7; 10]).proof().bearer();
     let mut guesses = 0;
     loop {
         guesses += 1;
-        assert!(guesses < 300, "nobody is held up");
+        assert!(guesses < 300, "guessing is not rate-limited");
         let (status, body) = register(&coordinator, &guess, "one", registration("one")).await;
         if status == StatusCode::TOO_MANY_REQUESTS {
             assert_eq!(body["type"], "too-many-failures");

@@ -1,4 +1,4 @@
-//! The long-poll on the revision.
+//! Long polls for changes.
 
 use serde_json::{Value, json};
 
@@ -6,18 +6,19 @@ use crate::device::Device;
 use crate::support::{Coordinator, tiny_job};
 
 #[tokio::test]
-async fn who_waits_hears_of_a_change_when_it_is_there() {
+async fn a_long_poll_returns_when_something_changes() {
     let coordinator = Coordinator::start().await;
     let before = coordinator.get("/events").await["revision"].as_u64().unwrap();
     let path = format!("/events?after={before}&wait=60");
-    let (heard, device) = tokio::join!(coordinator.get(&path), Device::enroll(&coordinator, "one"));
-    assert_eq!(heard["changes"], json!([{ "kind": "device", "id": device.id }]));
-    assert_eq!(heard["reset"], json!(false));
-    assert!(heard["revision"].as_u64().unwrap() > before);
+    let (events, device) =
+        tokio::join!(coordinator.get(&path), Device::enroll(&coordinator, "one"));
+    assert_eq!(events["changes"], json!([{ "kind": "device", "id": device.id }]));
+    assert_eq!(events["reset"], json!(false));
+    assert!(events["revision"].as_u64().unwrap() > before);
 }
 
 #[tokio::test]
-async fn the_revision_survives_a_restart_and_a_later_one_is_reset() {
+async fn the_revision_survives_a_restart_and_a_later_one_gets_a_reset() {
     let coordinator = Coordinator::start().await;
     let job = coordinator.post("/jobs", tiny_job()).await;
     let before = coordinator.get("/events").await;
@@ -33,7 +34,7 @@ async fn the_revision_survives_a_restart_and_a_later_one_is_reset() {
 }
 
 #[tokio::test]
-async fn who_waits_is_answered_when_the_coordinator_stops() {
+async fn long_polls_are_answered_when_the_coordinator_stops() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let revision = coordinator.get("/events").await["revision"].as_u64().unwrap();
@@ -43,7 +44,7 @@ async fn who_waits_is_answered_when_the_coordinator_stops() {
     let next_job = coordinator.request(reqwest::Method::GET, &path, &device.token);
     let events = tokio::spawn(events.send());
     let next_job = tokio::spawn(next_job.send());
-    // Both are being held once the coordinator has answered a request that came after them.
+    // After later requests are answered, both long polls are waiting.
     for _ in 0..20 {
         coordinator.get("/devices").await;
     }

@@ -1,7 +1,8 @@
-//! Which blobs stay and which go, after any order of jobs, updates, uploads, models and crashes.
+//! Property test of garbage collection: which blobs are kept after any sequence of jobs, updates, uploads,
+//! models and crashes.
 //!
-//! The reference is worked out from the database alone: what an open job's stored machine mentions
-//! as its data, its open round and its rounds' models, and what the registered models name.
+//! The expected blobs are read from the database alone: those of an open job's data, open round and rounds'
+//! models, and those of the registered models.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,38 +19,39 @@ use serde_json::{Value, json};
 use crate::device::{Device, update};
 use crate::support::{Coordinator, tiny_job};
 
-/// Longer than any blob stays that nothing names.
+/// Longer than a blob is kept that nothing names.
 const LONG_AGO: Duration = Duration::from_hours(48);
 
 #[derive(Debug, Clone, Copy)]
-enum Act {
-    /// A job whose data differs by this number.
+enum Action {
+    /// Starts a job with this seed, on which its data depends.
     Start(u64),
-    /// A device does a lease.
+    /// A device completes a lease.
     Work,
-    /// A device sends an update's bytes and reports nothing.
-    SendUp,
-    /// An administrator sends a blob up that nobody names.
+    /// A device uploads an update and does not submit it.
+    Upload,
+    /// An administrator uploads a blob that nothing names.
     Orphan(u8),
-    /// The first job's first round becomes a model.
+    /// Registers the model of the first job's first round.
     Register,
-    /// The newest job ends by a person's wish.
+    /// Cancels the newest job.
     Cancel,
+    /// Completes the newest job.
     Complete,
-    /// The power goes.
+    /// The coordinator crashes.
     Crash,
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        2 => (0..3_u64).prop_map(Act::Start),
-        6 => Just(Act::Work),
-        1 => Just(Act::SendUp),
-        1 => any::<u8>().prop_map(Act::Orphan),
-        1 => Just(Act::Register),
-        1 => Just(Act::Cancel),
-        1 => Just(Act::Complete),
-        2 => Just(Act::Crash),
+        2 => (0..3_u64).prop_map(Action::Start),
+        6 => Just(Action::Work),
+        1 => Just(Action::Upload),
+        1 => any::<u8>().prop_map(Action::Orphan),
+        1 => Just(Action::Register),
+        1 => Just(Action::Cancel),
+        1 => Just(Action::Complete),
+        2 => Just(Action::Crash),
     ]
 }
 
@@ -59,49 +61,49 @@ fn what_nothing_refers_to_goes_and_nothing_else() {
     let regressions = FileFailurePersistence::Direct("tests/coordinator/garbage.regressions");
     let failure_persistence = Some(Box::new(regressions) as Box<dyn FailurePersistence>);
     let mut runner = TestRunner::new(Config { cases, failure_persistence, ..Config::default() });
-    let acts = prop::collection::vec(act(), 4..16);
+    let actions = prop::collection::vec(action(), 4..16);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runner.run(&acts, |acts| runtime.block_on(check(&acts))).unwrap();
+    runner.run(&actions, |actions| runtime.block_on(check(&actions))).unwrap();
 }
 
-async fn check(acts: &[Act]) -> Result<(), TestCaseError> {
+async fn check(actions: &[Action]) -> Result<(), TestCaseError> {
     let mut coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let mut jobs = vec![coordinator.start_job(job(7)).await];
     coordinator.job_in(&jobs[0], "running").await;
-    for act in acts {
-        match act {
-            Act::Start(seed) => jobs.push(coordinator.start_job(job(*seed)).await),
-            Act::Work => work(&coordinator, &device).await,
-            Act::SendUp => send_up(&coordinator, &device).await,
-            Act::Orphan(byte) => orphan(&coordinator, *byte).await,
-            Act::Register => {
+    for action in actions {
+        match action {
+            Action::Start(seed) => jobs.push(coordinator.start_job(job(*seed)).await),
+            Action::Work => work(&coordinator, &device).await,
+            Action::Upload => upload(&coordinator, &device).await,
+            Action::Orphan(byte) => orphan(&coordinator, *byte).await,
+            Action::Register => {
                 let body = json!({ "name": "kept", "job": jobs[0], "round": 1 });
-                // Before the round's end there is nothing to register.
+                // Refused before the end of the round.
                 let (status, answer) = coordinator.ask(Method::POST, "/models", Some(body)).await;
                 prop_assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{answer}");
             }
-            Act::Cancel => end(&coordinator, &jobs, "cancel").await,
-            Act::Complete => end(&coordinator, &jobs, "complete").await,
-            Act::Crash => coordinator = coordinator.after_a_crash().await,
+            Action::Cancel => end(&coordinator, &jobs, "cancel").await,
+            Action::Complete => end(&coordinator, &jobs, "complete").await,
+            Action::Crash => coordinator = coordinator.after_a_crash().await,
         }
     }
-    // A last crash, and a start two days later.
+    // A last crash, and a start two days later, on a copy of the disk.
     let disk = coordinator.copy_of_the_disk();
     drop(coordinator);
     let before = needed(disk.path());
     age(disk.path());
     let coordinator = Coordinator::start_in(disk).await;
-    // The driver answers once it has looked through the blobs.
+    // The driver answers after it has removed the garbage.
     coordinator.token("viewer").await;
     let (stored, old) = stored(coordinator.folder.path());
     let after = needed(coordinator.folder.path());
-    // Steps go on at once: what they have no more need of may be gone already.
+    // Steps resume at once, so blobs that they no longer need may be removed already.
     let missing: Vec<_> =
         before.intersection(&after).filter(|hash| !stored.contains(*hash)).collect();
-    prop_assert!(missing.is_empty(), "needed and gone: {missing:?}");
+    prop_assert!(missing.is_empty(), "removed although needed: {missing:?}");
     let kept: Vec<_> = old.difference(&before).collect();
-    prop_assert!(kept.is_empty(), "kept for nothing: {kept:?}");
+    prop_assert!(kept.is_empty(), "kept although not needed: {kept:?}");
     Ok(())
 }
 
@@ -117,7 +119,7 @@ async fn work(coordinator: &Coordinator, device: &Device) {
     }
 }
 
-async fn send_up(coordinator: &Coordinator, device: &Device) {
+async fn upload(coordinator: &Coordinator, device: &Device) {
     if let Some(lease) = device.next_job(coordinator, 0).await {
         let bytes = update(&lease);
         device.upload(coordinator, lease.id, BlobHash::of(&bytes), 0, bytes).await;
@@ -133,11 +135,11 @@ async fn orphan(coordinator: &Coordinator, byte: u8) {
 
 async fn end(coordinator: &Coordinator, jobs: &[String], how: &str) {
     let path = format!("/jobs/{}/{how}", jobs[jobs.len() - 1]);
-    // It may have ended before, or be too early to be completed.
+    // Refused if the job has ended, or if it is too early to complete it.
     coordinator.ask(Method::POST, &path, None).await;
 }
 
-/// Every blob that the database in this folder gives a reason to keep.
+/// Returns every blob that the database in this folder names.
 fn needed(folder: &Path) -> BTreeSet<String> {
     let database = rusqlite::Connection::open(folder.join("constellation.db")).unwrap();
     let column = |query: &str| -> Vec<Value> {
@@ -147,37 +149,37 @@ fn needed(folder: &Path) -> BTreeSet<String> {
     };
     let mut needed = BTreeSet::new();
     for model in column("SELECT model FROM models") {
-        mentioned(&model["blake3"], &mut needed);
+        collect_hashes(&model["blake3"], &mut needed);
     }
     for machine in column("SELECT machine FROM jobs") {
         let phase = &machine["phase"];
         let run = &phase["running"];
-        mentioned(&run["preparation"], &mut needed);
-        mentioned(&run["round"]["base"], &mut needed);
-        // Afterwards the sum stands for the updates.
+        collect_hashes(&run["preparation"], &mut needed);
+        collect_hashes(&run["round"]["base"], &mut needed);
+        // After the aggregation, the updates are no longer needed.
         if run["stage"] == "collecting" || run["stage"] == "aggregating" {
-            mentioned(&run["round"]["seats"], &mut needed);
+            collect_hashes(&run["round"]["seats"], &mut needed);
         }
         for run in [run, &phase["finished"]["run"]] {
-            mentioned(&run["history"], &mut needed);
+            collect_hashes(&run["history"], &mut needed);
         }
     }
     needed
 }
 
-/// Every hash that is somewhere in there.
-fn mentioned(value: &Value, found: &mut BTreeSet<String>) {
+/// Collects every hash within a JSON value.
+fn collect_hashes(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::String(text) if text.parse::<BlobHash>().is_ok() => {
             found.insert(text.clone());
         }
-        Value::Array(items) => items.iter().for_each(|item| mentioned(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| mentioned(field, found)),
+        Value::Array(items) => items.iter().for_each(|item| collect_hashes(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| collect_hashes(field, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-/// All blobs of the folder, and those that were stored long ago.
+/// Returns all blobs of the folder, and the old ones among them.
 fn stored(folder: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut all, mut old) = (BTreeSet::new(), BTreeSet::new());
     for (name, modified) in blobs(folder) {
@@ -189,6 +191,7 @@ fn stored(folder: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     (all, old)
 }
 
+/// Makes all blobs look old.
 fn age(folder: &Path) {
     for (name, _) in blobs(folder) {
         let path = folder.join("blobs").join(&name[..2]).join(&name[2..]);
@@ -206,7 +209,7 @@ fn blobs(folder: &Path) -> Vec<(String, SystemTime)> {
             let name =
                 [inner.file_name(), file.file_name()].map(|name| name.into_string().unwrap());
             let name = name.concat();
-            // What a step removes meanwhile is as good as gone.
+            // A step may remove a blob meanwhile.
             if let (Ok(_), Ok(metadata)) = (name.parse::<BlobHash>(), file.metadata()) {
                 found.push((name, metadata.modified().unwrap()));
             }

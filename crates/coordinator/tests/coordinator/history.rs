@@ -1,4 +1,4 @@
-//! What is kept of leases, what a job's log tells, and what devices gave.
+//! Lease records, job logs, and the contribution of devices.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn kinds(log: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn leases_are_kept_with_how_they_ended() {
+async fn lease_records_show_how_each_lease_ended() {
     let coordinator = Coordinator::start().await;
     let (one, two) =
         (Device::enroll(&coordinator, "one").await, Device::enroll(&coordinator, "two").await);
@@ -19,8 +19,8 @@ async fn leases_are_kept_with_how_they_ended() {
     let path = format!("/jobs/{id}/leases");
     let first = one.next_job(&coordinator, 60).await.unwrap();
     let progress = json!({ "step": 3, "steps": 9, "loss": 0.5, "examples_per_second": 80.0 });
-    let of_first = format!("/leases/{}/progress", first.id);
-    one.ask(&coordinator, Method::POST, &of_first, progress).await;
+    let progress_path = format!("/leases/{}/progress", first.id);
+    one.ask(&coordinator, Method::POST, &progress_path, progress).await;
     let open = coordinator.get(&path).await;
     assert_eq!(
         open,
@@ -32,15 +32,15 @@ async fn leases_are_kept_with_how_they_ended() {
     );
     assert_eq!(coordinator.get("/usage").await["examples_per_second"], 80.0);
 
-    let of_first = format!("/leases/{}/return", first.id);
-    one.ask(&coordinator, Method::POST, &of_first, json!({ "reason": "on_battery" })).await;
+    let return_path = format!("/leases/{}/return", first.id);
+    one.ask(&coordinator, Method::POST, &return_path, json!({ "reason": "on_battery" })).await;
     let again = two.next_job(&coordinator, 60).await.unwrap();
     assert_eq!(again.partition, first.partition);
     two.report(&coordinator, &again, update(&again)).await;
     let other = two.next_job(&coordinator, 60).await.unwrap();
     coordinator.post(&format!("/jobs/{id}/pause"), Value::Null).await;
 
-    // As it was, also after a restart.
+    // The records are the same after a restart.
     let coordinator = coordinator.restart().await;
     let leases = coordinator.get(&path).await;
     let table: Vec<Value> = leases
@@ -66,7 +66,7 @@ async fn leases_are_kept_with_how_they_ended() {
     let newer = coordinator.get(&format!("{path}?after=2999-01-01T00:00:00Z")).await;
     assert_eq!(newer, json!([]));
 
-    // An update that was on its way counts, and then that is how the lease ended.
+    // An update that arrives after the end of its lease is accepted and changes the record.
     coordinator.post(&format!("/jobs/{id}/resume"), Value::Null).await;
     two.report(&coordinator, &other, update(&other)).await;
     assert_eq!(coordinator.get(&path).await[2]["outcome"], "reported");
@@ -75,7 +75,7 @@ async fn leases_are_kept_with_how_they_ended() {
 }
 
 #[tokio::test]
-async fn a_device_s_leases_of_all_jobs_are_told_by_device() {
+async fn a_device_s_leases_are_listed_for_all_jobs() {
     let coordinator = Coordinator::start().await;
     let (one, two) =
         (Device::enroll(&coordinator, "one").await, Device::enroll(&coordinator, "two").await);
@@ -86,17 +86,17 @@ async fn a_device_s_leases_of_all_jobs_are_told_by_device() {
 
     let id = coordinator.start_job(tiny_job()).await;
     let first = one.next_job(&coordinator, 60).await.unwrap();
-    let of_other = two.next_job(&coordinator, 60).await.unwrap();
+    let other_lease = two.next_job(&coordinator, 60).await.unwrap();
     one.report(&coordinator, &first, update(&first)).await;
-    two.report(&coordinator, &of_other, update(&of_other)).await;
+    two.report(&coordinator, &other_lease, update(&other_lease)).await;
     coordinator.post(&format!("/jobs/{id}/cancel"), Value::Null).await;
     let mut other_job = tiny_job();
     other_job["name"] = json!("another");
     let other = coordinator.start_job(other_job).await;
     let held = one.next_job(&coordinator, 60).await.unwrap();
     let progress = json!({ "step": 2, "steps": 9, "loss": 0.5, "examples_per_second": 80.0 });
-    let of_held = format!("/leases/{}/progress", held.id);
-    one.ask(&coordinator, Method::POST, &of_held, progress).await;
+    let held_path = format!("/leases/{}/progress", held.id);
+    one.ask(&coordinator, Method::POST, &held_path, progress).await;
 
     let leases = coordinator.get(&path).await;
     let table: Vec<Value> = leases
@@ -127,14 +127,14 @@ async fn a_device_s_leases_of_all_jobs_are_told_by_device() {
 }
 
 #[tokio::test]
-async fn a_job_says_who_created_it() {
+async fn a_job_shows_its_creator() {
     let coordinator = Coordinator::start().await;
     let named = json!({ "role": "admin", "name": "Ada's laptop" });
     let token = coordinator.post("/tokens", named).await["token"].as_str().unwrap().to_owned();
     let request = coordinator.request(Method::POST, "/jobs", &token).json(&tiny_job());
     let (status, job) = crate::support::answer(request).await;
     assert_eq!((status, &job["created_by"]), (StatusCode::CREATED, &json!("Ada's laptop")));
-    // Whoever starts it, and after a restart.
+    // Somebody else starts it, and the coordinator restarts.
     let path = format!("/jobs/{}", job["id"].as_str().unwrap());
     coordinator.post(&format!("{path}/start"), Value::Null).await;
     let coordinator = coordinator.restart().await;
@@ -142,16 +142,16 @@ async fn a_job_says_who_created_it() {
 }
 
 #[tokio::test]
-async fn a_refused_update_and_a_revoked_device_are_told_apart() {
+async fn a_refused_update_and_a_revoked_device_have_different_outcomes() {
     let coordinator = Coordinator::start().await;
-    let (bad, gone) =
-        (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "gone").await);
+    let (bad, revoked) =
+        (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "revoked").await);
     let id = coordinator.start_job(tiny_job()).await;
     let lease = bad.next_job(&coordinator, 60).await.unwrap();
     let nan = protocol::codec::encode(&vec![f32::NAN; update(&lease).len() / 4]);
     bad.report(&coordinator, &lease, nan).await;
-    gone.next_job(&coordinator, 60).await.unwrap();
-    coordinator.post(&format!("/devices/{}/revoke", gone.id), Value::Null).await;
+    revoked.next_job(&coordinator, 60).await.unwrap();
+    coordinator.post(&format!("/devices/{}/revoke", revoked.id), Value::Null).await;
     let leases = coordinator.get(&format!("/jobs/{id}/leases")).await;
     let outcomes = leases.as_array().unwrap().iter().map(|it| it["outcome"].clone());
     assert_eq!(outcomes.collect::<Vec<_>>(), ["refused", "ended"]);
@@ -162,14 +162,14 @@ async fn a_refused_update_and_a_revoked_device_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_job_s_log_tells_who_did_what_and_how_each_round_went() {
+async fn a_job_s_log_lists_actions_lost_leases_and_rounds() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
-    let back = format!("/leases/{}/return", lease.id);
+    let return_path = format!("/leases/{}/return", lease.id);
     let failed = json!({ "reason": "failed", "detail": "the GPU fell off" });
-    device.ask(&coordinator, Method::POST, &back, failed).await;
+    device.ask(&coordinator, Method::POST, &return_path, failed).await;
     coordinator.post(&format!("/jobs/{id}/pause"), Value::Null).await;
     coordinator.post(&format!("/jobs/{id}/resume"), Value::Null).await;
     while coordinator.get(&format!("/jobs/{id}")).await["status"] != "completed" {
@@ -209,7 +209,7 @@ async fn a_job_s_log_tells_who_did_what_and_how_each_round_went() {
 }
 
 #[tokio::test]
-async fn what_devices_give_is_counted_once_and_stays() {
+async fn contributions_are_counted_once_and_stored() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
@@ -222,11 +222,11 @@ async fn what_devices_give_is_counted_once_and_stays() {
     device.report(&coordinator, &other, update(&other)).await;
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
     let coordinator = coordinator.after_a_crash().await;
-    let given = &coordinator.get("/devices").await[0];
+    let device = &coordinator.get("/devices").await[0];
     let expected = json!({ "examples": 40, "seconds": 0.5, "leases": 2, "seconds_today": 0.5 });
-    assert_eq!(given["contribution"], expected);
-    assert_eq!((&given["version"], &given["labels"]), (&json!("test"), &json!([])));
-    assert_eq!(given["examples_per_second"], 80.0);
+    assert_eq!(device["contribution"], expected);
+    assert_eq!((&device["version"], &device["labels"]), (&json!("test"), &json!([])));
+    assert_eq!(device["examples_per_second"], 80.0);
     let usage = coordinator.get("/usage").await;
     let today = &usage["today"];
     assert_eq!((&today["cpu_seconds"], &today["gpu_seconds"]), (&json!(0.5), &json!(0.0)));
@@ -238,9 +238,9 @@ async fn what_devices_give_is_counted_once_and_stays() {
     assert_eq!(days.len(), 14);
     assert_eq!((&days[13]["seconds"], &days[12]["seconds"]), (&json!(0.5), &json!(0.0)));
     assert!(days.is_sorted_by_key(|day| day["date"].as_str().unwrap()), "{days:?}");
-    assert_eq!(usage["examples_per_second"], 0.0, "nobody trains now");
+    assert_eq!(usage["examples_per_second"], 0.0, "no device is training");
 
-    // What was given yesterday is not of today.
+    // Yesterday's contribution is not counted for today.
     let yesterday =
         "UPDATE devices SET record = json_set(record, '$.contributed_on', '2026-01-01')";
     let coordinator = coordinator
@@ -248,6 +248,9 @@ async fn what_devices_give_is_counted_once_and_stays() {
             assert_eq!(database.execute(yesterday, []).unwrap(), 1);
         })
         .await;
-    let given = &coordinator.get("/devices").await[0]["contribution"];
-    assert_eq!((&given["seconds"], &given["seconds_today"]), (&json!(0.5), &json!(0.0)));
+    let contribution = &coordinator.get("/devices").await[0]["contribution"];
+    assert_eq!(
+        (&contribution["seconds"], &contribution["seconds_today"]),
+        (&json!(0.5), &json!(0.0))
+    );
 }

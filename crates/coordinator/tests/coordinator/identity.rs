@@ -73,8 +73,9 @@ async fn a_wiped_mac_is_the_same_device_once_the_old_worker_is_silent() {
     assert_eq!(devices.as_array().unwrap().len(), 1);
     assert!(devices[0]["note"].as_str().unwrap().contains("wiped"), "{devices}");
     // The old key and the old token are worth nothing any more.
-    let path = format!("/devices/{}/next-job", Device::of(&first).id);
-    let (status, _) = Device::of(&first).ask(&coordinator, Method::GET, &path, Value::Null).await;
+    let path = format!("/devices/{}/next-job", Device::from_registration(&first).id);
+    let (status, _) =
+        Device::from_registration(&first).ask(&coordinator, Method::GET, &path, Value::Null).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let (status, _) = register(&coordinator, &proof, "old key", registration("one")).await;
     assert_eq!(status, StatusCode::CONFLICT);

@@ -1,4 +1,4 @@
-//! Looking at a job before it is there.
+//! Checking a job before it is created.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Coordinator, tiny_job};
 
 #[tokio::test]
-async fn a_check_says_what_would_be_trained_and_stores_nothing() {
+async fn a_check_returns_the_model_and_stores_nothing() {
     let coordinator = Coordinator::start().await;
     let check = coordinator.post("/jobs/check", tiny_job()).await;
     assert_eq!(
@@ -19,7 +19,7 @@ async fn a_check_says_what_would_be_trained_and_stores_nothing() {
     assert_eq!(check["parameters"], 44);
     assert_eq!(coordinator.get("/jobs").await, json!([]));
 
-    // What it filled in is the same job.
+    // The filled-in job is equivalent.
     let config = &check["config"];
     assert_eq!((&config["plan"]["batch_size"], &config["seed"]), (&json!(32), &json!(42)));
     let again = coordinator.post("/jobs/check", config.clone()).await;
@@ -30,7 +30,7 @@ async fn a_check_says_what_would_be_trained_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_preset_is_laid_out_for_a_dataset_that_is_not_here() {
+async fn a_preset_is_laid_out_for_a_dataset_that_is_not_downloaded() {
     let coordinator = Coordinator::start().await;
     let job = json!({ "name": "digits", "model_type": "vision", "dataset": "mnist" });
     let check = coordinator.post("/jobs/check", job).await;
@@ -43,7 +43,7 @@ async fn a_preset_is_laid_out_for_a_dataset_that_is_not_here() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_as_creating_it_says_it() {
+async fn a_check_returns_the_same_errors_as_creating_the_job() {
     let coordinator = Coordinator::start().await;
     let with = |field: &str, value: Value| {
         let mut job = tiny_job();

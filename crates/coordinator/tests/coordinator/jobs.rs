@@ -1,4 +1,4 @@
-//! What people tell jobs.
+//! Commands for jobs.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::device::{Device, update};
 use crate::support::{Coordinator, tiny_job};
 
 #[tokio::test]
-async fn a_paused_job_grants_nothing_and_goes_on_when_resumed() {
+async fn a_paused_job_grants_no_leases_until_it_is_resumed() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
@@ -19,7 +19,7 @@ async fn a_paused_job_grants_nothing_and_goes_on_when_resumed() {
     let (_, answer) = device.ask(&coordinator, Method::POST, &path, progress).await;
     assert_eq!(answer["standing"], "lost");
     assert!(device.next_job(&coordinator, 0).await.is_none());
-    // An update that was on its way still counts.
+    // An update that arrives after the pause is still accepted.
     let (status, answer) = device.report(&coordinator, &lease, update(&lease)).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("accepted")));
 
@@ -31,7 +31,7 @@ async fn a_paused_job_grants_nothing_and_goes_on_when_resumed() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_ends_its_leases_and_clears_its_shards() {
+async fn a_canceled_job_ends_its_leases_and_removes_its_shards() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
@@ -54,15 +54,15 @@ async fn a_cancelled_job_ends_its_leases_and_clears_its_shards() {
 }
 
 #[tokio::test]
-async fn whoever_started_it_sees_whether_a_job_is_under_way() {
+async fn the_running_coordinator_reports_whether_a_job_is_in_progress() {
     let coordinator = Coordinator::start().await;
     let mut working = coordinator.running.working.clone();
     assert!(!*working.borrow());
     let id = coordinator.start_job(tiny_job()).await;
-    for (action, is_under_way) in [("pause", false), ("resume", true), ("cancel", false)] {
-        working.wait_for(|working| *working != is_under_way).await.unwrap();
+    for (action, is_in_progress) in [("pause", false), ("resume", true), ("cancel", false)] {
+        working.wait_for(|working| *working != is_in_progress).await.unwrap();
         coordinator.post(&format!("/jobs/{id}/{action}"), Value::Null).await;
-        working.wait_for(|working| *working == is_under_way).await.unwrap();
+        working.wait_for(|working| *working == is_in_progress).await.unwrap();
     }
 }
 
@@ -82,7 +82,7 @@ async fn jobs_are_served_by_priority() {
 }
 
 #[tokio::test]
-async fn a_dataset_that_is_out_of_reach_fails_the_job_with_what_to_set() {
+async fn an_unreachable_dataset_fails_the_job_with_the_setting_to_change() {
     let coordinator = Coordinator::start().await;
     let mut job = tiny_job();
     job["dataset"] = json!("ag_news");

@@ -1,4 +1,4 @@
-//! Devices' names and labels, and jobs that ask for some.
+//! Names and labels of devices, and jobs that require labels.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::support::{Coordinator, tiny_job};
 
 #[tokio::test]
-async fn a_device_keeps_the_name_and_the_labels_that_it_was_given() {
+async fn a_device_keeps_its_assigned_name_and_labels() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let path = format!("/devices/{}", device.id);
@@ -25,7 +25,7 @@ async fn a_device_keeps_the_name_and_the_labels_that_it_was_given() {
             "this machine (admin, 127.0.0.1): device changed name=the lab's first"
         ]
     );
-    // It registers again, under the name that it has for itself.
+    // It registers again, with its own name for itself.
     Device::enroll(&coordinator, "one").await;
     let coordinator = coordinator.restart().await;
     let shown = &coordinator.get("/devices").await[0];
@@ -63,7 +63,7 @@ async fn a_job_with_labels_is_leased_to_devices_that_have_one() {
     let explanation = coordinator.get(&format!("/jobs/{id}")).await["explanation"].to_string();
     assert!(explanation.contains("'lab' or 'studio', and none has it"), "{explanation}");
 
-    // It waits when it gets the label.
+    // The device gets the label while it waits for work.
     let path = format!("/devices/{}", device.id);
     let label = coordinator.ask(Method::PATCH, &path, Some(json!({ "labels": ["studio"] })));
     let (lease, _) = tokio::join!(device.next_job(&coordinator, 60), label);

@@ -1,4 +1,4 @@
-//! Leases and updates: what counts, once, and what does not.
+//! Leases and updates.
 
 use federation::aggregate::Accumulator;
 use protocol::{BlobHash, codec};
@@ -17,14 +17,18 @@ async fn the_global_model_is_the_exact_mean_of_the_updates() {
     let first = devices[0].next_job(&coordinator, 60).await.unwrap();
     let second = devices[1].next_job(&coordinator, 60).await.unwrap();
     assert_ne!(first.partition, second.partition);
-    assert_eq!(devices[0].next_job(&coordinator, 0).await.unwrap().id, first.id, "asked again");
+    assert_eq!(
+        devices[0].next_job(&coordinator, 0).await.unwrap().id,
+        first.id,
+        "the same lease again"
+    );
     let base = devices[0].blob(&coordinator, first.base).await;
     let base = codec::decode(&base, base.len() / 4).unwrap();
     let shard = devices[1].blob(&coordinator, second.shards[0]).await;
     assert_eq!(data_rows(&shard), second.rows);
 
     let mut mean = Accumulator::new(base.len(), first.rows + second.rows);
-    // The order doesn't matter: reported the other way round.
+    // Reported in reverse order, which must not change the mean.
     for (device, lease) in [(&devices[1], &second), (&devices[0], &first)] {
         let bytes = update(lease);
         mean.add(&[(bytes.as_slice(), lease.rows)]).unwrap();
@@ -37,9 +41,9 @@ async fn the_global_model_is_the_exact_mean_of_the_updates() {
     assert_eq!(rounds[0]["model"], json!(expected));
     let next = devices[0].next_job(&coordinator, 60).await.unwrap();
     assert_eq!(next.base, expected);
-    // Its updates are no longer needed.
-    let gone = BlobHash::of(&update(&first));
-    let (status, _) = coordinator.ask(Method::GET, &format!("/blobs/{gone}"), None).await;
+    // Updates of a closed round are removed.
+    let removed = BlobHash::of(&update(&first));
+    let (status, _) = coordinator.ask(Method::GET, &format!("/blobs/{removed}"), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
@@ -48,7 +52,7 @@ fn data_rows(shard: &[u8]) -> u64 {
 }
 
 #[tokio::test]
-async fn an_update_counts_once_however_often_and_late_it_comes() {
+async fn an_update_counts_once_however_often_and_late_it_arrives() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
@@ -57,22 +61,22 @@ async fn an_update_counts_once_however_often_and_late_it_comes() {
     let hash = BlobHash::of(&bytes);
     let (_, answer) = device.report(&coordinator, &lease, bytes).await;
     assert_eq!(answer["outcome"], "accepted");
-    let (status, answer) = device.tell(&coordinator, lease.id, hash).await;
+    let (status, answer) = device.submit(&coordinator, lease.id, hash).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("duplicate")));
-    let (status, answer) = device.tell(&coordinator, lease.id, BlobHash::of(b"other")).await;
+    let (status, answer) = device.submit(&coordinator, lease.id, BlobHash::of(b"other")).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("superseded")));
 
-    // After its round, when its bytes are gone.
+    // After its round, when its bytes are removed.
     device.work(&coordinator).await;
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
-    let (status, answer) = device.tell(&coordinator, lease.id, hash).await;
+    let (status, answer) = device.submit(&coordinator, lease.id, hash).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("duplicate")));
-    let (_, answer) = device.tell(&coordinator, lease.id, BlobHash::of(b"other")).await;
+    let (_, answer) = device.submit(&coordinator, lease.id, BlobHash::of(b"other")).await;
     assert_eq!(answer["outcome"], "superseded");
 }
 
 #[tokio::test]
-async fn bad_updates_are_refused_and_the_seat_stays_theirs_to_mend() {
+async fn bad_updates_are_refused_and_the_device_keeps_its_lease() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
@@ -85,7 +89,7 @@ async fn bad_updates_are_refused_and_the_seat_stays_theirs_to_mend() {
         codec::encode(&values)
     };
     let truncated = good[..good.len() - 4].to_vec();
-    for (bytes, words) in [
+    for (bytes, expected) in [
         (truncated, "bytes"),
         (good[..good.len() - 1].to_vec(), "bytes"),
         (with(f32::NAN), "finite"),
@@ -97,14 +101,14 @@ async fn bad_updates_are_refused_and_the_seat_stays_theirs_to_mend() {
             (status, &body["type"]),
             (StatusCode::UNPROCESSABLE_ENTITY, &json!("bad-update"))
         );
-        assert!(body["detail"].as_str().unwrap().contains(words), "{body}");
+        assert!(body["detail"].as_str().unwrap().contains(expected), "{body}");
     }
     let too_long = [good.as_slice(), &[0; 4]].concat();
     let hash = BlobHash::of(&too_long);
     let refused = device.upload(&coordinator, lease.id, hash, 0, too_long).await;
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
 
-    let (status, body) = device.tell(&coordinator, lease.id, BlobHash::of(b"never sent")).await;
+    let (status, body) = device.submit(&coordinator, lease.id, BlobHash::of(b"never sent")).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("missing-blob")));
 
     let (status, answer) = device.report(&coordinator, &lease, good).await;
@@ -112,21 +116,21 @@ async fn bad_updates_are_refused_and_the_seat_stays_theirs_to_mend() {
 }
 
 #[tokio::test]
-async fn a_lease_is_its_device_s_alone_and_reads_its_own_blobs_only() {
+async fn a_lease_belongs_to_one_device_and_reads_only_its_own_blobs() {
     let coordinator = Coordinator::start().await;
     let one = Device::enroll(&coordinator, "one").await;
     let other = Device::enroll(&coordinator, "other").await;
     coordinator.start_job(tiny_job()).await;
     let lease = one.next_job(&coordinator, 60).await.unwrap();
     let foreign = other.next_job(&coordinator, 60).await.unwrap();
-    let (status, body) = other.tell(&coordinator, lease.id, BlobHash::of(b"x")).await;
+    let (status, body) = other.submit(&coordinator, lease.id, BlobHash::of(b"x")).await;
     assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("other-device")));
     let path = format!("/blobs/{}", foreign.shards[0]);
     let request = coordinator.request(Method::GET, &path, &one.token);
     let (status, body) = crate::support::answer(request).await;
     assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("blob-not-leased")));
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-    let (status, body) = one.tell(&coordinator, unknown, BlobHash::of(b"x")).await;
+    let (status, body) = one.submit(&coordinator, unknown, BlobHash::of(b"x")).await;
     assert_eq!((status, &body["type"]), (StatusCode::NOT_FOUND, &json!("unknown-lease")));
 }
 
@@ -139,14 +143,14 @@ async fn a_returned_lease_goes_to_another_device() {
     job["data"]["partitions"] = json!(1);
     coordinator.start_job(job).await;
     let lease = one.next_job(&coordinator, 60).await.unwrap();
-    let give_back = async {
+    let return_lease = async {
         let path = format!("/leases/{}/return", lease.id);
         let body = json!({ "reason": "in_use" });
         let (status, _) = one.ask(&coordinator, Method::POST, &path, body).await;
         assert_eq!(status, StatusCode::NO_CONTENT);
     };
-    // The other waits already when the seat becomes free.
-    let (next, ()) = tokio::join!(other.next_job(&coordinator, 60), give_back);
+    // The other device is waiting when the seat becomes open.
+    let (next, ()) = tokio::join!(other.next_job(&coordinator, 60), return_lease);
     assert_eq!(next.unwrap().partition, lease.partition);
 }
 
@@ -168,7 +172,7 @@ async fn three_failures_fail_the_job_with_their_reason() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_says_whether_the_lease_still_counts() {
+async fn a_heartbeat_returns_whether_the_lease_is_held() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;

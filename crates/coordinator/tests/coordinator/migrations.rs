@@ -1,4 +1,4 @@
-//! A database of an earlier version goes on with everything in it.
+//! Migration of databases of earlier versions.
 
 use std::path::Path;
 
@@ -11,30 +11,30 @@ use crate::device::Device;
 use crate::support::{Coordinator, tiny_job};
 
 const VERSION_1: &str = include_str!("version_1.sql");
-/// Of that database.
+/// A viewer's token in that database.
 const VIEWER: &str =
     "constellation-viewer-eb11007badc736a45db23ba599de0ba33ebcd8baf98d58acd82f80bce7aabbea";
 
 #[tokio::test]
-async fn a_database_of_version_1_goes_on_and_is_kept_as_it_was() {
+async fn a_database_of_version_1_is_migrated_and_a_copy_is_kept() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("constellation.db");
     Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
     let coordinator = Coordinator::start_in(folder).await;
     assert_eq!(coordinator.running.cluster.id, "01a20c4b-cbb0-77ba-8b94-f11196525a5e");
-    let look = coordinator.request(Method::GET, "/jobs", VIEWER).send().await.unwrap();
-    assert_eq!(look.status(), StatusCode::OK);
+    let response = coordinator.request(Method::GET, "/jobs", VIEWER).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
     let jobs = coordinator.get("/jobs").await;
     assert_eq!((&jobs[0]["status"], &jobs[1]["status"]), (&json!("pending"), &json!("completed")));
     let models = coordinator.get("/models").await;
     assert_eq!(models[0]["blake3"], jobs[1]["model_blake3"]);
-    // Devices enrol anew, with the cluster's pin, and join codes took the place of join tokens.
+    // Devices must enroll again, with the cluster's pin, and join codes replace join tokens.
     assert_eq!(coordinator.get("/devices").await, json!([]));
     let tokens = coordinator.get("/tokens").await;
     let roles: Vec<&Value> =
         tokens.as_array().unwrap().iter().map(|token| &token["role"]).collect();
     assert!(!roles.contains(&&json!("join")), "{tokens}");
-    // What was pending can be started.
+    // The pending job can be started.
     let id = jobs[0]["id"].as_str().unwrap();
     coordinator.post(&format!("/jobs/{id}/start"), Value::Null).await;
     coordinator.job_in(id, "running").await;
@@ -48,7 +48,7 @@ async fn a_database_of_version_1_goes_on_and_is_kept_as_it_was() {
     assert_eq!(number("SELECT count(*) FROM devices"), 1);
 }
 
-/// Takes from a database what versions 4 and 3 brought.
+/// Removes the changes of versions 3 and 4 from a database.
 const BACK_TO_VERSION_2: &str = "
     ALTER TABLE jobs DROP COLUMN created_by;
     DROP TABLE leases;
@@ -62,7 +62,7 @@ const BACK_TO_VERSION_2: &str = "
 ";
 
 #[tokio::test]
-async fn a_database_of_version_2_goes_on_with_the_leases_that_were_held() {
+async fn a_database_of_version_2_keeps_its_held_leases() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
@@ -70,7 +70,7 @@ async fn a_database_of_version_2_goes_on_with_the_leases_that_were_held() {
     let coordinator =
         coordinator.changed(|database| database.execute_batch(BACK_TO_VERSION_2).unwrap()).await;
     let path = format!("/jobs/{id}/leases");
-    assert_eq!(coordinator.get(&path).await, json!([]), "nothing was kept of it");
+    assert_eq!(coordinator.get(&path).await, json!([]), "version 2 stored no lease records");
     assert_eq!(device.next_job(&coordinator, 60).await.unwrap().id, lease.id);
     device.work(&coordinator).await;
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
@@ -85,19 +85,19 @@ async fn a_database_of_version_2_goes_on_with_the_leases_that_were_held() {
     assert_eq!(coordinator.get(&path).await.as_array().unwrap().len(), 2);
 }
 
-/// An earlier version's table that is changed in place, or a step that is forgotten, shows here.
+/// Detects a table of an earlier version that was changed in place, and a missing migration step.
 #[tokio::test]
-async fn a_migrated_database_has_the_shape_of_a_new_one() {
+async fn a_migrated_database_has_the_schema_of_a_new_one() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("constellation.db");
     Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
     let migrated = Coordinator::start_in(folder).await;
     let new = Coordinator::start().await;
-    assert_eq!(shape(migrated.folder.path()), shape(new.folder.path()));
+    assert_eq!(schema(migrated.folder.path()), schema(new.folder.path()));
 }
 
-/// Every column of every table, and every index.
-fn shape(folder: &Path) -> Vec<String> {
+/// Returns every column of every table, and every index.
+fn schema(folder: &Path) -> Vec<String> {
     let database = Connection::open(folder.join("constellation.db")).unwrap();
     let query = "SELECT m.type || ' ' || m.name || ' ' || ifnull(c.name, '') || ' ' ||
             ifnull(c.type, '') || ' ' || ifnull(c.\"notnull\", '') || ' ' || ifnull(c.pk, '')

@@ -1,4 +1,4 @@
-//! Registered models: which version is in use for what, and what one makes of a text or an image.
+//! Registered models: stages and predictions.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,7 +36,7 @@ impl Coordinator {
 }
 
 #[tokio::test]
-async fn one_version_is_in_a_stage_at_a_time() {
+async fn a_stage_holds_one_version_of_a_model() {
     let coordinator = Coordinator::start().await;
     for _ in 0..2 {
         assert_eq!(coordinator.register("topics", TEXT).await["stage"], Value::Null);
@@ -93,7 +93,7 @@ async fn one_version_is_in_a_stage_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_model_says_how_probable_each_class_is() {
+async fn a_prediction_lists_the_probability_of_each_class() {
     let coordinator = Coordinator::start().await;
     coordinator.register("topics", TEXT).await;
     coordinator.register("shapes", IMAGE).await;
@@ -121,12 +121,12 @@ async fn a_model_says_how_probable_each_class_is() {
 }
 
 #[tokio::test]
-async fn what_a_model_can_t_read_is_refused_with_what_to_give() {
+async fn an_unusable_input_is_refused_with_what_to_send() {
     let coordinator = Coordinator::start().await;
     coordinator.register("topics", TEXT).await;
     coordinator.register("shapes", IMAGE).await;
     let long = "x".repeat(100_001);
-    for (path, body, field, words) in [
+    for (path, body, field, expected) in [
         ("/models/topics/predict", json!({}), "text", "reads texts"),
         ("/models/topics/predict", json!({ "image": "" }), "text", "reads texts"),
         ("/models/topics/predict", json!({ "text": "x", "image": "" }), "text", "nothing else"),
@@ -138,7 +138,7 @@ async fn what_a_model_can_t_read_is_refused_with_what_to_give() {
         let (status, problem) = coordinator.ask(Method::POST, path, Some(body)).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
         assert_eq!(problem["field"], field, "{problem}");
-        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(expected), "{problem}");
     }
     let body = Some(json!({ "text": "x" }));
     let (status, _) = coordinator.ask(Method::POST, "/models/none/predict", body).await;

@@ -1,5 +1,6 @@
-//! Workers of an earlier protocol: their requests as they were stored with their version, and what they read
-//! of the answers. A file is never changed once its version is out; a new version gets one of its own.
+//! Compatibility with workers of an earlier protocol version: their stored requests, and the fields that they
+//! read from the answers. A file is never changed after the release of its version; each new version gets its
+//! own file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,10 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Coordinator, tiny_job};
 
-/// Rounds times partitions of the tiny job.
+/// Number of leases of the tiny job: rounds times partitions.
 const LEASES: usize = 4;
 
-/// What a worker says in its life, in parts.
+/// The requests of a worker from enrollment to leaving.
 #[derive(Deserialize)]
 struct Stored {
     protocol: u32,
@@ -26,11 +27,11 @@ struct Stored {
     leave: Vec<Step>,
 }
 
-/// One request, and the answer that it must get.
+/// One request and the expected answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
-    /// Method and path; `{name}` is what was kept by this name.
+    /// Method and path. `{name}` is replaced by the kept value of that name.
     ask: String,
     #[serde(default)]
     bearer: Option<String>,
@@ -38,40 +39,40 @@ struct Step {
     headers: BTreeMap<String, String>,
     #[serde(default)]
     body: Option<Value>,
-    /// The body is the update's bytes.
+    /// Set if the body is the update's bytes.
     #[serde(default)]
     sends: Option<String>,
-    /// The body needs a signature over what was kept.
+    /// Whether the body needs a signature over kept values.
     #[serde(default)]
     sign: bool,
-    /// The answer is the model that an update is made for.
+    /// Whether the answer is the model that the update is made for.
     #[serde(default)]
     train: bool,
     status: u16,
-    /// The fields that this worker reads, each with its kind.
+    /// The fields that this worker reads, each with its type.
     #[serde(default)]
     answer: Map<String, Value>,
     #[serde(default)]
     answer_headers: Vec<String>,
-    /// Name -> where it stands in the answer.
+    /// Values to keep: name to JSON pointer in the answer.
     #[serde(default)]
     keep: BTreeMap<String, String>,
 }
 
 #[tokio::test]
-async fn a_worker_one_version_behind_enrols_trains_and_leaves() {
-    // This version's too: tomorrow it is one behind.
+async fn a_worker_one_version_behind_enrolls_trains_and_leaves() {
+    // Also the current version, which will be one behind after the next change.
     for protocol in (1..=PROTOCOL_VERSION).rev().take(2) {
         let file = folder().join(format!("protocol-{protocol}.json"));
         let text = std::fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("{}: {error}; store this version's", file.display()));
         let stored: Stored = serde_json::from_str(&text).unwrap();
         assert_eq!(stored.protocol, protocol);
-        whole_life(&stored).await;
+        run_worker(&stored).await;
     }
 }
 
-async fn whole_life(stored: &Stored) {
+async fn run_worker(stored: &Stored) {
     let coordinator = Coordinator::start().await;
     let join = coordinator.join_code(json!({})).await.secret.proof().bearer();
     let mut worker = Worker {
@@ -80,28 +81,29 @@ async fn whole_life(stored: &Stored) {
         kept: [("join".to_owned(), join)].into(),
         update: Vec::new(),
     };
-    worker.say(&stored.enroll).await;
+    worker.run(&stored.enroll).await;
     let job = coordinator.start_job(tiny_job()).await;
-    worker.say(&stored.lease).await;
-    worker.say(&stored.give_back).await;
+    worker.run(&stored.lease).await;
+    worker.run(&stored.give_back).await;
     for _ in 0..LEASES {
-        worker.say(&stored.lease).await;
-        worker.say(&stored.report).await;
+        worker.run(&stored.lease).await;
+        worker.run(&stored.report).await;
     }
     coordinator.job_in(&job, "completed").await;
-    worker.say(&stored.leave).await;
+    worker.run(&stored.leave).await;
 }
 
 struct Worker<'a> {
     coordinator: &'a Coordinator,
     protocol: u32,
-    /// What earlier answers gave, by name.
+    /// Values kept from earlier answers, by name.
     kept: BTreeMap<String, String>,
     update: Vec<u8>,
 }
 
 impl Worker<'_> {
-    async fn say(&mut self, steps: &[Step]) {
+    /// Sends the requests of some steps.
+    async fn run(&mut self, steps: &[Step]) {
         for step in steps {
             self.ask(step).await;
         }
@@ -131,8 +133,8 @@ impl Worker<'_> {
         let answer = request.send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let bytes = answer.bytes().await.unwrap();
-        let shown = String::from_utf8_lossy(&bytes);
-        assert_eq!(status, step.status, "{}: {shown}", step.ask);
+        let text = String::from_utf8_lossy(&bytes);
+        assert_eq!(status, step.status, "{}: {text}", step.ask);
         for name in &step.answer_headers {
             assert!(headers.contains_key(name), "{}: no {name} in {headers:?}", step.ask);
         }
@@ -145,20 +147,20 @@ impl Worker<'_> {
         }
         let answer: Value = serde_json::from_slice(&bytes).unwrap();
         check(&step.answer, &answer, &step.ask);
-        for (name, place) in &step.keep {
-            let found = answer.pointer(place).and_then(Value::as_str).unwrap();
+        for (name, pointer) in &step.keep {
+            let found = answer.pointer(pointer).and_then(Value::as_str).unwrap();
             self.kept.insert(name.clone(), found.to_owned());
         }
     }
 
-    /// The text with what was kept in place of its names.
+    /// Replaces each `{name}` by the kept value of that name.
     fn filled(&self, text: &str) -> String {
         self.kept.iter().fold(text.to_owned(), |text, (name, value)| {
             text.replace(&format!("{{{name}}}"), value)
         })
     }
 
-    /// As version 1 signs. It stands here in full: what the product does now is another matter.
+    /// Signs as version 1 does. A copy of that version's code, because the current code may change.
     fn sign(&mut self, body: &Value) {
         let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
         let pin: &Pin = &self.coordinator.pin;
@@ -185,23 +187,23 @@ impl Worker<'_> {
     }
 }
 
-/// Every field is there and of its kind; more may be.
-fn check(expected: &Map<String, Value>, found: &Value, place: &str) {
+/// Checks that every expected field exists and has its type. Additional fields are allowed.
+fn check(expected: &Map<String, Value>, found: &Value, context: &str) {
     for (name, kind) in expected {
-        let value = found.get(name).unwrap_or_else(|| panic!("{place}: no {name} in {found}"));
+        let value = found.get(name).unwrap_or_else(|| panic!("{context}: no {name} in {found}"));
         if let Value::Object(inner) = kind {
-            check(inner, value, &format!("{place} {name}"));
+            check(inner, value, &format!("{context} {name}"));
             continue;
         }
-        let is_so = match kind.as_str().unwrap() {
+        let has_kind = match kind.as_str().unwrap() {
             "text" => value.is_string(),
             "number" => value.is_number(),
             "flag" => value.is_boolean(),
             "list" => value.is_array(),
             "object" => value.is_object(),
-            other => panic!("{other} is no kind"),
+            other => panic!("unknown kind {other}"),
         };
-        assert!(is_so, "{place}: {name} is {value}, not {kind}");
+        assert!(has_kind, "{context}: {name} is {value}, not {kind}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The dashboard's files: whatever the build found is served, to everybody.
+//! The dashboard's files, which are served without a credential.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use reqwest::{Method, StatusCode};
 use crate::support::{Coordinator, answer};
 
 #[tokio::test]
-async fn the_dashboard_is_served_to_strangers_and_asked_for_again_only_when_it_changed() {
+async fn the_dashboard_is_public_and_sent_again_only_after_a_change() {
     let coordinator = Coordinator::start().await;
-    let ask = || coordinator.request(Method::GET, "/", "").header("Accept-Encoding", "identity");
-    let page = ask().send().await.unwrap();
+    let get = || coordinator.request(Method::GET, "/", "").header("Accept-Encoding", "identity");
+    let page = get().send().await.unwrap();
     assert_eq!(page.status(), StatusCode::OK);
     assert_eq!(page.headers()["cache-control"], "no-cache");
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
@@ -23,16 +23,16 @@ async fn the_dashboard_is_served_to_strangers_and_asked_for_again_only_when_it_c
         Ok(built) => assert_eq!(text, built),
         Err(_) => assert!(text.contains("make ui"), "{text}"),
     }
-    let again = ask().header("If-None-Match", tag).send().await.unwrap();
+    let again = get().header("If-None-Match", tag).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
-    // It would take the place of the page's own, and the second visit would show nothing.
+    // A policy here would replace the cached page's own, and the page would not load.
     assert_eq!(again.headers().get("content-security-policy"), None);
     assert_eq!(again.bytes().await.unwrap().len(), 0);
 
     let head = coordinator.request(Method::HEAD, "/index.html", "").send().await.unwrap();
     assert_eq!(head.status(), StatusCode::OK);
-    let gone = coordinator.request(Method::GET, "/assets/of-an-earlier-build.js", "");
-    assert_eq!(answer(gone).await.0, StatusCode::NOT_FOUND);
+    let outdated = coordinator.request(Method::GET, "/assets/of-an-earlier-build.js", "");
+    assert_eq!(answer(outdated).await.0, StatusCode::NOT_FOUND);
     let post = coordinator.request(Method::POST, "/", "").send().await.unwrap();
-    assert_eq!(post.status(), StatusCode::UNAUTHORIZED, "only looking is public");
+    assert_eq!(post.status(), StatusCode::UNAUTHORIZED, "only reading is public");
 }

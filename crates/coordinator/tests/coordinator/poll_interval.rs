@@ -1,5 +1,5 @@
-//! What the coordinator tells its devices of time: when the next word is due, and how long a lease
-//! lasts by the device's own clock.
+//! Times that the coordinator sends to devices: the interval of heartbeats and progress reports, and the rest of
+//! a lease's timeout.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,14 +8,14 @@ use crate::device::Device;
 use crate::support::{Coordinator, tiny_job};
 
 #[tokio::test]
-async fn a_device_is_told_when_its_next_word_is_due() {
+async fn answers_contain_the_next_heartbeat_and_progress_times() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let beat = json!({ "state": "waiting" });
     let path = format!("/devices/{}/heartbeat", device.id);
     let (_, answer) = device.ask(&coordinator, Method::POST, &path, beat).await;
     assert_eq!(answer["heartbeat_seconds"], 30);
-    // One of 400 that a second may take.
+    // One device's share of 400 requests per second.
     assert_eq!(answer["return_within_seconds"], 0.0025);
 
     let path = format!("/devices/{}/next-job?wait=0", device.id);
@@ -32,10 +32,10 @@ async fn a_device_is_told_when_its_next_word_is_due() {
     assert_eq!(answer["standing"], "held");
     assert_eq!(answer["next_seconds"], 2.0);
     assert_eq!(answer["seconds_left"], 60.0);
-    let gone = json!({ "reason": "paused" });
+    let body = json!({ "reason": "paused" });
     let path = format!("/leases/{}/return", lease.id);
     assert_eq!(
-        device.ask(&coordinator, Method::POST, &path, gone).await,
+        device.ask(&coordinator, Method::POST, &path, body).await,
         (StatusCode::NO_CONTENT, Value::Null)
     );
     let progress = json!({ "step": 2, "steps": 2, "loss": 0.5, "examples_per_second": 1.0 });

@@ -1,4 +1,4 @@
-//! Configuration profiles, and the settings that a coordinator was started with.
+//! Configuration profiles, and the settings of a running coordinator.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::Coordinator;
 
 #[tokio::test]
-async fn a_profile_carries_what_a_mac_needs_to_join() {
+async fn a_profile_contains_everything_that_a_mac_needs_to_join() {
     let coordinator = Coordinator::start().await;
     let created = coordinator.post("/join-codes", json!({ "name": "fleet", "uses": 50 })).await;
     let request = coordinator.request(Method::POST, "/profile", &coordinator.admin);
@@ -32,16 +32,16 @@ async fn a_profile_carries_what_a_mac_needs_to_join() {
 
     let other = Coordinator::start().await;
     let foreign = other.post("/join-codes", json!({})).await["link"].clone();
-    for (link, words) in [(foreign, "another cluster"), (json!("constellation"), "join link")] {
+    for (link, expected) in [(foreign, "another cluster"), (json!("constellation"), "join link")] {
         let body = Some(json!({ "link": link }));
         let (status, problem) = coordinator.ask(Method::POST, "/profile", body).await;
         assert_eq!((status, &problem["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("link")));
-        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(expected), "{problem}");
     }
 }
 
 #[tokio::test]
-async fn settings_are_shown_as_they_were_given() {
+async fn settings_are_listed_as_set() {
     let coordinator = Coordinator::start().await;
     let expected = json!([{ "key": "ClusterName", "value": "test cluster", "origin": "user",
         "about": "What the cluster is called." }]);

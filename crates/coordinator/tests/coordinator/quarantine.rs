@@ -1,4 +1,4 @@
-//! Bad updates, and the devices that send them.
+//! Quarantine of devices that send bad updates.
 
 use protocol::audit::Action;
 use protocol::codec;
@@ -9,19 +9,20 @@ use serde_json::{Value, json};
 use crate::device::{Device, register, registration, update};
 use crate::support::{Coordinator, tiny_job};
 
-/// Each partition has a device of its own in quarantine before the honest one comes.
-fn job_of(partitions: u32) -> Value {
+/// Returns a job with this number of partitions.
+fn job_with_partitions(partitions: u32) -> Value {
     let mut job = tiny_job();
     job["data"] = json!({ "partitions": partitions, "train_limit": 40 });
     job
 }
 
+/// Returns an update whose values are all the same.
 fn filled(lease: &Lease, value: f32) -> Vec<u8> {
     codec::encode(&vec![value; lease.spec.layout().unwrap().parameters])
 }
 
-/// Takes a lease and sends this for it; gives the words of the refusal.
-async fn refused(coordinator: &Coordinator, device: &Device, value: f32) -> String {
+/// Takes a lease and reports an update of this value, which must be refused. Returns the detail.
+async fn report_bad_update(coordinator: &Coordinator, device: &Device, value: f32) -> String {
     let lease = device.next_job(coordinator, 60).await.unwrap();
     let (status, body) = device.report(coordinator, &lease, filled(&lease, value)).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
@@ -36,23 +37,23 @@ async fn quarantine_of(coordinator: &Coordinator, device: &Device) -> Value {
 }
 
 #[tokio::test]
-async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
+async fn three_bad_updates_quarantine_a_device_and_others_do_its_work() {
     let coordinator = Coordinator::start().await;
     let (bad, good) =
         (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
-    // A device that is known to work for the job: seats that fail elsewhere go to it.
-    let id = coordinator.start_job(job_of(4)).await;
+    // This device works for the job, so it gets the seats that fail elsewhere.
+    let id = coordinator.start_job(job_with_partitions(4)).await;
     let lease = good.next_job(&coordinator, 60).await.unwrap();
 
-    let words = refused(&coordinator, &bad, f32::NAN).await;
-    assert!(words.contains("not a finite number"), "{words}");
-    let words = refused(&coordinator, &bad, 17.0).await;
-    assert!(words.contains("beyond 16"), "{words}");
+    let detail = report_bad_update(&coordinator, &bad, f32::NAN).await;
+    assert!(detail.contains("not a finite number"), "{detail}");
+    let detail = report_bad_update(&coordinator, &bad, 17.0).await;
+    assert!(detail.contains("beyond 16"), "{detail}");
     assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
     // The count survives a restart.
     let coordinator = coordinator.restart().await;
-    let words = refused(&coordinator, &bad, 15.0).await;
-    assert!(words.contains("norm"), "{words}");
+    let detail = report_bad_update(&coordinator, &bad, 15.0).await;
+    assert!(detail.contains("norm"), "{detail}");
 
     let quarantined = quarantine_of(&coordinator, &bad).await;
     let reason = quarantined["reason"].as_str().unwrap();
@@ -67,12 +68,12 @@ async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
     let record = &entries.iter().find(|it| it.record.action == Action::Quarantined).unwrap().record;
     assert_eq!((record.who.as_str(), &record.subject.id), ("coordinator", &bad.id));
 
-    // Heartbeats go on; there is no work, after a restart and a new enrolment neither.
+    // Heartbeats still work. The device gets no work, not even after a restart and a new enrollment.
     let coordinator = coordinator.restart().await;
     let path = format!("/devices/{}/heartbeat", bad.id);
     let beat = json!({ "state": "waiting" });
-    let (status, told) = bad.ask(&coordinator, Method::POST, &path, beat).await;
-    assert_eq!((status, &told["quarantined"]), (StatusCode::OK, &quarantined));
+    let (status, answer) = bad.ask(&coordinator, Method::POST, &path, beat).await;
+    assert_eq!((status, &answer["quarantined"]), (StatusCode::OK, &quarantined));
     assert!(bad.next_job(&coordinator, 0).await.is_none());
     let (_, again) = register(&coordinator, &coordinator.admin, "bad", registration("bad")).await;
     let bad = Device { token: again["token"].as_str().unwrap().to_owned(), ..bad };
@@ -81,7 +82,7 @@ async fn three_bad_updates_put_a_device_in_quarantine_and_others_do_its_work() {
     let explanation = job["explanation"].to_string();
     assert!(explanation.contains("1 is in quarantine"), "{explanation}");
 
-    // All seats are the good one's, and the job comes to its end.
+    // The good device does all the work, and the job completes.
     let (_, answer) = good.report(&coordinator, &lease, update(&lease)).await;
     assert_eq!(answer["outcome"], "accepted");
     assert_eq!(good.work(&coordinator).await, 3);
@@ -95,13 +96,13 @@ async fn an_administrator_releases_a_device() {
     let coordinator = Coordinator::start().await;
     let (bad, good) =
         (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
-    coordinator.start_job(job_of(8)).await;
+    coordinator.start_job(job_with_partitions(8)).await;
     let lease = good.next_job(&coordinator, 60).await.unwrap();
     let path = format!("/devices/{}/release", bad.id);
     let (status, body) = coordinator.ask(Method::POST, &path, None).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("not-quarantined")));
     for _ in 0..3 {
-        refused(&coordinator, &bad, f32::INFINITY).await;
+        report_bad_update(&coordinator, &bad, f32::INFINITY).await;
     }
     let viewer = coordinator.token("viewer").await;
     let by_viewer = coordinator.request(Method::POST, &path, &viewer).send().await.unwrap();
@@ -115,9 +116,9 @@ async fn an_administrator_releases_a_device() {
     let all = coordinator.get("/notices?all=true").await;
     assert!(all[0]["ended_at"].is_string(), "{all}");
 
-    // It starts anew: two more are two, and good ones are taken.
-    refused(&coordinator, &bad, f32::NAN).await;
-    refused(&coordinator, &bad, f32::NAN).await;
+    // The count starts again, and good updates are accepted.
+    report_bad_update(&coordinator, &bad, f32::NAN).await;
+    report_bad_update(&coordinator, &bad, f32::NAN).await;
     assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
     let next = bad.next_job(&coordinator, 60).await.unwrap();
     let (_, answer) = bad.report(&coordinator, &next, update(&next)).await;
@@ -126,11 +127,11 @@ async fn an_administrator_releases_a_device() {
 }
 
 #[tokio::test]
-async fn one_lease_counts_once_and_a_lease_in_quarantine_is_lost() {
+async fn a_lease_counts_once_and_a_quarantined_device_loses_its_lease() {
     let coordinator = Coordinator::start().await;
     let (bad, good) =
         (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
-    coordinator.start_job(job_of(8)).await;
+    coordinator.start_job(job_with_partitions(8)).await;
     good.next_job(&coordinator, 60).await.unwrap();
     let lease = bad.next_job(&coordinator, 60).await.unwrap();
     for value in [f32::NAN, 17.0, f32::NAN, -17.0] {
@@ -138,11 +139,11 @@ async fn one_lease_counts_once_and_a_lease_in_quarantine_is_lost() {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     }
     assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
-    refused(&coordinator, &bad, f32::NAN).await;
-    refused(&coordinator, &bad, f32::NAN).await;
+    report_bad_update(&coordinator, &bad, f32::NAN).await;
+    report_bad_update(&coordinator, &bad, f32::NAN).await;
     assert!(quarantine_of(&coordinator, &bad).await.is_object());
 
-    // What it held before, it holds no more, whatever it says.
+    // The device no longer holds its earlier lease.
     let path = format!("/devices/{}/heartbeat", bad.id);
     let beat = json!({ "state": "training", "lease": lease.id });
     let (_, answer) = bad.ask(&coordinator, Method::POST, &path, beat).await;
@@ -152,7 +153,7 @@ async fn one_lease_counts_once_and_a_lease_in_quarantine_is_lost() {
     let (_, answer) = bad.ask(&coordinator, Method::POST, &path, progress).await;
     assert_eq!(answer["standing"], "lost");
     let blob = protocol::BlobHash::of(&update(&lease));
-    let (status, body) = bad.tell(&coordinator, lease.id, blob).await;
+    let (status, body) = bad.submit(&coordinator, lease.id, blob).await;
     assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("quarantined")));
 }
 
@@ -164,13 +165,13 @@ async fn a_job_that_fails_everywhere_blames_no_device() {
         Device::enroll(&coordinator, "two").await,
         Device::enroll(&coordinator, "three").await,
     ];
-    let id = coordinator.start_job(job_of(8)).await;
-    // As with a learning rate that is far too high: whatever anyone sends is refused.
+    let id = coordinator.start_job(job_with_partitions(8)).await;
+    // Updates of all devices are refused, as with a far too high learning rate.
     let [one, two, three] = devices.each_ref();
     let lease = two.next_job(&coordinator, 60).await.unwrap();
     let last = three.next_job(&coordinator, 60).await.unwrap();
     for _ in 0..3 {
-        refused(&coordinator, one, f32::NAN).await;
+        report_bad_update(&coordinator, one, f32::NAN).await;
     }
     assert!(quarantine_of(&coordinator, one).await.is_object());
     for (device, lease) in [(two, lease), (three, last)] {
@@ -198,8 +199,8 @@ async fn an_administrator_quarantines_a_device_until_it_is_released() {
     let held = one.next_job(&coordinator, 60).await.unwrap();
     let path = format!("/devices/{}/quarantine", one.id);
     let viewer = coordinator.token("viewer").await;
-    let asked = json!({ "reason": " its fan is broken " });
-    let by_viewer = coordinator.request(Method::POST, &path, &viewer).json(&asked);
+    let request = json!({ "reason": " its fan is broken " });
+    let by_viewer = coordinator.request(Method::POST, &path, &viewer).json(&request);
     assert_eq!(by_viewer.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     for reason in ["  ", "two\nlines", &"x".repeat(201)] {
         let body = json!({ "reason": reason });
@@ -208,25 +209,25 @@ async fn an_administrator_quarantines_a_device_until_it_is_released() {
     }
     assert_eq!(quarantine_of(&coordinator, &one).await, Value::Null);
 
-    let device = coordinator.post(&path, asked.clone()).await;
+    let device = coordinator.post(&path, request.clone()).await;
     let quarantined = &device["quarantined"];
     assert_eq!(
         (&quarantined["reason"], &quarantined["by"]),
         (&json!("its fan is broken"), &json!("this machine"))
     );
-    // Asked again it changes nothing, and nothing more is written down.
+    // A repeated request changes nothing and is not recorded.
     let again = coordinator.post(&path, json!({ "reason": "another" })).await;
     assert_eq!(&again["quarantined"], quarantined);
     let entries = coordinator.audit().await;
-    let written: Vec<_> =
+    let records: Vec<_> =
         entries.iter().filter(|it| it.record.action == Action::Quarantined).collect();
-    assert_eq!(written.len(), 1);
-    assert_eq!(written[0].record.who, "this machine");
-    assert_eq!(written[0].record.detail["reason"], "its fan is broken");
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].record.who, "this machine");
+    assert_eq!(records[0].record.detail["reason"], "its fan is broken");
     let notices = coordinator.get("/notices").await;
     assert_eq!(notices[0]["text"], "one's Mac gets no work: its fan is broken");
 
-    // What it held goes to another, and it gets nothing, after a restart neither.
+    // Another device gets its lease, and it gets no work, not even after a restart.
     let coordinator = coordinator.restart().await;
     assert!(one.next_job(&coordinator, 0).await.is_none());
     let partition = two.next_job(&coordinator, 60).await.unwrap().partition;
@@ -244,18 +245,18 @@ async fn a_revoked_device_is_not_quarantined() {
     let device = Device::enroll(&coordinator, "one").await;
     coordinator.post(&format!("/devices/{}/revoke", device.id), Value::Null).await;
     let path = format!("/devices/{}/quarantine", device.id);
-    let asked = json!({ "reason": "late" });
-    let (status, body) = coordinator.ask(Method::POST, &path, Some(asked.clone())).await;
+    let request = json!({ "reason": "late" });
+    let (status, body) = coordinator.ask(Method::POST, &path, Some(request.clone())).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("device-revoked")));
     assert!(body["detail"].as_str().unwrap().starts_with("one's Mac was revoked"), "{body}");
     assert_eq!(quarantine_of(&coordinator, &device).await, Value::Null);
     let unknown = "/devices/01890a5d-ac96-774b-bcce-b302099a8057/quarantine";
-    let (status, _) = coordinator.ask(Method::POST, unknown, Some(asked)).await;
+    let (status, _) = coordinator.ask(Method::POST, unknown, Some(request)).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn a_job_s_fault_does_not_release_what_an_administrator_quarantined() {
+async fn a_failed_job_does_not_release_a_device_that_an_administrator_quarantined() {
     let coordinator = Coordinator::start().await;
     let devices = [
         Device::enroll(&coordinator, "one").await,
@@ -265,11 +266,11 @@ async fn a_job_s_fault_does_not_release_what_an_administrator_quarantined() {
     let mut job = tiny_job();
     job["data"]["partitions"] = json!(1);
     let id = coordinator.start_job(job).await;
-    refused(&coordinator, &devices[0], f32::NAN).await;
+    report_bad_update(&coordinator, &devices[0], f32::NAN).await;
     let path = format!("/devices/{}/quarantine", devices[0].id);
     coordinator.post(&path, json!({ "reason": "its fan is broken" })).await;
     for device in &devices[1..] {
-        refused(&coordinator, device, f32::NAN).await;
+        report_bad_update(&coordinator, device, f32::NAN).await;
     }
     coordinator.job_in(&id, "failed").await;
     assert!(quarantine_of(&coordinator, &devices[0]).await.is_object());

@@ -1,4 +1,4 @@
-//! Somebody who listens to webhooks: a real socket that can be closed and opened again.
+//! A webhook receiver with a real socket, which can be closed and opened again.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// Long enough on a busy machine; a test that waits this long fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Timeout of a test's wait, long enough for a busy machine.
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
     pub(crate) head: String,
@@ -34,7 +34,7 @@ impl Heard {
 #[derive(Default)]
 struct Shared {
     heard: Mutex<Vec<Heard>>,
-    news: Notify,
+    received: Notify,
 }
 
 pub(crate) struct Receiver {
@@ -44,7 +44,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Answers everything with this status line, such as `204 No Content`.
+    /// Starts a receiver that answers every request with this status line, such as `204 No Content`.
     pub(crate) async fn start(answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -53,16 +53,16 @@ impl Receiver {
         receiver
     }
 
-    /// Nobody listens any more.
+    /// Closes the socket.
     pub(crate) async fn stop(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
-            // Its end is the abort.
+            // The result is always the abort.
             drop(task.await);
         }
     }
 
-    /// Listens again where it did before.
+    /// Listens again on the same port.
     pub(crate) fn start_again(&mut self, answer: &'static str) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
@@ -74,20 +74,20 @@ impl Receiver {
         format!("http://127.0.0.1:{}/hook?key=secret", self.port)
     }
 
-    /// What came, once there are `count` requests.
+    /// Waits for `count` requests and returns all that were received.
     pub(crate) async fn heard(&self, count: usize) -> Vec<Heard> {
         let waiting = async {
             loop {
-                let news = self.shared.news.notified();
+                let received = self.shared.received.notified();
                 let heard = self.shared.heard.lock().unwrap().clone();
                 if heard.len() >= count {
                     return heard;
                 }
-                news.await;
+                received.await;
             }
         };
-        let heard = tokio::time::timeout(PATIENCE, waiting).await;
-        heard.unwrap_or_else(|_| panic!("{count} requests did not come"))
+        let heard = tokio::time::timeout(WAIT_TIMEOUT, waiting).await;
+        heard.unwrap_or_else(|_| panic!("fewer than {count} requests arrived"))
     }
 
     fn listen(&mut self, listener: TcpListener, answer: &'static str) {
@@ -95,17 +95,17 @@ impl Receiver {
         self.task = Some(tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                // One at a time: an aborted receiver leaves none half done.
+                // One request at a time, so that an aborted receiver leaves none unfinished.
                 if let Some(heard) = serve(stream, answer).await {
                     shared.heard.lock().unwrap().push(heard);
-                    shared.news.notify_one();
+                    shared.received.notify_one();
                 }
             }
         }));
     }
 }
 
-/// Reads one request and answers it; none where it broke off.
+/// Reads and answers one request. Returns `None` if it is incomplete.
 async fn serve(mut stream: TcpStream, answer: &str) -> Option<Heard> {
     let mut text = Vec::new();
     let (head, length) = loop {

@@ -1,4 +1,4 @@
-//! Bad input: each kind gets its words, and changes nothing.
+//! Invalid requests: each is refused with a clear message and changes nothing.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,11 +8,11 @@ use crate::support::{Coordinator, answer, tiny_job};
 
 fn job_with(path: &[&str], value: Value) -> Value {
     let mut job = tiny_job();
-    let mut place = &mut job;
+    let mut field = &mut job;
     for part in path {
-        place = &mut place[*part];
+        field = &mut field[*part];
     }
-    *place = value;
+    *field = value;
     job
 }
 
@@ -50,7 +50,7 @@ async fn unknown_fields_on_the_wire_are_ignored() {
 }
 
 #[tokio::test]
-async fn malformed_requests_get_problems() {
+async fn malformed_requests_are_answered_with_problem_details() {
     let coordinator = Coordinator::start().await;
     let admin = coordinator.admin.clone();
     let post = |path: &str| {
@@ -91,7 +91,7 @@ async fn malformed_requests_get_problems() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_says_which_are_right() {
+async fn a_wrong_method_lists_the_allowed_ones() {
     let coordinator = Coordinator::start().await;
     let request = coordinator.request(Method::DELETE, "/jobs", &coordinator.admin);
     let response = request.send().await.unwrap();
@@ -101,11 +101,11 @@ async fn a_wrong_method_says_which_are_right() {
 }
 
 #[tokio::test]
-async fn an_unknown_device_is_told_to_register() {
+async fn a_removed_device_is_unauthorized_and_unknown() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     coordinator.post("/devices/cleanup?inactive_days=0", Value::Null).await;
-    // Its token went with it.
+    // The device's token was removed with it.
     let path = format!("/devices/{}/heartbeat", device.id);
     let (status, _) =
         device.ask(&coordinator, Method::POST, &path, json!({ "state": "waiting" })).await;
@@ -116,7 +116,7 @@ async fn an_unknown_device_is_told_to_register() {
 }
 
 #[tokio::test]
-async fn what_a_device_says_of_itself_is_checked() {
+async fn the_fields_of_a_registration_are_checked() {
     let coordinator = Coordinator::start().await;
     for (field, value) in [("name", json!("")), ("hardware_id", json!("x".repeat(300)))] {
         let mut body = registration("one");

@@ -1,5 +1,4 @@
-//! The coordinator dies in the middle of each phase: what was acknowledged is there, and the job
-//! goes on to the same model.
+//! Crashes in each phase of a job: everything acknowledged is kept, and the job ends with the same model.
 
 use protocol::BlobHash;
 use reqwest::{Method, StatusCode};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use crate::device::{Device, update};
 use crate::support::{Coordinator, tiny_job};
 
-/// The model that the tiny job ends with, undisturbed.
+/// Returns the model of the tiny job without a crash.
 async fn undisturbed() -> Value {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
@@ -16,7 +15,7 @@ async fn undisturbed() -> Value {
     finish(&coordinator, &device, &id).await
 }
 
-/// Does what is left of the job; gives the hash of its model.
+/// Completes the job and returns the hash of its model.
 async fn finish(coordinator: &Coordinator, device: &Device, id: &str) -> Value {
     loop {
         let path = format!("/jobs/{id}");
@@ -40,7 +39,7 @@ fn device_may_work(job: &Value) -> bool {
     job["reason"].as_str().is_some_and(|reason| reason.contains("waiting for a device"))
 }
 
-/// A coordinator and a device that is enrolled with it.
+/// Starts a coordinator and enrolls a device.
 async fn pair() -> (Coordinator, Device) {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
@@ -48,42 +47,42 @@ async fn pair() -> (Coordinator, Device) {
 }
 
 #[tokio::test]
-async fn dying_at_any_moment_of_a_round_changes_nothing_of_the_model() {
+async fn crashes_in_every_phase_of_a_round_do_not_change_the_model() {
     let expected = undisturbed().await;
     let (first, device) = pair().await;
     let id = first.start_job(tiny_job()).await;
 
-    // While it prepares (or just after: both must do).
+    // During the preparation, or just after it.
     let second = first.after_a_crash().await;
     second.job_in(&id, "running").await;
 
-    // With a lease out and half an upload in.
+    // With a granted lease.
     let lease = device.next_job(&second, 60).await.unwrap();
     let bytes = update(&lease);
     let hash = BlobHash::of(&bytes);
     let third = second.after_a_crash().await;
     assert_eq!(device.next_job(&third, 0).await.unwrap().id, lease.id, "the lease is kept");
 
-    // With an update stored and reported, and the answer lost.
+    // With an accepted update whose answer is lost.
     let (_, answer) = device.report(&third, &lease, bytes).await;
     assert_eq!(answer["outcome"], "accepted");
     let fourth = third.after_a_crash().await;
-    let (status, answer) = device.tell(&fourth, lease.id, hash).await;
+    let (status, answer) = device.submit(&fourth, lease.id, hash).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("duplicate")));
 
-    // Between the last report of a round and the next round: aggregating or evaluating.
+    // Between the last update of a round and the next round: aggregating or evaluating.
     device.work(&fourth).await;
     let fifth = fourth.after_a_crash().await;
     fifth.job_when(&id, |job| job["current_epoch"] == 1).await;
 
-    // In the last round's end: aggregating, evaluating or registering.
+    // At the end of the last round: aggregating, evaluating or registering.
     device.work(&fifth).await;
     let sixth = fifth.after_a_crash().await;
     let finished = finish(&sixth, &device, &id).await;
     assert_eq!(finished, expected);
     assert_eq!(sixth.get("/models").await.as_array().unwrap().len(), 1);
 
-    // After its end there is nothing left to do.
+    // After the end of the job.
     let seventh = sixth.after_a_crash().await;
     let job = seventh.get(&format!("/jobs/{id}")).await;
     assert_eq!((&job["status"], &job["model_blake3"]), (&json!("completed"), &expected));
@@ -91,13 +90,13 @@ async fn dying_at_any_moment_of_a_round_changes_nothing_of_the_model() {
 }
 
 #[tokio::test]
-async fn half_an_upload_survives() {
+async fn a_partial_upload_survives_a_crash() {
     let (first, device) = pair().await;
     first.start_job(tiny_job()).await;
     let lease = device.next_job(&first, 60).await.unwrap();
     let bytes = update(&lease);
     let hash = BlobHash::of(&bytes);
-    // The rest doesn't come: a body shorter than the blob leaves what there is.
+    // The connection breaks after half of the bytes.
     let half = bytes[..bytes.len() / 2].to_vec();
     crate::uploads::broken_upload(&first, &device, lease.id, hash, &half).await;
     let second = first.after_a_crash().await;
@@ -107,7 +106,7 @@ async fn half_an_upload_survives() {
     let rest = bytes[half.len()..].to_vec();
     let sent = device.upload(&second, lease.id, hash, half.len() as u64, rest).await;
     assert_eq!(sent.status(), StatusCode::CREATED);
-    let (_, answer) = device.tell(&second, lease.id, hash).await;
+    let (_, answer) = device.submit(&second, lease.id, hash).await;
     assert_eq!(answer["outcome"], "accepted");
 }
 
@@ -123,13 +122,13 @@ async fn an_orderly_restart_keeps_people_devices_and_jobs() {
     assert_eq!(coordinator.admin, admin);
     assert_eq!(coordinator.get("/devices").await[0]["id"], devices[0]["id"]);
     assert_eq!(coordinator.get("/jobs").await[0], job);
-    let look = coordinator.request(Method::GET, "/jobs", &viewer).send().await.unwrap();
-    assert_eq!(look.status(), StatusCode::OK);
+    let response = coordinator.request(Method::GET, "/jobs", &viewer).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
     assert!(device.next_job(&coordinator, 0).await.is_none());
 }
 
 #[tokio::test]
-async fn what_a_death_left_half_added_is_removed() {
+async fn an_incompletely_added_dataset_is_removed() {
     let folder = tempfile::TempDir::new().unwrap();
     let half = folder.path().join("datasets/.adding-x");
     std::fs::create_dir_all(&half).unwrap();
@@ -139,9 +138,9 @@ async fn what_a_death_left_half_added_is_removed() {
     assert!(coordinator.folder.path().join("datasets").exists());
 }
 
-/// Such heartbeats don't pass the driver one by one.
+/// Such heartbeats take the fast path, without a message to the driver for each.
 #[tokio::test]
-async fn a_heartbeat_that_told_nothing_new_is_kept() {
+async fn the_time_of_an_unchanged_heartbeat_is_stored() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     let path = format!("/devices/{}/heartbeat", device.id);
@@ -150,7 +149,7 @@ async fn a_heartbeat_that_told_nothing_new_is_kept() {
         let (status, answer) = device.ask(&coordinator, Method::POST, &path, beat).await;
         assert_eq!((status, &answer["lease_held"]), (StatusCode::OK, &json!(true)));
         let shown = coordinator.get("/devices").await[0].clone();
-        // Until the clock has moved.
+        // Repeat until the clock has advanced.
         if shown["last_seen"] != shown["created_at"] {
             break shown["last_seen"].clone();
         }

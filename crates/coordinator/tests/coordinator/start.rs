@@ -1,4 +1,4 @@
-//! What keeps a coordinator from starting, in words that say what to change.
+//! Errors of starting a coordinator, which say what to change.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::{Coordinator, settings};
 
 #[tokio::test]
-async fn an_occupied_port() {
+async fn an_occupied_port_is_refused() {
     let running = Coordinator::start().await;
     let folder = TempDir::new().unwrap();
     let mut second = settings(folder.path());
@@ -16,12 +16,12 @@ async fn an_occupied_port() {
     let error = coordinator::start(second).await.unwrap_err();
     assert!(matches!(error, StartError::AddressInUse { .. }), "{error}");
     assert!(error.to_string().contains("--listen"), "{error}");
-    // The folder is free again.
+    // The failed start has released the folder.
     coordinator::start(settings(folder.path())).await.unwrap().stop().await;
 }
 
 #[tokio::test]
-async fn a_data_folder_in_use() {
+async fn a_data_folder_in_use_is_refused() {
     let first = Coordinator::start().await;
     let error = coordinator::start(settings(first.folder.path())).await.unwrap_err();
     assert!(matches!(error, StartError::DataDirLocked { .. }), "{error}");
@@ -30,7 +30,7 @@ async fn a_data_folder_in_use() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_program() {
+async fn a_database_of_a_newer_program_is_refused() {
     let folder = TempDir::new().unwrap();
     coordinator::start(settings(folder.path())).await.unwrap().stop().await;
     let database = rusqlite::Connection::open(folder.path().join("constellation.db")).unwrap();
@@ -41,7 +41,7 @@ async fn a_database_of_a_newer_program() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_none() {
+async fn a_file_that_is_not_a_database_is_refused_and_kept() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("constellation.db"), "not a database at all").unwrap();
     let error = coordinator::start(settings(folder.path())).await.unwrap_err();
@@ -51,9 +51,9 @@ async fn a_database_that_is_none() {
 }
 
 #[tokio::test]
-async fn a_folder_that_can_t_be_written() {
+async fn an_unwritable_data_folder_is_refused() {
     let folder = TempDir::new().unwrap();
-    // A file where the folder should be: also root can't write there.
+    // A file in place of a folder, because root can write to any folder.
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let error = coordinator::start(settings(&file.join("data"))).await.unwrap_err();
@@ -61,7 +61,7 @@ async fn a_folder_that_can_t_be_written() {
 }
 
 #[tokio::test]
-async fn the_own_token_and_address_are_for_their_owner() {
+async fn token_and_address_files_are_readable_only_by_their_owner() {
     let coordinator = Coordinator::start().await;
     let folder = coordinator.folder.path();
     for file in ["admin-token", "address"] {
@@ -71,7 +71,7 @@ async fn the_own_token_and_address_are_for_their_owner() {
     let address = std::fs::read_to_string(folder.join("address")).unwrap();
     assert_eq!(address, coordinator.running.https_url());
 
-    // A token that was lost is replaced, and the lost one no longer counts.
+    // A lost token is replaced, and the lost one is no longer valid.
     let lost = coordinator.admin.clone();
     std::fs::remove_file(folder.join("admin-token")).unwrap();
     let coordinator = coordinator.restart().await;

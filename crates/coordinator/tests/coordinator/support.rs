@@ -1,4 +1,4 @@
-//! A coordinator of its own for each test, and a client that speaks to it.
+//! A coordinator for each test, and a client for it.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Long enough on a busy machine; a test that waits this long fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Timeout of requests and waits, long enough for a busy machine.
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A coordinator with a data folder that goes with it.
+/// A running coordinator with a temporary data folder.
 pub(crate) struct Coordinator {
     pub(crate) running: Running,
     pub(crate) folder: TempDir,
     pub(crate) client: Client,
 }
 
-/// Who asks a coordinator, wherever it runs.
+/// An administrator's client of a coordinator.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) url: String,
@@ -54,14 +54,14 @@ impl Coordinator {
         Self { running, folder, client }
     }
 
-    /// Ends it in an orderly way and starts it again on the same folder.
+    /// Stops the coordinator in an orderly way and starts it again on the same folder.
     pub(crate) async fn restart(self) -> Self {
         let Self { running, folder, .. } = self;
         running.stop().await;
         Self::start_in(folder).await
     }
 
-    /// Ends it, lets `change` have its database, and starts it again.
+    /// Stops the coordinator, changes its database, and starts it again.
     pub(crate) async fn changed(self, change: impl FnOnce(&rusqlite::Connection)) -> Self {
         let Self { running, folder, .. } = self;
         running.stop().await;
@@ -69,13 +69,12 @@ impl Coordinator {
         Self::start_in(folder).await
     }
 
-    /// As if the power went now: another coordinator on a copy of the disk.
+    /// Simulates a crash: starts another coordinator on a copy of the disk.
     pub(crate) async fn after_a_crash(&self) -> Self {
         Self::start_in(self.copy_of_the_disk()).await
     }
 
-    /// The data folder as it is at one moment: a copy during which the database was written to is
-    /// thrown away, because its files would be of different moments.
+    /// Copies the data folder consistently: repeats the copy if the database was written to meanwhile.
     pub(crate) fn copy_of_the_disk(&self) -> TempDir {
         loop {
             let (before, copy) = (self.database(), TempDir::new().unwrap());
@@ -86,7 +85,7 @@ impl Coordinator {
         }
     }
 
-    /// The bytes of the database and of its write-ahead log.
+    /// Returns the bytes of the database and of its write-ahead log.
     fn database(&self) -> [Vec<u8>; 2] {
         ["constellation.db", "constellation.db-wal"]
             .map(|name| std::fs::read(self.folder.path().join(name)).unwrap())
@@ -94,7 +93,7 @@ impl Coordinator {
 }
 
 impl Client {
-    /// An administrator, by the token that lies in the coordinator's folder.
+    /// Makes a client with the administrator's token from the coordinator's folder.
     pub(crate) fn new(url: String, folder: &Path, pin: Pin) -> Self {
         let admin = std::fs::read_to_string(folder.join("admin-token")).unwrap();
         Self { url, admin, pin, http: client() }
@@ -106,7 +105,7 @@ impl Client {
         if token.is_empty() { request } else { request.bearer_auth(token) }
     }
 
-    /// An administrator's request; gives the status and the body.
+    /// Sends a request as an administrator. Returns the status and the body.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -116,7 +115,7 @@ impl Client {
         self.try_ask(method, path, body).await.unwrap()
     }
 
-    /// As [`Client::ask`], of a coordinator that may die meanwhile.
+    /// Like [`Client::ask`], for a coordinator that may die during the request.
     pub(crate) async fn try_ask(
         &self,
         method: Method,
@@ -147,37 +146,37 @@ impl Client {
         self.post("/tokens", body).await["token"].as_str().unwrap().to_owned()
     }
 
-    /// Makes a join code; what its link says.
-    pub(crate) async fn join_code(&self, asked: Value) -> JoinCode {
-        let created = self.post("/join-codes", asked).await;
+    /// Makes a join code and returns the content of its link.
+    pub(crate) async fn join_code(&self, request: Value) -> JoinCode {
+        let created = self.post("/join-codes", request).await;
         created["link"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Creates a job and starts it; gives its id.
+    /// Creates and starts a job. Returns its id.
     pub(crate) async fn start_job(&self, spec: Value) -> String {
         let id = self.post("/jobs", spec).await["id"].as_str().unwrap().to_owned();
         self.post(&format!("/jobs/{id}/start"), Value::Null).await;
         id
     }
 
-    /// The job once it is as asked; it is looked at whenever something changes.
-    pub(crate) async fn job_when(&self, id: &str, asked: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until the job satisfies a condition, which is checked after every change.
+    pub(crate) async fn job_when(&self, id: &str, is_met: impl Fn(&Value) -> bool) -> Value {
         let path = format!("/jobs/{id}");
         let mut revision = 0;
         let waiting = async {
             loop {
                 let job = self.get(&path).await;
-                if asked(&job) {
+                if is_met(&job) {
                     return job;
                 }
                 let events = self.get(&format!("/events?after={revision}&wait=5")).await;
                 revision = events["revision"].as_u64().unwrap();
             }
         };
-        if let Ok(job) = tokio::time::timeout(PATIENCE, waiting).await {
+        if let Ok(job) = tokio::time::timeout(WAIT_TIMEOUT, waiting).await {
             return job;
         }
-        panic!("the job stays {}", self.get(&path).await)
+        panic!("timeout; the job is {}", self.get(&path).await)
     }
 
     pub(crate) async fn job_in(&self, id: &str, status: &str) -> Value {
@@ -212,7 +211,7 @@ fn tiny_trainer() -> TrainerCommand {
     TrainerCommand { program: env!("CARGO_BIN_EXE_tiny-trainer").into(), args: vec![] }
 }
 
-/// Datasets without a network.
+/// Returns dataset sources without a network.
 fn sources(uploads: PathBuf) -> Sources {
     let home = Some(uploads.join("hub"));
     let hub = HubSettings { endpoint: None, home, token: None, offline: true };
@@ -220,9 +219,9 @@ fn sources(uploads: PathBuf) -> Sources {
 }
 
 pub(crate) fn client() -> reqwest::Client {
-    // An error says that another test of this process did it.
+    // Fails if another test of this process has installed it already.
     drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+    reqwest::Client::builder().no_proxy().timeout(WAIT_TIMEOUT).build().unwrap()
 }
 
 pub(crate) async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
@@ -238,13 +237,13 @@ pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<(Stat
         assert_eq!(kind.unwrap(), "application/problem+json");
     }
     let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-    if let Some(said) = body.get("status").and_then(Value::as_u64) {
-        assert_eq!(said, u64::from(status.as_u16()));
+    if let Some(stated) = body.get("status").and_then(Value::as_u64) {
+        assert_eq!(stated, u64::from(status.as_u16()));
     }
     Ok((status, body))
 }
 
-/// A job so small that a test can do its work: two rounds over two partitions.
+/// Returns a job that is small enough for tests: two rounds over two partitions.
 pub(crate) fn tiny_job() -> Value {
     json!({
         "name": "tiny",
@@ -262,13 +261,13 @@ pub(crate) fn tiny_job() -> Value {
     })
 }
 
-/// The smallest dataset that can be added.
+/// Returns the smallest dataset that can be added.
 pub(crate) fn small_csv() -> String {
     let rows: Vec<String> = (0..20).map(|row| format!("text {row},{}\n", row % 2)).collect();
     format!("text,label\n{}", rows.concat())
 }
 
-/// Replaces what differs from run to run, so that the rest can be compared.
+/// Replaces values that differ from run to run, for snapshots.
 pub(crate) fn redacted(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(redact(text)),
@@ -295,7 +294,7 @@ fn redact(text: String) -> String {
     }
 }
 
-/// What the living coordinator removes meanwhile is left out.
+/// Copies a folder. Skips files that the running coordinator removes meanwhile.
 fn copy_folder(from: &Path, to: &Path) {
     if let Err(error) = try_copy_folder(from, to) {
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");

@@ -1,4 +1,4 @@
-//! Blobs going up in pieces and down in ranges.
+//! Resumable uploads and range downloads of blobs.
 
 use protocol::{BlobHash, LeaseId};
 use reqwest::{Method, StatusCode};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::device::{Device, update};
 use crate::support::{Coordinator, tiny_job};
 
-/// Announces one byte more than it sends, and hangs up; comes back when what was sent is stored.
+/// Announces one byte more than it sends and closes the connection. Returns when the sent bytes are stored.
 pub(crate) async fn broken_upload(
     coordinator: &Coordinator,
     device: &Device,
@@ -27,7 +27,7 @@ pub(crate) async fn broken_upload(
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     stream.shutdown().await.unwrap();
-    // Ends when the coordinator has let go of the connection.
+    // Ends when the coordinator has closed the connection.
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     let stored = bytes.len().to_string();
@@ -51,7 +51,7 @@ async fn offset(
 }
 
 #[tokio::test]
-async fn a_broken_upload_goes_on_at_its_offset() {
+async fn a_broken_upload_resumes_at_its_offset() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
@@ -73,7 +73,7 @@ async fn a_broken_upload_goes_on_at_its_offset() {
     let head = coordinator.request(Method::HEAD, &path, &device.token).send().await.unwrap();
     assert_eq!(head.headers()["upload-complete"], "?1");
     assert_eq!(head.headers()["upload-offset"], bytes.len().to_string().as_str());
-    let (_, answer) = device.tell(&coordinator, lease.id, hash).await;
+    let (_, answer) = device.submit(&coordinator, lease.id, hash).await;
     assert_eq!(answer["outcome"], "accepted");
 }
 
@@ -91,7 +91,7 @@ async fn bytes_that_are_not_the_blob_are_dropped() {
 }
 
 #[tokio::test]
-async fn ranges_are_honoured() {
+async fn ranges_are_honored() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
@@ -114,7 +114,7 @@ async fn ranges_are_honoured() {
 }
 
 #[tokio::test]
-async fn an_admin_sends_up_a_model_and_registers_it() {
+async fn an_admin_uploads_and_registers_a_model() {
     let coordinator = Coordinator::start().await;
     let spec = serde_json::json!({
         "input": { "kind": "text", "buckets": 8, "ngrams": 1, "max_words": 4 },

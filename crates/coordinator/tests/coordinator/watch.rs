@@ -1,4 +1,4 @@
-//! What the coordinator notices by itself, and how it explains why a job doesn't move.
+//! Notices that the coordinator raises by itself, and the explanation of a stalled job.
 
 use coordinator::{CoordinatorSettings, OwnCertificate};
 use reqwest::Method;
@@ -21,9 +21,9 @@ async fn beat(coordinator: &Coordinator, device: &Device, state: Value) {
 }
 
 #[tokio::test]
-async fn a_job_that_stands_still_is_told_until_it_moves() {
+async fn a_stalled_job_raises_a_notice_until_it_moves() {
     let folder = TempDir::new().unwrap();
-    // Five of these are what a job may stand still before its first lease.
+    // Before its first lease, a job may stand still for five lease timeouts.
     let settings = CoordinatorSettings {
         lease_timeout: std::time::Duration::from_secs(1),
         ..settings(folder.path())
@@ -37,33 +37,33 @@ async fn a_job_that_stands_still_is_told_until_it_moves() {
     assert_eq!((&notices[0]["kind"], &notices[0]["subject"]), (&json!("job_stalled"), &json!(id)));
     assert_eq!(
         notices[0]["text"],
-        "job 'tiny' does not move: 0 of 2 seats reported; waiting for a device"
+        "job 'tiny' is stalled: 0 of 2 seats reported; waiting for a device"
     );
     let device = Device::enroll(&coordinator, "one").await;
     device.work(&coordinator).await;
     coordinator.job_when(&id, |job| job["stalled"] == false).await;
     assert_eq!(coordinator.get("/notices").await, json!([]));
     let log = coordinator.get(&format!("/jobs/{id}/log")).await;
-    let told = |kind: &str| {
+    let logged = |kind: &str| {
         let mut lines = log.as_array().unwrap().iter().filter(|line| line["kind"] == kind);
         lines.next().map(|line| line["text"].clone())
     };
-    assert_eq!(told("stalled").as_ref(), Some(&notices[0]["text"]));
-    assert_eq!(told("moving"), Some(json!("it moves again")));
+    assert_eq!(logged("stalled").as_ref(), Some(&notices[0]["text"]));
+    assert_eq!(logged("moving"), Some(json!("it moves again")));
 }
 
 #[tokio::test]
-async fn a_lease_that_nobody_hears_of_is_told_as_lapsed() {
+async fn a_lease_without_heartbeats_is_recorded_as_lapsed() {
     let folder = TempDir::new().unwrap();
-    let patience = std::time::Duration::from_millis(200);
-    let settings = CoordinatorSettings { lease_timeout: patience, ..settings(folder.path()) };
+    let lease_timeout = std::time::Duration::from_millis(200);
+    let settings = CoordinatorSettings { lease_timeout, ..settings(folder.path()) };
     let running = coordinator::start(settings).await.unwrap();
     let coordinator = Coordinator::around(running, folder);
     let (silent, other) =
         (Device::enroll(&coordinator, "silent").await, Device::enroll(&coordinator, "other").await);
     let id = coordinator.start_job(tiny_job()).await;
     let lost = silent.next_job(&coordinator, 60).await.unwrap();
-    // The seat is another's once the lease has lapsed.
+    // Another device gets the seat after the lease has lapsed.
     loop {
         let Some(lease) = other.next_job(&coordinator, 60).await else { continue };
         if lease.partition == lost.partition && lease.round == lost.round {
@@ -72,57 +72,60 @@ async fn a_lease_that_nobody_hears_of_is_told_as_lapsed() {
         other.report(&coordinator, &lease, crate::device::update(&lease)).await;
     }
     let leases = coordinator.get(&format!("/jobs/{id}/leases")).await;
-    let told = leases.as_array().unwrap().iter().find(|it| it["id"] == json!(lost.id)).unwrap();
+    let record = leases.as_array().unwrap().iter().find(|it| it["id"] == json!(lost.id)).unwrap();
     assert_eq!(
-        (&told["outcome"], &told["reason"]),
-        (&json!("lapsed"), &json!("offline, or it stood still"))
+        (&record["outcome"], &record["reason"]),
+        (&json!("lapsed"), &json!("offline or stalled"))
     );
-    assert!(told["ended_at"].is_string(), "{told}");
+    assert!(record["ended_at"].is_string(), "{record}");
     let log = coordinator.get(&format!("/jobs/{id}/log")).await;
     let lines = log.as_array().unwrap().iter().filter(|line| line["kind"] == "lease_lost");
     let texts: Vec<&str> = lines.map(|line| line["text"].as_str().unwrap()).collect();
-    let said = format!(
-        "silent's Mac lost partition {} of round 1 after 0 steps: offline, or it stood still",
+    let expected = format!(
+        "silent's Mac lost partition {} of round 1 after 0 steps: offline or stalled",
         lost.partition
     );
-    assert!(texts.contains(&said.as_str()), "{texts:?}");
+    assert!(texts.contains(&expected.as_str()), "{texts:?}");
 }
 
 #[tokio::test]
-async fn the_explanation_names_what_devices_do() {
+async fn the_explanation_counts_devices_by_state() {
     let coordinator = Coordinator::start().await;
     let id = coordinator.start_job(tiny_job()).await;
     coordinator.job_in(&id, "running").await;
-    let said = explanation(&coordinator, &id).await;
-    assert_eq!(said[0], "0 of 2 seats reported");
-    assert!(said[1].starts_with("no device is enrolled; create a join code"), "{said:?}");
+    let lines = explanation(&coordinator, &id).await;
+    assert_eq!(lines[0], "0 of 2 seats reported");
+    assert!(lines[1].starts_with("no device is enrolled; create a join code"), "{lines:?}");
 
     let one = Device::enroll(&coordinator, "one").await;
     let two = Device::enroll(&coordinator, "two").await;
     let three = Device::enroll(&coordinator, "three").await;
     beat(&coordinator, &one, json!({ "state": "held", "reason": "on_battery" })).await;
     beat(&coordinator, &two, json!({ "state": "held", "reason": "in_use" })).await;
-    let said = explanation(&coordinator, &id).await;
-    assert_eq!(said[1], "devices: 1 available, 1 in use, 1 on battery");
+    let lines = explanation(&coordinator, &id).await;
+    assert_eq!(lines[1], "devices: 1 available, 1 in use, 1 on battery");
 
-    // A job with a higher priority takes the device that is free.
+    // A job with a higher priority takes the available device.
     let mut urgent = tiny_job();
     urgent["name"] = json!("urgent");
     urgent["run"]["priority"] = json!(5);
     let urgent = coordinator.start_job(urgent).await;
     coordinator.job_in(&urgent, "running").await;
     three.next_job(&coordinator, 60).await.unwrap();
-    let said = explanation(&coordinator, &id).await;
-    assert_eq!(said[1], "devices: 1 working on 'urgent' (higher priority), 1 in use, 1 on battery");
-    let said = explanation(&coordinator, &urgent).await;
-    assert_eq!(said[0], "0 of 2 seats reported, 1 training");
-    // A list has no explanations.
+    let lines = explanation(&coordinator, &id).await;
+    assert_eq!(
+        lines[1],
+        "devices: 1 working on 'urgent' (higher priority), 1 in use, 1 on battery"
+    );
+    let lines = explanation(&coordinator, &urgent).await;
+    assert_eq!(lines[0], "0 of 2 seats reported, 1 training");
+    // The list of jobs has no explanations.
     let jobs = coordinator.get("/jobs").await;
     assert!(jobs.as_array().unwrap().iter().all(|job| job.get("explanation").is_none()));
 }
 
 #[tokio::test]
-async fn a_disk_that_fills_up_is_told_until_it_has_room() {
+async fn a_nearly_full_disk_raises_a_notice_until_it_has_space() {
     let Some(disk) = SmallDisk::mount_of("40m") else { return };
     let start = async || coordinator::start(disk.settings()).await.unwrap();
     start().await.stop().await;
@@ -141,8 +144,8 @@ async fn a_disk_that_fills_up_is_told_until_it_has_room() {
     let ballast = disk.settings().data_dir.join("ballast");
     std::fs::write(&ballast, vec![1; 77 << 19]).unwrap();
     let coordinator = around(start().await);
-    let told = notices(&coordinator).await;
-    assert_eq!(told[0]["kind"], "disk_nearly_full", "{told}");
+    let active = notices(&coordinator).await;
+    assert_eq!(active[0]["kind"], "disk_nearly_full", "{active}");
     coordinator.running.stop().await;
 
     std::fs::remove_file(&ballast).unwrap();
@@ -154,7 +157,7 @@ async fn a_disk_that_fills_up_is_told_until_it_has_room() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_ends_soon_is_told_until_it_is_renewed() {
+async fn an_expiring_certificate_raises_a_notice_until_it_is_renewed() {
     let folder = TempDir::new().unwrap();
     let files = OwnCertificate {
         certificate: folder.path().join("lab.crt"),
@@ -176,8 +179,8 @@ async fn a_certificate_that_ends_soon_is_told_until_it_is_renewed() {
     let first = CoordinatorSettings { certificate: certificate.clone(), ..settings(data.path()) };
     let running = coordinator::start(first).await.unwrap();
     let coordinator = Coordinator::around(running, data);
-    let (_, told) = (coordinator.get("/events?wait=1").await, coordinator.get("/notices").await);
-    assert_eq!(told[0]["kind"], "certificate_expiring", "{told}");
+    let (_, active) = (coordinator.get("/events?wait=1").await, coordinator.get("/notices").await);
+    assert_eq!(active[0]["kind"], "certificate_expiring", "{active}");
     let Coordinator { running, folder: data, .. } = coordinator;
     running.stop().await;
 

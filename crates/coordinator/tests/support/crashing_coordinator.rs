@@ -1,6 +1,5 @@
-//! A coordinator in a process of its own that dies where it is told, as if the power went: the
-//! crash tests start it. It says on standard output where it listens and which points it passes,
-//! and ends in an orderly way with its standard input.
+//! Coordinator process for the crash tests: kills itself at a given crash point. It prints its URL and the
+//! crash points that it passes, and stops in an orderly way when its standard input ends.
 //!
 //! ```text
 //! crashing-coordinator DATA_DIR TRAINER [POINT PASSING]
@@ -21,7 +20,7 @@ use coordinator::{
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (folder, trainer, deadly) = match arguments.as_slice() {
+    let (folder, trainer, crash_at) = match arguments.as_slice() {
         [folder, trainer] => (folder, trainer, None),
         [folder, trainer, point, passing] => {
             let point: CrashPoint = serde_json::from_value(point.as_str().into())?;
@@ -29,9 +28,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => return Err("DATA_DIR TRAINER [POINT PASSING]".into()),
     };
-    let observer = Observer::default().with_points(points(deadly));
+    let observer = Observer::default().with_points(points(crash_at));
     let running = coordinator::start_observed(settings(folder, trainer), observer).await?;
-    say(&format!("listening {}", running.url()));
+    print_line(&format!("listening {}", running.url()));
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
     running.stop().await;
     Ok(())
@@ -58,7 +57,7 @@ fn settings(folder: &str, trainer: &str) -> CoordinatorSettings {
         certificate: None,
         allow_origins: Vec::new(),
         maximum_disk_bytes: None,
-        // The first one is due at the first start.
+        // The first backup is due at the first start.
         backups: Some(BackupSchedule {
             folder: data_dir.with_extension("backups"),
             every: Duration::from_hours(1),
@@ -68,24 +67,24 @@ fn settings(folder: &str, trainer: &str) -> CoordinatorSettings {
     }
 }
 
-/// Says each passing, and at the deadly one ends the process where it stands.
-fn points(deadly: Option<(CrashPoint, u32)>) -> CrashPoints {
+/// Prints each passing of a crash point, and kills the process at the given one.
+fn points(crash_at: Option<(CrashPoint, u32)>) -> CrashPoints {
     let passings = Mutex::new(HashMap::new());
     CrashPoints::new(move |point| {
         let mut passings = passings.lock().unwrap_or_else(PoisonError::into_inner);
         let passing = passings.entry(point).or_insert(0);
         *passing += 1;
         let name = serde_json::to_value(point).unwrap_or_default();
-        say(&format!("passed {}", name.as_str().unwrap_or_default()));
-        if deadly == Some((point, *passing)) {
-            // SIGKILL: nothing is flushed, dropped or told.
+        print_line(&format!("passed {}", name.as_str().unwrap_or_default()));
+        if crash_at == Some((point, *passing)) {
+            // SIGKILL: nothing is flushed or dropped.
             drop(platform::process::kill(std::process::id()));
         }
     })
 }
 
-fn say(line: &str) {
+fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Without a parent there is nobody to tell.
+    // Fails only if the parent process has ended.
     drop(writeln!(out, "{line}").and_then(|()| out.flush()));
 }

@@ -1,6 +1,6 @@
-//! The trainer of the coordinator's tests: speaks the trainer protocol and really computes, but
-//! looks at nothing of a model except the biases of its last layer. It makes initial weights from the
-//! job's seed, and measures how well always naming the class with the largest bias does.
+//! Trainer process for the coordinator's tests. It implements the trainer protocol with a trivial model that uses
+//! only the biases of the last layer. It makes initial weights from the job's seed, and evaluates a model that
+//! always predicts the class with the largest bias.
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ fn main() {
         backend: Backend::Cpu,
         hardware: "tiny".to_owned(),
     };
-    let reason = "it is the only one".to_owned();
-    say(&TrainerReply::Ready(Ready { fingerprint, gpu_name: None, reason }));
+    let reason = "it is the only backend".to_owned();
+    send(&TrainerReply::Ready(Ready { fingerprint, gpu_name: None, reason }));
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
         let reply = match serde_json::from_str(&line) {
@@ -34,26 +34,26 @@ fn main() {
             Ok(TrainerRequest::Train(_)) => Err("this trainer does not train".to_owned()),
             Err(error) => Err(error.to_string()),
         };
-        say(&reply.unwrap_or_else(|message| TrainerReply::Failed {
+        send(&reply.unwrap_or_else(|message| TrainerReply::Failed {
             failure: TrainerFailure::Data,
             message,
         }));
     }
 }
 
-fn say(reply: &TrainerReply) {
+fn send(reply: &TrainerReply) {
     let mut line = serde_json::to_vec(reply).unwrap_or_default();
     line.push(b'\n');
     let mut out = std::io::stdout().lock();
-    // Without a parent there is nobody to tell.
+    // Fails only if the parent process has ended.
     drop(out.write_all(&line).and_then(|()| out.flush()));
 }
 
 fn initialize(request: &InitializeRequest) -> Result<TrainerReply, String> {
-    let mut chance = SeededRng::new(RngDomain::InitialWeights, request.seed, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::InitialWeights, request.seed, 0, 0, 0);
     #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
     let weights: Vec<f32> =
-        (0..parameters(&request.spec)?).map(|_| (chance.normal() * 0.1) as f32).collect();
+        (0..parameters(&request.spec)?).map(|_| (rng.normal() * 0.1) as f32).collect();
     let bytes = codec::encode(&weights);
     std::fs::write(&request.output, &bytes).map_err(|error| error.to_string())?;
     Ok(TrainerReply::Initialized { model: BlobHash::of(&bytes) })
@@ -87,16 +87,16 @@ fn evaluate(request: &EvaluateRequest) -> Result<TrainerReply, String> {
     Ok(TrainerReply::Evaluated { metrics })
 }
 
-/// By the biases alone; the row must be one, and readable.
+/// Predicts from the biases alone. The request must contain exactly one readable row.
 fn predict(request: &PredictRequest) -> Result<TrainerReply, String> {
     let header = model_file::header(&request.spec).map_err(|error| error.to_string())?;
     let file = read(&request.model)?;
-    let flat = file.strip_prefix(header.as_slice()).ok_or("this is no model file")?;
+    let flat = file.strip_prefix(header.as_slice()).ok_or("this is not a model file")?;
     let weights =
         codec::decode(flat, parameters(&request.spec)?).map_err(|error| error.to_string())?;
     let rows = shard::read(&read(&request.shard)?).map_err(|error| error.to_string())?.rows;
     if rows.len() != 1 {
-        return Err(format!("{} rows are not one", rows.len()));
+        return Err(format!("expected 1 row, got {}", rows.len()));
     }
     let shapes = request.spec.shapes().map_err(|error| error.to_string())?;
     let Some(Shape::Flat(classes)) = shapes.last() else { return Err("no classes".to_owned()) };

@@ -1,4 +1,4 @@
-//! Peers that fall silent, drip or ask nothing, and a stop.
+//! Tests of stalled, slow and idle connections, and of a stop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use crate::cluster::server_config;
 use crate::http::serve;
 
 #[test]
-fn plain_http_is_for_this_machine_alone() {
+fn plain_http_is_allowed_only_on_loopback() {
     let speech = |first, peer: &str| speech(first, peer.parse().unwrap());
-    for here in ["127.0.0.1", "127.8.8.8", "::1"] {
-        assert_eq!(speech(b'G', here), Speech::Plain, "{here}");
-        assert_eq!(speech(TLS_HANDSHAKE, here), Speech::Tls, "{here}");
+    for local in ["127.0.0.1", "127.8.8.8", "::1"] {
+        assert_eq!(speech(b'G', local), Speech::Plain, "{local}");
+        assert_eq!(speech(TLS_HANDSHAKE, local), Speech::Tls, "{local}");
     }
-    for afar in ["192.0.2.1", "10.0.0.1", "fe80::1", "0.0.0.0"] {
-        assert_eq!(speech(b'G', afar), Speech::PlainFromAfar, "{afar}");
-        assert_eq!(speech(TLS_HANDSHAKE, afar), Speech::Tls, "{afar}");
+    for remote in ["192.0.2.1", "10.0.0.1", "fe80::1", "0.0.0.0"] {
+        assert_eq!(speech(b'G', remote), Speech::PlainFromAfar, "{remote}");
+        assert_eq!(speech(TLS_HANDSHAKE, remote), Speech::Tls, "{remote}");
     }
 }
 
 #[test]
-fn an_ipv4_peer_of_a_socket_for_both_is_known_as_such() {
+fn an_ipv4_peer_of_a_dual_stack_socket_is_recognized() {
     let peer = PeerAddress::from("[::ffff:127.0.0.1]:5".parse::<SocketAddr>().unwrap());
     assert_eq!(speech(b'G', peer.0), Speech::Plain);
 }
 
-/// A coordinator's port, without a coordinator.
-async fn port(stopping: &CancellationToken) -> (SocketAddr, ClientConfig) {
+/// Serves an empty router on a port and returns its address with a TLS client configuration.
+async fn start_server(stopping: &CancellationToken) -> (SocketAddr, ClientConfig) {
     let made = rcgen::generate_simple_self_signed(["here".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let key = any_supported_type(&key).unwrap();
@@ -56,58 +56,57 @@ async fn port(stopping: &CancellationToken) -> (SocketAddr, ClientConfig) {
     (address, client)
 }
 
-/// Time passes by itself while nobody has anything to do.
 #[tokio::test(start_paused = true)]
-async fn whoever_falls_silent_is_left() {
+async fn stalled_connections_are_closed() {
     let stopping = CancellationToken::new();
-    let (address, _) = port(&stopping).await;
-    let silences: [(&[u8], Duration); 4] = [
+    let (address, _) = start_server(&stopping).await;
+    let cases: [(&[u8], Duration); 4] = [
         (b"", HANDSHAKE),
         (&[TLS_HANDSHAKE], HANDSHAKE),
         (b"GET / HTTP/1.1\r\nHost: he", HEADERS),
         (b"GET / HTTP/1.1\r\nHost: here\r\n\r\n", HEADERS),
     ];
-    for (said, patience) in silences {
+    for (sent, timeout) in cases {
         let begun = Instant::now();
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(said).await.unwrap();
+        stream.write_all(sent).await.unwrap();
         let mut answer = Vec::new();
         drop(stream.read_to_end(&mut answer).await);
-        let left = begun.elapsed();
-        assert!(left >= patience && left < patience * 2, "{said:?}: {left:?}");
+        let elapsed = begun.elapsed();
+        assert!(elapsed >= timeout && elapsed < timeout * 2, "{sent:?}: {elapsed:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_drips_is_left() {
+async fn slow_connections_are_closed() {
     let stopping = CancellationToken::new();
-    let (address, _) = port(&stopping).await;
-    // The beginning of a hello of 512 bytes, and a header.
-    let beginnings: [(&[u8], Duration); 2] =
+    let (address, _) = start_server(&stopping).await;
+    // The start of a TLS hello of 512 bytes, and the start of an HTTP request.
+    let cases: [(&[u8], Duration); 2] =
         [(&[TLS_HANDSHAKE, 3, 1, 2, 0, 1], HANDSHAKE), (b"GET / HTTP/1.1\r\nHost: ", HEADERS)];
-    for (said, patience) in beginnings {
+    for (sent, timeout) in cases {
         let begun = Instant::now();
-        let (mut listening, mut speaking) = TcpStream::connect(address).await.unwrap().into_split();
-        speaking.write_all(said).await.unwrap();
-        let dripping = async {
-            while speaking.write_all(b"a").await.is_ok() {
+        let (mut receiver, mut sender) = TcpStream::connect(address).await.unwrap().into_split();
+        sender.write_all(sent).await.unwrap();
+        let send_slowly = async {
+            while sender.write_all(b"a").await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
         let mut answer = Vec::new();
         tokio::select! {
-            () = dripping => {}
-            _ = listening.read_to_end(&mut answer) => {}
+            () = send_slowly => {}
+            _ = receiver.read_to_end(&mut answer) => {}
         }
-        let left = begun.elapsed();
-        assert!(left >= patience && left < patience * 2, "{said:?}: {left:?}");
+        let elapsed = begun.elapsed();
+        assert!(elapsed >= timeout && elapsed < timeout * 2, "{sent:?}: {elapsed:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_of_http2_that_asks_nothing_is_left() {
+async fn an_idle_http2_connection_is_closed() {
     let stopping = CancellationToken::new();
-    let (address, client) = port(&stopping).await;
+    let (address, client) = start_server(&stopping).await;
     let stream = TcpStream::connect(address).await.unwrap();
     let here = ServerName::try_from("here").unwrap();
     let mut stream = TlsConnector::from(Arc::new(client)).connect(here, stream).await.unwrap();
@@ -116,17 +115,17 @@ async fn a_connection_of_http2_that_asks_nothing_is_left() {
     stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
     let mut answer = Vec::new();
     drop(stream.read_to_end(&mut answer).await);
-    let left = begun.elapsed();
-    assert!(left >= IDLE && left <= IDLE * 2 + ANSWER, "{left:?}");
+    let elapsed = begun.elapsed();
+    assert!(elapsed >= IDLE && elapsed <= IDLE * 2 + ANSWER, "{elapsed:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_does_not_wait_for_who_has_not_begun() {
+async fn a_stop_does_not_wait_for_connections_without_a_request() {
     let stopping = CancellationToken::new();
-    let (address, _) = port(&stopping).await;
+    let (address, _) = start_server(&stopping).await;
     let begun = Instant::now();
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // Taken by the server: only then is its end the stop's doing.
+    // A second request makes sure that the server has accepted the first connection before the stop.
     let mut other = TcpStream::connect(address).await.unwrap();
     other.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
     drop(other.read_to_end(&mut Vec::new()).await);

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, as no honest client sends it.
+//! Malicious HTTP/2 frames.
 
 use protocol::pin::server_name;
 use rustls::version;
@@ -24,7 +24,7 @@ const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// A connection after its preface.
+/// An HTTP/2 connection after its preface.
 struct Http2(TlsStream<TcpStream>);
 
 #[derive(Debug)]
@@ -45,13 +45,13 @@ impl Http2 {
         Self(stream)
     }
 
-    /// It may have closed before the last of them.
+    /// Sends bytes. Ignores errors, because the coordinator may close the connection before the last byte.
     async fn send(&mut self, bytes: &[u8]) {
         drop(self.0.write_all(bytes).await);
         drop(self.0.flush().await);
     }
 
-    /// The next frame; none where it was closed.
+    /// Returns the next frame, or `None` if the connection is closed.
     async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -61,7 +61,7 @@ impl Http2 {
         Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// The first frame of this kind, on this stream.
+    /// Returns the first frame of this kind on this stream.
     async fn first(&mut self, kind: u8, stream: u32) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -73,7 +73,7 @@ impl Http2 {
 }
 
 impl Frame {
-    /// Why a stream is reset or the connection ends.
+    /// Returns the error code of a RST_STREAM or GOAWAY frame.
     fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
@@ -85,14 +85,14 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A field that no table has, of a name and value below 127 bytes (RFC 7541 §6.2.2).
+/// Encodes a header field without indexing; name and value must be shorter than 127 bytes (RFC 7541 §6.2.2).
 fn field(name: &str, value: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).unwrap();
     let (name, value) = ((length(name), name.as_bytes()), (length(value), value.as_bytes()));
     [&[0, name.0], name.1, &[value.0], value.1].concat()
 }
 
-/// The fields of a request, by the static table: GET or POST over https.
+/// Encodes the fields of a GET or POST request over https, with the static table.
 fn request(method: u8, path: &str) -> Vec<u8> {
     [vec![method, 0x87], field(":path", path), field(":authority", "x")].concat()
 }
@@ -101,7 +101,7 @@ const GET: u8 = 0x82;
 const POST: u8 = 0x83;
 
 #[tokio::test]
-async fn requests_that_are_taken_back_without_end_end_the_connection() {
+async fn endless_resets_end_the_connection() {
     let coordinator = Coordinator::start().await;
     let mut peer = Http2::connect(&coordinator).await;
     let mut flood = Vec::new();
@@ -111,13 +111,13 @@ async fn requests_that_are_taken_back_without_end_end_the_connection() {
         flood.extend(frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()));
     }
     peer.send(&flood).await;
-    let goodbye = peer.first(GOAWAY, 0).await.expect("a goodbye");
-    assert_eq!(goodbye.code(), ENHANCE_YOUR_CALM);
+    let goaway = peer.first(GOAWAY, 0).await.expect("a GOAWAY frame");
+    assert_eq!(goaway.code(), ENHANCE_YOUR_CALM);
     assert_eq!(coordinator.get("/jobs").await, json!([]));
 }
 
 #[tokio::test]
-async fn headers_that_go_on_without_end_end_the_connection() {
+async fn endless_headers_end_the_connection() {
     let coordinator = Coordinator::start().await;
     let mut peer = Http2::connect(&coordinator).await;
     peer.send(&frame(HEADERS, END_STREAM, 1, &request(GET, "/health"))).await;
@@ -125,13 +125,13 @@ async fn headers_that_go_on_without_end_end_the_connection() {
     for _ in 0..40 {
         peer.send(&more).await;
     }
-    let goodbye = peer.first(GOAWAY, 0).await.expect("a goodbye");
-    assert_eq!(goodbye.code(), ENHANCE_YOUR_CALM);
+    let goaway = peer.first(GOAWAY, 0).await.expect("a GOAWAY frame");
+    assert_eq!(goaway.code(), ENHANCE_YOUR_CALM);
     assert_eq!(coordinator.get("/jobs").await, json!([]));
 }
 
 #[tokio::test]
-async fn headers_beyond_their_bound_are_answered_by_431() {
+async fn too_large_headers_are_answered_with_431() {
     let coordinator = Coordinator::start().await;
     let mut peer = Http2::connect(&coordinator).await;
     let filler = field("x", &"y".repeat(120)).repeat(130);
@@ -140,16 +140,16 @@ async fn headers_beyond_their_bound_are_answered_by_431() {
     peer.send(&frame(HEADERS, END_STREAM, 1, first)).await;
     peer.send(&frame(CONTINUATION, END_HEADERS, 1, rest)).await;
     let answer = peer.first(HEADERS, 1).await.expect("an answer");
-    // The status is no table's: three bytes of Huffman code (RFC 7541 §5.2) say "431".
+    // The status "431" is not in the static table: it is three bytes of Huffman code (RFC 7541 §5.2).
     assert!(answer.payload.windows(4).any(|four| four == [0x83, 0x69, 0x90, 0xff]), "{answer:?}");
 }
 
 #[tokio::test]
-async fn a_connection_has_so_many_requests_under_way() {
+async fn requests_in_flight_are_limited_per_connection() {
     let coordinator = Coordinator::start().await;
     let mut peer = Http2::connect(&coordinator).await;
     let fields = [request(POST, "/sessions"), field("content-type", "application/json")].concat();
-    // Their bodies never come.
+    // The bodies of these requests never arrive.
     for stream in (1..=129).step_by(2) {
         peer.send(&frame(HEADERS, END_HEADERS, stream, &fields)).await;
     }
@@ -158,7 +158,7 @@ async fn a_connection_has_so_many_requests_under_way() {
 }
 
 #[tokio::test]
-async fn settings_and_pings_are_answered_one_by_one_and_hold_up_nobody() {
+async fn many_settings_and_pings_are_answered_without_delaying_others() {
     const COUNT: usize = 2000;
     let coordinator = Coordinator::start().await;
     let mut peer = Http2::connect(&coordinator).await;
