@@ -1,17 +1,17 @@
-//! Files that people add as datasets, read as `POST /datasets` reads them.
+//! Dataset files that people upload, read in the same way as by `POST /datasets`.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::{fs, panic};
 
-use data::{ReadLimits, Dataset, Sample, read_file};
+use data::{Dataset, ReadLimits, Sample, read_file};
 use protocol::dataset::SampleShape;
 use tempfile::TempDir;
 
-/// Far below what an input may take here, so that what isn't counted is noticed.
-const BOUNDS: ReadLimits = ReadLimits { disk: 64 << 20, memory: 256 << 20 };
+/// Far below the memory limit of the fuzzer, so that memory that is not counted exceeds it.
+const LIMITS: ReadLimits = ReadLimits { disk: 64 << 20, memory: 256 << 20 };
 
-/// Where files of this process lie; whoever sets `TMPDIR` clears up.
+/// Folder for the files of this process. The caller that sets `TMPDIR` cleans it up.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
 
 /// Reads bytes as a file.
@@ -21,27 +21,28 @@ pub fn read(bytes: &[u8]) {
     read_path(&path);
 }
 
-/// Where a folder of files can be laid out.
+/// Folder in which a target can create a dataset of several files.
 pub fn folder() -> PathBuf {
     FOLDER.path().join("folder")
 }
 
-/// Lets panics of these crates pass: the readers turn them into errors. One that nobody catches still ends the target.
+/// Ignores panics in these crates, because the readers turn them into errors. A panic that is not
+/// caught still stops the target.
 pub fn expect_panics_of(crates: &'static [&str]) {
-    let usual = panic::take_hook();
+    let default_hook = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         let from = |name: &&str| {
-            panic.location().is_some_and(|place| place.file().contains(&format!("/{name}-")))
+            panic.location().is_some_and(|location| location.file().contains(&format!("/{name}-")))
         };
         if !crates.iter().any(from) {
-            usual(panic);
+            default_hook(panic);
         }
     }));
 }
 
-/// Reads a file or a folder; rows that it gives must be what is said of them.
+/// Reads a file or a folder, and checks that the rows match the description.
 pub fn read_path(path: &Path) {
-    let Ok((dataset, report)) = read_file("fuzz", path, BOUNDS, &mut |_| {}) else { return };
+    let Ok((dataset, report)) = read_file("fuzz", path, LIMITS, &mut |_| {}) else { return };
     assert_eq!(report.info, dataset.info);
     assert!(report.problems.len() <= 20 && report.problems.len() as u64 <= report.bad_rows);
     check(&dataset);

@@ -1,4 +1,4 @@
-//! Jobs and models as data: whatever passes the checks can be computed with.
+//! Checks of jobs and models: everything that passes validation must be computable.
 
 use federation::partition::partition;
 use protocol::Timestamp;
@@ -8,18 +8,18 @@ use protocol::model::ModelSpec;
 use protocol::model_file;
 use safetensors::tensor::Metadata;
 
-/// Classes of the rows that jobs are divided for.
+/// Number of classes of the rows that a job partitions.
 const CLASSES: u32 = 3;
 const ROWS: u32 = 50;
 
-/// Goes the way of `POST /jobs` and of a start, as far as that is arithmetic.
+/// Runs the steps of `POST /jobs` and of a job start that need no I/O.
 pub fn examine(job: &JobSpec) {
     if job.check().is_err() {
         return;
     }
     let deadline = job.round_deadline().expect("a checked job has a duration or none");
     if let Some(deadline) = deadline {
-        // It goes to devices in JSON.
+        // The deadline is sent to devices as JSON.
         let closes = Timestamp::from_millis(1_763_888_400_123).after(deadline);
         let json = serde_json::to_string(&closes).expect("a time can be written");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).ok(), Some(closes), "{json}");
@@ -34,26 +34,28 @@ pub fn examine(job: &JobSpec) {
             examine_model(&spec);
         }
     }
-    divide(job);
+    check_partitions(job);
 }
 
-fn divide(job: &JobSpec) {
+fn check_partitions(job: &JobSpec) {
     let labels: Vec<u32> = (0..ROWS).map(|row| row % CLASSES).collect();
     let data = &job.data;
-    // Beyond the rows there is one answer, and a search for it would only take time.
-    let Ok(divided) = partition(job.seed, &data.partitioner, &labels, CLASSES, data.partitions)
+    // More partitions than rows always give the same error; a search for it would only take time.
+    let Ok(partitions) = partition(job.seed, &data.partitioner, &labels, CLASSES, data.partitions)
     else {
         return;
     };
     assert!(
-        divided.len() == data.partitions as usize && divided.iter().all(|part| !part.is_empty())
+        partitions.len() == data.partitions as usize
+            && partitions.iter().all(|rows| !rows.is_empty())
     );
-    let mut rows = divided.concat();
+    let mut rows = partitions.concat();
     rows.sort_unstable();
     assert!(rows.into_iter().eq(0..ROWS), "each row is in one partition");
 }
 
-/// Lays a model out and writes its file's header, which another reader must understand.
+/// Computes the layout of a model and writes the header of its file, which another reader must
+/// understand.
 pub fn examine_model(spec: &ModelSpec) {
     let Ok(shapes) = spec.shapes() else {
         assert!(spec.layout().is_err() && model_file::header(spec).is_err());

@@ -1,5 +1,5 @@
-//! What the fuzz targets share. A target finds what panics, what takes too long or too much memory, and what breaks a
-//! promise: it asserts more than that nothing panics.
+//! Shared parts of the fuzz targets. A target finds panics, excessive time or memory, and violated
+//! invariants: it asserts more than the absence of panics.
 
 pub mod datasets;
 pub mod jobs;

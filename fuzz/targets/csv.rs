@@ -1,11 +1,11 @@
-//! CSV and its kin, added as a dataset.
+//! CSV and other delimited text, uploaded as a dataset.
 #![no_main]
 
 use fuzz::datasets;
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(init: plant(seeds()), |bytes: &[u8]| datasets::read(bytes));
+fuzz_target!(init: write_seeds(seeds()), |bytes: &[u8]| datasets::read(bytes));
 
 fn seeds() -> Vec<String> {
     let rows = |row: &dyn Fn(usize) -> String| (0..24).map(row).collect::<String>();

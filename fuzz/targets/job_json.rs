@@ -1,12 +1,12 @@
 //! Bodies of `POST /jobs`.
 #![no_main]
 
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use fuzz::{jobs, json};
 use libfuzzer_sys::fuzz_target;
 use protocol::job::{JobSpec, unknown_field};
 
-fuzz_target!(init: plant(SEEDS), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(SEEDS), |bytes: &[u8]| {
     let Some(job) = json::read::<JobSpec>(bytes) else { return };
     if let (Ok(written), Ok(read)) = (serde_json::from_slice(bytes), serde_json::to_value(&job)) {
         drop(unknown_field(&written, &read));

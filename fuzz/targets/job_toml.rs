@@ -2,11 +2,11 @@
 #![no_main]
 
 use fuzz::jobs;
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use libfuzzer_sys::fuzz_target;
 use protocol::job::{JobSpec, unknown_field};
 
-fuzz_target!(init: plant(SEEDS), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(SEEDS), |bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(job) = toml::from_str::<JobSpec>(text) else { return };
     let written: serde_json::Value = toml::from_str(text).expect("a job is a table");

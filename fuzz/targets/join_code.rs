@@ -1,11 +1,12 @@
-//! Join codes: links, typed codes, and the messages of the exchange that proves one.
+//! Join codes: links, typed codes, and the messages of the key exchange that proves knowledge of a
+//! code.
 #![no_main]
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fuzz::seeds::{chosen, plant};
+use fuzz::seeds::{with_choice, write_seeds};
 use libfuzzer_sys::fuzz_target;
-use protocol::join::exchange::{WorkerExchange, JoinAnswer, answer};
+use protocol::join::exchange::{JoinAnswer, WorkerExchange, answer};
 use protocol::join::{Join, JoinCode, JoinSecret, LINK_PREFIX};
 use protocol::{Opaque, Pin};
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 const PIN: Pin = Pin::from_bytes([7; 32]);
 const SECRET: JoinSecret = JoinSecret::from_bytes([9; 10]);
 
-fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(seeds()), |bytes: &[u8]| {
     let Some((choice, bytes)) = bytes.split_first() else { return };
     match choice % 3 {
         0 => {
@@ -21,7 +22,7 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
                 read(text);
             }
         }
-        // Almost no change of a link gets past its checksum: this one is right.
+        // A mutated link almost never passes its checksum, so this one gets a valid checksum.
         1 => {
             let sum = blake3::hash(bytes);
             let content = [bytes, &sum.as_bytes()[..4]].concat();
@@ -40,8 +41,8 @@ fn read(text: &str) {
 }
 
 fn exchange(message: &[u8]) {
-    let asking = || WorkerExchange::begin(&SECRET, PIN, [1; 64]);
-    let mut request = asking().request().clone();
+    let worker = || WorkerExchange::begin(&SECRET, PIN, [1; 64]);
+    let mut request = worker().request().clone();
     request.message = Opaque(message.to_vec());
     let names = || (String::from("id"), String::from("name"));
     drop(answer(&SECRET.password(), PIN, names(), &request, [2; 64]));
@@ -53,7 +54,7 @@ fn exchange(message: &[u8]) {
         message: Opaque(own.to_vec()),
         confirmation: Opaque(confirmation.to_vec()),
     };
-    assert!(asking().check(&forged).is_err(), "nobody can forge the answer of who knows the code");
+    assert!(worker().check(&forged).is_err(), "an answer can't be forged without the code");
 }
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -66,13 +67,13 @@ fn seeds() -> Vec<Vec<u8>> {
     };
     let link = code.link();
     let content = URL_SAFE_NO_PAD.decode(&link[LINK_PREFIX.len()..]).unwrap_or_default();
-    let asking = WorkerExchange::begin(&SECRET, PIN, [1; 64]);
+    let worker = WorkerExchange::begin(&SECRET, PIN, [1; 64]);
     vec![
-        chosen(0, &link),
-        chosen(0, SECRET.typed()),
-        chosen(0, "o1il-2345 6789_abcd"),
-        chosen(1, &content[..content.len().saturating_sub(4)]),
-        chosen(2, &asking.request().message.0),
-        chosen(2, [&asking.request().message.0[..], &[3; 32]].concat()),
+        with_choice(0, &link),
+        with_choice(0, SECRET.typed()),
+        with_choice(0, "o1il-2345 6789_abcd"),
+        with_choice(1, &content[..content.len().saturating_sub(4)]),
+        with_choice(2, &worker.request().message.0),
+        with_choice(2, [&worker.request().message.0[..], &[3; 32]].concat()),
     ]
 }

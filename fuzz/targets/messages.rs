@@ -1,8 +1,9 @@
-//! Bodies and answers of the API that devices and people send: leases, progress, updates, signs of life, registrations.
+//! Request and response bodies of the API: leases, progress, updates, heartbeats, registrations and
+//! more.
 #![no_main]
 
 use fuzz::json::read;
-use fuzz::seeds::{chosen, plant};
+use fuzz::seeds::{with_choice, write_seeds};
 use libfuzzer_sys::fuzz_target;
 use protocol::api::{CreatedToken, Events, Token, TokenRequest};
 use protocol::dataset::{AddedDataset, DatasetInfo};
@@ -14,7 +15,7 @@ use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, Update, Upda
 use protocol::webhook::WebhookRequest;
 use protocol::{Pin, Problem};
 
-fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(seeds()), |bytes: &[u8]| {
     let Some((choice, bytes)) = bytes.split_first() else { return };
     match choice % 20 {
         0 => {
@@ -25,9 +26,9 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
             }
         }
         1 => {
-            if let Some(said) = read::<DeviceRegistration>(bytes) {
+            if let Some(registration) = read::<DeviceRegistration>(bytes) {
                 let pin = Pin::from_bytes([1; 32]);
-                signed(&said.challenge, &pin, &said.hardware_id, said.instance, &said.fingerprint);
+                signed(&registration.challenge, &pin, &registration.hardware_id, registration.instance, &registration.fingerprint);
             }
         }
         2 => drop(read::<Progress>(bytes)),
@@ -95,5 +96,5 @@ fn seeds() -> Vec<Vec<u8>> {
             "source":"uploaded","licence":"l"}"#.to_owned()),
         (19, r#"{"revision":7,"changes":[{"kind":"join_code","id":"x"}],"reset":false}"#.to_owned()),
     ];
-    bodies.map(|(choice, body)| chosen(choice, body)).into()
+    bodies.map(|(choice, body)| with_choice(choice, body)).into()
 }

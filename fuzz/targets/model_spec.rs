@@ -1,17 +1,17 @@
 //! Model specs: shape inference, layout, and the header of the model file.
 #![no_main]
 
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use fuzz::{jobs, json};
 use libfuzzer_sys::fuzz_target;
 use protocol::dataset::SampleShape;
 use protocol::model::{ModelSpec, Preset};
 
-fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(seeds()), |bytes: &[u8]| {
     let Some(spec) = json::read::<ModelSpec>(bytes) else { return };
     jobs::examine_model(&spec);
     let fitting = (1..=20).filter(|classes| spec.check(*classes).is_ok()).count();
-    assert!(fitting <= 1, "a model gives one number of classes");
+    assert!(fitting <= 1, "a model has one number of classes");
     for sample in [SampleShape::Text, SampleShape::Image { channels: 1, height: 8, width: 8 }] {
         drop(spec.check_input(sample));
     }

@@ -1,4 +1,4 @@
-//! Zips and gzips, added as a dataset.
+//! Zip and gzip files, uploaded as a dataset.
 #![no_main]
 
 use std::io::{Cursor, Write};
@@ -6,12 +6,12 @@ use std::io::{Cursor, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use fuzz::datasets;
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use libfuzzer_sys::fuzz_target;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-fuzz_target!(init: { plant(seeds()); datasets::expect_panics_of(&["parquet"]); }, |bytes: &[u8]| {
+fuzz_target!(init: { write_seeds(seeds()); datasets::expect_panics_of(&["parquet"]); }, |bytes: &[u8]| {
     datasets::read(bytes);
 });
 
@@ -19,22 +19,17 @@ fn seeds() -> Vec<Vec<u8>> {
     let lines: Vec<String> = (0..12).map(|n| format!("text {n},{}\n", n % 2)).collect();
     let table = lines.concat();
     let table = table.as_bytes();
-    let mut picture = Cursor::new(Vec::new());
+    let mut png = Cursor::new(Vec::new());
     drop(
         image::GrayImage::from_pixel(3, 3, image::Luma([9]))
-            .write_to(&mut picture, image::ImageFormat::Png),
+            .write_to(&mut png, image::ImageFormat::Png),
     );
-    let picture = picture.get_ref().as_slice();
+    let png = png.get_ref().as_slice();
     let gzipped = gzip(table);
     let files: [&[(&str, &[u8])]; 5] = [
         &[("a.csv", table)],
         &[("train.csv", table), ("test.csv", table)],
-        &[
-            ("all/a/1.png", picture),
-            ("all/a/2.png", picture),
-            ("all/b/3.png", picture),
-            ("all/b/4.png", picture),
-        ],
+        &[("all/a/1.png", png), ("all/a/2.png", png), ("all/b/3.png", png), ("all/b/4.png", png)],
         &[("a.csv.gz", &gzipped), ("__MACOSX/._a", b"x")],
         &[("../out.csv", table), ("/absolute.csv", table)],
     ];

@@ -1,11 +1,11 @@
-//! Parquet files of texts and of encoded images, added as a dataset.
+//! Parquet files with texts or encoded images, uploaded as a dataset.
 #![no_main]
 
 use std::io::Cursor;
 use std::sync::Arc;
 
 use fuzz::datasets;
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use libfuzzer_sys::fuzz_target;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
@@ -15,7 +15,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-fuzz_target!(init: { plant(seeds()); datasets::expect_panics_of(&["parquet"]); }, |bytes: &[u8]| {
+fuzz_target!(init: { write_seeds(seeds()); datasets::expect_panics_of(&["parquet"]); }, |bytes: &[u8]| {
     datasets::read(bytes);
 });
 
@@ -29,13 +29,12 @@ fn seeds() -> Vec<Vec<u8>> {
         Compression::ZSTD(ZstdLevel::default()),
         Compression::LZ4_RAW,
     ];
-    let files = compressions
-        .into_iter()
-        .flat_map(|compression| [texts(compression), pictures(compression)]);
+    let files =
+        compressions.into_iter().flat_map(|compression| [texts(compression), images(compression)]);
     files.filter_map(Result::ok).collect()
 }
 
-/// A dictionary, nulls, and one column of each other type.
+/// A file with a dictionary, nulls, and one column of each other type.
 fn texts(compression: Compression) -> Result<Vec<u8>, ParquetError> {
     let schema =
         "message schema { optional binary text (UTF8); required int64 label; required boolean flag;
@@ -68,19 +67,19 @@ fn texts(compression: Compression) -> Result<Vec<u8>, ParquetError> {
     writer.into_inner().map(Cursor::into_inner)
 }
 
-fn pictures(compression: Compression) -> Result<Vec<u8>, ParquetError> {
+fn images(compression: Compression) -> Result<Vec<u8>, ParquetError> {
     let schema =
         "message schema { required group image { required binary bytes; } required int64 label; }";
     let mut writer = open(schema, compression)?;
     let mut group = writer.next_row_group()?;
-    let mut picture = Cursor::new(Vec::new());
-    let grey = image::GrayImage::from_pixel(3, 3, image::Luma([9]));
-    grey.write_to(&mut picture, image::ImageFormat::Png)
+    let mut png = Cursor::new(Vec::new());
+    let gray = image::GrayImage::from_pixel(3, 3, image::Luma([9]));
+    gray.write_to(&mut png, image::ImageFormat::Png)
         .map_err(|error| ParquetError::External(error.into()))?;
-    let pictures = vec![ByteArray::from(picture.into_inner()); ROWS];
+    let images = vec![ByteArray::from(png.into_inner()); ROWS];
     let labels: Vec<i64> = (0..ROWS).map(|n| i64::from(n % 2 == 0)).collect();
     let mut column = group.next_column()?.ok_or(ParquetError::EOF("no column".into()))?;
-    column.typed::<ByteArrayType>().write_batch(&pictures, None, None)?;
+    column.typed::<ByteArrayType>().write_batch(&images, None, None)?;
     column.close()?;
     let mut column = group.next_column()?.ok_or(ParquetError::EOF("no column".into()))?;
     column.typed::<Int64Type>().write_batch(&labels, None, None)?;

@@ -1,26 +1,27 @@
-//! PNG and JPEG: one hostile image in a folder of good ones.
+//! PNG and JPEG files: one arbitrary image in a folder of valid ones.
 #![no_main]
 
 use std::io::Cursor;
 use std::{fs, slice};
 
 use fuzz::datasets::{folder, read_path};
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use image::{DynamicImage, ImageFormat};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(init: { plant(seeds()); others(); }, |bytes: &[u8]| {
+fuzz_target!(init: { write_seeds(seeds()); write_valid_images(); }, |bytes: &[u8]| {
     fs::write(folder().join("a/1.png"), bytes).expect("the image can be written");
     read_path(&folder());
 });
 
-/// As many as it takes for one bad image to be less than a tenth.
-fn others() {
-    let good = encoded(&DynamicImage::new_rgb8(3, 2), ImageFormat::Png);
+/// Writes enough valid images that one bad image is less than a tenth of the dataset.
+fn write_valid_images() {
+    let valid = encoded(&DynamicImage::new_rgb8(3, 2), ImageFormat::Png);
     for class in ["a", "b"] {
         fs::create_dir_all(folder().join(class)).expect("a folder");
         for number in 2..8 {
-            fs::write(folder().join(class).join(format!("{number}.png")), &good).expect("an image");
+            fs::write(folder().join(class).join(format!("{number}.png")), &valid)
+                .expect("an image");
         }
     }
 }
@@ -42,7 +43,7 @@ fn seeds() -> Vec<Vec<u8>> {
 
 fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    // JPEG has 8 bits, and nothing transparent.
+    // JPEG has 8 bits and no transparency.
     let image =
         if format == ImageFormat::Jpeg { &DynamicImage::from(image.to_rgb8()) } else { image };
     image.write_to(&mut bytes, format).expect("an image can be encoded");

@@ -1,37 +1,39 @@
-//! Sealed files: what was changed is refused, by every way of opening, and what was not is whole.
+//! Encrypted files: every way of reading rejects a changed file, and returns an unchanged file
+//! completely.
 #![no_main]
 
 use std::io::{Cursor, Read};
 
-use fuzz::seeds::{chosen, plant};
+use fuzz::seeds::{with_choice, write_seeds};
 use libfuzzer_sys::fuzz_target;
 use protocol::encrypted_file::{
-    CHUNK, FRAME, HEADER, Decryptor, DecryptingReader, StorageKey, open, plain_length, seal, encrypted_length,
+    CHUNK, DecryptingReader, Decryptor, FRAME, HEADER, StorageKey, encrypted_length, open,
+    plain_length, seal,
 };
 
 const KEY: StorageKey = StorageKey::from_bytes([5; 32]);
 
-fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(seeds()), |bytes: &[u8]| {
     let Some((choice, bytes)) = bytes.split_first() else { return };
     if choice % 2 == 0 {
-        opened(bytes);
+        decrypt(bytes);
     } else {
-        changed(bytes);
+        decrypt_changed(bytes);
     }
 });
 
-/// Opens what may be anything.
-fn opened(bytes: &[u8]) -> Option<Vec<u8>> {
+/// Decrypts arbitrary bytes in several ways and compares the results.
+fn decrypt(bytes: &[u8]) -> Option<Vec<u8>> {
     let plain = open(&KEY, bytes.to_vec()).ok();
     let mut read = Vec::new();
     let reader =
         DecryptingReader::new(&KEY, bytes).and_then(|mut reader| reader.read_to_end(&mut read));
-    assert_eq!(reader.is_ok().then_some(&read), plain.as_ref(), "both ways say the same");
+    assert_eq!(reader.is_ok().then_some(&read), plain.as_ref(), "both readers agree");
     if let Some(header) = bytes.first_chunk::<HEADER>()
-        && let Ok(mut opener) = Decryptor::new(&KEY, header)
+        && let Ok(mut decryptor) = Decryptor::new(&KEY, header)
     {
         let mut frame = bytes[HEADER..bytes.len().min(HEADER + FRAME)].to_vec();
-        let first = opener.open(0, &mut frame).map(<[u8]>::len);
+        let first = decryptor.open(0, &mut frame).map(<[u8]>::len);
         assert!(first.is_ok_and(|length| length <= CHUNK) || plain.is_none());
     }
     if let Some(plain) = &plain {
@@ -41,17 +43,19 @@ fn opened(bytes: &[u8]) -> Option<Vec<u8>> {
     plain
 }
 
-/// Seals a text of a length that the input says, then changes the file as the input says: length (3), offset (3), how (1),
-/// where (3), with (1), and the text.
-fn changed(bytes: &[u8]) {
-    let Some((said, text)) = bytes.split_first_chunk::<11>() else { return };
+/// Encrypts a text and changes the file. The input has the text's length (3 bytes), a read offset
+/// (3), the kind of change (1), its position (3), a value (1), and the text.
+fn decrypt_changed(bytes: &[u8]) {
+    let Some((parameters, text)) = bytes.split_first_chunk::<11>() else { return };
     let number = |at: usize| {
-        usize::from(said[at]) | usize::from(said[at + 1]) << 8 | usize::from(said[at + 2]) << 16
+        usize::from(parameters[at])
+            | usize::from(parameters[at + 1]) << 8
+            | usize::from(parameters[at + 2]) << 16
     };
     let text = if text.is_empty() { &[0][..] } else { text };
     let plain: Vec<u8> = text.iter().copied().cycle().take(number(0) % 200_000).collect();
-    let whole = seal(&KEY, &plain, [said[6]; 32]).expect("a text can be sealed");
-    assert_eq!(opened(&whole).as_ref(), Some(&plain));
+    let whole = seal(&KEY, &plain, [parameters[6]; 32]).expect("a text can be encrypted");
+    assert_eq!(decrypt(&whole).as_ref(), Some(&plain));
     let offset = number(3) % 250_000;
     let mut rest = Vec::new();
     DecryptingReader::at(&KEY, Cursor::new(&whole), offset as u64)
@@ -62,28 +66,28 @@ fn changed(bytes: &[u8]) {
         );
     let at = number(7) % whole.len();
     let mut other = whole.clone();
-    match said[6] % 4 {
-        0 => other[at] ^= said[10],
+    match parameters[6] % 4 {
+        0 => other[at] ^= parameters[10],
         1 => other.truncate(at),
         2 => other.extend_from_slice(&whole[at..]),
-        _ => drop(other.drain(at..whole.len().min(at + 1 + usize::from(said[10])))),
+        _ => drop(other.drain(at..whole.len().min(at + 1 + usize::from(parameters[10])))),
     }
     if other != whole {
-        assert_eq!(opened(&other), None, "a changed file is refused");
+        assert_eq!(decrypt(&other), None, "a changed file is rejected");
     }
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let said = |length: [u8; 3], how: u8| {
+    let seed = |length: [u8; 3], how: u8| {
         let [a, b, c] = length;
-        chosen(1, [&[a, b, c, 9, 0, 0, how, 40, 0, 0, 1][..], b"some text"].concat())
+        with_choice(1, [&[a, b, c, 9, 0, 0, how, 40, 0, 0, 1][..], b"some text"].concat())
     };
-    let sealed = seal(&KEY, b"some text", [3; 32]).unwrap_or_default();
+    let encrypted = seal(&KEY, b"some text", [3; 32]).unwrap_or_default();
     vec![
-        chosen(0, sealed),
-        said([9, 0, 0], 0),
-        said([0, 0, 1], 1),
-        said([1, 0, 2], 2),
-        said([0xff, 0xff, 0], 3),
+        with_choice(0, encrypted),
+        seed([9, 0, 0], 0),
+        seed([0, 0, 1], 1),
+        seed([1, 0, 2], 2),
+        seed([0xff, 0xff, 0], 3),
     ]
 }

@@ -1,12 +1,12 @@
-//! Shards, and the words of their texts.
+//! Shards, and the token ids of their texts.
 #![no_main]
 
 use data::{Row, Sample, shard, text};
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use libfuzzer_sys::fuzz_target;
 use protocol::dataset::SampleShape;
 
-fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(seeds()), |bytes: &[u8]| {
     let Ok(read) = shard::read(bytes) else { return };
     let rows: Vec<&Row> = read.rows.iter().collect();
     assert!(shard::write(read.sample, &rows) == bytes, "the same rows have the same bytes");

@@ -1,12 +1,13 @@
-//! Updates: vectors of parameters are read or refused, and a round's mean doesn't depend on their order.
+//! Updates: parameter vectors are decoded or rejected, and the mean of a round does not depend on
+//! the order of the updates.
 #![no_main]
 
 use federation::aggregate::{Accumulator, check_update};
-use fuzz::seeds::{chosen, plant};
+use fuzz::seeds::{with_choice, write_seeds};
 use libfuzzer_sys::fuzz_target;
 use protocol::codec::{decode, encode};
 
-fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(seeds()), |bytes: &[u8]| {
     let Some((expected, bytes)) = bytes.split_first() else { return };
     let expected = usize::from(*expected);
     let read = decode(bytes, expected);
@@ -34,5 +35,7 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
 fn seeds() -> Vec<Vec<u8>> {
     let vectors =
         [vec![], vec![0.0, -1.5, 1e-30], vec![16.0; 9], vec![f32::NAN, f32::INFINITY, -17.0]];
-    vectors.map(|vector| chosen(u8::try_from(vector.len()).unwrap_or(0), encode(&vector))).into()
+    vectors
+        .map(|vector| with_choice(u8::try_from(vector.len()).unwrap_or(0), encode(&vector)))
+        .into()
 }

@@ -1,13 +1,13 @@
-//! Lines between a trainer and the process that supervises it.
+//! Messages between a trainer and its supervising process, one per line.
 #![no_main]
 
-use fuzz::seeds::plant;
+use fuzz::seeds::write_seeds;
 use fuzz::{jobs, json};
 use libfuzzer_sys::fuzz_target;
 use protocol::BlobHash;
 use protocol::trainer::{TrainerReply, TrainerRequest};
 
-fuzz_target!(init: plant(SEEDS), |bytes: &[u8]| {
+fuzz_target!(init: write_seeds(SEEDS), |bytes: &[u8]| {
     for line in bytes.split(|byte| *byte == b'\n') {
         drop(json::read::<TrainerReply>(line));
         match json::read::<TrainerRequest>(line) {

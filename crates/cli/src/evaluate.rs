@@ -1,4 +1,4 @@
-//! Measures a model on a dataset in this process, for `model eval`.
+//! Evaluates a model on a dataset in this process, for `model eval`.
 
 use anyhow::{Context, bail};
 use data::Sources;
@@ -8,19 +8,19 @@ use protocol::metrics::EvalMetrics;
 
 pub(crate) fn run(task: EvaluateModel) -> anyhow::Result<EvalMetrics> {
     let dataset = Sources::from_environment(task.uploads).load(&task.dataset, &mut |_| {})?;
-    task.spec.check_input(dataset.info.sample).context("the dataset has other rows")?;
+    task.spec.check_input(dataset.info.sample).context("the dataset does not fit the model")?;
     if dataset.info.classes != task.classes {
         bail!(
-            "the model tells {} apart, but the classes of '{}' are {}",
+            "the model's classes are {}, but the classes of '{}' are {}",
             task.classes.join(", "),
             task.dataset,
             dataset.info.classes.join(", ")
         );
     }
-    let compute = ComputeDevice::cpu("models are measured on the CPU");
+    let compute = ComputeDevice::cpu("model eval runs on the CPU");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = u32::try_from(threads).unwrap_or(1);
-    let ended = engine::evaluate(
+    let outcome = engine::evaluate(
         &compute,
         &task.spec,
         &task.parameters,
@@ -29,8 +29,8 @@ pub(crate) fn run(task: EvaluateModel) -> anyhow::Result<EvalMetrics> {
         &|| false,
         &mut |_| {},
     )?;
-    match ended {
+    match outcome {
         TrainingEnd::Done(metrics) => Ok(metrics),
-        TrainingEnd::Stopped { .. } => bail!("the measurement was stopped"),
+        TrainingEnd::Stopped { .. } => bail!("the evaluation was stopped"),
     }
 }

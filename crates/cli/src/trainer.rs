@@ -1,4 +1,4 @@
-//! The hidden subcommand `trainer`: a child process that trains for its parent.
+//! Hidden subcommand `trainer`: a child process that trains for its parent process.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,15 +10,16 @@ use crate::simulate::Backend;
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainerArguments {
+    /// Compute backend for training
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     backend: Backend,
-    /// Where what a GPU compiles is kept
+    /// Folder for compiled GPU kernels
     #[arg(long)]
     cache_dir: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: TrainerArguments) -> ExitCode {
-    // Set by the parent from the plan; also what burn's own pool takes.
+    // The parent process sets this from the plan; burn's thread pool reads the same variable.
     let threads = std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok());
     let options = ServeOptions {
         backend: arguments.backend.into(),

@@ -1,5 +1,5 @@
-//! What a worker leaves on its disk: a whole cluster of real processes trains a job, and then every
-//! byte below the workers' folders is searched for the company's rows and models.
+//! Data at rest on a worker's disk: a cluster of real processes trains a job, then every file in
+//! the workers' folders is searched for the company's rows and models.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use platform::Secrets;
 use protocol::encrypted_file::{StorageKey, open};
 use serde_json::Value;
 
-/// Bytes by which a row or a model is known again.
+/// Number of bytes that identify a row or a model.
 const SAMPLE: usize = 16;
 
 /// Small enough for every test run.
@@ -30,7 +30,7 @@ rounds = 2
 "#;
 
 #[test]
-fn no_row_and_no_model_is_on_a_worker_s_disk_in_the_clear_and_leaving_removes_the_rest() {
+fn a_worker_stores_no_plain_row_or_model_and_leaving_deletes_everything() {
     let home = tempfile::tempdir().unwrap();
     let job = home.path().join("job.toml");
     std::fs::write(&job, JOB).unwrap();
@@ -45,32 +45,32 @@ fn no_row_and_no_model_is_on_a_worker_s_disk_in_the_clear_and_leaving_removes_th
     assert!(status.success(), "the demo failed");
     let demo = std::fs::read_dir(&temporary).unwrap().next().unwrap().unwrap().path();
 
-    // Opened, the caches hold rows and models: the search below would find them.
+    // Decrypted, the caches contain rows and models: the search below would find them.
     let workers = ["worker-1", "worker-2"].map(|name| demo.join(name));
-    let opened: Vec<Vec<u8>> = workers.iter().flat_map(|worker| opened(worker)).collect();
+    let decrypted: Vec<Vec<u8>> = workers.iter().flat_map(|worker| decrypted(worker)).collect();
     let rows = rows();
     let (shards, models): (Vec<_>, Vec<_>) =
-        opened.iter().partition(|bytes| data::shard::read(bytes).is_ok());
-    assert!(!shards.is_empty() && shards.iter().all(|shard| holds(shard, &rows)));
-    let models: HashSet<_> = models.iter().filter_map(|model| telling(model)).collect();
+        decrypted.iter().partition(|bytes| data::shard::read(bytes).is_ok());
+    assert!(!shards.is_empty() && shards.iter().all(|shard| contains_any(shard, &rows)));
+    let models: HashSet<_> = models.iter().filter_map(|model| signature(model)).collect();
     assert_eq!(models.len(), 2, "the base of each round");
 
     let known = &rows | &models;
     for path in files(&demo).iter().filter(|path| !path.starts_with(demo.join("coordinator"))) {
-        assert!(!holds(&std::fs::read(path).unwrap(), &known), "{}", path.display());
+        assert!(!contains_any(&std::fs::read(path).unwrap(), &known), "{}", path.display());
     }
 
     let [worker, _] = workers;
-    let left = leave(&worker);
-    assert_eq!(left["coordinator"]["state"], "not_reached", "the demo's coordinator is gone");
-    assert!(left["bytes"].as_u64().unwrap() > 1000, "{left}");
+    let report = leave(&worker);
+    assert_eq!(report["coordinator"]["state"], "not_reached", "the demo's coordinator has stopped");
+    assert!(report["bytes"].as_u64().unwrap() > 1000, "{report}");
     assert_eq!(files(&worker), [worker.join("lock")]);
     assert_eq!(Secrets::of(&worker).unwrap().get("sealing-key").unwrap(), None);
     assert_eq!(leave(&worker)["coordinator"]["state"], "not_enrolled");
 }
 
 fn leave(folder: &Path) -> Value {
-    // Nobody listens on port 1.
+    // No process listens on port 1.
     let output = constellation()
         .args(["leave", "--yes", "--json", "--coordinator", "https://127.0.0.1:1", "--data-dir"])
         .arg(folder)
@@ -84,32 +84,32 @@ fn constellation() -> Command {
     Command::new(env!("CARGO_BIN_EXE_constellation"))
 }
 
-/// The beginnings of the dataset's rows.
+/// First bytes of each row of the dataset.
 fn rows() -> HashSet<[u8; SAMPLE]> {
     let rows = Synthetic::named("synthetic").unwrap().generate().train;
-    rows.iter().filter_map(|row| telling(row.sample.bytes())).collect()
+    rows.iter().filter_map(|row| signature(row.sample.bytes())).collect()
 }
 
-/// The blobs in a worker's cache.
-fn opened(worker: &Path) -> Vec<Vec<u8>> {
+/// Decrypted blobs of a worker's cache.
+fn decrypted(worker: &Path) -> Vec<Vec<u8>> {
     let key = Secrets::of(worker).unwrap().get("sealing-key").unwrap().unwrap();
     let key = StorageKey::from_bytes(key.try_into().unwrap());
     let files = files(&worker.join("cache"));
     files.iter().map(|path| open(&key, std::fs::read(path).unwrap()).unwrap()).collect()
 }
 
-/// Enough bytes to be no coincidence.
-fn telling(bytes: &[u8]) -> Option<[u8; SAMPLE]> {
+/// First bytes of a row or a model, if they are distinctive enough to exclude a coincidence.
+fn signature(bytes: &[u8]) -> Option<[u8; SAMPLE]> {
     let sample: [u8; SAMPLE] = *bytes.first_chunk()?;
     let different: HashSet<u8> = sample.into_iter().collect();
     (different.len() > SAMPLE / 4).then_some(sample)
 }
 
-fn holds(bytes: &[u8], known: &HashSet<[u8; SAMPLE]>) -> bool {
+fn contains_any(bytes: &[u8], known: &HashSet<[u8; SAMPLE]>) -> bool {
     bytes.windows(SAMPLE).any(|window| window.first_chunk().is_some_and(|w| known.contains(w)))
 }
 
-/// Every file below a folder.
+/// All files in a folder and its subfolders.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -1,4 +1,5 @@
-//! `backup` and `restore` as people type them: a coordinator moves to another folder, with all it has.
+//! `backup` and `restore` on the command line: a coordinator moves to another folder with all its
+//! data.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,18 +22,18 @@ fn output(folder: &Path, arguments: &[&str]) -> Output {
 
 fn result(folder: &Path, arguments: &[&str]) -> Value {
     let output = output(folder, arguments);
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {words}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn refused(folder: &Path, arguments: &[&str]) -> String {
+fn error(folder: &Path, arguments: &[&str]) -> String {
     let output = output(folder, arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// A coordinator that ends with its standard input.
+/// A coordinator that stops when its standard input closes.
 struct Coordinator {
     process: Child,
     cluster: Value,
@@ -41,13 +42,13 @@ struct Coordinator {
 impl Coordinator {
     fn start(folder: &Path, data_dir: &str) -> Self {
         let listen = ["--listen", "127.0.0.1:0", "--no-discovery"];
-        let ways = ["coordinator", "--json", "--exit-with-parent", "--data-dir", data_dir];
-        let mut command = constellation(folder, &[&ways[..], &listen].concat());
+        let base = ["coordinator", "--json", "--exit-with-parent", "--data-dir", data_dir];
+        let mut command = constellation(folder, &[&base[..], &listen].concat());
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let opening: Value = serde_json::from_str(&line).unwrap();
-        Self { process, cluster: opening["cluster"].clone() }
+        let listening: Value = serde_json::from_str(&line).unwrap();
+        Self { process, cluster: listening["cluster"].clone() }
     }
 
     fn stop(mut self) {
@@ -70,24 +71,24 @@ fn a_coordinator_moves_by_backup_and_restore() {
     std::fs::write(folder.join("job.toml"), JOB).unwrap();
     let first = Coordinator::start(folder, "old");
     result(folder, &["job", "submit", "--hold", "job.toml", "--data-dir", "old", "--json"]);
-    let told = result(folder, &["backup", "cluster.tar", "--data-dir", "old", "--json"]);
+    let report = result(folder, &["backup", "cluster.tar", "--data-dir", "old", "--json"]);
     let file = std::fs::metadata(folder.join("cluster.tar")).unwrap();
-    assert_eq!(told["bytes"], file.len());
-    assert_eq!(told["cluster"], first.cluster);
+    assert_eq!(report["bytes"], file.len());
+    assert_eq!(report["cluster"], first.cluster);
     assert_eq!(file.permissions().mode() & 0o777, 0o600, "it holds the cluster's key");
-    let words = refused(folder, &["restore", "cluster.tar", "--data-dir", "old"]);
-    assert!(words.contains("in use"), "{words}");
+    let stderr = error(folder, &["restore", "cluster.tar", "--data-dir", "old"]);
+    assert!(stderr.contains("in use"), "{stderr}");
     let (cluster, jobs) = (first.cluster.clone(), ["job", "list", "--json", "--data-dir"]);
     let before = result(folder, &[&jobs[..], &["old"]].concat());
     first.stop();
 
-    let words = refused(folder, &["restore", "cluster.tar", "--data-dir", "old"]);
-    assert!(words.contains("--force"), "{words}");
-    let words = refused(folder, &["restore", "job.toml", "--data-dir", "new"]);
-    assert!(words.contains("not a backup"), "{words}");
-    let told = result(folder, &["restore", "cluster.tar", "--data-dir", "new", "--json"]);
-    assert_eq!(told["cluster"], cluster);
-    assert_eq!(told["before"], Value::Null);
+    let stderr = error(folder, &["restore", "cluster.tar", "--data-dir", "old"]);
+    assert!(stderr.contains("--force"), "{stderr}");
+    let stderr = error(folder, &["restore", "job.toml", "--data-dir", "new"]);
+    assert!(stderr.contains("not a backup"), "{stderr}");
+    let report = result(folder, &["restore", "cluster.tar", "--data-dir", "new", "--json"]);
+    assert_eq!(report["cluster"], cluster);
+    assert_eq!(report["before"], Value::Null);
     let second = Coordinator::start(folder, "new");
     assert_eq!(second.cluster, cluster);
     assert_eq!(result(folder, &[&jobs[..], &["new"]].concat()), before);

@@ -1,5 +1,5 @@
-//! Whole demos as a person starts them: real processes on this machine, killed along the way, and
-//! the same job simulated in one process. Every way must end with the same bytes.
+//! Demos of whole clusters: real processes on this machine, killed along the way, and the same job
+//! simulated in one process. All must end with the same model bytes.
 
 #![allow(
     clippy::expect_used,
@@ -13,7 +13,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Enough rounds for chaos to hit everything that it means to hit, small enough for every test run.
+/// Enough rounds for every kind of planned kill, small enough for every test run.
 const JOB: &str = r#"
 name = "churn"
 model_type = "nlp"
@@ -30,22 +30,23 @@ local_epochs = 100
 rounds = 10
 "#;
 
-/// Of the demo under chaos.
-const TRIES: u32 = 4;
+/// Attempts of the demo with chaos.
+const ATTEMPTS: u32 = 4;
 
 #[test]
-fn machines_that_die_at_random_change_nothing_of_the_model() {
+fn random_kills_do_not_change_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let job = folder.path().join("job.toml");
     std::fs::write(&job, JOB).unwrap();
 
     let undisturbed = demo(&job, &[]);
     assert_eq!(undisturbed["worker_kills"], 0, "{undisturbed}");
-    // The command itself fails where a kill missed: three leases after their first step, one
-    // worker in an upload, the coordinator in an aggregation. Chance decides who is killed when, so
-    // a kill may miss, which says nothing of the model: it is tried again. The figures say it again.
-    let chaos = (0..TRIES).find_map(|_| try_demo(&job, &["--chaos"]).ok());
-    let chaos = chaos.expect("chaos hits what it should, in one of some tries");
+    // The command itself fails if a planned kill did not happen: three leases after their first
+    // step, one worker during an upload, the coordinator during an aggregation. The kills are
+    // random, so a kill may miss, which says nothing about the model: then the demo is repeated.
+    // The asserts check the numbers again.
+    let chaos = (0..ATTEMPTS).find_map(|_| try_demo(&job, &["--chaos"]).ok());
+    let chaos = chaos.expect("one of the attempts performs all planned kills");
     assert!(chaos["leases_lost"].as_u64().unwrap() >= 3, "{chaos}");
     assert!(chaos["worker_kills"].as_u64().unwrap() >= 5, "{chaos}");
     assert_eq!((&chaos["trainer_kills"], &chaos["coordinator_kills"]), (&1.into(), &1.into()));
@@ -63,26 +64,26 @@ fn demo(job: &Path, more: &[&str]) -> Value {
     try_demo(job, more).unwrap()
 }
 
-/// The demo's last line, or what it says where chaos missed.
+/// Last line of the demo, or standard error if a planned kill did not happen.
 fn try_demo(job: &Path, more: &[&str]) -> Result<Value, String> {
     let arguments = ["demo", "--backend", "cpu", "--json", "--job", job.to_str().unwrap()];
-    let told = try_last_line(&[&arguments, more].concat());
-    let missed = |words: &String| words.contains("some planned kills did not happen");
-    assert!(told.as_ref().err().is_none_or(missed), "{told:?}");
-    told
+    let result = try_last_line(&[&arguments, more].concat());
+    let missed = |stderr: &String| stderr.contains("some planned kills did not happen");
+    assert!(result.as_ref().err().is_none_or(missed), "{result:?}");
+    result
 }
 
 fn last_line(arguments: &[&str]) -> Value {
     try_last_line(arguments).unwrap()
 }
 
-/// The last line that the command prints, or what it says where it fails.
+/// Last line that the command prints, or standard error if it fails.
 fn try_last_line(arguments: &[&str]) -> Result<Value, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_constellation")).args(arguments).output();
     let output = output.unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        return Err(format!("constellation {arguments:?}: {words}"));
+        return Err(format!("constellation {arguments:?}: {stderr}"));
     }
     let lines = String::from_utf8(output.stdout).unwrap();
     Ok(serde_json::from_str(lines.lines().last().unwrap()).unwrap())

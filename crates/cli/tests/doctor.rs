@@ -1,4 +1,4 @@
-//! The doctor, as a person and as support meet it.
+//! `doctor` on the command line: exit codes, findings and the support bundle.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ const ENVIRONMENT_TOKEN: &str = "planted-environment-token-0123456789";
 const CODE: &str = "0123-4567-89AB-CDEF";
 const ROW: &str = "the patient in row 7 of the dataset";
 
-/// Exit code and findings.
+/// Returns the exit code, the report and standard error.
 fn doctor(home: &Path, arguments: &[&str]) -> (Option<i32>, Value, String) {
     let arguments = [&["doctor", "--json"], arguments].concat();
     let output = constellation(home, &arguments)
@@ -26,9 +26,9 @@ fn doctor(home: &Path, arguments: &[&str]) -> (Option<i32>, Value, String) {
         .env("CONSTELLATION_TOKEN", ENVIRONMENT_TOKEN)
         .output()
         .unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{words}"));
-    (output.status.code(), report, words)
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{stderr}"));
+    (output.status.code(), report, stderr)
 }
 
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
@@ -37,13 +37,14 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_machine_that_can_work_passes_and_a_coordinator_that_is_gone_or_another_is_named() {
+fn a_working_machine_passes_and_a_stopped_or_wrong_coordinator_is_reported() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let listen = ["--listen", "127.0.0.1:0", "--no-discovery", "--data-dir", "coordinator"];
     let mut coordinator = Node::start(home, &[&["coordinator"][..], &listen].concat());
-    let opening: Value = serde_json::from_str(&coordinator.lines.next().unwrap().unwrap()).unwrap();
-    let https = opening["url"].as_str().unwrap().replace("http://", "https://");
+    let listening: Value =
+        serde_json::from_str(&coordinator.lines.next().unwrap().unwrap()).unwrap();
+    let https = listening["url"].as_str().unwrap().replace("http://", "https://");
     let code = result(home, &["join-code", "create"]);
     let worker = ["worker", "--when", "always", "--backend", "cpu", "--data-dir", "worker"];
     let joining =
@@ -53,9 +54,9 @@ fn a_machine_that_can_work_passes_and_a_coordinator_that_is_gone_or_another_is_n
     worker.until("registered");
     assert_eq!(worker.stop(), Some(0));
 
-    let asked = ["--data-dir", "worker", "--coordinator", &https];
-    let (ended, report, words) = doctor(home, &asked);
-    assert_eq!(ended, Some(0), "{report} {words}");
+    let target = ["--data-dir", "worker", "--coordinator", &https];
+    let (exit_code, report, stderr) = doctor(home, &target);
+    assert_eq!(exit_code, Some(0), "{report} {stderr}");
     for name in [
         "version",
         "settings",
@@ -71,15 +72,15 @@ fn a_machine_that_can_work_passes_and_a_coordinator_that_is_gone_or_another_is_n
     assert!(check(&report, "backend")["found"].as_str().unwrap().contains("CPU"));
 
     let other = ["--pin", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"];
-    let (ended, report, words) = doctor(home, &[&asked[..], &other].concat());
-    assert_eq!(ended, Some(1), "{report}");
+    let (exit_code, report, stderr) = doctor(home, &[&target[..], &other].concat());
+    assert_eq!(exit_code, Some(1), "{report}");
     assert_eq!(check(&report, "pin")["state"], "failed");
     assert!(check(&report, "pin")["mend"].as_str().unwrap().contains("new join code"), "{report}");
-    assert!(words.contains("checks failed: pin"), "{words}");
+    assert!(stderr.contains("checks failed: pin"), "{stderr}");
 
     assert_eq!(coordinator.stop(), Some(0));
-    let (ended, report, _) = doctor(home, &asked);
-    assert_eq!(ended, Some(1));
+    let (exit_code, report, _) = doctor(home, &target);
+    assert_eq!(exit_code, Some(1));
     let found = check(&report, "coordinator");
     assert_eq!(found["state"], "failed");
     assert!(found["found"].as_str().unwrap().contains(&https), "{found}");
@@ -87,23 +88,24 @@ fn a_machine_that_can_work_passes_and_a_coordinator_that_is_gone_or_another_is_n
 }
 
 #[test]
-fn settings_that_can_t_be_read_are_a_finding_and_wrong_usage_ends_with_2() {
+fn unreadable_settings_are_a_finding_and_wrong_usage_exits_with_2() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let folder = home.join(".config/constellation");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("settings.toml"), "IdleSecond = 3").unwrap();
-    let (ended, report, _) = doctor(home, &[]);
-    assert_eq!(ended, Some(1));
+    let (exit_code, report, _) = doctor(home, &[]);
+    assert_eq!(exit_code, Some(1));
     let found = check(&report, "settings");
     assert!(found["found"].as_str().unwrap().contains("did you mean 'IdleSeconds'"), "{found}");
     let output = constellation(home, &["doctor", "--bundel", "x"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// Every place where a secret or a row may be, and what support gets.
+/// Plants secrets and rows everywhere that they can occur, and searches the support bundle for
+/// them.
 #[test]
-fn the_file_for_support_holds_no_secret_and_no_data() {
+fn the_support_bundle_contains_no_secrets_and_no_data() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let write = |path: &str, text: &str| {
@@ -126,11 +128,11 @@ fn the_file_for_support_holds_no_secret_and_no_data() {
     write("state/constellation/log/app.log", &log);
     write("state/constellation/log/rows.csv", ROW);
 
-    let (ended, report, _) = doctor(home, &["--data-dir", "worker", "--bundle", "support.zip"]);
+    let (exit_code, report, _) = doctor(home, &["--data-dir", "worker", "--bundle", "support.zip"]);
     assert_eq!(
-        ended,
+        exit_code,
         Some(1),
-        "the planted identity is none, and no coordinator is known: {report}"
+        "the planted identity is not valid and no coordinator is known: {report}"
     );
     let mut archive =
         zip::ZipArchive::new(std::fs::File::open(home.join("support.zip")).unwrap()).unwrap();
@@ -143,10 +145,11 @@ fn the_file_for_support_holds_no_secret_and_no_data() {
     for kept in ["a plain line", "IdleSeconds", "77", "\"EnrollmentCode\""] {
         assert!(all.contains(kept), "{kept}: {all}");
     }
-    let bare = CODE.replace('-', "");
+    let code_without_dashes = CODE.replace('-', "");
     let home = home.to_str().unwrap();
-    let planted = [DEVICE_TOKEN, ADMIN_TOKEN, ENVIRONMENT_TOKEN, CODE, &bare, ROW, home];
+    let planted =
+        [DEVICE_TOKEN, ADMIN_TOKEN, ENVIRONMENT_TOKEN, CODE, &code_without_dashes, ROW, home];
     for secret in [&planted[..], &["planted-sealing-key", "c3VwZXIg", "AQGJCl2s"]].concat() {
-        assert!(!all.contains(secret), "{secret} is in it");
+        assert!(!all.contains(secret), "the bundle contains {secret}");
     }
 }

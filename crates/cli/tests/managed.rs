@@ -1,11 +1,11 @@
-//! What the organization manages, through the one place where the program looks for it: each test gives it
-//! an `/etc/constellation` of its own, in a mount namespace.
+//! Managed settings: each test gives the program its own `/etc/constellation`, in a mount
+//! namespace.
 //!
-//! This needs root and util-linux, and Xvfb where somebody might be using the machine; where they are missing
-//! each test says so.
+//! This needs root and util-linux, and Xvfb for the tests that need an idle display. If they are
+//! missing, the test prints why it is skipped.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+#![expect(clippy::print_stderr, reason = "a skipped test prints the reason")]
 
 mod support;
 
@@ -19,7 +19,7 @@ use support::{Node, constellation, last_line, result};
 
 const SCRIPT: &str = include_str!("support/managed.sh");
 
-/// One lease: where other programs keep the machine busy, a worker rightly waits between two.
+/// One lease: if other programs keep the machine busy, a worker correctly waits between two leases.
 const JOB: &str = r#"
 name = "synthetic"
 model_type = "nlp"
@@ -31,7 +31,7 @@ train_limit = 200
 rounds = 1
 "#;
 
-/// `constellation` where `managed` is what the organization says; its home is `folder`.
+/// Command `constellation` with these managed settings; its home is `folder`.
 fn managed(folder: &Path, managed: &str, arguments: &[&str]) -> Command {
     std::fs::write(folder.join("managed.toml"), managed).unwrap();
     let inner = constellation(folder, arguments);
@@ -47,15 +47,15 @@ fn managed(folder: &Path, managed: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Whether this machine and user can have such a namespace; says so where not.
+/// Whether this user can create such a namespace. Prints the reason if not.
 fn can_manage() -> bool {
     let folder = tempfile::tempdir().unwrap();
-    let tried = managed(folder.path(), "", &["--version"]).output();
-    match tried {
-        Ok(tried) if tried.status.success() => true,
-        Ok(tried) => {
-            let words = String::from_utf8_lossy(&tried.stderr).into_owned();
-            eprintln!("skipped: no mount namespace for this user: {}", words.trim());
+    let result = managed(folder.path(), "", &["--version"]).output();
+    match result {
+        Ok(result) if result.status.success() => true,
+        Ok(result) => {
+            let stderr = String::from_utf8_lossy(&result.stderr).into_owned();
+            eprintln!("skipped: no mount namespace for this user: {}", stderr.trim());
             false
         }
         Err(error) => {
@@ -65,14 +65,14 @@ fn can_manage() -> bool {
     }
 }
 
-/// A display that nobody has touched; ends with the test.
+/// An X display without input; its process is killed when the value is dropped.
 struct Display {
     process: Child,
     name: String,
 }
 
 impl Display {
-    /// None where there is no Xvfb; says so.
+    /// Returns `None` and prints the reason if Xvfb is not installed.
     fn start() -> Option<Self> {
         let started = Command::new("Xvfb")
             .args(["-displayfd", "1", "-noreset", "-nolisten", "tcp"])
@@ -80,16 +80,16 @@ impl Display {
             .stderr(Stdio::null())
             .spawn();
         started
-            .inspect_err(|error| eprintln!("skipped: no display to be idle at: Xvfb: {error}"))
+            .inspect_err(|error| eprintln!("skipped: no idle display: Xvfb: {error}"))
             .ok()
-            .map(Self::of)
+            .map(Self::from_process)
     }
 
-    /// Once it says its number.
-    fn of(mut process: Child) -> Self {
+    /// Waits until Xvfb prints the number of its display.
+    fn from_process(mut process: Child) -> Self {
         let mut number = String::new();
-        let mut said = BufReader::new(process.stdout.take().unwrap());
-        said.read_line(&mut number).unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut number).unwrap();
         Self { process, name: format!(":{}", number.trim()) }
     }
 }
@@ -102,7 +102,7 @@ impl Drop for Display {
 }
 
 #[test]
-fn a_worker_with_nothing_but_a_managed_file_enrols_trains_and_reports() {
+fn a_worker_with_only_a_managed_file_enrolls_trains_and_reports() {
     if !can_manage() {
         return;
     }
@@ -114,7 +114,7 @@ fn a_worker_with_nothing_but_a_managed_file_enrols_trains_and_reports() {
     let mut coordinator = Node::start(office, &arguments);
     let listening: Value =
         serde_json::from_str(&coordinator.lines.next().unwrap().unwrap()).unwrap();
-    // As IT makes it: for many Macs and for long.
+    // A code as IT creates it: for many Macs and a long time.
     let code = result(office, &["join-code", "create", "--uses", "500", "--expires", "52w"]);
     std::fs::write(office.join("job.toml"), JOB).unwrap();
     let job = result(office, &["job", "submit", "job.toml"]);
@@ -125,7 +125,7 @@ fn a_worker_with_nothing_but_a_managed_file_enrols_trains_and_reports() {
          IdleSeconds = 0\nBackend = \"cpu\"\nPresenceDetail = \"state\"\n",
         listening["url"], listening["pin"], code["link"]
     );
-    // What the person at the machine says instead counts for nothing.
+    // The command line and the environment contradict the managed settings and are ignored.
     let other = ["--coordinator", "https://127.0.0.1:1", "--join", "0123-4567-89ab-cdef"];
     let arguments = [&["worker", "--json", "--exit-with-parent"], &other[..]].concat();
     let mut command = managed(home.path(), &settings, &arguments);
@@ -145,18 +145,18 @@ fn a_worker_with_nothing_but_a_managed_file_enrols_trains_and_reports() {
     assert_eq!(coordinator.stop(), Some(0));
 }
 
-/// Every setting that there is; what each may be comes from the program's own list.
+/// Covers every setting: the names come from the program's own list.
 #[test]
-fn no_managed_setting_is_changed_by_a_command_or_a_variable() {
+fn managed_settings_cannot_be_changed_by_commands_or_variables() {
     if !can_manage() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    let plain = constellation(home, &["settings", "list", "--json"]).output().unwrap();
-    let plain: Value = serde_json::from_slice(&plain.stdout).unwrap();
+    let output = constellation(home, &["settings", "list", "--json"]).output().unwrap();
+    let unmanaged: Value = serde_json::from_slice(&output.stdout).unwrap();
     let names: Vec<&str> =
-        plain.as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap()).collect();
+        unmanaged.as_array().unwrap().iter().map(|entry| entry["key"].as_str().unwrap()).collect();
     assert_eq!(names.len(), 24);
     let pin = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let values = |name: &str| match name {
@@ -185,21 +185,21 @@ fn no_managed_setting_is_changed_by_a_command_or_a_variable() {
         for change in [&["settings", "set", name, values(name).1][..], &["settings", "unset", name]]
         {
             let output = run(change);
-            let words = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(output.status.code(), Some(1), "{name}: {words}");
-            assert!(words.contains(&format!("{name}: Managed by your organization")), "{words}");
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{name}: {stderr}");
+            assert!(stderr.contains(&format!("{name}: Managed by your organization")), "{stderr}");
         }
     }
     let shown: Value =
         serde_json::from_slice(&run(&["settings", "list", "--json"]).stdout).unwrap();
-    for one in shown.as_array().unwrap() {
-        let name = one["key"].as_str().unwrap();
-        assert_eq!(one["origin"], "managed", "{name}");
-        let value = &one["value"];
+    for entry in shown.as_array().unwrap() {
+        let name = entry["key"].as_str().unwrap();
+        assert_eq!(entry["origin"], "managed", "{name}");
+        let value = &entry["value"];
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let expected = if name == "EnrollmentCode" { "set" } else { values(name).0 };
         assert_eq!(value, expected, "{name}");
     }
-    // Nothing was written for the person either.
+    // The user's settings file was not written either.
     assert!(!home.join(".config/constellation/settings.toml").exists());
 }

@@ -1,4 +1,5 @@
-//! Whether the estimate that refuses leases is above what trainers really take, and not far above.
+//! Compares the memory estimate, by which leases are rejected, with the memory that trainers really
+//! use: the estimate must be above it, and not far above.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use trainer::{Limits, Trainer, TrainerCommand};
 
 const IMAGE: SampleShape = SampleShape::Image { channels: 1, height: 28, width: 28 };
-/// What the estimate has for a trainer without work, and more.
+/// Upper bound of what the estimate allows for a trainer without work, in bytes.
 const IDLE_TRAINER: u64 = 100_000_000;
 const SGD: Optimizer = Optimizer::Sgd { learning_rate: 0.01, momentum: 0.0, weight_decay: 0.0 };
 const ADAM: Optimizer = Optimizer::Adam { learning_rate: 0.001 };
 
 #[tokio::test]
-async fn trainers_take_what_was_estimated() {
+async fn trainers_use_at_most_the_estimated_memory() {
     let wide = |layers| {
         let input =
             InputSpec::Image { channels: 1, height: 28, width: 28, mean: 0.5, deviation: 0.5 };
@@ -48,17 +49,18 @@ async fn trainers_take_what_was_estimated() {
         ("wide layers", wide(images), 256, SGD),
     ];
     for (name, spec, batch, optimizer) in cases {
-        let (taken, estimated) = measured(&spec, batch, optimizer).await;
-        let [taken_mb, estimated_mb] = [taken, estimated].map(|bytes| bytes / 1_000_000);
-        println!("{name}: took {taken_mb} MB, estimated {estimated_mb} MB");
-        assert!(taken <= estimated, "{name}: took {taken_mb} MB, estimated {estimated_mb} MB");
-        let generous = 4 * taken + IDLE_TRAINER;
-        assert!(estimated <= generous, "{name}: took {taken_mb} MB, estimated {estimated_mb} MB");
+        let (used, estimated) = measure(&spec, batch, optimizer).await;
+        let [used_mb, estimated_mb] = [used, estimated].map(|bytes| bytes / 1_000_000);
+        println!("{name}: used {used_mb} MB, estimated {estimated_mb} MB");
+        assert!(used <= estimated, "{name}: used {used_mb} MB, estimated {estimated_mb} MB");
+        let generous = 4 * used + IDLE_TRAINER;
+        assert!(estimated <= generous, "{name}: used {used_mb} MB, estimated {estimated_mb} MB");
     }
 }
 
-/// Bytes at the most of a real trainer for three steps and their checkpoints, and the estimate.
-async fn measured(spec: &ModelSpec, batch_size: u32, optimizer: Optimizer) -> (u64, u64) {
+/// Peak memory of a real trainer during three steps and their checkpoints, and the estimate, both
+/// in bytes.
+async fn measure(spec: &ModelSpec, batch_size: u32, optimizer: Optimizer) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let text = spec.check_input(SampleShape::Text).is_ok();
@@ -73,7 +75,7 @@ async fn measured(spec: &ModelSpec, batch_size: u32, optimizer: Optimizer) -> (u
         program: env!("CARGO_BIN_EXE_constellation").into(),
         args: ["trainer", "--backend", "cpu"].map(String::from).to_vec(),
     };
-    // Bound as a worker binds it: the estimate must be enough.
+    // The limit that a worker sets: the estimate must be enough.
     let limits = Limits { memory: Some(estimated), ..Limits::new(2) };
     let (mut trainer, _) = Trainer::start(&command, &limits).await.unwrap();
     let never = CancellationToken::new();
@@ -92,61 +94,61 @@ async fn measured(spec: &ModelSpec, batch_size: u32, optimizer: Optimizer) -> (u
         output: at("update"),
         key: Some(protocol::encrypted_file::StorageKey::from_bytes([7; 32])),
     };
-    seal(&at("base"), &request);
-    seal(&at("shard"), &request);
-    let highest = Highest::of(trainer.pid().unwrap());
+    encrypt(&at("base"), &request);
+    encrypt(&at("shard"), &request);
+    let peak = PeakMemory::start(trainer.pid().unwrap());
     trainer.train(request, &mut |_| {}, &never).await.unwrap();
-    (highest.seen(), estimated)
+    (peak.finish(), estimated)
 }
 
-/// Puts the sealed file in the place of the plain one.
-fn seal(path: &Path, request: &TrainRequest) {
-    let sealed = protocol::encrypted_file::seal(
+/// Encrypts a file in place.
+fn encrypt(path: &Path, request: &TrainRequest) {
+    let encrypted = protocol::encrypted_file::seal(
         request.key.as_ref().unwrap(),
         &std::fs::read(path).unwrap(),
         [9; 32],
     );
-    std::fs::write(path, sealed.unwrap()).unwrap();
+    std::fs::write(path, encrypted.unwrap()).unwrap();
 }
 
 fn rows(text: bool, count: usize) -> Vec<Row> {
-    let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
+    let mut rng = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
     let row = |_| {
-        let label = u32::try_from(chance.index(10)).unwrap();
+        let label = u32::try_from(rng.index(10)).unwrap();
         let sample = if text {
-            let word = |_| format!("word{} ", chance.index(30_000));
+            let word = |_| format!("word{} ", rng.index(30_000));
             Sample::Text((0..200).map(word).collect())
         } else {
-            Sample::Image((0..784).map(|_| u8::try_from(chance.index(256)).unwrap()).collect())
+            Sample::Image((0..784).map(|_| u8::try_from(rng.index(256)).unwrap()).collect())
         };
         Row { label, sample }
     };
     (0..count).map(row).collect()
 }
 
-/// Looks at a process as often as it can until it is told to stop.
-struct Highest {
+/// Thread that samples the memory of a process until it is stopped, and keeps the maximum.
+struct PeakMemory {
     stop: Arc<AtomicBool>,
-    looking: JoinHandle<u64>,
+    thread: JoinHandle<u64>,
 }
 
-impl Highest {
-    fn of(pid: u32) -> Self {
+impl PeakMemory {
+    fn start(pid: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
-        let looking = std::thread::spawn(move || {
-            let mut highest = 0;
-            while !told.load(Ordering::Relaxed) {
-                highest = highest.max(platform::memory::used_by(pid).unwrap_or_default());
+        let stop_flag = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut peak = 0;
+            while !stop_flag.load(Ordering::Relaxed) {
+                peak = peak.max(platform::memory::used_by(pid).unwrap_or_default());
                 std::thread::sleep(Duration::from_millis(1));
             }
-            highest
+            peak
         });
-        Self { stop, looking }
+        Self { stop, thread }
     }
 
-    fn seen(self) -> u64 {
+    fn finish(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
-        self.looking.join().unwrap()
+        self.thread.join().unwrap()
     }
 }

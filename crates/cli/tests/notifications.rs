@@ -1,4 +1,4 @@
-//! What an administrator is told, by the command line.
+//! Notices for administrators, on the command line.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,13 +9,13 @@ use serde_json::json;
 use support::{Node, result};
 
 const JOB: &str = r#"
-name = "nobody trains this"
+name = "untrained"
 model_type = "nlp"
 dataset = "synthetic"
 "#;
 
 #[test]
-fn what_ended_is_told_until_it_is_put_away() {
+fn an_ended_job_is_listed_until_its_notice_is_dismissed() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     std::fs::write(home.join("job.toml"), JOB).unwrap();
@@ -26,13 +26,13 @@ fn what_ended_is_told_until_it_is_put_away() {
 
     let job = result(home, &["job", "submit", "job.toml"])["id"].as_str().unwrap().to_owned();
     result(home, &["job", "cancel", &job]);
-    let told = result(home, &["notice", "list"]);
-    assert_eq!(told[0]["kind"], "job_cancelled", "{told}");
-    assert_eq!(told[0]["subject"], job);
+    let notices = result(home, &["notice", "list"]);
+    assert_eq!(notices[0]["kind"], "job_cancelled", "{notices}");
+    assert_eq!(notices[0]["subject"], job);
 
-    let id = told[0]["id"].to_string();
-    let put_away = result(home, &["notice", "dismiss", id.trim_matches('"')]);
-    assert!(put_away["dismissed_at"].is_string() || put_away["dismissed_at"].is_number());
+    let id = notices[0]["id"].to_string();
+    let dismissed = result(home, &["notice", "dismiss", id.trim_matches('"')]);
+    assert!(dismissed["dismissed_at"].is_string() || dismissed["dismissed_at"].is_number());
     assert_eq!(result(home, &["notice", "list"]), json!([]));
     let all = result(home, &["notice", "list", "--all"]);
     assert_eq!(all.as_array().unwrap().len(), 1, "{all}");

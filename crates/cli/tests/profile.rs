@@ -1,4 +1,4 @@
-//! The configuration profile for an MDM, from the command line and from the coordinator.
+//! Configuration profile for an MDM: the command writes the same file as the coordinator serves.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,8 +16,9 @@ fn the_command_writes_what_the_coordinator_serves() {
     let home = home.path();
     let listen = ["--listen", "127.0.0.1:0", "--no-discovery", "--data-dir", "coordinator"];
     let mut coordinator = Node::start(home, &[&["coordinator"][..], &listen].concat());
-    let opening: Value = serde_json::from_str(&coordinator.lines.next().unwrap().unwrap()).unwrap();
-    let url = opening["url"].as_str().unwrap().to_owned();
+    let listening: Value =
+        serde_json::from_str(&coordinator.lines.next().unwrap().unwrap()).unwrap();
+    let url = listening["url"].as_str().unwrap().to_owned();
     let code = result(home, &["join-code", "create", "--uses", "500"]);
     let link = code["link"].as_str().unwrap();
 
@@ -44,7 +45,7 @@ fn the_command_writes_what_the_coordinator_serves() {
         .unwrap();
     assert_eq!(String::from_utf8(served.stdout).unwrap(), written);
 
-    let refused = |arguments: &[&str]| {
+    let error = |arguments: &[&str]| {
         let output = constellation(home, &[&["profile", "--out", "two"], arguments].concat())
             .output()
             .unwrap();
@@ -52,10 +53,10 @@ fn the_command_writes_what_the_coordinator_serves() {
         assert!(!home.join("two").exists());
         String::from_utf8(output.stderr).unwrap()
     };
-    let typed = refused(&["--join", code["code"].as_str().unwrap()]);
+    let typed = error(&["--join", code["code"].as_str().unwrap()]);
     assert!(typed.contains("join link"), "{typed}");
     assert_eq!(coordinator.stop(), Some(0));
-    let gone = refused(&["--join", link]);
+    let gone = error(&["--join", link]);
     assert!(gone.contains("--without-certificate"), "{gone}");
     let without = [
         "profile",

@@ -1,5 +1,5 @@
-//! A coordinator that can be reached through a proxy alone: its name means something to the proxy and to
-//! nobody else. The proxy is a real one, if small; it wants a password.
+//! A coordinator that is only reachable through a proxy: only the proxy resolves its name. The
+//! proxy is a small real one that requires a password.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use support::{Node, constellation, last_line, result};
 
-const PLACE: &str = "coordinator.example:8000";
+const TARGET: &str = "coordinator.example:8000";
 const URL: &str = "https://coordinator.example:8000";
 /// anna:secret
 const ACCOUNT: &str = "Basic YW5uYTpzZWNyZXQ=";
@@ -31,33 +31,33 @@ train_limit = 400
 rounds = 2
 "#;
 
-/// A proxy that knows one place, and counts what it was asked.
+/// A proxy for one target that counts its responses.
 struct Proxy {
     address: SocketAddr,
-    /// What it answered, and how often.
-    answers: Arc<Mutex<BTreeMap<&'static str, usize>>>,
+    /// Number of responses by status line.
+    responses: Arc<Mutex<BTreeMap<&'static str, usize>>>,
 }
 
 impl Proxy {
     fn start(coordinator: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, answers) = (listener.local_addr().unwrap(), Arc::default());
-        let proxy = Self { address, answers: Arc::clone(&answers) };
+        let (address, responses) = (listener.local_addr().unwrap(), Arc::default());
+        let proxy = Self { address, responses: Arc::clone(&responses) };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, answers) = (stream.unwrap(), Arc::clone(&answers));
-                std::thread::spawn(move || serve(stream, coordinator, &answers));
+                let (stream, responses) = (stream.unwrap(), Arc::clone(&responses));
+                std::thread::spawn(move || serve(stream, coordinator, &responses));
             }
         });
         proxy
     }
 
-    fn times(&self, answer: &str) -> usize {
-        self.answers.lock().unwrap().get(answer).copied().unwrap_or(0)
+    fn count(&self, response: &str) -> usize {
+        self.responses.lock().unwrap().get(response).copied().unwrap_or(0)
     }
 
-    /// The command's environment, as somebody with this password has it.
-    fn over(&self, command: &mut Command, password: &str) {
+    /// Sets the command's environment to use this proxy with this password.
+    fn configure(&self, command: &mut Command, password: &str) {
         for name in ["https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"] {
             command.env_remove(name);
         }
@@ -68,34 +68,34 @@ impl Proxy {
 fn serve(
     mut client: TcpStream,
     coordinator: SocketAddr,
-    answers: &Mutex<BTreeMap<&'static str, usize>>,
+    responses: &Mutex<BTreeMap<&'static str, usize>>,
 ) {
-    let mut asked = Vec::new();
+    let mut request = Vec::new();
     let mut byte = [0];
-    while !asked.ends_with(b"\r\n\r\n") {
+    while !request.ends_with(b"\r\n\r\n") {
         if client.read(&mut byte).unwrap_or(0) == 0 {
             return;
         }
-        asked.push(byte[0]);
+        request.push(byte[0]);
     }
-    let asked = String::from_utf8(asked).unwrap();
-    let answer = if !asked.contains(&format!("Proxy-Authorization: {ACCOUNT}\r\n")) {
+    let request = String::from_utf8(request).unwrap();
+    let response = if !request.contains(&format!("Proxy-Authorization: {ACCOUNT}\r\n")) {
         "407 Proxy Authentication Required"
-    } else if asked.starts_with(&format!("CONNECT {PLACE} HTTP/1.1\r\n")) {
+    } else if request.starts_with(&format!("CONNECT {TARGET} HTTP/1.1\r\n")) {
         "200 Connection established"
     } else {
         "403 Forbidden"
     };
-    *answers.lock().unwrap().entry(answer).or_default() += 1;
-    client.write_all(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).unwrap();
-    if !answer.starts_with("200") {
+    *responses.lock().unwrap().entry(response).or_default() += 1;
+    client.write_all(format!("HTTP/1.1 {response}\r\n\r\n").as_bytes()).unwrap();
+    if !response.starts_with("200") {
         return;
     }
     let server = TcpStream::connect(coordinator).unwrap();
     let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    let there = std::thread::spawn(move || carry(from, to));
+    let upload = std::thread::spawn(move || carry(from, to));
     carry(server, client);
-    drop(there.join());
+    drop(upload.join());
 }
 
 fn carry(mut from: TcpStream, mut to: TcpStream) {
@@ -104,26 +104,26 @@ fn carry(mut from: TcpStream, mut to: TcpStream) {
 }
 
 #[test]
-fn a_worker_enrols_and_trains_through_a_proxy() {
+fn a_worker_enrolls_and_trains_through_a_proxy() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let arguments =
         ["coordinator", "--listen", "127.0.0.1:0", "--data-dir", "coordinator", "--no-discovery"];
     let mut coordinator = Node::start(home, &arguments);
-    let said = coordinator.lines.next().unwrap().unwrap();
-    let listening: Value = serde_json::from_str(&said).unwrap();
+    let line = coordinator.lines.next().unwrap().unwrap();
+    let listening: Value = serde_json::from_str(&line).unwrap();
     let url = listening["url"].as_str().unwrap();
     let proxy = Proxy::start(url.rsplit_once('/').unwrap().1.parse().unwrap());
     std::fs::write(home.join("job.toml"), JOB).unwrap();
     let job = result(home, &["job", "submit", "job.toml"]);
 
-    // The typed code knows no pin: even the first words go through.
+    // The typed code contains no pin: even the first request goes through the proxy.
     let code = result(home, &["join-code", "create"]);
     let code = code["code"].as_str().unwrap();
     let arguments = ["worker", "--coordinator", URL, "--join", code, "--data-dir", "worker"];
     let more = ["--when", "always", "--backend", "cpu", "--json", "--exit-with-parent"];
     let mut command = constellation(home, &[&arguments[..], &more].concat());
-    proxy.over(&mut command, "secret");
+    proxy.configure(&mut command, "secret");
     let mut worker = Node::start_as(&mut command);
     worker.until("registered");
     for _ in 0..4 {
@@ -131,13 +131,13 @@ fn a_worker_enrols_and_trains_through_a_proxy() {
     }
     let id = job["id"].as_str().unwrap();
     assert_eq!(last_line(home, &["job", "watch", id])["status"], "completed");
-    assert!(proxy.times("200 Connection established") > 0);
-    assert_eq!(proxy.times("403 Forbidden"), 0);
+    assert!(proxy.count("200 Connection established") > 0);
+    assert_eq!(proxy.count("403 Forbidden"), 0);
     assert_eq!(worker.stop(), Some(0));
 
-    // The doctor goes the same way, and says so without the password.
+    // The doctor uses the same proxy, and its report does not contain the password.
     let mut command = constellation(home, &["doctor", "--json", "--data-dir", "worker"]);
-    proxy.over(command.args(["--coordinator", URL]), "secret");
+    proxy.configure(command.args(["--coordinator", URL]), "secret");
     let output = command.env("CONSTELLATION_BACKEND", "cpu").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let report: Value = serde_json::from_str(&text).unwrap();
@@ -145,26 +145,26 @@ fn a_worker_enrols_and_trains_through_a_proxy() {
         let checks = report["checks"].as_array().unwrap();
         checks.iter().find(|check| check["name"] == name).unwrap().clone()
     };
-    let way = found("proxy")["found"].as_str().unwrap().to_owned();
+    let description = found("proxy")["found"].as_str().unwrap().to_owned();
     let expected = format!("{URL} through the proxy {} (from HTTPS_PROXY)", proxy.address);
-    assert!(way.contains(&expected), "{way}");
+    assert!(description.contains(&expected), "{description}");
     assert_eq!(found("pin")["state"], "ok", "{report}");
     assert!(!text.contains("secret@") && !text.contains(ACCOUNT), "{text}");
     assert_eq!(coordinator.stop(), Some(0));
 }
 
 #[test]
-fn a_proxy_that_refuses_is_named_with_its_words() {
+fn a_proxy_that_refuses_is_reported_with_its_response() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let proxy = Proxy::start("127.0.0.1:1".parse().unwrap());
     let arguments = ["worker", "--coordinator", URL, "--join", "0123-4567-89ab-cdef"];
     let more = ["--data-dir", "worker", "--backend", "cpu", "--json", "--exit-with-parent"];
     let mut command = constellation(home, &[&arguments[..], &more].concat());
-    proxy.over(command.stderr(Stdio::null()), "wrong");
+    proxy.configure(command.stderr(Stdio::null()), "wrong");
     let mut worker = Node::start_as(&mut command);
-    let said = worker.until("offline");
-    let reason = said["reason"].as_str().unwrap();
+    let line = worker.until("offline");
+    let reason = line["reason"].as_str().unwrap();
     let expected = format!("the proxy {} (from HTTPS_PROXY) refused to connect", proxy.address);
     assert!(reason.contains(&expected) && reason.contains("407 Proxy Auth"), "{reason}");
     assert!(!reason.contains("wrong"), "{reason}");

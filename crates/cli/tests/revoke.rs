@@ -1,4 +1,4 @@
-//! A device that is let go, as its Mac meets it: a worker's process in the middle of a lease.
+//! Revocation of a device during a lease, with a real worker process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use support::{Node, result};
 
-/// It goes on for as long as the test does.
+/// A job that runs for as long as the test does.
 const JOB: &str = r#"
 name = "long"
 model_type = "nlp"
@@ -28,14 +28,15 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_revoked_worker_stops_at_once_wipes_what_it_has_and_asks_no_more() {
+fn a_revoked_worker_stops_at_once_wipes_its_data_and_does_not_come_back() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     std::fs::write(home.join("job.toml"), JOB).unwrap();
     let listen = ["--listen", "127.0.0.1:0", "--no-discovery", "--data-dir", "coordinator"];
     let mut coordinator = Node::start(home, &[&["coordinator"][..], &listen].concat());
-    let opening: Value = serde_json::from_str(&coordinator.lines.next().unwrap().unwrap()).unwrap();
-    let url = opening["url"].as_str().unwrap().to_owned();
+    let listening: Value =
+        serde_json::from_str(&coordinator.lines.next().unwrap().unwrap()).unwrap();
+    let url = listening["url"].as_str().unwrap().to_owned();
     let code = result(home, &["join-code", "create", "--uses", "2"]);
     let link = code["link"].as_str().unwrap();
 
@@ -48,7 +49,7 @@ fn a_revoked_worker_stops_at_once_wipes_what_it_has_and_asks_no_more() {
     first.until("waiting");
     assert_eq!(first.stop(), Some(0));
 
-    // Enrolled, it needs no code.
+    // An enrolled worker needs no code.
     let mut second = Node::start(home, &worker);
     result(home, &["job", "submit", "job.toml"]);
     let trainer = loop {
@@ -56,24 +57,27 @@ fn a_revoked_worker_stops_at_once_wipes_what_it_has_and_asks_no_more() {
             break u32::try_from(trainer).unwrap();
         }
     };
-    let kept = home.join("worker");
+    let data_dir = home.join("worker");
     assert!(platform::process::is_alive(trainer));
-    assert!(!names(&kept.join("cache")).is_empty() && !names(&kept.join("leases")).is_empty());
-    let secrets = Secrets::of(&kept).unwrap();
+    assert!(
+        !names(&data_dir.join("cache")).is_empty() && !names(&data_dir.join("leases")).is_empty()
+    );
+    let secrets = Secrets::of(&data_dir).unwrap();
     assert!(secrets.get("sealing-key").unwrap().is_some());
 
     let revoked = result(home, &["device", "revoke", &device]);
     assert_eq!(revoked["revoked"], true);
     let wiped = second.until("wiped");
     assert!(wiped["bytes"].as_u64().unwrap() > 0, "{wiped}");
-    assert_eq!(second.ended(), Some(1), "a person must see to it");
+    assert_eq!(second.exit_code(), Some(1), "a person has to act");
     assert!(!platform::process::is_alive(trainer));
-    assert_eq!(names(&kept.join("cache")), Vec::<String>::new());
-    assert_eq!(names(&kept.join("leases")), Vec::<String>::new());
+    assert_eq!(names(&data_dir.join("cache")), Vec::<String>::new());
+    assert_eq!(names(&data_dir.join("leases")), Vec::<String>::new());
     assert_eq!(secrets.get("sealing-key").unwrap(), None);
 
-    // Neither what it has nor a code that is open lets it in again.
-    let (without, with) = (Node::start(home, &worker).ended(), Node::start(home, &joining).ended());
+    // Neither its old token nor a valid join code lets it in again.
+    let (without, with) =
+        (Node::start(home, &worker).exit_code(), Node::start(home, &joining).exit_code());
     assert_eq!((without, with), (Some(1), Some(1)));
     let devices = result(home, &["device", "list"]);
     assert_eq!(devices.as_array().unwrap().len(), 1, "{devices}");

@@ -1,4 +1,4 @@
-//! One connection of one device: TLS to the cluster's own certificate, HTTP/2 within.
+//! Connection of one device: TLS to the cluster's own certificate, with HTTP/2.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -25,17 +25,18 @@ use tokio_rustls::TlsConnector;
 
 use crate::process::Coordinator;
 
-/// Of a device's end; a worker's client has more, and needs it no more than this does.
+/// HTTP/2 flow-control window of the device. A worker's client has a larger one; this is enough
+/// here.
 const WINDOW: u32 = 64 * 1024;
 
-/// Where connections go.
+/// Address and credentials of the coordinator.
 pub(crate) struct Server {
     authority: String,
     name: ServerName<'static>,
     tls: TlsConnector,
-    /// What devices sign that they speak to.
+    /// Public key pin that devices include in their signature.
     pub(crate) pin: protocol::Pin,
-    /// An administrator's.
+    /// Token of an administrator.
     pub(crate) token: String,
 }
 
@@ -44,25 +45,25 @@ pub(crate) struct Connection {
     server: Arc<Server>,
 }
 
-/// What a request carries, in pieces that may be shared with other requests.
+/// Request body in pieces that can be shared with other requests.
 #[derive(Default)]
 pub(crate) struct Pieces(VecDeque<Bytes>);
 
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
 }
 
 impl Server {
-    pub(crate) fn of(coordinator: &Coordinator) -> anyhow::Result<Self> {
+    pub(crate) fn new(coordinator: &Coordinator) -> anyhow::Result<Self> {
         let certificate = CertificateDer::from_pem_slice(&coordinator.certificate)
             .context("the cluster's certificate can't be read")?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let only = OnlyThis { certificate, provider: provider.clone() };
+        let verifier = PinnedCertificate { certificate, provider: provider.clone() };
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(only))
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
         let name = protocol::pin::server_name(&coordinator.cluster);
@@ -78,47 +79,51 @@ impl Server {
 
 impl Connection {
     pub(crate) async fn open(server: &Arc<Server>) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(&server.authority).await.context("no connection")?;
+        let stream = TcpStream::connect(&server.authority).await.context("can't connect")?;
         stream.set_nodelay(true)?;
-        let stream = server.tls.connect(server.name.clone(), stream).await.context("no TLS")?;
+        let stream = server
+            .tls
+            .connect(server.name.clone(), stream)
+            .await
+            .context("the TLS handshake failed")?;
         let (requests, connection) = Builder::new(TokioExecutor::new())
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .handshake(TokioIo::new(stream))
             .await
-            .context("no HTTP/2")?;
-        // Why it ended is told by the requests that it fails.
+            .context("the HTTP/2 handshake failed")?;
+        // Its error is also returned by the requests that fail.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Self { requests, server: server.clone() })
     }
 
-    /// `token` is empty where the path takes none.
-    pub(crate) async fn ask(
+    /// `token` is empty if the path needs none.
+    pub(crate) async fn request(
         &self,
         method: Method,
         path: &str,
         token: &str,
         body: Pieces,
         headers: &[(&str, &str)],
-    ) -> anyhow::Result<Answer> {
-        let mut request = Request::builder()
+    ) -> anyhow::Result<Response> {
+        let mut builder = Request::builder()
             .method(method)
             .uri(format!("https://{}{path}", self.server.authority))
             .header(protocol::PROTOCOL_HEADER, protocol::PROTOCOL_VERSION);
         if !token.is_empty() {
-            request = request.header("authorization", format!("Bearer {token}"));
+            builder = builder.header("authorization", format!("Bearer {token}"));
         }
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            builder = builder.header(*name, *value);
         }
-        let request = request.body(body).context("a wrong request")?;
+        let request = builder.body(body).context("can't build the request")?;
         let response = self.requests.clone().send_request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        Ok(Answer { status, body })
+        Ok(Response { status, body })
     }
 
-    /// Sends JSON and takes JSON.
+    /// Sends and receives JSON.
     pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -131,11 +136,11 @@ impl Connection {
             None => Pieces::default(),
         };
         let headers = [("content-type", "application/json")];
-        self.ask(method.clone(), path, token, body, &headers).await?.json(&method, path)
+        self.request(method.clone(), path, token, body, &headers).await?.json(&method, path)
     }
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json<T: DeserializeOwned>(
         &self,
         method: &Method,
@@ -186,14 +191,14 @@ impl Body for Pieces {
     }
 }
 
-/// Trusts one certificate and no other.
+/// Verifier that trusts one certificate only.
 #[derive(Debug)]
-struct OnlyThis {
+struct PinnedCertificate {
     certificate: CertificateDer<'static>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for OnlyThis {
+impl ServerCertVerifier for PinnedCertificate {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

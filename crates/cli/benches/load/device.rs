@@ -1,5 +1,5 @@
-//! One device: it enrols, then beats and asks for work for as long as it is let, and does the work
-//! that it is given in no time.
+//! One simulated device: it enrolls, sends heartbeats and requests work. Training takes no time: it
+//! sends a prepared update.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,11 +20,11 @@ use crate::connection::{Connection, Pieces, Server};
 use crate::record::{Record, Upload};
 use crate::updates::Updates;
 
-/// Seconds that a request for work waits, as a worker's does.
+/// Seconds that a request for work may wait, the same as a worker's.
 const LONG_POLL_SECONDS: u64 = 25;
-/// After an answer that there is no work, as a worker does.
-const BREATH: Duration = Duration::from_secs(1);
-/// A period's heartbeats are this share of it early or late, at most.
+/// Pause after a response without work, the same as a worker's.
+const IDLE_DELAY: Duration = Duration::from_secs(1);
+/// Largest deviation of a heartbeat interval, as a fraction of the interval.
 const JITTER: f64 = 0.1;
 
 pub(crate) struct Device {
@@ -33,7 +33,7 @@ pub(crate) struct Device {
     session: Session,
     period: Duration,
     connection: Connection,
-    /// What it works on, so that its heartbeats keep it.
+    /// Current lease; heartbeats renew it.
     lease: Mutex<Option<LeaseId>>,
     record: Arc<Record>,
     updates: Arc<Updates>,
@@ -71,17 +71,16 @@ impl Device {
         self.period
     }
 
-    /// Lives until it is stopped, or something fails that a worker would not see in an orderly
-    /// network. The first heartbeat is due at `first`; `changes` is the share of them that tell a new
-    /// state.
-    pub(crate) async fn live(self, first: Instant, changes: f64) {
+    /// Runs until it is stopped or a request fails. The first heartbeat is due at `first`.
+    /// `changes` is the fraction of heartbeats that report a new state.
+    pub(crate) async fn run(self, first: Instant, changes: f64) {
         tokio::select! {
-            Err(error) = self.beat(first, changes) => self.record.failure(&error),
-            Err(error) = self.work() => self.record.failure(&error),
+            Err(error) = self.send_heartbeats(first, changes) => self.record.failure(&error),
+            Err(error) = self.request_work() => self.record.failure(&error),
         }
     }
 
-    async fn beat(&self, first: Instant, changes: f64) -> anyhow::Result<()> {
+    async fn send_heartbeats(&self, first: Instant, changes: f64) -> anyhow::Result<()> {
         let path = format!("/devices/{}/heartbeat", self.id);
         let (mut due, mut held) = (first, false);
         loop {
@@ -94,62 +93,72 @@ impl Device {
                 lease: *self.lease.lock().unwrap_or_else(PoisonError::into_inner),
                 session: Some(self.session.clone()),
             };
-            let answer: HeartbeatAnswer =
+            let response: HeartbeatAnswer =
                 self.connection.json(Method::POST, &path, &self.token, Some(&body)).await?;
-            self.record.beat(due, late);
+            self.record.heartbeat(due, late);
             let jitter = rand::random_range(1.0 - JITTER..=1.0 + JITTER);
-            due += Duration::from_secs(u64::from(answer.heartbeat_seconds)).mul_f64(jitter);
+            due += Duration::from_secs(u64::from(response.heartbeat_seconds)).mul_f64(jitter);
         }
     }
 
-    async fn work(&self) -> anyhow::Result<()> {
+    async fn request_work(&self) -> anyhow::Result<()> {
         let path = format!("/devices/{}/next-job?wait={LONG_POLL_SECONDS}", self.id);
         loop {
-            self.record.poll_opens();
-            let answer =
-                self.connection.ask(Method::GET, &path, &self.token, Pieces::default(), &[]).await;
-            self.record.poll_ends();
-            let answer = answer?;
-            if answer.status == StatusCode::NO_CONTENT {
-                sleep(BREATH).await;
+            self.record.poll_started();
+            let response = self
+                .connection
+                .request(Method::GET, &path, &self.token, Pieces::default(), &[])
+                .await;
+            self.record.poll_ended();
+            let response = response?;
+            if response.status == StatusCode::NO_CONTENT {
+                sleep(IDLE_DELAY).await;
             } else {
-                self.train(answer.json(&Method::GET, &path)?).await?;
+                self.train(response.json(&Method::GET, &path)?).await?;
             }
         }
     }
 
-    /// Sends the update that training would have given.
+    /// Sends the prepared update of the lease's partition.
     async fn train(&self, lease: Lease) -> anyhow::Result<()> {
-        self.holds(Some(lease.id));
-        let update = self.updates.of(lease.partition).context("a partition that nobody made")?;
-        let began = Instant::now();
+        self.set_lease(Some(lease.id));
+        let update = self
+            .updates
+            .for_partition(lease.partition)
+            .context("no update was prepared for this partition")?;
+        let started = Instant::now();
         let path = format!("/blobs/{}?lease={}", update.blob, lease.id);
         let headers = [("upload-offset", "0"), ("content-type", "application/octet-stream")];
         let (bytes, method) = (update.pieces(), Method::PUT);
-        let sent = self.connection.ask(method.clone(), &path, &self.token, bytes, &headers).await?;
+        let sent =
+            self.connection.request(method.clone(), &path, &self.token, bytes, &headers).await?;
         sent.expect_success(&method, &path)?;
         let path = format!("/leases/{}/update", lease.id);
         let body = update.report(fingerprint(), lease.rows);
-        let answer: UpdateAnswer =
+        let response: UpdateAnswer =
             self.connection.json(method, &path, &self.token, Some(&body)).await?;
-        ensure!(answer.outcome == UpdateOutcome::Accepted, "an update was {:?}", answer.outcome);
+        ensure!(
+            response.outcome == UpdateOutcome::Accepted,
+            "an update was {:?}",
+            response.outcome
+        );
         self.record.upload(Upload {
-            began,
-            ended: Instant::now(),
+            started,
+            finished: Instant::now(),
             bytes: update.length(),
             partition: lease.partition,
             rows: lease.rows,
         });
-        self.holds(None);
+        self.set_lease(None);
         Ok(())
     }
 
-    fn holds(&self, lease: Option<LeaseId>) {
+    fn set_lease(&self, lease: Option<LeaseId>) {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
     }
 }
 
-/// As a worker's, with a key of the device's own.
+/// Registration like a worker's, with a key of this device.
 fn registration(
     number: usize,
     Challenge { challenge, .. }: &Challenge,

@@ -1,4 +1,4 @@
-//! All devices together: enrolled a few at a time, then each living by itself.
+//! All devices: enrolled in small batches, then running independently.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use crate::device::Device;
 use crate::record::Record;
 use crate::updates::Updates;
 
-/// Devices that enrol at the same time.
+/// Devices that enroll in parallel.
 const AT_ONCE: usize = 64;
 
-/// Enrolled and still silent.
+/// Enrolled devices that do not send anything yet.
 pub(crate) struct Fleet(Vec<Device>);
 
-/// Devices that live.
-pub(crate) struct Going {
+/// Devices that send heartbeats and request work.
+pub(crate) struct RunningFleet {
     tasks: JoinSet<()>,
     period: Duration,
 }
@@ -39,23 +39,23 @@ impl Fleet {
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await;
-        Ok(Self(enrolled.context("a device could not enrol")?))
+        Ok(Self(enrolled.context("a device could not enroll")?))
     }
 
-    /// Lets every device live; their first heartbeats are spread over one period.
-    pub(crate) fn set_going(self, changes: f64) -> Going {
+    /// Starts every device; their first heartbeats are spread over one period.
+    pub(crate) fn start(self, changes: f64) -> RunningFleet {
         let period = self.0.first().map_or(Duration::ZERO, Device::period);
         let (now, devices) = (Instant::now(), self.0.len());
         let mut tasks = JoinSet::new();
         for (number, device) in self.0.into_iter().enumerate() {
             let share = number as f64 / devices as f64;
-            tasks.spawn(device.live(now + period.mul_f64(share), changes));
+            tasks.spawn(device.run(now + period.mul_f64(share), changes));
         }
-        Going { tasks, period }
+        RunningFleet { tasks, period }
     }
 }
 
-/// One code for all, as a configuration profile carries it.
+/// One join code for all devices, as in a configuration profile.
 async fn join_code(server: &Arc<Server>, devices: usize) -> anyhow::Result<JoinProof> {
     let connection = Connection::open(server).await?;
     let uses = Some(u32::try_from(devices)?);
@@ -66,13 +66,13 @@ async fn join_code(server: &Arc<Server>, devices: usize) -> anyhow::Result<JoinP
     Ok(code.secret.proof())
 }
 
-impl Going {
-    /// Until every device has beaten once.
+impl RunningFleet {
+    /// Waits until every device has sent one heartbeat.
     pub(crate) async fn one_period(&self) {
         tokio::time::sleep(self.period + Duration::from_secs(1)).await;
     }
 
-    /// Whether a device is no longer there; it only ends by a failure.
+    /// Whether a device has stopped; a device only stops after a failure.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.tasks.try_join_next().is_some()
     }

@@ -1,9 +1,9 @@
-//! A company's worth of devices against one real coordinator: ten thousand enrolled devices, each
-//! with one connection that carries an open request for work and a heartbeat, then a round of a
-//! thousand updates. `make bench-load` runs it; this is its own process beside the coordinator's.
+//! Load test of one real coordinator: ten thousand enrolled devices, each with one connection that
+//! carries an open request for work and heartbeats, then a round of a thousand updates. `make
+//! bench-load` runs it. The load generator is a separate process from the coordinator.
 //!
-//! Latency is counted from the moment when a heartbeat was due, not from when it was sent: a
-//! generator or a coordinator that falls behind shows in it.
+//! Latency is measured from the time when a heartbeat was due, not from when it was sent: so it
+//! includes delays of the generator and of the coordinator.
 
 mod connection;
 mod device;
@@ -28,43 +28,44 @@ use record::{Record, Stage};
 use report::Report;
 use updates::Updates;
 
-/// Files that are open beside the devices' connections.
+/// Open files besides the devices' connections.
 const OTHER_FILES: u64 = 1_500;
-/// On the disk beside the updates: shards, the database, the log.
+/// Disk space besides the updates, in bytes: shards, the database, the log.
 const OTHER_BYTES: u64 = 500_000_000;
 
 #[derive(Debug, Parser)]
-#[command(about = "Loads one coordinator with many devices", max_term_width = 100)]
+#[command(about = "Load test of one coordinator with many devices", max_term_width = 100)]
 struct Arguments {
-    /// Devices, each with a connection of its own
+    /// Number of devices, each with its own connection
     #[arg(long, default_value_t = 10_000)]
     devices: usize,
-    /// Seconds in which heartbeats are measured, once every device has sent one
+    /// Duration of the heartbeat measurement in seconds; it starts when every device has sent one
     #[arg(long, default_value_t = 180)]
     seconds: u64,
-    /// Share of heartbeats that tell a new state, which is written to the disk before the answer
+    /// Fraction of heartbeats that report a new state; the coordinator writes it to disk before it
+    /// responds
     #[arg(long, default_value_t = 0.05)]
     changes: f64,
-    /// Updates of the round that is taken afterwards; 0 = none
+    /// Number of updates in the round that follows; 0 skips the round
     #[arg(long, default_value_t = 1_000)]
     updates: u32,
-    /// Parameters of the round's model: about so many
+    /// Approximate number of parameters of the round's model
     #[arg(long, default_value_t = 1_000_000)]
     parameters: u32,
-    /// Where the coordinator's folder is made, and removed afterwards [default: the system's]
+    /// Parent folder of the coordinator's temporary data folder [default: the system's]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// A coordinator's folder to take instead, with what it has; it stays
+    /// Use an existing data folder with its contents instead; it is not deleted
     #[arg(long, value_name = "DIR", conflicts_with = "dir")]
     data_dir: Option<PathBuf>,
-    /// Say `ready` on standard output once every device waits, and measure nothing: go on until standard
-    /// input ends. For what is measured elsewhere (`ui/bench`)
+    /// Print `ready` on standard output once every device is waiting, and run without measuring
+    /// until standard input closes; `ui/bench` uses it
     #[arg(long)]
     hold: bool,
-    /// The program to load [default: this repository's, built with this one]
+    /// Program to test [default: this repository's, built with this benchmark]
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_constellation"))]
     program: PathBuf,
-    /// What `cargo bench` passes
+    /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -75,30 +76,30 @@ fn main() -> anyhow::Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("no runtime")?;
+        .context("can't start the async runtime")?;
     runtime.block_on(run(&arguments))
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let made = match &arguments.dir {
+    let temporary = match &arguments.dir {
         Some(dir) => TempDir::new_in(dir),
         None => TempDir::new(),
     };
-    let made = made.context("no folder for the coordinator")?;
-    let folder = arguments.data_dir.as_deref().unwrap_or(made.path());
-    check_room(arguments, folder)?;
+    let temporary = temporary.context("can't create a folder for the coordinator")?;
+    let folder = arguments.data_dir.as_deref().unwrap_or(temporary.path());
+    check_resources(arguments, folder)?;
     let updates = Arc::new(Updates::new(arguments.updates, arguments.parameters)?);
     let coordinator = Coordinator::start(&arguments.program, folder)?;
     let meter = Meter::start(coordinator.pid())?;
-    let server = Arc::new(Server::of(&coordinator)?);
+    let server = Arc::new(Server::new(&coordinator)?);
     let record = Arc::new(Record::default());
-    node::output::note(format_args!("{} devices enrol", arguments.devices));
+    node::output::note(format_args!("enrolling {} devices", arguments.devices));
 
-    let started = meter.now();
+    let started = meter.mark();
     let fleet = Fleet::enroll(&server, &record, &updates, arguments.devices).await?;
-    let enrolled = meter.now();
-    node::output::note("they begin to wait and to beat");
-    let mut fleet = fleet.set_going(arguments.changes);
+    let enrolled = meter.mark();
+    node::output::note("starting heartbeats and requests for work");
+    let mut fleet = fleet.start(arguments.changes);
     fleet.one_period().await;
     if arguments.hold {
         node::output::line("ready")?;
@@ -107,50 +108,51 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         fleet.stop().await;
         return coordinator.stop();
     }
-    let steady = meter.now();
-    record.enter(Stage::Steady);
+    let steady = meter.mark();
+    record.set_stage(Stage::Steady);
     let wait = Duration::from_secs(arguments.seconds);
     node::output::note(format_args!("measuring for {} s", wait.as_secs()));
     tokio::time::sleep(wait).await;
-    record.enter(Stage::Updates);
-    let ended = meter.now();
+    record.set_stage(Stage::Updates);
+    let finished = meter.mark();
     let open_polls = record.open_polls();
-    ensure!(!fleet.has_ended(), "a device ended by itself: {:?}", record.errors());
+    ensure!(!fleet.has_ended(), "a device stopped: {:?}", record.errors());
 
-    let mut report = Report::new(arguments.devices, enrolled.since(&started), ended.since(&steady));
-    report.take(&record, open_polls);
+    let mut report =
+        Report::new(arguments.devices, enrolled.since(&started), finished.since(&steady));
+    report.add_record(&record, open_polls);
     if arguments.updates > 0 {
-        let began = meter.now();
+        let round_started = meter.mark();
         match updates.run_round(&server, &record).await {
-            Ok(round) => report.take_round(&record, &round, meter.now().since(&began)),
+            Ok(round) => report.add_round(&record, &round, meter.mark().since(&round_started)),
             Err(error) => record.failure(&error.context("the round")),
         }
     }
-    record.enter(Stage::Over);
+    record.set_stage(Stage::Done);
     fleet.stop().await;
     report.errors = record.errors();
     coordinator.stop()?;
-    report.show()?;
+    report.print()?;
     if !report.errors.is_empty() {
         bail!("{} requests failed", record.failed());
     }
     Ok(())
 }
 
-fn check_room(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
+fn check_resources(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     let files = platform::process::raise_open_files();
     let devices = u64::try_from(arguments.devices)?;
     ensure!(
         devices + OTHER_FILES <= files,
-        "{devices} devices take as many open files, and the system lets a process have {files}; \
-         give fewer --devices"
+        "{devices} devices need as many open files, and the system allows {files} per process; \
+         use a smaller --devices"
     );
     let round = u64::from(arguments.updates) * u64::from(arguments.parameters) * 4;
     let needed = round + OTHER_BYTES;
-    let free = fs4::available_space(folder).context("how much room there is can't be told")?;
+    let free = fs4::available_space(folder).context("can't read the free disk space")?;
     ensure!(
         needed <= free,
-        "{} MB are needed in {} and {} MB are free; give another --dir or fewer --updates",
+        "the test needs {} MB in {}, and {} MB are free; use another --dir or fewer --updates",
         needed / 1_000_000,
         folder.display(),
         free / 1_000_000

@@ -1,4 +1,4 @@
-//! The coordinator as a process of its own, and what it and this one take of the machine.
+//! The coordinator as a separate process, and the resources that it and this process use.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,25 +12,25 @@ use protocol::Pin;
 use serde::Deserialize;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Between two looks at a process.
+/// Interval between two samples.
 const SAMPLING: Duration = Duration::from_millis(200);
 
-/// `constellation coordinator`; it ends with this process.
+/// A `constellation coordinator` process; it stops with this process.
 pub(crate) struct Coordinator {
     child: Child,
-    /// Where it listens, as `host:port`.
+    /// Address that it listens on, as `host:port`.
     pub(crate) authority: String,
     pub(crate) cluster: String,
     pub(crate) pin: Pin,
-    /// An administrator's.
+    /// Token of an administrator.
     pub(crate) token: String,
-    /// The cluster's certificate, as PEM.
+    /// Certificate of the cluster, as PEM.
     pub(crate) certificate: Vec<u8>,
 }
 
-/// The first line of its standard output.
+/// First line of the coordinator's standard output.
 #[derive(Deserialize)]
-struct Opening {
+struct Listening {
     url: String,
     cluster: String,
     pin: Pin,
@@ -49,18 +49,18 @@ impl Coordinator {
         let stdout = child.stdout.take().context("the coordinator has no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let line = lines.next().context("the coordinator ended at once")??;
-        let opening: Opening = serde_json::from_str(&line).context(line)?;
-        // What it tells later is not needed, and must not fill the pipe.
+        let listening: Listening = serde_json::from_str(&line).context(line)?;
+        // Later output is not needed, but must not fill the pipe.
         thread::spawn(move || lines.for_each(drop));
-        let (_, authority) = opening.url.split_once("://").context("a URL without a scheme")?;
+        let (_, authority) = listening.url.split_once("://").context("a URL without a scheme")?;
         let read = |name: &str| {
             let path = folder.join(name);
             std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))
         };
         Ok(Self {
             authority: authority.trim_end_matches('/').to_owned(),
-            cluster: opening.cluster,
-            pin: opening.pin,
+            cluster: listening.cluster,
+            pin: listening.pin,
             token: String::from_utf8(read("admin-token")?)?.trim().to_owned(),
             certificate: read("cluster/certificate.pem")?,
             child,
@@ -71,41 +71,41 @@ impl Coordinator {
         self.child.id()
     }
 
-    /// Ends it in an orderly way.
+    /// Stops the coordinator gracefully.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         drop(self.child.stdin.take());
-        let status = self.child.wait().context("the coordinator can't be waited for")?;
+        let status = self.child.wait().context("can't wait for the coordinator")?;
         ensure!(status.success(), "the coordinator ended with {status}");
         Ok(())
     }
 }
 
-/// Looks at the coordinator and at this process all the time.
+/// Sampler of the coordinator's and this process's resources.
 pub(crate) struct Meter(Arc<Mutex<Vec<Sample>>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     at: Instant,
-    /// Of the coordinator, resident.
+    /// Resident memory of the coordinator.
     bytes: u64,
     coordinator: Duration,
     generator: Duration,
 }
 
-/// A moment in a measurement.
-pub(crate) struct Moment<'a> {
+/// Start or end of a measurement.
+pub(crate) struct Mark<'a> {
     meter: &'a Meter,
     at: Instant,
 }
 
-/// What was taken of the machine between two moments.
+/// Resources used between two times.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Taken {
+pub(crate) struct Usage {
     pub(crate) wall: Duration,
-    /// The coordinator's resident memory: its mean and its most.
+    /// Mean resident memory of the coordinator; `most_bytes` is its peak.
     pub(crate) bytes: u64,
-    pub(crate) most_bytes: u64,
-    /// Seconds of processor time.
+    pub(crate) peak_bytes: u64,
+    /// Processor time.
     pub(crate) coordinator: Duration,
     pub(crate) generator: Duration,
 }
@@ -114,7 +114,7 @@ impl Meter {
     pub(crate) fn start(pid: u32) -> anyhow::Result<Self> {
         let (coordinator, generator) = (Pid::from_u32(pid), Pid::from_u32(std::process::id()));
         let mut system = System::new();
-        let mut look = move || {
+        let mut sample = move || {
             let what = ProcessRefreshKind::nothing().with_memory().with_cpu().without_tasks();
             let both = [coordinator, generator];
             system.refresh_processes_specifics(ProcessesToUpdate::Some(&both), true, what);
@@ -128,26 +128,26 @@ impl Meter {
                 generator: time(generator),
             })
         };
-        let first = look().context("this system doesn't tell what a process takes")?;
+        let first = sample().context("can't read the resources of a process on this system")?;
         let samples = Arc::new(Mutex::new(vec![first]));
         let meter = Self(samples.clone());
         thread::spawn(move || {
-            // Ends with the coordinator, or with this process.
-            while let Some(sample) = look() {
-                samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
+            // Ends with the coordinator or with this process.
+            while let Some(next) = sample() {
+                samples.lock().unwrap_or_else(PoisonError::into_inner).push(next);
                 thread::sleep(SAMPLING);
             }
         });
         Ok(meter)
     }
 
-    pub(crate) fn now(&self) -> Moment<'_> {
-        Moment { meter: self, at: Instant::now() }
+    pub(crate) fn mark(&self) -> Mark<'_> {
+        Mark { meter: self, at: Instant::now() }
     }
 }
 
-impl Moment<'_> {
-    pub(crate) fn since(&self, earlier: &Self) -> Taken {
+impl Mark<'_> {
+    pub(crate) fn since(&self, earlier: &Self) -> Usage {
         let samples = self.meter.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = samples.last().copied();
         let within: Vec<Sample> = samples
@@ -156,15 +156,15 @@ impl Moment<'_> {
             .copied()
             .chain(last)
             .collect();
-        let spent = |of: fn(&Sample) -> Duration| {
+        let spent = |time: fn(&Sample) -> Duration| {
             let ends = within.first().zip(within.last());
-            ends.map_or(Duration::ZERO, |(first, last)| of(last).saturating_sub(of(first)))
+            ends.map_or(Duration::ZERO, |(first, last)| time(last).saturating_sub(time(first)))
         };
         let bytes = within.iter().map(|sample| sample.bytes);
-        Taken {
+        Usage {
             wall: self.at.duration_since(earlier.at),
             bytes: bytes.clone().sum::<u64>() / within.len().max(1) as u64,
-            most_bytes: bytes.max().unwrap_or(0),
+            peak_bytes: bytes.max().unwrap_or(0),
             coordinator: spent(|sample| sample.coordinator),
             generator: spent(|sample| sample.generator),
         }

@@ -1,29 +1,29 @@
-//! What devices saw: latencies, updates, and everything that went wrong.
+//! Measurements of all devices: latencies, updates and failures.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Failures that are kept in words; the rest is counted.
-const KEPT_ERRORS: usize = 10;
+/// Number of failures whose text is stored; the others are only counted.
+const STORED_ERRORS: usize = 10;
 
-/// What goes on.
+/// Stage of the test.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Nothing counts yet but failures.
+    /// Only failures are recorded.
     #[default]
-    Before,
+    Setup,
     Steady,
-    /// A round's updates come in beside.
+    /// A round's updates are uploaded at the same time.
     Updates,
-    Over,
+    Done,
 }
 
 #[derive(Default)]
 pub(crate) struct Record {
     stage: Mutex<Stage>,
-    steady: Beats,
-    beside_updates: Beats,
+    steady: Heartbeats,
+    during_updates: Heartbeats,
     polls: AtomicU64,
     open_polls: AtomicU64,
     uploads: Mutex<Vec<Upload>>,
@@ -31,31 +31,31 @@ pub(crate) struct Record {
     errors: Mutex<Vec<String>>,
 }
 
-/// Heartbeats of a stage: how long after it was due each was sent, and answered.
+/// Heartbeats of a stage: delays from the due time until sending, and until the response.
 #[derive(Default)]
-pub(crate) struct Beats(Mutex<Vec<(Duration, Duration)>>);
+pub(crate) struct Heartbeats(Mutex<Vec<(Duration, Duration)>>);
 
-/// One update, from the first byte sent to its acknowledgement.
+/// One update, from the first byte sent until its acknowledgement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Upload {
-    pub(crate) began: Instant,
-    pub(crate) ended: Instant,
+    pub(crate) started: Instant,
+    pub(crate) finished: Instant,
     pub(crate) bytes: u64,
     pub(crate) partition: u32,
     pub(crate) rows: u64,
 }
 
-/// Quantiles of a stage's durations.
+/// Quantiles of the durations of a stage.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Quantiles {
-    pub(crate) half: Duration,
-    pub(crate) most: Duration,
-    /// 99 of 100 are at most this.
+    pub(crate) median: Duration,
+    pub(crate) max: Duration,
+    /// 99th percentile.
     pub(crate) p99: Duration,
 }
 
 impl Record {
-    pub(crate) fn enter(&self, stage: Stage) {
+    pub(crate) fn set_stage(&self, stage: Stage) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
@@ -63,40 +63,40 @@ impl Record {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A heartbeat that was due a while ago, was sent `late` and is answered now.
-    pub(crate) fn beat(&self, due: Instant, late: Duration) {
-        let beats = match self.stage() {
+    /// Records a heartbeat that was due at `due`, was sent `late` and has just been acknowledged.
+    pub(crate) fn heartbeat(&self, due: Instant, late: Duration) {
+        let heartbeats = match self.stage() {
             Stage::Steady => &self.steady,
-            Stage::Updates => &self.beside_updates,
-            Stage::Before | Stage::Over => return,
+            Stage::Updates => &self.during_updates,
+            Stage::Setup | Stage::Done => return,
         };
-        let mut beats = beats.0.lock().unwrap_or_else(PoisonError::into_inner);
-        beats.push((late, due.elapsed()));
+        let mut heartbeats = heartbeats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heartbeats.push((late, due.elapsed()));
     }
 
-    pub(crate) fn steady(&self) -> &Beats {
+    pub(crate) fn steady(&self) -> &Heartbeats {
         &self.steady
     }
 
-    pub(crate) fn beside_updates(&self) -> &Beats {
-        &self.beside_updates
+    pub(crate) fn during_updates(&self) -> &Heartbeats {
+        &self.during_updates
     }
 
-    pub(crate) fn poll_opens(&self) {
+    pub(crate) fn poll_started(&self) {
         self.open_polls.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn poll_ends(&self) {
+    pub(crate) fn poll_ended(&self) {
         self.open_polls.fetch_sub(1, Ordering::Relaxed);
         self.polls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests for work that are held by the coordinator now.
+    /// Requests for work that the coordinator holds now.
     pub(crate) fn open_polls(&self) -> u64 {
         self.open_polls.load(Ordering::Relaxed)
     }
 
-    /// Requests for work that were answered.
+    /// Number of answered requests for work.
     pub(crate) fn polls(&self) -> u64 {
         self.polls.load(Ordering::Relaxed)
     }
@@ -110,12 +110,12 @@ impl Record {
     }
 
     pub(crate) fn failure(&self, error: &anyhow::Error) {
-        if self.stage() == Stage::Over {
+        if self.stage() == Stage::Done {
             return;
         }
         self.failed.fetch_add(1, Ordering::Relaxed);
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        if errors.len() < KEPT_ERRORS {
+        if errors.len() < STORED_ERRORS {
             errors.push(format!("{error:#}"));
         }
     }
@@ -129,31 +129,31 @@ impl Record {
     }
 }
 
-impl Beats {
+impl Heartbeats {
     pub(crate) fn count(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// How late they were sent: this process's own lag.
+    /// Delay between the due time and sending: the lag of this process.
     pub(crate) fn lag(&self) -> Quantiles {
         self.quantiles(|(late, _)| *late)
     }
 
-    /// From when they were due to their answers.
+    /// Time from the due time to the response.
     pub(crate) fn latency(&self) -> Quantiles {
         self.quantiles(|(_, latency)| *latency)
     }
 
     fn quantiles(&self, of: impl Fn(&(Duration, Duration)) -> Duration) -> Quantiles {
-        let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sorted: Vec<Duration> = beats.iter().map(of).collect();
+        let heartbeats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorted: Vec<Duration> = heartbeats.iter().map(of).collect();
         sorted.sort_unstable();
-        let Some(most) = sorted.last().copied() else { return Quantiles::default() };
-        // The smallest that at least this share does not exceed.
+        let Some(max) = sorted.last().copied() else { return Quantiles::default() };
+        // Nearest-rank percentile: the smallest value that at least this share does not exceed.
         let rank = |hundredths: usize| {
             let rank = (sorted.len() * hundredths).div_ceil(100);
-            sorted.get(rank.saturating_sub(1)).copied().unwrap_or(most)
+            sorted.get(rank.saturating_sub(1)).copied().unwrap_or(max)
         };
-        Quantiles { half: rank(50), p99: rank(99), most }
+        Quantiles { median: rank(50), p99: rank(99), max }
     }
 }

@@ -1,5 +1,5 @@
-//! The round of updates: what each device sends, the job that asks for it, and whether what the
-//! coordinator made of it is right.
+//! Round of updates: the update of each device, the job that requests them, and the check of the
+//! coordinator's result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,38 +20,39 @@ use serde_json::{Value, json};
 use crate::connection::{Connection, Pieces, Server};
 use crate::record::{Record, Upload};
 
-/// Of each update the first so many parameters are its own; the others are the same in all.
-const OWN: usize = 256;
-/// Each parameter of the first kind moves by this much times the partition's number.
+/// Number of leading parameters that differ between updates; the others are the same in all
+/// updates.
+const OWN_PARAMETERS: usize = 256;
+/// Factor of the partition's number by which these parameters change.
 const STEP: f32 = 1e-4;
-/// Of a model as wide as this: `buckets × 12 + 12 × 4 + 4` parameters.
+/// Embedding dimension. The model has `buckets × 12 + 12 × 4 + 4` parameters.
 const DIMENSION: u32 = 12;
 const CLASSES: u32 = 4;
-/// Between two looks at the round.
-const LOOKING: Duration = Duration::from_millis(100);
+/// Polling interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What every partition's training gives.
+/// Prepared updates of all partitions.
 pub(crate) struct Updates {
     parameters: usize,
     buckets: u32,
-    /// By partition.
-    each: Vec<OneUpdate>,
+    /// Indexed by partition.
+    updates_by_partition: Vec<PreparedUpdate>,
 }
 
-pub(crate) struct OneUpdate {
+pub(crate) struct PreparedUpdate {
     pub(crate) blob: BlobHash,
     own: Bytes,
-    /// What all updates share.
+    /// The part that all updates share.
     rest: Bytes,
 }
 
-/// A round that was taken and aggregated.
-pub(crate) struct TakenRound {
+/// Times of a finished round.
+pub(crate) struct RoundTimes {
     pub(crate) parameters: usize,
-    /// From the start of the job to its first lease.
+    /// From the start of the job to its first upload.
     pub(crate) prepared: Duration,
     /// From the first byte of the first update to the last acknowledgement.
-    pub(crate) taken: Duration,
+    pub(crate) upload: Duration,
     /// From the last acknowledgement to the new global model.
     pub(crate) aggregated: Duration,
     pub(crate) uploads: Vec<Upload>,
@@ -62,48 +63,55 @@ impl Updates {
         let fixed = DIMENSION * CLASSES + CLASSES;
         let buckets = parameters.saturating_sub(fixed) / DIMENSION;
         let parameters = usize::try_from(buckets * DIMENSION + fixed)?;
-        ensure!(parameters >= 2 * OWN, "give more --parameters");
-        let rest: Vec<f32> = (OWN..parameters).map(shared_change).collect();
+        ensure!(parameters >= 2 * OWN_PARAMETERS, "use a larger --parameters");
+        let rest: Vec<f32> = (OWN_PARAMETERS..parameters).map(shared_change).collect();
         let rest = Bytes::from(codec::encode(&rest));
-        let each = (0..updates)
+        let updates_by_partition = (0..updates)
             .map(|partition| {
-                let own = Bytes::from(codec::encode(&[own_change(partition); OWN]));
+                let own = Bytes::from(codec::encode(&[own_change(partition); OWN_PARAMETERS]));
                 let mut hasher = blake3::Hasher::new();
                 hasher.update(&own).update(&rest);
-                OneUpdate { blob: hasher.finalize().into(), own, rest: rest.clone() }
+                PreparedUpdate { blob: hasher.finalize().into(), own, rest: rest.clone() }
             })
             .collect();
-        Ok(Self { parameters, buckets, each })
+        Ok(Self { parameters, buckets, updates_by_partition })
     }
 
-    pub(crate) fn of(&self, partition: u32) -> Option<&OneUpdate> {
-        self.each.get(usize::try_from(partition).ok()?)
+    pub(crate) fn for_partition(&self, partition: u32) -> Option<&PreparedUpdate> {
+        self.updates_by_partition.get(usize::try_from(partition).ok()?)
     }
 
-    /// Starts a job of one round and sees it through to its global model.
+    /// Runs a job of one round until its global model.
     pub(crate) async fn run_round(
         &self,
         server: &Arc<Server>,
         record: &Arc<Record>,
-    ) -> anyhow::Result<TakenRound> {
+    ) -> anyhow::Result<RoundTimes> {
         let connection = Connection::open(server).await?;
         let admin = Admin { connection, token: server.token.clone() };
         let job: Job = admin.post("/jobs", &self.job()).await?;
-        let started = Instant::now();
+        let job_started = Instant::now();
         let _: Job = admin.post(&format!("/jobs/{}/start", job.id), &json!({})).await?;
-        node::output::note(format_args!("a job of {} updates is prepared", self.each.len()));
-        let (model, ended) = admin.model_of_first_round(job.id, record).await?;
+        node::output::note(format_args!(
+            "preparing a job of {} updates",
+            self.updates_by_partition.len()
+        ));
+        let (model, finished) = admin.model_of_first_round(job.id, record).await?;
         let uploads = record.uploads();
-        ensure!(uploads.len() == self.each.len(), "{} updates were taken", uploads.len());
-        let first = uploads.iter().map(|upload| upload.began).min().context("no update")?;
-        let last = uploads.iter().map(|upload| upload.ended).max().context("no update")?;
+        ensure!(
+            uploads.len() == self.updates_by_partition.len(),
+            "{} updates were accepted",
+            uploads.len()
+        );
+        let first = uploads.iter().map(|upload| upload.started).min().context("no update")?;
+        let last = uploads.iter().map(|upload| upload.finished).max().context("no update")?;
         let job: Job = admin.get(&format!("/jobs/{}", job.id)).await?;
         self.check(&job, model, &uploads)?;
-        Ok(TakenRound {
+        Ok(RoundTimes {
             parameters: self.parameters,
-            prepared: first.duration_since(started),
-            taken: last.duration_since(first),
-            aggregated: ended.saturating_duration_since(last),
+            prepared: first.duration_since(job_started),
+            upload: last.duration_since(first),
+            aggregated: finished.saturating_duration_since(last),
             uploads,
         })
     }
@@ -120,30 +128,31 @@ impl Updates {
                     { "kind": "linear", "outputs": CLASSES }
                 ]
             },
-            "data": { "partitions": self.each.len() },
+            "data": { "partitions": self.updates_by_partition.len() },
             "run": { "rounds": 1 }
         })
     }
 
-    /// The new model must have the bits of the initial one and the exact mean of the updates.
+    /// Checks that the new model has the bits of the initial model plus the exact mean of the
+    /// updates.
     fn check(&self, job: &Job, model: BlobHash, uploads: &[Upload]) -> anyhow::Result<()> {
-        let spec = job.spec.as_ref().context("a job without a model")?;
+        let spec = job.spec.as_ref().context("the job has no model")?;
         let base = engine::initialize(spec, job.config.seed)?;
         ensure!(base.len() == self.parameters, "the model has {} parameters", base.len());
         let rows = uploads.iter().map(|upload| upload.rows).sum();
         let mut sum = Accumulator::new(self.parameters, rows);
         for upload in uploads {
-            let update = self.of(upload.partition).context("an unknown partition")?;
+            let update = self.for_partition(upload.partition).context("an unknown partition")?;
             let bytes = [&*update.own, &*update.rest].concat();
             sum.add(&[(&bytes, upload.rows)])?;
         }
         let expected = BlobHash::of(&codec::encode(&sum.finish(&base)));
-        ensure!(model == expected, "the new model is {model}, and should be {expected}");
+        ensure!(model == expected, "the new model is {model}, expected {expected}");
         Ok(())
     }
 }
 
-impl OneUpdate {
+impl PreparedUpdate {
     pub(crate) fn length(&self) -> u64 {
         (self.own.len() + self.rest.len()) as u64
     }
@@ -158,7 +167,7 @@ impl OneUpdate {
     }
 }
 
-/// A person's side of the round.
+/// API access of an administrator.
 struct Admin {
     connection: Connection,
     token: String,
@@ -173,7 +182,7 @@ impl Admin {
         self.connection.json(Method::GET, path, &self.token, None::<&Value>).await
     }
 
-    /// The global model of round 1, and when it was seen.
+    /// Global model of round 1 and the time when it was seen.
     async fn model_of_first_round(
         &self,
         job: JobId,
@@ -187,12 +196,12 @@ impl Admin {
             let seen: Job = self.get(&format!("/jobs/{job}")).await?;
             ensure!(!seen.status.is_final(), "the job ended: {:?}", seen.reason);
             ensure!(record.failed() == 0, "a device failed");
-            tokio::time::sleep(LOOKING).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-/// Of a parameter that all updates move alike: between ±0.005, and not the same for its neighbours.
+/// Change of a parameter that all updates share: between ±0.005, and different from its neighbors.
 fn shared_change(parameter: usize) -> f32 {
     ((parameter * 31 % 1_009) as f32 - 504.0) * 1e-5
 }

@@ -1,4 +1,5 @@
-//! A coordinator with a job that doesn't end, and a worker that trains it while nobody is there.
+//! A coordinator with a job that doesn't end, and a worker that trains it while the machine is
+//! idle.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,19 +13,19 @@ use serde_json::Value;
 
 use crate::IDLE;
 
-const LOOK: Duration = Duration::from_micros(500);
-/// For a phase to come.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// The largest preset, and the one with the longest steps.
+const POLL_INTERVAL: Duration = Duration::from_micros(500);
+/// Longest wait for a phase.
+const PHASE_TIMEOUT: Duration = Duration::from_mins(2);
+/// The largest preset, which has the longest steps.
 const PRESET: &str = "cnn";
-/// Found below `CONSTELLATION_DATA_DIR`, else downloaded.
+/// Read from `CONSTELLATION_DATA_DIR` if it is there, else downloaded.
 const DATASET: &str = "fashion_mnist";
 const BATCH: u32 = 64;
 
-/// What a trainer does.
+/// Phase of a trainer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum StepPhase {
+pub(crate) enum TrainerPhase {
     WarmUp,
     Step,
     Checkpoint,
@@ -65,13 +66,14 @@ impl Cluster {
         .spawn()
         .with_context(|| format!("can't start {}", program.display()))?;
         let mut lines = lines(&mut coordinator)?;
-        let opening: Value = serde_json::from_str(&lines.next().context("no coordinator")??)?;
+        let listening: Value =
+            serde_json::from_str(&lines.next().context("the coordinator ended without output")??)?;
         std::thread::spawn(move || lines.for_each(drop));
         let result = |arguments: &[&str]| -> anyhow::Result<Value> {
             let arguments = [arguments, &["--data-dir", "coordinator", "--json"]].concat();
             let output = run(&arguments).output()?;
-            let words = String::from_utf8_lossy(&output.stderr);
-            ensure!(output.status.success(), "{arguments:?}: {words}");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{arguments:?}: {stderr}");
             Ok(serde_json::from_slice(&output.stdout)?)
         };
         let job = format!(
@@ -84,7 +86,7 @@ impl Cluster {
         result(&["job", "submit", "job.toml"])?;
         let code = result(&["join-code", "create"])?;
         let link = code["link"].as_str().context("a join code without a link")?;
-        let url = opening["url"].as_str().context("a coordinator without a URL")?;
+        let url = listening["url"].as_str().context("a coordinator without a URL")?;
         let mut worker = run(&[
             "worker",
             "--data-dir",
@@ -101,55 +103,55 @@ impl Cluster {
         .spawn()?;
         let lines = self::lines(&mut worker)?;
         let last = Arc::new(Mutex::new(Value::Null));
-        let heard = Arc::clone(&last);
+        let writer = Arc::clone(&last);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                let Ok(said) = serde_json::from_str(&line) else { continue };
-                *heard.lock().unwrap_or_else(PoisonError::into_inner) = said;
+                let Ok(status) = serde_json::from_str(&line) else { continue };
+                *writer.lock().unwrap_or_else(PoisonError::into_inner) = status;
             }
         });
         Ok(Self { coordinator, worker, folder: folder.to_owned(), last })
     }
 
-    /// Waits until the trainer does this; its process.
-    pub(crate) fn until(&mut self, phase: StepPhase) -> anyhow::Result<u32> {
+    /// Waits until the trainer is in this phase. Returns its process id.
+    pub(crate) fn until(&mut self, phase: TrainerPhase) -> anyhow::Result<u32> {
         let since = Instant::now();
         loop {
-            if let Some(status) = self.worker.try_wait()? {
-                bail!("the worker ended with {status}");
+            if let Some(exit) = self.worker.try_wait()? {
+                bail!("the worker ended with {exit}");
             }
             if let Some(trainer) = self.trainer()
                 && self.phase(trainer) == Some(phase)
             {
                 return Ok(trainer);
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > PHASE_TIMEOUT {
                 bail!(
-                    "no {phase:?} within {} s; the worker says {}",
-                    PATIENCE.as_secs(),
-                    self.said()
+                    "no {phase:?} within {} s; the worker's last status is {}",
+                    PHASE_TIMEOUT.as_secs(),
+                    self.status()
                 );
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// What this trainer does now; none where it is gone.
-    pub(crate) fn phase(&self, trainer: u32) -> Option<StepPhase> {
+    /// Current phase of this trainer; `None` if it has ended.
+    pub(crate) fn phase(&self, trainer: u32) -> Option<TrainerPhase> {
         std::fs::metadata(format!("/proc/{trainer}")).ok()?;
-        let said = self.said();
-        let state = said["state"].as_str()?;
+        let status = self.status();
+        let state = status["state"].as_str()?;
         match state {
-            "training" if said["step"].as_u64() > Some(0) => {}
-            "fetching" | "training" => return Some(StepPhase::WarmUp),
+            "training" if status["step"].as_u64() > Some(0) => {}
+            "fetching" | "training" => return Some(TrainerPhase::WarmUp),
             _ => return None,
         }
-        let desks = std::fs::read_dir(self.folder.join("worker/leases")).ok()?;
-        let writes = desks.flatten().any(|desk| desk.path().join("checkpoint.partial").exists());
-        Some(if writes { StepPhase::Checkpoint } else { StepPhase::Step })
+        let leases = std::fs::read_dir(self.folder.join("worker/leases")).ok()?;
+        let writes = leases.flatten().any(|lease| lease.path().join("checkpoint.partial").exists());
+        Some(if writes { TrainerPhase::Checkpoint } else { TrainerPhase::Step })
     }
 
-    /// The worker's child, where it has one.
+    /// Process id of the worker's child, if it has one.
     fn trainer(&self) -> Option<u32> {
         let pid = self.worker.id();
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
@@ -159,11 +161,11 @@ impl Cluster {
         })
     }
 
-    fn said(&self) -> Value {
+    fn status(&self) -> Value {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends both in an orderly way.
+    /// Stops both gracefully.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         for process in [&mut self.worker, &mut self.coordinator] {
             drop(process.stdin.take());

@@ -1,5 +1,5 @@
-//! A trainer that evaluates, under the worker's own rules: the input is read every 50 ms, `stop` is
-//! sent, and who hasn't answered within the grace is killed.
+//! A trainer that evaluates under the worker's rules: the input is read every 50 ms, then `stop` is
+//! sent, and a trainer that does not respond within the grace period is killed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,16 +15,16 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use trainer::{Limits, Trainer, TrainerCommand};
 
-use crate::cluster::StepPhase;
-use crate::desk::Desk;
+use crate::cluster::TrainerPhase;
+use crate::pointer::Pointer;
 use crate::report::Touch;
 use crate::{Arguments, IDLE, watch};
 
 const IMAGE: SampleShape = SampleShape::Image { channels: 1, height: 28, width: 28 };
-/// Some ten seconds of work.
+/// About ten seconds of work.
 const ROWS: usize = 60_000;
-/// As a worker does while it trains.
-const LOOK: Duration = Duration::from_millis(50);
+/// The polling interval of a worker during training.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) struct Evaluation {
     runtime: Runtime,
@@ -44,8 +44,8 @@ impl Evaluation {
             args: ["trainer", "--backend", "cpu"].map(String::from).to_vec(),
         };
         let spec = Preset::Cnn.spec(IMAGE, 10).context("the preset reads no images")?;
-        let mut chance = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
-        let mut byte = || u8::try_from(chance.index(256)).unwrap_or(0);
+        let mut rng = SeededRng::new(RngDomain::SyntheticData, 1, 0, 0, 0);
+        let mut byte = || u8::try_from(rng.index(256)).unwrap_or(0);
         let row = |_| Row { label: 0, sample: Sample::Image((0..784).map(|_| byte()).collect()) };
         let rows: Vec<Row> = (0..ROWS).map(row).collect();
         let shard = folder.join("shard");
@@ -60,10 +60,10 @@ impl Evaluation {
         Ok(Self { runtime, command, limits, spec, model, shard, sensors })
     }
 
-    /// One touch, so long after the first progress.
-    pub(crate) fn touch(&self, desk: &mut Desk, delay: Duration) -> anyhow::Result<Touch> {
+    /// One touch, `delay` after the first progress message.
+    pub(crate) fn measure(&self, pointer: &mut Pointer, delay: Duration) -> anyhow::Result<Touch> {
         while self.sensors.input().is_some_and(|since| since < IDLE) {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         let (mut trainer, _) =
             self.runtime.block_on(Trainer::start(&self.command, &self.limits))?;
@@ -73,27 +73,27 @@ impl Evaluation {
             model: self.model.clone(),
             shards: vec![self.shard.clone()],
         };
-        let (working, works) = std::sync::mpsc::channel();
+        let (started_sender, started) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 self.runtime.block_on(async {
                     let cancel = CancellationToken::new();
-                    // Only the first is waited for.
-                    let mut on_progress = |_| working.send(()).unwrap_or_default();
+                    // Only the first message is received.
+                    let mut on_progress = |_| started_sender.send(()).unwrap_or_default();
                     let evaluating = trainer.evaluate(request, &mut on_progress, &cancel);
-                    let watching = async {
+                    let stop_on_input = async {
                         while self.sensors.input().is_none_or(|since| since >= IDLE) {
-                            tokio::time::sleep(LOOK).await;
+                            tokio::time::sleep(POLL_INTERVAL).await;
                         }
                         cancel.cancel();
                     };
-                    tokio::join!(evaluating, watching).0
+                    tokio::join!(evaluating, stop_on_input).0
                 })
             });
-            works.recv().context("the evaluation ended before it began")?;
+            started.recv().context("the evaluation ended without progress")?;
             std::thread::sleep(delay);
-            let touch = watch::touch(desk, pid)?;
-            Ok(Touch { phase: StepPhase::Evaluation, ..touch })
+            let touch = watch::measure(pointer, pid)?;
+            Ok(Touch { phase: TrainerPhase::Evaluation, ..touch })
         })
     }
 }

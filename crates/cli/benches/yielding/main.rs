@@ -1,14 +1,14 @@
-//! How long a touch waits until no training work is left on this machine: real input on a real display,
-//! a real worker and its trainer, the largest preset. `make bench-yield` runs it.
+//! Measures the time from a touch until no training work is left on this machine: real input on a
+//! real display, a real worker and its trainer, the largest preset. `make bench-yield` runs it.
 //!
-//! The clock starts before the input is made and ends when the trainer's threads were last seen to
-//! have run, or when its process was gone. Touches are spread over what a trainer does: warm-up (its
-//! start, reading and the first batch), steps, checkpoints; and evaluation, which only a coordinator's
-//! own trainer does: there the same sensor and the same supervision are asked directly.
+//! The clock starts before the input is made. It ends when the trainer's threads last ran, or when
+//! its process ended. Touches are spread over the phases of a trainer: warm-up (start, reading data
+//! and the first batch), steps and checkpoints. Evaluation is measured separately, with the same
+//! sensor and the same supervision, because only a coordinator's own trainer evaluates.
 
 mod cluster;
-mod desk;
 mod evaluation;
+mod pointer;
 mod report;
 mod watch;
 
@@ -18,56 +18,57 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 
-use cluster::{Cluster, StepPhase};
-use desk::Desk;
+use cluster::{Cluster, TrainerPhase};
 use evaluation::Evaluation;
+use pointer::Pointer;
 use report::{Report, Touch};
 
 #[derive(Debug, Parser)]
-#[command(about = "Measures how long training goes on after a touch", max_term_width = 100)]
+#[command(about = "Measures how long training continues after a touch", max_term_width = 100)]
 struct Arguments {
-    /// Touches in all; a fifth of them during evaluation
+    /// Total number of touches; a fifth of them happen during evaluation
     #[arg(long, default_value_t = 500)]
     touches: usize,
-    /// Threads that the trainer computes with
+    /// Number of compute threads of the trainer
     #[arg(long, default_value_t = 2)]
     threads: u32,
-    /// The program to measure [default: this repository's, built with this one]
+    /// Program to measure [default: this repository's, built with this benchmark]
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_constellation"))]
     program: PathBuf,
-    /// What `cargo bench` passes
+    /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// Without input for so long this machine counts as idle here.
+/// Time without input after which this machine counts as idle in this benchmark.
 const IDLE: Duration = Duration::from_secs(1);
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    ensure!(arguments.touches >= 5, "fewer than 5 touches measure nothing: raise --touches");
-    let folder = tempfile::tempdir().context("no folder for the cluster")?;
-    let mut desk = Desk::start()?;
+    ensure!(arguments.touches >= 5, "--touches must be at least 5");
+    let folder = tempfile::tempdir().context("can't create a folder for the cluster")?;
+    let mut pointer = Pointer::start()?;
     let evaluations = arguments.touches / 5;
     let mut report = Report::default();
 
     let mut cluster = Cluster::start(&arguments.program, folder.path(), arguments.threads)?;
-    let mut chance = report::Dice::default();
-    let aims = [StepPhase::WarmUp, StepPhase::Step, StepPhase::Checkpoint, StepPhase::Step];
+    let mut delays = report::DelaySequence::default();
+    let aims =
+        [TrainerPhase::WarmUp, TrainerPhase::Step, TrainerPhase::Checkpoint, TrainerPhase::Step];
     let mut aims = aims.into_iter().cycle();
     let mut number = 0;
     while number < arguments.touches - evaluations {
-        let aim = aims.next().unwrap_or(StepPhase::Step);
+        let aim = aims.next().unwrap_or(TrainerPhase::Step);
         let delay = Duration::from_millis(match aim {
-            StepPhase::WarmUp => chance.below(200),
-            StepPhase::Step => chance.below(600),
-            StepPhase::Checkpoint | StepPhase::Evaluation => 0,
+            TrainerPhase::WarmUp => delays.below(200),
+            TrainerPhase::Step => delays.below(600),
+            TrainerPhase::Checkpoint | TrainerPhase::Evaluation => 0,
         });
         let trainer = cluster.until(aim)?;
         std::thread::sleep(delay);
-        // It ended meanwhile by itself: nothing was touched.
+        // It ended by itself meanwhile: there was nothing to measure.
         let Some(phase) = cluster.phase(trainer) else { continue };
-        let touch = watch::touch(&mut desk, trainer)?;
+        let touch = watch::measure(&mut pointer, trainer)?;
         report.add(Touch { phase, ..touch });
         number += 1;
         report.progress(number, arguments.touches);
@@ -75,8 +76,8 @@ fn main() -> anyhow::Result<()> {
     cluster.stop()?;
     let evaluation = Evaluation::prepare(&arguments, folder.path())?;
     for number in 0..evaluations {
-        report.add(evaluation.touch(&mut desk, Duration::from_millis(chance.below(800)))?);
+        report.add(evaluation.measure(&mut pointer, Duration::from_millis(delays.below(800)))?);
         report.progress(arguments.touches - evaluations + number + 1, arguments.touches);
     }
-    report.show()
+    report.print()
 }

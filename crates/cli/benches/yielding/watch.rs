@@ -1,46 +1,47 @@
-//! When a process last ran.
+//! Measures when a process last ran.
 
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::cluster::StepPhase;
-use crate::desk::Desk;
+use crate::cluster::TrainerPhase;
+use crate::pointer::Pointer;
 use crate::report::Touch;
 
-/// Between two looks; the kernel itself counts a running thread every few milliseconds.
-const LOOK: Duration = Duration::from_millis(1);
-/// Without a run for so long it has stopped.
-const QUIET: Duration = Duration::from_millis(200);
-/// By then something is wrong with more than a latency.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Polling interval; the kernel itself updates the run time of a thread every few milliseconds.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+/// Time without running after which a process counts as stopped.
+const QUIET_PERIOD: Duration = Duration::from_millis(200);
+/// A process that still runs after this time has another problem than latency.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Touches the desk and watches the trainer until it is quiet or gone.
-pub(crate) fn touch(desk: &mut Desk, trainer: u32) -> anyhow::Result<Touch> {
-    let mut before = ran(trainer);
+/// Moves the pointer and watches the trainer until it stops running or ends.
+pub(crate) fn measure(pointer: &mut Pointer, trainer: u32) -> anyhow::Result<Touch> {
+    let mut before = run_time(trainer);
     let touched = Instant::now();
-    desk.touch()?;
+    pointer.move_once()?;
     let mut last = touched;
     loop {
-        let Some(now) = ran(trainer) else {
-            // Its end is its last work.
-            return Ok(Touch { phase: StepPhase::Step, waited: touched.elapsed(), ended: true });
+        let Some(now) = run_time(trainer) else {
+            // The end of the process is its last work.
+            return Ok(Touch { phase: TrainerPhase::Step, waited: touched.elapsed(), ended: true });
         };
         let seen = Instant::now();
         if before != Some(now) {
             (before, last) = (Some(now), seen);
-        } else if seen.duration_since(last) >= QUIET {
-            return Ok(Touch { phase: StepPhase::Step, waited: last - touched, ended: false });
+        } else if seen.duration_since(last) >= QUIET_PERIOD {
+            return Ok(Touch { phase: TrainerPhase::Step, waited: last - touched, ended: false });
         }
-        if touched.elapsed() > PATIENCE {
-            bail!("the trainer {trainer} still works {} s after a touch", PATIENCE.as_secs());
+        if touched.elapsed() > STOP_TIMEOUT {
+            bail!("the trainer {trainer} still runs {} s after a touch", STOP_TIMEOUT.as_secs());
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Nanoseconds that all threads of a process have run; none once it is gone or a zombie.
-fn ran(pid: u32) -> Option<u64> {
+/// Total run time of all threads of a process in nanoseconds; `None` if it has ended or is a
+/// zombie.
+fn run_time(pid: u32) -> Option<u64> {
     let mut sum = 0;
     let mut threads = 0;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {

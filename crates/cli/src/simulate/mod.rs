@@ -1,8 +1,8 @@
 //! `constellation simulate`: the round machine and the engine in one process, with many partitions
-//! and no network. The same job file gives the same model as a cluster does.
+//! and no network. The same job file gives the same model as a cluster.
 //!
-//! Time is virtual: a simulated device takes a fixed time for a row, and the clock goes from one
-//! event to the next. So the order of events does not depend on this machine either.
+//! Time is virtual: a simulated device needs a fixed time per row, and the clock jumps from one
+//! event to the next. So the order of events does not depend on the speed of this computer.
 
 use std::path::PathBuf;
 
@@ -21,17 +21,18 @@ use simulation::Simulation;
 
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArguments {
-    /// A job file; see assets/jobs for samples
+    /// Job file (examples are in assets/jobs)
     file: PathBuf,
-    /// Devices that are simulated
+    /// Number of simulated devices
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     devices: u32,
-    /// Rows that a simulated device trains on in a second of virtual time
+    /// Rows per second that a simulated device trains on, in virtual time
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     rows_per_second: u32,
+    /// Compute backend for training
     #[arg(long, value_enum, default_value_t = Backend::Cpu)]
     backend: Backend,
-    /// Save the model as safetensors
+    /// Write the trained model to a safetensors file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print results as JSON
@@ -39,7 +40,7 @@ pub(crate) struct SimulateArguments {
     json: bool,
 }
 
-/// The engine's choices as words of the command line.
+/// Backend choices on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
     Auto,
@@ -61,19 +62,19 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let job = node::job_file::read(&arguments.file)?;
     let cache = platform::folders::cache().ok();
     let compute = ComputeDevice::choose(arguments.backend.into(), cache.as_deref())?;
-    let mut show = ProgressView::new(arguments.json)?;
-    show.doing("loading the dataset");
-    // What people added to a coordinator is in its folder, here as in `coordinator`.
+    let mut view = ProgressView::new(arguments.json)?;
+    view.doing("loading the dataset");
+    // Datasets that were added to a coordinator on this computer are in its data folder.
     let uploads = node::settings::data_dir(None, "coordinator")?.join("datasets");
     let sources = Sources::from_environment(uploads);
-    let dataset = sources.load(&job.dataset, &mut |progress| show.loading(&progress))?;
+    let dataset = sources.load(&job.dataset, &mut |progress| view.loading(&progress))?;
     let prepared = coordinator::prepare::divide(&job, &dataset)?;
     drop(dataset);
-    let mut course = Simulation::new(job, prepared, compute, arguments)?;
-    let file = course.run(&mut show)?;
+    let mut simulation = Simulation::new(job, prepared, compute, arguments)?;
+    let file = simulation.run(&mut view)?;
     if let Some(path) = &arguments.output {
         platform::files::write_private(path, &file)
             .with_context(|| format!("can't write {}", path.display()))?;
     }
-    show.end(&course.last_line(&file))
+    view.end(&simulation.final_line(&file))
 }

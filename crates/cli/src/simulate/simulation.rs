@@ -1,4 +1,4 @@
-//! The simulation's course: the round machine driven by a virtual clock.
+//! Simulation of a job: the round machine, driven by a virtual clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use super::math::{self, Updates};
 use super::progress::ProgressView;
 use super::worker_pool::WorkerPool;
 
-/// No lease lapses: simulated devices don't fail.
+/// Long enough that no lease expires: simulated devices don't fail.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(1_000_000_000);
 
 pub(super) struct Simulation {
     machine: Machine,
     now: Timestamp,
     compute: ComputeDevice,
-    crew: WorkerPool,
+    pool: WorkerPool,
     partitions: Vec<Arc<Vec<Row>>>,
     test: Vec<Row>,
     validation: Vec<Row>,
@@ -40,18 +40,18 @@ pub(super) struct Simulation {
     updates: Updates,
     rows_per_second: u32,
     idle: VecDeque<DeviceId>,
-    /// By when they report, then in the order they began.
-    at_work: BTreeMap<(Timestamp, u64), AtWork>,
-    begun: u64,
-    /// Names are counted: nothing in a simulation is random.
+    /// Trainings in progress, by the time when they end, then in the order in which they started.
+    training: BTreeMap<(Timestamp, u64), Training>,
+    trainings_started: u64,
+    /// Counter for lease ids: nothing in a simulation is random.
     leases: u128,
-    rounds_told: u32,
-    round_began: Instant,
+    rounds_reported: u32,
+    round_started: Instant,
     started: Instant,
     file: Option<Vec<u8>>,
 }
 
-struct AtWork {
+struct Training {
     lease: Lease,
     result: Receiver<Result<Trained, EngineError>>,
 }
@@ -63,8 +63,8 @@ impl Simulation {
         compute: ComputeDevice,
         arguments: &SimulateArguments,
     ) -> anyhow::Result<Self> {
-        let crew =
-            WorkerPool::start(&compute, job.plan().threads).context("no threads to train on")?;
+        let pool = WorkerPool::start(&compute, job.plan().threads)
+            .context("can't start threads for training")?;
         let model = engine::initialize(&prepared.spec, job.seed)?;
         let model_name = BlobHash::of(&codec::encode(&model));
         let rows = |bytes: &[u8]| -> anyhow::Result<Vec<Row>> { Ok(shard::read(bytes)?.rows) };
@@ -79,11 +79,11 @@ impl Simulation {
             spec: job,
             lease_timeout: LEASE_TIMEOUT,
         };
-        let mut course = Self {
+        let mut simulation = Self {
             machine: Machine::new(settings),
             now: Timestamp::from_millis(0),
             compute,
-            crew,
+            pool,
             test: rows(&prepared.test)?,
             partitions,
             validation,
@@ -94,26 +94,28 @@ impl Simulation {
             idle: (1..=u128::from(arguments.devices))
                 .map(|number| DeviceId::from_uuid(Uuid::from_u128(number)))
                 .collect(),
-            at_work: BTreeMap::new(),
-            begun: 0,
+            training: BTreeMap::new(),
+            trainings_started: 0,
             leases: 0,
-            rounds_told: 0,
-            round_began: Instant::now(),
+            rounds_reported: 0,
+            round_started: Instant::now(),
             started: Instant::now(),
             file: None,
         };
-        course.handle(Event::Start)?;
-        let preparation = course.preparation(prepared);
-        course.handle(Event::Prepared(Box::new(preparation)))?;
-        Ok(course)
+        simulation.handle(Event::Start)?;
+        let preparation = simulation.preparation(prepared);
+        simulation.handle(Event::Prepared(Box::new(preparation)))?;
+        Ok(simulation)
     }
 
-    /// Goes through the whole job; the model's file.
-    pub(super) fn run(&mut self, show: &mut ProgressView) -> anyhow::Result<Vec<u8>> {
+    /// Runs the whole job. Returns the model file.
+    pub(super) fn run(&mut self, view: &mut ProgressView) -> anyhow::Result<Vec<u8>> {
         loop {
-            self.tell(show)?;
+            self.report_rounds(view)?;
             match self.machine.status() {
-                JobStatus::Completed => return self.file.take().context("no model was made"),
+                JobStatus::Completed => {
+                    return self.file.take().context("the job completed without a model");
+                }
                 JobStatus::Failed | JobStatus::Cancelled => {
                     let reason = self.machine.reason();
                     bail!("the job failed: {}", reason.as_deref().unwrap_or("no reason was given"));
@@ -123,12 +125,12 @@ impl Simulation {
                 | JobStatus::Running
                 | JobStatus::Paused => {}
             }
-            self.employ()?;
-            self.next()?;
+            self.grant_leases()?;
+            self.advance()?;
         }
     }
 
-    pub(super) fn last_line(&self, file: &[u8]) -> FinalLine {
+    pub(super) fn final_line(&self, file: &[u8]) -> FinalLine {
         let last = self.machine.history().iter().rev().find_map(|round| round.evaluation.as_ref());
         FinalLine {
             is_final: true,
@@ -159,24 +161,24 @@ impl Simulation {
         }
     }
 
-    fn tell(&mut self, show: &mut ProgressView) -> anyhow::Result<()> {
+    fn report_rounds(&mut self, view: &mut ProgressView) -> anyhow::Result<()> {
         let rounds = self.machine.spec().rounds();
-        show.progress(self.machine.progress(), self.machine.round(), rounds);
+        view.progress(self.machine.progress(), self.machine.round(), rounds);
         for round in self.machine.history() {
             let Some(line) = RoundLine::of(round) else { continue };
-            if line.round > self.rounds_told {
-                self.rounds_told = line.round;
+            if line.round > self.rounds_reported {
+                self.rounds_reported = line.round;
                 let virtual_seconds = Some(line.seconds);
-                let seconds = self.round_began.elapsed().as_secs_f64();
-                self.round_began = Instant::now();
-                show.round(&RoundLine { seconds, virtual_seconds, ..line })?;
+                let seconds = self.round_started.elapsed().as_secs_f64();
+                self.round_started = Instant::now();
+                view.round(&RoundLine { seconds, virtual_seconds, ..line })?;
             }
         }
         Ok(())
     }
 
-    /// Gives every idle device a lease, for as long as there are some.
-    fn employ(&mut self) -> anyhow::Result<()> {
+    /// Grants leases to idle devices for as long as there is work.
+    fn grant_leases(&mut self) -> anyhow::Result<()> {
         while let Some(device) = self.idle.pop_front() {
             self.leases += 1;
             let lease = LeaseId::from_uuid(Uuid::from_u128(self.leases));
@@ -194,34 +196,36 @@ impl Simulation {
         Ok(())
     }
 
-    /// Lets time pass until something happens.
-    fn next(&mut self) -> anyhow::Result<()> {
-        let first = self.at_work.first_key_value().map(|((at, _), _)| *at);
+    /// Advances the clock to the next event.
+    fn advance(&mut self) -> anyhow::Result<()> {
+        let first = self.training.first_key_value().map(|((at, _), _)| *at);
         let deadline = self.machine.deadline();
         match (first, deadline) {
             (Some(at), deadline) if deadline.is_none_or(|deadline| at <= deadline) => {
                 self.now = at;
-                self.report()
+                self.submit_update()
             }
             (_, Some(deadline)) => {
                 self.now = deadline;
                 self.handle(Event::Tick)
             }
-            (Some(_) | None, None) => bail!("nothing happens any more; the job can't end"),
+            (Some(_) | None, None) => bail!("no event is left, but the job has not ended"),
         }
     }
 
-    fn report(&mut self) -> anyhow::Result<()> {
-        let Some((_, AtWork { lease, result })) = self.at_work.pop_first() else { return Ok(()) };
-        let trained = result.recv().context("a training thread is gone")??;
+    fn submit_update(&mut self) -> anyhow::Result<()> {
+        let Some((_, Training { lease, result })) = self.training.pop_first() else {
+            return Ok(());
+        };
+        let trained = result.recv().context("a training thread ended unexpectedly")??;
         self.idle.push_back(lease.device_id);
-        let (blob, bytes, norm) = self.updates.put(&trained.delta)?;
+        let (blob, bytes, norm) = self.updates.store(&trained.delta)?;
         let fingerprint = self.compute.fingerprint().clone();
         let receipt = Receipt { blob, bytes, norm, metrics: trained.metrics, fingerprint };
         let event = Event::Updated { lease: lease.id, device: lease.device_id, receipt };
         match self.machine.handle(self.now, event) {
             Ok(effects) => self.perform(effects),
-            // The round closed at its deadline without it.
+            // The round closed at its deadline, before this update.
             Err(Rejection::UnknownLease { .. }) => Ok(()),
             Err(rejection) => Err(rejection.into()),
         }
@@ -235,7 +239,7 @@ impl Simulation {
     fn perform(&mut self, effects: Vec<Effect>) -> anyhow::Result<()> {
         for effect in effects {
             match effect {
-                Effect::Grant(lease) => self.begin(*lease)?,
+                Effect::Grant(lease) => self.start_training(*lease)?,
                 Effect::Aggregate { round, base: _, updates, seat_rows } => {
                     let model = self.updates.aggregate(&self.model, &updates, seat_rows)?;
                     self.model_name = BlobHash::of(&codec::encode(&model));
@@ -251,16 +255,18 @@ impl Simulation {
                     self.handle(Event::Evaluated { round, test, validation })?;
                 }
                 Effect::Register { .. } => {
-                    let spec = &self.machine.preparation().context("nothing was prepared")?.spec;
-                    let file = math::file(spec, &self.model)?;
+                    let spec = &self.machine.preparation().context("the job is not prepared")?.spec;
+                    let file = math::encode_model(spec, &self.model)?;
                     let (model, name) = (ModelId::from_uuid(Uuid::nil()), BlobHash::of(&file));
                     self.file = Some(file);
                     self.handle(Event::Registered { model, file: name })?;
                 }
                 Effect::Nondeterminism { round, partition, .. } => {
-                    bail!("round {round} partition {partition} gave two results for one seat")
+                    bail!(
+                        "round {round} partition {partition}: one seat gave two different results"
+                    )
                 }
-                // What was prepared is there, and an aggregation names every update again.
+                // The data is already prepared, and `Aggregate` lists all updates of the round.
                 Effect::Prepare
                 | Effect::Outcome(_)
                 | Effect::Accumulate { .. }
@@ -270,23 +276,23 @@ impl Simulation {
         Ok(())
     }
 
-    fn begin(&mut self, lease: Lease) -> anyhow::Result<()> {
+    fn start_training(&mut self, lease: Lease) -> anyhow::Result<()> {
         let rows = self.partitions.get(lease.partition as usize).context("no such partition")?;
         let plan = &lease.plan;
         let trained_on = plan.steps(lease.rows) * u64::from(plan.batch_size);
         let seconds = trained_on as f64 / f64::from(self.rows_per_second);
         let at = self.now.after(Duration::from_secs_f64(seconds));
-        let result = self.crew.begin(lease.clone(), Arc::clone(&self.model), Arc::clone(rows));
-        self.begun += 1;
-        self.at_work.insert((at, self.begun), AtWork { lease, result });
+        let result = self.pool.submit(lease.clone(), Arc::clone(&self.model), Arc::clone(rows));
+        self.trainings_started += 1;
+        self.training.insert((at, self.trainings_started), Training { lease, result });
         Ok(())
     }
 
     fn evaluate(&self, rows: &[Row]) -> anyhow::Result<EvalMetrics> {
-        let spec = &self.machine.preparation().context("nothing was prepared")?.spec;
+        let spec = &self.machine.preparation().context("the job is not prepared")?.spec;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = u32::try_from(threads).unwrap_or(1);
-        let ended = engine::evaluate(
+        let outcome = engine::evaluate(
             &self.compute,
             spec,
             &self.model,
@@ -295,7 +301,7 @@ impl Simulation {
             &|| false,
             &mut |_| {},
         );
-        match ended? {
+        match outcome? {
             TrainingEnd::Done(metrics) => Ok(metrics),
             TrainingEnd::Stopped { .. } => bail!("the evaluation was stopped"),
         }

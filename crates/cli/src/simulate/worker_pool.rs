@@ -1,5 +1,6 @@
-//! The threads of this machine that do the simulated devices' work: as many trainings at once as
-//! fit, each on its plan's threads, so that each gives the bits that it gives alone.
+//! Thread pool that trains for the simulated devices. It runs as many trainings in parallel as the
+//! cores allow. Each uses the threads of its plan, so that it gives the same bits as when it runs
+//! alone.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,51 +10,51 @@ use engine::{ComputeDevice, Control, EngineError, TrainJob, Trained, TrainingEnd
 use protocol::lease::Lease;
 
 /// One lease to train.
-pub(super) struct Work {
+pub(super) struct Task {
     pub(super) lease: Lease,
     pub(super) base: Arc<Vec<f32>>,
     pub(super) rows: Arc<Vec<Row>>,
-    pub(super) answer: Sender<Result<Trained, EngineError>>,
+    pub(super) reply: Sender<Result<Trained, EngineError>>,
 }
 
-/// Where work is handed in; the threads end when it is dropped.
+/// Handle of the pool. Its threads end when it is dropped.
 pub(super) struct WorkerPool {
-    work: Sender<Work>,
+    tasks: Sender<Task>,
 }
 
 impl WorkerPool {
-    /// Starts the threads: as many as have `threads` cores each.
+    /// Starts the threads: one for every `threads` cores, at least one.
     pub(super) fn start(compute: &ComputeDevice, threads: u32) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (work, waiting) = channel();
-        let waiting = Arc::new(Mutex::new(waiting));
+        let (tasks, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
         for number in 0..(cores / threads.max(1) as usize).max(1) {
-            let (compute, waiting) = (compute.clone(), Arc::clone(&waiting));
+            let (compute, queue) = (compute.clone(), Arc::clone(&queue));
             let thread = std::thread::Builder::new().name(format!("device {number}"));
-            thread.spawn(move || serve(&compute, &waiting))?;
+            thread.spawn(move || run_tasks(&compute, &queue))?;
         }
-        Ok(Self { work })
+        Ok(Self { tasks })
     }
 
-    /// Begins a lease; its result comes when somebody asks for it.
-    pub(super) fn begin(
+    /// Queues the training of a lease. Its result arrives on the returned channel.
+    pub(super) fn submit(
         &self,
         lease: Lease,
         base: Arc<Vec<f32>>,
         rows: Arc<Vec<Row>>,
     ) -> Receiver<Result<Trained, EngineError>> {
-        let (answer, result) = channel();
-        // Without threads nobody answers, and whoever waits hears that.
-        drop(self.work.send(Work { lease, base, rows, answer }));
+        let (reply, result) = channel();
+        // If no thread is left, the reply channel closes and the receiver gets an error.
+        drop(self.tasks.send(Task { lease, base, rows, reply }));
         result
     }
 }
 
-fn serve(compute: &ComputeDevice, waiting: &Mutex<Receiver<Work>>) {
+fn run_tasks(compute: &ComputeDevice, queue: &Mutex<Receiver<Task>>) {
     loop {
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Work { lease, base, rows, answer }) = next else { return };
-        drop(answer.send(train(compute, &lease, &base, &rows)));
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Task { lease, base, rows, reply }) = next else { return };
+        drop(reply.send(train(compute, &lease, &base, &rows)));
     }
 }
 

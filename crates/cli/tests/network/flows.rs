@@ -1,5 +1,5 @@
-//! What a network-address translator remembers: TCP connections that were used lately. A packet of
-//! one that it has forgotten vanishes without an answer. No I/O, no clock.
+//! Connection table of a network address translator: TCP connections with recent traffic. It drops
+//! packets of expired connections without a reply. No I/O, no clock.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -11,26 +11,26 @@ const TCP: u8 = 6;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
-/// A TCP connection over IPv4, whichever end sends.
+/// A TCP connection over IPv4, independent of the direction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Flow([(Ipv4Addr, u16); 2]);
 
 #[derive(Debug)]
 pub(crate) struct Flows {
-    /// Unused for so long a connection is forgotten.
-    forgets_after: Duration,
+    /// Idle time after which a connection is dropped from the table.
+    idle_timeout: Duration,
     used: HashMap<Flow, Instant>,
 }
 
 impl Flows {
-    pub(crate) fn new(forgets_after: Duration) -> Self {
-        Self { forgets_after, used: HashMap::new() }
+    pub(crate) fn new(idle_timeout: Duration) -> Self {
+        Self { idle_timeout, used: HashMap::new() }
     }
 
-    /// Whether an Ethernet frame may pass now.
+    /// Whether an Ethernet frame passes now.
     pub(crate) fn pass(&mut self, now: Instant, frame: &[u8]) -> bool {
         let Some((flow, opens)) = tcp(frame) else { return true };
-        let known = self.used.get(&flow).is_some_and(|used| *used + self.forgets_after >= now);
+        let known = self.used.get(&flow).is_some_and(|used| *used + self.idle_timeout >= now);
         if known || opens {
             self.used.insert(flow, now);
         }
@@ -38,7 +38,7 @@ impl Flows {
     }
 }
 
-/// The connection of a TCP segment and whether it opens it; none for other frames.
+/// Connection of a TCP segment and whether the segment opens it; `None` for other frames.
 fn tcp(frame: &[u8]) -> Option<(Flow, bool)> {
     let packet = frame.get(ETHERNET_HEADER..)?;
     if frame.get(12..ETHERNET_HEADER)? != IPV4 || *packet.get(9)? != TCP {
@@ -57,7 +57,7 @@ fn tcp(frame: &[u8]) -> Option<(Flow, bool)> {
 }
 
 #[test]
-fn an_idle_connection_is_forgotten_without_a_word_and_a_new_one_is_let_through() {
+fn an_idle_connection_is_dropped_silently_and_a_new_one_passes() {
     let segment = |from: u8, to: u8, flags: u8| {
         let mut frame = vec![0; 54];
         frame[12..14].copy_from_slice(&IPV4);
@@ -67,7 +67,7 @@ fn an_idle_connection_is_forgotten_without_a_word_and_a_new_one_is_let_through()
     };
     let (start, mut flows) = (Instant::now(), Flows::new(Duration::from_secs(10)));
     let at = |seconds| start + Duration::from_secs(seconds);
-    assert!(!flows.pass(at(0), &segment(1, 2, ACK)), "nobody opened it");
+    assert!(!flows.pass(at(0), &segment(1, 2, ACK)), "the connection was never opened");
     assert!(flows.pass(at(0), &segment(1, 2, SYN)));
     assert!(flows.pass(at(9), &segment(2, 1, SYN | ACK)));
     assert!(flows.pass(at(19), &segment(1, 2, ACK)));
@@ -76,6 +76,6 @@ fn an_idle_connection_is_forgotten_without_a_word_and_a_new_one_is_let_through()
     assert!(flows.pass(at(32), &segment(1, 2, SYN)));
     let mut other = segment(1, 2, ACK);
     other[23] = 17;
-    assert!(flows.pass(at(90), &other), "UDP is none of its business");
+    assert!(flows.pass(at(90), &other), "UDP always passes");
     assert!(flows.pass(at(90), &[0; 20]));
 }

@@ -1,5 +1,5 @@
-//! An Ethernet hub in this process: a TAP device for each host, and between them links as bad as
-//! the test wants. The hosts' kernels speak real TCP and real multicast through it.
+//! An Ethernet hub in this process: one TAP device per host, and links between them with the
+//! quality that the test sets. The hosts' kernels send real TCP and multicast through it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tappers::Tap;
 
 use crate::flows::Flows;
-use crate::link::{Fate, Link, Quality};
+use crate::link::{Delivery, Link, Quality};
 
 /// Longer than an Ethernet frame.
 const FRAME: usize = 2048;
@@ -23,11 +23,11 @@ pub(crate) struct Hub {
     ports: Arc<Mutex<Vec<Arc<Port>>>>,
 }
 
-/// Where a host is plugged in.
+/// Connection of a host to the hub.
 pub(crate) struct Port {
     tap: Tap,
     cable: Mutex<Cable>,
-    /// Frames on their way to the host, the next to arrive first.
+    /// Frames on their way to the host, the earliest arrival first.
     arriving: Mutex<BinaryHeap<Reverse<Arriving>>>,
     arrived: Condvar,
     /// Bytes that the host sent and that were not lost.
@@ -35,7 +35,7 @@ pub(crate) struct Port {
     order: AtomicU64,
 }
 
-/// When a frame arrives, its place among those that arrive with it, and its bytes.
+/// Arrival time of a frame, its sequence number among frames with the same time, and its bytes.
 type Arriving = (Instant, u64, Vec<u8>);
 
 struct Cable {
@@ -46,7 +46,7 @@ struct Cable {
 }
 
 impl Hub {
-    /// Plugs a new TAP device in; gives its name in this namespace.
+    /// Creates a TAP device for a host. Returns its port and its name in this namespace.
     pub(crate) fn plug(&self) -> io::Result<(Arc<Port>, String)> {
         let tap = Tap::new()?;
         let name = tap.name()?.name().to_string_lossy().into_owned();
@@ -74,19 +74,19 @@ impl Hub {
 }
 
 impl Port {
-    /// From now on its cable does this to frames, in both directions.
+    /// Sets the quality of the cable from now on, in both directions.
     pub(crate) fn set_quality(&self, quality: Quality, seed: u64) {
         let mut cable = locked(&self.cable);
         cable.up = Link::new(quality, seed);
         cable.down = Link::new(quality, !seed);
     }
 
-    /// Pulls or plugs the cable: nothing passes, and nobody is told.
+    /// Pulls or plugs the cable: nothing passes, and neither end is notified.
     pub(crate) fn cut(&self, is_cut: bool) {
         locked(&self.cable).is_cut = is_cut;
     }
 
-    /// From now on idle TCP connections are forgotten, those that are open at once.
+    /// Lets idle TCP connections expire from now on. Connections that are open now expire at once.
     pub(crate) fn forget_idle_flows(&self, after: Duration) {
         locked(&self.cable).flows = Some(Flows::new(after));
     }
@@ -96,20 +96,20 @@ impl Port {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Hands every frame of the host to the other ports, until the host is gone.
+    /// Forwards every frame of the host to the other ports, until the host is removed.
     fn read(&self, ports: &Mutex<Vec<Arc<Self>>>) {
         let mut buffer = [0; FRAME];
         loop {
             let length = match self.tap.recv(&mut buffer) {
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // The device went with its namespace.
+                // The device was removed with its namespace.
                 Err(_) => return,
             };
             let frame = &buffer[..length];
             let now = Instant::now();
-            let fate = locked(&self.cable).carry(now, frame, |cable| &mut cable.up);
-            let Some(times) = times(fate) else { continue };
+            let delivery = locked(&self.cable).carry(now, frame, |cable| &mut cable.up);
+            let Some(times) = times(delivery) else { continue };
             self.sent.fetch_add(length as u64, Ordering::Relaxed);
             let others: Vec<Arc<Self>> = locked(ports)
                 .iter()
@@ -124,10 +124,10 @@ impl Port {
         }
     }
 
-    /// Takes a frame that reaches the hub's end of the cable at `when`.
+    /// Receives a frame that reaches the hub's end of the cable at `when`.
     fn deliver(&self, when: Instant, frame: &[u8]) {
-        let fate = locked(&self.cable).carry(when, frame, |cable| &mut cable.down);
-        for when in times(fate).unwrap_or_default() {
+        let delivery = locked(&self.cable).carry(when, frame, |cable| &mut cable.down);
+        for when in times(delivery).unwrap_or_default() {
             let order = self.order.fetch_add(1, Ordering::Relaxed);
             locked(&self.arriving).push(Reverse((when, order, frame.to_vec())));
             self.arrived.notify_one();
@@ -143,7 +143,7 @@ impl Port {
                 Some(when) if when <= now => {
                     let Some(Reverse((_, _, frame))) = arriving.pop() else { continue };
                     drop(arriving);
-                    // A host that is gone hears nothing; its reader ends.
+                    // Sending fails if the host was removed; its reader thread ends then.
                     drop(self.tap.send(&frame));
                     locked(&self.arriving)
                 }
@@ -163,20 +163,20 @@ impl Cable {
         now: Instant,
         frame: &[u8],
         direction: impl FnOnce(&mut Self) -> &mut Link,
-    ) -> Fate {
+    ) -> Delivery {
         let passes = self.flows.as_mut().is_none_or(|flows| flows.pass(now, frame));
         if self.is_cut || !passes {
-            return Fate::Lost;
+            return Delivery::Lost;
         }
         direction(self).send(now, frame.len())
     }
 }
 
-fn times(fate: Fate) -> Option<Vec<Instant>> {
-    match fate {
-        Fate::Lost => None,
-        Fate::Arrives(when) => Some(vec![when]),
-        Fate::Twice(when) => Some(vec![when, when]),
+fn times(delivery: Delivery) -> Option<Vec<Instant>> {
+    match delivery {
+        Delivery::Lost => None,
+        Delivery::Arrives(when) => Some(vec![when]),
+        Delivery::Twice(when) => Some(vec![when, when]),
     }
 }
 

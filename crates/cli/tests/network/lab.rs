@@ -1,5 +1,5 @@
-//! A small company on this machine: hosts in network namespaces of their own, joined by a [`Hub`],
-//! running the real program.
+//! A small company network on this machine: hosts in their own network namespaces, connected by a
+//! [`Hub`], running the real program.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
@@ -14,14 +14,14 @@ use tempfile::TempDir;
 
 use crate::hub::{Hub, Port};
 
-/// Long enough for whatever is waited for; a test that waits this long fails.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// Time after which a test that waits fails.
+const TIMEOUT: Duration = Duration::from_mins(5);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_constellation");
 const NETWORK: &str = "constellation-test";
 
-/// The coordinator's host and as many workers' hosts as were asked for.
+/// The coordinator's host and the requested number of worker hosts.
 pub(crate) struct Lab {
-    // Dropped first to last: processes, then their namespaces, then their files.
+    // Fields are dropped in this order: processes, then their namespaces, then their files.
     _coordinator: Program,
     pub(crate) hosts: Vec<Host>,
     folder: TempDir,
@@ -34,18 +34,19 @@ pub(crate) struct Host {
     pub(crate) port: Arc<Port>,
 }
 
-/// A running `constellation`, whose lines of JSON are read.
+/// A running `constellation` process, whose JSON lines are read.
 pub(crate) struct Program {
     child: Child,
     lines: mpsc::Receiver<Value>,
 }
 
 impl Lab {
-    /// None where this machine or user can't have namespaces and TAP devices; says so.
+    /// Returns `None` and prints the reason if this machine or user can't have namespaces and TAP
+    /// devices.
     pub(crate) fn new(workers: usize, coordinator: &[&str]) -> Option<Self> {
         let hub = Hub::default();
         let mut hosts = Vec::new();
-        remove_left_over();
+        remove_stale_namespaces();
         for number in 1..=workers + 1 {
             match Host::new(&hub, number) {
                 Ok(host) => hosts.push(host),
@@ -67,14 +68,14 @@ impl Lab {
         Some(Self { _coordinator: coordinator, hosts, folder, _hub: hub })
     }
 
-    /// The wire of a worker, from 1.
-    pub(crate) fn wire(&self, worker: usize) -> &Port {
+    /// Port of a worker's host; workers are numbered from 1.
+    pub(crate) fn port(&self, worker: usize) -> &Port {
         &self.hosts[worker].port
     }
 
-    /// Starts a worker, which knows where the coordinator is by `find`: flags of the command line.
+    /// Starts a worker. `find`: flags of the command line by which it finds the coordinator.
     pub(crate) fn worker(&self, number: usize, find: &[&str]) -> Program {
-        let code = self.say(&["join-code", "create"]);
+        let code = self.run_json(&["join-code", "create"]);
         let link = code["link"].as_str().unwrap();
         let data_dir = self.folder.path().join(format!("worker-{number}"));
         let mut arguments = vec!["worker", "--json", "--exit-with-parent", "--when", "always"];
@@ -85,32 +86,32 @@ impl Lab {
         Program::start(&mut self.hosts[number].command(&arguments))
     }
 
-    /// What a command on the coordinator's host answers.
-    pub(crate) fn say(&self, arguments: &[&str]) -> Value {
-        let output = self.ask(arguments);
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {words}");
+    /// Runs a command on the coordinator's host and returns its JSON output.
+    pub(crate) fn run_json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    fn ask(&self, arguments: &[&str]) -> Output {
+    fn run(&self, arguments: &[&str]) -> Output {
         let data_dir = self.folder.path().join("coordinator");
         let mut all = arguments.to_vec();
         all.extend(["--json", "--data-dir", data_dir.to_str().unwrap()]);
         self.hosts[0].command(&all).output().unwrap()
     }
 
-    /// Starts the job; gives its id.
+    /// Submits and starts the job. Returns its id.
     pub(crate) fn submit(&self, job: &Path) -> String {
-        let job = self.say(&["job", "submit", job.to_str().unwrap()]);
+        let job = self.run_json(&["job", "submit", job.to_str().unwrap()]);
         job["id"].as_str().unwrap().to_owned()
     }
 
-    /// Follows the job to its end: a line for each round and the last one.
+    /// Follows the job to its end. Returns a line for each round and the final line.
     pub(crate) fn watch(&self, job: &str) -> Vec<Value> {
-        let output = self.ask(&["job", "watch", job]);
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{words}");
+        let output = self.run(&["job", "watch", job]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stderr}");
         lines(&output.stdout)
     }
 
@@ -121,12 +122,12 @@ impl Lab {
     }
 }
 
-/// What `constellation simulate` prints for the job: the same arithmetic without any network.
+/// Output of `constellation simulate` for the job: the same arithmetic without any network.
 pub(crate) fn simulate(job: &Path) -> Vec<Value> {
     let arguments = ["simulate", "--json", job.to_str().unwrap()];
     let output = Command::new(PROGRAM).args(arguments).output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{words}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
     lines(&output.stdout)
 }
 
@@ -146,16 +147,16 @@ impl Host {
         ip(&["link", "set", &device, "netns", &host.namespace, "name", "lan"])?;
         host.ip(&["link", "set", "lo", "up"]);
         host.ip(&["link", "set", "lan", "up"]);
-        host.take_address(address(number));
+        host.add_address(address(number));
         Ok(host)
     }
 
-    /// Adds an address of the test's one network.
-    pub(crate) fn take_address(&self, address: Ipv4Addr) {
+    /// Adds an address of the test network.
+    pub(crate) fn add_address(&self, address: Ipv4Addr) {
         self.ip(&["addr", "add", &format!("{address}/24"), "brd", "+", "dev", "lan"]);
     }
 
-    pub(crate) fn lose_address(&self, address: Ipv4Addr) {
+    pub(crate) fn remove_address(&self, address: Ipv4Addr) {
         self.ip(&["addr", "del", &format!("{address}/24"), "dev", "lan"]);
     }
 
@@ -177,7 +178,7 @@ impl Host {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace, PROGRAM]).args(arguments);
-        // What this machine is set to is not the hosts' business.
+        // The hosts do not use this machine's own settings.
         command.env_remove("CONSTELLATION_COORDINATOR_URL").env("CONSTELLATION_LOG", "warn");
         command
     }
@@ -197,12 +198,12 @@ pub(crate) fn address(number: usize) -> Ipv4Addr {
 fn ip(arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("ip").args(arguments).output();
     let output = output.map_err(|error| format!("can't run `ip` (iproute2): {error}"))?;
-    let words = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(()) } else { Err(format!("ip {arguments:?}: {words}")) }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("ip {arguments:?}: {stderr}")) }
 }
 
-/// Namespaces of test processes that were killed.
-fn remove_left_over() {
+/// Removes namespaces of test processes that were killed.
+fn remove_stale_namespaces() {
     let Ok(output) = Command::new("ip").args(["netns", "list"]).output() else { return };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let name = line.split(' ').next().unwrap_or_default();
@@ -229,13 +230,13 @@ impl Program {
         Self { child, lines }
     }
 
-    /// The next line of which `wanted` is true.
+    /// Returns the next line that satisfies `wanted`.
     pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let mut last = Value::Null;
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            let remaining = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(remaining) {
                 Ok(line) if wanted(&line) => return line,
                 Ok(line) => last = line,
                 Err(error) => panic!("waited for '{what}': {error}; the last line was {last}"),
@@ -243,15 +244,15 @@ impl Program {
         }
     }
 
-    /// Every line so far that was not yet read.
-    pub(crate) fn said(&self) -> Vec<Value> {
+    /// Lines that were received and not read yet.
+    pub(crate) fn received(&self) -> Vec<Value> {
         self.lines.try_iter().collect()
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It ends with its standard input, in an orderly way.
+        // The program stops gracefully when its standard input closes.
         if let Some(mut input) = self.child.stdin.take() {
             drop(input.flush());
         }

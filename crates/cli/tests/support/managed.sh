@@ -1,5 +1,7 @@
-# Runs a program where /etc/constellation/managed.toml is the file managed.toml in the folder $1; the machine's own /etc is seen
-# as ever, and nothing of it is touched. Started in a mount namespace of its own: unshare --mount sh -c "$(cat this)" sh FOLDER PROGRAM …
+# Runs a program that sees the file managed.toml of the folder $1 as
+# /etc/constellation/managed.toml. The rest of /etc stays as it is, and the machine's own /etc is
+# not changed. Start this in a mount namespace: unshare --mount sh -c "$(cat this)" sh FOLDER
+# PROGRAM …
 set -e
 mkdir -p "$1/etc"
 mount --bind /etc "$1/etc"

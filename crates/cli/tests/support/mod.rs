@@ -1,6 +1,6 @@
-//! What tests of the command line share.
+//! Shared helpers of the command-line tests.
 
-#![allow(dead_code, reason = "each of the tests takes what it needs")]
+#![allow(dead_code, reason = "each test uses some of these")]
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-/// The command, in `folder`, with nothing of this machine's own settings or clusters.
+/// The command, run in `folder`, isolated from this machine's own settings and clusters.
 pub(crate) fn constellation(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_constellation"));
     command
@@ -22,7 +22,7 @@ pub(crate) fn constellation(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A process that ends with its standard input, and says what it does in lines of JSON.
+/// A `constellation` process that stops when its standard input closes and prints JSON lines.
 pub(crate) struct Node {
     process: Child,
     pub(crate) lines: Lines<BufReader<ChildStdout>>,
@@ -34,33 +34,33 @@ impl Node {
         Self::start_as(&mut constellation(folder, &arguments))
     }
 
-    /// From a command that says all of this.
+    /// Starts a command that already has the flags `--json --exit-with-parent`.
     pub(crate) fn start_as(command: &mut Command) -> Self {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Self { process, lines }
     }
 
-    /// The next thing that it says of this state; it ends before the test waits for good.
+    /// Returns the next line with this state. Panics if the process ends without one.
     pub(crate) fn until(&mut self, state: &str) -> Value {
         for line in self.lines.by_ref() {
-            let said: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            if said["state"] == state {
-                return said;
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if line["state"] == state {
+                return line;
             }
         }
-        panic!("it ended without being {state}")
+        panic!("the process ended without the state {state}")
     }
 
-    /// Its exit code, once it ended by itself.
-    pub(crate) fn ended(mut self) -> Option<i32> {
+    /// Waits until the process ends by itself. Returns its exit code.
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
         assert!(self.lines.by_ref().all(|line| line.is_ok()));
         self.process.wait().unwrap().code()
     }
 
     pub(crate) fn stop(mut self) -> Option<i32> {
         drop(self.process.stdin.take());
-        self.ended()
+        self.exit_code()
     }
 }
 
@@ -71,21 +71,21 @@ impl Drop for Node {
     }
 }
 
-/// What a command answers in JSON; it asks the coordinator of the folder `coordinator`.
+/// JSON output of a command for the coordinator in the folder `coordinator`.
 pub(crate) fn result(folder: &Path, arguments: &[&str]) -> Value {
-    serde_json::from_slice(&said(folder, arguments)).unwrap()
+    serde_json::from_slice(&stdout(folder, arguments)).unwrap()
 }
 
-/// The last of the lines of JSON that a command says, of the same coordinator.
+/// Last JSON line that a command prints, for the same coordinator.
 pub(crate) fn last_line(folder: &Path, arguments: &[&str]) -> Value {
-    let lines = String::from_utf8(said(folder, arguments)).unwrap();
+    let lines = String::from_utf8(stdout(folder, arguments)).unwrap();
     serde_json::from_str(lines.lines().last().unwrap()).unwrap()
 }
 
-fn said(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+fn stdout(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let arguments = [arguments, &["--data-dir", "coordinator", "--json"]].concat();
     let output = constellation(folder, &arguments).output().unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {words}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
     output.stdout
 }
