@@ -142,7 +142,7 @@ async fn a_backup_that_is_not_whole_is_refused_and_nothing_is_touched() {
     let version = format!("\"database\": {}", manifest.database);
     refuse(&newer(&version, "\"database\": 9"), "newer Constellation");
     // An entry that would land beside the folder.
-    refuse(&newer("\"constellation.db\"", "\"../stellation.db\""), "not as its manifest says");
+    refuse(&newer("\"constellation.db\"", "\"../stellation.db\""), "does not match the manifest");
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_damaged_blob_fails_the_backup_instead_of_hiding_in_it() {
     let request = coordinator.request(Method::GET, "/backup", &coordinator.admin);
     let (status, problem) = answer(request).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(problem["detail"].as_str().unwrap().contains("is gone"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("is missing"), "{problem}");
 }
 
 #[tokio::test]
