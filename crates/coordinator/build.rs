@@ -1,5 +1,5 @@
-//! Embeds the built dashboard, `ui/dist` of the repository, in the coordinator. It runs no npm: where
-//! the dashboard is not built, one plain page says how to build it.
+//! Embeds the built dashboard (`ui/dist`) in the coordinator. Does not run npm: if the dashboard is not built,
+//! it embeds a page that says how to build it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,13 +8,13 @@ use std::{env, fs, io};
 
 const MISSING: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Constellation\
      </title><p>This coordinator was built without its dashboard: run <code>make ui</code> and build \
-     again. The API is here all the same; <a href=\"/docs/\">/docs</a> shows it.</p></html>\n";
+     again. The API works without it; see <a href=\"/docs/\">/docs</a>.</p></html>\n";
 
 fn main() -> io::Result<()> {
     let folder = |name| env::var_os(name).map(PathBuf::from).ok_or(io::ErrorKind::NotFound);
     let built = folder("CARGO_MANIFEST_DIR")?.join("../../ui/dist");
     let out = folder("OUT_DIR")?;
-    // A folder that isn't there counts as changed each time, which is why git keeps it.
+    // Cargo treats a missing folder as always changed, so git keeps an empty one.
     println!("cargo:rerun-if-changed={}", built.display());
     let mut files = BTreeMap::new();
     if built.join("index.html").is_file() {
@@ -27,7 +27,7 @@ fn main() -> io::Result<()> {
     fs::write(out.join("pages.rs"), source(&files)?)
 }
 
-/// Every file by its path in the folder; what begins with a dot is the repository's business.
+/// Collects every file by its path in the folder. Skips names that begin with a dot.
 fn find(folder: &Path, before: &str, files: &mut BTreeMap<String, PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -45,21 +45,22 @@ fn find(folder: &Path, before: &str, files: &mut BTreeMap<String, PathBuf>) -> i
     Ok(())
 }
 
-/// A list of all files, each with the packed one that lies beside it.
+/// Returns the Rust source of the list of all files, each with its compressed form if there is one.
 fn source(files: &BTreeMap<String, PathBuf>) -> io::Result<String> {
     let mut source = "&[\n".to_owned();
-    for (name, path) in files.iter().filter(|(name, _)| !is_beside_another(name, files)) {
-        // A path as a literal; one that is no text can't be one.
+    for (name, path) in files.iter().filter(|(name, _)| !is_compressed_form(name, files)) {
+        // Paths become string literals, so they must be UTF-8.
         let bytes = |path: &Path| format!("include_bytes!({:?})", path.to_string_lossy());
-        let packed = files.get(&format!("{name}.gz"));
-        let packed = packed.map_or("None".to_owned(), |path| format!("Some({})", bytes(path)));
-        writeln!(source, "    Page {{ path: {name:?}, bytes: {}, gzip: {packed} }},", bytes(path))
+        let compressed = files.get(&format!("{name}.gz"));
+        let gzip = compressed.map_or("None".to_owned(), |path| format!("Some({})", bytes(path)));
+        writeln!(source, "    Page {{ path: {name:?}, bytes: {}, gzip: {gzip} }},", bytes(path))
             .map_err(io::Error::other)?;
     }
     source.push_str("]\n");
     Ok(source)
 }
 
-fn is_beside_another(name: &str, files: &BTreeMap<String, PathBuf>) -> bool {
+/// Returns whether the file is the compressed form of another file.
+fn is_compressed_form(name: &str, files: &BTreeMap<String, PathBuf>) -> bool {
     name.strip_suffix(".gz").is_some_and(|plain| files.contains_key(plain))
 }

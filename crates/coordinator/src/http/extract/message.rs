@@ -120,7 +120,7 @@ fn not_allowed(value: &str) -> String {
     format!("'{}' is not allowed in this path", shortened(value))
 }
 
-/// Splits off the ` at line 1 column 2` that ends serde_json's messages.
+/// Splits off the ` at line 1 column 2` that ends `serde_json`'s messages.
 fn split_position(error: &str) -> (&str, Option<(usize, usize)>) {
     let position = |text: &str| {
         let (line, column) = text.split_once(" column ")?;

@@ -73,7 +73,7 @@ impl Http2 {
 }
 
 impl Frame {
-    /// Returns the error code of a RST_STREAM or GOAWAY frame.
+    /// Returns the error code of a `RST_STREAM` or `GOAWAY` frame.
     fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
