@@ -40,12 +40,12 @@ mod unenroll;
 mod upload;
 
 pub use error::WorkerError;
-pub use identity::{Cluster, enrolled_with};
+pub use identity::{Cluster, belongs_to, enrolled_with};
 pub use key::forget;
 pub use policy::{IdlePolicy, PresenceDetail, UserOverride, When};
 pub use run::run;
 pub use schedule::Schedule;
-pub use settings::WorkerSettings;
+pub use settings::{JoinSource, WorkerSettings};
 pub use status::{LeaseContribution, Status};
 pub use tunnel::connect;
 pub use unenroll::{UnenrollNotice, UnenrollReport, unenroll};

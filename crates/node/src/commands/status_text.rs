@@ -8,9 +8,16 @@ pub(super) fn of(status: &Status) -> String {
     match status {
         Status::Connecting => "connecting".into(),
         Status::Registered { device, name } => format!("registered as {name} ({device})"),
+        Status::JoinFailed { reason } => {
+            format!("the join code failed, and this device stays in its cluster: {reason}")
+        }
         Status::Waiting => "waiting for work".into(),
         Status::Quarantined { reason } => {
             format!("in quarantine, until an administrator releases this device: {reason}")
+        }
+        Status::AwaitingApproval => {
+            "waiting for an administrator to approve this Mac: the cluster knows it under another key"
+                .into()
         }
         Status::Fetching { round, partition, .. } => {
             format!("fetching round {round} partition {partition}")
@@ -46,8 +53,10 @@ pub(super) fn with_steps(status: &Status) -> String {
         Status::Training { step, steps, .. } => format!("{}  step {step}/{steps}", of(status)),
         Status::Connecting
         | Status::Registered { .. }
+        | Status::JoinFailed { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
+        | Status::AwaitingApproval
         | Status::Fetching { .. }
         | Status::Uploading { .. }
         | Status::Reported { .. }

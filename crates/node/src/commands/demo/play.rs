@@ -219,7 +219,7 @@ impl Play {
             (ProcessRole::Worker(worker), Said::Line(line)) => {
                 let status = serde_json::from_str(&line)
                     .with_context(|| format!("worker {} says '{line}'", worker + 1))?;
-                self.screen.worker(worker, status_text::with_steps(&status));
+                self.screen.worker(worker, &status_text::with_steps(&status));
                 self.see(Observation::Worker { worker, doing: doing(&status) })
             }
             (ProcessRole::Coordinator, Said::Line(line)) => {
@@ -268,7 +268,7 @@ impl Play {
                 self.fleet.kill(ProcessRole::Worker(worker))?;
                 self.kills.workers += 1;
                 self.screen.note(format_args!("chaos: worker {} killed {why}", worker + 1));
-                self.screen.worker(worker, "killed".into());
+                self.screen.worker(worker, "killed");
             }
             Action::KillTrainer { worker, pid } => {
                 // It may have ended in the meantime.
@@ -307,8 +307,10 @@ fn doing(status: &Status) -> Doing {
         Status::Reported { lease, .. } => Doing::Reported { lease: *lease },
         Status::Connecting
         | Status::Registered { .. }
+        | Status::JoinFailed { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
+        | Status::AwaitingApproval
         | Status::Fetching { .. }
         | Status::Lost { .. }
         | Status::Returned { .. }
