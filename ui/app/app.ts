@@ -1,4 +1,4 @@
-// What the pages ask of the app they stand in. A refusal is a string that says what to change.
+// Commands of the app that its pages can call. An error is a string that says what to change.
 import { invoke } from '@tauri-apps/api/core';
 import { listen } from '@tauri-apps/api/event';
 
@@ -9,18 +9,23 @@ export type Page = 'dashboard' | 'settings' | 'welcome' | 'popover';
 
 export const app = {
   view: () => invoke<View>('view'),
-  /** Each new view, whole. */
-  follow: (see: (view: View) => void) => listen<View>('view', ({ payload }) => see(payload)),
+  /** Calls `onChange` with each new view, which is complete. */
+  follow: (onChange: (view: View) => void) =>
+    listen<View>('view', ({ payload }) => onChange(payload)),
   settings: () => invoke<SettingsView>('settings'),
-  /** Null goes back to the default. */
+  /** Null restores the default. */
   set: (key: string, value: string | null) => invoke<SettingsView>('set_setting', { key, value }),
   choose: (worker: boolean, coordinator: boolean) => invoke('choose', { worker, coordinator }),
+  /** A typed code joins; a link opens the window that asks. */
   join: (code: string) => invoke('join', { code }),
-  /** What was removed, in words. */
+  /** Joins the cluster of the invitation that the person saw. */
+  accept: (invitation: string) => invoke('accept', { invitation }),
+  decline: (invitation: string) => invoke('decline', { invitation }),
+  /** Returns a text that lists what was removed. */
   leave: () => invoke<string>('leave'),
   pause: (until: Until) => invoke('pause', { until }),
   resume: () => invoke('resume'),
-  /** Trains for an hour though somebody uses the machine. */
+  /** Trains for 1 hour even while the machine is in use. */
   contribute: () => invoke('contribute'),
   open: (page: Page) => invoke('open', { page }),
   /** Hides this window. */
@@ -28,6 +33,6 @@ export const app = {
   quit: () => invoke('quit'),
 };
 
-export function words(refusal: unknown): string {
-  return refusal instanceof Error ? refusal.message : String(refusal);
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,4 @@
-// What the app tells its pages, by short names. They come from app-openapi.json; `npm run types` writes schema.d.ts.
+// Short names of the app's types, which `npm run types` generates from app-openapi.json into schema.d.ts.
 import type { components } from './schema';
 
 type Schemas = components['schemas'];
@@ -7,6 +7,7 @@ export type View = Schemas['View'];
 export type WorkView = Schemas['WorkView'];
 export type Amount = Schemas['Amount'];
 export type GivenView = Schemas['GivenView'];
+export type InvitationView = Schemas['InvitationView'];
 export type CoordinatorView = Schemas['CoordinatorView'];
 export type Icon = Schemas['Icon'];
 export type Seen = Schemas['Seen'];

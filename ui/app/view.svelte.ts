@@ -1,6 +1,6 @@
 // Current view of the app. The app sends a complete new value whenever something changes.
 import { toasts } from '../src/components/toasts.svelte';
-import { app, words } from './app';
+import { app, errorMessage } from './app';
 import type { View } from './types';
 
 class AppView {
@@ -19,7 +19,7 @@ class AppView {
       if (!hasChanged) this.view = view;
       this.problem = null;
     } catch (error) {
-      this.problem = words(error);
+      this.problem = errorMessage(error);
     }
   }
 }
@@ -32,7 +32,7 @@ export async function runAction(action: () => Promise<unknown>): Promise<boolean
     await action();
     return true;
   } catch (error) {
-    toasts.error(words(error));
+    toasts.error(errorMessage(error));
     return false;
   }
 }

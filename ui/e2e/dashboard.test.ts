@@ -62,7 +62,7 @@ test('a model predicts and gets a stage', async () => {
   await classes.waitFor({ timeout: 60_000 });
   expect(await classes.getByRole('listitem').count()).toBe(4);
 
-  await page.getByRole('button', { name: 'Set its stage' }).click();
+  await page.getByRole('button', { name: 'Set stage…' }).click();
   await page.getByLabel('Stage', { exact: true }).fill('production');
   await page.getByRole('button', { name: 'Set', exact: true }).click();
   await page.getByText('Version 1 is production').waitFor();

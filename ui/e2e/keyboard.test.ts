@@ -103,6 +103,6 @@ test('a job is canceled after its confirmation was closed once', async () => {
   await goTo(page, 'Cancel job');
   await page.keyboard.press('Enter');
   await dialog.waitFor({ state: 'detached' });
-  await page.getByText('Cancelled', { exact: true }).first().waitFor();
+  await page.getByText('Canceled', { exact: true }).first().waitFor();
   expect(await status()).toBe('cancelled');
 });

@@ -104,7 +104,7 @@ test('undo returns a stage to the version that had it', async () => {
   };
   const set = async (version: number) => {
     await page.goto(`${cluster.address}#/models/undone?version=${version}`);
-    await page.getByRole('button', { name: 'Set its stage' }).click();
+    await page.getByRole('button', { name: 'Set stage…' }).click();
     await page.getByLabel('Stage', { exact: true }).fill('production');
     await page.getByRole('button', { name: 'Set', exact: true }).click();
     await page.getByText(`Version ${version} is production`).waitFor();
@@ -114,6 +114,6 @@ test('undo returns a stage to the version that had it', async () => {
   await set(2);
   expect(await stages()).toEqual([null, 'production']);
   await undo('Version 2 is production');
-  await page.getByText('Taken back').waitFor();
+  await page.getByText('Restored the stage').waitFor();
   expect(await stages()).toEqual(['production', null]);
 });

@@ -28,6 +28,7 @@ mod observer;
 mod poll_interval;
 pub mod prepare;
 mod register;
+mod sealed_secrets;
 mod start;
 mod store;
 mod traffic;

@@ -188,6 +188,7 @@ fn data_fault(error: &DataError) -> StepError {
         | DataError::NameTaken(_)
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
+        | DataError::HiddenClass(_)
         | DataError::TooFewClasses(_) => StepError::Permanent(error.to_string()),
     }
 }

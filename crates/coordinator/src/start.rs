@@ -116,7 +116,8 @@ pub async fn start_observed(
 ) -> Result<Running, StartError> {
     let open_files = platform::process::raise_open_files();
     tracing::debug!(open_files, "the most that may be open at once");
-    let (folder, name) = (settings.data_dir.clone(), settings.name.clone());
+    // An earlier version took any name, and devices refuse one that can't be shown.
+    let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
     let own = settings.certificate;
     let points = observer.points.clone();
     let (passed, maximum) = (points.clone(), settings.maximum_disk_bytes);
@@ -134,9 +135,9 @@ pub async fn start_observed(
     let tls = server_config(opened.cluster.certified.clone(), opened.own_certificate.clone())
         .map_err(ClusterError::from)?;
 
-    let views = Arc::new(Views::default());
+    let (views, sources) = (Arc::new(Views::default()), Arc::new(settings.sources));
     let ((revision, revisions), working) = (watch::channel(0), views.working());
-    let sources = Arc::new(settings.sources);
+    let courier = WebhookSender::new(&settings.name);
     let trainers = Trainers::new(settings.trainer, settings.nice);
     let predictor = Trainers::new(settings.predictor, settings.nice);
     let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
@@ -147,7 +148,6 @@ pub async fn start_observed(
         trainers: trainers.clone(),
         observer,
     };
-    let courier = WebhookSender::new(&settings.name);
     let parts = driver::Parts {
         store: opened.store,
         loaded: opened.loaded,
@@ -157,6 +157,7 @@ pub async fn start_observed(
         lease_timeout: settings.lease_timeout,
         steps,
         courier: courier.clone(),
+        secrets: opened.cluster.secrets.clone(),
         own_certificate: opened.own_certificate.clone(),
         lock: opened.lock,
         ended: driver_ended.clone(),
@@ -179,7 +180,8 @@ pub async fn start_observed(
         stopping: stopping.clone(),
         requests: http::Requests::default(),
         failures: http::AuthRateLimit::default(),
-        cookie: http::CookieNames::new(&opened.cluster.id),
+        cookie: http::CookieName::new(&opened.cluster.id),
+        tickets: http::Tickets::default(),
         origins: settings.allow_origins,
         points: points.clone(),
         adding: Arc::default(),
@@ -300,12 +302,14 @@ fn open(
     };
     let mut store = Store::open(&path).map_err(broken)?.with_points(points.clone());
     points.pass(CrashPoint::DatabaseOpened);
-    let mut loaded = store.load(&Uuid::now_v7().to_string()).map_err(broken)?;
+    let cluster_id = store.cluster_id(&Uuid::now_v7().to_string()).map_err(broken)?;
+    let enrolled = store.device_count().map_err(broken)?;
+    let cluster = ClusterIdentity::open(folder, &cluster_id, name, enrolled)?;
+    store.seal_secrets(&path, &cluster.secrets).map_err(broken)?;
+    let mut loaded = store.load(&cluster_id).map_err(broken)?;
     let blobs = Blobs::open(&folder.join(BLOBS_FOLDER)).map_err(unwritable(folder))?;
     let blobs = blobs.with_points(points.clone()).with_room(Room::new(folder, maximum));
     keep_own_token(folder, &mut store, &mut loaded, points, &broken)?;
-    let enrolled = loaded.devices.len();
-    let cluster = ClusterIdentity::open(folder, &loaded.cluster_id, name, enrolled)?;
     let own_certificate = own.map(Current::load).transpose()?.map(Arc::new);
     let reader = Arc::new(Reader::new(&path));
     Ok(Opened { lock, store, loaded, reader, blobs, cluster, own_certificate })

@@ -133,6 +133,7 @@ impl Views {
         let Some(row) = devices.get_mut(&id) else { return false };
         let tells_more = said.lease.is_some()
             || row.quarantined.is_some()
+            || row.approval.is_some()
             || !is_known_session
             || (row.state, row.reason) != (said.state, said.reason)
             || !is_active(row, now, offline_after);
@@ -169,7 +170,10 @@ impl Views {
     }
 
     pub(crate) fn remove_credential(&self, hash: &[u8; 32]) {
-        write(&self.credentials).remove(hash);
+        let removed = write(&self.credentials).remove(hash);
+        if let Some(credential) = removed {
+            credential.revoke();
+        }
     }
 }
 

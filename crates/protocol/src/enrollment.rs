@@ -94,6 +94,9 @@ pub struct Registered {
     pub heartbeat_seconds: u32,
     #[serde(rename = "enrolment")]
     pub enrollment: EnrollmentKind,
+    /// Whether the device gets no work until an administrator approves its key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaiting_approval: bool,
 }
 
 /// What a registration came to.
@@ -104,7 +107,7 @@ pub enum EnrollmentKind {
     New,
     /// The same key on the same machine.
     Same,
-    /// A known machine with a new key: it was wiped, or its data folder is new.
+    /// A known machine with a new key that an administrator's token vouched for.
     Rekeyed,
     /// A new device whose data folder was copied from another's.
     Copy,

@@ -27,6 +27,7 @@ pub mod profile;
 pub mod rng;
 pub mod session;
 pub mod setting;
+pub mod text;
 pub mod time;
 pub mod trainer;
 pub mod usage;

@@ -31,14 +31,14 @@ mod unenroll;
 mod upload;
 
 pub use error::WorkerError;
-pub use identity::{Cluster, enrolled_with};
+pub use identity::{Cluster, belongs_to, enrolled_with};
 pub use key::forget;
 pub use net::tunnel::connect;
 pub use net::{pinned_tls, proxy};
 pub use policy::{IdlePolicy, PresenceDetail, UserOverride, When};
 pub use run::run;
 pub use schedule::Schedule;
-pub use settings::WorkerSettings;
+pub use settings::{JoinSource, WorkerSettings};
 pub use status::{LeaseContribution, Status};
 pub use unenroll::{UnenrollNotice, UnenrollReport, unenroll};
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::client::Client;
-use crate::identity::Identity;
+use crate::identity::{Enrollment, Identity};
 use crate::response::RequestError;
 use crate::{WorkerError, key, memory, storage_key};
 
@@ -70,7 +70,7 @@ pub async fn unenroll(
         Some(enrollment) => {
             let client = Client::new(coordinator, Some(enrollment.cluster.pin));
             client.set_token(Some(enrollment.token));
-            say_farewell(&client, enrollment.device).await
+            say_farewell(&client, enrollment.device, PATIENCE).await
         }
     };
     Identity::forget(data_dir)?;
@@ -79,7 +79,34 @@ pub async fn unenroll(
     Ok(UnenrollReport { device, coordinator: farewell, bytes })
 }
 
-async fn say_farewell(client: &Client, device: DeviceId) -> UnenrollNotice {
+/// Leaves the cluster of `kept` for another one that has taken this device already: tells the old
+/// coordinator where it was last, and destroys what the device keeps of its work. The caller holds the
+/// folder and keeps the new enrollment.
+pub(crate) async fn for_another(
+    data_dir: &Path,
+    kept: &Enrollment,
+) -> Result<UnenrollReport, WorkerError> {
+    let disk = |source| WorkerError::Disk { path: data_dir.to_owned(), source };
+    let bytes = storage_key::destroy(data_dir).map_err(disk)?;
+    let reason = "it is not known where it is".to_owned();
+    let mut coordinator = UnenrollNotice::NotReached { reason };
+    let addresses = &kept.cluster.addresses;
+    let each = PATIENCE / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    for address in addresses {
+        let url = watch::channel(Some(format!("https://{address}"))).1;
+        let client = Client::new(url, Some(kept.cluster.pin));
+        client.set_token(Some(kept.token.clone()));
+        coordinator = say_farewell(&client, kept.device, each).await;
+        match coordinator {
+            UnenrollNotice::Told | UnenrollNotice::KnewAlready => break,
+            UnenrollNotice::NotEnrolled | UnenrollNotice::NotReached { .. } => {}
+        }
+    }
+    memory::forget(data_dir).map_err(disk)?;
+    Ok(UnenrollReport { device: Some(kept.device), coordinator, bytes })
+}
+
+async fn say_farewell(client: &Client, device: DeviceId, patience: Duration) -> UnenrollNotice {
     let last = Mutex::new("no answer in time".to_owned());
     let failed = |error: &RequestError| {
         *last.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
@@ -91,7 +118,7 @@ async fn say_farewell(client: &Client, device: DeviceId) -> UnenrollNotice {
             other => other.map(Ok),
         }
     };
-    match timeout(PATIENCE, client.until_answered(ask, &failed)).await {
+    match timeout(patience, client.until_answered(ask, &failed)).await {
         Ok(Ok(Ok(()))) => UnenrollNotice::Told,
         Ok(Err(error)) if error.lets_go().is_some() => UnenrollNotice::KnewAlready,
         Ok(Err(error) | Ok(Err(error))) => UnenrollNotice::NotReached { reason: error.to_string() },

@@ -1,17 +1,19 @@
-// Every request of the page. They go to where the page comes from, with the session's cookie.
+// Every request of the page. They go to where the page comes from, with the session: the tab's, or the cookie
+// of a coordinator on another machine.
+import { authorization } from './credential';
 import type { FileProblem, Problem, RowProblem } from './types';
 
-/** Older and newer coordinators tell each other apart by it, and no form of another site sends it. */
+/** Protocol version of the page. Forms of other sites cannot send it, which prevents cross-site requests. */
 export const PROTOCOL = { 'Constellation-Protocol': '1' };
 
-/** An answer that says what is wrong and what to change. */
-export class Failure extends Error {
+/** Error answer of the API. Its message names the problem and the fix. */
+export class ApiError extends Error {
   readonly status: number;
   readonly field: string | null;
   readonly kind: string;
-  /** The first rows of a file that couldn't be used, where the problem lists them. */
+  /** First invalid rows of an uploaded file. */
   readonly rows: RowProblem[];
-  /** All of those rows. */
+  /** Number of invalid rows. */
   readonly badRows: number;
 
   constructor(problem: Problem & Partial<FileProblem>) {
@@ -23,12 +25,12 @@ export class Failure extends Error {
     this.badRows = problem.bad_rows ?? this.rows.length;
   }
 
-  /** The coordinator doesn't answer at all. */
+  /** Whether the coordinator did not answer. */
   get isUnreachable(): boolean {
     return this.status === 0;
   }
 
-  /** A coordinator of an older build that lacks this part of the API. */
+  /** Whether this version of the coordinator lacks the endpoint. */
   get isUnknown(): boolean {
     return this.status === 404 || this.status === 405;
   }
@@ -42,24 +44,24 @@ export interface Ask {
 
 let whenSignedOut: () => void = () => undefined;
 
-/** Says what happens when the coordinator no longer knows this session. */
+/** Sets the callback for when the session has ended. */
 export function onSignedOut(then: () => void): void {
   whenSignedOut = then;
 }
 
-/** Asks for JSON. A path begins with a slash, as the API's document has it. */
+/** Sends a request and returns the JSON answer. The path starts with a slash. */
 export async function ask<T>(path: string, { method = 'GET', body, signal }: Ask = {}): Promise<T> {
   const response = await send(path, { method, body, signal });
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
-/** Asks for bytes. */
+/** Sends a request and returns the bytes of the answer. */
 export async function askBytes(path: string, options: Ask = {}): Promise<Blob> {
   return (await send(path, options)).blob();
 }
 
 async function send(path: string, { method, body, signal }: Ask): Promise<Response> {
-  const headers: Record<string, string> = { ...PROTOCOL };
+  const headers: Record<string, string> = { ...PROTOCOL, ...authorization() };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   const init: RequestInit = { method, headers, signal, credentials: 'same-origin' };
   if (body !== undefined) init.body = JSON.stringify(body);
@@ -68,33 +70,34 @@ async function send(path: string, { method, body, signal }: Ask): Promise<Respon
     throw unreachable();
   });
   if (response.ok) return response;
-  const failure = readFailure(response.status, await response.text());
+  const failure = parseApiError(response.status, await response.text());
   if (failure.status === 401 && path !== '/sessions') whenSignedOut();
   throw failure;
 }
 
-export function unreachable(): Failure {
-  const detail = 'The coordinator does not answer. It may be stopped, or this computer is offline.';
-  return new Failure({ type: 'unreachable', title: 'Not connected', status: 0, detail });
+export function unreachable(): ApiError {
+  const detail =
+    'The coordinator is not reachable. Check that it is running and that this computer is online.';
+  return new ApiError({ type: 'unreachable', title: 'Not connected', status: 0, detail });
 }
 
-/** What an error answer says; a proxy in between may answer something else than a problem. */
-export function readFailure(status: number, text: string): Failure {
+/** Parses an error answer. A proxy may answer with something other than a problem document. */
+export function parseApiError(status: number, text: string): ApiError {
   try {
     const problem = JSON.parse(text) as Problem;
-    if (typeof problem.detail === 'string') return new Failure({ ...problem, status });
+    if (typeof problem.detail === 'string') return new ApiError({ ...problem, status });
   } catch {
-    // Told below.
+    // Not JSON: handled below.
   }
-  // A development server answers so where the coordinator behind it is gone.
+  // The development server answers like this if the coordinator is not running.
   if (status === 502 || (status === 500 && text === '')) return unreachable();
-  const detail = `The coordinator answered ${status} without saying why.`;
-  return new Failure({ type: 'unexplained', title: 'Unexplained', status, detail });
+  const detail = `The coordinator answered with status ${status} and no details. See its log.`;
+  return new ApiError({ type: 'unexplained', title: 'Unknown error', status, detail });
 }
 
-/** Any error as a failure, to be shown. */
-export function asFailure(error: unknown): Failure {
-  if (error instanceof Failure) return error;
+/** Converts any error to an `ApiError`, for display. */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
   const detail = error instanceof Error ? error.message : String(error);
-  return new Failure({ type: 'page', title: 'The page failed', status: -1, detail });
+  return new ApiError({ type: 'page', title: 'The page failed', status: -1, detail });
 }

@@ -1,4 +1,4 @@
-// The API's types by short names. They come from the document; `npm run types` writes schema.d.ts.
+// Short names of the API types, which `npm run types` generates from openapi.json into schema.d.ts.
 import type { components } from './schema';
 
 type Schemas = components['schemas'];
@@ -38,6 +38,7 @@ export type Webhook = Schemas['Webhook'];
 export type CreatedWebhook = Schemas['CreatedWebhook'];
 export type WebhookResult = Schemas['WebhookResult'];
 export type SignInLink = Schemas['SignInLink'];
+export type Download = Schemas['Download'];
 export type ScheduleState = Schemas['ScheduleState'];
 export type Role = Schemas['Role'];
 export type Device = Schemas['Device'];

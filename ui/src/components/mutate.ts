@@ -1,5 +1,5 @@
 // Runs a change requested by a person and shows the result in a toast.
-import { asFailure } from '../api/client';
+import { toApiError } from '../api/client';
 import type { ChangeKind } from '../api/types';
 import { touch } from '../live/live.svelte';
 import { toasts } from './toasts.svelte';
@@ -20,7 +20,7 @@ export async function mutate(
   try {
     await change();
   } catch (error) {
-    toasts.error(asFailure(error).message);
+    toasts.error(toApiError(error).message);
     return false;
   }
   if (kinds) touch(...kinds);

@@ -1,6 +1,6 @@
 // Store of API responses: each is kept while a component shows it, and loaded again when the
 // coordinator reports a change.
-import { ask, asFailure, type Failure } from '../api/client';
+import { ask, toApiError, type ApiError } from '../api/client';
 import type { ChangeKind } from '../api/types';
 import { type Changed, connection, follow, stop, untilPositioned } from './revision.svelte';
 
@@ -19,7 +19,7 @@ export interface Source {
 
 export class Live<T> {
   data = $state.raw<T | undefined>();
-  failure = $state.raw<Failure | undefined>();
+  failure = $state.raw<ApiError | undefined>();
   readonly path: string;
   readonly sources: Source[];
   /** Number of components that show the data. */
@@ -75,7 +75,7 @@ export class Live<T> {
       this.data = await ask<T>(this.path);
       this.failure = undefined;
     } catch (error) {
-      this.failure = asFailure(error);
+      this.failure = toApiError(error);
     }
     this.requesting = false;
     // Slow responses (10,000 devices) are requested less often, to leave time for the page itself.

@@ -1,5 +1,5 @@
 // Follows the coordinator's revision by long polling and reports which kinds of data changed.
-import { ask, asFailure } from '../api/client';
+import { ask, toApiError } from '../api/client';
 import type { ChangeKind, Events } from '../api/types';
 
 const WAIT_SECONDS = 25;
@@ -75,7 +75,7 @@ async function poll(
       if (wasLost) onChange(null);
       else if (!isFirst && (changed === null || changed.size > 0)) onChange(changed);
     } catch (error) {
-      if (signal.aborted || asFailure(error).status === 401) return;
+      if (signal.aborted || toApiError(error).status === 401) return;
       connection.connected = false;
       connection.retryAt = Date.now() + delay;
       // The page shows why its requests fail; all data is reloaded after the reconnection.

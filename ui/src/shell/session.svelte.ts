@@ -1,11 +1,12 @@
-// Who is signed in, by the session's cookie.
-import { ask, asFailure, type Failure, onSignedOut } from '../api/client';
+// The signed-in person.
+import { ask, toApiError, type ApiError, onSignedOut } from '../api/client';
+import { keepTabToken } from '../api/credential';
 import type { Current, Health } from '../api/types';
 import { beginLive, endLive } from '../live/live.svelte';
 
 type State =
   | { phase: 'asking' }
-  | { phase: 'unreachable'; failure: Failure }
+  | { phase: 'unreachable'; failure: ApiError }
   | { phase: 'out' }
   | { phase: 'in'; who: Current };
 
@@ -20,34 +21,38 @@ class Session {
 
 export const session = new Session();
 
-onSignedOut(() => {
-  endLive();
-  session.state = { phase: 'out' };
-});
+onSignedOut(signedOut);
 
-/** Asks who we are. */
+/** Requests the current session. */
 export async function begin(): Promise<void> {
   try {
     session.health = await ask<Health>('/health');
     signedIn(await ask<Current>('/sessions/current'));
   } catch (error) {
-    const failure = asFailure(error);
+    const failure = toApiError(error);
     if (failure.status !== 401) session.state = { phase: 'unreachable', failure };
   }
 }
 
-/** Signs in by a link's code, which counts once. */
+/** Signs in with the code of a single-use link. */
 export async function signIn(code: string): Promise<void> {
-  signedIn(await ask<Current>('/sessions', { method: 'POST', body: { code } }));
+  const who = await ask<Current>('/sessions', { method: 'POST', body: { code } });
+  keepTabToken(who.token ?? null);
+  signedIn(who);
 }
 
 export async function signOut(): Promise<void> {
   await ask('/sessions/current', { method: 'DELETE' });
-  endLive();
-  session.state = { phase: 'out' };
+  signedOut();
 }
 
 function signedIn(who: Current): void {
   session.state = { phase: 'in', who };
   beginLive();
+}
+
+function signedOut(): void {
+  endLive();
+  keepTabToken(null);
+  session.state = { phase: 'out' };
 }

@@ -1,6 +1,7 @@
 //! Enrolling devices: who a machine that registers is (DESIGN §11.12), and what its code is worth.
 
 use protocol::api::Role;
+use protocol::device::PendingApproval;
 use protocol::enrollment::{DeviceRegistration, EnrollmentKind, Registered, Session};
 use protocol::{DeviceId, Timestamp};
 use uuid::Uuid;
@@ -41,13 +42,22 @@ impl Driver {
     ) -> Result<Registered, DriverError> {
         let now = clock::now();
         let who = who(&self.state.devices, &said, now)?;
-        let known = match &who {
+        let mut known = match &who {
             DeviceMatch::Same(row) | DeviceMatch::Rekeyed(row) => Some(row.clone()),
             DeviceMatch::New => None,
         };
         if known.as_ref().is_some_and(|row| row.revoked) && voucher != EnrollmentCredential::Admin {
             return Err(DriverError::Revoked);
         }
+        let approval = match (&who, voucher) {
+            (DeviceMatch::Same(row), _) => row.approval.clone(),
+            // A code lets a machine in. It doesn't prove that this is the machine which it says.
+            (DeviceMatch::Rekeyed(row), EnrollmentCredential::Code(_)) => {
+                known = None;
+                Some(PendingApproval { replaces: row.id, name: row.name.clone() })
+            }
+            (DeviceMatch::Rekeyed(_), EnrollmentCredential::Admin) | (DeviceMatch::New, _) => None,
+        };
         if let Some(row) = &known {
             self.check_session(row.id, said.session.as_ref(), now)?;
         }
@@ -59,8 +69,10 @@ impl Driver {
         let original = said.copy_of.and_then(|id| self.state.devices.get(&id));
         let note = match (&who, original) {
             (DeviceMatch::Same(row), _) => row.note.clone(),
-            (DeviceMatch::Rekeyed(_), None) => Some(DeviceNote::Rekeyed { at: now }),
-            (DeviceMatch::New, None) => None,
+            (DeviceMatch::Rekeyed(_), None) if approval.is_none() => {
+                Some(DeviceNote::Rekeyed { at: now })
+            }
+            (DeviceMatch::Rekeyed(_) | DeviceMatch::New, None) => None,
             (DeviceMatch::Rekeyed(_) | DeviceMatch::New, Some(original)) => {
                 Some(DeviceNote::Copy { of: original.name.clone() })
             }
@@ -70,14 +82,19 @@ impl Driver {
             (DeviceMatch::Rekeyed(_) | DeviceMatch::New, Some(DeviceNote::Copy { .. })) => {
                 EnrollmentKind::Copy
             }
-            (DeviceMatch::Rekeyed(_), _) => EnrollmentKind::Rekeyed,
-            (DeviceMatch::New, _) => EnrollmentKind::New,
+            (DeviceMatch::Rekeyed(_), _) if approval.is_none() => EnrollmentKind::Rekeyed,
+            (DeviceMatch::Rekeyed(_) | DeviceMatch::New, _) => EnrollmentKind::New,
         };
         let session = said.session.clone();
         let mut row = DeviceRow::new(id, said, now);
-        (row.join_code, row.note) = (join_code, note);
+        (row.join_code, row.note, row.approval) = (join_code, note, approval);
         if let Some(known) = &known {
-            row.keep(known);
+            row.keep(known, matches!(who, DeviceMatch::Same(_)));
+        }
+        match (&who, row.approval.is_some()) {
+            (DeviceMatch::Rekeyed(_), true) => self.make_room_to_wait(&row),
+            (DeviceMatch::New, _) => self.name_who_has_the_machine(&row),
+            (DeviceMatch::Same(_) | DeviceMatch::Rekeyed(_), _) => {}
         }
         self.state.devices.insert(id, row);
         self.pending.undo(move |state| match known {
@@ -85,12 +102,13 @@ impl Driver {
             None => drop(state.devices.remove(&id)),
         });
         self.pending.device_changed(id);
+        let awaiting_approval = self.settle_approval(id, voucher)?;
         self.state.active.insert(id);
         self.begin_session(id, session);
         self.drop_device_tokens(id);
         let token = self.new_token(Role::Device, String::new(), Some(id), None);
         let heartbeat_seconds = poll_interval::heartbeat_seconds(self.state.devices.len());
-        Ok(Registered { id, token: token.token, heartbeat_seconds, enrollment })
+        Ok(Registered { id, token: token.token, heartbeat_seconds, enrollment, awaiting_approval })
     }
 
     /// Refuses a second worker beside one that is at work under the same identity. Who names no
@@ -122,8 +140,8 @@ impl Driver {
     }
 }
 
-/// The key first: it is what a device proves. A machine alone proves nothing, so one that is at work
-/// keeps its record.
+/// Decides by the key first, because a device proves it. A machine alone proves nothing: a record
+/// whose device is at work stays as it is, and so does one that waits for approval.
 fn who(
     devices: &DeviceIndex,
     said: &DeviceRegistration,
@@ -137,16 +155,19 @@ fn who(
             Err(DriverError::CopiedKey { id: row.id, name: row.name.clone() })
         };
     }
-    let offline_after = poll_interval::offline_after(devices.len());
-    match devices.of_machine(&said.hardware_id, said.instance) {
-        None => Ok(DeviceMatch::New),
-        Some(row) if is_active(row, now, offline_after) => {
-            let silent = now.since(row.last_seen);
-            let seconds = offline_after.saturating_sub(silent).as_secs() + 1;
-            Err(DriverError::AtWork { name: row.name.clone(), seconds })
+    let timeout = poll_interval::offline_after(devices.len());
+    let Some(row) = devices.of_machine(&said.hardware_id, said.instance) else {
+        return Ok(DeviceMatch::New);
+    };
+    let waiting = devices.waiting_of(&said.hardware_id, said.instance);
+    for other in [Some(row), waiting].into_iter().flatten() {
+        if is_active(other, now, timeout) {
+            let silent = now.since(other.last_seen);
+            let seconds = timeout.saturating_sub(silent).as_secs() + 1;
+            return Err(DriverError::AtWork { name: other.name.clone(), seconds });
         }
-        Some(row) => Ok(DeviceMatch::Rekeyed(row.clone())),
     }
+    Ok(DeviceMatch::Rekeyed(row.clone()))
 }
 
 #[cfg(test)]
@@ -211,6 +232,32 @@ mod tests {
         for other in [said(2, "one", 1), said(2, "two", 0)] {
             assert_eq!(who(&devices, &other, NOW).unwrap(), DeviceMatch::New);
         }
+    }
+
+    #[test]
+    fn a_record_that_waits_is_found_by_its_key_and_never_as_the_machine_s_device() {
+        let (mut devices, id) = devices();
+        let waiting = DeviceId::from_uuid(Uuid::from_u128(2));
+        let mut row = DeviceRow::new(waiting, said(2, "one", 0), NOW);
+        row.approval = Some(PendingApproval { replaces: id, name: "a Mac".to_owned() });
+        devices.insert(waiting, row.clone());
+        assert_eq!(devices.of_machine("one", 0).unwrap().id, id);
+        assert_eq!(devices.waiting_of("one", 0).unwrap().id, waiting);
+        assert_eq!(devices.of_key(&Opaque(vec![2; 32])).unwrap().id, waiting);
+        // A third key waits until the second is silent too.
+        let late = NOW.after(Duration::from_secs(91));
+        devices.get_mut(&waiting).unwrap().last_seen = late;
+        let error = who(&devices, &said(3, "one", 0), late).unwrap_err();
+        assert!(matches!(error, DriverError::AtWork { seconds: 91, .. }), "{error}");
+        let found = who(&devices, &said(3, "one", 0), late.after(Duration::from_secs(91)));
+        assert!(matches!(found.unwrap(), DeviceMatch::Rekeyed(row) if row.id == id));
+
+        // The old record goes before or after the new one has its place.
+        let approved = DeviceRow { approval: None, ..row.clone() };
+        devices.insert(waiting, approved);
+        devices.remove(&id);
+        assert_eq!(devices.of_machine("one", 0).unwrap().id, waiting);
+        assert!(devices.waiting_of("one", 0).is_none());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What devices do with leases: ask for one, keep it, give it back, report its update.
 
-use federation::machine::{Event, Machine, Receipt, Rejection};
+use federation::machine::{Event, Receipt, Rejection};
 use federation::schedule::{self, Candidate};
 use protocol::lease::{LeaseReturn, LeaseStanding, Progress, ProgressAnswer, UpdateOutcome};
-use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
+use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 use uuid::Uuid;
 
 use super::long_polls::{LongPoll, Reply};
@@ -97,7 +97,7 @@ impl Driver {
 
     /// The job that the device works for: the one it holds a lease of, else the fairest.
     fn job_for(&self, now: Timestamp, device: &DeviceRow) -> Option<JobId> {
-        if device.quarantined.is_some() {
+        if device.quarantined.is_some() || device.approval.is_some() {
             return None;
         }
         let open = || self.state.jobs.values().filter(|row| Self::is_open(row));
@@ -201,17 +201,18 @@ impl Driver {
         device: DeviceId,
     ) -> Result<UploadLimit, DriverError> {
         let job = self.renew(clock::now(), lease, device)?;
+        self.permit_of(job, lease, device)
+    }
+
+    pub(super) fn permit_of(
+        &self,
+        job: JobId,
+        lease: LeaseId,
+        device: DeviceId,
+    ) -> Result<UploadLimit, DriverError> {
         let machine = &self.job(job)?.machine;
         let parameters = machine.parameters().unwrap_or(0);
         Ok(UploadLimit { parameters, awaited: machine.awaits(lease, device) })
-    }
-
-    pub(super) fn may_read(&self, device: DeviceId, blob: BlobHash) -> bool {
-        let names = |machine: &Machine| {
-            let lease = machine.lease_of(device);
-            lease.is_some_and(|lease| lease.base == blob || lease.shards.contains(&blob))
-        };
-        self.state.jobs.values().any(|row| Self::is_open(row) && names(&row.machine))
     }
 
     pub(super) fn update(

@@ -5,6 +5,7 @@
 //! Long work runs elsewhere ([`steps`]) and comes back as a message. Which steps must run follows
 //! from [`federation::machine::Machine::outstanding`] alone, so going on after a restart is nothing special.
 
+mod approval;
 mod audited;
 mod commit;
 mod device_index;
@@ -25,6 +26,7 @@ mod quarantine;
 mod sessions;
 mod steps;
 mod tokens;
+mod transfers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -51,6 +53,7 @@ use crate::blobs::Blobs;
 use crate::clock;
 use crate::cluster::Current;
 use crate::notifications::WebhookSender;
+use crate::sealed_secrets::SecretKey;
 use crate::store::{Day, JobRow, LeaseRow, Loaded, SessionRow, Store, TokenRow};
 use crate::views::{Views, is_active};
 use commit::Pending;
@@ -60,6 +63,7 @@ use long_polls::LongPolls;
 use notifications::Notifications;
 use sessions::Links;
 use steps::RunningStep;
+use transfers::Transfers;
 
 /// Requests that share one transaction at most.
 const BATCH: usize = 256;
@@ -90,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) lease_timeout: Duration,
     pub(crate) steps: StepContext,
     pub(crate) courier: WebhookSender,
+    pub(crate) secrets: SecretKey,
     pub(crate) own_certificate: Option<Arc<Current>>,
     /// Of the data folder; given up when the driver ends.
     pub(crate) lock: FolderLock,
@@ -105,6 +110,7 @@ pub(crate) struct Driver {
     lease_timeout: Duration,
     steps: StepContext,
     courier: WebhookSender,
+    secrets: SecretKey,
     own_certificate: Option<Arc<Current>>,
     /// Webhooks to which a delivery is under way.
     under_way: HashSet<WebhookId>,
@@ -112,6 +118,7 @@ pub(crate) struct Driver {
     state: State,
     pending: Pending,
     waiters: LongPolls,
+    transfers: Transfers,
     /// Something changed that may give a waiting device work.
     work_may_be_there: bool,
     running: HashMap<JobId, RunningStep>,
@@ -171,11 +178,13 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         lease_timeout: parts.lease_timeout,
         steps: parts.steps,
         courier: parts.courier,
+        secrets: parts.secrets,
         own_certificate: parts.own_certificate,
         under_way: HashSet::new(),
         handle: handle.clone(),
         pending: Pending::default(),
         waiters: LongPolls::default(),
+        transfers: Transfers::default(),
         work_may_be_there: false,
         running: HashMap::new(),
         garbage: HashSet::new(),

@@ -9,7 +9,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::DeviceId;
 use protocol::device::{
-    CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer, QuarantineRequest, check_labels,
+    ApprovalRequest, CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer,
+    QuarantineRequest, check_labels,
 };
 use protocol::lease::Lease;
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use super::Shared;
 use super::auth::{Admin, OfDevice, Viewer};
 use super::extract::{Body, InPath, InQuery};
 use super::problem::{ApiError, ApiResult};
+use super::texts::line;
 use crate::caller::Caller;
 use crate::clock;
 use crate::poll_interval;
@@ -29,6 +31,8 @@ use crate::poll_interval;
 pub(crate) const LONGEST_WAIT: u64 = 60;
 /// Days after which `cleanup` forgets a silent device, unless it is told otherwise.
 const FORGET_DAYS: f64 = 30.0;
+/// The kind of problem where a device can't be called or sorted so.
+const INVALID: &str = "invalid-device";
 const LONGEST_NAME: usize = 100;
 const LONGEST_REASON: usize = 200;
 
@@ -43,6 +47,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(revoke))
         .routes(routes!(quarantine))
         .routes(routes!(release))
+        .routes(routes!(approve))
 }
 
 /// Every enrolled device.
@@ -163,26 +168,15 @@ async fn change(
 }
 
 fn checked(asked: DeviceChange) -> ApiResult<DeviceChange> {
-    let name = asked.name.map(|name| line("name", &name, LONGEST_NAME)).transpose()?;
+    let name = asked.name.map(|name| line(INVALID, "name", &name, LONGEST_NAME)).transpose()?;
     let labels = asked.labels.map(|labels| {
         let labels: BTreeSet<String> = labels.iter().map(|it| it.trim().to_owned()).collect();
         labels.into_iter().collect::<Vec<_>>()
     });
     if let Some(labels) = &labels {
-        check_labels(labels)
-            .map_err(|words| ApiError::invalid("invalid-device", words).at("labels"))?;
+        check_labels(labels).map_err(|words| ApiError::invalid(INVALID, words).at("labels"))?;
     }
     Ok(DeviceChange { name, labels })
-}
-
-/// Text of a person without the spaces around it, which must be one line of so many characters.
-fn line(field: &str, text: &str, longest: usize) -> ApiResult<String> {
-    let text = text.trim();
-    if (1..=longest).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-        return Ok(text.to_owned());
-    }
-    let words = format!("must be 1 to {longest} characters on one line");
-    Err(ApiError::invalid("invalid-device", words).at(field))
 }
 
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.
@@ -207,7 +201,7 @@ async fn quarantine(
     InPath(id): InPath<DeviceId>,
     Body(asked): Body<QuarantineRequest>,
 ) -> ApiResult<Json<Device>> {
-    let reason = line("reason", &asked.reason, LONGEST_REASON)?;
+    let reason = line(INVALID, "reason", &asked.reason, LONGEST_REASON)?;
     Ok(Json(shared.driver.by(&caller).quarantine(id, reason).await?))
 }
 
@@ -220,4 +214,18 @@ async fn release(
     InPath(id): InPath<DeviceId>,
 ) -> ApiResult<Json<Device>> {
     Ok(Json(shared.driver.by(&caller).release(id).await?))
+}
+
+/// Approves the key of a device that waits for it. The device takes the place of its machine's earlier
+/// record, whose token and leases end at once. It gets that record's labels only where asked.
+#[utoipa::path(post, path = "/devices/{id}/approve", tag = "devices", security(("token" = ["admin"])),
+    params(("id" = DeviceId, Path)), request_body = ApprovalRequest,
+    responses((status = 200, body = Device)))]
+async fn approve(
+    Admin(caller): Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+    Body(asked): Body<ApprovalRequest>,
+) -> ApiResult<Json<Device>> {
+    Ok(Json(shared.driver.by(&caller).approve(id, asked).await?))
 }

@@ -12,9 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
-use super::auth::{Registrar, check_failures, refuse};
+use super::auth::{Registrar, check_typed_codes, refuse};
+use super::auth_rate_limit::Allowance;
 use super::extract::Body;
 use super::problem::{ApiError, ApiResult};
+use super::texts::check_text;
 use crate::caller::{Caller, PeerAddress};
 use crate::challenge::LIFETIME;
 use crate::clock;
@@ -33,9 +35,9 @@ async fn join(
     State(shared): State<Shared>,
     Body(request): Body<JoinRequest>,
 ) -> ApiResult<Json<JoinAnswer>> {
-    check_failures(&shared, &caller)?;
+    check_typed_codes(&shared, &caller)?;
     let begun = shared.driver.by(&caller).begin_exchange(request.hint).await;
-    let password = of_code(&shared, &caller, begun).await?;
+    let password = of_code(&shared, &caller, Allowance::TypedCodes, begun).await?;
     let cluster = (shared.cluster.id.clone(), shared.cluster.name.clone());
     let chance: [u8; RANDOM_BYTES] = rand::random();
     exchange::answer(&password.0, shared.cluster.pin, cluster, &request, chance)
@@ -53,8 +55,9 @@ async fn challenge(State(shared): State<Shared>) -> Json<Challenge> {
 }
 
 /// Enrols a device by a join code's proof. The same key on the same machine is the same device: it
-/// gets a new token and its earlier one stops working. A known machine with a new key is that device
-/// too, unless it is at work.
+/// gets a new token and its earlier one stops working. A known machine with a new key is refused while
+/// its device is at work, and then gets a record of its own that waits for an administrator's approval;
+/// an administrator's token vouches for it at once.
 #[utoipa::path(post, path = "/devices/register", tag = "devices",
     request_body = DeviceRegistration, security(("token" = ["admin"]), ("join_code" = [])),
     responses((status = 200, body = Registered)))]
@@ -70,19 +73,22 @@ async fn register(
     check_signature(&shared, &registration)?;
     let driver = shared.driver.by(&registrar.caller);
     let registered = driver.register(registration, registrar.voucher).await;
-    Ok(Json(of_code(&shared, &registrar.caller, registered).await?))
+    // A proof has all 80 bits of its code: nobody finds one by trying.
+    let allowance = Allowance::Credentials;
+    Ok(Json(of_code(&shared, &registrar.caller, allowance, registered).await?))
 }
 
 /// A code that is none of this cluster's may be a guess, and each address has only so many.
 async fn of_code<T>(
     shared: &Shared,
     caller: &Caller,
+    allowance: Allowance,
     said: Result<T, DriverError>,
 ) -> ApiResult<T> {
     match said {
         Err(refusal @ DriverError::WrongJoinCode) => {
             let peer = caller.from.map(PeerAddress);
-            Err(refuse(shared, peer, "join_code", refusal.into()).await)
+            Err(refuse(shared, peer, allowance, "join_code", refusal.into()).await)
         }
         said => Ok(said?),
     }
@@ -118,9 +124,10 @@ fn check(said: &DeviceRegistration) -> ApiResult<()> {
         if text.trim().is_empty() || text.chars().count() > 200 {
             return invalid("must have 1 to 200 characters", field);
         }
+        check_text("invalid-device", field, text, 200)?;
     }
-    if said.gpu_name.as_ref().is_some_and(|name| name.chars().count() > 200) {
-        return invalid("must have at most 200 characters", "gpu_name");
+    if let Some(name) = &said.gpu_name {
+        check_text("invalid-device", "gpu_name", name, 200)?;
     }
     if !said.ram_gb.is_finite() || said.ram_gb < 0.0 {
         return invalid("must be 0 or more", "ram_gb");

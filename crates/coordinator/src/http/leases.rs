@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use federation::aggregate::check_update;
 use federation::machine::Receipt;
 use protocol::lease::{LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
+use protocol::text;
 use protocol::{BlobHash, LeaseId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,7 +15,7 @@ use super::Shared;
 use super::auth::OfDevice;
 use super::extract::{Body, InPath};
 use super::problem::{ApiError, ApiResult};
-use crate::driver::DriverError;
+use crate::driver::{DriverError, upload_key};
 
 /// More steps or rows than any lease has; sums of many stay whole numbers.
 const MOST_COUNTED: u64 = 1 << 48;
@@ -51,13 +52,15 @@ async fn give_back(
     InPath(lease): InPath<LeaseId>,
     Body(mut body): Body<LeaseReturn>,
 ) -> ApiResult<StatusCode> {
-    body.detail = body.detail.map(|detail| detail.chars().take(LONGEST_DETAIL).collect());
+    // The words of a trainer's failure may have several lines; nothing is refused for that.
+    let shown = |detail: String| detail.chars().take(LONGEST_DETAIL).collect::<String>();
+    body.detail = body.detail.map(|detail| text::escaped(&shown(detail)));
     shared.driver.return_lease(lease, device, body).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Reports a lease's update, whose bytes were sent up before (`PUT /blobs/{hash}`). Safe to repeat;
-/// durable before it is answered.
+/// Reports a lease's update, whose bytes were sent up under it before (`PUT /blobs/{hash}?lease=ID`). Safe
+/// to repeat; durable before it is answered.
 #[utoipa::path(put, path = "/leases/{id}/update", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = Update,
     responses((status = 200, body = UpdateAnswer)))]
@@ -71,6 +74,11 @@ async fn update(
     let permit = shared.driver.permit(lease, device).await?;
     // Where the seat needs none, the machine still says what becomes of it.
     let norm = if permit.awaited {
+        let sent = shared.blobs.partial(update.blob, &upload_key(lease, device));
+        // A blob that another sent is as if it wasn't there.
+        if sent.whole()?.is_none() {
+            return Err(DriverError::MissingBlob(update.blob).into());
+        }
         check_bytes(&shared, update.blob, permit.parameters).await?
     } else {
         Ok(0.0)

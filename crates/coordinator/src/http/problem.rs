@@ -202,6 +202,7 @@ impl From<DriverError> for ApiError {
             DriverError::JoinCode(_) => {
                 Self::new(StatusCode::FORBIDDEN, "join-code-not-open", "Forbidden", words)
             }
+            DriverError::NotAwaitingApproval(_) => Self::conflict("not-awaiting-approval", words),
             DriverError::NotQuarantined(_) => Self::conflict("not-quarantined", words),
             DriverError::Quarantined => {
                 Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)

@@ -8,6 +8,7 @@ mod migrations;
 mod notifications;
 mod reader;
 mod rows;
+mod secrets;
 mod sessions;
 mod snapshot;
 #[cfg(test)]
@@ -28,11 +29,14 @@ use crate::crash_points::CrashPoints;
 pub(crate) use audit::MOST_ENTRIES;
 pub(crate) use leases::{Day, DayRow, LeaseRow, Trim};
 pub(crate) use migrations::KNOWN_VERSION;
-pub(crate) use notifications::{DeliveryRow, NotificationRow, StoredNotifications, WebhookRow};
+pub(crate) use notifications::{
+    DeliveryRow, NotificationRow, StoredNotifications, WebhookRow, WebhookTarget,
+};
 pub(crate) use reader::Reader;
 pub(crate) use rows::{
     DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, RefusedUpdate, TokenRow,
 };
+pub(crate) use secrets::password_row;
 pub(crate) use sessions::SessionRow;
 pub(crate) use snapshot::adopt;
 
@@ -130,6 +134,8 @@ impl Store {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is deleted is overwritten, where that writes no more pages.
+        connection.pragma_update(None, "secure_delete", "FAST")?;
         migrations::migrate(&mut connection, path)?;
         let revision = reader::revision(&connection)?;
         let chain = audit::chain(&connection)?;
@@ -146,8 +152,8 @@ impl Store {
         self.revision
     }
 
-    /// Reads everything; `new_cluster_id` becomes the cluster's id where it has none yet.
-    pub(crate) fn load(&self, new_cluster_id: &str) -> Result<Loaded, StoreError> {
+    /// The cluster's id; `new_cluster_id` becomes it where there is none yet.
+    pub(crate) fn cluster_id(&self, new_cluster_id: &str) -> Result<String, StoreError> {
         self.connection.execute(
             "INSERT INTO meta VALUES ('cluster_id', ?1) ON CONFLICT DO NOTHING",
             [new_cluster_id],
@@ -156,8 +162,20 @@ impl Store {
             .connection
             .query_row("SELECT value FROM meta WHERE key = 'cluster_id'", [], |row| row.get(0))
             .optional()?;
+        Ok(cluster_id.unwrap_or_else(|| new_cluster_id.to_owned()))
+    }
+
+    /// Enrolled devices.
+    pub(crate) fn device_count(&self) -> Result<usize, StoreError> {
+        let query = "SELECT count(*) FROM devices";
+        let count: u32 = self.connection.query_row(query, [], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// Reads everything; `new_cluster_id` becomes the cluster's id where it has none yet.
+    pub(crate) fn load(&self, new_cluster_id: &str) -> Result<Loaded, StoreError> {
         Ok(Loaded {
-            cluster_id: cluster_id.unwrap_or_else(|| new_cluster_id.to_owned()),
+            cluster_id: self.cluster_id(new_cluster_id)?,
             jobs: self.jobs()?,
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,

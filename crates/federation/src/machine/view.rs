@@ -167,6 +167,15 @@ impl Machine {
         self.phase.run()?.lease(&self.settings, lease)
     }
 
+    /// Returns whether the lease is held now.
+    pub fn is_held(&self, lease: LeaseId) -> bool {
+        let run = self.phase.run();
+        run.is_some_and(|run| {
+            let record = run.round.leases.get(&lease);
+            record.is_some_and(|record| record.standing == SeatLeaseState::Held)
+        })
+    }
+
     /// Returns whether an update under this lease would still take its seat: the lease is held, or
     /// it ended but its seat has no update yet. Its device may upload blobs.
     pub fn awaits(&self, lease: LeaseId, device: DeviceId) -> bool {

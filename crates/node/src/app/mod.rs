@@ -5,11 +5,13 @@ mod contribution_log;
 mod embedded_coordinator;
 mod embedded_worker;
 mod idle_memory;
+mod joining;
 mod login;
 mod menu;
 mod mode;
 mod options;
 mod sensors;
+pub mod single_instance;
 mod sleep_inhibitor;
 mod state;
 mod updates;
@@ -25,8 +27,10 @@ use protocol::join::Join;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use worker::WorkerError;
 
 pub use embedded_coordinator::InProcessClient;
+pub use joining::Joining;
 pub use menu::{Action, Item, menu};
 pub use mode::Mode;
 pub use options::Options;
@@ -65,6 +69,9 @@ impl App {
         let settings = Settings::load_from(&options.places, |name| std::env::var(name).ok())?;
         std::fs::create_dir_all(&options.data_dir)
             .with_context(|| format!("can't make {}", options.data_dir.display()))?;
+        // Its coordinator and its worker tighten theirs when they take them.
+        platform::private::tighten(&options.data_dir)
+            .with_context(|| format!("can't make {} private", options.data_dir.display()))?;
         let shared = Arc::new(Shared::new(State::load(options, settings)));
         let app = Self { shared, runtime, turn: Arc::default(), login_turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));
@@ -117,42 +124,6 @@ impl App {
         self.shared.change(|state| state.choose(mode))?;
         self.apply();
         Ok(())
-    }
-
-    /// Joins the cluster of a join code: its link, or as it is typed.
-    ///
-    /// # Errors
-    /// The text is no join code; whether the coordinator takes it is seen in the view.
-    pub fn join(&self, text: &str) -> Result<(), String> {
-        let join: Join = text.trim().parse().map_err(|error| format!("{error}"))?;
-        self.shared.change(|state| {
-            let coordinator = state.mode().is_some_and(|mode| mode.coordinator);
-            match state.mode() {
-                Some(Mode { worker: true, .. }) => Ok(()),
-                Some(_) | None => state.choose(Mode { worker: true, coordinator }),
-            }
-        })?;
-        self.shared.change(|state| state.code = Some(join));
-        self.apply();
-        Ok(())
-    }
-
-    /// Leaves the cluster and destroys what the worker keeps; gives what that did, in words.
-    ///
-    /// # Errors
-    /// In words: what can't be removed.
-    pub async fn leave(&self) -> Result<String, String> {
-        let _turn = self.turn.lock().await;
-        self.stop_worker().await;
-        let (folder, url) = self
-            .shared
-            .read(|state| (state.worker_folder(), state.settings.coordinator_url.value.clone()));
-        let left = crate::commands::leave::away(&folder, url).await;
-        self.shared.change(|state| {
-            state.facts.status = None;
-            state.facts.membership = Membership::None { problem: None };
-        });
-        left.map(|left| crate::commands::leave::words(&left)).map_err(|error| error.to_string())
     }
 
     /// Trains nothing for a while.
@@ -287,7 +258,7 @@ impl App {
     /// The worker's life in the app: a failure that may pass is tried again, one that needs a code
     /// waits for it.
     async fn work(&self, stop: CancellationToken) {
-        let mut join = self.shared.read(State::code);
+        let (mut join, join_source) = self.shared.read(State::code);
         let (folder, options, settings, policy, sensors) = self.shared.read(|state| {
             let (policy, sensors) = (state.policy(), state.sensors.clone());
             (state.worker_folder(), state.options.clone(), state.settings.clone(), policy, sensors)
@@ -314,6 +285,7 @@ impl App {
                 options: &options,
                 settings: &settings,
                 join: join.clone(),
+                join_source,
                 policy: policy.clone(),
                 sensors: sensors.clone(),
             };
@@ -324,6 +296,14 @@ impl App {
             let ended = embedded_worker::run(job, observe, stop.clone()).await;
             let failure = match ended {
                 Ok(Ok(())) => return,
+                Ok(Err(WorkerError::BelongsTo { cluster })) => {
+                    join = None;
+                    self.shared.change(|state| {
+                        state.code = None;
+                        state.facts.join_note = Some(state.belongs_to(&cluster));
+                    });
+                    continue;
+                }
                 Ok(Err(error)) if embedded_worker::needs_code(&error) => {
                     let problem = Some(error.to_string());
                     return self.shared.change(|state| {

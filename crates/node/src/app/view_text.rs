@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) local_network_off: bool,
     /// That training may take less memory than usual, and why.
     pub(super) memory: Option<String>,
+    /// What became of a link or join code that could not be used.
+    pub(super) join_note: Option<String>,
     /// Why the app doesn't start at login as the setting says.
     pub(super) login_problem: Option<String>,
     pub(super) device: Device,
@@ -76,6 +78,7 @@ pub(super) fn view(
         company_sees: company_sees(facts),
         work,
         membership: facts.membership.clone(),
+        invitation: None,
         given,
         wish,
         may: facts.may,
@@ -90,7 +93,7 @@ pub(super) fn view(
 fn notes(facts: &Facts) -> Vec<String> {
     let login = facts.login_problem.iter();
     let login = login.map(|problem| format!("Starting at login is not as it is set: {problem}"));
-    facts.notes.iter().chain(&facts.memory).cloned().chain(login).collect()
+    facts.notes.iter().chain(&facts.join_note).chain(&facts.memory).cloned().chain(login).collect()
 }
 
 struct Said {
@@ -175,6 +178,12 @@ fn by_status(facts: &Facts) -> Said {
             let detail = format!("{reason} An administrator can release it.");
             say(Icon::Attention, format!("This {machine} gets no work"), detail)
         }
+        Some(Status::AwaitingApproval) => {
+            let line = format!("Waiting for an administrator to approve this {machine}");
+            let detail =
+                "The cluster knows it under another key. This happens after its disk was erased.";
+            say(Icon::Attention, line, detail)
+        }
         Some(Status::Held { reason, words }) => held(*reason, words, machine),
         Some(Status::Uploading { .. }) => say(Icon::Waiting, "Sending what it learned", ""),
         Some(Status::Wiped { .. }) => {
@@ -188,6 +197,7 @@ fn by_status(facts: &Facts) -> Said {
         Some(
             Status::Waiting
             | Status::Registered { .. }
+            | Status::JoinFailed { .. }
             | Status::Reported { .. }
             | Status::Lost { .. }
             | Status::Returned { .. }
@@ -227,8 +237,10 @@ fn work(status: &Status) -> Option<WorkView> {
         }
         Status::Connecting
         | Status::Registered { .. }
+        | Status::JoinFailed { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
+        | Status::AwaitingApproval
         | Status::Uploading { .. }
         | Status::Reported { .. }
         | Status::Lost { .. }
@@ -301,6 +313,7 @@ pub(super) mod tests {
             notes: vec![],
             local_network_off: false,
             memory: None,
+            join_note: None,
             login_problem: None,
             device: Device { name: "anna".into(), kind: "mac", cores: 10, ram_gb: 32.0 },
         }

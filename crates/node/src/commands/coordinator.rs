@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use coordinator::{BackupSchedule, Observer, Origin, OwnCertificate, Sources};
 use protocol::Pin;
 use protocol::setting::{Setting, SettingOrigin};
+use protocol::text::{HiddenCharacter, check};
 use serde::{Deserialize, Serialize};
 
 use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
@@ -29,58 +30,61 @@ const DEFAULT_LEASE_TIMEOUT: u32 = 60;
 pub struct CoordinatorArguments {
     #[command(subcommand)]
     command: Option<CoordinatorCommand>,
-    /// Where it keeps everything [default: the system's folder for it]
+    /// Data folder of the coordinator [default: the standard data folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Port 0 takes a free one
+    /// Address and port to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_LISTEN)]
     listen: SocketAddr,
-    /// The cluster's name
-    #[arg(long, default_value = DEFAULT_NAME)]
+    /// Name of the cluster
+    #[arg(long, default_value = DEFAULT_NAME, value_parser = cluster_name)]
     name: String,
-    /// A certificate of your own (PEM), so that browsers don't warn; devices go by the cluster's
-    /// own all the same [default: the cluster's own]
+    /// TLS certificate for browsers, in PEM format [default: the cluster's certificate]
+    ///
+    /// Devices always verify the cluster's own key and need no other certificate.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
-    /// Its key (PEM, unencrypted)
+    /// Private key of the TLS certificate, in PEM format, unencrypted
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-    /// Let pages of this origin ask the API, with a token; may be given many times [default: none]
+    /// Allow API requests from web pages of this origin (CORS); repeatable [default: none]
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<Origin>,
-    /// Don't tell the local network
+    /// Don't announce the coordinator on the local network
     #[arg(long)]
     no_discovery: bool,
-    /// Where it makes first weights and measures models
+    /// Compute backend for initial weights and evaluation
     #[arg(long, value_enum)]
     backend: Option<BackendSetting>,
     /// Seconds without a heartbeat after which a lease expires
     #[arg(long, alias = "lease-patience", value_name = "SECONDS", default_value_t = DEFAULT_LEASE_TIMEOUT,
         value_parser = clap::value_parser!(u32).range(2..=86_400))]
     lease_timeout: u32,
-    /// Use no more disk than this
+    /// Maximum disk usage in gigabytes [default: unlimited]
     #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u64).range(1..))]
     maximum_disk_gb: Option<u64>,
-    /// Make backups by itself, in this folder; one on another disk outlives this one
+    /// Write scheduled backups to this folder, preferably on another disk
     #[arg(long, value_name = "DIR")]
     backup_dir: Option<PathBuf>,
-    /// From one backup to the next, such as 24h or 30m
+    /// Interval between scheduled backups, such as 24h or 30m
     #[arg(long, value_name = "TIME", default_value = "24h", requires = "backup_dir", value_parser = backup_every)]
     backup_every: Duration,
-    /// Backups kept; older ones are removed
+    /// Number of scheduled backups to keep; older ones are removed
     #[arg(long, value_name = "N", default_value_t = 7, requires = "backup_dir", value_parser = clap::value_parser!(u16).range(1..))]
     backup_keep: u16,
-    /// Print what happens as JSON
+    /// Print events as JSON Lines
     #[arg(long)]
     json: bool,
-    /// End when standard input ends
+    /// Exit at the end of standard input
     #[arg(long, hide = true)]
     exit_with_parent: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum CoordinatorCommand {
-    /// Print a link that signs one browser in to a coordinator's dashboard
+    /// Print a sign-in link for the dashboard
+    ///
+    /// The link works once, in one browser.
     SignIn(SignInArguments),
 }
 
@@ -90,19 +94,19 @@ impl CoordinatorArguments {
         Some(OwnCertificate { certificate, key })
     }
 
-    /// The settings that count for this run: the machine's, and those that only a coordinator has.
+    /// Effective settings of this run: the machine's settings, and those that only a coordinator has.
     fn shown(&self, settings: &Settings) -> Vec<Setting> {
         let backend = settings.backend.clone().under(self.backend);
-        let given = |is_default| {
+        let origin = |is_default| {
             if is_default { SettingOrigin::Default } else { SettingOrigin::User }
         };
-        let name = given(self.name == DEFAULT_NAME);
-        let listen = given(self.listen.to_string() == DEFAULT_LISTEN);
-        let lease_timeout = given(self.lease_timeout == DEFAULT_LEASE_TIMEOUT);
+        let name = origin(self.name == DEFAULT_NAME);
+        let listen = origin(self.listen.to_string() == DEFAULT_LISTEN);
+        let lease_timeout = origin(self.lease_timeout == DEFAULT_LEASE_TIMEOUT);
         let (disk, backups) = (self.maximum_disk_gb, self.backup_dir.as_ref());
         let mut shown = vec![
-            shown("ClusterName", &self.name, name, "What the cluster is called."),
-            shown("Listen", self.listen, listen, "Where the coordinator listens."),
+            shown("ClusterName", &self.name, name, "Name of the cluster."),
+            shown("Listen", self.listen, listen, "Listen address of the coordinator."),
             shown(
                 "LeaseSeconds",
                 self.lease_timeout,
@@ -112,23 +116,23 @@ impl CoordinatorArguments {
             shown(
                 "MaximumDiskGB",
                 disk,
-                given(disk.is_none()),
-                "Gigabytes that are stored at most.",
+                origin(disk.is_none()),
+                "Maximum disk usage in gigabytes.",
             ),
             shown(
                 "BackupFolder",
                 backups,
-                given(backups.is_none()),
-                "Where backups go that the coordinator makes by itself.",
+                origin(backups.is_none()),
+                "Folder of scheduled backups.",
             ),
             shown(
                 "Discovery",
                 !self.no_discovery,
-                given(!self.no_discovery),
-                "Whether the local network is told where the coordinator is.",
+                origin(!self.no_discovery),
+                "Announce the coordinator on the local network.",
             ),
         ];
-        // The name is the cluster's own, above.
+        // ClusterName is in the list already.
         let machine = Key::ALL.iter().filter(|key| **key != Key::ClusterName);
         shown.extend(machine.map(|key| {
             let mut setting = settings.one_shown(*key);
@@ -198,11 +202,11 @@ pub async fn run(
         output::line(format_args!("cluster {cluster} '{}' at {url}", arguments.name))?;
         output::line(format_args!("pin {pin}"))?;
         output::line(format_args!("API at {}/docs", running.url()))?;
-        // For the person at the terminal alone: a link in a log would be a key in a log.
+        // Printed on terminals only: in a log file, the link would be a leaked credential.
         if output::is_watched()
             && let Some(link) = running.sign_in_link().await
         {
-            output::note(format_args!("sign in, once and within 5 minutes: {link}"));
+            output::note(format_args!("sign-in link, valid once within 5 minutes: {link}"));
         }
     }
     let advertisement = if arguments.no_discovery {
@@ -210,7 +214,7 @@ pub async fn run(
     } else {
         // Workers that have the address don't need Bonjour.
         Advertisement::start(&cluster, &arguments.name, running.address)
-            .inspect_err(|error| tracing::warn!(%error, "the local network is not told"))
+            .inspect_err(|error| tracing::warn!(%error, "can't announce the coordinator on the local network"))
             .ok()
     };
     let failed = tokio::select! {
@@ -222,14 +226,19 @@ pub async fn run(
     }
     running.stop().await;
     if failed {
-        bail!("the coordinator can't go on; its log says why");
+        bail!("the coordinator stopped because of an error; see its log");
     }
     Ok(())
 }
 
-/// `30m`, `24h`, `7d`; never so short that one backup runs into the next.
+/// A name that can be shown everywhere.
+fn cluster_name(text: &str) -> Result<String, HiddenCharacter> {
+    check(text).map(|()| text.to_owned())
+}
+
+/// Parses `30m`, `24h` or `7d`; the minimum of one minute keeps backups from overlapping.
 fn backup_every(text: &str) -> Result<Duration, String> {
-    let wrong = || "say 30m, 24h or 7d; at least 1m".to_owned();
+    let wrong = || "expected a duration such as 30m, 24h or 7d, from 1m to 365d".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
     let seconds = match unit {

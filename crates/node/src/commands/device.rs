@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 use protocol::DeviceId;
-use protocol::device::{CleanedUp, Device, DeviceState, QuarantineRequest, RemovedDevice};
+use protocol::device::{
+    ApprovalRequest, CleanedUp, Device, DeviceState, QuarantineRequest, RemovedDevice,
+};
 
 use super::access::AccessArguments;
 use crate::output;
@@ -18,30 +20,40 @@ pub struct DeviceArguments {
 
 #[derive(Debug, Subcommand)]
 enum DeviceCommand {
-    /// List devices and what each does
+    /// List devices and their state
     List,
-    /// End a device's access and its leases, at once
+    /// Revoke a device
+    ///
+    /// Ends its access and its leases immediately. The device then deletes its training data.
     Revoke {
-        /// As `device list` shows it
+        /// Device id from `constellation device list`
         id: DeviceId,
     },
-    /// Forget revoked devices and those that were silent for long; says which
+    /// Remove revoked and inactive devices from the list
     Cleanup {
-        /// Days of silence
+        /// Remove devices that have been inactive for this many days
         #[arg(long, value_name = "N", default_value_t = 30.0)]
         inactive_days: f64,
     },
-    /// Give a device no work until it is released
+    /// Quarantine a device: assign it no work until it is released
     Quarantine {
-        /// As `device list` shows it
+        /// Device id from `constellation device list`
         id: DeviceId,
-        /// For whoever looks at the device, its owner too
-        #[arg(long, value_name = "WORDS")]
+        /// Reason, shown in the dashboard and to the device's user
+        #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Give a device work again that is in quarantine
+    /// Approve the new key of a known Mac; the Mac's earlier record is removed
+    Approve {
+        /// Device id from `constellation device list`
+        id: DeviceId,
+        /// Carry over the labels of the earlier record
+        #[arg(long)]
+        keep_labels: bool,
+    },
+    /// Release a device from quarantine
     Release {
-        /// As `device list` shows it
+        /// Device id from `constellation device list`
         id: DeviceId,
     },
 }
@@ -65,7 +77,7 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
             if json {
                 return Ok(output::json(&device)?);
             }
-            let words = format_args!("{} has no access any more", device.name);
+            let words = format_args!("revoked {}", device.name);
             Ok(output::line(words)?)
         }
         DeviceCommand::Cleanup { inactive_days } => {
@@ -75,10 +87,10 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
                 return Ok(output::json(&cleaned)?);
             }
             for RemovedDevice { id, name } in &cleaned.removed {
-                output::line(format_args!("forgot {name} ({id})"))?;
+                output::line(format_args!("removed {name} ({id})"))?;
             }
             if cleaned.removed.is_empty() {
-                output::note("nothing to forget");
+                output::note("no devices to remove");
             }
             Ok(())
         }
@@ -88,7 +100,16 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
             if json {
                 return Ok(output::json(&device)?);
             }
-            let words = format_args!("{} gets no work until it is released", device.name);
+            let words = format_args!("quarantined {}; it gets no work until it is released", device.name);
+            Ok(output::line(words)?)
+        }
+        DeviceCommand::Approve { id, keep_labels } => {
+            let path = format!("/devices/{id}/approve");
+            let device: Device = client.post(&path, &ApprovalRequest { keep_labels }).await?;
+            if json {
+                return Ok(output::json(&device)?);
+            }
+            let words = format_args!("{} is approved; its earlier record is removed", device.name);
             Ok(output::line(words)?)
         }
         DeviceCommand::Release { id } => {
@@ -97,7 +118,7 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
             if json {
                 return Ok(output::json(&device)?);
             }
-            Ok(output::line(format_args!("{} gets work again", device.name))?)
+            Ok(output::line(format_args!("released {} from quarantine", device.name))?)
         }
     }
 }
@@ -105,6 +126,7 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
 fn row(device: &Device) -> [String; 8] {
     let state = match (device.state, device.reason) {
         _ if device.revoked => "revoked",
+        _ if device.approval.is_some() => "awaiting approval",
         _ if device.quarantined.is_some() => "in quarantine",
         (DeviceState::Held, Some(reason)) => reason.words(),
         (DeviceState::Held, None) => "held",

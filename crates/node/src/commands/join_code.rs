@@ -20,32 +20,34 @@ pub struct JoinCodeArguments {
 
 #[derive(Debug, Subcommand)]
 enum JoinCodeCommand {
-    /// Make a join code; this is the only time that it is shown
+    /// Create a join code
+    ///
+    /// Prints the join link, the typed code and a QR code. They are not shown again.
     Create {
-        /// What it is for
+        /// Name of the join code, for lists and the audit log
         #[arg(long, default_value = "")]
         name: String,
-        /// How many devices it enrols
+        /// Number of devices that can enroll with it
         #[arg(long, value_name = "N", default_value_t = 1)]
         uses: u32,
-        /// How long it counts: a number with s, m, h, d or w
+        /// Lifetime of the join code, such as 12h, 7d or 4w
         #[arg(long, value_name = "TIME", default_value = "7d", value_parser = seconds)]
         expires: u64,
-        /// Don't draw the QR code
+        /// Don't print the QR code
         #[arg(long)]
         no_qr: bool,
     },
-    /// List join codes, without what is secret in them
+    /// List join codes, without their secrets
     List,
-    /// Make a join code worthless from now on; devices that it enrolled stay
+    /// Revoke a join code; devices that it enrolled stay enrolled
     Revoke {
-        /// As `join-code list` shows it
+        /// Join code id from `constellation join-code list`
         id: String,
     },
 }
 
 fn seconds(text: &str) -> Result<u64, String> {
-    let expected = || format!("expected a time such as 30m, 12h or 7d, not '{text}'");
+    let expected = || format!("expected a duration such as 30m, 12h or 7d, not '{text}'");
     let unit = text.chars().last().ok_or_else(expected)?;
     let each: u64 = match unit {
         's' => 1,
@@ -70,13 +72,13 @@ pub async fn run(arguments: JoinCodeArguments, settings: Settings) -> anyhow::Re
                 return Ok(output::json(&created)?);
             }
             if !no_qr {
-                output::line(qr(&created.link)?)?;
+                output::lines(&qr(&created.link)?)?;
             }
             output::line(&created.link)?;
-            output::line(format_args!("or typed: {}", created.code))?;
+            output::line(format_args!("typed code: {}", created.code))?;
             let devices = if created.maximum_uses == 1 { "device" } else { "devices" };
             output::note(format_args!(
-                "for {} {devices} until {}; on each: constellation worker --join CODE",
+                "valid for {} {devices} until {}. On each device, run: constellation worker --join CODE",
                 created.maximum_uses, created.expires_at
             ));
         }
@@ -93,18 +95,18 @@ pub async fn run(arguments: JoinCodeArguments, settings: Settings) -> anyhow::Re
             if json {
                 output::json(&serde_json::json!({ "id": id, "revoked": true }))?;
             } else {
-                output::line(format_args!("join code {id} is worthless now"))?;
+                output::line(format_args!("join code {id} is revoked"))?;
             }
         }
     }
     Ok(())
 }
 
-/// The text as a QR code of half blocks, dark on light as cameras want it.
+/// Renders the text as a QR code with half-block characters.
 fn qr(text: &str) -> anyhow::Result<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L)
-        .context("the link is too long for a QR code; give --no-qr")?;
-    // Terminals are dark mostly: the light of the code is what is drawn.
+        .context("the join link is too long for a QR code. Use --no-qr")?;
+    // Most terminals are dark, so the light modules are drawn.
     let mut image = code.render::<Dense1x2>();
     Ok(image.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
@@ -115,7 +117,7 @@ fn row(code: &JoinCodeView) -> [String; 6] {
         JoinCodeState::UsedUp => "used up".to_owned(),
         JoinCodeState::Expired => "expired".to_owned(),
         JoinCodeState::Revoked => "revoked".to_owned(),
-        JoinCodeState::Closed => format!("closed: {} tries that nobody finished", code.tries),
+        JoinCodeState::Closed => format!("closed after {} unfinished attempts", code.tries),
     };
     [
         code.id.clone(),

@@ -1,16 +1,23 @@
-//! What a worker says of itself, in words for a person.
+//! Texts for the status of a worker.
 
 use protocol::lease::{ReturnReason, UpdateOutcome};
 use worker::Status;
 
-/// A few words; steps are left out, so that a whole lease reads the same.
+/// Describes a status without the step count, so that the text stays the same for a whole lease.
 pub(super) fn of(status: &Status) -> String {
     match status {
         Status::Connecting => "connecting".into(),
         Status::Registered { device, name } => format!("registered as {name} ({device})"),
+        Status::JoinFailed { reason } => {
+            format!("the join code failed, and this device stays in its cluster: {reason}")
+        }
         Status::Waiting => "waiting for work".into(),
         Status::Quarantined { reason } => {
-            format!("in quarantine, until an administrator releases this device: {reason}")
+            format!("quarantined until an administrator releases this device: {reason}")
+        }
+        Status::AwaitingApproval => {
+            "waiting for an administrator to approve this Mac: the cluster knows it under another key"
+                .into()
         }
         Status::Fetching { round, partition, .. } => {
             format!("fetching round {round} partition {partition}")
@@ -19,35 +26,37 @@ pub(super) fn of(status: &Status) -> String {
             format!("training round {round} partition {partition}")
         }
         Status::Uploading { bytes, .. } => {
-            format!("sending its update, {:.1} MB", *bytes as f64 / 1e6)
+            format!("uploading its update, {:.1} MB", *bytes as f64 / 1e6)
         }
         Status::Reported { outcome, .. } => match outcome {
             UpdateOutcome::Accepted => "update accepted".into(),
-            UpdateOutcome::Duplicate => "update accepted before".into(),
-            UpdateOutcome::Superseded => "update not needed any more".into(),
+            UpdateOutcome::Duplicate => "update already accepted".into(),
+            UpdateOutcome::Superseded => "update no longer needed".into(),
         },
-        Status::Lost { .. } => "its lease went elsewhere".into(),
-        Status::Returned { reason, .. } => format!("gave its lease back: {}", returned(*reason)),
+        Status::Lost { .. } => "lease expired or was reassigned".into(),
+        Status::Returned { reason, .. } => format!("returned its lease: {}", returned(*reason)),
         Status::Held { words, .. } => words.clone(),
         Status::Limited { words: Some(words) } => words.clone(),
-        Status::Limited { words: None } => "training may take its usual memory again".into(),
+        Status::Limited { words: None } => "the memory limit for training is back to normal".into(),
         Status::Offline { reason } => format!("offline: {reason}"),
         Status::Wiped { bytes, .. } => format!(
-            "this device was let go: its key is destroyed and {:.1} MB of work are removed",
+            "this device was revoked: deleted its encryption key and {:.1} MB of data",
             *bytes as f64 / 1e6
         ),
         Status::Stopped => "stopped".into(),
     }
 }
 
-/// As [`of`], with how far training is.
+/// Like [`of`], with the step count.
 pub(super) fn with_steps(status: &Status) -> String {
     match status {
         Status::Training { step, steps, .. } => format!("{}  step {step}/{steps}", of(status)),
         Status::Connecting
         | Status::Registered { .. }
+        | Status::JoinFailed { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
+        | Status::AwaitingApproval
         | Status::Fetching { .. }
         | Status::Uploading { .. }
         | Status::Reported { .. }
@@ -70,8 +79,8 @@ const fn returned(reason: ReturnReason) -> &'static str {
         ReturnReason::Paused => "paused",
         ReturnReason::Held => "held back",
         ReturnReason::ShuttingDown => "shutting down",
-        ReturnReason::Memory => "it needs too much memory",
-        ReturnReason::Disk => "it needs more disk space than it may take",
-        ReturnReason::Failed => "its trainer failed",
+        ReturnReason::Memory => "not enough memory",
+        ReturnReason::Disk => "not enough disk space",
+        ReturnReason::Failed => "the trainer failed",
     }
 }

@@ -11,55 +11,57 @@ use worker::Status;
 
 use super::{lifetime, status_text};
 use crate::CommandContext;
-use crate::coordinator_locator::{CoordinatorLocator, known_cluster};
 use crate::settings::{BackendSetting, Settings, data_dir};
 use crate::stdout_writer::StdoutWriter;
+use crate::worker_run::{Place, run_worker};
 
 #[derive(Debug, Args)]
 pub struct WorkerArguments {
-    /// The coordinator's address [default: looks on the local network]
+    /// Address of the coordinator [default: search the local network]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
-    /// The pin of its key, as it prints it: nobody else is trusted [default: the join code's]
+    /// SHA-256 fingerprint of the coordinator's public key [default: from the join code]
     #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
-    /// A join code: its link, or the code as it is typed; needed once [default: what
-    /// `CONSTELLATION_JOIN` or the setting `EnrollmentCode` says]
+    /// A join code: its link, or the code as it is typed; needed once. A machine in another cluster
+    /// leaves it first (`constellation leave`) [default: what `CONSTELLATION_JOIN` or the setting
+    /// `EnrollmentCode` says]
     #[arg(long, value_name = "CODE")]
     join: Option<Join>,
-    /// Where it keeps everything [default: the system's folder for it]
+    /// Data folder of the worker [default: the standard data folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where it trains
+    /// Compute backend for training
     #[arg(long, value_enum)]
     backend: Option<BackendSetting>,
-    /// When this machine may train
+    /// When to train
     #[arg(long, value_enum, default_value_t = WhenChoice::Idle)]
     when: WhenChoice,
-    /// The device's name [default: the machine's]
+    /// Name of the device [default: the machine's name]
     #[arg(long)]
     name: Option<String>,
-    /// Tells several workers on one machine apart
+    /// Number of the worker, if this machine runs several
     #[arg(long, default_value_t = platform::account::number())]
     instance: u32,
-    /// Of the coordinators on the local network, only the one of this cluster
+    /// Cluster id to search for on the local network
     #[arg(long, value_name = "ID")]
     cluster: Option<String>,
-    /// Send at most so many megabits a second
+    /// Maximum upload rate in megabits per second
     #[arg(long, value_name = "N", value_parser = above_zero)]
     max_upload_mbps: Option<f64>,
-    /// Print what happens as JSON
+    /// Print events as JSON Lines
     #[arg(long)]
     json: bool,
-    /// End when standard input ends
+    /// Exit at the end of standard input
     #[arg(long, hide = true)]
     exit_with_parent: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum WhenChoice {
-    /// While nobody uses it
+    /// While this machine is idle
     Idle,
+    /// At any time, for dedicated machines
     Always,
 }
 
@@ -79,10 +81,8 @@ pub async fn run(
     let maximum_cache_bytes = settings.maximum_cache_bytes();
     let maximum_memory_bytes = settings.maximum_memory_bytes();
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
-    let join = settings.enrollment_code.under(arguments.join.map(Some)).value;
-    let known = known_cluster(&data_dir, join.as_ref())?;
-    let (whereabouts, coordinator) =
-        CoordinatorLocator::new(url, arguments.cluster, known.as_ref());
+    let join = settings.enrollment_code.under(arguments.join.map(Some));
+    let join_source = join.join_source();
     let trainer = context.trainer(settings.backend.under(arguments.backend).value)?;
     let policy = worker::IdlePolicy {
         when: match arguments.when {
@@ -93,7 +93,8 @@ pub async fn run(
     };
     let worker = worker::WorkerSettings {
         pin: settings.coordinator_pin.under(arguments.pin.map(Some)).value,
-        join,
+        join: join.value,
+        join_source,
         name: arguments.name,
         instance: arguments.instance,
         policy: watch::channel(policy).1,
@@ -106,19 +107,16 @@ pub async fn run(
             .maximum_upload_mbps
             .under(arguments.max_upload_mbps.map(Some))
             .value,
-        ..worker::WorkerSettings::new(data_dir, coordinator, trainer)
+        ..worker::WorkerSettings::new(data_dir, watch::channel(None).1, trainer)
     };
     let unread = told.clone();
     // The worker ends where nobody is there to read.
     let lines = Arc::new(StdoutWriter::start(move || unread.cancel())?);
     let observe = observer(arguments.json, lines.clone());
-    let observe = move |status: &Status| {
-        whereabouts.heard(status);
-        observe(status);
-    };
-    let ended = worker::run(worker, observe, told).await;
+    let place = Place { url, cluster: arguments.cluster };
+    let ended = run_worker(worker, place, observe, told).await;
     lines.end();
-    Ok(ended?)
+    Ok(ended??)
 }
 
 /// Among the account's standard ones.
@@ -140,7 +138,7 @@ fn observer(json: bool, lines: Arc<StdoutWriter>) -> impl Fn(&Status) + Send + S
         let words = status_text::of(status);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != words {
-            lines.say(words.clone());
+            lines.say(&words);
             *last = words;
         }
     }

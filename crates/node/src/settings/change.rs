@@ -1,4 +1,4 @@
-//! Changing the user's settings; what the organization manages stays as it is.
+//! Changes the user's settings. Managed settings can't be changed.
 
 use std::path::Path;
 
@@ -9,26 +9,26 @@ impl Settings {
     /// Sets one of the user's settings on this machine.
     ///
     /// # Errors
-    /// An unknown key, a value that it can't have, one that is managed or not for users, and a file
-    /// that can't be written.
+    /// Fails for unknown and managed settings, for settings that users can't change, for invalid values, and if the file
+    /// can't be written.
     pub fn set_user(name: &str, text: &str) -> Result<(), SettingsError> {
         Places::of_system().set_user(name, text)
     }
 
-    /// Forgets one of the user's settings on this machine; that it isn't set is fine.
+    /// Removes one of the user's settings on this machine, if it is set.
     ///
     /// # Errors
-    /// As [`Settings::set_user`].
+    /// The same as for [`Settings::set_user`].
     pub fn unset_user(name: &str) -> Result<(), SettingsError> {
         Places::of_system().unset_user(name)
     }
 }
 
 impl Places {
-    /// As [`Settings::set_user`], here.
+    /// Like [`Settings::set_user`], for these locations.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn set_user(&self, name: &str, text: &str) -> Result<(), SettingsError> {
         let key = self.changeable(name)?;
         check(key, text, name)?;
@@ -47,10 +47,10 @@ impl Places {
         self.change(|table| drop(table.insert(key.name().to_owned(), value)))
     }
 
-    /// As [`Settings::unset_user`], here.
+    /// Like [`Settings::unset_user`], for these locations.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn unset_user(&self, name: &str) -> Result<(), SettingsError> {
         let key = self.changeable(name)?;
         self.change(|table| drop(table.remove(key.name())))
@@ -78,6 +78,7 @@ impl Places {
 fn write(path: &Path, table: &toml::Table) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
+        platform::private::tighten(folder)?;
     }
     platform::files::write_private(path, table.to_string().as_bytes())
 }

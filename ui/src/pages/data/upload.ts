@@ -1,5 +1,6 @@
-// Sends a file with its progress; `fetch` can't tell how much of a body has gone.
-import { Failure, PROTOCOL, readFailure, unreachable } from '../../api/client';
+// Upload with progress, by XMLHttpRequest: `fetch` does not report upload progress.
+import { ApiError, PROTOCOL, parseApiError, unreachable } from '../../api/client';
+import { authorization } from '../../api/credential';
 import type { AddedDataset } from '../../api/types';
 
 export interface Upload {
@@ -13,13 +14,14 @@ export function upload(file: File, name: string, progress: (share: number) => vo
     const query = new URLSearchParams({ name, filename: file.name });
     request.open('POST', `/datasets?${query}`);
     request.setRequestHeader('Content-Type', 'application/octet-stream');
-    for (const [header, value] of Object.entries(PROTOCOL)) request.setRequestHeader(header, value);
+    const headers = { ...PROTOCOL, ...authorization() };
+    for (const [header, value] of Object.entries(headers)) request.setRequestHeader(header, value);
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) progress(event.loaded / event.total);
     };
     request.onload = () => {
       if (request.status < 300) resolve(JSON.parse(request.responseText) as AddedDataset);
-      else reject(readFailure(request.status, request.responseText));
+      else reject(parseApiError(request.status, request.responseText));
     };
     request.onerror = () => reject(unreachable());
     request.onabort = () => reject(stopped());
@@ -28,12 +30,12 @@ export function upload(file: File, name: string, progress: (share: number) => vo
   return { done, stop: () => request.abort() };
 }
 
-function stopped(): Failure {
-  const detail = 'You stopped the upload. Nothing of it was kept.';
-  return new Failure({ type: 'stopped', title: 'Stopped', status: -1, detail });
+function stopped(): ApiError {
+  const detail = 'You canceled the upload. Nothing was stored.';
+  return new ApiError({ type: 'stopped', title: 'Canceled', status: -1, detail });
 }
 
-/** A dataset's name made of a file's. */
+/** Derives a dataset name from a file name. */
 export function nameOf(file: string): string {
   return file
     .replace(/\.[^.]+$/, '')

@@ -1,9 +1,9 @@
-// Which devices a search and a filter leave.
+// Search and filter of the device list.
 import type { Device } from '../../api/types';
-import { stateOf } from '../../words';
+import { stateLabel } from '../../labels';
 
 export type Filter =
-  'all' | 'training' | 'waiting' | 'held' | 'offline' | 'quarantined' | 'revoked';
+  'all' | 'training' | 'waiting' | 'held' | 'offline' | 'approval' | 'quarantined' | 'revoked';
 
 export const FILTERS: Record<Filter, string> = {
   all: 'Every state',
@@ -11,6 +11,7 @@ export const FILTERS: Record<Filter, string> = {
   waiting: 'Waiting for work',
   held: 'Held back',
   offline: 'Offline',
+  approval: 'Awaiting approval',
   quarantined: 'Quarantined',
   revoked: 'Revoked',
 };
@@ -22,17 +23,19 @@ export function isFilter(word: string | null): word is Filter {
 function passes(device: Device, filter: Filter): boolean {
   if (filter === 'all') return !device.revoked;
   if (filter === 'revoked') return device.revoked;
+  if (filter === 'approval') return device.approval != null && !device.revoked;
   if (filter === 'quarantined') return device.quarantined != null && !device.revoked;
-  return device.state === filter && !device.revoked && device.quarantined == null;
+  const mayWork = !device.revoked && device.quarantined == null && device.approval == null;
+  return device.state === filter && mayWork;
 }
 
-/** Every word of the search is somewhere in the device. */
+/** Devices that contain every word of the search. */
 export function filterDevices(devices: Device[], filter: Filter, search: string): Device[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   return devices.filter((device) => {
     if (!passes(device, filter)) return false;
     if (words.length === 0) return true;
-    const text = [device.name, device.gpu_name, device.device_type, stateOf(device), device.id]
+    const text = [device.name, device.gpu_name, device.device_type, stateLabel(device), device.id]
       .concat(device.labels ?? [], versionOf(device))
       .join(' ')
       .toLowerCase();

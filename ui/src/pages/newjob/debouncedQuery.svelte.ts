@@ -1,12 +1,12 @@
 // Query that follows what is being typed: sent after a pause, and only the newest answer is kept.
-import { ask, asFailure, type Failure } from '../../api/client';
+import { ask, toApiError, type ApiError } from '../../api/client';
 
 /** Time without a change before the query is sent, in milliseconds. */
 const DEBOUNCE = 300;
 
 export class DebouncedQuery<T> {
   answer = $state.raw<T | null>(null);
-  failure = $state.raw<Failure | null>(null);
+  failure = $state.raw<ApiError | null>(null);
   /** Whether a query is scheduled or running. */
   busy = $state(false);
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -38,7 +38,7 @@ export class DebouncedQuery<T> {
       this.failure = null;
     } catch (error) {
       if (controller.signal.aborted) return;
-      [this.failure, this.answer] = [asFailure(error), null];
+      [this.failure, this.answer] = [toApiError(error), null];
     }
     this.busy = false;
   }

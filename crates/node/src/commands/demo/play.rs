@@ -1,4 +1,4 @@
-//! The demo's course: start, submit, watch, strike, until the job is at its end.
+//! Runs the demo: starts the processes, submits the job, follows it and performs the planned kills.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -25,10 +25,10 @@ use crate::commands::job::{Follower, News, act};
 use crate::commands::status_text;
 use crate::rounds::RoundLine;
 
-/// How often time alone is a reason to look.
+/// Interval of timer ticks.
 const TICK: Duration = Duration::from_millis(250);
-/// For a coordinator to listen; its folder is empty.
-const START_TIME: Duration = Duration::from_mins(1);
+/// Time that the coordinator has to start.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) struct Play {
     folder: PathBuf,
@@ -37,14 +37,14 @@ pub(super) struct Play {
     screen: Screen,
     chaos: Option<Chaos>,
     kills: Kills,
-    /// Killed on purpose and not yet heard ending.
+    /// Killed processes whose exit has not been observed yet.
     dying: Vec<ProcessRole>,
     joining: Option<Joining>,
     port: u16,
     follower: Option<JoinHandle<()>>,
 }
 
-/// Why the next look is taken.
+/// Reason to continue.
 enum Woken {
     Heard(Heard),
     News(Box<Result<News, ClientError>>),
@@ -73,7 +73,7 @@ impl Play {
         }
     }
 
-    /// Plays the whole demo; what it came to, and what chaos missed.
+    /// Runs the whole demo. Returns the result and the planned kills that did not happen.
     pub(super) async fn run(
         &mut self,
         arguments: &DemoArguments,
@@ -97,7 +97,7 @@ impl Play {
         self.screen.clear();
         let (Some(test_accuracy), Some(model_blake3)) = (job.test_accuracy, job.model_blake3)
         else {
-            bail!("the job has no model at its end");
+            bail!("the job ended without a model");
         };
         let summary = Summary {
             dataset: job.dataset,
@@ -111,7 +111,7 @@ impl Play {
         Ok((summary, self.chaos.as_ref().and_then(Chaos::missing)))
     }
 
-    /// Ends every process.
+    /// Stops all processes.
     pub(super) async fn end(&mut self) {
         self.screen.clear();
         if let Some(follower) = self.follower.take() {
@@ -120,21 +120,21 @@ impl Play {
         self.fleet.stop().await;
     }
 
-    /// Starts the coordinator; a client for it.
+    /// Starts the coordinator; returns a client for it.
     async fn open(&mut self) -> anyhow::Result<Client> {
         self.fleet.start_coordinator(0)?;
-        let opening = tokio::time::timeout(START_TIME, self.hear.recv()).await;
+        let opening = tokio::time::timeout(START_TIMEOUT, self.hear.recv()).await;
         let (url, cluster, pin) = match opening {
             Ok(Some(Heard { what: Said::Line(line), .. })) => {
                 let Opening::Listening { url, cluster, pin } = serde_json::from_str(&line)
-                    .with_context(|| format!("the coordinator opens with '{line}'"))?;
+                    .with_context(|| format!("unexpected first line of the coordinator: '{line}'"))?;
                 (url, cluster, pin)
             }
             Ok(_) => {
                 let words = self.fleet.bury(ProcessRole::Coordinator).await;
                 bail!("the coordinator did not start: {words}");
             }
-            Err(_) => bail!("the coordinator did not start within {} s", START_TIME.as_secs()),
+            Err(_) => bail!("the coordinator did not start within {} s", START_TIMEOUT.as_secs()),
         };
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         self.port = port.with_context(|| format!("no port in '{url}'"))?;
@@ -143,7 +143,7 @@ impl Play {
         Ok(Client::new(&Access { address: Some(url), pin: Some(pin), token: None, data_dir })?)
     }
 
-    /// Decides on the job and writes it down.
+    /// Chooses the job and writes it to a file.
     async fn prepare(
         &mut self,
         client: &Client,
@@ -159,7 +159,7 @@ impl Play {
         Ok(spec)
     }
 
-    /// Watches until the job is at its end.
+    /// Follows the job until it ends.
     async fn watch(&mut self, client: Client, job: Job) -> anyhow::Result<Job> {
         let (told, mut news) = mpsc::unbounded_channel();
         let mut follower = Follower::new(client, job.id);
@@ -175,7 +175,7 @@ impl Play {
         let mut tick = tokio::time::interval(TICK);
         loop {
             let woken = tokio::select! {
-                // What processes say goes first: a kill must come before its moment is over.
+                // Process events come first, so that a kill happens while its target is still in the right state.
                 biased;
                 Some(heard) = self.hear.recv() => Woken::Heard(heard),
                 Some(news) = news.recv() => Woken::News(Box::new(news)),
@@ -218,8 +218,8 @@ impl Play {
         match (heard.role, heard.what) {
             (ProcessRole::Worker(worker), Said::Line(line)) => {
                 let status = serde_json::from_str(&line)
-                    .with_context(|| format!("worker {} says '{line}'", worker + 1))?;
-                self.screen.worker(worker, status_text::with_steps(&status));
+                    .with_context(|| format!("unexpected line of worker {}: '{line}'", worker + 1))?;
+                self.screen.worker(worker, &status_text::with_steps(&status));
                 self.see(Observation::Worker { worker, doing: doing(&status) })
             }
             (ProcessRole::Coordinator, Said::Line(line)) => {
@@ -239,10 +239,10 @@ impl Play {
                 let Some(known) = self.dying.iter().position(|dying| *dying == role) else {
                     match role {
                         ProcessRole::Coordinator => {
-                            bail!("the coordinator ended by itself: {words}")
+                            bail!("the coordinator exited unexpectedly: {words}")
                         }
                         ProcessRole::Worker(worker) => {
-                            bail!("worker {} ended by itself: {words}", worker + 1)
+                            bail!("worker {} exited unexpectedly: {words}", worker + 1)
                         }
                     }
                 };
@@ -268,7 +268,7 @@ impl Play {
                 self.fleet.kill(ProcessRole::Worker(worker))?;
                 self.kills.workers += 1;
                 self.screen.note(format_args!("chaos: worker {} killed {why}", worker + 1));
-                self.screen.worker(worker, "killed".into());
+                self.screen.worker(worker, "killed");
             }
             Action::KillTrainer { worker, pid } => {
                 // It may have ended in the meantime.
@@ -297,7 +297,7 @@ impl Play {
     }
 }
 
-/// A status as chaos sees it.
+/// Reduces a status to what the planned kills depend on.
 fn doing(status: &Status) -> Doing {
     match status {
         Status::Training { lease, step, trainer_pid, .. } => {
@@ -307,8 +307,10 @@ fn doing(status: &Status) -> Doing {
         Status::Reported { lease, .. } => Doing::Reported { lease: *lease },
         Status::Connecting
         | Status::Registered { .. }
+        | Status::JoinFailed { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
+        | Status::AwaitingApproval
         | Status::Fetching { .. }
         | Status::Lost { .. }
         | Status::Returned { .. }

@@ -1,9 +1,10 @@
-//! What a person sees of a running demo: in place on a terminal, else plain lines.
+//! Output of a running demo: live on a terminal, otherwise plain lines.
 
 use std::fmt::Display;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use protocol::api::Job;
+use protocol::text::escaped;
 
 use crate::output;
 use crate::rounds::{RoundLine, status_word};
@@ -37,7 +38,7 @@ impl Screen {
         Ok(Self { all, job, workers, is_live, json })
     }
 
-    /// A line that stays.
+    /// Prints a permanent line.
     pub(super) fn note(&self, text: impl Display) {
         self.all.suspend(|| output::note(text));
     }
@@ -62,16 +63,16 @@ impl Screen {
         if let Some(reason) = &job.reason {
             text = format!("{text}  {reason}");
         }
-        self.job.set_message(text);
+        self.job.set_message(escaped(&text));
     }
 
-    pub(super) fn worker(&self, worker: usize, text: String) {
+    pub(super) fn worker(&self, worker: usize, text: &str) {
         if self.is_live {
-            self.workers[worker].set_message(text);
+            self.workers[worker].set_message(escaped(text));
         }
     }
 
-    /// Removes what changes in place.
+    /// Removes the live lines.
     pub(super) fn clear(&self) {
         self.workers.iter().for_each(ProgressBar::finish_and_clear);
         self.job.finish_and_clear();

@@ -30,34 +30,34 @@ pub struct JobArguments {
 enum JobCommand {
     /// Submit a job file and start it
     Submit {
-        /// See assets/jobs for samples
+        /// Job file (TOML); see assets/jobs for examples
         file: PathBuf,
-        /// Leave it pending; `job start` starts it
+        /// Don't start the job; start it later with `constellation job start`
         #[arg(long)]
         hold: bool,
-        /// Follow it to its end
+        /// Follow the job until it ends
         #[arg(long)]
         watch: bool,
     },
-    /// List jobs, the newest first
+    /// List jobs, newest first
     List,
-    /// Show a job with its rounds
+    /// Show a job, its settings and its rounds
     Show { id: JobId },
-    /// Follow a job to its end, a line a round
+    /// Follow a job until it ends; prints one line per round
     Watch { id: JobId },
     /// Start a pending job
     Start { id: JobId },
-    /// Take its leases back and grant no more
+    /// Pause a job: revoke its leases and grant no new ones
     Pause { id: JobId },
-    /// Go on with a paused job
+    /// Resume a paused job
     Resume { id: JobId },
-    /// End a job without a model
+    /// Cancel a job; no model is registered
     Cancel { id: JobId },
 }
 
 pub async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
-    // A bad file is told without a coordinator.
+    // An invalid file is reported without connecting to a coordinator.
     let spec = match &arguments.command {
         JobCommand::Submit { file, .. } => Some(job_file::read(file)?),
         JobCommand::List
@@ -90,7 +90,7 @@ pub async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<
     }
 }
 
-/// Tells the job's machine to do something; the job as it is then.
+/// Sends an action to a job; returns the updated job.
 pub async fn act(client: &Client, id: JobId, action: &str) -> Result<Job, ClientError> {
     client.post(&format!("/jobs/{id}/{action}"), &serde_json::json!({})).await
 }
@@ -135,8 +135,8 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
     for sentence in told(&job) {
         output::line(sentence)?;
     }
-    let spec = toml::to_string(&job.config).context("the job can't be written as a file")?;
-    output::line(spec.trim_end())?;
+    let spec = toml::to_string(&job.config).context("can't convert the job to TOML")?;
+    output::lines(spec.trim_end())?;
     let rounds: Vec<protocol::api::Round> = client.get(&format!("/jobs/{id}/rounds")).await?;
     for line in rounds.iter().filter_map(crate::rounds::RoundLine::of) {
         output::line(line)?;
@@ -147,7 +147,7 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Why the job is where it is.
+/// Explains the state of the job.
 pub(super) fn told(job: &Job) -> Vec<&str> {
     if job.explanation.is_empty() {
         return job.reason.as_deref().into_iter().collect();

@@ -1,9 +1,10 @@
-//! `constellation job watch`: a job to its end, in place on a terminal, else a line a round.
+//! `constellation job watch`: follows a job until it ends, with a progress bar on terminals and one line per round.
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::JobId;
 use protocol::api::{Job, JobStatus};
+use protocol::text::escaped;
 
 use super::Follower;
 use crate::client::Client;
@@ -22,7 +23,7 @@ pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result
         }
         if news.job.stalled && !stalled {
             bar.suspend(|| {
-                output::note("the job does not move:");
+                output::note("the job is stalled:");
                 for sentence in super::told(&news.job) {
                     output::note(format_args!("  {sentence}"));
                 }
@@ -49,18 +50,19 @@ fn show_progress(bar: &ProgressBar, job: &Job) {
     let round = (job.current_epoch + 1).min(job.total_epochs);
     let reason = job.reason.as_deref().map_or(String::new(), |reason| format!("  {reason}"));
     let status = status_word(job.status);
-    bar.set_message(format!("{status}  round {round}/{}{reason}", job.total_epochs));
+    let message = format!("{status}  round {round}/{}{reason}", job.total_epochs);
+    bar.set_message(escaped(&message));
 }
 
-/// An error where the job did not complete.
+/// Returns an error if the job did not complete.
 fn judge(job: &Job) -> anyhow::Result<()> {
-    let reason = || job.reason.as_deref().unwrap_or("no reason was given");
+    let reason = || job.reason.as_deref().unwrap_or("no reason reported");
     match job.status {
         JobStatus::Completed => Ok(()),
         JobStatus::Failed => bail!("job {} failed: {}", job.id, reason()),
         JobStatus::Cancelled => bail!("job {} was cancelled", job.id),
         JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::Paused => {
-            bail!("job {} is not at its end", job.id)
+            bail!("job {} has not ended", job.id)
         }
     }
 }
