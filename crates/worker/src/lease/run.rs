@@ -89,12 +89,12 @@ pub(crate) async fn run_lease(
                 return LeaseOutcome::Unauthorized;
             }
             LeaseError::Fetch(FetchError::Shortage(shortage)) => {
-                tracing::warn!(%shortage, "returning the lease");
+                tracing::warn!(%shortage, "too little disk space; returning the lease");
                 return_lease(context, &renewal, ReturnReason::Disk, None).await;
                 return LeaseOutcome::Failed;
             }
             LeaseError::Memory(shortage) => {
-                tracing::warn!(%shortage, "returning the lease");
+                tracing::warn!(%shortage, "too little memory; returning the lease");
                 let detail = Some(shortage.to_string());
                 return_lease(context, &renewal, ReturnReason::Memory, detail).await;
                 return LeaseOutcome::Failed;
