@@ -172,7 +172,7 @@ impl Machine {
         let run = self.phase.run();
         run.is_some_and(|run| {
             let record = run.round.leases.get(&lease);
-            record.is_some_and(|record| record.standing == SeatLeaseState::Held)
+            record.is_some_and(|record| record.state == SeatLeaseState::Held)
         })
     }
 
