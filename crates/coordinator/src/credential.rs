@@ -1,5 +1,4 @@
-//! A credential that was given out, as requests are checked against it: whom it shows, and until when
-//! it counts.
+//! Issued credentials that requests are checked against: principal and validity.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,33 +10,33 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::Principal;
 use crate::clock;
 
-/// A session ends when nobody used it for so long: a working day and its evening.
+/// Idle timeout of a session: a working day and its evening.
 pub(crate) const SESSION_IDLE: Duration = Duration::from_hours(12);
-/// How exactly the last use is known. Also what a session's end may be early by.
+/// Precision of the time of last use. A session may end earlier by this much.
 const COARSE: Duration = Duration::from_mins(5);
 
-/// What it is; one is never taken for the other.
+/// Kind of a credential. The kinds are not interchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CredentialKind {
-    /// In the header `Authorization`.
+    /// Sent in the header `Authorization`.
     Token,
-    /// In a browser: see [`Carrier`].
+    /// Session of a browser: see [`Carrier`].
     Session,
 }
 
-/// How a browser carries the secret of its session. The secret begins with the carrier's name, so a
-/// secret that is stored hashed can't be carried in the other way.
+/// How a browser sends the secret of its session. The secret's prefix names the carrier, so a
+/// secret that is stored hashed can't be sent by the other carrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carrier {
     /// The `__Host-` cookie.
     Cookie,
-    /// The header `Authorization`, written by the page, which keeps the secret in its tab.
+    /// The header `Authorization`, set by the page, which keeps the secret in its tab.
     Tab,
 }
 
 impl Carrier {
-    /// First characters of every secret that is carried so. Secrets of versions that took a cookie in
-    /// the clear began with `constellation-session-` and don't count any more.
+    /// Returns the prefix of every secret sent by this carrier. Secrets of versions that accepted a
+    /// cookie over plain HTTP begin with `constellation-session-` and are no longer valid.
     pub(crate) const fn prefix(self) -> &'static str {
         match self {
             Self::Cookie => "constellation-cookie-",
@@ -45,7 +44,7 @@ impl Carrier {
         }
     }
 
-    /// Whether a session with this secret is carried so.
+    /// Returns whether the secret belongs to this carrier.
     pub(crate) fn carries(self, secret: &str) -> bool {
         secret.starts_with(self.prefix())
     }
@@ -56,7 +55,7 @@ pub(crate) struct Credential {
     pub(crate) kind: CredentialKind,
     pub(crate) id: String,
     pub(crate) principal: Principal,
-    /// Of a token that doesn't last for ever.
+    /// Expiry of a token. `None` if it never expires.
     pub(crate) expires_at: Option<Timestamp>,
     /// Milliseconds; 0 before the first use.
     last_used: AtomicI64,
@@ -75,13 +74,14 @@ impl Credential {
         Self { kind, id, principal, expires_at, last_used, revoked: CancellationToken::new() }
     }
 
-    /// Ends what goes on with this credential. It was deleted, or its device was revoked.
+    /// Ends requests in progress with this credential, because it was deleted or its device was
+    /// revoked.
     pub(crate) fn revoke(&self) {
         self.revoked.cancel();
     }
 
-    /// Ends when the credential was revoked or has expired. A session that nobody uses for long is not
-    /// looked at: what goes on with it is a use.
+    /// Completes when the credential is revoked or expires. Ignores the idle timeout of sessions,
+    /// because a request in progress counts as use.
     pub(crate) async fn ended(self: Arc<Self>) {
         let expired = async {
             match self.expires_at {
@@ -95,7 +95,7 @@ impl Credential {
         }
     }
 
-    /// When it counts no more, if nobody uses it until then; none = never.
+    /// Returns when the credential expires if it isn't used until then. `None` if it never expires.
     pub(crate) fn ends_at(&self) -> Option<Timestamp> {
         match self.kind {
             CredentialKind::Token => self.expires_at,
@@ -107,7 +107,7 @@ impl Credential {
         !self.revoked.is_cancelled() && self.ends_at().is_none_or(|end| now < end)
     }
 
-    /// To be called for each use; says whether the use is worth being stored.
+    /// Records a use. Returns whether the use should be stored.
     pub(crate) fn used(&self, now: Timestamp) -> bool {
         let before = self.last_used.load(Ordering::Relaxed);
         if now.since(Timestamp::from_millis(before)) < COARSE {

@@ -1,5 +1,7 @@
-//! Blobs: files named by the BLAKE3 of their bytes, under `DATA_DIR/blobs/ab/cdef…`. A blob appears
-//! whole and durable, or not at all. Nothing else in the crate knows where they lie. Calls block.
+//! Blob store: files named by the BLAKE3 hash of their bytes, under `DATA_DIR/blobs/ab/cdef…`.
+//!
+//! A blob becomes visible only once it is complete and durable. No other module knows the file
+//! layout. The methods block.
 
 mod partial;
 mod room;
@@ -23,12 +25,12 @@ pub(crate) use writer::BlobWriter;
 use crate::crash_points::{CrashPoint, CrashPoints};
 use partial::Uploads;
 
-/// The folder of blobs.
+/// Blob folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Blobs {
     root: Arc<PathBuf>,
     uploads: Arc<Uploads>,
-    /// What was sent up under each key, since this process started.
+    /// Blobs uploaded under each key since this process started.
     begun: Arc<Mutex<HashMap<String, HashSet<BlobHash>>>>,
     holds: Arc<AtomicUsize>,
     room: Arc<Room>,
@@ -36,12 +38,12 @@ pub(crate) struct Blobs {
     places: Arc<Semaphore>,
 }
 
-/// Uploads that are made durable, hashed or checked at the same time. More would be no faster, and
-/// the database's commits would wait behind them for the disk.
+/// Number of uploads that are synced, hashed or checked at the same time. More would not be faster,
+/// and database commits would wait for the disk behind them.
 const PLACES: usize = 4;
 
 impl Blobs {
-    /// Takes `root`, making it where it isn't there; what an interrupted write left is removed.
+    /// Opens the folder `root`. Creates it if missing and removes leftovers of interrupted writes.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let blobs = Self {
             root: Arc::new(root.to_owned()),
@@ -62,55 +64,55 @@ impl Blobs {
         Ok(blobs)
     }
 
-    /// Passes these points from now on.
+    /// Sets the crash points to report.
     pub(crate) fn with_points(self, points: CrashPoints) -> Self {
         Self { points, ..self }
     }
 
-    /// Stores no more than there is room for from now on.
+    /// Sets the disk quota.
     pub(crate) fn with_room(self, room: Room) -> Self {
         Self { room: Arc::new(room), ..self }
     }
 
-    /// Refuses `bytes` more where there is no room for them.
+    /// Returns an error if there is no room for `bytes` more.
     pub(crate) fn ask_room(&self, bytes: u64) -> io::Result<()> {
         self.room.ask(bytes)
     }
 
-    /// While somebody holds the blobs, what can be removed stays.
+    /// Prevents removals while the returned guard lives.
     pub(crate) fn hold(&self) -> BlobHold {
         self.holds.fetch_add(1, Ordering::SeqCst);
         BlobHold(self.holds.clone())
     }
 
-    /// Whether nothing may be removed.
+    /// Returns whether a guard prevents removals.
     pub(crate) fn are_held(&self) -> bool {
         self.holds.load(Ordering::SeqCst) > 0
     }
 
-    /// Waits for one of the few places for work on whole blobs; it ends with what this gives.
+    /// Waits for one of the permits for work on whole blobs. Dropping the permit releases it.
     pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.places.acquire().await.ok()
     }
 
-    /// Where the blob lies, or would lie.
+    /// Returns the path of the blob, whether it is stored or not.
     pub(crate) fn path(&self, hash: BlobHash) -> PathBuf {
         let name = hash.to_string();
         self.root.join(&name[..2]).join(&name[2..])
     }
 
-    /// The blob's length in bytes; none where it isn't stored.
+    /// Returns the blob's length in bytes, or `None` if it isn't stored.
     pub(crate) fn length(&self, hash: BlobHash) -> io::Result<Option<u64>> {
         found(fs::metadata(self.path(hash)).map(|metadata| metadata.len()))
     }
 
-    /// The blob for reading; none where it isn't stored.
+    /// Opens the blob for reading. Returns `None` if it isn't stored.
     pub(crate) fn file(&self, hash: BlobHash) -> io::Result<Option<File>> {
         found(File::open(self.path(hash)))
     }
 
-    /// All bytes of the blob; none where it isn't stored or is longer than `most` bytes.
+    /// Reads the whole blob. Returns `None` if it isn't stored or is longer than `most` bytes.
     pub(crate) fn bytes(&self, hash: BlobHash, most: u64) -> io::Result<Option<Vec<u8>>> {
         match self.length(hash)? {
             Some(length) if length <= most => found(fs::read(self.path(hash))),
@@ -129,39 +131,39 @@ impl Blobs {
         writer.finish()
     }
 
-    /// A blob to be written bit by bit.
+    /// Returns a writer for a blob that is written in pieces.
     pub(crate) fn writer(&self) -> io::Result<BlobWriter> {
         BlobWriter::new(self.clone())
     }
 
-    /// A blob's bytes as they are sent up, under this key (a lease, or whoever sends them).
+    /// Returns the partial upload of a blob under this key (a lease or the uploading principal).
     pub(crate) fn partial(&self, hash: BlobHash, key: &str) -> Partial {
         Partial::new(self.clone(), hash, key)
     }
 
-    /// Whether another blob may be sent up under this key, which may have `most` of them.
+    /// Returns whether one more blob may be uploaded under this key, which may have `most` of them.
     pub(crate) fn begin(&self, hash: BlobHash, key: &str, most: usize) -> bool {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let blobs = begun.entry(key.to_owned()).or_default();
         blobs.contains(&hash) || (blobs.len() < most && blobs.insert(hash))
     }
 
-    /// Bytes that may still be stored.
+    /// Returns the number of bytes that may still be stored.
     pub(crate) fn room_left(&self) -> io::Result<u64> {
         self.room.left()
     }
 
-    /// How much room the disk has.
+    /// Returns the disk space.
     pub(crate) fn space(&self) -> io::Result<platform::files::Space> {
         platform::files::space(&self.root)
     }
 
-    /// Removes the blob, where it is stored.
+    /// Removes the blob if it is stored.
     pub(crate) fn remove(&self, hash: BlobHash) -> io::Result<()> {
         found(fs::remove_file(self.path(hash))).map(|_| ())
     }
 
-    /// Removes the blobs that `keep` refuses and that were stored longer than `age` ago.
+    /// Removes the blobs that are older than `age` and for which `keep` returns `false`.
     pub(crate) fn remove_older(
         &self,
         age: Duration,
@@ -171,7 +173,7 @@ impl Blobs {
         old.try_for_each(|hash| if keep(hash) { Ok(()) } else { self.remove(hash) })
     }
 
-    /// The blobs that were stored longer than `age` ago.
+    /// Returns the blobs stored longer than `age` ago.
     pub(crate) fn older(&self, age: Duration) -> io::Result<Vec<BlobHash>> {
         let mut old = Vec::new();
         for folder in fs::read_dir(self.root.as_path())? {
@@ -181,7 +183,7 @@ impl Blobs {
                 let name = (folder.file_name(), entry.file_name());
                 let name = format!("{}{}", name.0.to_string_lossy(), name.1.to_string_lossy());
                 let Ok(hash) = name.parse::<BlobHash>() else { continue };
-                // Another may remove it meanwhile.
+                // Another thread may have removed it.
                 let stored = found(entry.metadata().and_then(|metadata| metadata.modified()))?;
                 let since = stored.and_then(|stored| stored.elapsed().ok());
                 if since.is_some_and(|since| since > age) {
@@ -192,8 +194,8 @@ impl Blobs {
         Ok(old)
     }
 
-    /// Removes what was sent up in part under the keys that `keep` refuses, and the notes of what was
-    /// sent up whole; it hears too how long ago the last bytes came.
+    /// Removes partial uploads, and records of complete uploads, for whose keys `keep` returns
+    /// `false`. `keep` also receives the time since the last bytes arrived.
     pub(crate) fn remove_partials(&self, keep: impl Fn(&str, Duration) -> bool) -> io::Result<()> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         begun.retain(|key, _| keep(key, Duration::ZERO));
@@ -212,12 +214,12 @@ impl Blobs {
         Ok(())
     }
 
-    /// A fresh file that lies on the blobs' own disk and goes when it is dropped.
+    /// Creates a temporary file on the disk of the blobs. It is removed on drop.
     pub(crate) fn scratch(&self) -> io::Result<tempfile::NamedTempFile> {
         tempfile::NamedTempFile::new_in(self.scratch_folder())
     }
 
-    /// A fresh folder on the blobs' own disk that goes when it is dropped.
+    /// Creates a temporary folder on the disk of the blobs. It is removed on drop.
     pub(crate) fn scratch_dir(&self) -> io::Result<tempfile::TempDir> {
         tempfile::tempdir_in(self.scratch_folder())
     }
@@ -234,7 +236,7 @@ impl Blobs {
         self.root.join("scratch")
     }
 
-    /// Moves a whole, durable file into the blob's place.
+    /// Moves a complete, durable file to the blob's path.
     fn adopt(&self, file: &Path, hash: BlobHash) -> io::Result<()> {
         let path = self.path(hash);
         let folder = path.parent().unwrap_or(&self.root);
@@ -251,7 +253,7 @@ impl Blobs {
     }
 }
 
-/// The wish that blobs stay, until dropped.
+/// Guard that prevents removals of blobs until it is dropped.
 #[derive(Debug)]
 pub(crate) struct BlobHold(Arc<AtomicUsize>);
 
@@ -265,7 +267,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// A missing file as none.
+/// Maps a missing file to `None`.
 fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -274,7 +276,7 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Whether a write failed because there is no room; it may succeed later.
+/// Returns whether a write failed for lack of space, so that it may succeed later.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -1,6 +1,7 @@
-//! Uploads that go on where they broke off: bytes under `partial/HASH.KEY`, a blob once whole. What was
-//! sent up whole is noted as `sent/HASH.KEY`, so that each sender hears of its own bytes alone: whether
-//! others have stored the same is none of its business.
+//! Resumable uploads: bytes are stored as `partial/HASH.KEY` and become a blob once complete.
+//!
+//! `sent/HASH.KEY` records a complete upload, so that each sender learns only about its own bytes,
+//! not whether others have stored the same blob.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,28 +19,28 @@ use tokio_util::sync::CancellationToken;
 use super::{Blobs, sync_folder};
 use crate::crash_points::CrashPoint;
 
-/// Uploads that are being written, by file: one writer each, and a later one takes over.
+/// Uploads in progress, by file. Each file has one writer; a later writer replaces an earlier one.
 pub(super) type Uploads = Mutex<HashMap<PathBuf, Arc<Turn>>>;
 
-/// Bytes that room is asked for at a time.
+/// Number of bytes for which space is reserved at a time.
 const STRIDE: u64 = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Turn {
-    /// Held by who writes.
+    /// Lock of the current writer.
     writing: Arc<tokio::sync::Mutex<()>>,
-    /// Tells who writes to stop.
+    /// Tells the current writer to stop.
     superseded: CancellationToken,
 }
 
-/// Why an upload did not end with a blob. What arrived is kept except where said.
+/// Error that ended an upload before the blob was complete. Received bytes are kept unless noted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UploadError {
     #[error("the bytes stored so far end at {offset}; go on from there")]
     Offset { offset: u64 },
     #[error("there are more than {limit} bytes")]
     TooLong { limit: u64 },
-    /// What arrived is dropped.
+    /// The received bytes are discarded.
     #[error("the bytes have the BLAKE3 {actual}; send them again")]
     WrongHash { actual: BlobHash },
     #[error("the connection broke")]
@@ -50,13 +51,13 @@ pub(crate) enum UploadError {
     Io(#[from] io::Error),
 }
 
-/// One blob as one sender sends it.
+/// Upload of one blob by one sender.
 #[derive(Debug)]
 pub(crate) struct Partial {
     blobs: Blobs,
     hash: BlobHash,
     path: PathBuf,
-    /// Empty; there once this sender sent the whole blob.
+    /// Empty file. It exists once this sender has uploaded the whole blob.
     sent: PathBuf,
 }
 
@@ -67,12 +68,13 @@ impl Partial {
         Self { blobs, hash, path, sent }
     }
 
-    /// Length of the blob in bytes, where this sender sent it whole and it is still stored.
+    /// Returns the blob's length in bytes if this sender has uploaded all of it and it is still
+    /// stored.
     pub(crate) fn whole(&self) -> io::Result<Option<u64>> {
         if self.sent.try_exists()? { self.blobs.length(self.hash) } else { Ok(None) }
     }
 
-    /// Bytes that are there.
+    /// Returns the number of received bytes.
     pub(crate) async fn offset(&self) -> io::Result<u64> {
         match fs::metadata(&self.path).await {
             Ok(metadata) => Ok(metadata.len()),
@@ -81,8 +83,8 @@ impl Partial {
         }
     }
 
-    /// Takes the blob's bytes from `offset` to its end; whole means that the stream ended and the
-    /// hash is right. At most `limit` bytes in all.
+    /// Receives the blob's bytes from `offset` to its end, at most `limit` bytes in all. The blob
+    /// is complete when the stream has ended and the hash matches.
     pub(crate) async fn receive<E>(
         &self,
         offset: u64,
@@ -95,7 +97,7 @@ impl Partial {
         self.finish().await
     }
 
-    /// Stops who writes this file, if anybody does, and queues for it.
+    /// Stops the file's current writer, if there is one, and queues for the file.
     fn take_turn(&self) -> TurnGuard<'_> {
         let mut uploads = self.blobs.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         let writing = match uploads.get(&self.path) {
@@ -170,7 +172,8 @@ impl Partial {
             hasher.update_reader(std::fs::File::open(&path)?)?;
             let actual = BlobHash::from(hasher.finalize());
             if actual == hash {
-                // First, since a blob that nobody may name would have to be sent again.
+                // Created first, because a blob that no sender may name would have to be sent
+                // again.
                 std::fs::File::create(&sent)?;
                 sync_folder(&blobs.sent_folder())?;
                 return Ok(blobs.adopt(&path, hash)?);
@@ -183,8 +186,8 @@ impl Partial {
     }
 }
 
-/// A place among the writers, given up however the upload ends (a server drops what a broken
-/// connection asked for).
+/// Turn in the queue of writers, released however the upload ends. The server drops the future of a
+/// broken connection.
 struct TurnGuard<'a> {
     partial: &'a Partial,
     turn: Arc<Turn>,
@@ -243,11 +246,11 @@ mod tests {
         let hash = blobs.put(b"hello").unwrap();
         let (one, other) = (blobs.partial(hash, "one"), blobs.partial(hash, "other"));
         assert_eq!(one.whole().unwrap(), None);
-        // What is stored already is sent like anything else.
+        // An upload of a stored blob works like any other.
         one.receive(0, 100, chunks(&[b"hello"])).await.unwrap();
         assert_eq!((one.whole().unwrap(), other.whole().unwrap()), (Some(5), None));
         assert_eq!(blobs.bytes(hash, 5).unwrap().unwrap(), b"hello");
-        // A restart knows it, and nobody knows a blob that is gone.
+        // A restart keeps the record, and no record is reported for a removed blob.
         let again = Blobs::open(folder.path()).unwrap();
         assert_eq!(again.partial(hash, "one").whole().unwrap(), Some(5));
         again.remove(hash).unwrap();
@@ -278,7 +281,7 @@ mod tests {
         }));
         let first = tokio::spawn(async move { hanging.receive(0, 10, body).await });
         sender.send(Ok(Bytes::from_static(b"a"))).await.unwrap();
-        // The channel has room again once the first upload has taken the byte.
+        // The channel has capacity again once the first upload has received the byte.
         let _room = sender.reserve().await.unwrap();
         let second = blobs.partial(hash, "lease");
         let fault = loop {

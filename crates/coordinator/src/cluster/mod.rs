@@ -1,8 +1,8 @@
-//! Who the cluster is: its id, its name, its key, and the certificate that shows the key.
+//! Cluster identity: id, name, private key, and the certificate for that key.
 //!
-//! Devices trust the key alone (by its [`Pin`]), so the certificate may be made anew from the key at
-//! any time, and the key never: a new key is a new cluster to every device. So a key that is missing
-//! or damaged keeps the coordinator from starting.
+//! Devices trust only the key, by its [`Pin`]. The certificate may be reissued from the key at any
+//! time, but a new key means a new cluster to every device. A missing or damaged key therefore
+//! prevents the coordinator from starting.
 
 mod expiry;
 mod files;
@@ -28,23 +28,23 @@ pub(crate) use own::Current;
 pub use own::OwnCertificate;
 pub(crate) use tls::{HTTP2, server_config};
 
-/// What makes this cluster itself.
+/// Identity of the cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterIdentity {
-    /// Made at the first start, then kept.
+    /// Created at the first start and kept.
     pub id: String,
-    /// For people; may change.
+    /// Display name. It may change.
     pub name: String,
-    /// Of the cluster's key.
+    /// Pin of the cluster's key.
     pub pin: Pin,
     pub(crate) certified: Arc<CertifiedKey>,
-    /// Encrypts what the database keeps secret.
+    /// Encrypts secrets in the database.
     pub(crate) secrets: SecretKey,
 }
 
 impl ClusterIdentity {
-    /// Reads the identity that `data_dir` keeps; makes one where there is none and no device has
-    /// been `enrolled` yet.
+    /// Reads the identity from `data_dir`. Creates one if there is none and no device has been
+    /// `enrolled` yet.
     pub(crate) fn open(
         data_dir: &Path,
         id: &str,
@@ -88,10 +88,10 @@ fn server_name(id: &str) -> Result<ServerName<'static>, rustls::pki_types::Inval
     ServerName::try_from(protocol::pin::server_name(id))
 }
 
-/// The pin of the coordinator that keeps its data in `data_dir`; none where there is none.
+/// Returns the pin of the coordinator whose data is in `data_dir`, or `None` if there is none.
 ///
 /// # Errors
-/// Where the certificate can't be read.
+/// The certificate can't be read.
 pub fn pin_of(data_dir: &Path) -> Result<Option<Pin>, ClusterError> {
     let path = files::folder(data_dir).join(CERTIFICATE_FILE);
     let Some(text) = files::read(&path)? else { return Ok(None) };

@@ -1,9 +1,11 @@
-//! Approving a known machine's new key. A join code vouches for a machine, and cannot prove which one
-//! it is: a registration that names a known machine under another key gets a record of its own, and
-//! waits beside the old one until an administrator decides.
+//! Approval of a known machine's new key.
 //!
-//! Until then the old record keeps its token, labels and leases, and the new one has no labels and
-//! gets no work. A machine has at most one record that waits.
+//! A join code authorizes a machine but can't prove which machine it is. A registration that names
+//! a known machine with another key gets a separate record, which waits until an administrator
+//! decides.
+//!
+//! Until then, the old record keeps its token, labels and leases. The new record has no labels and
+//! gets no work. A machine has at most one waiting record.
 
 use protocol::DeviceId;
 use protocol::audit::{Action, SubjectKind};
@@ -16,11 +18,11 @@ use crate::caller::{Caller, detail};
 use crate::clock;
 use crate::store::{DeviceNote, DeviceRow};
 
-/// Why a device that waits for approval gets no work, for its owner.
+/// Reason that the device's owner sees while the device waits for approval.
 const REASON: &str = "Waiting for an administrator to approve this Mac";
 
-/// Returns why the device gets no work, as heartbeats say it. Workers that know nothing of approvals
-/// show the reason of a quarantine.
+/// Returns the reason why the device gets no work, for heartbeat responses. Workers that don't know
+/// approvals show it as the reason of a quarantine.
 pub(super) fn withheld(row: &DeviceRow) -> Option<Quarantine> {
     let waits = row.approval.as_ref().map(|_| Quarantine {
         since: row.created_at,
@@ -30,15 +32,15 @@ pub(super) fn withheld(row: &DeviceRow) -> Option<Quarantine> {
     row.quarantined.clone().or(waits)
 }
 
-/// What an approval did, for the audit log.
+/// Result of an approval, for the audit log.
 struct Approved {
     view: Device,
-    /// The record that was removed, unless it was gone before.
+    /// The record that was removed. `None` if it was already gone.
     superseded: Option<DeviceRow>,
 }
 
 impl Driver {
-    /// Removes the record that waited for this machine before `row`.
+    /// Removes an earlier waiting record of the machine of `row`.
     pub(super) fn make_room_to_wait(&mut self, row: &DeviceRow) {
         let earlier = self.state.devices.waiting_of(&row.hardware_id, row.instance);
         let Some((id, name)) = earlier.map(|earlier| (earlier.id, earlier.name.clone())) else {
@@ -49,8 +51,8 @@ impl Driver {
         self.record(&Caller::coordinator(), Action::Removed, SubjectKind::Device, id, detail);
     }
 
-    /// Corrects which record an approval would remove: the machine's old record is gone, and `row` is
-    /// its device from now on.
+    /// Updates which record an approval would remove: the machine's old record is gone, and `row`
+    /// is now its device.
     pub(super) fn name_who_has_the_machine(&mut self, row: &DeviceRow) {
         let waiting = self.state.devices.waiting_of(&row.hardware_id, row.instance);
         let Some(id) = waiting.map(|waiting| waiting.id) else { return };
@@ -65,8 +67,9 @@ impl Driver {
         self.pending.device_changed(id);
     }
 
-    /// Tells administrators of a record that waits; an administrator's token approves it at once.
-    /// Returns whether it still waits.
+    /// Notifies administrators of a waiting record. An administrator's token approves it at once.
+    ///
+    /// Returns whether the record still waits.
     pub(super) fn settle_approval(
         &mut self,
         device: DeviceId,
@@ -95,7 +98,8 @@ impl Driver {
         }
     }
 
-    /// Puts the record in place of its machine's earlier one, whose token and leases end.
+    /// Replaces the machine's earlier record by this one. The earlier record's token and leases
+    /// end.
     fn approve(
         &mut self,
         device: DeviceId,

@@ -1,6 +1,7 @@
-//! The changes that somebody answers for: asked through [`DriverHandle::by`], so that none of them
-//! can be made without saying who makes it. Each is written to the audit log in the transaction that
-//! makes it.
+//! Audited changes.
+//!
+//! [`DriverHandle::by`] is the only way to make them, so each has a caller. Each is written to the
+//! audit log in the transaction of the change.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,21 +20,21 @@ use crate::caller::{Caller, Detail, detail};
 use crate::clock;
 use crate::register::NewModel;
 
-/// The driver, asked by somebody.
+/// Driver handle of one caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Audited<'a> {
     pub(super) driver: &'a DriverHandle,
     pub(super) caller: &'a Caller,
 }
 
-/// A person's wish for a job.
+/// Job control requested by a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JobAction {
     Start,
     Pause,
     Resume,
     Cancel,
-    /// Close now, and register what there is.
+    /// Closes the job now and registers the current model.
     Complete,
 }
 
@@ -60,7 +61,7 @@ impl JobAction {
 }
 
 impl Audited<'_> {
-    /// The coordinator is there and listens.
+    /// Records that the coordinator has started and listens.
     pub(crate) async fn started(
         &self,
         cluster_id: String,
@@ -113,7 +114,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// Everything that the coordinator is was written to a file of this name.
+    /// Records that a backup was written to a file of this name.
     pub(crate) async fn backup_written(&self, name: String, bytes: u64) -> DriverResult<()> {
         self.write(move |driver, caller| {
             let detail = detail([("bytes", bytes.to_string())]);
@@ -123,7 +124,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// Enrols a device whose signature was checked.
+    /// Enrolls a device whose signature was checked.
     pub(crate) async fn register(
         &self,
         registration: DeviceRegistration,
@@ -163,7 +164,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// A device goes by itself.
+    /// Removes a device at its own request.
     pub(crate) async fn leave(&self, device: DeviceId) -> DriverResult<()> {
         self.write(move |driver, caller| {
             driver.leave(device)?;
@@ -173,7 +174,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// Forgets revoked devices and those that were not heard of for `unheard_for` or longer.
+    /// Removes revoked devices and those without a heartbeat for `unheard_for` or longer.
     pub(crate) async fn clean_up(&self, unheard_for: Duration) -> DriverResult<Vec<RemovedDevice>> {
         self.write(move |driver, caller| {
             let gone = driver.clean_up(unheard_for);
@@ -207,7 +208,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// As [`DriverHandle::write`]; `work` also hears who asks.
+    /// Like [`DriverHandle::write`], but also passes the caller to `work`.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Driver, &Caller) -> DriverResult<T> + Send + 'static,
@@ -218,8 +219,8 @@ impl Audited<'_> {
 }
 
 impl Driver {
-    /// Writes down who did what, in the transaction of what was done. To be called once it can't be
-    /// refused any more.
+    /// Records who did what in the transaction of the change. Call it once the change can no longer
+    /// be rejected.
     pub(super) fn record(
         &mut self,
         caller: &Caller,
@@ -231,7 +232,7 @@ impl Driver {
         self.pending.audit.push(caller.record(clock::now(), action, kind, id, detail));
     }
 
-    /// A model that a person or a job added.
+    /// Records a model that a person or a job added.
     pub(super) fn record_model(&mut self, caller: &Caller, model: &Model) {
         let version = model.version.to_string();
         let mut detail = detail([

@@ -1,4 +1,4 @@
-//! A batch: what was decided and is not yet durable, and what follows once it is.
+//! Transaction batch: decisions that are not durable yet, and the actions that follow their commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -18,11 +18,11 @@ use crate::views::job_view;
 type Undo = Box<dyn FnOnce(&mut State) + Send>;
 type Settle = Box<dyn FnOnce(&mut Driver, Result<(), DriverError>) + Send>;
 
-/// What the next commit writes, how to take it back, and who waits for it.
+/// Changes of the next commit, how to undo them, and the replies that wait for it.
 #[derive(Default)]
 pub(super) struct Pending {
     jobs: BTreeSet<JobId>,
-    /// Jobs as they were before this batch.
+    /// Jobs before this batch.
     before: BTreeMap<JobId, Machine>,
     devices: BTreeSet<DeviceId>,
     pub(super) removed_devices: Vec<DeviceId>,
@@ -41,11 +41,11 @@ pub(super) struct Pending {
     pub(super) audit: Vec<Record>,
     undo: Vec<Undo>,
     settle: Vec<Settle>,
-    /// Changed in ways that a crash may forget; written with the next flush.
+    /// Jobs with changes that a crash may lose. The next flush writes them.
     idle_jobs: BTreeSet<JobId>,
     idle_devices: BTreeSet<DeviceId>,
     pub(super) uses: Uses,
-    /// The last of the idle devices that were written; the next flush goes on behind it.
+    /// Last idle device that was written. The next flush continues after it.
     flushed_to: Option<DeviceId>,
 }
 
@@ -54,7 +54,7 @@ impl Pending {
         !self.idle_jobs.is_empty() || !self.idle_devices.is_empty() || !self.uses.is_empty()
     }
 
-    /// To be called before the first durable change to a job in a batch.
+    /// Saves the job's state before its first durable change in a batch.
     pub(super) fn remember(&mut self, job: JobId, machine: &Machine) {
         self.before.entry(job).or_insert_with(|| machine.clone());
     }
@@ -64,7 +64,7 @@ impl Pending {
         self.changed(ChangeKind::Job, job.to_string());
     }
 
-    /// A change that a crash may forget.
+    /// Marks a change that a crash may lose.
     pub(super) fn job_heard_of(&mut self, job: JobId) {
         self.idle_jobs.insert(job);
     }
@@ -74,12 +74,12 @@ impl Pending {
         self.changed(ChangeKind::Device, device.to_string());
     }
 
-    /// A change that nobody who watches the events needs to hear of.
+    /// Marks a change that is not published as an event.
     pub(super) fn device_counted(&mut self, device: DeviceId) {
         self.devices.insert(device);
     }
 
-    /// A change that a crash may forget.
+    /// Marks a change that a crash may lose.
     pub(super) fn device_heard_of(&mut self, device: DeviceId) {
         self.idle_devices.insert(device);
     }
@@ -89,7 +89,7 @@ impl Pending {
         self.changed(ChangeKind::JoinCode, id.to_owned());
     }
 
-    /// Tells who watches the events.
+    /// Adds an event for clients that watch changes.
     pub(super) fn changed(&mut self, kind: ChangeKind, id: String) {
         let change = Change { kind, id };
         if !self.changes.contains(&change) {
@@ -97,13 +97,13 @@ impl Pending {
         }
     }
 
-    /// How to take back what was just done, where the commit fails.
+    /// Adds an undo step, which runs if the commit fails.
     pub(super) fn undo(&mut self, undo: impl FnOnce(&mut State) + Send + 'static) {
         self.undo.push(Box::new(undo));
     }
 
-    /// The idle devices whose turn it is, at most so many: each comes to its turn, however often
-    /// others are heard of.
+    /// Returns the next idle devices to flush, at most `most`. The order is round-robin, so every
+    /// device gets its turn however often others send heartbeats.
     fn next_idle(&self, most: usize) -> Vec<DeviceId> {
         let behind = match self.flushed_to {
             Some(last) => (Bound::Excluded(last), Bound::Unbounded),
@@ -133,7 +133,7 @@ impl Pending {
 }
 
 impl Driver {
-    /// What to do once what was decided so far is durable, or turned out not to be.
+    /// Adds an action that runs once the changes so far are committed, or the commit has failed.
     pub(super) fn after_commit(
         &mut self,
         settle: impl FnOnce(&mut Self, Result<(), DriverError>) + Send + 'static,
@@ -141,7 +141,7 @@ impl Driver {
         self.pending.settle.push(Box::new(settle));
     }
 
-    /// Ends the batch: writes it, shows it, and answers.
+    /// Ends the batch: commits it, publishes it and sends the replies.
     pub(super) fn commit(&mut self) {
         let now = clock::now();
         let due = self.pending.owes_flush() && now >= self.flush_at;
@@ -151,12 +151,12 @@ impl Driver {
         self.commit_with(now, due.then_some(FLUSHED_DEVICES));
     }
 
-    /// Ends the last batch, with everything that a crash might have forgotten.
+    /// Commits the last batch, including all changes that a crash might have lost.
     pub(super) fn commit_all(&mut self) {
         self.commit_with(clock::now(), Some(usize::MAX));
     }
 
-    /// `flush` is how many idle devices to write with the batch, where it is their time.
+    /// `flush` is the number of idle devices to write with the batch, if a flush is due.
     fn commit_with(&mut self, now: Timestamp, flush: Option<usize>) {
         let wrote = self.pending.writes() || flush.is_some();
         let outcome = if wrote {
@@ -202,7 +202,7 @@ impl Driver {
         }
     }
 
-    /// `idle` are the idle devices that are written too, and every idle job with them.
+    /// `idle` lists the idle devices to write too. All idle jobs are written with them.
     fn batch(&mut self, idle: Option<&[DeviceId]>) -> Batch {
         let pending = &mut self.pending;
         let idle_jobs = pending.idle_jobs.iter().filter(|_| idle.is_some());
@@ -242,7 +242,7 @@ impl Driver {
         }
     }
 
-    /// Shows what is now so, and starts and ends steps accordingly.
+    /// Publishes the new state, and starts and stops steps accordingly.
     fn publish(&mut self) {
         let pending = &mut self.pending;
         let jobs = std::mem::take(&mut pending.jobs);
@@ -336,7 +336,7 @@ mod tests {
         let mut pending = Pending::default();
         let mut written = Vec::new();
         for _ in 0..4 {
-            // The first two are heard of again before every flush.
+            // The first two send another heartbeat before every flush.
             for n in
                 [1, 2, 3, 4, 5].into_iter().filter(|n| *n < 3 || !written.contains(&device(*n)))
             {

@@ -1,6 +1,6 @@
-//! The enrolled devices, found by id, by key and by machine without looking through them all.
+//! Index of the enrolled devices by id, key and machine.
 //!
-//! A record that waits for approval is found by its key, and never as its machine's device.
+//! A record that waits for approval is found by its key, never as its machine's device.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use protocol::{DeviceId, Opaque};
 
 use crate::store::DeviceRow;
 
-/// Every enrolled device.
+/// All enrolled devices.
 #[derive(Debug, Default)]
 pub(super) struct DeviceIndex {
     rows: BTreeMap<DeviceId, DeviceRow>,
@@ -24,7 +24,8 @@ impl DeviceIndex {
         self.rows.get(id)
     }
 
-    /// For what changes of a device; its key, machine and approval change by [`Self::insert`].
+    /// Returns the device for changes of its data. Changes of key, machine or approval go through
+    /// [`Self::insert`].
     pub(super) fn get_mut(&mut self, id: &DeviceId) -> Option<&mut DeviceRow> {
         self.rows.get_mut(id)
     }
@@ -45,12 +46,12 @@ impl DeviceIndex {
         self.rows.get(self.by_machine.get(&(hardware_id.to_owned(), instance))?)
     }
 
-    /// The record that waits for approval to become this machine's device.
+    /// Returns the record that waits for approval to become this machine's device.
     pub(super) fn waiting_of(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow> {
         self.rows.get(self.waiting.get(&(hardware_id.to_owned(), instance))?)
     }
 
-    /// Puts the device in place of an earlier one of this id, which is given back.
+    /// Inserts the device and returns the earlier one with this id.
     pub(super) fn insert(&mut self, id: DeviceId, row: DeviceRow) -> Option<DeviceRow> {
         let before = self.remove(&id);
         self.by_key.insert(row.public_key.clone(), id);
@@ -66,7 +67,7 @@ impl DeviceIndex {
         self.by_key.remove(&row.public_key);
         let machine = (row.hardware_id.clone(), row.instance);
         for index in [&mut self.by_machine, &mut self.waiting] {
-            // Another record may be the machine's by now.
+            // Another record may belong to the machine by now.
             if index.get(&machine) == Some(id) {
                 index.remove(&machine);
             }

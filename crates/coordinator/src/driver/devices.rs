@@ -1,4 +1,4 @@
-//! Devices: hearing of them, and letting them go.
+//! Devices: heartbeats, changes and removal.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Driver {
         poll_interval::offline_after(self.state.devices.len())
     }
 
-    /// A sign of life.
+    /// Records a heartbeat.
     pub(super) fn hear(&mut self, device: DeviceId, now: Timestamp) -> Result<(), DriverError> {
         let row = self.state.devices.get_mut(&device).ok_or(DriverError::UnknownDevice(device))?;
         row.last_seen = row.last_seen.max(now);
@@ -73,7 +73,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes over the signs of life that were noted without asking it.
+    /// Applies the heartbeats that were recorded without the driver.
     pub(super) fn take_heard(&mut self) {
         for (device, at) in self.views.take_heard() {
             if let Some(row) = self.state.devices.get_mut(&device) {
@@ -83,7 +83,7 @@ impl Driver {
         }
     }
 
-    /// Tells who watches that a device went silent.
+    /// Publishes an event for each device that went silent.
     pub(super) fn find_silent_devices(&mut self, now: Timestamp) {
         self.take_heard();
         let devices = &self.state.devices;
@@ -101,7 +101,7 @@ impl Driver {
         }
     }
 
-    /// Gives the device a name that it keeps, and labels.
+    /// Sets the device's labels and a name that re-enrollment keeps.
     fn name_and_label(
         &mut self,
         device: DeviceId,
@@ -128,7 +128,7 @@ impl Driver {
         Ok(view)
     }
 
-    /// Ends the device's token and its leases, at once.
+    /// Ends the device's token and leases at once.
     pub(super) fn revoke(&mut self, device: DeviceId) -> Result<Device, DriverError> {
         let row = self.state.devices.get_mut(&device).ok_or(DriverError::UnknownDevice(device))?;
         let before = row.revoked;
@@ -157,7 +157,7 @@ impl Driver {
         gone
     }
 
-    /// A device goes by itself: its token, its leases and its place in the list.
+    /// Removes a device at its own request, with its token and leases.
     pub(super) fn leave(&mut self, device: DeviceId) -> Result<(), DriverError> {
         if self.state.devices.get(&device).is_none() {
             return Err(DriverError::UnknownDevice(device));
@@ -186,7 +186,7 @@ impl Driver {
         self.end_leases_of(device);
     }
 
-    /// Gives the seats that the device holds to others.
+    /// Frees the seats that the device holds, for other devices.
     pub(super) fn end_leases_of(&mut self, device: DeviceId) {
         let now = clock::now();
         let jobs =
@@ -207,7 +207,7 @@ impl Driver {
         }
     }
 
-    /// Makes a token and shows it this once.
+    /// Creates a token. Its secret is returned only this once.
     pub(super) fn new_token(
         &mut self,
         role: Role,
@@ -226,7 +226,7 @@ impl Driver {
 
     pub(super) fn drop_token(&mut self, id: &str) {
         if let Some(row) = self.state.tokens.remove(id) {
-            // It may have been made in this very batch.
+            // The token may have been created in this batch.
             self.pending.tokens.retain(|made| made.id != row.id);
             self.pending.removed_tokens.insert(row.id.clone(), row.hash);
             self.pending.undo(move |state| drop(state.tokens.insert(row.id.clone(), row)));

@@ -1,4 +1,4 @@
-//! Enrolling devices: who a machine that registers is (DESIGN §11.12), and what its code is worth.
+//! Device enrollment: identifies the registering machine and decides what its join code allows.
 
 use protocol::api::Role;
 use protocol::device::PendingApproval;
@@ -13,28 +13,28 @@ use crate::poll_interval;
 use crate::store::{DeviceNote, DeviceRow};
 use crate::views::is_active;
 
-/// What vouches for a device.
+/// Credential that authorizes an enrollment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EnrollmentCredential {
-    /// An administrator's token.
+    /// Administrator token.
     Admin,
-    /// A join code, by the hash of its proof.
+    /// Join code, by the hash of its proof.
     Code([u8; 32]),
 }
 
-/// Who a machine that registers is.
+/// Match between a registering machine and the enrolled devices.
 #[derive(Debug, Clone, PartialEq)]
 enum DeviceMatch {
     /// The key is known, on this machine.
     Same(DeviceRow),
-    /// The machine is known, and has another key now.
+    /// The machine is known but has a new key.
     Rekeyed(DeviceRow),
-    /// Neither is known.
+    /// Neither key nor machine is known.
     New,
 }
 
 impl Driver {
-    /// Enrols the device, whose signature was checked.
+    /// Enrolls the device, whose signature was checked.
     pub(super) fn register(
         &mut self,
         said: DeviceRegistration,
@@ -51,7 +51,7 @@ impl Driver {
         }
         let approval = match (&who, voucher) {
             (DeviceMatch::Same(row), _) => row.approval.clone(),
-            // A code lets a machine in. It doesn't prove that this is the machine which it says.
+            // A join code authorizes a machine but doesn't prove that it is the named machine.
             (DeviceMatch::Rekeyed(row), EnrollmentCredential::Code(_)) => {
                 known = None;
                 Some(PendingApproval { replaces: row.id, name: row.name.clone() })
@@ -111,8 +111,8 @@ impl Driver {
         Ok(Registered { id, token: token.token, heartbeat_seconds, enrollment, awaiting_approval })
     }
 
-    /// Refuses a second worker beside one that is at work under the same identity. Who names no
-    /// session is no worker of ours, and not checked.
+    /// Rejects a second worker while another one works under the same identity. A request without a
+    /// session is not from our worker and is not checked.
     pub(super) fn check_session(
         &self,
         device: DeviceId,
@@ -140,8 +140,8 @@ impl Driver {
     }
 }
 
-/// Decides by the key first, because a device proves it. A machine alone proves nothing: a record
-/// whose device is at work stays as it is, and so does one that waits for approval.
+/// Matches by key first, because the device proves it. The machine id alone proves nothing: a
+/// record whose device is at work stays unchanged, and so does a record that waits for approval.
 fn who(
     devices: &DeviceIndex,
     said: &DeviceRegistration,
@@ -191,7 +191,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Device 1 with key 1 on machine "one", heard of at [`NOW`].
+    /// Device 1 with key 1 on machine "one", last heard at [`NOW`].
     fn devices() -> (DeviceIndex, DeviceId) {
         let id = DeviceId::from_uuid(Uuid::from_u128(1));
         ([DeviceRow::new(id, said(1, "one", 0), NOW)].into_iter().collect(), id)
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(devices.of_machine("one", 0).unwrap().id, id);
         assert_eq!(devices.waiting_of("one", 0).unwrap().id, waiting);
         assert_eq!(devices.of_key(&Opaque(vec![2; 32])).unwrap().id, waiting);
-        // A third key waits until the second is silent too.
+        // A third key waits until the second device is silent too.
         let late = NOW.after(Duration::from_secs(91));
         devices.get_mut(&waiting).unwrap().last_seen = late;
         let error = who(&devices, &said(3, "one", 0), late).unwrap_err();
@@ -252,7 +252,7 @@ mod tests {
         let found = who(&devices, &said(3, "one", 0), late.after(Duration::from_secs(91)));
         assert!(matches!(found.unwrap(), DeviceMatch::Rekeyed(row) if row.id == id));
 
-        // The old record goes before or after the new one has its place.
+        // The old record is removed before or after the new one takes its place.
         let approved = DeviceRow { approval: None, ..row.clone() };
         devices.insert(waiting, approved);
         devices.remove(&id);

@@ -1,4 +1,4 @@
-//! What the driver answers when it doesn't do what it was asked.
+//! Errors of the driver.
 
 use federation::machine::Rejection;
 use protocol::join::JoinCodeState;
@@ -6,7 +6,7 @@ use protocol::{BlobHash, DeviceId, JobId, LeaseId, NoticeId, WebhookId};
 
 use crate::store::StoreError;
 
-/// Nothing was changed.
+/// Error of a request to the driver. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum DriverError {
     #[error(transparent)]

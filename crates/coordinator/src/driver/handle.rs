@@ -1,5 +1,5 @@
-//! How the rest of the crate asks the driver: one method for each thing that is written. Changes that
-//! somebody answers for are in [`super::audited`].
+//! Handle to the driver for the rest of the crate: one method for each write. Audited changes are
+//! in [`super::audited`].
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::steps::{StepKey, StepOutcome};
 use super::{Driver, DriverError, Message};
 use crate::caller::Caller;
 
-/// Asks the driver. Clones ask the same one.
+/// Handle to the driver. Clones share the same driver.
 #[derive(Debug, Clone)]
 pub(crate) struct DriverHandle {
     inbox: mpsc::Sender<Message>,
@@ -31,12 +31,12 @@ impl DriverHandle {
         Self { inbox }
     }
 
-    /// For changes: they are written down as this caller's.
+    /// Returns the handle for audited changes, which are recorded as this caller's.
     pub(crate) fn by<'a>(&'a self, caller: &'a Caller) -> Audited<'a> {
         Audited { driver: self, caller }
     }
 
-    /// What a step of a job gave.
+    /// Reports the result of a job's step.
     pub(super) async fn step_ended(
         &self,
         job: JobId,
@@ -46,7 +46,7 @@ impl DriverHandle {
         self.write(move |driver| driver.step_ended(job, key, outcome)).await
     }
 
-    /// What a step of a job has to say while it goes on.
+    /// Reports the progress of a job's step.
     pub(super) async fn step_says(
         &self,
         job: JobId,
@@ -68,7 +68,7 @@ impl DriverHandle {
         self.write(move |driver| driver.heartbeat(device, &heartbeat)).await
     }
 
-    /// Tells people that scheduled backups fail, and why; none where they don't any more.
+    /// Raises a notice that scheduled backups fail, with the reason. `None` ends the notice.
     pub(crate) async fn backup_failing(&self, failure: Option<String>) -> DriverResult<()> {
         self.write(move |driver| {
             match failure {
@@ -80,7 +80,7 @@ impl DriverHandle {
         .await
     }
 
-    /// A lease for the device, as soon as there is one within `wait`; none where there is none.
+    /// Returns a lease for the device as soon as one is available within `wait`, or `None`.
     pub(crate) async fn next_job(
         &self,
         device: DeviceId,
@@ -91,7 +91,7 @@ impl DriverHandle {
         if let Ok(answer) = tokio::time::timeout(wait, &mut answer).await {
             return answer.unwrap_or(Err(DriverError::Stopping));
         }
-        // A lease may be granted at this very moment: the driver has the last word.
+        // A lease may be granted at this moment, so the driver decides.
         self.send(move |driver| driver.stop_waiting(device))?;
         answer.await.unwrap_or(Ok(None))
     }
@@ -114,7 +114,7 @@ impl DriverHandle {
         self.write(move |driver| driver.return_lease(lease, device, body)).await
     }
 
-    /// What may be sent up under this lease.
+    /// Returns what may be uploaded under this lease.
     pub(crate) async fn permit(
         &self,
         lease: LeaseId,
@@ -123,7 +123,8 @@ impl DriverHandle {
         self.read(move |driver| driver.permit(lease, device)).await
     }
 
-    /// As [`Self::permit`], for bytes that come now: they stop when the token is cancelled.
+    /// Like [`Self::permit`], but for an upload that starts now. The upload stops when the token is
+    /// cancelled.
     pub(crate) async fn begin_upload(
         &self,
         lease: LeaseId,
@@ -132,7 +133,8 @@ impl DriverHandle {
         self.read(move |driver| driver.begin_upload(lease, device)).await
     }
 
-    /// The end of the lease that lets the device read this blob; none where no lease of it does.
+    /// Returns a token that is cancelled at the end of the lease that lets the device read this
+    /// blob. `None` if no lease does.
     pub(crate) async fn begin_download(
         &self,
         device: DeviceId,
@@ -141,7 +143,7 @@ impl DriverHandle {
         self.read(move |driver| Ok(driver.begin_download(device, blob))).await
     }
 
-    /// Takes an update; `checked` where its bytes were found good.
+    /// Submits an update. `checked` is set if its bytes were validated.
     pub(crate) async fn update(
         &self,
         lease: LeaseId,
@@ -152,7 +154,7 @@ impl DriverHandle {
         self.write(move |driver| driver.update(lease, device, receipt, checked)).await
     }
 
-    /// Takes down that the update under this lease was found bad.
+    /// Records that the update under this lease was invalid.
     pub(crate) async fn refuse_update(
         &self,
         lease: LeaseId,
@@ -163,13 +165,13 @@ impl DriverHandle {
         self.write(move |driver| driver.refuse_update(lease, device, blob, &reason)).await
     }
 
-    /// Ends the driver; what it answered before is stored.
+    /// Stops the driver. Everything it answered before is stored.
     pub(crate) fn stop(&self) {
-        // It may have ended already.
+        // The driver may have ended already.
         drop(self.inbox.send(Message::Stop));
     }
 
-    /// Answers once what `work` did is durable.
+    /// Replies once the changes of `work` are durable.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Driver) -> DriverResult<T> + Send + 'static,
@@ -177,7 +179,7 @@ impl DriverHandle {
         let (reply, answer) = oneshot::channel();
         self.send(move |driver| {
             let result = work(driver);
-            // Who asked may have gone; what was done stays done.
+            // The requester may be gone; the change stays.
             driver.after_commit(move |_, committed| drop(reply.send(committed.and(result))));
         })?;
         answer.await.unwrap_or(Err(DriverError::Stopping))

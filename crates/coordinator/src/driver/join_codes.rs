@@ -1,4 +1,4 @@
-//! Join codes: making, ending and using them.
+//! Join codes: creation, revocation and use.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::sealed_secrets::SecretError;
 use crate::store::{DeviceRow, JoinCodeRow, StoreError, password_row};
 
-/// Every join code, found by id, by hint and by proof.
+/// All join codes, indexed by id, hint and proof.
 #[derive(Debug, Default)]
 pub(super) struct JoinCodes {
     rows: BTreeMap<String, JoinCodeRow>,
@@ -54,7 +54,7 @@ impl FromIterator<JoinCodeRow> for JoinCodes {
     }
 }
 
-/// What an administrator asks for.
+/// Request of an administrator for a join code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewJoinCode {
     pub(crate) name: String,
@@ -62,14 +62,14 @@ pub(crate) struct NewJoinCode {
     pub(crate) expires_in: Duration,
 }
 
-/// A code that was just made, with its secret.
+/// New join code, with its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MadeJoinCode {
     pub(crate) row: JoinCodeRow,
     pub(crate) secret: JoinSecret,
 }
 
-/// What an exchange by a typed code goes by. Not shown: it is a secret.
+/// Password of an exchange by a typed code. It is secret, so `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ExchangePassword(pub(crate) [u8; 32]);
 
@@ -105,7 +105,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// For an exchange by a typed code; it counts as a try.
+    /// Starts an exchange by a typed code, which counts as an attempt.
     pub(crate) async fn begin_exchange(&self, hint: JoinHint) -> DriverResult<ExchangePassword> {
         self.write(move |driver, _| driver.begin_exchange(hint)).await
     }
@@ -116,7 +116,7 @@ impl Driver {
         let now = clock::now();
         let secret = loop {
             let secret = JoinSecret::from_bytes(rand::random::<[u8; SECRET_BYTES]>());
-            // A hint has 32 bits: that two codes share one is rare, and must not be.
+            // A hint has 32 bits: two codes rarely share one, but hints must be unique.
             if !self.state.join_codes.by_hint.contains_key(&secret.hint()) {
                 break secret;
             }
@@ -143,7 +143,7 @@ impl Driver {
         Ok(MadeJoinCode { row, secret })
     }
 
-    /// Gives the code's name.
+    /// Revokes the code and returns its name.
     fn revoke_join_code(&mut self, id: &str) -> Result<String, DriverError> {
         let row = self.state.join_codes.get(id);
         let name = row.map(|row| row.name.clone());
@@ -152,7 +152,8 @@ impl Driver {
         Ok(name)
     }
 
-    /// Begins an exchange by a typed code: a try, until a device is enrolled by it.
+    /// Starts an exchange by a typed code. It counts as an attempt until a device is enrolled by
+    /// it.
     fn begin_exchange(&mut self, hint: JoinHint) -> Result<ExchangePassword, DriverError> {
         let now = clock::now();
         let codes = &self.state.join_codes;
@@ -167,9 +168,11 @@ impl Driver {
         Ok(ExchangePassword(password))
     }
 
-    /// Counts a use of the code with this proof, in the transaction that enrols the device; the id of
-    /// the code. A device that this code enrolled before (and that may not have heard the answer)
-    /// takes no other use.
+    /// Counts a use of the code with this proof, in the transaction that enrolls the device.
+    /// Returns the id of the code.
+    ///
+    /// A device that this code enrolled before consumes no second use, because it may have missed
+    /// the response.
     pub(super) fn use_code(
         &mut self,
         proof: [u8; 32],
@@ -209,7 +212,7 @@ fn unreadable(error: SecretError) -> DriverError {
     StoreError::Unreadable { what, reason }.into()
 }
 
-/// The driver's second look at a code that was found.
+/// Checks again in the driver a code that was found.
 fn check(row: &JoinCodeRow, now: Timestamp) -> Result<(), DriverError> {
     match row.state(now) {
         JoinCodeState::Open => Ok(()),
@@ -220,7 +223,7 @@ fn check(row: &JoinCodeRow, now: Timestamp) -> Result<(), DriverError> {
     }
 }
 
-/// Why a code in this state enrols nobody.
+/// Returns why a code in this state can't enroll a device.
 pub(super) const fn state_words(state: JoinCodeState) -> &'static str {
     match state {
         JoinCodeState::Open => "this join code counts",

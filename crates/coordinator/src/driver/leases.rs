@@ -1,4 +1,4 @@
-//! What devices do with leases: ask for one, keep it, give it back, report its update.
+//! Lease requests of devices: request, renew, return, and report an update.
 
 use federation::machine::{Event, Receipt, Rejection};
 use federation::schedule::{self, Candidate};
@@ -12,38 +12,39 @@ use crate::clock;
 use crate::poll_interval;
 use crate::store::{DeviceRow, JobRow};
 
-/// What may be sent up under a lease.
+/// What may be uploaded under a lease.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UploadLimit {
-    /// Of the model: an update is four bytes for each.
+    /// Parameter count of the model. An update has four bytes for each.
     pub(crate) parameters: u64,
-    /// Whether the lease's seat still takes an update.
+    /// Whether the lease's seat still accepts an update.
     pub(crate) awaited: bool,
 }
 
 impl Driver {
-    /// Answers `reply` with a lease as soon as there is one for the device.
+    /// Sends a lease to `reply` as soon as one is available for the device.
     pub(super) fn next_job(&mut self, device: DeviceId, reply: Reply) {
         if let Err(refusal) = self.hear(device, clock::now()) {
             drop(reply.send(Err(refusal)));
             return;
         }
-        // What it asked earlier was on a connection that broke.
+        // An earlier request was on a broken connection.
         self.waiters.remove(device);
         if let Some(waiter) = self.serve(clock::now(), LongPoll { device, reply }) {
             self.waiters.push(waiter);
         }
     }
 
-    /// Answers a device that has waited long enough; one that got a lease meanwhile has its answer.
+    /// Answers a device whose wait has ended. A device that got a lease meanwhile already has its
+    /// answer.
     pub(super) fn stop_waiting(&mut self, device: DeviceId) {
         if let Some(waiter) = self.waiters.remove(device) {
-            // Who asked may have gone.
+            // The requester may be gone.
             drop(waiter.reply.send(Ok(None)));
         }
     }
 
-    /// Gives work to the devices that wait, the longest waiting first, for as long as there is any.
+    /// Grants leases to waiting devices, longest waiting first, until no work is left.
     pub(super) fn serve_waiters(&mut self, now: Timestamp) {
         if !self.has_open_seat() {
             return;
@@ -65,7 +66,7 @@ impl Driver {
         self.state.jobs.values().any(|row| row.machine.has_open_seat())
     }
 
-    /// Grants a lease, or gives the waiter back.
+    /// Grants a lease, or returns the waiter.
     fn serve(&mut self, now: Timestamp, waiter: LongPoll) -> Option<LongPoll> {
         let Some(row) = self.state.devices.get(&waiter.device) else {
             drop(waiter.reply.send(Err(DriverError::UnknownDevice(waiter.device))));
@@ -95,7 +96,7 @@ impl Driver {
         None
     }
 
-    /// The job that the device works for: the one it holds a lease of, else the fairest.
+    /// Returns the job for the device: the one whose lease it holds, otherwise the fairest.
     fn job_for(&self, now: Timestamp, device: &DeviceRow) -> Option<JobId> {
         if device.quarantined.is_some() || device.approval.is_some() {
             return None;
@@ -138,7 +139,7 @@ impl Driver {
         Ok(self.progress_answer(now, held.map(|lease| lease.deadline)))
     }
 
-    /// `deadline` is that of a lease which is held.
+    /// `deadline` is the deadline of a held lease.
     fn progress_answer(&self, now: Timestamp, deadline: Option<Timestamp>) -> ProgressAnswer {
         let standing = match deadline {
             Some(_) => LeaseStanding::Held,
@@ -154,7 +155,7 @@ impl Driver {
         }
     }
 
-    /// Moves the deadline of a lease that its device names; gives its job.
+    /// Renews a lease named by its device. Returns its job.
     pub(super) fn renew(
         &mut self,
         now: Timestamp,
@@ -165,7 +166,7 @@ impl Driver {
             return Err(DriverError::Quarantined);
         }
         let bytes = self.views.traffic.of(device);
-        // Leases are of the newest jobs, mostly.
+        // Most leases belong to the newest jobs.
         let jobs: Vec<JobId> = self.state.jobs.keys().rev().copied().collect();
         for job in jobs {
             match self.apply(now, job, Event::Renewed { lease, device, bytes }) {
@@ -228,7 +229,7 @@ impl Driver {
         let machine = &self.job(job)?.machine;
         let blob = receipt.blob;
         if machine.awaits(lease, device) {
-            // The end of another job's round may have removed it since it was checked.
+            // The end of another job's round may have removed the blob since it was checked.
             let expected = machine.parameters().map(|parameters| parameters * 4);
             let stored = self.blobs.length(blob).ok().flatten();
             if !checked || stored.is_none() || stored != expected {

@@ -1,9 +1,12 @@
-//! The one writer. A thread owns every machine and the database: it takes what is asked, decides,
-//! commits the decisions of a whole batch in one transaction, and only then answers and acts.
+//! The single writer.
 //!
-//! A commit that fails (a full disk) undoes the batch in memory, and everybody who asked hears why.
-//! Long work runs elsewhere ([`steps`]) and comes back as a message. Which steps must run follows
-//! from [`federation::machine::Machine::outstanding`] alone, so going on after a restart is nothing special.
+//! One thread owns every machine and the database. It takes requests, decides, commits the
+//! decisions of a batch in one transaction, and only then replies and acts.
+//!
+//! A failed commit (such as on a full disk) undoes the batch in memory, and every requester gets
+//! the error. Long work runs elsewhere ([`steps`]) and returns as a message.
+//! [`federation::machine::Machine::outstanding`] alone determines the steps to run, so a restart
+//! needs no special handling.
 
 mod approval;
 mod audited;
@@ -65,18 +68,18 @@ use sessions::Links;
 use steps::RunningStep;
 use transfers::Transfers;
 
-/// Requests that share one transaction at most.
+/// Maximum number of requests in one transaction.
 const BATCH: usize = 256;
-/// How often what needs no promise (signs of life) is written.
+/// Interval between writes of data that may be lost (heartbeats).
 const FLUSH: Duration = Duration::from_secs(5);
-/// Devices that one flush writes: the driver answers nobody meanwhile, and a fleet's signs of life
-/// in one piece would hold up its heartbeats.
+/// Number of devices that one flush writes. The driver answers no requests meanwhile, so writing a
+/// whole fleet at once would delay heartbeats.
 const FLUSHED_DEVICES: usize = 512;
-/// How often the driver looks whether devices went silent, and how full the disk is.
+/// Interval between checks for silent devices and disk usage.
 const ROUNDS: Duration = Duration::from_secs(10);
-/// As [`ROUNDS`], while no device is there.
+/// Like [`ROUNDS`], while no device is connected.
 const QUIET_ROUNDS: Duration = Duration::from_mins(1);
-/// After a commit that failed.
+/// Delay after a failed commit.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) enum Message {
@@ -84,7 +87,7 @@ pub(super) enum Message {
     Stop,
 }
 
-/// What a driver is made of.
+/// Parts of a driver.
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) loaded: Loaded,
@@ -96,9 +99,9 @@ pub(crate) struct Parts {
     pub(crate) courier: WebhookSender,
     pub(crate) secrets: SecretKey,
     pub(crate) own_certificate: Option<Arc<Current>>,
-    /// Of the data folder; given up when the driver ends.
+    /// Lock of the data folder. It is released when the driver ends.
     pub(crate) lock: FolderLock,
-    /// Cancelled when the driver ends, however it does.
+    /// Cancelled when the driver ends, for whatever reason.
     pub(crate) ended: CancellationToken,
 }
 
@@ -112,51 +115,51 @@ pub(crate) struct Driver {
     courier: WebhookSender,
     secrets: SecretKey,
     own_certificate: Option<Arc<Current>>,
-    /// Webhooks to which a delivery is under way.
+    /// Webhooks with a delivery in progress.
     under_way: HashSet<WebhookId>,
     handle: DriverHandle,
     state: State,
     pending: Pending,
     waiters: LongPolls,
     transfers: Transfers,
-    /// Something changed that may give a waiting device work.
+    /// A change may provide work for a waiting device.
     work_may_be_there: bool,
     running: HashMap<JobId, RunningStep>,
-    /// Blobs that may be no longer needed.
+    /// Blobs that may no longer be needed.
     garbage: HashSet<BlobHash>,
-    /// Before this no lease lapses: devices must first find the coordinator again.
+    /// No lease expires before this time, so that devices can find the coordinator again.
     patient_until: Timestamp,
-    /// Before this nothing that failed to commit is tried again.
+    /// A failed commit is not retried before this time.
     retry_at: Timestamp,
     flush_at: Timestamp,
     rounds_at: Timestamp,
-    /// When all blobs are looked through again.
+    /// Time of the next scan of all blobs.
     look_through_at: Timestamp,
-    /// When what is kept of leases is trimmed again.
+    /// Time when old lease records are trimmed again.
     trim_at: Timestamp,
     started_at: Timestamp,
 }
 
-/// What the database keeps, in memory.
+/// In-memory copy of the database.
 #[derive(Debug, Default)]
 struct State {
     jobs: BTreeMap<JobId, JobRow>,
     devices: DeviceIndex,
-    /// The run of the worker that each device was last heard of by; a restart forgets them.
+    /// Worker run that each device last reported. A restart clears them.
     runs: HashMap<DeviceId, String>,
     join_codes: JoinCodes,
     tokens: BTreeMap<String, TokenRow>,
     sessions: BTreeMap<String, SessionRow>,
     links: Links,
-    /// The newest version of each model's name.
+    /// Newest version of each model name.
     versions: HashMap<String, u32>,
     model_files: HashSet<BlobHash>,
-    /// What active devices showed last, to notice who goes silent.
+    /// Devices that were active at the last check, to detect those that go silent.
     active: HashSet<DeviceId>,
     telling: Notifications,
-    /// Jobs that a notice says stand still.
+    /// Jobs with an open notice that they are stalled.
     stalled: HashSet<JobId>,
-    /// Leases that are held.
+    /// Held leases.
     leases: HashMap<LeaseId, LeaseRow>,
     /// By date.
     days: BTreeMap<String, Day>,
@@ -240,7 +243,7 @@ impl Driver {
         }
     }
 
-    /// Whether this was the last message.
+    /// Returns whether this was the last message.
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Do(work) => {
@@ -251,7 +254,7 @@ impl Driver {
         }
     }
 
-    /// What happens by the clock, and what devices wait for.
+    /// Runs timed work, and serves waiting devices.
     fn look_after(&mut self, now: Timestamp) {
         if now >= self.retry_at {
             self.tick(now);
@@ -275,7 +278,7 @@ impl Driver {
         }
     }
 
-    /// How long nothing happens by the clock; none = until somebody asks.
+    /// Returns the time until the next timed work, or `None` to wait for a request.
     fn pause(&self) -> Option<Duration> {
         let ticks = self.state.jobs.values().filter_map(|row| row.machine.deadline()).min();
         let ticks = ticks.map(|at| at.max(self.patient_until).max(self.retry_at));
@@ -285,7 +288,7 @@ impl Driver {
         let next =
             [ticks, flush, stall, delivery, Some(self.rounds_at), Some(self.look_through_at)];
         let next = next.into_iter().flatten().min()?;
-        // Never a busy loop, whatever the clock says.
+        // At least 1 ms, to prevent a busy loop whatever the clock returns.
         Some(next.since(clock::now()).max(Duration::from_millis(1)))
     }
 
