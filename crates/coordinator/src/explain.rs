@@ -1,5 +1,4 @@
-//! Brings together what [`federation::explain`] looks at: the job's round, every device, and the
-//! jobs they work for.
+//! Inputs for [`federation::explain`]: the job's round, all devices, and the jobs they work for.
 
 use std::collections::HashMap;
 
@@ -10,7 +9,7 @@ use protocol::{DeviceId, Timestamp};
 
 use crate::views::{JobView, Views};
 
-/// The job as one that asks for it alone sees it.
+/// Returns the job as a request for this single job shows it.
 pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
     let mut job = view.job.clone();
     let others = other_jobs(views, view);
@@ -33,7 +32,7 @@ pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
     job
 }
 
-/// The jobs that devices work for instead of this one.
+/// Returns the jobs that devices work for instead of this one.
 fn other_jobs(views: &Views, view: &JobView) -> HashMap<DeviceId, OtherJob> {
     let mut others = HashMap::new();
     for other in views.jobs() {

@@ -1,5 +1,7 @@
-//! Notices and webhooks: what is told is written in the transaction of what it is about, one
-//! delivery for each webhook that hears of it, and sent after the commit until it got there.
+//! Notices and webhooks.
+//!
+//! A notice is written in the transaction of the change it reports, with one delivery for each
+//! subscribed webhook. Deliveries are sent after the commit and retried until they succeed.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,16 +23,16 @@ use crate::store::{
     DeliveryRow, NotificationRow, StoreError, StoredNotifications, WebhookRow, WebhookTarget,
 };
 
-/// What is to be told, in memory.
+/// In-memory notices, webhooks and deliveries.
 #[derive(Debug, Default)]
 pub(super) struct Notifications {
-    /// The oldest first, as ids grow.
+    /// Oldest first, because ids grow.
     pub(super) notices: BTreeMap<NoticeId, Notice>,
     pub(super) webhooks: BTreeMap<WebhookId, WebhookRow>,
     pub(super) deliveries: BTreeMap<DeliveryId, DeliveryRow>,
 }
 
-/// A row that changed in this batch.
+/// Row that changed in this batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ChangedRow {
     Notice(NoticeId),
@@ -61,14 +63,14 @@ impl Notifications {
         }
     }
 
-    /// The newest notice of a lasting state that is not over.
+    /// Returns the newest open notice of a lasting state.
     fn open(&self, kind: NoticeKind, subject: Option<&str>) -> Option<&Notice> {
         self.notices.values().rev().find(|notice| {
             notice.kind == kind && notice.subject.as_deref() == subject && notice.ended_at.is_none()
         })
     }
 
-    /// Jobs of which an open notice says that they stand still.
+    /// Returns the jobs that an open notice reports as stalled.
     pub(super) fn stalled(&self) -> HashSet<JobId> {
         let open = self
             .notices
@@ -81,7 +83,7 @@ impl Notifications {
         self.deliveries.values().filter(move |row| row.webhook == webhook)
     }
 
-    /// When the next delivery is due to a webhook that none is under way to.
+    /// Returns when the next delivery is due to a webhook without a delivery in progress.
     pub(super) fn due_at(&self, under_way: &HashSet<WebhookId>) -> Option<Timestamp> {
         let idle = self.deliveries.values().filter(|row| !under_way.contains(&row.webhook));
         idle.map(|row| row.next_at).min()
@@ -89,7 +91,7 @@ impl Notifications {
 }
 
 impl Driver {
-    /// Tells of something; a state that lasts is told once, until it is over.
+    /// Raises a notice. A lasting state has only one open notice until it ends.
     pub(super) fn raise(&mut self, kind: NoticeKind, subject: Option<String>, text: String) {
         if kind.lasts() && self.state.telling.open(kind, subject.as_deref()).is_some() {
             return;
@@ -117,7 +119,7 @@ impl Driver {
         }
     }
 
-    /// The state that a notice tells of is over, if there was one.
+    /// Ends the open notice of a state, if there is one.
     pub(super) fn end_notice(&mut self, kind: NoticeKind, subject: Option<&str>) {
         if let Some(notice) = self.state.telling.open(kind, subject) {
             let notice = Notice { ended_at: Some(clock::now()), ..notice.clone() };
@@ -129,7 +131,7 @@ impl Driver {
         self.state.telling.open(kind, subject).is_some()
     }
 
-    /// A job came to its end just now.
+    /// Raises the notice of a job that just ended.
     pub(super) fn job_ended(&mut self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         let machine = &row.machine;
@@ -190,7 +192,7 @@ impl Driver {
         Ok(CreatedWebhook { id, secret: target.secret })
     }
 
-    /// Forgets a webhook, and what waits for it.
+    /// Removes a webhook and its pending deliveries.
     fn remove_webhook(&mut self, id: WebhookId) -> Result<(), DriverError> {
         if !self.state.telling.webhooks.contains_key(&id) {
             return Err(DriverError::UnknownWebhook(id));
@@ -234,7 +236,7 @@ impl Driver {
         self.put_delivery(row.id, Some(row));
     }
 
-    /// After a commit: starts what is due, one attempt a webhook at a time.
+    /// Starts the due deliveries after a commit, one attempt at a time for each webhook.
     pub(super) fn send_due(&mut self, now: Timestamp) {
         let webhooks: Vec<WebhookRow> = self.state.telling.webhooks.values().cloned().collect();
         for webhook in webhooks {
@@ -276,7 +278,7 @@ impl Driver {
             let next_at = now.after(pause_after(attempts, id));
             self.put_delivery(id, Some(DeliveryRow { attempts, next_at, ..row }));
         }
-        // It may have been removed meanwhile.
+        // The webhook may have been removed meanwhile.
         drop(self.webhook_answered(webhook, result));
     }
 
@@ -299,7 +301,7 @@ impl Driver {
         self.pending.telling.insert(ChangedRow::Delivery(id));
     }
 
-    /// Shows notices and webhooks as they are now.
+    /// Publishes the current notices and webhooks.
     pub(super) fn publish_telling(&self) {
         let State { telling, .. } = &self.state;
         let webhooks = telling.webhooks.values();
@@ -311,7 +313,7 @@ impl Driver {
     }
 }
 
-/// What becomes of a delivery to a webhook that can't be decrypted.
+/// Returns the result of a delivery to a webhook that can't be decrypted.
 fn undelivered(error: &StoreError) -> WebhookResult {
     WebhookResult { at: clock::now(), delivered: false, detail: error.to_string() }
 }
@@ -323,7 +325,8 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, id: K, row: Option<V>) -> Option<V> 
     }
 }
 
-/// Hands the result in, for as long as it can't be stored: the receiver is not asked again for that.
+/// Reports the result to the driver, and retries while it can't be stored. The delivery is not sent
+/// again for that.
 async fn hand_in(driver: &DriverHandle, webhook: WebhookId, id: DeliveryId, sent: WebhookResult) {
     loop {
         let result = sent.clone();
@@ -341,7 +344,7 @@ async fn hand_in(driver: &DriverHandle, webhook: WebhookId, id: DeliveryId, sent
 }
 
 impl DriverHandle {
-    /// The address and secret of a webhook.
+    /// Returns the URL and the secret of a webhook.
     pub(crate) async fn webhook(&self, id: WebhookId) -> Result<WebhookTarget, DriverError> {
         self.read(move |driver| {
             let row =
@@ -351,7 +354,7 @@ impl DriverHandle {
         .await
     }
 
-    /// How a test of a webhook ended.
+    /// Records the result of a webhook test.
     pub(crate) async fn webhook_tested(
         &self,
         id: WebhookId,
@@ -377,7 +380,7 @@ impl Audited<'_> {
         request: WebhookRequest,
     ) -> Result<CreatedWebhook, DriverError> {
         self.write(|driver, caller| {
-            // What follows the host may be a secret of the receiver's.
+            // The rest of the URL may contain a secret of the receiver.
             let host = host_of(&request.url).unwrap_or_default();
             let created = driver.add_webhook(request)?;
             let detail = detail([("host", host)]);

@@ -1,6 +1,8 @@
-//! Devices that get no work until an administrator releases them: one puts them there, or their
-//! updates were refused three times. A job that fails on several devices is to blame itself: what was
-//! refused under it counts against nobody.
+//! Quarantine: devices that get no work until an administrator releases them.
+//!
+//! An administrator quarantines a device, or the coordinator does after three rejected updates. A
+//! job that fails on several devices is at fault itself: its rejected updates count against no
+//! device.
 
 use std::time::Duration;
 
@@ -17,14 +19,14 @@ use crate::caller::{Caller, detail};
 use crate::clock;
 use crate::store::{DeviceRow, RefusedUpdate};
 
-/// Refused updates that put a device in quarantine.
+/// Number of rejected updates that quarantine a device.
 const MOST_REFUSED: usize = 3;
-/// A refused update is forgotten after this long.
+/// Time after which a rejected update no longer counts.
 const REMEMBERED: Duration = Duration::from_hours(30 * 24);
 
 impl Driver {
-    /// An update was found bad: its lease ends, its seat counts a failure, and so does the device,
-    /// once a lease.
+    /// Handles an invalid update: ends its lease, and counts a failure for its seat and, once for
+    /// each lease, for its device.
     pub(super) fn refuse_update(
         &mut self,
         lease: LeaseId,
@@ -53,21 +55,22 @@ impl Driver {
                 Quarantine { since: now, reason, by: None },
             );
         }
-        // Last, for it may end the job and with that take back what was just counted.
+        // Last, because this may end the job, which removes the count made above.
         let reason = reason.to_owned();
         match self.apply(now, job, Event::Refused { lease, device, reason }) {
             Ok(_) => {
                 self.lease_ended(job, lease, LeaseOutcome::Refused, "its update was refused");
                 Ok(())
             }
-            // Another update had taken the seat, or the lease had ended before.
+            // Another update had taken the seat, or the lease had already ended.
             Err(DriverError::Rejected(Rejection::UnknownLease { .. })) => Ok(()),
             Err(refusal) => Err(refusal),
         }
     }
 
-    /// Nothing changes where it is there already, but that an administrator's word takes the place of
-    /// the coordinator's: a job that is to blame doesn't take that back.
+    /// Quarantines the device. Does nothing if it already is, except that an administrator's
+    /// quarantine replaces the coordinator's: forgiving the updates of a failed job doesn't lift
+    /// it.
     fn quarantine(&mut self, caller: &Caller, device: DeviceId, quarantine: Quarantine) {
         let Some(row) = self.state.devices.get(&device) else { return };
         let stays = |there: &Quarantine| there.by.is_some() || quarantine.by.is_none();
@@ -83,7 +86,7 @@ impl Driver {
         self.raise(NoticeKind::DeviceQuarantined, Some(device.to_string()), text);
     }
 
-    /// An administrator lets a device get no work.
+    /// Quarantines a device for an administrator.
     fn quarantine_by_hand(
         &mut self,
         caller: &Caller,
@@ -99,7 +102,7 @@ impl Driver {
         self.shown_device(device)
     }
 
-    /// Lets a device work again; what was refused of it is forgotten.
+    /// Releases a device from quarantine and clears its rejected updates.
     fn release(&mut self, device: DeviceId) -> Result<Device, DriverError> {
         let row = self.state.devices.get(&device).ok_or(DriverError::UnknownDevice(device))?;
         if row.quarantined.is_none() {
@@ -115,7 +118,8 @@ impl Driver {
         Ok(row.view(crate::views::is_active(row, now, self.offline_after()), now))
     }
 
-    /// The job failed by its own fault: no device is blamed for what was refused under it.
+    /// Clears the rejected updates of a job that failed by its own fault, so that no device is
+    /// blamed.
     pub(super) fn forgive(&mut self, job: JobId) {
         let blamed = |row: &&DeviceRow| row.refused.iter().any(|refused| refused.job == job);
         let blamed: Vec<DeviceRow> = self.state.devices.values().filter(blamed).cloned().collect();
@@ -170,7 +174,7 @@ impl Audited<'_> {
         self.write(move |driver, caller| driver.quarantine_by_hand(caller, device, reason)).await
     }
 
-    /// Lets a device out of quarantine.
+    /// Releases a device from quarantine.
     pub(crate) async fn release(&self, device: DeviceId) -> Result<Device, DriverError> {
         self.write(move |driver, caller| {
             let view = driver.release(device)?;

@@ -1,4 +1,4 @@
-//! Signing in: one-time links, and the sessions that come of them.
+//! Sign-in: one-time links and the sessions they start.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,12 +18,12 @@ use crate::clock;
 use crate::credential::{Carrier, Credential, CredentialKind, SESSION_IDLE};
 use crate::store::SessionRow;
 
-/// How long a link signs in who follows it.
+/// Lifetime of a sign-in link.
 const LINK_LASTS: Duration = Duration::from_mins(5);
-/// What a link without a name signs in as.
+/// Session name for a link without a name.
 const BROWSER: &str = "browser";
 
-/// Links that were given out, by the BLAKE3 of their codes. They are not stored: a restart ends them.
+/// Unused links, by the BLAKE3 of their codes. They are not stored, so a restart ends them.
 pub(super) type Links = HashMap<[u8; 32], Link>;
 
 #[derive(Debug, Clone)]
@@ -33,17 +33,17 @@ pub(super) struct Link {
     expires_at: Timestamp,
 }
 
-/// A session that just began.
+/// Session that just started.
 #[derive(Debug)]
 pub(crate) struct SignedIn {
-    /// For the browser; afterwards only its hash is known.
+    /// Secret for the browser. Only its hash is stored.
     pub(crate) secret: String,
     pub(crate) role: Role,
     pub(crate) name: String,
 }
 
 impl Audited<'_> {
-    /// A link that signs one person in, once.
+    /// Creates a link that signs in one person, once.
     pub(crate) async fn create_sign_in_link(
         &self,
         asked: SignInLinkRequest,
@@ -58,7 +58,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// Begins a session by a link's code, which is then used up.
+    /// Starts a session with a link's code, which is then used up.
     pub(crate) async fn sign_in(&self, code: String, carrier: Carrier) -> DriverResult<SignedIn> {
         self.write(move |driver, caller| {
             let (row, secret) = driver.sign_in(&code, carrier, caller.from)?;
@@ -82,7 +82,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// Ends every session; gives how many there were.
+    /// Ends all sessions. Returns their number.
     pub(crate) async fn end_sessions(&self) -> DriverResult<u64> {
         self.write(move |driver, caller| {
             let ids: Vec<String> = driver.state.sessions.keys().cloned().collect();
@@ -96,7 +96,7 @@ impl Audited<'_> {
         .await
     }
 
-    /// Somebody showed a credential that doesn't count, after `unwritten` others who did.
+    /// Records an invalid credential, after `unwritten` others that were not recorded.
     pub(crate) async fn refused(&self, what: &'static str, unwritten: u64) -> DriverResult<()> {
         self.write(move |driver, caller| {
             let detail = detail([("unwritten", unwritten.to_string())]);
@@ -108,9 +108,9 @@ impl Audited<'_> {
 }
 
 impl DriverHandle {
-    /// A credential was used; a crash may forget that.
+    /// Records the use of a credential. A crash may lose it.
     pub(crate) fn used(&self, kind: CredentialKind, id: String, at: Timestamp) {
-        // A driver that is gone has no more use for it.
+        // A stopped driver no longer needs it.
         drop(self.send(move |driver| {
             driver.pending.uses.insert((kind, id), at);
         }));
@@ -172,7 +172,7 @@ impl Driver {
         Some(row)
     }
 
-    /// Sessions that nobody used for long are forgotten when the next one begins.
+    /// Removes idle sessions when a new session starts.
     fn drop_ended_sessions(&mut self, now: Timestamp) {
         let ended = |row: &&SessionRow| match self.views.credential(&row.hash) {
             Some(credential) => !credential.counts(now),
@@ -190,7 +190,7 @@ fn principal(row: &SessionRow) -> Principal {
     Principal { role: row.role, device: None, name: row.name.as_str().into() }
 }
 
-/// As requests are checked against it.
+/// Returns the credential that requests are checked against.
 pub(super) fn credential(row: &SessionRow) -> Credential {
     let kind = CredentialKind::Session;
     Credential::new(kind, row.id.clone(), principal(row), None, Some(row.last_used))

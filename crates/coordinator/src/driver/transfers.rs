@@ -1,5 +1,5 @@
-//! Transfers of blobs under a lease, and what stops them: a download when its lease is held no longer,
-//! an upload when the lease's seat takes no update any more.
+//! Cancellation of blob transfers under a lease. A download stops when its lease is no longer held,
+//! an upload when the lease's seat accepts no more updates.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::leases::UploadLimit;
 use super::{Driver, DriverError};
 use crate::clock;
 
-/// What transfers wait for, from their lease's first one to its end.
+/// Cancellation tokens of transfers, kept from a lease's first transfer to its end.
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
     downloads: HashMap<LeaseId, (JobId, CancellationToken)>,
@@ -19,8 +19,8 @@ pub(super) struct Transfers {
 }
 
 impl Driver {
-    /// Cancelled when the lease of this device ends that names the blob; none where no lease that it
-    /// holds does.
+    /// Returns a token that is cancelled when the device's lease that names the blob ends. `None`
+    /// if the device holds no such lease.
     pub(super) fn begin_download(
         &mut self,
         device: DeviceId,
@@ -36,8 +36,8 @@ impl Driver {
         Some(begun.or_insert_with(|| (job, CancellationToken::new())).1.clone())
     }
 
-    /// What may be sent up under this lease. The token is cancelled when its seat takes no update any
-    /// more; none where it takes none now.
+    /// Returns what may be uploaded under this lease. The token is cancelled when its seat accepts
+    /// no more updates; `None` if it accepts none now.
     pub(super) fn begin_upload(
         &mut self,
         lease: LeaseId,
@@ -52,7 +52,7 @@ impl Driver {
         Ok((permit, begun))
     }
 
-    /// After a commit: stops what its leases don't allow any more.
+    /// Stops transfers that their leases no longer allow. Called after a commit.
     pub(super) fn stop_transfers(&mut self) {
         let jobs = &self.state.jobs;
         let go_on = |goes_on: bool, token: &CancellationToken| {

@@ -1,5 +1,7 @@
-//! Who asks, and what they may do. `envelope` lets nobody past without a credential, but on the
-//! paths of [`super::public`]; handlers then say by an extractor which role they are for.
+//! Authentication and authorization.
+//!
+//! `envelope` rejects requests without a credential, except on the paths of [`super::public`].
+//! Handlers declare the roles they allow by an extractor.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,27 +23,27 @@ use crate::clock;
 use crate::credential::{Carrier, Credential, CredentialKind};
 use crate::driver::EnrollmentCredential;
 
-/// What a request shows.
+/// Credential of a request.
 enum Shown {
     Nothing,
-    /// By this process itself.
+    /// Request from this process.
     Inside,
     Good(Arc<Credential>),
-    /// A session in its cookie, which a browser sends by itself.
+    /// Session cookie, which a browser sends automatically.
     ByCookie(Arc<Credential>),
     Bad(Bad),
 }
 
-/// A credential that doesn't count.
+/// Credential that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bad {
     Token,
-    /// The ticket of a download.
+    /// Download ticket.
     Ticket,
 }
 
 impl Bad {
-    /// As the audit log calls it.
+    /// Name in the audit log.
     const fn word(self) -> &'static str {
         match self {
             Self::Token => "token",
@@ -57,7 +59,7 @@ impl Bad {
     }
 }
 
-/// Why a request does not pass.
+/// Reason for rejecting a request.
 pub(super) enum Refused {
     At(ApiError),
     Bad(Bad, Option<PeerAddress>),
@@ -74,14 +76,14 @@ impl Refused {
     }
 }
 
-/// Writes into a request whose credential counts who it is from.
+/// Adds the caller to a request with a valid credential.
 pub(super) fn authenticate(shared: &Shared, request: &mut Request) -> Result<(), Refused> {
     let now = clock::now();
     let route = request.extensions().get::<MatchedPath>();
     let public = route.is_some_and(|route| is_public(request.method(), route.as_str()));
     let credential = match shown(shared, request, now) {
         Shown::Inside => return Ok(()),
-        // A stranger's path does nothing for a session, so that no other site can use it.
+        // Public paths do nothing for a session, so that no other site can use it.
         Shown::Good(credential) | Shown::ByCookie(credential)
             if public && credential.kind == CredentialKind::Session =>
         {
@@ -131,11 +133,11 @@ fn shown(shared: &Shared, request: &Request, now: Timestamp) -> Shown {
     }
 }
 
-/// A token, or the session of a tab where sessions are carried so.
+/// Reads a token, or the session of a tab if sessions are sent that way.
 fn by_bearer(shared: &Shared, headers: &HeaderMap, carrier: Carrier, now: Timestamp) -> Shown {
     let Some(text) = bearer(headers) else { return Shown::Bad(Bad::Token) };
     if carrier == Carrier::Tab && carrier.carries(text) {
-        // A tab goes on to show what ended by itself.
+        // A tab keeps sending a session that has expired.
         return session(shared, carrier, text, now).map_or(Shown::Nothing, Shown::Good);
     }
     let token = known(shared, CredentialKind::Token, text, now);
@@ -161,8 +163,8 @@ fn known(
     known.filter(|known| known.kind == kind && known.counts(now))
 }
 
-/// The answer to a credential that doesn't count, called `what` in the audit log: `failure`, or that there
-/// were too many of them. Failures are written to the audit log, as far as that has room for them.
+/// Returns the response to an invalid credential, named `what` in the audit log: `failure`, or that
+/// there were too many. Failures are written to the audit log within its limit.
 pub(super) async fn refuse(
     shared: &Shared,
     peer: Option<PeerAddress>,
@@ -174,7 +176,7 @@ pub(super) async fn refuse(
     let failed = shared.failures.failed(allowance, from, clock::now());
     if let Some(unwritten) = failed.write {
         let caller = Caller { who: CallerIdentity::Stranger, from };
-        // The peer is refused whether that can be written or not.
+        // The peer is rejected even if the entry can't be written.
         if let Err(refusal) = shared.driver.by(&caller).refused(what, unwritten).await {
             tracing::warn!(%refusal, "a refused credential could not be written down");
         }
@@ -182,7 +184,7 @@ pub(super) async fn refuse(
     failed.too_many.map_or(failure, ApiError::too_many)
 }
 
-/// Refuses a peer that typed too many wrong codes lately.
+/// Rejects a peer that entered too many wrong codes recently.
 pub(super) fn check_typed_codes(shared: &Shared, caller: &Caller) -> Result<(), ApiError> {
     let held_up = shared.failures.held_up(Allowance::TypedCodes, caller.from, clock::now());
     held_up.map_or(Ok(()), |wait| Err(ApiError::too_many(wait)))
@@ -204,7 +206,8 @@ pub(super) fn unauthorized() -> ApiError {
     )
 }
 
-/// Refuses peers that speak a later version than ours; who says none is a person with curl.
+/// Rejects peers with a later protocol version. A request without a version comes from a person,
+/// for example with curl.
 pub(super) fn check_protocol(headers: &HeaderMap) -> Result<(), ApiError> {
     let said = headers.get(PROTOCOL_HEADER);
     let version = said.map(|value| value.to_str().ok().and_then(|text| text.parse::<u32>().ok()));
@@ -229,7 +232,8 @@ fn principal(parts: &Parts) -> Result<Principal, ApiError> {
     parts.extensions.get::<Principal>().cloned().ok_or_else(unauthorized)
 }
 
-/// Anybody, as far as they are known: for public paths, whose handlers check for themselves.
+/// Any caller, with the credential if there is one: for public paths, whose handlers check
+/// themselves.
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
@@ -259,7 +263,7 @@ impl<S: Sync> FromRequestParts<S> for Admin {
     }
 }
 
-/// Whoever may look: an administrator or a viewer.
+/// Caller who may read: an administrator or a viewer.
 #[derive(Debug, Clone)]
 pub(crate) struct Viewer(pub(crate) Caller);
 
@@ -275,8 +279,8 @@ impl<S: Sync> FromRequestParts<S> for Viewer {
     }
 }
 
-/// Whoever may enrol a device: who has a join code, or an administrator. The path is public, so this
-/// looks at the credential by itself.
+/// Caller who may enroll a device: the holder of a join code, or an administrator. The path is
+/// public, so the extractor checks the credential itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Registrar {
     pub(crate) voucher: EnrollmentCredential,
@@ -310,12 +314,12 @@ impl FromRequestParts<Shared> for Registrar {
     }
 }
 
-/// A device, by its own token.
+/// Device with its own token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OfDevice(pub(crate) DeviceId);
 
 impl OfDevice {
-    /// Refuses a device that names another one.
+    /// Rejects a device that names another device.
     pub(crate) fn is(self, named: DeviceId) -> Result<DeviceId, ApiError> {
         if self.0 == named { Ok(named) } else { Err(forbidden("the token of that device")) }
     }
@@ -330,7 +334,7 @@ impl<S: Sync> FromRequestParts<S> for OfDevice {
     }
 }
 
-/// Whoever may touch blobs: a device within its leases, an administrator.
+/// Caller who may access blobs: a device within its leases, or an administrator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum BlobCaller {
     Admin,

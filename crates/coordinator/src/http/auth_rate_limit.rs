@@ -1,7 +1,8 @@
-//! How often a peer may show a credential that doesn't count: token buckets for each address, in tables
-//! of bounded size. A peer behind a shared address that shows a good one is never held up. Only typed
-//! codes can be looked for by trying, so only they are not looked at meanwhile, and they have an allowance
-//! of their own: wrong tokens of a neighbor hold up nobody's code.
+//! Rate limit for invalid credentials: token buckets for each address, in tables of bounded size.
+//!
+//! Valid credentials are never limited, so a peer behind a shared address isn't affected by others.
+//! Only typed codes can be guessed, so only they are rejected unchecked while the limit is reached.
+//! They have a separate allowance, so that a neighbor's wrong tokens don't block a correct code.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,24 +13,25 @@ use protocol::Timestamp;
 
 /// Failures that a peer may make in a row.
 const BURST: u32 = 60;
-/// After so long it may make one more.
+/// Time until a peer may make one more.
 const REFILL: Duration = Duration::from_secs(1);
-/// Addresses that each allowance tells apart; all others share one bucket.
+/// Addresses with a bucket of their own, for each allowance. All others share one bucket.
 const MOST_PEERS: usize = 4096;
-/// Failures of everybody that are written to the audit log in a row, and one more after so long.
+/// Failures of all peers that are written to the audit log in a row. One more follows after each
+/// refill.
 const WRITTEN_BURST: u32 = 60;
 const WRITTEN_REFILL: Duration = Duration::from_mins(1);
 
-/// What a failure is counted against.
+/// Allowance that a failure counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Allowance {
-    /// Tokens, sessions, sign-in links, proofs of join codes: nobody finds one by trying.
+    /// Tokens, sessions, sign-in links and proofs of join codes, which can't be guessed.
     Credentials,
-    /// Join codes that were typed: their first 32 bits tell whether there is such a code.
+    /// Typed join codes. Their first 32 bits reveal whether such a code exists.
     TypedCodes,
 }
 
-/// Who failed lately.
+/// Recent failures.
 #[derive(Debug, Default)]
 pub(crate) struct AuthRateLimit(Mutex<Table>);
 
@@ -38,7 +40,7 @@ struct Table {
     credentials: Peers,
     typed_codes: Peers,
     written: Bucket,
-    /// Since the last one that was written down.
+    /// Failures since the last one that was written.
     unwritten: u64,
 }
 
@@ -48,24 +50,25 @@ struct Peers {
     others: Bucket,
 }
 
-/// What becomes of a failure.
+/// Outcome of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FailureOutcome {
-    /// The peer failed too often: it hears nothing else for so long.
+    /// Set if the peer failed too often: the time for which it gets no other response.
     pub(crate) too_many: Option<Duration>,
-    /// It is to be written to the audit log, with so many that weren't before it.
+    /// Set if the failure is to be written to the audit log: the number of unwritten failures
+    /// before it.
     pub(crate) write: Option<u64>,
 }
 
-/// Spent failures, in units of time: each costs a refill's time, which passes by itself.
+/// Token bucket, stored as time: each failure costs one refill interval, which passes by itself.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
-    /// Full again at this time.
+    /// Time when the bucket is full again.
     full_at: Timestamp,
 }
 
 impl Bucket {
-    /// Takes one, or says how long none is left.
+    /// Takes a token, or returns the time until one is available.
     fn take(&mut self, now: Timestamp, burst: u32, refill: Duration) -> Result<(), Duration> {
         self.left(now, burst, refill)?;
         self.full_at = self.full_at.max(now).after(refill);
@@ -82,7 +85,7 @@ impl Bucket {
 }
 
 impl AuthRateLimit {
-    /// How long nothing that the peer shows of this kind is looked at.
+    /// Returns the time for which no credential of this kind from the peer is checked.
     pub(crate) fn held_up(
         &self,
         allowance: Allowance,
@@ -93,7 +96,7 @@ impl AuthRateLimit {
         table.peers(allowance).bucket_of(network(peer?)).left(now, BURST, REFILL).err()
     }
 
-    /// To be called for each failure. Inside this process nobody is held up.
+    /// Counts a failure. Requests from this process are never limited.
     pub(crate) fn failed(
         &self,
         allowance: Allowance,
@@ -145,7 +148,7 @@ impl Peers {
     }
 }
 
-/// A host has all the addresses of its IPv6 network.
+/// Returns the network of an IPv6 address, because a host has all addresses of its network.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -183,7 +186,7 @@ mod tests {
         assert_eq!(failures.failed(TYPED, Some(peer(1)), at(0)).too_many, Some(REFILL));
         assert_eq!(failures.held_up(TYPED, Some(peer(2)), at(0)), None);
         assert_eq!(failures.held_up(TYPED, None, at(0)), None);
-        // One more a refill later, and no more than that.
+        // One more after a refill interval, and only one.
         assert_eq!(failures.failed(TYPED, Some(peer(1)), at(1)).too_many, None);
         assert_eq!(failures.failed(TYPED, Some(peer(1)), at(1)).too_many, Some(REFILL));
     }
@@ -209,7 +212,7 @@ mod tests {
         assert_eq!(failures.0.lock().unwrap().typed_codes.buckets.len(), MOST_PEERS);
         assert!(failures.held_up(TYPED, Some(peer(99_999)), at(0)).is_some());
         assert!(failures.held_up(TYPED, Some(peer(0)), at(0)).is_none());
-        // Those that are full again make room.
+        // Full buckets are removed to make room.
         assert_eq!(failures.failed(TYPED, Some(peer(99_999)), at(100_000)).too_many, None);
         assert_eq!(failures.0.lock().unwrap().typed_codes.buckets.len(), 1);
     }
@@ -236,7 +239,7 @@ mod tests {
     }
 
     proptest! {
-        /// However its attempts lie in time, a peer gets no more of them than the burst and one a
+        /// Whatever the timing of its attempts, a peer gets no more than the burst and one a
         /// second.
         #[test]
         fn no_more_than_the_rate(pauses in proptest::collection::vec(0_u64..3000, 1..400)) {

@@ -1,4 +1,4 @@
-//! `/blobs`: bytes by their hash, down in ranges and up in pieces.
+//! `/blobs`: blobs by hash, with range downloads and resumable uploads.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,11 +25,12 @@ use crate::clock;
 use crate::credential::Credential;
 use crate::driver::upload_key;
 
-/// An administrator's upload: a flat vector of the largest model there may be.
+/// Size limit of an administrator's upload: a flat vector of the largest supported model.
 const MOST_BYTES: u64 = 400_000_000;
-/// Different blobs of one lease: it has one update, and others where the first was lost or refused.
+/// Limit of different blobs for one lease. It has one update, and more if the first was lost or
+/// rejected.
 const MOST_OF_A_LEASE: usize = 8;
-/// The key of uploads that belong to no lease.
+/// Key of uploads without a lease.
 const PERSON: &str = "person";
 
 const UPLOAD_OFFSET: &str = "upload-offset";
@@ -42,11 +43,12 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Under {
-    /// The lease that the upload belongs to.
+    /// Lease of the upload.
     lease: Option<LeaseId>,
 }
 
-/// A blob's bytes; one range is honoured. A device gets what its open lease names, until that ends.
+/// Returns a blob's bytes. A single range is supported. A device can read what its open lease
+/// names, until the lease ends.
 #[utoipa::path(get, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])), params(("hash" = BlobHash, Path)),
     responses(
         (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
@@ -68,8 +70,9 @@ async fn download(
     }))
 }
 
-/// The end of the lease that lets the device read the blob. Nothing else of a blob is looked at before:
-/// a device doesn't hear whether there is one that it may not read.
+/// Returns a token that is cancelled at the end of the lease that lets the device read the blob.
+/// This check comes first, so that a device doesn't learn whether a blob exists that it may not
+/// read.
 async fn leased(shared: &Shared, device: DeviceId, hash: BlobHash) -> ApiResult<CancellationToken> {
     let lease = shared.driver.begin_download(device, hash).await?;
     lease.ok_or_else(|| {
@@ -78,8 +81,8 @@ async fn leased(shared: &Shared, device: DeviceId, hash: BlobHash) -> ApiResult<
     })
 }
 
-/// How much of a blob is here. With `lease`: where its upload goes on, as `Upload-Offset` and
-/// `Upload-Complete`; what others sent doesn't count.
+/// Returns how much of a blob is stored. With `lease`: where its upload resumes, as `Upload-Offset`
+/// and `Upload-Complete`. Bytes from other senders don't count.
 #[utoipa::path(head, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under),
     responses((status = 200, description = "In the headers")))]
@@ -118,8 +121,8 @@ async fn look(
     Ok(response)
 }
 
-/// A blob's bytes from `Upload-Offset` to its end. A connection that breaks keeps what arrived; a
-/// blob counts once it is whole and its hash is right.
+/// Uploads a blob's bytes from `Upload-Offset` to its end. A broken connection keeps the bytes that
+/// arrived. The blob is stored once it is complete and its hash matches.
 #[utoipa::path(put, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under,
         ("Upload-Offset" = Option<u64>, Header, description = "Bytes that are stored; 0 if missing")),
@@ -169,7 +172,7 @@ async fn upload(
         }
     };
     match received {
-        // Said before the network is blamed.
+        // Checked before the network error.
         Err(UploadError::Broken) if end.is_cancelled() => return Err(lease_over()),
         Err(UploadError::Broken)
             if credential.is_some_and(|Extension(known)| !known.counts(clock::now())) =>
@@ -182,13 +185,13 @@ async fn upload(
     Ok(state(StatusCode::CREATED, length, true))
 }
 
-/// What a caller may send up.
+/// What a caller may upload.
 struct Right {
-    /// Whose upload it is.
+    /// Key of the upload.
     key: String,
-    /// Bytes.
+    /// Size limit in bytes.
     limit: u64,
-    /// Cancelled when bytes stop being taken; none where they aren't taken now.
+    /// Cancelled when the upload must stop. `None` if no bytes are accepted now.
     end: Option<CancellationToken>,
 }
 

@@ -1,9 +1,10 @@
-//! One connection: what it speaks, and how long it may say nothing.
+//! One connection: protocol detection, limits and timeouts.
 //!
-//! One port takes everybody, and the first byte tells TLS from plain HTTP. Plain HTTP is for this
-//! machine alone; from anywhere else it is answered with the word to use https. There are 10,000
-//! connections in a large fleet, nearly all waiting: what a connection needs only at its beginning
-//! is on the heap and gone afterwards.
+//! All protocols share one port; the first byte distinguishes TLS from plain HTTP. Plain HTTP is
+//! only for this machine; other machines get a response that says to use https.
+//!
+//! A large fleet has 10,000 connections, nearly all waiting. State that a connection needs only at
+//! its start is therefore on the heap and freed afterwards.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -36,57 +37,58 @@ use super::{headers, host};
 use crate::caller::PeerAddress;
 use crate::cluster::HTTP2;
 
-/// From a connection's beginning to the end of its handshake, or to the first byte of plain HTTP.
+/// Timeout from a connection's start to the end of its handshake, or to the first byte of plain
+/// HTTP.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// HTTP/1: for a request's headers, and between two requests of a connection.
+/// HTTP/1: timeout for a request's headers, and for the next request of a connection.
 const HEADERS: Duration = Duration::from_secs(30);
-/// A connection without a request for so long, at most twice as long, is closed; after four times as
-/// long also one whose peer takes nothing of its answers.
+/// Idle timeout: a connection without a request is closed after once to twice this time. After four
+/// times as long, a connection whose peer reads none of its responses is closed too.
 const IDLE: Duration = Duration::from_mins(1);
-/// HTTP/2: after so long without a word a peer is asked whether it is there; a device that left
-/// without goodbye shows by this.
+/// HTTP/2 ping interval of a silent connection. It detects a device that disappeared.
 const ASK: Duration = Duration::from_mins(1);
-/// For its answer.
+/// HTTP/2 ping timeout.
 const ANSWER: Duration = Duration::from_secs(20);
-/// For a peer that is turned away to take the words.
+/// Time that a rejected peer has to read the response.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Bytes that a peer may send ahead of what is read, for one request and for all of its
-/// connection: what a hostile one can make us hold.
+/// HTTP/2 windows: bytes that a peer may send before they are read, for a request and for its
+/// connection. They limit the memory that a hostile peer can use.
 const AHEAD_OF_STREAM: u32 = 256 << 10;
 const AHEAD_OF_CONNECTION: u32 = 512 << 10;
-/// Bytes of an answer that wait for a slow peer, and of what is read at once.
+/// Buffer size of responses to a slow peer, and of a single read.
 const BUFFER: usize = 64 << 10;
-/// Bytes of a request's headers.
+/// Maximum size of a request's headers in bytes.
 const LONGEST_HEADERS: u32 = 16 << 10;
-/// Bytes of headers that a peer may refer to instead of repeating them: what both sides would remember
-/// of 10,000 waiting connections is worth more than the bytes of their next request.
+/// Size of the HPACK table. It is 0 because tables for 10,000 waiting connections cost more memory,
+/// on both sides, than the headers of the next request cost bytes.
 const REMEMBERED_HEADERS: u32 = 0;
-/// HTTP/1: how many there may be.
+/// HTTP/1: maximum number of headers.
 const MOST_HEADERS: usize = 100;
-/// Requests that one connection may have under way: a dashboard has a dozen, a device three.
+/// Maximum number of concurrent requests of a connection. A dashboard has about twelve, a device
+/// three.
 const MOST_STREAMS: u32 = 64;
-/// Requests that a peer may take back before they were looked at, and those that it may be told of
-/// as wrong: whoever does so more often only makes work (CVE-2023-44487).
+/// Maximum number of streams that a peer may reset early, and of invalid streams. More only waste
+/// work (CVE-2023-44487).
 const MOST_TAKEN_BACK: usize = 20;
 const MOST_WRONG: usize = 128;
 
-/// The first byte of a TLS record that opens a handshake (RFC 8446 §5.1).
+/// First byte of a TLS record that starts a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 const USE_HTTPS: &str = "This coordinator speaks HTTPS here: begin its address with https://\n";
 
-/// How connections are served.
+/// Settings for serving connections.
 pub(super) struct Connections {
     router: Router,
     acceptor: TlsAcceptor,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     stopping: CancellationToken,
-    /// Where plain requests must say that they go.
+    /// Port that plain requests must name in their host.
     port: u16,
 }
 
-/// What a connection may be, by its first byte and its peer.
+/// Protocol of a connection, by its first byte and its peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
     Tls,
@@ -95,7 +97,7 @@ enum Speech {
     PlainFromAfar,
 }
 
-/// A connection after its beginning.
+/// Connection whose protocol is known.
 enum Begun {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -141,7 +143,7 @@ impl Connections {
         introduction: &ConnectionSlotHolder,
         watcher: Watcher,
     ) {
-        // Answers are small and waited for.
+        // Responses are small, and peers wait for them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps Nagle's algorithm");
         }
@@ -212,7 +214,7 @@ impl Connections {
     ) -> hyper::Result<()> {
         let requests = InFlightRequests::default();
         let service = service_fn(|request| self.answer(request, &from, &requests));
-        // On the heap once: a future keeps room for everything that was ever moved through it.
+        // Boxed once: a future reserves space for everything that was ever moved through it.
         let connection =
             Box::pin(watcher.watch(self.http2.serve_connection(TokioIo::new(stream), service)));
         until_left(connection, &requests).await
@@ -238,7 +240,8 @@ impl Connections {
     }
 }
 
-/// Serves a connection until it ends, or its peer has nothing under way: it comes again when it has.
+/// Serves a connection until it ends, or until it has no request in progress for the idle timeout.
+/// The peer reconnects when needed.
 async fn until_left(
     connection: Pin<Box<impl Future<Output = hyper::Result<()>>>>,
     requests: &InFlightRequests,
@@ -257,8 +260,8 @@ fn speech(first: u8, peer: IpAddr) -> Speech {
     }
 }
 
-/// Nothing of the request is read before the answer: it may hold a token, which has crossed the
-/// network in the clear and is worth no more attention.
+/// Responds without reading the request, which may contain a token that has crossed the network in
+/// plain text.
 async fn turn_away(stream: &mut TcpStream) -> io::Result<()> {
     let answer = format!(
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
@@ -267,7 +270,7 @@ async fn turn_away(stream: &mut TcpStream) -> io::Result<()> {
     );
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
-    // Closing on unread bytes would reset the connection, and the peer would lose the answer.
+    // Closing with unread bytes resets the connection, and the peer loses the response.
     let mut unread = [0; 1024];
     while stream.read(&mut unread).await? > 0 {}
     Ok(())

@@ -1,9 +1,9 @@
-//! The cookie of a session: when there is one, and what keeps another site from using it.
+//! Session cookie: when one is set, and protection against its use by other sites.
 //!
-//! Browsers keep cookies by host and not by port. A cookie for 127.0.0.1 goes to every program there,
-//! and other accounts of the machine have programs too. In the clear there is none, therefore, and over
-//! TLS there is none for a host that is the browser's own machine: Chromium sends even a `Secure` cookie
-//! of 127.0.0.1 to plain HTTP on another port of it.
+//! Browsers store cookies by host, not by port. A cookie for 127.0.0.1 goes to every program there,
+//! also to those of other accounts. No cookie is therefore set over plain HTTP. Over TLS none is
+//! set for a host that is the browser's own machine: Chromium sends even a `Secure` cookie of
+//! 127.0.0.1 to plain HTTP on another port.
 
 use std::convert::Infallible;
 
@@ -18,10 +18,10 @@ use super::peer::OverTls;
 use super::problem::ApiError;
 use crate::credential::{Carrier, SESSION_IDLE};
 
-/// What the browser tells of where a request comes from; scripts can't write it.
+/// Header in which the browser states the origin relation of a request. Scripts can't set it.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// How a browser that asks so carries its session.
+/// Returns how the browser of this request sends its session.
 pub(super) fn carrier(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Carrier {
     let over_tls = extensions.get::<OverTls>().is_some();
     if over_tls && !host::is_loopback(uri, headers) { Carrier::Cookie } else { Carrier::Tab }
@@ -35,14 +35,14 @@ impl<S: Sync> FromRequestParts<S> for Carrier {
     }
 }
 
-/// Name of the cookie. Browsers take the prefix `__Host-` only from this host, for this host, with
-/// `Secure`. Each cluster has a name of its own.
+/// Name of the cookie. Browsers accept the prefix `__Host-` only from this host, for this host,
+/// with `Secure`. Each cluster has its own name.
 #[derive(Debug)]
 pub(crate) struct CookieName(String);
 
 impl CookieName {
     pub(crate) fn new(cluster_id: &str) -> Self {
-        // The end of a cluster's id is chance; its beginning is the time.
+        // The end of a cluster's id is random; its start is the time.
         let tail: String =
             cluster_id.chars().rev().filter(char::is_ascii_alphanumeric).take(12).collect();
         Self(format!("__Host-constellation-{tail}"))
@@ -62,12 +62,12 @@ impl CookieName {
         })
     }
 
-    /// The header that makes a browser keep the session.
+    /// Returns the `Set-Cookie` value that stores the session.
     pub(super) fn set(&self, value: &str) -> String {
         self.header(value, SESSION_IDLE.as_secs())
     }
 
-    /// The header that makes a browser forget it.
+    /// Returns the `Set-Cookie` value that deletes the session.
     pub(super) fn clear(&self) -> String {
         self.header("", 0)
     }
@@ -78,9 +78,9 @@ impl CookieName {
     }
 }
 
-/// Refuses a change by a cookie that another site could have made a browser ask for (cross-site request
-/// forgery).
-/// It must come from our own page, by the browser's word, and carry a header that a form can't send.
+/// Rejects a change by cookie that another site may have triggered (cross-site request forgery).
+/// The browser must state that the request comes from our own page, and the request must have a
+/// header that a form can't send.
 pub(super) fn check_origin(request: &Request) -> Result<(), ApiError> {
     let (method, headers) = (request.method(), request.headers());
     let safe = method == Method::GET || method == Method::HEAD;
@@ -99,7 +99,7 @@ fn is_same_origin(request: &Request) -> bool {
     if let Some(site) = text(FETCH_SITE) {
         return site == "same-origin";
     }
-    // HTTP/2 has the host in its address.
+    // HTTP/2 has the host in its URI.
     let authority = request.uri().authority().map(Authority::as_str);
     let Some(host) = authority.or_else(|| text(header::HOST.as_str())) else { return false };
     let scheme = if request.extensions().get::<OverTls>().is_some() { "https" } else { "http" };
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(names.of(&headers(&[("cookie", &shown)])), Some("secret"));
         let other = CookieName::new("01890a5d-ac96-774b-bcce-b302099a8058");
         assert_eq!(other.of(&headers(&[("cookie", &shown)])), None);
-        // The name that earlier versions took in the clear.
+        // The name that earlier versions accepted over plain HTTP.
         let plain = pair.strip_prefix("__Host-").unwrap();
         assert_eq!(names.of(&headers(&[("cookie", plain)])), None);
     }
@@ -178,7 +178,7 @@ mod tests {
             (false, vec![ours, host, ("origin", "https://evil.example")]),
             (false, vec![ours, host, ("origin", "https://mac.local:8001")]),
             (false, vec![ours, host, ("origin", "null")]),
-            // What the browser says of the site counts before the origin.
+            // The browser's statement about the site takes precedence over the origin.
             (
                 false,
                 vec![
@@ -199,7 +199,7 @@ mod tests {
         assert!(check_origin(&over_http2).is_ok());
     }
 
-    /// Over TLS.
+    /// Request over TLS.
     fn request(method: Method, address: &str, pairs: &[(&'static str, &str)]) -> Request {
         let mut request = Request::new(axum::body::Body::empty());
         *request.method_mut() = method;

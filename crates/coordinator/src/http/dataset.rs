@@ -1,4 +1,4 @@
-//! `/datasets/{name}`: one dataset, its rows, and how a job would divide them.
+//! `/datasets/{name}`: one dataset, its rows, and its partitions for a job.
 
 use std::sync::Arc;
 
@@ -24,17 +24,17 @@ use super::problem::{ApiError, ApiResult};
 use crate::dataset_preview::{MOST_ROWS, class_counts};
 use crate::prepare::partitions;
 
-/// Rows of an answer, unless it is told otherwise.
+/// Default number of rows in a response.
 const ROWS: usize = 20;
-/// Characters of a text.
+/// Maximum number of characters of a text.
 const LONGEST_TEXT: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(rows)).routes(routes!(divide))
 }
 
-/// One dataset. Its rows are counted where they are on the coordinator's machine; the first time that
-/// takes as long as reading them.
+/// Returns one dataset. Its rows are counted if they are on the coordinator's machine; the first
+/// count takes as long as reading them.
 #[utoipa::path(get, path = "/datasets/{name}", tag = "datasets", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path)), responses((status = 200, body = DatasetDetail)))]
 async fn show(
@@ -71,18 +71,18 @@ async fn show(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Page {
-    /// Rows left out before the first.
+    /// Number of rows to skip.
     #[serde(default)]
     offset: usize,
-    /// At most 100; 20 where none is given.
+    /// Maximum number of rows, at most 100. Default: 20.
     limit: Option<usize>,
-    /// `train` where none is named.
+    /// Split. Default: `train`.
     #[serde(default)]
     #[param(inline)]
     split: Split,
 }
 
-/// Rows of a dataset that is on the coordinator's machine, in its order.
+/// Returns rows of a dataset that is on the coordinator's machine, in the dataset's order.
 #[utoipa::path(get, path = "/datasets/{name}/rows", tag = "datasets", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Page), responses((status = 200, body = Vec<DatasetRow>)))]
 async fn rows(
@@ -108,7 +108,7 @@ async fn rows(
     Ok(Json(shown.map_err(|error| ApiError::internal(error.to_string()))?))
 }
 
-/// How a job with this seed would divide the rows, where it has no target accuracy to reach. Nothing is
+/// Returns how a job with this seed and without a target accuracy would divide the rows. Nothing is
 /// stored.
 #[utoipa::path(post, path = "/datasets/{name}/partitions", tag = "datasets",
     security(("token" = ["viewer", "admin"])), params(("name" = String, Path)),
@@ -134,11 +134,11 @@ async fn divide(
     Ok(Json(divided.map_err(|error| ApiError::internal(error.to_string()))??))
 }
 
-/// A job that is divided so, for what is checked of one.
+/// Returns a job with these partition settings, for validation.
 fn job(name: &str, asked: &PartitionsRequest) -> JobSpec {
     JobSpec {
         name: "partitions".to_owned(),
-        // Nothing of the model is looked at.
+        // The model is not checked.
         model_type: ModelType::Nlp,
         dataset: name.to_owned(),
         seed: asked.seed,
@@ -150,7 +150,7 @@ fn job(name: &str, asked: &PartitionsRequest) -> JobSpec {
     }
 }
 
-/// The dataset, whose rows must be on this machine.
+/// Returns the dataset. Its rows must be on this machine.
 async fn here(shared: &Shared, name: &str) -> ApiResult<Arc<Dataset>> {
     let found = shared.shelf.load(name).await.map_err(|error| unreadable(name, &error))?;
     found.ok_or_else(|| not_here(name))

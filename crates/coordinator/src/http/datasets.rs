@@ -1,4 +1,4 @@
-//! `/datasets`: what there is, and adding a file of one's own.
+//! `/datasets`: lists datasets and adds files.
 
 use std::path::{Path, PathBuf};
 
@@ -25,16 +25,16 @@ use super::{MOST_JSON, Shared};
 use crate::blobs::{Blobs, is_full};
 use crate::crash_points::CrashPoint;
 
-/// The largest file that can be added.
+/// Size limit of an added file.
 const MOST_BYTES: u64 = 8 << 30;
-/// Bytes that room is asked for at a time.
+/// Number of bytes for which space is reserved at a time.
 const STRIDE: u64 = 1 << 20;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list, add))
 }
 
-/// Every dataset that a job can name.
+/// Lists the datasets that a job can use.
 #[utoipa::path(get, path = "/datasets", tag = "datasets", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = Vec<DatasetEntry>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> ApiResult<Json<Vec<DatasetEntry>>> {
@@ -65,16 +65,16 @@ pub(super) fn entry(known: CatalogueEntry) -> DatasetEntry {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Named {
-    /// What the dataset is called from now on.
+    /// Name of the new dataset.
     #[serde(default)]
     name: String,
-    /// The file's name; its ending says what it is: `.csv`, `.jsonl`, `.parquet` or `.zip`. A form
-    /// carries it itself.
+    /// File name. Its extension gives the format: `.csv`, `.jsonl`, `.parquet` or `.zip`. A form
+    /// includes the name.
     #[serde(default)]
     filename: String,
 }
 
-/// Adds a dataset: the file as the body, or as the field `file` of a form.
+/// Adds a dataset. Send the file as the body, or as the field `file` of a form.
 #[utoipa::path(post, path = "/datasets", tag = "datasets", security(("token" = ["admin"])), params(Named),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
@@ -112,7 +112,7 @@ async fn add(
     let usual = ReadLimits::default();
     let bounds = ReadLimits { disk: usual.disk.min(shared.blobs.room_left()?), ..usual };
     let added = tokio::task::spawn_blocking(move || {
-        // Whoever asks may be gone before it is done.
+        // The requester may be gone before this is done.
         let _turn = turn;
         let added = sources.add_within(&name, &file, bounds, &mut |_| {});
         added.map_err(|error| failure(&error, folder.path()))
@@ -159,7 +159,7 @@ async fn receive(
     store(body.into_data_stream(), filename, folder, blobs, broken).await
 }
 
-/// A form is taken apart in memory, so it may be no larger than any other body that is.
+/// A form is parsed in memory, so it has the size limit of other bodies in memory.
 fn malformed(error: &MultipartError) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return ApiError::too_large(format!(
@@ -171,7 +171,7 @@ fn malformed(error: &MultipartError) -> ApiError {
     ApiError::bad_request("malformed-form", error.body_text())
 }
 
-/// Writes what arrives under the last part of its name.
+/// Stores the received bytes under the last component of the file name.
 async fn store<E>(
     mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     filename: &str,
@@ -196,7 +196,7 @@ async fn store<E>(
             return Err(too_long());
         }
         if stored > granted {
-            // The rows that are made of it take as much again.
+            // The rows made from the file take the same space again.
             blobs.ask_room(2 * STRIDE)?;
             granted = stored + STRIDE;
         }
@@ -229,7 +229,7 @@ fn rows(bad: &[BadRow]) -> Vec<RowProblem> {
     shown.collect()
 }
 
-/// What is wrong with the file, without saying where on our disk it lay.
+/// Returns the error of the file without its path on this disk.
 fn failure(error: &DataError, folder: &Path) -> ApiError {
     let words = error.to_string().replace(&format!("{}/", folder.display()), "");
     match error {

@@ -1,4 +1,4 @@
-//! `/devices`: who there is, signs of life, asking for work.
+//! `/devices`: list, heartbeats and work requests.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,11 +27,11 @@ use crate::caller::Caller;
 use crate::clock;
 use crate::poll_interval;
 
-/// The longest that a request for work or for events is held, in seconds.
+/// Maximum duration of a long poll for work or events, in seconds.
 pub(crate) const LONGEST_WAIT: u64 = 60;
-/// Days after which `cleanup` forgets a silent device, unless it is told otherwise.
+/// Default number of days without a heartbeat after which `cleanup` removes a device.
 const FORGET_DAYS: f64 = 30.0;
-/// The kind of problem where a device can't be called or sorted so.
+/// Problem type of an invalid device name or label.
 const INVALID: &str = "invalid-device";
 const LONGEST_NAME: usize = 100;
 const LONGEST_REASON: usize = 200;
@@ -50,7 +50,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(approve))
 }
 
-/// Every enrolled device.
+/// Lists the enrolled devices.
 #[utoipa::path(get, path = "/devices", tag = "devices", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = Vec<Device>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Device>> {
@@ -60,11 +60,11 @@ async fn list(_: Viewer, State(shared): State<Shared>) -> Json<Vec<Device>> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct CleanUp {
-    /// Days of silence after which a device is forgotten; 30 where none are given.
+    /// Days without a heartbeat after which a device is removed. Default: 30.
     inactive_days: Option<f64>,
 }
 
-/// Forgets revoked devices and those that were silent for long. They may enrol again.
+/// Removes revoked devices and those without a recent heartbeat. They can enroll again.
 #[utoipa::path(post, path = "/devices/cleanup", tag = "devices", security(("token" = ["admin"])), params(CleanUp),
     responses((status = 200, body = CleanedUp)))]
 async fn clean_up(
@@ -80,7 +80,7 @@ async fn clean_up(
     Ok(Json(CleanedUp { removed: shared.driver.by(&admin.0).clean_up(unheard_for).await? }))
 }
 
-/// A sign of life; one that names a lease keeps it.
+/// Records a heartbeat. It renews the lease it names.
 #[utoipa::path(post, path = "/devices/{id}/heartbeat", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path)), request_body = Heartbeat,
     responses((status = 200, body = HeartbeatAnswer)))]
@@ -104,13 +104,13 @@ async fn heartbeat(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Wait {
-    /// Seconds to wait for work; at most 60.
+    /// Seconds to wait for work, at most 60.
     #[serde(default)]
     wait: u64,
 }
 
-/// Work for the device: a lease, or 204 where there is none within `wait`. Asked again it answers
-/// the same lease for as long as that is held.
+/// Returns a lease for the device, or 204 if there is no work within `wait`. Repeated requests
+/// return the same lease while it is held.
 #[utoipa::path(get, path = "/devices/{id}/next-job", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path), Wait),
     responses((status = 200, body = Lease), (status = 204, description = "Nothing to do now")))]
@@ -139,8 +139,7 @@ async fn next_job(
     Ok((StatusCode::NO_CONTENT, again).into_response())
 }
 
-/// A device leaves the cluster: its token and its leases end, and it is off the list. It may enrol
-/// again.
+/// Removes the calling device from the cluster. Its token and its leases end. It can enroll again.
 #[utoipa::path(post, path = "/devices/{id}/leave", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path)), responses((status = 204, description = "Gone")))]
 async fn leave(
@@ -153,8 +152,8 @@ async fn leave(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Names a device and sorts it by labels; what is left out stays. A job with `run.labels` is leased only
-/// to devices with one of them.
+/// Sets a device's name and labels. Omitted fields stay unchanged. A job with `run.labels` is
+/// leased only to devices with one of these labels.
 #[utoipa::path(patch, path = "/devices/{id}", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), request_body = DeviceChange, responses((status = 200, body = Device)))]
 async fn change(
@@ -179,7 +178,8 @@ fn checked(asked: DeviceChange) -> ApiResult<DeviceChange> {
     Ok(DeviceChange { name, labels })
 }
 
-/// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.
+/// Revokes a device: ends its token and its leases at once. Only an administrator's token can
+/// enroll it again.
 #[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
 async fn revoke(
@@ -190,8 +190,8 @@ async fn revoke(
     Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
 }
 
-/// Gives a device no work until it is released, and its leases to others. One that an administrator put
-/// there already stays as it is.
+/// Quarantines a device: it gets no work until it is released, and its leases go to others. A
+/// device that an administrator has already quarantined stays unchanged.
 #[utoipa::path(post, path = "/devices/{id}/quarantine", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), request_body = QuarantineRequest,
     responses((status = 200, body = Device)))]
@@ -205,7 +205,7 @@ async fn quarantine(
     Ok(Json(shared.driver.by(&caller).quarantine(id, reason).await?))
 }
 
-/// Lets a device out of quarantine: it gets work again, and what was refused of it is forgotten.
+/// Releases a device from quarantine: it gets work again, and its rejected updates are cleared.
 #[utoipa::path(post, path = "/devices/{id}/release", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
 async fn release(
@@ -216,8 +216,8 @@ async fn release(
     Ok(Json(shared.driver.by(&caller).release(id).await?))
 }
 
-/// Approves the key of a device that waits for it. The device takes the place of its machine's earlier
-/// record, whose token and leases end at once. It gets that record's labels only where asked.
+/// Approves the key of a waiting device. The device replaces its machine's earlier record, whose
+/// token and leases end at once. It gets that record's labels only if requested.
 #[utoipa::path(post, path = "/devices/{id}/approve", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), request_body = ApprovalRequest,
     responses((status = 200, body = Device)))]

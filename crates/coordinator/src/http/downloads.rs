@@ -1,5 +1,7 @@
-//! `/downloads`: tickets for browsers, whose downloads carry no header. A ticket opens one path, once,
-//! within a minute, as whoever asked for it. Files go straight to the disk, so their size doesn't matter.
+//! `/downloads`: tickets for browser downloads, which send no header.
+//!
+//! A ticket opens one path, once, within a minute, with the role of its creator. Browsers write the
+//! file directly to disk, so its size doesn't matter.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +23,9 @@ use super::problem::{ApiError, ApiResult};
 use crate::clock;
 use crate::credential::Credential;
 
-/// How long a ticket waits for its download to begin.
+/// Lifetime of an unused ticket.
 const LASTS: Duration = Duration::from_mins(1);
-/// Tickets of one credential that wait; a further one takes the place of the oldest.
+/// Maximum number of unused tickets of one credential. A new one replaces the oldest.
 const MOST_OF_ONE: usize = 32;
 const LONGEST_PATH: usize = 2000;
 /// Name of the query's last parameter.
@@ -33,7 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(create))
 }
 
-/// Tickets that wait, by the BLAKE3 of their secret. They are not stored: a restart ends them.
+/// Unused tickets, by the BLAKE3 of their secret. They are not stored, so a restart ends them.
 #[derive(Debug, Default)]
 pub(crate) struct Tickets(Mutex<HashMap<[u8; 32], Ticket>>);
 
@@ -45,7 +47,7 @@ struct Ticket {
     expires_at: Timestamp,
 }
 
-/// A path that was asked for with a ticket.
+/// Path requested with a ticket.
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
     path: &'a str,
@@ -53,7 +55,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl Tickets {
-    /// Makes a ticket; gives its secret, 256 random bits.
+    /// Creates a ticket and returns its secret, 256 random bits.
     fn create(&self, path: &str, credential: Arc<Credential>, now: Timestamp) -> String {
         let secret: [u8; 32] = rand::random();
         let secret = blake3::Hash::from_bytes(secret).to_hex().to_string();
@@ -72,10 +74,10 @@ impl Tickets {
         secret
     }
 
-    /// Uses the ticket up; gives whose it is, where that still counts.
+    /// Uses the ticket up. Returns its credential if that is still valid.
     pub(super) fn take(&self, asked: &Asked<'_>, now: Timestamp) -> Option<Arc<Credential>> {
         let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // On another path it opens nothing, and isn't lost by that.
+        // On another path a ticket is not valid, and not used up.
         tickets.get(&asked.hash).filter(|ticket| ticket.path == asked.path)?;
         let ticket = tickets.remove(&asked.hash)?;
         let counts = now < ticket.expires_at && ticket.credential.counts(now);
@@ -83,7 +85,7 @@ impl Tickets {
     }
 }
 
-/// What a request asks for with a ticket; none where it shows none.
+/// Returns the request's path and ticket, or `None` if it has no ticket.
 pub(super) fn asked(request: &Request) -> Option<Asked<'_>> {
     if request.method() != Method::GET {
         return None;
@@ -94,16 +96,16 @@ pub(super) fn asked(request: &Request) -> Option<Asked<'_>> {
     Some(Asked { path, hash: *blake3::hash(secret.as_bytes()).as_bytes() })
 }
 
-/// The answer to a ticket that opens nothing.
+/// Returns the response to an invalid ticket.
 pub(super) fn used_up() -> ApiError {
     let words = "this address was good once and for a minute; go back to the dashboard and start the \
                  download again";
     ApiError::new(StatusCode::UNAUTHORIZED, "download-ticket", "Unauthorized", words)
 }
 
-/// Makes an address for a download that a browser can follow without a header: good once, within a
-/// minute, with the role of whoever asks. For `/backup`, `/audit/export`, `/metrics`, and a model's
-/// `download` and `card`.
+/// Creates a download URL that a browser can open without a header. It works once, within a minute,
+/// with the role of the caller. Supported paths: `/backup`, `/audit/export`, `/metrics`, and a
+/// model's `download` and `card`.
 #[utoipa::path(post, path = "/downloads", tag = "downloads", request_body = DownloadRequest,
     security(("token" = ["viewer", "admin"])), responses((status = 201, body = Download)))]
 async fn create(
@@ -189,7 +191,7 @@ mod tests {
         assert!(take(&tickets, &format!("/backup?ticket={kept}"), at(10)));
         assert!(!take(&tickets, &format!("/metrics?ticket={}", many[0]), at(10)));
         assert!(take(&tickets, &format!("/metrics?ticket={}", many[99]), at(10)));
-        // What expired makes room by itself.
+        // Expired tickets are removed to make room.
         tickets.create("/metrics", credential("one"), at(1000));
         assert_eq!(tickets.0.lock().unwrap().len(), 1);
     }

@@ -1,12 +1,12 @@
-//! Becoming a device: the public paths `/join`, `/devices/challenge` and `/devices/register`. Each has
-//! a credential of its own: a join code, known to both sides or shown.
+//! Enrollment: the public paths `/join`, `/devices/challenge` and `/devices/register`. Each checks
+//! its own credential: a join code, either proven by an exchange or sent.
 
 use axum::Json;
 use axum::extract::State;
 use protocol::enrollment::{
     Challenge, DeviceRegistration, PUBLIC_KEY_BYTES, Registered, SIGNATURE_BYTES, signed,
 };
-use protocol::join::exchange::{self, RANDOM_BYTES, JoinAnswer, JoinRequest};
+use protocol::join::exchange::{self, JoinAnswer, JoinRequest, RANDOM_BYTES};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,8 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(join)).routes(routes!(challenge)).routes(routes!(register))
 }
 
-/// Proves to a device that the coordinator knows the code that was typed there, bound to the
-/// certificate that the device sees (SPAKE2). The device then registers.
+/// Proves to a device that the coordinator knows the typed code, bound to the certificate that the
+/// device sees (SPAKE2). The device then registers.
 #[utoipa::path(post, path = "/join", tag = "devices", request_body = JoinRequest,
     responses((status = 200, body = JoinAnswer)))]
 async fn join(
@@ -45,7 +45,7 @@ async fn join(
         .map_err(|error| ApiError::invalid("invalid-join", error.to_string()).at("message"))
 }
 
-/// Something to sign, to show that a key is one's own.
+/// Returns a challenge to sign, which proves possession of a key.
 #[utoipa::path(post, path = "/devices/challenge", tag = "devices",
     responses((status = 200, body = Challenge)))]
 async fn challenge(State(shared): State<Shared>) -> Json<Challenge> {
@@ -54,10 +54,10 @@ async fn challenge(State(shared): State<Shared>) -> Json<Challenge> {
     Json(Challenge { challenge, expires_in })
 }
 
-/// Enrols a device by a join code's proof. The same key on the same machine is the same device: it
-/// gets a new token and its earlier one stops working. A known machine with a new key is refused while
-/// its device is at work, and then gets a record of its own that waits for an administrator's approval;
-/// an administrator's token vouches for it at once.
+/// Enrolls a device by a join code's proof. The same key on the same machine is the same device: it
+/// gets a new token, and its earlier token ends. A known machine with a new key is rejected while
+/// its device is at work. Otherwise it gets a separate record that waits for an administrator's
+/// approval; with an administrator's token it is approved at once.
 #[utoipa::path(post, path = "/devices/register", tag = "devices",
     request_body = DeviceRegistration, security(("token" = ["admin"]), ("join_code" = [])),
     responses((status = 200, body = Registered)))]
@@ -73,12 +73,12 @@ async fn register(
     check_signature(&shared, &registration)?;
     let driver = shared.driver.by(&registrar.caller);
     let registered = driver.register(registration, registrar.voucher).await;
-    // A proof has all 80 bits of its code: nobody finds one by trying.
+    // A proof has all 80 bits of its code, so it can't be guessed.
     let allowance = Allowance::Credentials;
     Ok(Json(of_code(&shared, &registrar.caller, allowance, registered).await?))
 }
 
-/// A code that is none of this cluster's may be a guess, and each address has only so many.
+/// Counts an unknown code as a possible guess. Each address may make only a limited number.
 async fn of_code<T>(
     shared: &Shared,
     caller: &Caller,

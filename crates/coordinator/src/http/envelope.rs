@@ -1,7 +1,7 @@
-//! What every request and every answer goes through, and who is told what of it.
+//! Layers that every request and response passes.
 //!
-//! Both layers are services by hand: a middleware made of an `async fn` keeps room for the request that
-//! passed through it, at each of 10,000 devices that wait for an answer.
+//! Both are hand-written services: middleware made of an `async fn` reserves space for the request
+//! it handled, for each of 10,000 waiting devices.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -21,7 +21,7 @@ use super::revocable::{Answering, while_counts};
 use super::{Shared, auth, headers};
 use crate::credential::Credential;
 
-/// Counts answers, makes problems of errors and says how browsers may take them.
+/// Counts responses, converts errors to problems and sets the security headers for browsers.
 #[derive(Debug, Clone)]
 pub(super) struct Envelope(pub(super) Shared);
 
@@ -31,7 +31,7 @@ pub(super) struct Enveloped<S> {
     inner: S,
 }
 
-/// An answer of [`Enveloped`].
+/// Response future of [`Enveloped`].
 pub(super) struct Sealed<F> {
     shared: Shared,
     /// The request's method and path.
@@ -85,8 +85,8 @@ where
     }
 }
 
-/// Turns an error that didn't come from us (a wrong method, a missing page of the documentation) into
-/// a problem.
+/// Converts an error from the framework (a wrong method, a missing documentation page) to a
+/// problem.
 fn as_problem(answer: Response, asked: &str) -> Response {
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE);
@@ -110,8 +110,8 @@ fn as_problem(answer: Response, asked: &str) -> Response {
     problem
 }
 
-/// Lets pass who has a credential that counts, and tells the handler who it is. Long bodies of the
-/// request and of its answer break off when the credential ends.
+/// Lets requests with a valid credential pass and adds the caller. Long request and response bodies
+/// break off when the credential ends.
 #[derive(Debug, Clone)]
 pub(super) struct Authenticate(pub(super) Shared);
 

@@ -1,5 +1,6 @@
-//! The host that a request names. Plain HTTP is for this machine, so it must name this machine: a
-//! foreign name that resolves to 127.0.0.1 (DNS rebinding) would make its page one of ours to a browser.
+//! Host check of plain HTTP requests. They must name this machine, because plain HTTP is only for
+//! it. A foreign name that resolves to 127.0.0.1 (DNS rebinding) would make its page same-origin to
+//! a browser.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,14 +12,14 @@ use axum::response::IntoResponse;
 use super::headers;
 use super::problem::ApiError;
 
-/// Characters of a foreign host that the answer repeats.
+/// Maximum number of characters of a foreign host that the response repeats.
 const LONGEST_SHOWN: usize = 100;
 
-/// Refuses a plain request unless its only host is this machine, with `port` or no port.
+/// Rejects a plain request unless its only host is this machine, with `port` or no port.
 pub(super) fn check<B>(request: &Request<B>, port: u16) -> Result<(), ApiError> {
     let mut named = request.headers().get_all(header::HOST).iter();
     let (first, second) = (named.next(), named.next());
-    // HTTP/2 has it in the address; so has a request of HTTP/1 that is written for a proxy.
+    // HTTP/2 has the host in the URI; so does an HTTP/1 request for a proxy.
     let authority = request.uri().authority().map(Authority::as_str);
     if second.is_some() || (first.is_none() && authority.is_none()) {
         let words = format!("send one header Host, such as Host: 127.0.0.1:{port}");
@@ -31,7 +32,7 @@ pub(super) fn check<B>(request: &Request<B>, port: u16) -> Result<(), ApiError> 
     }
 }
 
-/// The answer to a request that no handler saw.
+/// Returns the response to a request that reached no handler.
 pub(super) fn refuse(failure: ApiError) -> Response<Body> {
     tracing::debug!(detail = failure.problem.detail, "a plain request was refused by its host");
     let mut response = failure.into_response();
@@ -40,8 +41,8 @@ pub(super) fn refuse(failure: ApiError) -> Response<Body> {
     response
 }
 
-/// Whether a browser that asks for this address asks the machine that it runs on. Cookies of such a
-/// host go to every port of it, also to those of other accounts.
+/// Returns whether a browser with this address contacts the machine it runs on. Cookies of such a
+/// host go to all its ports, also to those of other accounts.
 pub(super) fn is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
     let authority = uri.authority().map(Authority::as_str);
     let named = || headers.get(header::HOST).and_then(|value| value.to_str().ok());
@@ -65,7 +66,7 @@ fn is_ours(host: &str, port: u16) -> bool {
     })
 }
 
-/// Name and port. None where it is neither a name nor an address.
+/// Splits a host into name and port. Returns `None` if it is neither a name nor an address.
 fn split(host: &str) -> Option<(&str, Option<&str>)> {
     let colon = match host.strip_prefix('[') {
         Some(rest) => rest.find(']').map(|end| end + 2)?,
@@ -78,8 +79,8 @@ fn split(host: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// Addresses can't be rebound, so every address of loopback is fine: a coordinator may listen on
-/// 127.0.0.2, and prints that.
+/// Returns whether the host is this machine. IP addresses can't be rebound, so every loopback
+/// address is valid: a coordinator may listen on 127.0.0.2 and print that.
 fn is_this_machine(name: &str) -> bool {
     if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());
