@@ -1,5 +1,5 @@
-//! Where a worker looks for its coordinator: at the address that was given, and else in turn where
-//! it was and where the local network says it is.
+//! Coordinator discovery: uses the given address, otherwise tries the last known address and the results of
+//! a local-network search in turn.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,15 +9,15 @@ use worker::{Cluster, Status};
 use crate::address_candidates::AddressCandidates;
 use crate::discovery;
 
-/// A search, for as long as it lives.
+/// Running search. Stops when dropped.
 pub(crate) struct CoordinatorLocator {
     found: watch::Sender<Option<String>>,
-    /// None for an address that was given: that one stays.
+    /// `None` if an address was given: it never changes.
     candidates: Option<Arc<Mutex<AddressCandidates>>>,
 }
 
 impl CoordinatorLocator {
-    /// Begins to look: for `cluster` alone where it is named, else for the one that is `known`.
+    /// Starts a search for `cluster` if it is given, otherwise for the `known` cluster.
     pub(crate) fn new(
         url: Option<String>,
         cluster: Option<String>,
@@ -35,7 +35,7 @@ impl CoordinatorLocator {
         (Self { found, candidates: Some(candidates) }, coordinator)
     }
 
-    /// Hears what the worker says: where nobody answered, the next place is tried.
+    /// Handles a status of the worker: if the coordinator can't be reached, tries the next candidate.
     pub(crate) fn heard(&self, status: &Status) {
         if let (Some(candidates), Status::Offline { .. }) = (&self.candidates, status) {
             tell(&self.found, lock(candidates).next());
@@ -43,7 +43,7 @@ impl CoordinatorLocator {
     }
 }
 
-/// Looks for as long as somebody wants to know.
+/// Searches while a receiver exists.
 fn look(
     cluster: Option<String>,
     candidates: Arc<Mutex<AddressCandidates>>,

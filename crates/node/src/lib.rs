@@ -1,5 +1,5 @@
-//! One running Constellation without its engine: settings, discovery, and the commands of the
-//! command line. Whoever has the engine says how a trainer is started.
+//! Node of Constellation without the engine: settings, discovery, and the commands of the command line. The
+//! program that contains the engine passes in how to start a trainer.
 
 use std::path::{Path, PathBuf};
 
@@ -27,20 +27,20 @@ pub use platform::private::restrict_umask;
 use settings::BackendSetting;
 use trainer::TrainerCommand;
 
-/// What commands need from the program that has the engine.
+/// Functions and paths that commands need from the program with the engine.
 #[derive(Debug, Clone)]
 pub struct CommandContext {
-    /// The program whose subcommand `trainer` is the trainer.
+    /// Program whose subcommand `trainer` is the trainer.
     pub program: PathBuf,
-    /// Measures a model on a dataset's test split, in this process.
+    /// Evaluates a model on a dataset's test split, in this process.
     pub evaluate: fn(EvaluateModel) -> anyhow::Result<EvalMetrics>,
 }
 
 impl CommandContext {
-    /// How a trainer with this backend is started.
+    /// Returns how to start a trainer with this backend.
     ///
     /// # Errors
-    /// Where there is no folder for what a GPU compiles.
+    /// There is no folder for the GPU's compilation cache.
     pub fn trainer(
         &self,
         backend: BackendSetting,
@@ -54,7 +54,7 @@ fn trainer_command(
     backend: BackendSetting,
 ) -> Result<TrainerCommand, platform::folders::NoHome> {
     let cache = platform::folders::cache()?;
-    // What an earlier version left open there; it can be made again, so nothing is lost by this.
+    // An earlier version may have left files there readable by others. A failure is harmless: the cache can be rebuilt.
     match platform::private::tighten(&cache) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             tracing::warn!(%error, "the cache folder stays readable by others");
@@ -67,15 +67,15 @@ fn trainer_command(
     Ok(TrainerCommand { program: program.to_owned(), args })
 }
 
-/// A model to measure.
+/// Model to evaluate.
 #[derive(Debug, Clone)]
 pub struct EvaluateModel {
     pub spec: ModelSpec,
-    /// A flat vector in layout order.
+    /// Flat vector of parameters in layout order.
     pub parameters: Vec<f32>,
-    /// Names of the model's outputs.
+    /// Class names of the model's outputs.
     pub classes: Vec<String>,
     pub dataset: String,
-    /// Where added datasets are, on the coordinator's machine.
+    /// Folder of uploaded datasets on the coordinator's machine.
     pub uploads: PathBuf,
 }

@@ -1,8 +1,7 @@
 //! Output to the standard streams: results go to standard output, everything else to standard error.
 //!
-//! What is shown holds names that others chose, on this machine or another one, under this version or an earlier
-//! one. So everything that goes through here is escaped ([`protocol::text`]), and a name can neither steer
-//! the terminal nor begin a line of its own.
+//! Output contains names from other people, machines and versions. All text is escaped ([`protocol::text`]), so
+//! that a name can neither control the terminal nor start a new line.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -10,7 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use protocol::text::{Escaped, escaped, escaped_json};
 use serde::Serialize;
 
-/// One line of result, escaped.
+/// Prints one line of the result, escaped.
 ///
 /// # Errors
 /// Fails if the pipe is closed, or if output is redirected to a full disk.
@@ -18,10 +17,10 @@ pub fn line(text: impl Display) -> io::Result<()> {
     write(Escaped(text))
 }
 
-/// Several lines of result, each escaped.
+/// Prints several lines of the result, each escaped.
 ///
 /// # Errors
-/// As [`line`].
+/// The same as for [`line`].
 pub fn lines(text: &str) -> io::Result<()> {
     text.lines().try_for_each(line)
 }
@@ -35,12 +34,12 @@ fn write(text: impl Display) -> io::Result<()> {
 /// Prints a result as one line of JSON.
 ///
 /// # Errors
-/// As [`line`].
+/// The same as for [`line`].
 pub fn json(value: &impl Serialize) -> io::Result<()> {
     write(escaped_json(&serde_json::to_string(value)?))
 }
 
-/// One line for people, beside the result, escaped. Nobody reading it is no error.
+/// Prints one escaped line for people to standard error. Ignores write errors.
 pub fn note(text: impl Display) {
     drop(writeln!(io::stderr().lock(), "{}", Escaped(text)));
 }
@@ -50,7 +49,7 @@ pub fn error(error: &anyhow::Error) {
     note(format_args!("error: {}", one_line(&with_causes(error))));
 }
 
-/// Whether standard error is a terminal, so that live progress can be shown.
+/// Returns whether standard error is a terminal, so that live progress can be shown.
 pub fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
@@ -58,7 +57,7 @@ pub fn is_watched() -> bool {
 /// Prints a table with headings; columns are separated by two spaces.
 ///
 /// # Errors
-/// As [`line`].
+/// The same as for [`line`].
 pub fn table<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: &[[String; COLUMNS]],

@@ -1,5 +1,5 @@
-//! Settings and where each comes from: defaults < the user's file < the environment < managed
-//! (DESIGN §9). A command-line flag goes over everything but what is managed.
+//! Settings and their sources, from weak to strong: defaults, the user's file, the environment, managed
+//! settings. A command-line flag overrides everything except managed settings.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,11 +28,11 @@ use layer::Layer;
 pub use layer::SettingsError;
 pub use shown::shown;
 
-/// Where trainers compute.
+/// Compute backend for training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum BackendSetting {
-    /// A GPU that passes its self-test, else the CPU.
+    /// A GPU that passes its self-test, otherwise the CPU.
     #[default]
     Auto,
     Cpu,
@@ -49,21 +49,21 @@ impl fmt::Display for BackendSetting {
     }
 }
 
-/// Who decided a setting, from weak to strong.
+/// Source of a setting, from weak to strong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Default,
     /// The user's settings file.
     User(PathBuf),
-    /// This variable.
+    /// This environment variable.
     Environment(&'static str),
     CommandLine,
-    /// The organization, by this file or profile: nothing goes over it.
+    /// The organization, through this file or profile. Nothing overrides it.
     Managed(String),
 }
 
 impl Source {
-    /// Whether the organization decided.
+    /// Returns whether the organization manages the setting.
     pub const fn is_managed(&self) -> bool {
         matches!(self, Self::Managed(_))
     }
@@ -81,7 +81,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value and who decided it.
+/// Value and its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chosen<T> {
     pub value: T,
@@ -89,14 +89,14 @@ pub struct Chosen<T> {
 }
 
 impl Chosen<Option<Join>> {
-    /// Who gave the join code.
+    /// Returns the source of the join code.
     pub fn join_source(&self) -> JoinSource {
         if self.source.is_managed() { JoinSource::Managed } else { JoinSource::Person }
     }
 }
 
 impl<T: fmt::Debug> Chosen<T> {
-    /// The flag's value where there is one and the setting isn't managed.
+    /// Returns the flag's value if it is given and the setting isn't managed.
     pub fn under(self, flag: Option<T>) -> Self {
         match (flag, &self.source) {
             (None, _) => self,
@@ -112,38 +112,38 @@ impl<T: fmt::Debug> Chosen<T> {
     }
 }
 
-/// What counts on this machine. The settings that commands use have fields; every one is in
-/// [`Settings::shown`].
+/// Effective settings of this machine. Settings that commands use have fields; [`Settings::shown`]
+/// returns all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Where the coordinator is; none looks for it on the local network.
+    /// URL of the coordinator. `None` searches the local network.
     pub coordinator_url: Chosen<Option<String>>,
-    /// The pin of its key.
+    /// SHA-256 fingerprint of the coordinator's public key.
     pub coordinator_pin: Chosen<Option<Pin>>,
-    /// What enrols this machine, where it is in no cluster yet.
+    /// Join code that enrolls this machine if it is in no cluster yet.
     pub enrollment_code: Chosen<Option<Join>>,
-    /// Gigabytes that a trainer takes; none is half of the machine's.
+    /// Maximum memory of a trainer in gigabytes. `None` means half of the machine's memory.
     pub maximum_memory_gb: Chosen<Option<f64>>,
-    /// Gigabytes of blobs that a worker keeps.
+    /// Maximum size of a worker's blob cache in gigabytes.
     pub maximum_cache_gb: Chosen<f64>,
-    /// Megabits a second; none is without limit.
+    /// Maximum upload rate in megabits per second. `None` means unlimited.
     pub maximum_upload_mbps: Chosen<Option<f64>>,
     pub backend: Chosen<BackendSetting>,
-    /// A filter such as `info` or `warn,worker=debug`.
+    /// Log filter such as `info` or `warn,worker=debug`.
     pub log_level: Chosen<String>,
     all: Layer,
 }
 
-/// Where settings are kept on a machine.
+/// Locations of the settings on a machine.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// The user's file; none without a home folder.
+    /// The user's file. `None` without a home folder.
     pub user: Option<PathBuf>,
     pub managed: Managed,
 }
 
 impl Places {
-    /// This machine's. No variable leads to other managed settings.
+    /// Returns this machine's locations. No environment variable can change the location of managed settings.
     pub fn of_system() -> Self {
         let names: Vec<&str> = Key::ALL.iter().map(|key| key.name()).collect();
         Self {
@@ -154,30 +154,30 @@ impl Places {
 }
 
 impl Settings {
-    /// Reads every source there is on this machine.
+    /// Reads all sources of settings on this machine.
     ///
     /// # Errors
-    /// Where a file or variable can't be read: the message names it and the value at fault.
+    /// A file or variable is invalid. The message names it and the invalid value.
     pub fn load() -> Result<Self, SettingsError> {
         let places = Places::of_system();
         if let Some(folder) = places.user.as_deref().and_then(Path::parent) {
-            // A file that can't be read is refused below.
+            // An unreadable file is reported below.
             drop(platform::private::tighten(folder));
         }
         Self::load_from(&places, |name| std::env::var(name).ok())
     }
 
-    /// As [`Settings::load`], from elsewhere.
+    /// Like [`Settings::load`], for these locations.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn load_from(
         places: &Places,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let user = match &places.user {
             Some(path) => Layer::from_file(path, &Source::User(path.clone()), true)?,
-            // Without a home there is no user's file; whoever needs a folder says so.
+            // Without a home folder there is no user's file. Commands that need a folder report that.
             None => Layer::default(),
         };
         let environment = Layer::from_environment(variable)?;
@@ -201,38 +201,38 @@ impl Settings {
         settings
     }
 
-    /// A setting as text, none where it isn't set, and who decided it.
+    /// Returns a setting as text and its source. The text is `None` if it isn't set.
     pub fn text(&self, key: Key) -> Chosen<Option<String>> {
         self.all.optional(key)
     }
 
-    /// Whether a setting that is a flag is on.
+    /// Returns whether a boolean setting is on.
     pub fn is_on(&self, key: Key) -> bool {
         self.all.or(key, false).value
     }
 
-    /// Whether the organization decided anything here.
+    /// Returns whether the organization manages any setting.
     pub fn is_managed(&self) -> bool {
         self.all.0.values().any(|chosen| chosen.source.is_managed())
     }
 
-    /// Whether the organization decided which cluster this machine is in.
+    /// Returns whether the organization manages the cluster of this machine.
     pub fn is_cluster_managed(&self) -> bool {
         let keys = [Key::CoordinatorUrl, Key::CoordinatorPin, Key::EnrollmentCode];
         keys.into_iter().any(|key| self.text(key).source.is_managed())
     }
 
-    /// What a worker keeps at most.
+    /// Returns the maximum size of the worker's cache in bytes.
     pub fn maximum_cache_bytes(&self) -> u64 {
         bytes(self.maximum_cache_gb.value)
     }
 
-    /// What a trainer takes at most, where somebody says so.
+    /// Returns the maximum memory of a trainer in bytes, if it is set.
     pub fn maximum_memory_bytes(&self) -> Option<u64> {
         self.maximum_memory_gb.value.map(bytes)
     }
 
-    /// What the coordinator hears while this machine may not train.
+    /// Returns how much detail the coordinator receives while this machine may not train.
     pub fn presence(&self) -> PresenceDetail {
         match self.text(Key::PresenceDetail).value.as_deref() {
             Some("state") => PresenceDetail::State,
@@ -240,7 +240,7 @@ impl Settings {
         }
     }
 
-    /// When this machine may train.
+    /// Returns the policy for when this machine may train.
     pub fn policy(&self) -> IdlePolicy {
         let percent: u8 = self.all.or(Key::MinimumBattery, 50).value;
         IdlePolicy {
@@ -272,7 +272,7 @@ fn bytes(gigabytes: f64) -> u64 {
 }
 
 impl Layer {
-    /// A value that was checked when it was taken, else the declared default.
+    /// Returns the value, which was validated when it was read, or the declared default.
     fn optional<T: FromStr>(&self, key: Key) -> Chosen<Option<T>> {
         if let Some(Chosen { value, source }) = self.0.get(&key) {
             return Chosen { value: value.0.parse().ok(), source: source.clone() };
@@ -288,10 +288,10 @@ impl Layer {
     }
 }
 
-/// `flag`, else a folder of this name in the standard place.
+/// Returns `flag`, otherwise the folder of this name in the standard location.
 ///
 /// # Errors
-/// Where neither is there.
+/// No flag is given and there is no home folder.
 pub fn data_dir(flag: Option<&Path>, name: &str) -> Result<PathBuf, platform::folders::NoHome> {
     match flag {
         Some(folder) => Ok(folder.to_owned()),

@@ -1,5 +1,5 @@
-//! Lines that tell what a process does, written by a thread of their own: whoever has our standard
-//! output and reads nothing of it holds nobody up.
+//! Standard output written by a separate thread, so that a reader that stops reading does not block the
+//! process.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -9,24 +9,24 @@ use std::time::Duration;
 use protocol::text::{escaped, escaped_json};
 use serde::Serialize;
 
-/// Lines that wait for a slow reader; more are left out.
+/// Maximum number of queued lines for a slow reader. More are dropped.
 const MOST: usize = 1_024;
-/// For the last lines, at the end.
+/// Timeout for writing the remaining lines at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Where lines go.
+/// Queue of lines to write.
 #[derive(Debug)]
 pub(crate) struct StdoutWriter(SyncSender<Said>);
 
 #[derive(Debug)]
 enum Said {
     Line(String),
-    /// Told once everything before it is written.
+    /// Notified once everything before it is written.
     End(SyncSender<()>),
 }
 
 impl StdoutWriter {
-    /// On standard output; `unread` is called once nobody is there to read, or nothing can be written.
+    /// Starts writing to standard output. Calls `unread` once the output can't be written or nobody reads it.
     pub(crate) fn start(unread: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         Self::over(io::stdout(), unread)
     }
@@ -44,7 +44,7 @@ impl StdoutWriter {
         Ok(Self(sender))
     }
 
-    /// Has a line written, escaped; never waits.
+    /// Queues a line, which is escaped. Never blocks.
     pub(crate) fn say(&self, line: &str) {
         self.send(escaped(line));
     }
@@ -56,7 +56,7 @@ impl StdoutWriter {
         }
     }
 
-    /// Has a value written as a line of JSON; never waits.
+    /// Queues a value as a line of JSON. Never blocks.
     pub(crate) fn say_json(&self, value: &impl Serialize) {
         match serde_json::to_string(value) {
             Ok(line) => self.send(escaped_json(&line)),
@@ -64,7 +64,7 @@ impl StdoutWriter {
         }
     }
 
-    /// Waits until all is written, or nobody takes it.
+    /// Waits until all lines are written, or the timeout is over.
     pub(crate) fn end(&self) {
         let (written, all) = sync_channel(1);
         if self.0.try_send(Said::End(written)).is_ok() {
@@ -80,7 +80,7 @@ fn write(mut output: impl Write, said: &Receiver<Said>) -> io::Result<()> {
                 writeln!(output, "{line}")?;
                 output.flush()?;
             }
-            // Whoever asked may have given up.
+            // The caller may have timed out.
             Said::End(written) => drop(written.try_send(())),
         }
     }
@@ -109,7 +109,7 @@ mod tests {
     fn one_that_reads_nothing_holds_nobody_up() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let lines = StdoutWriter::over(ours, || {}).unwrap();
-        // Far more than a socket and the queue take.
+        // Far more than a socket and the queue can hold.
         (0..100_000).for_each(|_| lines.say(&"x".repeat(1_000)));
         lines.end();
         drop(theirs);

@@ -1,4 +1,4 @@
-//! A worker that finds its coordinator: the same for the command and the app.
+//! Worker with coordinator discovery, for the command and the app.
 
 use protocol::join::Join;
 use tokio_util::sync::CancellationToken;
@@ -6,20 +6,20 @@ use worker::{Cluster, Status, WorkerError};
 
 use crate::coordinator_locator::CoordinatorLocator;
 
-/// Where the coordinator is looked for.
+/// Where to look for the coordinator.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place {
-    /// Its address; none looks for it on the local network.
+    /// URL of the coordinator. `None` searches the local network.
     pub(crate) url: Option<String>,
-    /// On the local network, the coordinator of the cluster with this id alone.
+    /// Id of the cluster to find on the local network. Other clusters are ignored.
     pub(crate) cluster: Option<String>,
 }
 
-/// Runs a worker until `stop` or until it can't go on. Where the organization's code of another
-/// cluster fails, the worker goes on in the cluster that the device belongs to.
+/// Runs a worker until `stop` or until it can't continue. If the organization's code for another
+/// cluster fails, the worker continues in the device's current cluster.
 ///
 /// # Errors
-/// See [`WorkerError`]; a folder that can't be read is one too.
+/// See [`WorkerError`]. An unreadable folder is one of them.
 pub(crate) async fn run_worker(
     settings: worker::WorkerSettings,
     place: Place,
@@ -30,7 +30,7 @@ pub(crate) async fn run_worker(
     let Err(error @ WorkerError::NotMoved { .. }) = ended else { return Ok(ended) };
     tracing::warn!(%error, "the worker goes on where it is enrolled");
     observe(&Status::JoinFailed { reason: error.to_string() });
-    // Address and pin that are set belong to the other cluster: its coordinator must not see this
+    // The configured address and pin belong to the other cluster: its coordinator must not receive this
     // device's token.
     let settings = worker::WorkerSettings { join: None, pin: None, ..settings };
     run_once(settings, Place::default(), &observe, stop).await
@@ -52,7 +52,7 @@ async fn run_once(
     Ok(worker::run(settings, observe, stop).await)
 }
 
-/// The cluster that the code or the folder names; a typed code names none.
+/// Returns the cluster of the link or of the folder. A typed code names no cluster.
 fn known_cluster(settings: &worker::WorkerSettings) -> anyhow::Result<Option<Cluster>> {
     match &settings.join {
         Some(Join::Link(code)) => Ok(Some(code.as_ref().into())),
@@ -100,7 +100,7 @@ mod tests {
         coordinator::start(settings).await.unwrap()
     }
 
-    /// A link that the coordinator in `folder` made.
+    /// Creates a link of the coordinator in `folder`.
     async fn link(folder: &Path) -> JoinCode {
         let access = Access { data_dir: folder.to_owned(), ..Access::default() };
         let client = Client::new(&access).unwrap();
@@ -109,7 +109,7 @@ mod tests {
         created.link.parse().unwrap()
     }
 
-    /// Runs until the device is registered; gives the reasons why codes failed.
+    /// Runs until the device is registered. Returns the reasons why codes failed.
     async fn failures(settings: worker::WorkerSettings, place: Place) -> Vec<String> {
         let (failed, stop) = (Mutex::new(Vec::new()), CancellationToken::new());
         let observe = |status: &Status| {

@@ -1,5 +1,5 @@
-//! The coordinator inside the app: no port is needed to show its dashboard, because the window's
-//! requests go to its router in this process.
+//! Coordinator inside the app. The dashboard window needs no port: its requests go to the router in
+//! this process.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::commands::access::UPLOADS_FOLDER;
 use crate::discovery::Advertisement;
 use crate::settings::{BackendSetting, Key, Settings};
 
-/// An answer of the coordinator that doesn't fit in memory twice is no page.
+/// Maximum size of a response, which is held in memory whole.
 const LARGEST_ANSWER: usize = 1 << 30;
 const LEASE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A coordinator at work, and the local network's word of it.
+/// Running coordinator and its announcement on the local network.
 pub(super) struct EmbeddedCoordinator {
     running: Running,
     advertisement: Option<Advertisement>,
@@ -29,10 +29,10 @@ pub(super) struct EmbeddedCoordinator {
 }
 
 impl EmbeddedCoordinator {
-    /// Starts it in `folder`.
+    /// Starts a coordinator in `folder`.
     ///
     /// # Errors
-    /// In words for a person.
+    /// Returns a message for a person.
     pub(super) async fn start(
         folder: &Path,
         options: &Options,
@@ -69,12 +69,12 @@ impl EmbeddedCoordinator {
         self.running.https_url()
     }
 
-    /// Whether a job is under way, as it changes.
+    /// Returns a receiver of whether a job is running.
     pub(super) fn working(&self) -> watch::Receiver<bool> {
         self.running.working.clone()
     }
 
-    /// Ends when the coordinator can't go on.
+    /// Waits until the coordinator fails for good.
     pub(super) async fn failed(&self) {
         self.running.failed().await;
     }
@@ -86,35 +86,35 @@ impl EmbeddedCoordinator {
         self.running.stop().await;
     }
 
-    /// What answers requests of this process.
+    /// Returns a client for requests from this process.
     pub(super) fn door(&self) -> InProcessClient {
         InProcessClient(self.running.router.clone())
     }
 }
 
-/// Asks the coordinator in this process, as the administrator at this machine.
+/// Client that calls the coordinator in this process with the local administrator's rights.
 #[derive(Clone)]
 pub struct InProcessClient(axum::Router);
 
 impl InProcessClient {
-    /// The answer to a request of the page with this origin, whole. What another page could have made
-    /// the web view ask is refused, as with a session's cookie (cross-site request forgery).
+    /// Forwards a request of the page with this origin and returns the whole response. Rejects
+    /// requests of other pages (cross-site request forgery), as for session cookies.
     pub async fn answer(&self, mut request: Request<Vec<u8>>, origin: &str) -> Response<Vec<u8>> {
         if let Err(reason) = check_origin(&request, origin) {
             return plain(StatusCode::FORBIDDEN, reason);
         }
-        // The window's scheme is nothing that the coordinator knows; to it the request is its own.
+        // The coordinator doesn't know the window's scheme. Without this header the request is same-origin.
         request.headers_mut().remove(header::ORIGIN);
         request.headers_mut().remove(header::REFERER);
         self.forward(request).await
     }
 
-    /// The coordinator's answer, whole.
+    /// Returns the coordinator's whole response.
     async fn forward(&self, request: Request<Vec<u8>>) -> Response<Vec<u8>> {
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(Principal::local_admin());
         let asked = Request::from_parts(parts, Body::from(body));
-        // The router's error is that there is none.
+        // The router's error type is `Infallible`.
         let Ok(answer) = self.0.clone().oneshot(asked).await;
         let (parts, body) = answer.into_parts();
         match to_bytes(body, LARGEST_ANSWER).await {
@@ -123,10 +123,10 @@ impl InProcessClient {
         }
     }
 
-    /// A join link for one device, this machine's own.
+    /// Creates a join link for one device: this machine.
     ///
     /// # Errors
-    /// In the coordinator's words.
+    /// Returns the coordinator's message.
     pub(super) async fn join_link(&self) -> Result<String, String> {
         let asked = JoinCodeRequest {
             name: "this machine".to_owned(),
@@ -148,8 +148,8 @@ impl InProcessClient {
     }
 }
 
-/// Refuses a request that did not come from the page itself: what says where it comes from says so,
-/// and a change carries the header that no form and no link can send.
+/// Rejects a request that did not come from the page itself. Checks the headers that name the origin;
+/// a change also needs the header that forms and links can't send.
 fn check_origin(request: &Request<Vec<u8>>, origin: &str) -> Result<(), &'static str> {
     let headers = request.headers();
     let is_own = |value: &HeaderValue| {
@@ -158,16 +158,16 @@ fn check_origin(request: &Request<Vec<u8>>, origin: &str) -> Result<(), &'static
     };
     let named = headers.get_all(header::ORIGIN).iter().chain(headers.get_all(header::REFERER));
     if !named.into_iter().all(is_own) {
-        return Err("this request comes from another page than the dashboard");
+        return Err("the request comes from a page other than the dashboard");
     }
     let safe = [Method::GET, Method::HEAD].contains(request.method());
     if safe || headers.contains_key(PROTOCOL_HEADER) {
         return Ok(());
     }
-    Err("a change needs the header Constellation-Protocol, which the dashboard's page sends")
+    Err("the header Constellation-Protocol is missing; the dashboard sends it with each change")
 }
 
-/// A plain answer that says what went wrong.
+/// Returns a plain-text error response.
 fn plain(status: StatusCode, words: &str) -> Response<Vec<u8>> {
     let mut response = Response::new(words.as_bytes().to_vec());
     *response.status_mut() = status;
@@ -180,7 +180,7 @@ mod tests {
 
     const ORIGIN: &str = "dashboard://localhost";
 
-    /// The status of a request to a coordinator that grants everything.
+    /// Returns the status of a request to a coordinator that grants everything.
     async fn status(method: Method, headers: &[(&str, &str)]) -> StatusCode {
         let router = axum::Router::new().fallback(|request: Request<Body>| async move {
             let is_admin = request.extensions().get::<Principal>().is_some();

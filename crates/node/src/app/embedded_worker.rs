@@ -1,4 +1,4 @@
-//! The worker inside the app.
+//! Worker inside the app.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::Options;
 use crate::settings::Settings;
 use crate::worker_run::{Place, run_worker};
 
-/// What a worker needs beside the settings.
+/// Inputs of a worker other than the settings.
 pub(super) struct EmbeddedWorker<'a> {
     pub(super) folder: &'a Path,
     pub(super) options: &'a Options,
@@ -24,10 +24,10 @@ pub(super) struct EmbeddedWorker<'a> {
     pub(super) sensors: Arc<dyn Sensors>,
 }
 
-/// Runs a worker until `stop` or until it can't go on.
+/// Runs a worker until `stop` or until it can't continue.
 ///
 /// # Errors
-/// See [`WorkerError`]; a folder that can't be read is one too.
+/// See [`WorkerError`]. An unreadable folder is one of them.
 pub(super) async fn run(
     job: EmbeddedWorker<'_>,
     observe: impl Fn(&Status) + Send + Sync,
@@ -55,7 +55,7 @@ pub(super) async fn run(
     run_worker(worker, place, observe, stop).await
 }
 
-/// Whether it can go on only with another join code.
+/// Returns whether the worker needs another join code to continue.
 pub(super) const fn needs_code(error: &WorkerError) -> bool {
     match error {
         WorkerError::NotRegistered

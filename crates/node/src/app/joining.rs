@@ -1,5 +1,5 @@
-//! Joining a cluster: a link is an invitation, which waits until the person accepts or declines it. A
-//! code that somebody types joins at once. A machine that belongs to a cluster leaves it first.
+//! Joining a cluster. A link becomes an invitation, which waits until the person accepts or declines it. A
+//! typed code joins immediately. A machine that belongs to a cluster must leave it first.
 
 use protocol::join::{Join, JoinCode};
 use uuid::Uuid;
@@ -10,30 +10,30 @@ use super::state::State;
 use super::view::{InvitationView, Membership};
 
 const MANAGED: &str = "Managed by your organization: links and join codes are ignored.";
-/// Characters of the pin that stand together, for people who compare it.
+/// Characters per group of a displayed pin, so that people can compare it.
 const PIN_GROUP: usize = 4;
 
-/// What became of the text that a person gave.
+/// Result of a link or code that a person entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joining {
-    /// The coordinator is asked.
+    /// Joining has started.
     Started,
     /// It was a link: the person accepts or declines the invitation.
     Invited,
 }
 
-/// A link that waits for the person's answer.
+/// Link that waits for the person's decision.
 pub(super) struct Invitation {
-    /// Random: an answer names the invitation that the person saw.
+    /// Random id. It ties an answer to the invitation that the person saw.
     id: String,
     code: JoinCode,
 }
 
 impl App {
-    /// Shows the person what a link leads to, in place of an earlier one. Nothing else happens.
+    /// Shows the invitation of a link and replaces an earlier invitation. Has no other effect.
     ///
     /// # Errors
-    /// The text is no link.
+    /// The text is not a link.
     pub fn invite(&self, link: &str) -> Result<(), String> {
         let code = link.parse::<JoinCode>();
         self.shared.change(|state| match code {
@@ -51,11 +51,11 @@ impl App {
     /// Joins the cluster of the invitation with this id.
     ///
     /// # Errors
-    /// In words: it is no longer there, or this machine can't join.
+    /// Returns a message: the invitation no longer exists, or this machine can't join.
     pub fn accept(&self, id: &str) -> Result<(), String> {
         self.shared.change(|state| {
             let invitation = state.invitation.as_ref().filter(|invitation| invitation.id == id);
-            let gone = "This invitation is gone: open the link again.";
+            let gone = "This invitation has expired. Open the link again.";
             let code = invitation.ok_or(gone)?.code.clone();
             state.join(Join::Link(Box::new(code)))
         })?;
@@ -63,7 +63,7 @@ impl App {
         Ok(())
     }
 
-    /// Forgets the invitation with this id, or whichever there is.
+    /// Declines the invitation with this id, or the current one without an id.
     pub fn decline(&self, id: Option<&str>) {
         self.shared.change(|state| {
             let is_meant = |invitation: &mut Invitation| id.is_none_or(|id| invitation.id == id);
@@ -71,11 +71,11 @@ impl App {
         });
     }
 
-    /// Takes what a person pasted or typed: a link becomes an invitation, a typed code joins.
+    /// Accepts pasted or typed text: a link becomes an invitation, a typed code joins.
     ///
     /// # Errors
-    /// In words: the text is no join code, or this machine can't join. Whether the coordinator takes
-    /// the code is seen in the view.
+    /// Returns a message: the text is no join code, or this machine can't join. The view shows whether the
+    /// coordinator accepts the code.
     pub fn join(&self, text: &str) -> Result<Joining, String> {
         match parsed(text)? {
             Join::Link(code) => {
@@ -90,11 +90,11 @@ impl App {
         }
     }
 
-    /// Joins by a link or code on the command line of an app without windows: whoever starts it so
-    /// has confirmed it.
+    /// Joins by a link or code from the command line of an app without windows. Starting the app this
+    /// way is the confirmation.
     ///
     /// # Errors
-    /// As [`App::join`].
+    /// The same as for [`App::join`].
     pub fn join_without_windows(&self, text: &str) -> Result<(), String> {
         let join = parsed(text)?;
         self.shared.change(|state| state.join(join))?;
@@ -102,10 +102,10 @@ impl App {
         Ok(())
     }
 
-    /// Leaves the cluster and destroys what the worker keeps; gives what that did, in words.
+    /// Leaves the cluster and destroys the worker's data. Returns a message that describes the result.
     ///
     /// # Errors
-    /// In words: what can't be removed.
+    /// Returns a message that names what can't be removed.
     pub async fn leave(&self) -> Result<String, String> {
         let _turn = self.turn.lock().await;
         self.stop_worker().await;
@@ -131,13 +131,14 @@ impl State {
         if self.settings.is_cluster_managed() {
             tracing::warn!(cluster = code.cluster_name, "{MANAGED}");
             let name = shown(&code.cluster_name);
-            self.facts.join_note =
-                Some(format!("{MANAGED} So was a link to the cluster \u{201c}{name}\u{201d}."));
+            self.facts.join_note = Some(format!(
+                "{MANAGED} A link to the cluster \u{201c}{name}\u{201d} was ignored."
+            ));
         }
         self.invitation = Some(Invitation { id: Uuid::new_v4().simple().to_string(), code });
     }
 
-    /// Makes the code the one that the worker joins by, on a machine that is a worker from now on.
+    /// Stores the code for the worker and makes this machine a worker.
     fn join(&mut self, join: Join) -> Result<(), String> {
         if let Some(hindrance) = self.hindrance() {
             return Err(hindrance);
@@ -156,7 +157,7 @@ impl State {
         Ok(())
     }
 
-    /// Why this machine can't join a cluster now.
+    /// Returns the reason why this machine can't join a cluster now.
     fn hindrance(&self) -> Option<String> {
         if self.settings.is_cluster_managed() {
             return Some(MANAGED.to_owned());
@@ -172,7 +173,7 @@ impl State {
         let (machine, cluster) = (self.facts.device.machine(), shown(cluster));
         format!(
             "This {machine} belongs to the cluster \u{201c}{cluster}\u{201d}. Leave it first \
-             (Settings \u{2192} Leave the cluster), then open the link or give the code again."
+             (Settings \u{2192} Leave the cluster), then open the link or enter the code again."
         )
     }
 
@@ -189,7 +190,7 @@ impl State {
     }
 }
 
-/// Text of a link, in which nothing hides or turns the words around it.
+/// Returns text of a link without hidden or direction-changing characters.
 fn shown(text: &str) -> String {
     let visible = |c: char| {
         let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
@@ -242,7 +243,7 @@ mod tests {
         app.views().borrow().invitation.clone()
     }
 
-    /// Whether the machine is made a worker, or joins.
+    /// Returns whether the machine is or becomes a worker.
     fn is_joining(app: &App) -> bool {
         app.shared.read(|state| state.code.is_some() || state.mode().is_some())
     }
@@ -260,9 +261,9 @@ mod tests {
         assert_eq!((first.pin[0].len(), first.pin.len()), (4, 11));
         assert!(!is_joining(&app));
 
-        // A link that comes while somebody reads the first: an answer to the first is not for it.
+        // A second link arrives while the first is shown: an answer to the first does not apply to it.
         assert_eq!(app.join(&code(2).link()), Ok(Joining::Invited));
-        assert!(app.accept(&first.id).unwrap_err().contains("gone"));
+        assert!(app.accept(&first.id).unwrap_err().contains("expired"));
         app.decline(Some(&first.id));
         let second = invitation(&app).unwrap();
         assert_eq!(second.cluster, "cluster 2");

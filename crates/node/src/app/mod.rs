@@ -1,5 +1,5 @@
-//! The app without its windows: what runs in it, what it shows as one value ([`View`]), and what a
-//! person can ask of it. A menu bar, a popover or nothing at all may be put in front.
+//! The app without its windows: its parts, its state as one value ([`View`]), and its actions. A front end
+//! such as a menu bar or a popover is optional.
 
 mod contribution_log;
 mod embedded_coordinator;
@@ -45,31 +45,31 @@ pub use view::{SettingsView, View};
 use crate::settings::{Key, Settings};
 use view::{CoordinatorView, Membership};
 
-/// After so long a worker that failed tries again.
+/// Delay before a failed worker is restarted.
 const AGAIN: Duration = Duration::from_secs(30);
-/// Times of day in the view move on by themselves.
+/// Interval at which times of day in the view are updated.
 const TICK: Duration = Duration::from_secs(30);
 
-/// A running app. Clones are the same app.
+/// Handle of the running app. Clones refer to the same app.
 #[derive(Clone)]
 pub struct App {
     shared: Arc<Shared>,
     runtime: Handle,
-    /// Whoever starts and stops parts does it alone.
+    /// Serializes starting and stopping of parts.
     turn: Arc<tokio::sync::Mutex<()>>,
     login_turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl App {
-    /// Starts what this machine was chosen for, on `runtime`.
+    /// Starts the parts of the chosen mode on `runtime`.
     ///
     /// # Errors
-    /// Where the settings or the app's folder can't be used.
+    /// The settings or the app's folder can't be used.
     pub fn start(options: Options, runtime: Handle) -> anyhow::Result<Self> {
         let settings = Settings::load_from(&options.places, |name| std::env::var(name).ok())?;
         std::fs::create_dir_all(&options.data_dir)
             .with_context(|| format!("can't make {}", options.data_dir.display()))?;
-        // Its coordinator and its worker tighten theirs when they take them.
+        // The coordinator and the worker tighten their own folders when they lock them.
         platform::private::tighten(&options.data_dir)
             .with_context(|| format!("can't make {} private", options.data_dir.display()))?;
         let shared = Arc::new(Shared::new(State::load(options, settings)));
@@ -83,25 +83,25 @@ impl App {
         Ok(app)
     }
 
-    /// What is seen now, and each time that it changes.
+    /// Returns a receiver of the current view and its changes.
     pub fn views(&self) -> watch::Receiver<View> {
         self.shared.views()
     }
 
-    /// The settings page.
+    /// Returns the contents of the settings page.
     pub fn settings(&self) -> SettingsView {
         self.shared.read(State::settings_view)
     }
 
-    /// Whoever asks the coordinator in this process; none while it doesn't run.
+    /// Returns a client for the coordinator in this process. `None` while it isn't running.
     pub fn door(&self) -> Option<InProcessClient> {
         self.shared.read(|state| state.door.clone())
     }
 
-    /// Sets one of the user's settings, or takes it back where there is no value.
+    /// Sets one of the user's settings, or removes it if `value` is `None`.
     ///
     /// # Errors
-    /// In words that say what to change; what the organization manages can't be changed here.
+    /// Returns a message that says what to change. Managed settings can't be changed here.
     pub fn set(&self, key: &str, value: Option<&str>) -> Result<SettingsView, String> {
         self.shared.change(|state| state.set(key, value))?;
         match Key::named(key) {
@@ -116,49 +116,49 @@ impl App {
         Ok(self.settings())
     }
 
-    /// Makes this machine what somebody chose, now and at every start.
+    /// Changes the mode of this machine, now and for every start.
     ///
     /// # Errors
-    /// The organization chose already, or the choice can't be kept.
+    /// The organization manages the mode, or it can't be saved.
     pub fn choose(&self, mode: Mode) -> Result<(), String> {
         self.shared.change(|state| state.choose(mode))?;
         self.apply();
         Ok(())
     }
 
-    /// Trains nothing for a while.
+    /// Pauses training.
     ///
     /// # Errors
-    /// The organization doesn't let anybody pause.
+    /// The organization does not allow pauses.
     pub fn pause(&self, pause: Pause) -> Result<(), String> {
         self.shared.change(|state| state.pause(pause))
     }
 
-    /// Takes back a pause, or what [`App::contribute`] asked for.
+    /// Ends a pause, or the effect of [`App::contribute`].
     pub fn resume(&self) {
         self.shared.change(|state| state.wish(user_override::TimedOverride::None));
     }
 
-    /// Trains for an hour though somebody uses the machine.
+    /// Trains for an hour even if the machine is in use.
     pub fn contribute(&self) {
         self.shared
             .change(|state| state.wish(user_override::TimedOverride::contribute(state::now())));
     }
 
-    /// Something that the windows' side lacks, for people to read.
+    /// Adds a note for the person, such as a missing feature of the display.
     pub fn note(&self, words: String) {
         self.shared.change(|state| state.facts.notes.push(words));
     }
 
-    /// Ends everything, in order.
+    /// Stops all parts, in order.
     pub async fn stop(&self) {
         let _turn = self.turn.lock().await;
         self.stop_worker().await;
         self.stop_coordinator().await;
     }
 
-    /// Makes what runs what the settings say, soon: the coordinator stays as it is where it may, the
-    /// worker begins anew.
+    /// Applies the settings to the running parts soon. The coordinator keeps running if it can; the
+    /// worker restarts.
     fn apply(&self) {
         let app = self.clone();
         self.runtime.spawn(async move {
@@ -216,7 +216,7 @@ impl App {
             shared.change(|state| {
                 state.door = None;
                 state.facts.coordinator = if failed {
-                    let reason = "It can't go on; its log says why.".to_owned();
+                    let reason = "The coordinator stopped. Its log contains the reason.".to_owned();
                     CoordinatorView::Failed { reason }
                 } else {
                     CoordinatorView::Off
@@ -230,7 +230,7 @@ impl App {
         let running = self.shared.change(|state| state.coordinator.take());
         if let Some((stop, mut ended)) = running {
             stop.cancel();
-            // Its end is the sender's.
+            // The loop ends when the sender is dropped.
             while ended.changed().await.is_ok() {}
         }
         self.shared.change(|state| state.facts.coordinator = CoordinatorView::Off);
@@ -255,8 +255,8 @@ impl App {
         });
     }
 
-    /// The worker's life in the app: a failure that may pass is tried again, one that needs a code
-    /// waits for it.
+    /// Runs the worker. Retries after a temporary failure; after a failure that needs a join code, waits
+    /// for one.
     async fn work(&self, stop: CancellationToken) {
         let (mut join, join_source) = self.shared.read(State::code);
         let (folder, options, settings, policy, sensors) = self.shared.read(|state| {
@@ -314,7 +314,7 @@ impl App {
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => format!("{error:#}"),
             };
-            tracing::warn!(failure, "the worker ended; it is tried again");
+            tracing::warn!(failure, "the worker failed and will be restarted");
             self.shared.change(|state| state.facts.failure = Some(failure));
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -324,15 +324,17 @@ impl App {
         }
     }
 
-    /// A code of the coordinator in this app: its machine joins without being asked.
+    /// Creates a join code of the app's own coordinator: this machine joins without a question.
     async fn own_code(&self) -> Option<Join> {
         let link = self.door()?.join_link().await;
-        let link = link.inspect_err(|error| tracing::warn!(error, "no join code for this machine"));
+        let link = link.inspect_err(|error| {
+            tracing::warn!(error, "can't create a join code for this machine")
+        });
         link.ok()?.parse().ok()
     }
 }
 
-/// What a worker is told when it starts; all else it follows while it runs.
+/// Returns whether the worker reads this setting only at its start.
 const fn needs_restart(key: Key) -> bool {
     matches!(
         key,
@@ -348,7 +350,7 @@ const fn needs_restart(key: Key) -> bool {
     )
 }
 
-/// Writes each state to the log in the words that people see, for whoever has no window.
+/// Writes each state to the log in the text of the view, for apps without windows.
 async fn narrate(mut views: watch::Receiver<View>) {
     let mut line = String::new();
     loop {
@@ -363,7 +365,7 @@ async fn narrate(mut views: watch::Receiver<View>) {
     }
 }
 
-/// Lets the view follow the clock.
+/// Updates the view periodically, because it contains times.
 async fn tick(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(TICK).await;

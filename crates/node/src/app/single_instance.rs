@@ -1,5 +1,5 @@
-//! One app for each data folder: a lock in the folder says who runs, and a socket beside it takes the
-//! arguments of every later start. Both are the user's own; no other account can hold them.
+//! Single instance of the app per data folder. A lock in the folder marks the running app, and a socket beside
+//! it receives the arguments of later starts. Both belong to the user; other accounts can't hold them.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -16,32 +16,32 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 const LOCK: &str = "app.lock";
 const SOCKET: &str = "app.sock";
-/// Bytes of a message, its end of line included.
+/// Maximum size of a message in bytes, including the line break.
 const LONGEST: usize = 16 << 10;
-/// For the app that runs to take the arguments of a later start.
+/// Timeout for the running app to answer a later start.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two tries to reach an app that starts or ends just now.
+/// Interval between attempts to reach an app that is starting or exiting.
 const AGAIN: Duration = Duration::from_millis(50);
-/// For a later start to say its arguments.
+/// Timeout for a later start to send its arguments.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a start of the app found.
+/// Result of starting the app.
 #[derive(Debug)]
 pub enum Start {
-    /// No app runs in this folder: this one does now.
+    /// No app was running in this folder. This process is the app now.
     First(SingleInstance),
-    /// The app that runs there took the arguments.
+    /// The running app accepted the arguments.
     HandedOver,
 }
 
-/// The app of a data folder, for as long as it lives.
+/// Holds the lock of a data folder while it exists.
 #[derive(Debug)]
 pub struct SingleInstance {
     lock: FolderLock,
     listener: io::Result<UnixListener>,
 }
 
-/// Why an app can't start, where another one may be at work.
+/// Reason why the app can't start. Another one may be running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -58,27 +58,27 @@ pub enum StartError {
         folder.display()
     )]
     NoAnswer { folder: PathBuf },
-    /// The app that runs took the arguments and can't do what they ask.
+    /// The running app received the arguments and can't act on them.
     #[error("{0}")]
     Refused(String),
 }
 
-/// What a later start says.
+/// Request of a later start.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     arguments: Vec<String>,
 }
 
-/// What the app that runs answers; null where it does what was asked.
+/// Response of the running app. `null` if it did what was requested.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     refusal: Option<String>,
 }
 
-/// Becomes the app of `folder`, or hands `arguments` over to the one that is.
+/// Becomes the app of `folder`, or hands `arguments` over to the running one.
 ///
 /// # Errors
-/// See [`StartError`]: nothing was started then.
+/// See [`StartError`]. Nothing was started in that case.
 pub async fn start(folder: &Path, arguments: Vec<String>) -> Result<Start, StartError> {
     let request = line(&Request { arguments }).ok_or(StartError::ArgumentsTooLong)?;
     make_private(folder).map_err(|source| LockError::Io { folder: folder.to_owned(), source })?;
@@ -103,7 +103,7 @@ pub async fn start(folder: &Path, arguments: Vec<String>) -> Result<Start, Start
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 return Err(StartError::PathTooLong { path: socket });
             }
-            // It starts or ends just now.
+            // The other app is starting or exiting.
             Err(_) if Instant::now() < deadline => sleep(AGAIN).await,
             Err(_) => return Err(no_answer()),
         }
@@ -111,7 +111,7 @@ pub async fn start(folder: &Path, arguments: Vec<String>) -> Result<Start, Start
 }
 
 impl SingleInstance {
-    /// Why later starts can't reach this app; none where they can.
+    /// Returns the reason why later starts can't reach this app. `None` if they can.
     pub fn problem(&self) -> Option<String> {
         let error = self.listener.as_ref().err()?;
         Some(format!(
@@ -120,8 +120,8 @@ impl SingleInstance {
         ))
     }
 
-    /// Takes the arguments of later starts until the runtime ends; `ask` says why it can't do what
-    /// they ask.
+    /// Handles the arguments of later starts until the runtime ends. `ask` returns why it can't act on
+    /// them.
     pub fn serve(
         self,
         runtime: &Handle,
@@ -137,7 +137,7 @@ impl SingleInstance {
                     Err(error) => Err(error),
                 };
                 if let Err(error) = served {
-                    tracing::warn!(%error, "a later start of the app could not be served");
+                    tracing::warn!(%error, "can't handle a later start of the app");
                     sleep(AGAIN).await;
                 }
             }
@@ -145,12 +145,12 @@ impl SingleInstance {
     }
 }
 
-/// The folder, readable by its owner alone where it has to be made.
+/// Creates the folder, readable only by its owner, if it doesn't exist.
 fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Whoever holds the lock replaces the socket that an earlier app left.
+/// Listens on the socket. The holder of the lock replaces the socket of an earlier app.
 fn listen(socket: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -178,7 +178,7 @@ async fn serve(
     timeout(REQUEST_TIMEOUT, stream.write_all(&answer)).await.map_err(io::Error::from)?
 }
 
-/// Links carry secrets, and arguments are orders: both ends are of one user.
+/// Checks that both ends belong to one user, because links contain secrets and arguments are commands.
 fn check_peer(stream: &UnixStream) -> io::Result<()> {
     let (peer, own) = (stream.peer_cred()?.uid(), platform::account::user_id());
     if peer == own {
@@ -188,7 +188,7 @@ fn check_peer(stream: &UnixStream) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, words))
 }
 
-/// The message as a line; none where it is too long.
+/// Returns the message as a line. `None` if it is too long.
 fn line(message: &impl Serialize) -> Option<Vec<u8>> {
     let mut bytes = serde_json::to_vec(message).ok()?;
     bytes.push(b'\n');
@@ -200,7 +200,10 @@ async fn read_line<T: for<'a> Deserialize<'a>>(stream: &mut UnixStream) -> io::R
     let bound = LONGEST.try_into().unwrap_or(u64::MAX);
     BufReader::new(stream.take(bound)).read_until(b'\n', &mut bytes).await?;
     if bytes.last() != Some(&b'\n') {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "half a message, or too long"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the message is incomplete or too long",
+        ));
     }
     Ok(serde_json::from_slice(&bytes)?)
 }
@@ -262,7 +265,7 @@ mod tests {
         assert!(matches!(start(&folder, vec![]).await, Ok(Start::HandedOver)));
     }
 
-    /// It takes connections, as a process that hangs does, and never answers.
+    /// The app accepts connections but never answers, as a hanging process does.
     #[tokio::test(start_paused = true)]
     async fn an_app_that_does_not_answer_is_named_and_nothing_is_started() {
         let folder = tempfile::tempdir().unwrap();
@@ -296,12 +299,12 @@ mod tests {
 
         let mut stream = UnixStream::connect(folder.path().join(SOCKET)).await.unwrap();
         let whole = serde_json::to_vec(&Request { arguments: long }).unwrap();
-        // The app may hang up before it has all of it.
+        // The app may close the connection before it has received everything.
         drop(stream.write_all(&whole).await);
         let mut answer = Vec::new();
         drop(stream.read_to_end(&mut answer).await);
         assert_eq!(answer, b"");
-        // It serves on, and heard nothing of that.
+        // The app still serves and has not received the message.
         start(folder.path(), arguments(&["short"])).await.unwrap();
         assert_eq!(told.recv().unwrap(), ["short"]);
     }

@@ -1,4 +1,4 @@
-//! What the app knows, behind one lock, and the view that follows from it.
+//! The app's state behind one lock, and the view derived from it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ use crate::settings::{Key, Settings};
 const WISH_FILE: &str = "wish.json";
 const LEDGER_FILE: &str = "given.json";
 
-/// A part that runs: how it is told to stop, and how its end is seen.
+/// Running part: a token that stops it, and a receiver that reports its end.
 pub(super) type Part = (CancellationToken, watch::Receiver<()>);
 
 pub(super) struct State {
@@ -40,7 +40,7 @@ pub(super) struct State {
     pub(super) coordinator: Option<Part>,
     pub(super) door: Option<InProcessClient>,
     pub(super) sensors: Arc<SystemSensors>,
-    /// A join code that was given and not yet used.
+    /// Join code that was entered and not used yet.
     pub(super) code: Option<Join>,
     pub(super) invitation: Option<Invitation>,
     ledger: ContributionLog,
@@ -102,7 +102,7 @@ impl State {
         self.options.data_dir.join(COORDINATOR_FOLDER)
     }
 
-    /// None until somebody chose.
+    /// Returns the mode. `None` until one is chosen.
     pub(super) fn mode(&self) -> Option<Mode> {
         Mode::of(&self.settings)
     }
@@ -112,7 +112,7 @@ impl State {
         self.set(Key::Mode.name(), Some(text))
     }
 
-    /// Sets one of the user's settings, or takes it back, and follows it at once.
+    /// Sets or removes one of the user's settings, and applies it immediately.
     pub(super) fn set(&mut self, key: &str, value: Option<&str>) -> Result<(), String> {
         let places = &self.options.places;
         let set = match value {
@@ -140,11 +140,11 @@ impl State {
         self.facts.wish = wish;
         self.policy.send_replace(policy(&self.settings, wish));
         if let Err(error) = wish.save(&self.options.data_dir.join(WISH_FILE)) {
-            tracing::warn!(%error, "what was asked for is forgotten when the app ends");
+            tracing::warn!(%error, "can't save the override; it is lost when the app quits");
         }
     }
 
-    /// What enrols this machine, and who gave it: the code that somebody gave here, else that of the
+    /// Returns the join code and its source: the code that was entered here, otherwise that of the
     /// settings.
     pub(super) fn code(&self) -> (Option<Join>, JoinSource) {
         let set = &self.settings.enrollment_code;
@@ -154,12 +154,12 @@ impl State {
         }
     }
 
-    /// When the worker may train, as it changes.
+    /// Returns a receiver of the idle policy.
     pub(super) fn policy(&self) -> watch::Receiver<IdlePolicy> {
         self.policy.subscribe()
     }
 
-    /// The worker said something.
+    /// Records a status of the worker.
     pub(super) fn heard(&mut self, status: &Status) {
         if let Status::Reported { given, .. } = status {
             self.ledger.add(&today(), given, self.facts.device.kind);
@@ -184,7 +184,7 @@ impl State {
         self.facts.status = Some(status.clone());
     }
 
-    /// What ended by the clock alone.
+    /// Ends overrides whose time is over.
     pub(super) fn follow_clock(&mut self) {
         let wish = self.facts.wish.at(now());
         if wish != self.facts.wish {
@@ -192,7 +192,7 @@ impl State {
         }
     }
 
-    /// Why no newer version is looked for.
+    /// Returns the reason why the app doesn't check for updates.
     pub(super) fn update_hindrance(&self) -> Option<&'static str> {
         let folder = self.options.program.parent();
         let is_own = folder.is_some_and(platform::files::is_writable);
@@ -207,7 +207,7 @@ impl State {
         });
         let settings = self.settings.shown().into_iter();
         let looks = self.options.updates.is_some();
-        // A switch that does nothing is worse than none.
+        // A switch without effect would mislead, so it is hidden.
         let settings = settings.filter(|setting| looks || setting.key != Key::UpdateChecks.name());
         SettingsView { settings: settings.collect(), unknown: unknown.collect() }
     }
@@ -226,7 +226,7 @@ impl State {
     }
 }
 
-/// The state and those who watch it.
+/// State and its observers.
 pub(super) struct Shared {
     state: Mutex<State>,
     view: watch::Sender<View>,
@@ -246,7 +246,7 @@ impl Shared {
         read(&self.lock())
     }
 
-    /// Changes the state, and shows what became of it.
+    /// Changes the state and publishes the new view.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
@@ -272,13 +272,13 @@ fn may(settings: &Settings) -> MayView {
     MayView { pause: settings.is_on(Key::AllowUserPause), quit: settings.is_on(Key::AllowUserQuit) }
 }
 
-/// The system's clock.
+/// Returns the current time of the system's clock.
 pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::default().after(since)
 }
 
-/// The date on the machine's own calendar.
+/// Returns the current date in the machine's time zone.
 fn today() -> String {
     jiff::ZonedDateTime::now().date().to_string()
 }

@@ -1,107 +1,107 @@
-//! What the app shows, as one value: the menu bar, the menu and the app's pages only draw it.
+//! View of the app as one value. The menu bar, the menu and the app's pages only display it.
 
 use protocol::setting::Setting;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Everything that is seen of a running app.
+/// All displayed state of a running app.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct View {
     pub mode: ModeView,
     pub icon: Icon,
-    /// The state in plain words; the menu's first line.
+    /// State in plain words: the menu's first line.
     pub line: String,
-    /// Why it is so, or what would mend it; empty where there is nothing more to say.
+    /// Reason for the state, or how to fix it. Empty if there is nothing to add.
     pub detail: String,
-    /// What is trained now.
+    /// Current training.
     pub work: Option<WorkView>,
     pub membership: Membership,
-    /// A link that somebody opened and that waits for the person's answer.
+    /// Opened join link that waits for the person's decision.
     pub invitation: Option<InvitationView>,
     pub given: GivenView,
     pub wish: OverrideView,
-    /// What the organization lets a person do here.
+    /// Actions that the organization allows on this machine.
     pub may: MayView,
-    /// What the company sees of this Mac, name by name, with what each is now.
+    /// Data about this Mac that the company sees, by name, with the current values.
     pub company_sees: Vec<Seen>,
     pub coordinator: CoordinatorView,
-    /// What this machine lacks, and what that means, such as a tray that nothing shows.
+    /// Missing features of this machine and their effects, such as a tray that isn't displayed.
     pub notes: Vec<String>,
-    /// Whether there is a newer version.
+    /// Result of the update check.
     pub update: UpdateView,
     /// `Mac`, or `computer` on other systems.
     pub machine: String,
     pub version: String,
 }
 
-/// What this node is.
+/// Mode of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "four answers to four questions")]
 pub struct ModeView {
-    /// False until somebody has said what this machine is for: then the first page asks.
+    /// Whether a mode was chosen. If false, the first page asks for it.
     pub is_chosen: bool,
-    /// The organization chose.
+    /// Whether the organization manages the mode.
     pub is_managed: bool,
     pub worker: bool,
     pub coordinator: bool,
 }
 
-/// Which picture stands in the menu bar.
+/// Menu-bar image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Icon {
     Waiting,
-    /// `progress` of the lease, 0 to 1.
+    /// `progress` is the lease's progress from 0 to 1.
     Training {
         progress: f64,
     },
     Paused,
-    /// Somebody should look.
+    /// Something needs a person's attention.
     Attention,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct WorkView {
     pub job_name: String,
-    /// From 1.
+    /// Round number, from 1.
     pub round: u32,
     pub total_rounds: u32,
-    /// From 0.
+    /// Partition number, from 0.
     pub partition: u32,
-    /// Steps done and in all; both 0 while it fetches.
+    /// Completed steps; `steps` is the total. Both are 0 while data is downloaded.
     pub step: u64,
     pub steps: u64,
 }
 
-/// Whether this machine is in a cluster.
+/// Membership of this machine in a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Membership {
-    /// No: a join code is needed. `problem` says what was wrong with the last one.
+    /// Not a member: a join code is needed. `problem` says why the last one failed.
     None { problem: Option<String> },
-    /// A code was given and the coordinator is asked.
+    /// A join code was entered, and the worker is enrolling.
     Joining,
-    /// Yes. `cluster` is its name.
+    /// Member. `cluster` is the cluster's name.
     Member { cluster: String },
 }
 
-/// A link into a cluster. Whoever made the link chose what it says of the cluster; only the pin
-/// proves who answers.
+/// Invitation of a join link. The creator of the link chose its texts; only the pin proves the
+/// coordinator's identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct InvitationView {
-    /// Names it in the person's answer.
+    /// Id of the invitation, used to accept or decline it.
     pub id: String,
-    /// The cluster's name, as the link has it.
+    /// Name of the cluster according to the link.
     pub cluster: String,
     /// SHA-256 fingerprint of the coordinator's public key, in groups of four characters.
     pub pin: Vec<String>,
-    /// Where the coordinator may be, each `host:port`.
+    /// Possible addresses of the coordinator, each `host:port`.
     pub addresses: Vec<String>,
-    /// Why it can't be accepted, and what would help; null where it can.
+    /// Reason why it can't be accepted, and how to fix it. Null if it can.
     pub hindrance: Option<String>,
 }
 
-/// What this machine gave.
+/// Contribution of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, ToSchema)]
 pub struct GivenView {
     pub today: Amount,
@@ -111,25 +111,25 @@ pub struct GivenView {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, serde::Deserialize, ToSchema)]
 pub struct Amount {
     pub leases: u64,
-    /// Rows trained on, repeats counted.
+    /// Rows trained on, including repeats.
     pub examples: u64,
-    /// Spent in steps.
+    /// Time spent in training steps.
     pub gpu_seconds: f64,
     pub cpu_seconds: f64,
-    /// An estimate by the kind of machine; see [`protocol::usage::watts`].
+    /// Estimate for this kind of machine; see [`protocol::usage::watts`].
     pub watt_hours: f64,
 }
 
-/// What the owner asked for.
+/// Override by the user.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OverrideView {
     None,
-    /// `until` is a time such as `14:00` or `tomorrow`, null until somebody resumes.
+    /// `until` is a time such as `14:00` or `tomorrow`. Null until training is resumed by hand.
     Paused {
         until: Option<String>,
     },
-    /// Trains though somebody uses the machine.
+    /// Trains even if the machine is in use.
     Contributing {
         until: Option<String>,
     },
@@ -147,7 +147,7 @@ pub struct Seen {
     pub value: String,
 }
 
-/// This node as a coordinator.
+/// Coordinator part of this node.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum CoordinatorView {
@@ -156,7 +156,7 @@ pub enum CoordinatorView {
     Running {
         cluster: String,
         url: String,
-        /// Where the machine's state matters to a running job, such as on battery.
+        /// Warning about machine state that affects a running job, such as battery power.
         warning: Option<String>,
     },
     Failed {
@@ -164,19 +164,19 @@ pub enum CoordinatorView {
     },
 }
 
-/// What is known of newer versions.
+/// Result of the update check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum UpdateView {
-    /// Nobody has looked yet.
+    /// Not checked yet.
     Unknown,
-    /// Nobody looks, and why.
+    /// Update checks are off, with the reason.
     Off {
         reason: String,
     },
-    /// This is the newest.
+    /// This is the newest version.
     Current,
-    /// It isn't, and where a person gets the newest.
+    /// A newer version exists, with its download location.
     Newer {
         version: String,
         page: String,
@@ -186,7 +186,7 @@ pub enum UpdateView {
     },
 }
 
-/// The settings page.
+/// Contents of the settings page.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SettingsView {
     pub settings: Vec<Setting>,
@@ -206,7 +206,7 @@ mod tests {
     #[openapi(components(schemas(View, SettingsView)))]
     struct Pages;
 
-    /// The pages' types are made from `ui/app-openapi.json`.
+    /// The pages' types are generated from `ui/app-openapi.json`.
     #[test]
     fn kept_openapi_is_what_the_pages_get() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/app-openapi.json");

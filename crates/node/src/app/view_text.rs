@@ -1,4 +1,4 @@
-//! From what the parts of the app say to what a person reads. Pure.
+//! View texts, derived from the state of the app's parts. Pure functions.
 
 use protocol::Timestamp;
 use protocol::device::HoldReason;
@@ -11,34 +11,34 @@ use super::view::{
     UpdateView, View, WorkView,
 };
 
-/// What is known, as the parts of the app said it last.
+/// Latest state of the app's parts.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) mode: ModeView,
-    /// The worker's last word.
+    /// Latest status of the worker.
     pub(super) status: Option<Status>,
-    /// What ended the worker, where that needs a person or time.
+    /// Reason why the worker stopped, if it needs a person or time.
     pub(super) failure: Option<String>,
     pub(super) membership: Membership,
     pub(super) wish: TimedOverride,
     pub(super) may: MayView,
-    /// How much of a hold leaves the machine.
+    /// Detail of a hold that is sent to the coordinator.
     pub(super) presence: PresenceDetail,
     pub(super) coordinator: CoordinatorView,
     pub(super) update: UpdateView,
     pub(super) notes: Vec<String>,
-    /// The system keeps the app from the local network.
+    /// Whether the system denies the app access to the local network.
     pub(super) local_network_off: bool,
-    /// That training may take less memory than usual, and why.
+    /// Reason why training may use less memory than usual.
     pub(super) memory: Option<String>,
-    /// What became of a link or join code that could not be used.
+    /// Message about a link or join code that could not be used.
     pub(super) join_note: Option<String>,
-    /// Why the app doesn't start at login as the setting says.
+    /// Reason why the app can't follow the start-at-login setting.
     pub(super) login_problem: Option<String>,
     pub(super) device: Device,
 }
 
-/// What the coordinator is told of the machine itself.
+/// Facts about the machine that are sent to the coordinator.
 #[derive(Debug, Clone)]
 pub(super) struct Device {
     pub(super) name: String,
@@ -48,13 +48,13 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// As its owner calls it.
+    /// Returns the everyday name of this kind of machine.
     pub(super) fn machine(&self) -> &'static str {
         if self.kind == "mac" { "Mac" } else { "computer" }
     }
 }
 
-/// The view of these facts at `now`, in the zone of the machine's owner.
+/// Returns the view of these facts at `now`, in the machine's time zone.
 pub(super) fn view(
     facts: &Facts,
     given: GivenView,
@@ -63,7 +63,7 @@ pub(super) fn view(
 ) -> View {
     let wish = facts.wish.at(now).view(now, zone);
     let work = match wish {
-        // The worker takes a moment to say that it stopped.
+        // The worker needs a moment to report that it stopped.
         OverrideView::Paused { .. } => None,
         OverrideView::None | OverrideView::Contributing { .. } => {
             facts.status.as_ref().and_then(work)
@@ -92,7 +92,8 @@ pub(super) fn view(
 
 fn notes(facts: &Facts) -> Vec<String> {
     let login = facts.login_problem.iter();
-    let login = login.map(|problem| format!("Starting at login is not as it is set: {problem}"));
+    let login =
+        login.map(|problem| format!("The start-at-login setting could not be applied: {problem}"));
     facts.notes.iter().chain(&facts.join_note).chain(&facts.memory).cloned().chain(login).collect()
 }
 
@@ -108,10 +109,10 @@ fn say(icon: Icon, line: impl Into<String>, detail: impl Into<String>) -> Said {
 
 fn said(facts: &Facts, wish: &OverrideView, work: Option<&WorkView>) -> Said {
     if !facts.mode.is_chosen {
-        return say(Icon::Attention, "Not set up yet", "Say what this machine is for.");
+        return say(Icon::Attention, "Not set up yet", "Choose what this machine does.");
     }
     if let CoordinatorView::Failed { reason } = &facts.coordinator {
-        return say(Icon::Attention, "The coordinator does not run", reason);
+        return say(Icon::Attention, "The coordinator isn't running", reason);
     }
     if !facts.mode.worker {
         return coordinator_alone(&facts.coordinator);
@@ -120,22 +121,19 @@ fn said(facts: &Facts, wish: &OverrideView, work: Option<&WorkView>) -> Said {
         return say(Icon::Attention, "Needs attention", failure);
     }
     match &facts.membership {
-        Membership::None { problem: Some(problem) } => {
-            return say(Icon::Attention, "Not connected: in no cluster", problem);
-        }
-        Membership::None { problem: None } => {
-            let detail = "Give the join code that your administrator sent you.";
+        Membership::None { problem } => {
+            let detail = "Enter the join code from your administrator.";
+            let detail = problem.as_deref().unwrap_or(detail);
             return say(Icon::Attention, "Not connected: in no cluster", detail);
         }
-        Membership::Joining => return say(Icon::Waiting, "Joining…", "Asking the coordinator."),
+        Membership::Joining => {
+            return say(Icon::Waiting, "Joining…", "Contacting the coordinator.");
+        }
         Membership::Member { .. } => {}
     }
     if let OverrideView::Paused { until } = wish {
-        let line = match until {
-            Some(until) => format!("Paused until {until}"),
-            None => "Paused until you resume".to_owned(),
-        };
-        return say(Icon::Paused, line, "");
+        let until = until.as_deref().unwrap_or("you resume");
+        return say(Icon::Paused, format!("Paused until {until}"), "");
     }
     if let Some(work) = work {
         let line =
@@ -152,9 +150,9 @@ fn coordinator_alone(coordinator: &CoordinatorView) -> Said {
             let detail = warning.clone().unwrap_or_default();
             say(Icon::Waiting, format!("Coordinating {cluster}"), detail)
         }
-        CoordinatorView::Starting => say(Icon::Waiting, "The coordinator starts…", ""),
+        CoordinatorView::Starting => say(Icon::Waiting, "Starting the coordinator…", ""),
         CoordinatorView::Off | CoordinatorView::Failed { .. } => {
-            say(Icon::Attention, "The coordinator does not run", "")
+            say(Icon::Attention, "The coordinator isn't running", "")
         }
     }
 }
@@ -167,12 +165,12 @@ fn by_status(facts: &Facts) -> Said {
         }
         Some(Status::Offline { .. }) if facts.local_network_off => {
             let line = "Not connected: local network access is off";
-            let detail = "Switch Constellation on in System Settings, Privacy & Security, Local Network. A \
-                coordinator beyond the local network needs no access: your administrator knows its address.";
+            let detail = "Turn on Constellation in System Settings > Privacy & Security > Local Network. A \
+                coordinator outside the local network needs no access: ask your administrator for its address.";
             say(Icon::Attention, line, detail)
         }
         Some(Status::Offline { reason }) => {
-            say(Icon::Attention, "Not connected: the coordinator does not answer", reason)
+            say(Icon::Attention, "Not connected: the coordinator doesn't answer", reason)
         }
         Some(Status::Quarantined { reason }) => {
             let detail = format!("{reason} An administrator can release it.");
@@ -180,19 +178,18 @@ fn by_status(facts: &Facts) -> Said {
         }
         Some(Status::AwaitingApproval) => {
             let line = format!("Waiting for an administrator to approve this {machine}");
-            let detail =
-                "The cluster knows it under another key. This happens after its disk was erased.";
+            let detail = "The cluster knows another key of it, as after its disk was erased.";
             say(Icon::Attention, line, detail)
         }
         Some(Status::Held { reason, words }) => held(*reason, words, machine),
-        Some(Status::Uploading { .. }) => say(Icon::Waiting, "Sending what it learned", ""),
+        Some(Status::Uploading { .. }) => say(Icon::Waiting, "Uploading the result", ""),
         Some(Status::Wiped { .. }) => {
-            let line = format!("This {machine} was let go by its cluster");
-            say(Icon::Attention, line, "Its key and all work are destroyed.")
+            let line = format!("This {machine} was removed from its cluster");
+            say(Icon::Attention, line, "Its key and all training data were deleted.")
         }
         Some(Status::Returned { reason: ReturnReason::Memory, .. }) => {
-            let line = "Waiting: the work takes more memory than it may";
-            say(Icon::Waiting, line, "The settings say how much training may take.")
+            let line = "Waiting: the job needs more memory than allowed";
+            say(Icon::Waiting, line, "Change the limit in the settings.")
         }
         Some(
             Status::Waiting
@@ -208,15 +205,15 @@ fn by_status(facts: &Facts) -> Said {
     }
 }
 
-/// The policy's own sentence, but where it speaks to somebody who isn't in front of the machine.
+/// Returns the policy's message, reworded if it addresses a person who isn't at the machine.
 fn held(reason: HoldReason, words: &str, machine: &str) -> Said {
     let line = match reason {
         HoldReason::InUse if words.ends_with("is in use") => {
             format!("Waiting: you're using the {machine}")
         }
         HoldReason::Unknown => {
-            let line = format!("Waiting: can't tell whether somebody uses the {machine}");
-            return say(Icon::Waiting, line, "\u{201c}Contribute now\u{201d} trains all the same.");
+            let line = format!("Waiting: can't tell whether the {machine} is in use");
+            return say(Icon::Waiting, line, "Choose “Contribute now” to train anyway.");
         }
         HoldReason::InUse
         | HoldReason::OnBattery
@@ -261,13 +258,13 @@ fn work(status: &Status) -> Option<WorkView> {
     })
 }
 
-/// DESIGN §11.22: what leaves the machine, and nothing else does.
+/// Returns everything that leaves the machine.
 fn company_sees(facts: &Facts) -> Vec<Seen> {
     let seen = |name: &str, value: String| Seen { name: name.to_owned(), value };
     let state = match &facts.status {
         Some(Status::Held { reason, .. }) => match facts.presence.reason(*reason) {
             Some(reason) => format!("waiting: {}", reason.words()),
-            None => "waiting: it isn't said why".to_owned(),
+            None => "waiting: no reason given".to_owned(),
         },
         Some(Status::Fetching { .. } | Status::Training { .. } | Status::Uploading { .. }) => {
             "training".to_owned()
@@ -280,14 +277,12 @@ fn company_sees(facts: &Facts) -> Vec<Seen> {
         PresenceDetail::State => "State, without a reason, kept 30 days",
     };
     let device = &facts.device;
+    let hardware = format!("{}, {} cores, {} GB", device.machine(), device.cores, device.ram_gb);
     vec![
         seen("Name", device.name.clone()),
-        seen(
-            "Hardware",
-            format!("{}, {} cores, {} GB", device.machine(), device.cores, device.ram_gb),
-        ),
+        seen("Hardware", hardware),
         seen(state_name, state),
-        seen("Work done", "leases with their rows and seconds".to_owned()),
+        seen("Work done", "leases, with their row counts and seconds".to_owned()),
         seen("Version of Constellation", env!("CARGO_PKG_VERSION").to_owned()),
         seen("Address on the network", "while it is connected".to_owned()),
     ]
@@ -323,7 +318,7 @@ pub(super) mod tests {
         super::view(facts, GivenView::default(), NOW, &jiff::tz::TimeZone::UTC)
     }
 
-    /// A member that waits.
+    /// Returns the view of a waiting cluster member.
     pub(in super::super) fn view() -> View {
         of(&facts())
     }
@@ -377,11 +372,8 @@ pub(super) mod tests {
         let reason = ReturnReason::Memory;
         note(of(&Facts { status: Some(Status::Returned { lease, reason }), ..facts() }));
         let alone = ModeView { worker: false, coordinator: true, ..facts().mode };
-        let running = CoordinatorView::Running {
-            cluster: "Acme".into(),
-            url: "https://127.0.0.1:8000".into(),
-            warning: None,
-        };
+        let (cluster, url) = ("Acme".into(), "https://127.0.0.1:8000".into());
+        let running = CoordinatorView::Running { cluster, url, warning: None };
         note(of(&Facts { mode: alone, coordinator: running, ..facts() }));
         let failed = CoordinatorView::Failed { reason: "Port 8000 is taken.".into() };
         note(of(&Facts { coordinator: failed, ..facts() }));
@@ -400,7 +392,7 @@ pub(super) mod tests {
         assert!(all.contains("one of six reasons"), "{all}");
         let seen = of(&Facts { status, presence: PresenceDetail::State, ..facts() }).company_sees;
         let all = format!("{seen:?}");
-        assert!(all.contains("without a reason") && all.contains("it isn't said why"), "{all}");
+        assert!(all.contains("without a reason") && all.contains("no reason given"), "{all}");
         assert!(!all.contains("in use") && !all.contains("call"), "{all}");
     }
 }

@@ -187,7 +187,7 @@ pub async fn run(
         data_dir,
     };
     let observer = if json {
-        // Nobody reading is found out by the first line.
+        // A closed standard output is detected when the first line is written.
         let lines = StdoutWriter::start(|| {})?;
         Observer::new(move |moment| lines.say_json(moment))
     } else {
@@ -231,7 +231,7 @@ pub async fn run(
     Ok(())
 }
 
-/// A name that can be shown everywhere.
+/// Parses a name without hidden characters.
 fn cluster_name(text: &str) -> Result<String, HiddenCharacter> {
     check(text).map(|()| text.to_owned())
 }

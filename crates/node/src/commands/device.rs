@@ -100,7 +100,8 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
             if json {
                 return Ok(output::json(&device)?);
             }
-            let words = format_args!("quarantined {}; it gets no work until it is released", device.name);
+            let words =
+                format_args!("quarantined {}; it gets no work until it is released", device.name);
             Ok(output::line(words)?)
         }
         DeviceCommand::Approve { id, keep_labels } => {

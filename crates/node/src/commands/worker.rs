@@ -23,9 +23,8 @@ pub struct WorkerArguments {
     /// SHA-256 fingerprint of the coordinator's public key [default: from the join code]
     #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
-    /// A join code: its link, or the code as it is typed; needed once. A machine in another cluster
-    /// leaves it first (`constellation leave`) [default: what `CONSTELLATION_JOIN` or the setting
-    /// `EnrollmentCode` says]
+    /// Join code: the link or the typed code; needed only once. To move to another cluster, run `constellation leave`
+    /// first [default: `CONSTELLATION_JOIN`, then the setting `EnrollmentCode`]
     #[arg(long, value_name = "CODE")]
     join: Option<Join>,
     /// Data folder of the worker [default: the standard data folder]
@@ -98,7 +97,7 @@ pub async fn run(
         name: arguments.name,
         instance: arguments.instance,
         policy: watch::channel(policy).1,
-        // A machine that does nothing else needs nobody to give way to.
+        // A dedicated machine needs no reduced priority.
         nice: matches!(arguments.when, WhenChoice::Idle),
         maximum_memory_bytes,
         presence,
@@ -110,7 +109,7 @@ pub async fn run(
         ..worker::WorkerSettings::new(data_dir, watch::channel(None).1, trainer)
     };
     let unread = told.clone();
-    // The worker ends where nobody is there to read.
+    // The worker ends when nobody reads its output.
     let lines = Arc::new(StdoutWriter::start(move || unread.cancel())?);
     let observe = observer(arguments.json, lines.clone());
     let place = Place { url, cluster: arguments.cluster };
@@ -119,7 +118,7 @@ pub async fn run(
     Ok(ended??)
 }
 
-/// Among the account's standard ones.
+/// Name of the worker's folder among the account's standard folders.
 pub(crate) fn folder(instance: u32) -> String {
     if instance == platform::account::number() {
         "worker".to_owned()
@@ -128,7 +127,7 @@ pub(crate) fn folder(instance: u32) -> String {
     }
 }
 
-/// Tells each status.
+/// Returns an observer that prints each status.
 fn observer(json: bool, lines: Arc<StdoutWriter>) -> impl Fn(&Status) + Send + Sync {
     let last = Mutex::new(String::new());
     move |status| {

@@ -1,5 +1,5 @@
-//! What an entry of the log says, in one line that steers no terminal: messages and fields may hold text that
-//! somebody else chose.
+//! Formatting of log entries as one escaped line. Messages and fields may contain text from other parties, which
+//! must not control the terminal.
 
 use std::fmt::{self, Debug};
 
@@ -40,7 +40,7 @@ impl Written<'_> {
 
 impl tracing::field::Visit for Written<'_> {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
-        // What libraries that use `log` say of themselves.
+        // Fields that the `log` bridge adds about itself.
         if self.result.is_ok() && !field.name().starts_with("log.") {
             self.result = self.write(field.name().trim_start_matches("r#"), value);
         }

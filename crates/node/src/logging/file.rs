@@ -1,4 +1,4 @@
-//! A log file that never takes more than twice its limit: a full one becomes the previous one, whose predecessor goes.
+//! Log file with rotation: a full file replaces the previous one, so both use at most twice the limit.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 
 use platform::files::append_private;
 
-/// What the log is called in its folder.
+/// File name of the log.
 pub const LOG_FILE: &str = "app.log";
 const PREVIOUS: &str = "app.previous.log";
-/// In bytes. Of a quiet app that is months, of one at `debug` some hours.
+/// Size limit in bytes: months of a quiet app, or some hours at `debug`.
 const LIMIT: u64 = 5_000_000;
 
-/// Readable by its owner alone. Two processes may write to one: whole lines, because each is one write at the end.
+/// Log file, readable only by its owner. Two processes can share it: each line is one append.
 #[derive(Debug)]
 pub(super) struct LogFile {
     folder: PathBuf,
     file: File,
-    /// Bytes in it, as far as this process knows.
+    /// Size of the file in bytes, as far as this process knows.
     written: u64,
     limit: u64,
 }
 
 impl LogFile {
-    /// Goes on at the end of what is there.
+    /// Opens the log for appending.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         Self::with_limit(folder, LIMIT)
     }
@@ -45,7 +45,7 @@ impl LogFile {
 }
 
 impl Write for LogFile {
-    /// A line, whole.
+    /// Writes one whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.written > 0 && self.written + line.len() as u64 > self.limit {
             self.begin_anew()?;

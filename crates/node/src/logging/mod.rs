@@ -1,4 +1,4 @@
-//! The log: on standard error, and of the app in a file too, because nobody sees what an app says there.
+//! Logging to standard error and, for the app, also to a file, because the app has no visible standard error.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -16,19 +16,19 @@ use fields::EscapedFields;
 pub use file::LOG_FILE;
 use file::LogFile;
 
-/// Logs what passes `filter` from here on.
+/// Starts logging of the entries that pass `filter`.
 ///
 /// # Errors
-/// Where the filter can't be read.
+/// The filter is invalid.
 pub fn start(filter: &str) -> anyhow::Result<()> {
     begin(filter, None)
 }
 
-/// As [`start`], and into [`LOG_FILE`] in `folder`, where panics are found too. Where that can't be written,
-/// the rest goes on.
+/// Like [`start`], but also writes to [`LOG_FILE`] in `folder`, including panics. If the file can't be opened,
+/// logs only to standard error.
 ///
 /// # Errors
-/// Where the filter can't be read.
+/// The filter is invalid.
 pub fn start_with_file(filter: &str, folder: &Path) -> anyhow::Result<()> {
     match LogFile::open(folder) {
         Ok(file) => begin(filter, Some(file))?,
@@ -41,10 +41,10 @@ pub fn start_with_file(filter: &str, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the log of an app with this `--data-dir` is.
+/// Returns the log folder of an app with this `--data-dir`.
 ///
 /// # Errors
-/// Where neither it nor a home folder is there.
+/// No `--data-dir` is given and there is no home folder.
 pub fn folder(data_dir: Option<&Path>) -> Result<PathBuf, platform::folders::NoHome> {
     match data_dir {
         Some(folder) => Ok(folder.join("log")),
@@ -56,7 +56,7 @@ fn begin(filter: &str, file: Option<LogFile>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| {
         format!("CONSTELLATION_LOG: '{filter}' is not a filter such as info or warn,worker=debug")
     })?;
-    // The file's first: what it makes of a span, without colours, is what the other takes too.
+    // The file's layer comes first, because the other layer reuses its formatting of spans, without colors.
     let in_file = file.map(|file| {
         fmt::layer().fmt_fields(EscapedFields).with_writer(Mutex::new(file)).with_ansi(false)
     });
@@ -64,7 +64,7 @@ fn begin(filter: &str, file: Option<LogFile>) -> anyhow::Result<()> {
         .fmt_fields(EscapedFields)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
-    // A second call, as in tests of one process, keeps the first log.
+    // A second call, as in tests in one process, keeps the first logger.
     drop(tracing_subscriber::registry().with(filter).with(in_file).with(on_screen).try_init());
     Ok(())
 }

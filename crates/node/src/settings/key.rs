@@ -1,5 +1,4 @@
-//! Every setting, declared once: loading, showing, changing and documenting read this table
-//! (DESIGN §9).
+//! Table of all settings. Loading, displaying, changing and documenting settings use this table.
 
 use std::fmt;
 
@@ -10,12 +9,12 @@ use worker::Schedule;
 
 use super::BackendSetting;
 
-/// What a setting may be.
+/// Type of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
     Text,
     Pin,
-    /// A secret: shown only as set.
+    /// Secret: only displayed as set or not set.
     JoinCode,
     Choice(&'static [&'static str]),
     Flag,
@@ -23,40 +22,40 @@ pub enum Range {
         least: u64,
         most: u64,
     },
-    /// Above zero.
+    /// Number above zero.
     Number,
     /// Days and hours.
     Schedule,
-    /// Of the log.
+    /// Log filter.
     Filter,
 }
 
-/// A setting as it is declared.
+/// Declaration of a setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Declaration {
-    /// In files and profiles.
+    /// Name in files and profiles.
     pub name: &'static str,
-    /// In the environment.
+    /// Name of the environment variable.
     pub variable: &'static str,
     pub range: Range,
-    /// Empty is not set.
+    /// Default value. Empty means not set.
     pub default: &'static str,
-    /// What it does, in a sentence.
+    /// Description in one sentence.
     pub about: &'static str,
-    /// Whether the person at the machine may change it where it isn't managed.
+    /// Whether users may change the setting if it isn't managed.
     pub for_user: bool,
 }
 
 macro_rules! keys {
     ($($key:ident $name:literal $variable:literal $range:expr, $default:literal, $who:ident, $about:literal;)*) => {
-        /// A setting.
+        /// Key of a setting.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Key {
             $(#[doc = $about] $key,)*
         }
 
         impl Key {
-            /// In the order of the documentation.
+            /// All settings, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$key),*];
 
             pub const fn declaration(self) -> Declaration {
@@ -75,13 +74,13 @@ macro_rules! keys {
     };
 }
 
-/// Who decides a setting.
+/// Who may set a setting.
 enum Who {
     User,
     Organization,
 }
 
-/// A year.
+/// One year in seconds.
 const LONGEST_IDLE: u64 = 31_536_000;
 
 #[rustfmt::skip]
@@ -142,7 +141,7 @@ impl Key {
         Self::ALL.iter().copied().find(|key| key.name() == name)
     }
 
-    /// The known name that looks most like this one.
+    /// Returns the known name that is most similar to this one.
     pub fn nearest(name: &str) -> Option<&'static str> {
         Self::ALL
             .iter()
@@ -156,15 +155,15 @@ impl Key {
         self.declaration().name
     }
 
-    /// What a wrong value should have been; none where it is right. Of join codes the parser says
-    /// it, because a code must not be shown.
+    /// Returns what an invalid value should have been, or `None` if the value is valid. The parser reports
+    /// invalid join codes itself, because a code must not be shown.
     pub(super) fn wrong(self, text: &str) -> Option<String> {
         let number = || text.parse().ok().filter(|number: &f64| number.is_finite());
         match self.declaration().range {
             Range::Text if text.trim().is_empty() => Some("a text".into()),
-            Range::Text => {
-                protocol::text::check(text).err().map(|_| "a text that can be seen".into())
-            }
+            Range::Text => protocol::text::check(text)
+                .err()
+                .map(|_| "text without invisible characters".into()),
             Range::Pin => text.parse::<Pin>().err().map(|_| "a pin of 43 characters".into()),
             Range::JoinCode => text.parse::<Join>().err().map(|error| error.to_string()),
             Range::Choice(words) => (!words.contains(&text)).then(|| one_of(words)),
@@ -187,7 +186,7 @@ impl Key {
         }
     }
 
-    /// A right value as JSON has it; a secret says only that it is set.
+    /// Returns a valid value as JSON. A secret only shows that it is set.
     pub(super) fn json(self, text: &str) -> Value {
         match self.declaration().range {
             Range::JoinCode => "set".into(),

@@ -127,7 +127,9 @@ impl Play {
         let (url, cluster, pin) = match opening {
             Ok(Some(Heard { what: Said::Line(line), .. })) => {
                 let Opening::Listening { url, cluster, pin } = serde_json::from_str(&line)
-                    .with_context(|| format!("unexpected first line of the coordinator: '{line}'"))?;
+                    .with_context(|| {
+                        format!("unexpected first line of the coordinator: '{line}'")
+                    })?;
                 (url, cluster, pin)
             }
             Ok(_) => {
@@ -217,8 +219,9 @@ impl Play {
         }
         match (heard.role, heard.what) {
             (ProcessRole::Worker(worker), Said::Line(line)) => {
-                let status = serde_json::from_str(&line)
-                    .with_context(|| format!("unexpected line of worker {}: '{line}'", worker + 1))?;
+                let status = serde_json::from_str(&line).with_context(|| {
+                    format!("unexpected line of worker {}: '{line}'", worker + 1)
+                })?;
                 self.screen.worker(worker, &status_text::with_steps(&status));
                 self.see(Observation::Worker { worker, doing: doing(&status) })
             }
