@@ -1,5 +1,4 @@
-//! What happened to a job, told from what is kept anyway: the audit log, the rounds, what is kept of
-//! leases, and the notices.
+//! Log of a job, built from the audit log, the rounds, the lease records and the notices.
 
 use protocol::Timestamp;
 use protocol::api::{JobStatus, LogEntry, Round};
@@ -9,17 +8,17 @@ use protocol::notice::{Notice, NoticeKind};
 
 use crate::views::{JobView, status_word};
 
-/// All that is known of a job's past.
+/// Records about a job.
 pub(crate) struct Known<'a> {
     pub(crate) view: &'a JobView,
-    /// Of the audit log, about the job.
+    /// Audit log entries about the job.
     pub(crate) entries: &'a [Entry],
     pub(crate) leases: &'a [LeaseRecord],
-    /// Of all jobs.
+    /// Notices of all jobs.
     pub(crate) notices: &'a [Notice],
 }
 
-/// The oldest first.
+/// Returns the log, oldest entry first.
 pub(crate) fn log(known: &Known<'_>) -> Vec<LogEntry> {
     let mut log: Vec<LogEntry> = known.leases.iter().filter_map(lost).collect();
     log.extend(known.entries.iter().filter_map(by_somebody));
@@ -28,7 +27,7 @@ pub(crate) fn log(known: &Known<'_>) -> Vec<LogEntry> {
     let own = known.notices.iter().filter(|notice| notice.subject.as_ref() == Some(&id));
     log.extend(own.flat_map(stalled));
     log.extend(end(known.view));
-    // What happened at once stays in the order above.
+    // The sort is stable: entries of the same time stay in the order above.
     log.sort_by_key(|entry| entry.at);
     log
 }
@@ -73,7 +72,7 @@ fn closed(round: &Round) -> Option<LogEntry> {
     Some(told(at, "round_closed", text))
 }
 
-/// Leases that ended without an update, other than by a person's wish.
+/// Returns the entry of a lease that ended without an update, unless a person ended it.
 fn lost(lease: &LeaseRecord) -> Option<LogEntry> {
     let did = match lease.outcome {
         LeaseOutcome::Open | LeaseOutcome::Reported | LeaseOutcome::Ended => return None,

@@ -1,30 +1,30 @@
-//! How often devices are to be heard: told to each with every answer, and longer the more devices
-//! there are, so that a coordinator is asked no more often than it can answer.
+//! Poll intervals of devices. Each response sets the device's next interval. It grows with the
+//! number of devices, so that the coordinator receives no more requests than it can handle.
 
 use std::time::Duration;
 
 use protocol::device::HeartbeatAnswer;
 
-/// Signs of life of each kind (heartbeats, progress, questions for work) a second, in all. A
-/// coordinator on two cores answers several thousand; the rest is for the work itself.
+/// Total request rate of each kind (heartbeats, progress, work requests), per second. A coordinator
+/// on two cores handles several thousand; the rest is for other work.
 const SIGNS_A_SECOND: f64 = 400.0;
-/// The shortest time between two heartbeats: up to 12,000 devices this is the interval.
+/// Shortest heartbeat interval. It applies up to 12,000 devices.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// The shortest time between two reports of progress: as often as a person looks.
+/// Shortest progress interval, about as often as a person looks.
 const PROGRESS: Duration = Duration::from_secs(2);
-/// Reports that must fail to arrive before a lease's patience ends, so that lost ones don't count.
+/// Reports that must fail before a lease times out, so that single lost reports don't matter.
 const REPORTS_A_TIMEOUT: u32 = 4;
-/// Between two questions for work that were answered with none.
+/// Shortest delay between two work requests that got no work.
 const NEXT_QUESTION: Duration = Duration::from_secs(1);
-/// A heartbeat may come so many intervals late before its device counts as offline.
+/// Number of missed heartbeats after which a device counts as offline.
 const MISSED_HEARTBEATS: u32 = 3;
 
-/// The time between two heartbeats in a cluster of so many devices.
+/// Returns the heartbeat interval in a cluster of this size.
 pub(crate) fn heartbeat(devices: usize) -> Duration {
     spread(devices).max(HEARTBEAT)
 }
 
-/// What a heartbeat is answered.
+/// Returns the response to a heartbeat.
 pub(crate) fn heartbeat_answer(devices: usize, lease_held: bool) -> HeartbeatAnswer {
     HeartbeatAnswer {
         heartbeat_seconds: heartbeat_seconds(devices),
@@ -35,35 +35,35 @@ pub(crate) fn heartbeat_answer(devices: usize, lease_held: bool) -> HeartbeatAns
     }
 }
 
-/// [`heartbeat`] in whole seconds.
+/// Returns [`heartbeat`] in whole seconds.
 pub(crate) fn heartbeat_seconds(devices: usize) -> u32 {
     u32::try_from(heartbeat(devices).as_secs()).unwrap_or(u32::MAX)
 }
 
-/// Without a word for so long a device counts as offline.
+/// Returns the time without a request after which a device counts as offline.
 pub(crate) fn offline_after(devices: usize) -> Duration {
     heartbeat(devices) * MISSED_HEARTBEATS
 }
 
-/// The time between two reports of a lease's progress; `lease_timeout` is how long a lease lasts without
-/// one.
+/// Returns the interval between two progress reports of a lease. `lease_timeout` is how long a
+/// lease lasts without one.
 pub(crate) fn progress(devices: usize, lease_timeout: Duration) -> Duration {
     spread(devices).max(PROGRESS).min(lease_timeout / REPORTS_A_TIMEOUT)
 }
 
-/// The time over which so many devices that lost their connection at once come back.
+/// Returns the time over which devices reconnect after all lost their connection at once.
 pub(crate) fn spread(devices: usize) -> Duration {
     Duration::from_secs_f64(devices as f64 / SIGNS_A_SECOND)
 }
 
-/// When a device asks again that got no work; `chance` is drawn from 0 to 1. A quarter of the
-/// spread pulls apart, question by question, devices that once came at the same time.
+/// Returns the delay after which a device without work asks again. `chance` is random, from 0 to 1.
+/// A quarter of the spread separates, request by request, devices that once came at the same time.
 pub(crate) fn next_question(devices: usize, chance: f64) -> Duration {
     NEXT_QUESTION + (spread(devices) / 4).mul_f64(chance)
 }
 
-/// When a device comes back to a coordinator that stops now, perhaps to start again at once;
-/// `chance` is drawn from 0 to 1.
+/// Returns the delay after which a device reconnects to a stopping coordinator, which may restart
+/// at once. `chance` is random, from 0 to 1.
 pub(crate) fn return_after_stop(devices: usize, chance: f64) -> Duration {
     NEXT_QUESTION + spread(devices).mul_f64(chance)
 }
@@ -76,7 +76,7 @@ mod tests {
     fn intervals_grow_with_the_fleet_and_the_rate_does_not() {
         let lease_timeout = Duration::from_mins(1);
         let table = [
-            // devices -> seconds between heartbeats, and between reports of progress
+            // devices -> seconds between heartbeats, and between progress reports
             (0, 30, 2),
             (3, 30, 2),
             (1_000, 30, 2),

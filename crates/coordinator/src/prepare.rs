@@ -1,4 +1,4 @@
-//! From a job to what its first round needs: the dataset divided into shards, and initial weights.
+//! Preparation of a job's first round: dataset shards and initial weights.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,35 +17,36 @@ use crate::blobs::Blobs;
 use crate::crash_points::CrashPoint;
 use crate::driver::{ProgressFn, StepContext, StepError, blocking};
 
-/// A load tells how far it is this often.
+/// Interval between progress reports of a dataset load.
 const SAY: Duration = Duration::from_millis(500);
 
-/// A dataset divided for a job.
+/// Dataset divided for a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
     pub spec: ModelSpec,
-    /// By the partitions' numbers.
+    /// In order of partition number.
     pub partitions: Vec<PreparedPartition>,
-    /// The held-out split, a shard.
+    /// Shard of the held-out split.
     pub test: Vec<u8>,
-    /// A part of train that is not trained on, a shard; where the job has a target to reach.
+    /// Shard of the training rows held back for validation. `None` unless the job has a target
+    /// accuracy.
     pub validation: Option<Vec<u8>>,
     pub info: DatasetInfo,
 }
 
-/// One simulated client's rows.
+/// Rows of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedPartition {
-    /// Its bytes.
+    /// Bytes of the shard.
     pub shard: Vec<u8>,
     pub rows: u64,
 }
 
-/// Divides the dataset as the job says. The same job and rows give the same bytes.
+/// Divides the dataset by the job's settings. The same job and rows give the same bytes.
 ///
 /// # Errors
-/// Where the model can't be built for these rows, or there are too few of them; the field at fault
-/// is named.
+/// The model can't be built for these rows, or there are too few rows. The error names the invalid
+/// field.
 pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
     let info = &dataset.info;
     let classes = u32::try_from(info.classes.len()).unwrap_or(u32::MAX);
@@ -72,8 +73,8 @@ pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
     })
 }
 
-/// The rows of each partition as a job with this seed would divide them, where it has no target to
-/// reach, for which it would keep some aside.
+/// Returns the rows of each partition for a job with this seed and no target accuracy, which would
+/// hold rows back.
 ///
 /// # Errors
 /// As [`divide`].
@@ -105,8 +106,8 @@ fn too_few_rows(error: &PartitionError) -> JobError {
     JobError::Field { field: "data.partitions", message: error.to_string() }
 }
 
-/// The rows that the job trains on, in the dataset's order: all, or as many as its limit, drawn at
-/// random because files are often sorted.
+/// Returns the rows that the job trains on, in the dataset's order: all of them, or a random sample
+/// of the limit's size. The sample is random because files are often sorted.
 fn limited<'a>(seed: u64, data: &DataSpec, train: &'a [Row]) -> Vec<&'a Row> {
     let limit = usize::try_from(data.train_limit).unwrap_or(usize::MAX);
     if limit == 0 || limit >= train.len() {
@@ -123,7 +124,7 @@ fn picked<'a>(rows: &[&'a Row], indices: &[u32]) -> Vec<&'a Row> {
     indices.iter().filter_map(|index| rows.get(*index as usize).copied()).collect()
 }
 
-/// Everything stored that the first round needs.
+/// Stores everything that the first round needs.
 pub(crate) async fn prepare(
     context: &StepContext,
     job: &JobSpec,
@@ -193,7 +194,7 @@ fn data_fault(error: &DataError) -> StepError {
     }
 }
 
-/// Stores the shards. The base model is still missing from what this gives.
+/// Stores the shards. The result lacks the base model.
 fn store(
     blobs: &Blobs,
     prepared: &Prepared,
@@ -220,7 +221,7 @@ fn store(
     })
 }
 
-/// Initial weights, made by a trainer.
+/// Creates initial weights with a trainer.
 async fn initialize(
     context: &StepContext,
     job: &JobSpec,
@@ -245,7 +246,7 @@ async fn initialize(
             let reason = "the trainer made initial weights that are not numbers";
             return Err(StepError::Permanent(reason.to_owned()));
         }
-        // The folder must outlive the reading.
+        // The folder must exist until the read has finished.
         drop(folder);
         blobs.put(&bytes).map_err(StepError::io("could not store the initial weights"))
     })

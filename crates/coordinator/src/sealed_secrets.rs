@@ -1,10 +1,9 @@
-//! Secrets at rest that the coordinator has to read again: passwords of join codes, which SPAKE2 takes,
-//! and webhooks' addresses and keys, which deliveries take. What only has to be recognized is stored as
-//! a hash instead.
+//! Encrypted secrets that the coordinator must read again: passwords of join codes for SPAKE2, and
+//! the URLs and keys of webhooks for deliveries. Other secrets are stored as hashes.
 //!
-//! A secret is encrypted by AES-256-GCM with a random nonce. The key is derived by BLAKE3 from the
-//! cluster's private key, so that the database alone gives nothing away, and a backup, which has both,
-//! is whole. The name of the row is authenticated with it: a secret can't be moved to another row.
+//! AES-256-GCM with a random nonce encrypts a secret. BLAKE3 derives the key from the cluster's
+//! private key: the database alone reveals nothing, and a backup, which contains both, is complete.
+//! The row name is authenticated, so a secret can't be moved to another row.
 
 use std::fmt;
 
@@ -14,16 +13,16 @@ use serde::{Deserialize, Serialize};
 
 const CONTEXT: &str = "Constellation 2026-11 coordinator secrets at rest v1";
 
-/// Encrypts the secrets of one cluster.
+/// Encryption key for the secrets of one cluster.
 #[derive(Clone)]
 pub(crate) struct SecretKey([u8; 32]);
 
-/// An encrypted secret: the nonce, then the ciphertext with its tag.
+/// Encrypted secret: nonce, then ciphertext with its tag.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct SealedSecret(pub(crate) Opaque);
 
-/// A secret that can't be decrypted, or is too long to be encrypted.
+/// Error: the secret can't be decrypted, or is too long to encrypt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not encrypted with this cluster's key, or it was changed")]
 pub(crate) struct SecretError;

@@ -1,4 +1,4 @@
-//! Starting and stopping a coordinator.
+//! Startup and shutdown of a coordinator.
 
 mod error;
 
@@ -42,53 +42,53 @@ use crate::store::{Batch, Loaded, Reader, Store, StoreError};
 use crate::views::Views;
 pub use error::StartError;
 
-/// The file in the data folder with a token for this machine's own commands.
+/// File in the data folder with a token for this machine's own commands.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
-/// The file in the data folder with the coordinator's URL; written at every start.
+/// File in the data folder with the coordinator's URL. Written at every start.
 pub const ADDRESS_FILE: &str = "address";
 
-/// What a coordinator is made of.
+/// Settings of a coordinator.
 #[derive(Debug, Clone)]
 pub struct CoordinatorSettings {
-    /// One coordinator at a time uses it.
+    /// Data folder, used by one coordinator at a time.
     pub data_dir: PathBuf,
-    /// Port 0 takes a free one.
+    /// Listen address. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// The cluster's name.
+    /// Name of the cluster.
     pub name: String,
-    /// What browsers are shown in place of the cluster's own certificate.
+    /// Certificate for browsers, in place of the cluster's own.
     pub certificate: Option<OwnCertificate>,
-    /// How long a lease lasts without a sign of its device, and the least that a device which
-    /// stands still is given; see `docs/reliability.md`.
+    /// Time without a heartbeat after which a lease expires, and the minimum time for a device
+    /// without progress. See `docs/reliability.md`.
     pub lease_timeout: Duration,
-    /// Makes initial weights and measures models.
+    /// Trainer that creates initial weights and evaluates models.
     pub trainer: TrainerCommand,
-    /// Answers predictions; on the CPU.
+    /// Trainer that computes predictions, on the CPU.
     pub predictor: TrainerCommand,
-    /// Both at background priority: for a machine that somebody uses. Rounds wait for them.
+    /// Runs both at background priority, for a machine in use. Rounds wait for them.
     pub nice: bool,
-    /// These settings as people see them, with where each came from.
+    /// These settings with the source of each, for display.
     pub shown: Vec<Setting>,
     pub sources: Sources,
-    /// Pages of these origins may ask, with a token; usually none.
+    /// Other origins whose pages may send requests with a token. Usually none.
     pub allow_origins: Vec<Origin>,
-    /// The most that it stores in its data folder, in bytes; none where the disk's end is the limit.
+    /// Disk quota of the data folder, in bytes. `None` if only the disk limits it.
     pub maximum_disk_bytes: Option<u64>,
-    /// Backups that it makes by itself.
+    /// Schedule of automatic backups.
     pub backups: Option<BackupSchedule>,
 }
 
-/// A coordinator at work. Dropping it ends it without waiting; [`Running::stop`] waits.
+/// Running coordinator. Dropping it stops it without waiting; [`Running::stop`] waits.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it listens.
+    /// Listen address.
     pub address: SocketAddr,
-    /// Made at the first start, then kept.
+    /// Created at the first start and kept.
     pub cluster: ClusterIdentity,
-    /// Everything it serves, for callers in this process: they put a [`crate::Principal`] into the
-    /// request's extensions.
+    /// Router for callers in this process. They put a [`crate::Principal`] into the request's
+    /// extensions.
     pub router: Router,
-    /// Whether a job is under way: one that waits to be started or resumed is not.
+    /// Whether a job is in progress. A job that waits to be started or resumed is not.
     pub working: watch::Receiver<bool>,
     driver: DriverHandle,
     driver_thread: Option<thread::JoinHandle<()>>,
@@ -101,22 +101,22 @@ pub struct Running {
 /// Starts a coordinator.
 ///
 /// # Errors
-/// See [`StartError`]; nothing runs then.
+/// See [`StartError`]. Nothing runs then.
 pub async fn start(settings: CoordinatorSettings) -> Result<Running, StartError> {
     start_observed(settings, Observer::default()).await
 }
 
-/// As [`start`], with somebody who hears what the coordinator does by itself.
+/// Like [`start`], with an observer of the coordinator's own actions.
 ///
 /// # Errors
-/// See [`StartError`]; nothing runs then.
+/// See [`StartError`]. Nothing runs then.
 pub async fn start_observed(
     settings: CoordinatorSettings,
     observer: Observer,
 ) -> Result<Running, StartError> {
     let open_files = platform::process::raise_open_files();
     tracing::debug!(open_files, "the most that may be open at once");
-    // An earlier version took any name, and devices refuse one that can't be shown.
+    // An earlier version accepted any name, and devices reject names that can't be displayed.
     let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
     let own = settings.certificate;
     let points = observer.points.clone();
@@ -124,7 +124,7 @@ pub async fn start_observed(
     let prepared =
         tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &passed)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
-    // This process has the folder to itself now. What can't be removed does no harm.
+    // This process now has exclusive use of the folder. Files that can't be removed do no harm.
     if let Err(error) = settings.sources.remove_halves() {
         tracing::warn!(%error, "could not tidy up the datasets");
     }
@@ -219,20 +219,20 @@ pub async fn start_observed(
 }
 
 impl Running {
-    /// Where those on this machine reach it who don't know its pin: by plain HTTP where it listens
-    /// on loopback.
+    /// Returns the URL for clients on this machine that don't know the pin: plain HTTP if the
+    /// coordinator listens on loopback.
     pub fn url(&self) -> String {
         let (is_loopback, address) = local(self.address);
         if is_loopback { format!("http://{address}") } else { self.https_url() }
     }
 
-    /// Where clients on this machine reach it by TLS.
+    /// Returns the HTTPS URL for clients on this machine.
     pub fn https_url(&self) -> String {
         https_url(self.address)
     }
 
-    /// A link that signs whoever is at this machine in to the dashboard, once, within five minutes;
-    /// none where the coordinator can't give one now.
+    /// Returns a link that signs a person at this machine in to the dashboard, once, within five
+    /// minutes. `None` if the coordinator can't create one now.
     pub async fn sign_in_link(&self) -> Option<String> {
         let caller = Caller { who: CallerIdentity::Known(Principal::local_admin()), from: None };
         let asked = SignInLinkRequest::default();
@@ -240,12 +240,13 @@ impl Running {
         Some(format!("{}{}", self.url(), link.path))
     }
 
-    /// Ends when the coordinator can't go on: its writer is gone. The process should end too.
+    /// Completes when the coordinator can't continue because its writer has stopped. The process
+    /// should exit too.
     pub async fn failed(&self) {
         self.driver_ended.cancelled().await;
     }
 
-    /// Answers who waits, lets what is under way end, and stores what is not yet stored.
+    /// Answers waiting requests, finishes work in progress, and stores unsaved changes.
     pub async fn stop(mut self) {
         self.stopping.cancel();
         if let Some(server) = self.server.take() {
@@ -268,7 +269,7 @@ impl Drop for Running {
     }
 }
 
-/// The data folder, taken and read.
+/// Opened and locked data folder.
 struct Opened {
     lock: FolderLock,
     store: Store,
@@ -326,7 +327,7 @@ fn unwritable(folder: &Path) -> impl Fn(io::Error) -> StartError {
     }
 }
 
-/// Sees to it that this machine's own commands have a token that counts.
+/// Ensures that this machine's own commands have a valid token.
 fn keep_own_token(
     folder: &Path,
     store: &mut Store,
@@ -356,7 +357,7 @@ fn keep_own_token(
     platform::files::write_private(&file, text.token.as_bytes()).map_err(unwritable(folder))
 }
 
-/// The audit log's first word of a run.
+/// Writes the start to the audit log.
 async fn write_down_start(
     driver: &DriverHandle,
     cluster_id: &str,
@@ -394,7 +395,7 @@ fn https_url(address: SocketAddr) -> String {
     format!("https://{}", local(address).1)
 }
 
-/// A coordinator that listens everywhere is reached on this machine by loopback.
+/// Returns the local address. A coordinator that listens on all addresses is reached by loopback.
 fn local(address: SocketAddr) -> (bool, SocketAddr) {
     let host = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,5 +1,5 @@
-//! What the API shows of the driver's memory: snapshots that the driver replaces after each commit
-//! and that handlers read without asking it.
+//! Snapshots of the driver's state for the API. The driver replaces them after each commit;
+//! handlers read them without a request to the driver.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -18,38 +18,38 @@ use crate::poll_interval;
 use crate::store::{DeviceRow, JobRow};
 use crate::traffic::Traffic;
 
-/// A job as it was after the last commit.
+/// Job after the last commit.
 #[derive(Debug)]
 pub(crate) struct JobView {
     pub(crate) job: Job,
     pub(crate) rounds: Vec<Round>,
-    /// Names of the classes, once the dataset is known.
+    /// Class names, once the dataset is known.
     pub(crate) classes: Vec<String>,
-    /// For [`crate::explain`].
+    /// Snapshot for [`crate::explain`].
     pub(crate) outlook: JobSnapshot,
 }
 
-/// The snapshots.
+/// All snapshots.
 #[derive(Debug, Default)]
 pub(crate) struct Views {
     jobs: RwLock<BTreeMap<JobId, Arc<JobView>>>,
-    /// A job is under way: not one that waits to be started or resumed.
+    /// Whether a job is in progress. A job that waits to be started or resumed is not.
     working: watch::Sender<bool>,
     devices: RwLock<BTreeMap<DeviceId, Arc<DeviceRow>>>,
-    /// Devices whose signs of life the driver has not taken over yet.
+    /// Devices with heartbeats that the driver has not applied yet.
     heard: Mutex<HashSet<DeviceId>>,
-    /// The run of its worker that each device was heard from last.
+    /// Worker run that each device last reported.
     runs: RwLock<HashMap<DeviceId, String>>,
-    /// Tokens and sessions of people, by the BLAKE3 of what is shown.
+    /// Tokens and sessions of people, by the BLAKE3 hash of the secret.
     credentials: RwLock<HashMap<[u8; 32], Arc<Credential>>>,
-    /// The oldest first.
+    /// Oldest first.
     notices: RwLock<Vec<Notice>>,
     webhooks: RwLock<Vec<Webhook>>,
     pub(crate) traffic: Traffic,
 }
 
 impl Views {
-    /// Every job, the oldest first.
+    /// Returns all jobs, oldest first.
     pub(crate) fn jobs(&self) -> Vec<Arc<JobView>> {
         let mut jobs: Vec<_> = read(&self.jobs).values().cloned().collect();
         jobs.sort_by_key(|view| (view.job.created_at, view.job.id));
@@ -60,7 +60,7 @@ impl Views {
         read(&self.jobs).get(&id).cloned()
     }
 
-    /// Every device, in the order of their enrolment.
+    /// Returns all devices, in order of enrollment.
     pub(crate) fn devices(&self, now: Timestamp) -> Vec<Device> {
         let devices: Vec<_> = read(&self.devices).values().cloned().collect();
         let offline_after = poll_interval::offline_after(devices.len());
@@ -73,22 +73,23 @@ impl Views {
         Some(row.view(is_active(row, now, offline_after), now))
     }
 
-    /// What a device is called.
+    /// Returns the name of a device.
     pub(crate) fn device_name(&self, id: DeviceId) -> Option<String> {
         read(&self.devices).get(&id).map(|row| row.name.clone())
     }
 
-    /// Enrolled devices.
+    /// Returns the number of enrolled devices.
     pub(crate) fn device_count(&self) -> usize {
         read(&self.devices).len()
     }
 
-    /// The credential with this hash. Looking a hash up tells nothing about what it came near to.
+    /// Returns the credential with this hash. Lookup by hash leaks no timing information about the
+    /// secret.
     pub(crate) fn credential(&self, hash: &[u8; 32]) -> Option<Arc<Credential>> {
         read(&self.credentials).get(hash).cloned()
     }
 
-    /// Every notice that is kept, the oldest first.
+    /// Returns all kept notices, oldest first.
     pub(crate) fn notices(&self) -> Vec<Notice> {
         read(&self.notices).clone()
     }
@@ -109,7 +110,7 @@ impl Views {
         self.working.send_if_modified(|was| std::mem::replace(was, working) != working);
     }
 
-    /// Whether a job is under way, as it changes.
+    /// Returns a receiver that says whether a job is in progress.
     pub(crate) fn working(&self) -> watch::Receiver<bool> {
         self.working.subscribe()
     }
@@ -122,8 +123,8 @@ impl Views {
         devices.insert(row.id, Arc::new(row));
     }
 
-    /// Notes a sign of life that tells nothing else; false where it does or is to be told something,
-    /// and the driver must hear of it. Most of a fleet's heartbeats are such, and none of them waits for a commit to end.
+    /// Heartbeat fast path, without waiting for a commit. Returns `false` if the heartbeat or its
+    /// response carries news, so that the driver must handle it. Most heartbeats carry none.
     pub(crate) fn hear(&self, id: DeviceId, said: &Heartbeat, now: Timestamp) -> bool {
         let is_known_session = said.session.as_ref().is_none_or(|session| {
             read(&self.runs).get(&id).is_some_and(|known| *known == session.id)
@@ -154,7 +155,7 @@ impl Views {
         write(&self.runs).remove(&id);
     }
 
-    /// The devices that were noted since this was asked last, and when each was heard of.
+    /// Returns the devices with heartbeats since the last call, with the time of each.
     pub(crate) fn take_heard(&self) -> Vec<(DeviceId, Timestamp)> {
         let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
         let devices = read(&self.devices);
@@ -177,8 +178,8 @@ impl Views {
     }
 }
 
-/// Whether a device was heard of within `offline_after`. Progress and requests for work count as
-/// heartbeats do.
+/// Returns whether the device sent a request within `offline_after`. Progress and work requests
+/// count like heartbeats.
 pub(crate) fn is_active(row: &DeviceRow, now: Timestamp, offline_after: Duration) -> bool {
     !row.revoked && now.since(row.last_seen) <= offline_after
 }
@@ -194,7 +195,7 @@ const fn is_under_way(status: JobStatus) -> bool {
     }
 }
 
-/// A job as the API shows it; `note` is what the coordinator's own step has to say.
+/// Returns the API view of a job. `note` is the message of the coordinator's current step.
 pub(crate) fn job_view(row: &JobRow, note: Option<&str>) -> JobView {
     let machine = &row.machine;
     let spec = machine.spec();
@@ -243,7 +244,7 @@ fn reason(machine: &Machine, note: Option<&str>) -> Option<String> {
     }
 }
 
-/// The curves of a job's closed rounds.
+/// Returns the curves of a job's closed rounds.
 pub(crate) fn metric_points(rounds: &[Round]) -> Vec<MetricPoint> {
     let closed = rounds.iter().filter_map(|round| Some((round, round.closed_at?)));
     closed
@@ -263,7 +264,7 @@ pub(crate) fn metric_points(rounds: &[Round]) -> Vec<MetricPoint> {
         .collect()
 }
 
-/// The word that JSON has for a status.
+/// Returns a status as JSON names it.
 pub(crate) const fn status_word(status: JobStatus) -> &'static str {
     match status {
         JobStatus::Pending => "pending",
@@ -326,7 +327,7 @@ mod tests {
         assert_eq!(views.take_heard(), [(id, at(10))]);
         assert!(views.take_heard().is_empty());
 
-        // What the driver shows later is older in this alone.
+        // The driver's later snapshot is older in this field only.
         views.publish_device(row);
         assert_eq!(views.devices(at(10))[0].last_seen, at(10));
         assert!(!views.hear(id, &waiting, at(1000)), "its coming back is news");

@@ -1,7 +1,6 @@
-//! Notices and webhooks.
-//!
-//! A notice is written in the transaction of the change it reports, with one delivery for each
-//! subscribed webhook. Deliveries are sent after the commit and retried until they succeed.
+//! Notices and webhooks. A notice is written in the transaction of the change it reports, with one
+//! delivery for each subscribed webhook. Deliveries are sent after the commit and retried until
+//! they succeed.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! `/join-codes`: what an administrator gives to whoever enrols devices.
+//! `/join-codes`: codes for people and programs that enroll devices.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +21,8 @@ use crate::driver::{MadeJoinCode, NewJoinCode};
 use crate::store::Reader;
 
 const DEFAULT_LIFE: Duration = Duration::from_hours(7 * 24);
-/// For codes in configuration profiles, which stay for as long as a fleet does.
+/// Longest lifetime of a join code, for codes in configuration profiles, which stay as long as a
+/// fleet.
 const LONGEST_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 const MOST_USES: u32 = 1_000_000;
 const LONGEST_NAME: usize = 100;
@@ -30,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
 }
 
-/// Every join code and whether it still counts; never the secret itself.
+/// Lists the join codes and their states, without secrets.
 #[utoipa::path(get, path = "/join-codes", tag = "join codes", security(("token" = ["admin"])),
     responses((status = 200, body = Vec<JoinCodeView>)))]
 async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<JoinCodeView>>> {
@@ -39,7 +40,8 @@ async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Join
     Ok(Json(rows.iter().map(|row| row.view(now)).collect()))
 }
 
-/// Makes a join code. Its link and its typed code are shown this once.
+/// Creates a join code. The response contains its link and its typed code, which are never shown
+/// again.
 #[utoipa::path(post, path = "/join-codes", tag = "join codes", request_body = JoinCodeRequest,
     security(("token" = ["admin"])),
     responses((status = 201, body = CreatedJoinCode)))]
@@ -87,7 +89,7 @@ fn checked(request: JoinCodeRequest) -> ApiResult<NewJoinCode> {
     Ok(NewJoinCode { name: request.name, uses, expires_in })
 }
 
-/// Where devices may find a coordinator that listens there.
+/// Returns the addresses at which devices can reach a coordinator that listens there.
 fn addresses(listen: SocketAddr) -> Vec<String> {
     if !listen.ip().is_unspecified() {
         return vec![listen.to_string()];
@@ -96,7 +98,7 @@ fn addresses(listen: SocketAddr) -> Vec<String> {
     own.into_iter().map(|ip| SocketAddr::new(ip, listen.port()).to_string()).collect()
 }
 
-/// Ends a join code, at once; devices that it enrolled stay.
+/// Revokes a join code at once. Devices that it enrolled stay enrolled.
 #[utoipa::path(delete, path = "/join-codes/{id}", tag = "join codes",
     security(("token" = ["admin"])), params(("id" = String, Path)),
     responses((status = 204, description = "It enrols nobody any more")))]

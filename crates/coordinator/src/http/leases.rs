@@ -1,4 +1,4 @@
-//! `/leases`: progress, giving back, and updates.
+//! `/leases`: progress, returns and updates.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,9 +17,9 @@ use super::extract::{Body, InPath};
 use super::problem::{ApiError, ApiResult};
 use crate::driver::{DriverError, upload_key};
 
-/// More steps or rows than any lease has; sums of many stay whole numbers.
+/// Upper bound of a lease's steps or rows. Sums of many stay exact integers.
 const MOST_COUNTED: u64 = 1 << 48;
-/// Of what a device says went wrong.
+/// Maximum number of characters of a device's error detail.
 const LONGEST_DETAIL: usize = 2000;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(update))
 }
 
-/// How far a lease is; keeps it.
+/// Reports the progress of a lease and renews it.
 #[utoipa::path(post, path = "/leases/{id}/progress", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = Progress,
     responses((status = 200, body = ProgressAnswer)))]
@@ -42,7 +42,7 @@ async fn progress(
     Ok(Json(shared.driver.progress(lease, device, progress).await?))
 }
 
-/// Gives a lease back undone.
+/// Returns a lease without an update.
 #[utoipa::path(post, path = "/leases/{id}/return", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = LeaseReturn,
     responses((status = 204, description = "The seat is open again")))]
@@ -52,15 +52,15 @@ async fn give_back(
     InPath(lease): InPath<LeaseId>,
     Body(mut body): Body<LeaseReturn>,
 ) -> ApiResult<StatusCode> {
-    // The words of a trainer's failure may have several lines; nothing is refused for that.
+    // A trainer's error may have several lines; that doesn't invalidate the request.
     let shown = |detail: String| detail.chars().take(LONGEST_DETAIL).collect::<String>();
     body.detail = body.detail.map(|detail| text::escaped(&shown(detail)));
     shared.driver.return_lease(lease, device, body).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Reports a lease's update, whose bytes were sent up under it before (`PUT /blobs/{hash}?lease=ID`). Safe
-/// to repeat; durable before it is answered.
+/// Reports a lease's update, whose bytes were uploaded under the lease before (`PUT
+/// /blobs/{hash}?lease=ID`). Safe to repeat. The update is durable before the response.
 #[utoipa::path(put, path = "/leases/{id}/update", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = Update,
     responses((status = 200, body = UpdateAnswer)))]
@@ -72,10 +72,10 @@ async fn update(
 ) -> ApiResult<Json<UpdateAnswer>> {
     check_metrics(&update)?;
     let permit = shared.driver.permit(lease, device).await?;
-    // Where the seat needs none, the machine still says what becomes of it.
+    // If the seat needs no update, the machine still decides what happens to it.
     let norm = if permit.awaited {
         let sent = shared.blobs.partial(update.blob, &upload_key(lease, device));
-        // A blob that another sent is as if it wasn't there.
+        // A blob that another device uploaded counts as missing.
         if sent.whole()?.is_none() {
             return Err(DriverError::MissingBlob(update.blob).into());
         }
@@ -115,17 +115,17 @@ fn check_metrics(update: &Update) -> ApiResult<()> {
     Err(ApiError::invalid("invalid-metrics", words).at("metrics"))
 }
 
-/// Bytes that no honest device would send, in words.
+/// Reason why bytes can't come from an honest device.
 struct BadUpdate(String);
 
-/// The update's bytes must be there, as many as the model has parameters, finite and in bounds;
-/// gives their norm.
+/// Checks that the update's bytes are stored, match the model's parameter count, and are finite and
+/// within bounds. Returns their norm.
 async fn check_bytes(
     shared: &Shared,
     blob: BlobHash,
     parameters: u64,
 ) -> ApiResult<Result<f64, BadUpdate>> {
-    // Each holds its bytes in memory meanwhile.
+    // Each check holds its bytes in memory.
     let _place = shared.blobs.place().await;
     let blobs = shared.blobs.clone();
     let check = move || -> ApiResult<Result<f64, BadUpdate>> {

@@ -1,4 +1,5 @@
-//! `/metrics`: the coordinator's state in Prometheus' text format. `docs/metrics.md` lists them.
+//! `/metrics`: the coordinator's state in Prometheus text format. `docs/metrics.md` lists the
+//! metrics.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use super::auth::Viewer;
 use crate::clock;
 use crate::views::status_word;
 
-/// Requests answered, by the first digit of their status.
+/// Number of responses, by the first digit of their status.
 #[derive(Debug, Default)]
 pub(crate) struct Requests([AtomicU64; 5]);
 
@@ -33,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(metrics))
 }
 
-/// Prometheus' text format.
+/// Returns metrics in Prometheus text format.
 #[utoipa::path(get, path = "/metrics", tag = "status", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(_: Viewer, State(shared): State<Shared>) -> Response {
@@ -143,11 +144,11 @@ struct Page {
 
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string does not fail.
+        // Writing to a string can't fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    /// Labels are our own words: nothing in them needs an escape.
+    /// Writes a line. Labels are fixed strings, so they need no escaping.
     fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<String> =
             labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();

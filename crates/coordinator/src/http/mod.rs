@@ -1,4 +1,4 @@
-//! The HTTP API: one router for every transport. Each resource has a file; what all share is here.
+//! HTTP API: one router for every transport. Each resource has a file; shared parts are here.
 
 mod audit;
 mod auth;
@@ -90,45 +90,46 @@ use crate::views::Views;
 use envelope::{Authenticate, Envelope};
 use problem::{ApiError, ApiResult};
 
-/// The largest JSON body.
+/// Maximum size of a JSON body.
 const MOST_JSON: usize = 1 << 20;
 
-/// What every handler can reach.
+/// State that every handler can use.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared(pub(crate) Arc<Parts>);
 
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) cluster: ClusterIdentity,
-    /// Where the coordinator listens.
+    /// Address on which the coordinator listens.
     pub(crate) address: SocketAddr,
     pub(crate) challenges: Challenges,
     pub(crate) views: Arc<Views>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) blobs: Blobs,
     pub(crate) sources: Arc<Sources>,
-    /// Datasets that people look at.
+    /// Cache of datasets for previews.
     pub(crate) shelf: DatasetCache,
     pub(crate) driver: DriverHandle,
-    /// Answers predictions.
+    /// Trainers that compute predictions.
     pub(crate) predictor: Trainers,
-    /// What it was started with, as people see it.
+    /// Settings at startup, for display.
     pub(crate) settings: Vec<Setting>,
     pub(crate) courier: WebhookSender,
     pub(crate) revision: watch::Receiver<u64>,
-    /// Cancelled when long-polls must be answered.
+    /// Cancelled when long polls must be answered.
     pub(crate) stopping: CancellationToken,
     pub(crate) requests: Requests,
     pub(crate) failures: AuthRateLimit,
     pub(crate) cookie: CookieName,
     pub(crate) tickets: Tickets,
-    /// Pages of other origins that may ask.
+    /// Other origins whose pages may send requests.
     pub(crate) origins: Vec<Origin>,
     pub(crate) points: CrashPoints,
-    /// Held by who makes rows of a person's file: it may take much memory, so one at a time.
+    /// Lock for converting an uploaded file to rows. It may need much memory, so only one runs at a
+    /// time.
     pub(crate) adding: Arc<tokio::sync::Mutex<()>>,
     pub(crate) data_dir: PathBuf,
-    /// How the scheduled backups go.
+    /// State of the scheduled backups.
     pub(crate) backups: Mutex<ScheduleState>,
 }
 
@@ -141,7 +142,7 @@ impl Deref for Shared {
 }
 
 impl Shared {
-    /// What a backup takes.
+    /// Returns the inputs of a backup.
     pub(crate) fn backup_source(&self) -> Source {
         Source {
             data_dir: self.data_dir.clone(),
@@ -151,7 +152,7 @@ impl Shared {
         }
     }
 
-    /// Reads the database where that holds up nobody.
+    /// Reads the database on a blocking thread.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -172,7 +173,7 @@ impl Shared {
 )]
 struct Documentation;
 
-/// Every path, with what all of them have in common.
+/// Returns the router with all paths and shared layers.
 pub(crate) fn router(shared: Shared) -> Router {
     let routes = OpenApiRouter::with_openapi(Documentation::openapi())
         .routes(routes!(health))
@@ -212,8 +213,8 @@ pub(crate) fn router(shared: Shared) -> Router {
     headers::allow(served, &shared.origins).with_state(shared)
 }
 
-/// Says in the document how a token and a session are shown, and of each operation who may ask. Nothing
-/// is said of one that declares no role and is not public; a test finds it.
+/// Adds security schemes for tokens and sessions, and the allowed roles of each operation. Leaves
+/// out operations that declare no role and are not public; a test detects them.
 fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
     let mut token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     token.description = Some(
@@ -241,9 +242,9 @@ fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
             describe_problems(operation);
             let declared = operation.security.get_or_insert_default();
             if public::is_public(&method, route) {
-                // What is declared there are credentials that the handler looks at by itself.
+                // The declared requirements are credentials that the handler checks itself.
             } else if declared.is_empty() {
-                // An empty list would say that it is public.
+                // An empty list would declare the operation public.
                 operation.security = None;
             } else {
                 declared.extend(of_sessions(declared));
@@ -252,7 +253,7 @@ fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
     }
 }
 
-/// Whatever is not as it is described is a problem.
+/// Documents all other responses as problems.
 fn describe_problems(operation: &mut Operation) {
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let response = ResponseBuilder::new()
@@ -262,7 +263,7 @@ fn describe_problems(operation: &mut Operation) {
     operation.responses.responses.insert("default".to_owned(), response.into());
 }
 
-/// What sessions may do of what tokens may: people's share.
+/// Returns what a session may do of what a token may do: the share of people.
 fn of_sessions(declared: &[SecurityRequirement]) -> Option<SecurityRequirement> {
     let declared = serde_json::to_value(declared).ok()?;
     let roles = declared.as_array()?.iter().filter_map(|one| one.get("token")?.as_array());
@@ -272,7 +273,7 @@ fn of_sessions(declared: &[SecurityRequirement]) -> Option<SecurityRequirement> 
     (!roles.is_empty()).then(|| SecurityRequirement::new("session", roles))
 }
 
-/// Whether the coordinator answers, and what it is.
+/// Returns the coordinator's status and version.
 #[utoipa::path(get, path = "/health", tag = "status", responses((status = 200, body = Health)))]
 async fn health(State(shared): State<Shared>) -> Json<Health> {
     Json(Health {

@@ -1,4 +1,4 @@
-//! `/models`: the registry of results.
+//! `/models`: the model registry.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,7 +23,7 @@ use crate::driver::{DriverError, blocking};
 use crate::register::{NewModel, write_file};
 use crate::store::{ModelRow, Reader};
 
-/// Of a class's or a dataset's name.
+/// Maximum length of a class name or dataset name.
 const LONGEST_TEXT: usize = 10_000;
 const LONGEST_STAGE: usize = 50;
 
@@ -36,24 +36,25 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(download))
 }
 
-/// Every version of every model, by name.
+/// Lists every version of every model, by name.
 #[utoipa::path(get, path = "/models", tag = "models", security(("token" = ["viewer", "admin"])), responses((status = 200, body = Vec<Model>)))]
 async fn list(_: Viewer, State(shared): State<Shared>) -> ApiResult<Json<Vec<Model>>> {
     let rows = shared.read(Reader::models).await?;
     Ok(Json(rows.into_iter().map(|row| row.model).collect()))
 }
 
-/// Body of `POST /models`: a round's model of a job, or a blob with all that a job would know of it.
+/// Body of `POST /models`: the model of a job's round, or a blob with the data that a job would
+/// supply.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 struct ModelRegistration {
     name: String,
-    /// The job whose round it is.
+    /// Job whose round is registered.
     #[serde(default)]
     job: Option<JobId>,
-    /// Of that job, from 1; its last closed round where none is named.
+    /// Round of the job, from 1. Default: its last closed round.
     #[serde(default)]
     round: Option<u32>,
-    /// Instead of a job: a blob that was sent up, a flat vector in layout order.
+    /// Uploaded blob instead of a job: a flat vector in layout order.
     #[serde(default)]
     blob: Option<BlobHash>,
     /// With `blob`.
@@ -62,15 +63,15 @@ struct ModelRegistration {
     /// With `blob`.
     #[serde(default)]
     model_type: Option<ModelType>,
-    /// With `blob`: what it was trained on.
+    /// With `blob`: dataset that the model was trained on.
     #[serde(default)]
     dataset: String,
-    /// With `blob`: the classes' names, in the order of the outputs.
+    /// With `blob`: class names, in the order of the outputs.
     #[serde(default)]
     classes: Vec<String>,
 }
 
-/// Registers a model under a name, as its next version.
+/// Registers a model as the next version of a name.
 #[utoipa::path(post, path = "/models", tag = "models", security(("token" = ["admin"])), request_body = ModelRegistration,
     responses((status = 201, body = Model)))]
 async fn register(
@@ -97,7 +98,7 @@ async fn register(
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).add_model(new).await?)))
 }
 
-/// A round's model; the file is still to be written.
+/// Returns the model of a round. Its file is not written yet.
 fn of_job(shared: &Shared, asked: ModelRegistration, id: JobId) -> ApiResult<(NewModel, BlobHash)> {
     let view = shared.views.job(id).ok_or(DriverError::UnknownJob(id))?;
     let closed = view.rounds.iter().filter(|round| round.closed_at.is_some());
@@ -128,7 +129,7 @@ fn of_job(shared: &Shared, asked: ModelRegistration, id: JobId) -> ApiResult<(Ne
     Ok((new, flat))
 }
 
-/// A model from outside; the file is still to be written.
+/// Returns a model from outside. Its file is not written yet.
 fn of_blob(asked: ModelRegistration) -> ApiResult<NewModel> {
     let missing = |field| ApiError::invalid("invalid-model", "goes with a blob; add it").at(field);
     let spec = asked.spec.ok_or_else(|| missing("spec"))?;
@@ -157,11 +158,11 @@ fn of_blob(asked: ModelRegistration) -> ApiResult<NewModel> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Version {
-    /// From 1; the newest where none is named.
+    /// Version, from 1. Default: the newest.
     pub(super) version: Option<u32>,
 }
 
-/// One model.
+/// Returns one model.
 #[utoipa::path(get, path = "/models/{name}", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version), responses((status = 200, body = Model)))]
 async fn show(
@@ -173,8 +174,8 @@ async fn show(
     Ok(Json(find(&shared, name, version.version).await?.model))
 }
 
-/// Puts a version of a model in a stage, such as `production`, and any other version of its name out of
-/// it; or, by null, the version out of its stage.
+/// Moves a version of a model to a stage, such as `production`, and any other version of its name
+/// out of that stage. `null` removes the version from its stage.
 #[utoipa::path(patch, path = "/models/{name}", tag = "models", security(("token" = ["admin"])),
     params(("name" = String, Path), Version), request_body = ModelChange,
     responses((status = 200, body = Model)))]
@@ -190,7 +191,7 @@ async fn change(
     Ok(Json(shared.driver.by(&admin.0).set_stage(name, version.version, stage).await?))
 }
 
-/// A model's card: the model, and how it came about.
+/// Returns a model's card: the model and how it was trained.
 #[utoipa::path(get, path = "/models/{name}/card", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version), responses((status = 200, body = Object)))]
 async fn card(
@@ -202,7 +203,7 @@ async fn card(
     Ok(Json(find(&shared, name, version.version).await?.card))
 }
 
-/// A model's file, safetensors; `ETag` is its BLAKE3.
+/// Returns a model's safetensors file. `ETag` is its BLAKE3 hash.
 #[utoipa::path(get, path = "/models/{name}/download", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
@@ -215,12 +216,12 @@ async fn download(
 ) -> ApiResult<Response> {
     let model = find(&shared, name, version.version).await?.model;
     let mut response = files::send(&shared.blobs, model.blake3, &headers).await?;
-    // Letters that could end the header's value stay out of it.
+    // Characters that could end the header value are replaced.
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     let name: String = model.name.chars().map(plain).collect();
     let disposition = format!("attachment; filename=\"{name}-v{}.safetensors\"", model.version);
     files::insert(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
-    // A name's newest version changes, unlike a blob.
+    // The newest version of a name changes, unlike a blob.
     files::insert(response.headers_mut(), header::CACHE_CONTROL, "private, no-cache");
     Ok(response)
 }

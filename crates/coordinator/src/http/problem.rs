@@ -1,4 +1,4 @@
-//! Every error answer: RFC 9457 problem details that say what to change.
+//! Error responses: RFC 9457 problem details that say what to change.
 
 use std::time::Duration;
 
@@ -13,32 +13,32 @@ use crate::blobs::{NoRoom, UploadError, is_full};
 use crate::driver::{DriverError, StepError};
 use crate::store::StoreError;
 
-/// An error answer on its way out.
+/// Error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) problem: Problem,
     hint: Option<Hint>,
 }
 
-/// What is said beside it, in a header or further members.
+/// Additional data of an error, in a header or in extra members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hint {
-    /// For uploads: bytes that are stored.
+    /// For uploads: number of stored bytes.
     Offset(u64),
-    /// Seconds after which it may go better.
+    /// Seconds after which a retry may succeed.
     RetryAfter(u64),
-    /// For files.
+    /// For files: unusable rows.
     Rows(Box<BadRows>),
 }
 
-/// Rows that can't be used.
+/// Unusable rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct BadRows {
     count: u64,
     first: Vec<RowProblem>,
 }
 
-/// What handlers give.
+/// Result of handlers.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
@@ -61,7 +61,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, kind, "Not found", detail)
     }
 
-    /// A request that was understood and can't be right.
+    /// Returns the error of a request that was parsed but has invalid values.
     pub(crate) fn invalid(kind: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, "Invalid request", detail)
     }
@@ -78,7 +78,7 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
     }
 
-    /// Too many credentials that don't count; nothing else is heard for so long.
+    /// Returns the error of too many invalid credentials. Further requests are rejected for `wait`.
     pub(crate) fn too_many(wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let detail = "too many credentials from this address did not count; wait, and see which \

@@ -1,5 +1,5 @@
-//! Bodies that end with an error once the right to them ends, in both directions: whoever reads a file
-//! slowly, or sends one, stops when the credential is revoked or the lease is over.
+//! Revocable request and response bodies: a slow download or upload ends with an error when its
+//! credential is revoked or its lease ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::credential::Credential;
 
-/// Bytes that go out at once anyway.
+/// Size up to which a body is sent at once, so that it needs no check.
 const SHORT: u64 = 64 << 10;
 
-/// Why a body ended before its end.
+/// Reason why a body ended early.
 #[derive(Debug, thiserror::Error)]
 #[error("the right to this body ended")]
 struct Ended;
 
-/// Returns the body, which breaks off when `ended` ends first. A short one is left as it is.
+/// Returns a body that breaks off when `ended` completes first. Short bodies are left unchanged.
 pub(super) fn until<F>(ended: F, body: Body) -> Body
 where
     F: Future<Output = ()> + Send + 'static,
@@ -30,13 +30,13 @@ where
     Body::new(Revocable { body: Some(body), ended: Box::pin(ended) })
 }
 
-/// As [`until`], for as long as the credential counts.
+/// Like [`until`], while the credential is valid.
 pub(super) fn while_counts(credential: Arc<Credential>, body: Body) -> Body {
     until(credential.ended(), body)
 }
 
 struct Revocable {
-    /// None once it broke off.
+    /// `None` once it broke off.
     body: Option<Body>,
     ended: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -67,7 +67,7 @@ impl HttpBody for Revocable {
     }
 }
 
-/// An answer whose body breaks off with its request's credential.
+/// Response future whose body breaks off with the request's credential.
 pub(super) struct Answering<F> {
     answer: F,
     credential: Option<Arc<Credential>>,
@@ -130,7 +130,7 @@ mod tests {
         assert!(body.frame().await.is_none());
     }
 
-    /// Also where the other side has nothing to say at the moment.
+    /// Also breaks off while the other side sends nothing.
     #[tokio::test]
     async fn a_body_that_waits_breaks_off_too() {
         let credential = token(None);

@@ -1,5 +1,4 @@
-//! Answering on a socket, with a limit on how many peers there are. What one peer may hold is in
-//! `connection`.
+//! Socket server with a limit on connections. Limits for each peer are in `connection`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +15,14 @@ use super::connection::Connections;
 use super::connection_limit::ConnectionLimit;
 use crate::caller::PeerAddress;
 
-/// Beyond this, peers wait until somebody leaves.
+/// Connection limit. Beyond it, peers wait until a connection closes.
 const MOST_CONNECTIONS: usize = 20_000;
-/// For requests that are under way when the coordinator stops.
+/// Timeout of requests in progress when the coordinator stops.
 const GRACE: Duration = Duration::from_secs(5);
-/// After the system refused a connection, for want of file descriptors mostly.
+/// Delay after the system failed to accept a connection, mostly for lack of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves until `stopping`, then lets what is under way end.
+/// Serves until `stopping`, then finishes requests in progress.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -34,7 +33,7 @@ pub(crate) async fn serve(
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let strangers = ConnectionLimit::default();
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    // A listener that doesn't know its address accepts nothing either.
+    // A listener that doesn't know its address accepts no connections either.
     let port = listener.local_addr().map_or(0, |address| address.port());
     let connections = Arc::new(Connections::new(router, acceptor, stopping.clone(), port));
     loop {

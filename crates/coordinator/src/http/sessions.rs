@@ -1,4 +1,4 @@
-//! `/sessions`: signing in and out.
+//! `/sessions`: sign-in and sign-out.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(end))
 }
 
-/// Makes a link that signs one person in, once, within five minutes.
+/// Creates a link that signs in one person, once, within five minutes.
 #[utoipa::path(post, path = "/sessions/links", tag = "sessions",
     request_body = SignInLinkRequest, security(("token" = ["admin"])),
     responses((status = 201, body = SignInLink)))]
@@ -51,9 +51,10 @@ async fn link(
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_sign_in_link(asked).await?)))
 }
 
-/// Signs in by a link's code. Over TLS the answer sets the session's cookie; on the coordinator's own
-/// machine it has the session's secret as `token`, which the page shows as a bearer from then on. A
-/// code has 128 bits, so it is looked at whatever else its address showed.
+/// Signs in with a link's code. Over TLS the response sets the session cookie. On the coordinator's
+/// own machine the response has the session's secret as `token`, which the page then sends as a
+/// bearer token. A code has 128 bits, so it is checked even if its address has reached the failure
+/// limit.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = SignIn,
     responses((status = 201, body = Current)))]
 async fn sign_in(
@@ -87,7 +88,7 @@ async fn sign_in(
     })
 }
 
-/// Who asks.
+/// Returns the current session.
 #[utoipa::path(get, path = "/sessions/current", tag = "sessions",
     security(("token" = ["viewer", "admin"])), responses((status = 200, body = Current)))]
 async fn current(
@@ -123,7 +124,7 @@ async fn sign_out(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
-/// Every session.
+/// Lists the sessions.
 #[utoipa::path(get, path = "/sessions", tag = "sessions", security(("token" = ["admin"])),
     responses((status = 200, body = Vec<Session>)))]
 async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Session>>> {
@@ -140,7 +141,7 @@ async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Sess
     Ok(Json(sessions.filter(|session| now < session.expires_at).collect()))
 }
 
-/// Ends a session, at once.
+/// Ends a session at once.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
     security(("token" = ["admin"])),
     responses((status = 204, description = "It no longer counts")))]
@@ -153,7 +154,7 @@ async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends every session, at once; also the caller's own.
+/// Ends all sessions at once, including the caller's own.
 #[utoipa::path(delete, path = "/sessions", tag = "sessions", security(("token" = ["admin"])),
     responses((status = 200, body = EndedSessions)))]
 async fn end_all(admin: Admin, State(shared): State<Shared>) -> ApiResult<Json<EndedSessions>> {

@@ -1,10 +1,10 @@
-//! Text in requests that somebody chose for others to read: refused here where it can't be shown as it is.
+//! Validation of text that others will read. Rejects text that can't be displayed unchanged.
 
 use protocol::text;
 
 use super::problem::{ApiError, ApiResult};
 
-/// Text that may be empty, of at most so many characters.
+/// Checks text that may be empty. `most` characters at most.
 pub(super) fn check_text(
     kind: &'static str,
     field: &'static str,
@@ -18,7 +18,7 @@ pub(super) fn check_text(
     text::check(text).map_err(|hidden| ApiError::invalid(kind, hidden.to_string()).at(field))
 }
 
-/// Text without the spaces around it, which must be one line of 1 to so many characters.
+/// Trims the text and checks that it is one line of 1 to `most` characters.
 pub(super) fn line(
     kind: &'static str,
     field: &'static str,

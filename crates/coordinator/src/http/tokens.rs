@@ -1,4 +1,4 @@
-//! `/tokens`: credentials of people and of programs.
+//! `/tokens`: credentials of people and programs.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,7 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete))
 }
 
-/// Every token but those of devices; never the secret itself.
+/// Lists all tokens except those of devices, without secrets.
 #[utoipa::path(get, path = "/tokens", tag = "tokens", security(("token" = ["admin"])), responses((status = 200, body = Vec<Token>)))]
 async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Token>>> {
     let rows = shared.read(Reader::tokens).await?;
@@ -33,7 +33,7 @@ async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Toke
     Ok(Json(tokens.collect()))
 }
 
-/// Makes a token. It is shown this once.
+/// Creates a token. Its secret is never shown again.
 #[utoipa::path(post, path = "/tokens", tag = "tokens", security(("token" = ["admin"])), request_body = TokenRequest,
     responses((status = 201, body = CreatedToken)))]
 async fn create(
@@ -49,7 +49,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_token(request).await?)))
 }
 
-/// Ends a token, at once.
+/// Revokes a token at once.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", security(("token" = ["admin"])), params(("id" = String, Path)),
     responses((status = 204, description = "It no longer counts")))]
 async fn delete(

@@ -1,4 +1,4 @@
-//! `/webhooks`: addresses that hear of notices.
+//! `/webhooks`: URLs that receive notices.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,14 +20,14 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(remove)).routes(routes!(test))
 }
 
-/// Every webhook, without its secret.
+/// Lists the webhooks, without secrets.
 #[utoipa::path(get, path = "/webhooks", tag = "notices", security(("token" = ["admin"])),
     responses((status = 200, body = Vec<Webhook>)))]
 async fn list(_: Admin, State(shared): State<Shared>) -> Json<Vec<Webhook>> {
     Json(shared.views.webhooks())
 }
 
-/// Adds a webhook. Its secret is shown this once.
+/// Adds a webhook. Its secret is never shown again.
 #[utoipa::path(post, path = "/webhooks", tag = "notices", request_body = WebhookRequest,
     security(("token" = ["admin"])),
     responses((status = 201, body = CreatedWebhook)))]
@@ -47,7 +47,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(shared.driver.by(&caller).add_webhook(request).await?)))
 }
 
-/// Forgets a webhook, and what it did not hear yet.
+/// Deletes a webhook and its pending deliveries.
 #[utoipa::path(delete, path = "/webhooks/{id}", tag = "notices", security(("token" = ["admin"])),
     params(("id" = WebhookId, Path)),
     responses((status = 204, description = "It hears no more")))]
@@ -60,7 +60,7 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sends a test now, once, and says how that ended.
+/// Sends one test delivery now and returns its result.
 #[utoipa::path(post, path = "/webhooks/{id}/test", tag = "notices", security(("token" = ["admin"])),
     params(("id" = WebhookId, Path)), responses((status = 200, body = WebhookResult)))]
 async fn test(

@@ -7,7 +7,7 @@ use super::rows::JoinCodeRow;
 use super::{StoreError, parsed};
 use crate::sealed_secrets::SealedSecret;
 
-/// Adds the code, or brings up to date what changes of it.
+/// Inserts the code, or updates its variable columns.
 pub(super) fn write(transaction: &Transaction<'_>, code: &JoinCodeRow) -> Result<(), StoreError> {
     transaction
         .prepare_cached(
@@ -31,7 +31,7 @@ pub(super) fn write(transaction: &Transaction<'_>, code: &JoinCodeRow) -> Result
     Ok(())
 }
 
-/// Every code, the oldest first.
+/// Returns all codes, oldest first.
 pub(super) fn read_all(connection: &Connection) -> Result<Vec<JoinCodeRow>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, name, hint, proof, password, uses, maximum_uses, tries, expires_at, created_at,

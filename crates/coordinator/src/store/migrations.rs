@@ -1,4 +1,4 @@
-//! The shape of the database, version by version. `PRAGMA user_version` says which one a file has.
+//! Schema migrations. `PRAGMA user_version` is the version of a file.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,11 +8,11 @@ use rusqlite::Connection;
 
 use super::{StoreError, secrets};
 
-/// The version that this program writes.
+/// Schema version that this program writes.
 pub(crate) const KNOWN_VERSION: u32 = 5;
 
-/// One step each. Only the last one may still change, until it is released: databases made by the
-/// ones before it exist (`tests/coordinator/version_1.sql` is one).
+/// One migration for each version. Only the last one may change, and only until it is released:
+/// databases of earlier versions exist (`tests/coordinator/version_1.sql` is one).
 const STEPS: [&str; KNOWN_VERSION as usize] =
     [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
@@ -151,11 +151,11 @@ const VERSION_5: &str = "
     -- Passwords of join codes, and webhooks, are encrypted from now on: see secrets.rs.
 ";
 
-/// Brings the database at `path` up to this program's version. One that has to change is kept first
-/// as it is, less its secrets, beside it, under its name and version.
+/// Migrates the database at `path` to this program's version. First copies an old database, without
+/// its secrets, to a file beside it with its name and version.
 ///
 /// # Errors
-/// [`StoreError::Newer`] where a later program wrote it; it is left as it was.
+/// [`StoreError::Newer`] if a later program wrote it. It stays unchanged.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > KNOWN_VERSION {
@@ -174,7 +174,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     Ok(())
 }
 
-/// Copies the database before it changes, under a name that `secrets` knows.
+/// Copies the database before a migration, under a name that `secrets` recognizes.
 fn keep(connection: &Connection, path: &Path, version: u32) -> Result<(), StoreError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".version-{version}"));

@@ -1,5 +1,5 @@
-//! The database: everything that must survive but the bytes of blobs. One writer, which the driver
-//! owns; readers beside it. Nothing else in the crate knows that this is SQLite.
+//! Database: all durable state except the bytes of blobs. The driver owns the only writer; there
+//! are several readers. No other module depends on SQLite.
 
 mod audit;
 mod join_codes;
@@ -42,10 +42,10 @@ pub(crate) use snapshot::adopt;
 
 use crate::credential::CredentialKind;
 
-/// Changes are kept for this many revisions; who asks for older ones starts anew.
+/// Number of revisions for which changes are kept. Clients with older revisions start again.
 const KEPT_REVISIONS: u64 = 10_000;
 
-/// Why the database can't be read or written.
+/// Error when reading or writing the database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     #[error("the disk is full: free some space; nothing that was acknowledged is lost")]
@@ -63,7 +63,7 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        // The shared-memory file of the WAL can't grow either when the disk is full.
+        // On a full disk, the shared-memory file of the WAL can't grow either.
         let shared_memory = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
         match error.sqlite_error() {
             Some(code) if code.code == ErrorCode::DiskFull => Self::Full,
@@ -73,36 +73,36 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// When credentials were used, by their ids.
+/// Times of last use of credentials, by id.
 pub(crate) type Uses = BTreeMap<(CredentialKind, String), Timestamp>;
 
-/// All that a commit writes, at once or not at all.
+/// Contents of an atomic commit.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) jobs: Vec<JobRow>,
     pub(crate) devices: Vec<DeviceRow>,
-    /// With their tokens.
+    /// Removed devices, whose tokens are removed too.
     pub(crate) removed_devices: Vec<DeviceId>,
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) removed_tokens: Vec<String>,
     pub(crate) sessions: Vec<SessionRow>,
     pub(crate) removed_sessions: Vec<String>,
-    /// When credentials were last used.
+    /// Times of last use of credentials.
     pub(crate) uses: Uses,
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
     pub(crate) telling: Vec<NotificationRow>,
     pub(crate) leases: Vec<LeaseRow>,
     pub(crate) days: Vec<DayRow>,
-    /// What is kept of leases no longer.
+    /// Lease records to remove.
     pub(crate) trim: Option<Trim>,
-    /// What the events tell of it.
+    /// Events to publish.
     pub(crate) changes: Vec<Change>,
-    /// What the audit log says of it.
+    /// Audit log entries.
     pub(crate) audit: Vec<Record>,
 }
 
-/// Everything that the driver keeps in memory.
+/// State that the driver keeps in memory.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) cluster_id: String,
@@ -113,28 +113,28 @@ pub(crate) struct Loaded {
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
     pub(crate) told: StoredNotifications,
-    /// Those that are held.
+    /// Held leases.
     pub(crate) leases: Vec<LeaseRow>,
     pub(crate) days: Vec<DayRow>,
 }
 
-/// The writer.
+/// Writer of the database.
 #[derive(Debug)]
 pub(crate) struct Store {
     connection: Connection,
     revision: u64,
-    /// The end of the audit log.
+    /// Last entry of the audit log.
     chain: Chain,
     points: CrashPoints,
 }
 
 impl Store {
-    /// Opens the database at `path`, makes it where there is none, and brings it up to date.
+    /// Opens and migrates the database at `path`. Creates it if missing.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // What is deleted is overwritten, where that writes no more pages.
+        // Overwrites deleted data if that needs no additional page writes.
         connection.pragma_update(None, "secure_delete", "FAST")?;
         migrations::migrate(&mut connection, path)?;
         let revision = reader::revision(&connection)?;
@@ -142,17 +142,17 @@ impl Store {
         Ok(Self { connection, revision, chain, points: CrashPoints::default() })
     }
 
-    /// Passes these points from now on.
+    /// Sets the crash points to report.
     pub(crate) fn with_points(self, points: CrashPoints) -> Self {
         Self { points, ..self }
     }
 
-    /// The newest revision.
+    /// Returns the newest revision.
     pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The cluster's id; `new_cluster_id` becomes it where there is none yet.
+    /// Returns the cluster's id. Sets it to `new_cluster_id` if there is none yet.
     pub(crate) fn cluster_id(&self, new_cluster_id: &str) -> Result<String, StoreError> {
         self.connection.execute(
             "INSERT INTO meta VALUES ('cluster_id', ?1) ON CONFLICT DO NOTHING",
@@ -165,14 +165,14 @@ impl Store {
         Ok(cluster_id.unwrap_or_else(|| new_cluster_id.to_owned()))
     }
 
-    /// Enrolled devices.
+    /// Returns the number of enrolled devices.
     pub(crate) fn device_count(&self) -> Result<usize, StoreError> {
         let query = "SELECT count(*) FROM devices";
         let count: u32 = self.connection.query_row(query, [], |row| row.get(0))?;
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
-    /// Reads everything; `new_cluster_id` becomes the cluster's id where it has none yet.
+    /// Reads the whole state. Sets the cluster's id to `new_cluster_id` if there is none yet.
     pub(crate) fn load(&self, new_cluster_id: &str) -> Result<Loaded, StoreError> {
         Ok(Loaded {
             cluster_id: self.cluster_id(new_cluster_id)?,
@@ -212,13 +212,13 @@ impl Store {
     }
 }
 
-/// A value from its JSON.
+/// Parses a value from JSON.
 fn read<T: DeserializeOwned>(what: &'static str, json: &str) -> Result<T, StoreError> {
     serde_json::from_str(json)
         .map_err(|error| StoreError::Unreadable { what, reason: error.to_string() })
 }
 
-/// A value from its text.
+/// Parses a value from text.
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     what: &'static str,
     text: &str,

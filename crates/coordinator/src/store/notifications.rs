@@ -1,4 +1,4 @@
-//! Notices, webhooks and the deliveries between them: a row of JSON each.
+//! Notices, webhooks and deliveries, each a row of JSON.
 
 use protocol::notice::{Notice, NoticeKind};
 use protocol::webhook::{Payload, Webhook, WebhookResult};
@@ -11,7 +11,7 @@ use super::write::json;
 use super::{StoreError, read};
 use crate::sealed_secrets::{SealedSecret, SecretKey};
 
-/// Where deliveries go and what signs them. The address may hold a secret of the receiver's, too.
+/// URL and signing secret of a webhook. The URL may contain a secret of the receiver, too.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WebhookTarget {
     pub(crate) url: String,
@@ -19,7 +19,7 @@ pub(crate) struct WebhookTarget {
 }
 
 impl WebhookTarget {
-    /// Encrypts it for its row.
+    /// Encrypts the target for its row.
     pub(crate) fn seal(
         &self,
         id: WebhookId,
@@ -31,14 +31,14 @@ impl WebhookTarget {
     }
 }
 
-/// An address that hears of notices.
+/// Webhook row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WebhookRow {
     pub(crate) id: WebhookId,
-    /// A [`WebhookTarget`] in JSON, encrypted.
+    /// Encrypted JSON of a [`WebhookTarget`].
     #[serde(default)]
     pub(crate) sealed: SealedSecret,
-    /// Empty = everything.
+    /// Subscribed kinds. Empty means all.
     pub(crate) events: Vec<NoticeKind>,
     pub(crate) created_at: Timestamp,
     pub(crate) last: Option<WebhookResult>,
@@ -49,12 +49,12 @@ impl WebhookRow {
         self.events.is_empty() || self.events.contains(&kind)
     }
 
-    /// The name of the row that [`Self::sealed`] is encrypted for.
+    /// Returns the name of the row for which [`Self::sealed`] is encrypted.
     pub(crate) fn row(id: WebhookId) -> String {
         format!("webhooks/{id}")
     }
 
-    /// Decrypts where deliveries go.
+    /// Decrypts the target.
     pub(crate) fn target(&self, secrets: &SecretKey) -> Result<WebhookTarget, StoreError> {
         let unreadable = |reason| StoreError::Unreadable { what: "webhook", reason };
         let plain = secrets.open(&Self::row(self.id), &self.sealed);
@@ -62,7 +62,7 @@ impl WebhookRow {
         serde_json::from_slice(&plain).map_err(|error| unreadable(error.to_string()))
     }
 
-    /// As the API shows it, with so many deliveries that wait.
+    /// Returns the API view. `waiting` is the number of pending deliveries.
     pub(crate) fn view(&self, url: String, waiting: usize) -> Webhook {
         Webhook {
             id: self.id,
@@ -75,20 +75,20 @@ impl WebhookRow {
     }
 }
 
-/// A notice on its way to a webhook.
+/// Pending delivery of a notice to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeliveryRow {
     pub(crate) id: DeliveryId,
     pub(crate) webhook: WebhookId,
     pub(crate) payload: Payload,
     pub(crate) created_at: Timestamp,
-    /// Those that failed.
+    /// Number of failed attempts.
     pub(crate) attempts: u32,
-    /// When it is tried next.
+    /// Time of the next attempt.
     pub(crate) next_at: Timestamp,
 }
 
-/// A row as it is from now on; none where it is gone.
+/// New content of a row. `None` if it was deleted.
 #[derive(Debug, Clone)]
 pub(crate) enum NotificationRow {
     Notice(NoticeId, Option<Notice>),
@@ -96,7 +96,7 @@ pub(crate) enum NotificationRow {
     Delivery(DeliveryId, Option<DeliveryRow>),
 }
 
-/// Everything that is to be told.
+/// All notices, webhooks and deliveries.
 #[derive(Debug)]
 pub(crate) struct StoredNotifications {
     pub(crate) notices: Vec<Notice>,

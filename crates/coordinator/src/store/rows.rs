@@ -1,4 +1,4 @@
-//! What the database keeps: one struct a table.
+//! Rows of the database, one struct for each table.
 
 use federation::machine::Machine;
 use protocol::api::{Model, Role};
@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::sealed_secrets::SealedSecret;
 
-/// A job and all that is decided about it.
+/// Job with all its decisions.
 #[derive(Debug, Clone)]
 pub(crate) struct JobRow {
     pub(crate) id: JobId,
     pub(crate) created_at: Timestamp,
-    /// As the audit log calls them.
+    /// Creator, as named in the audit log.
     pub(crate) created_by: Option<String>,
     pub(crate) machine: Machine,
 }
 
-/// An enrolled device.
+/// Enrolled device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeviceRow {
     pub(crate) id: DeviceId,
@@ -39,25 +39,25 @@ pub(crate) struct DeviceRow {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) created_at: Timestamp,
     pub(crate) last_seen: Timestamp,
-    /// As the device said last.
+    /// State that the device reported last.
     pub(crate) state: DeviceState,
     pub(crate) reason: Option<HoldReason>,
     pub(crate) revoked: bool,
-    /// Ed25519.
+    /// Ed25519 public key.
     pub(crate) public_key: Opaque,
-    /// The join code that enrolled it; none for an administrator.
+    /// Join code that enrolled it. `None` if an administrator did.
     pub(crate) join_code: Option<String>,
     pub(crate) note: Option<DeviceNote>,
     /// Set until an administrator approves the key of this record.
     #[serde(default)]
     pub(crate) approval: Option<PendingApproval>,
-    /// Set while it gets no work.
+    /// Set while the device gets no work.
     #[serde(default)]
     pub(crate) quarantined: Option<Quarantine>,
-    /// Its updates that were refused lately.
+    /// Recently rejected updates.
     #[serde(default)]
     pub(crate) refused: Vec<RefusedUpdate>,
-    /// An administrator chose its name.
+    /// Whether an administrator chose the name.
     #[serde(default)]
     pub(crate) is_named: bool,
     #[serde(default)]
@@ -66,12 +66,12 @@ pub(crate) struct DeviceRow {
     pub(crate) examples_per_second: Option<f64>,
     #[serde(default)]
     pub(crate) contribution: Contribution,
-    /// The day that [`Contribution::seconds_today`] is of.
+    /// Day of [`Contribution::seconds_today`].
     #[serde(default)]
     pub(crate) contributed_on: String,
 }
 
-/// How a device came to be, where that is out of the ordinary.
+/// Unusual origin of a device record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum DeviceNote {
@@ -92,7 +92,7 @@ impl DeviceNote {
     }
 }
 
-/// An update that was refused as a bad one.
+/// Rejected invalid update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RefusedUpdate {
     pub(crate) lease: LeaseId,
@@ -132,8 +132,9 @@ impl DeviceRow {
         }
     }
 
-    /// Keeps what the record of an earlier registration knows beside what the device says. Labels
-    /// decide whose rows a device gets: they are the key's, and `keep_labels` says whether it has them.
+    /// Copies what an earlier registration's record has beyond the device's own data. Labels decide
+    /// whose rows a device gets, so they belong to the key; `keep_labels` says whether to copy
+    /// them.
     pub(crate) fn keep(&mut self, known: &Self, keep_labels: bool) {
         self.created_at = known.created_at;
         self.quarantined.clone_from(&known.quarantined);
@@ -159,7 +160,7 @@ impl DeviceRow {
         }
     }
 
-    /// As the API shows it; `active` is whether it has been heard of lately.
+    /// Returns the API view. `active` is whether the device was heard from recently.
     pub(crate) fn view(&self, active: bool, now: Timestamp) -> Device {
         let mut contribution = self.contribution;
         if self.contributed_on != clock::date(now) {
@@ -191,7 +192,7 @@ impl DeviceRow {
     }
 }
 
-/// A credential; only the hash of the token is kept.
+/// Credential. Only the hash of the token is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenRow {
     pub(crate) id: String,
@@ -199,34 +200,34 @@ pub(crate) struct TokenRow {
     pub(crate) hash: [u8; 32],
     pub(crate) role: Role,
     pub(crate) name: String,
-    /// The device it belongs to; only with [`Role::Device`].
+    /// Device of the token. Set only with [`Role::Device`].
     pub(crate) device: Option<DeviceId>,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
-    /// As it was when the row was read.
+    /// Time of last use when the row was read.
     pub(crate) last_used: Option<Timestamp>,
 }
 
-/// A join code; of its secret only what is needed to recognize it.
+/// Join code. Only what is needed to recognize its secret is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct JoinCodeRow {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) hint: JoinHint,
-    /// The hash of the proof.
+    /// Hash of the proof.
     pub(crate) proof: [u8; 32],
-    /// For exchanges by the typed code; encrypted.
+    /// Encrypted password for exchanges by the typed code.
     pub(crate) password: SealedSecret,
     pub(crate) uses: u32,
     pub(crate) maximum_uses: u32,
-    /// Exchanges that were begun and not finished.
+    /// Number of exchanges that were started and not finished.
     pub(crate) tries: u32,
     pub(crate) expires_at: Timestamp,
     pub(crate) created_at: Timestamp,
     pub(crate) revoked: bool,
 }
 
-/// Exchanges beyond those that its open uses explain, before a code is closed.
+/// Number of unfinished exchanges, beyond one for each remaining use, that close a code.
 const MOST_TRIES: u32 = 10;
 
 impl JoinCodeRow {
@@ -265,10 +266,10 @@ impl std::fmt::Debug for JoinCodeRow {
     }
 }
 
-/// A registered model with its card.
+/// Registered model with its card.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ModelRow {
     pub(crate) model: Model,
-    /// A JSON object.
+    /// JSON object.
     pub(crate) card: serde_json::Value,
 }

@@ -1,7 +1,7 @@
-//! Encrypting the secrets that a database of before version 5 has in the clear, and removing every
-//! trace of them: from the file, from its log and from the copies that earlier migrations kept.
+//! Encryption of plaintext secrets in a database from before version 5, and removal of every trace
+//! of them: from the file, its log and the copies that earlier migrations kept.
 //!
-//! A mark in `meta` says that this is done, so that a crash on the way leaves it to the next start.
+//! A mark in `meta` records completion, so that the next start continues after a crash.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,19 +15,19 @@ use super::{Store, StoreError, WebhookRow, WebhookTarget, join_codes, notificati
 use crate::sealed_secrets::{SealedSecret, SecretError, SecretKey};
 
 const MARK: &str = "secrets_encrypted";
-/// Bytes of a join code's password in the clear; an encrypted one is longer.
+/// Length of a plaintext join code password. An encrypted one is longer.
 const PASSWORD: i64 = 32;
 
-/// The name of the row that a join code's password is encrypted for.
+/// Returns the name of the row for which a join code's password is encrypted.
 pub(crate) fn password_row(id: &str) -> String {
     format!("join_codes/{id}")
 }
 
 impl Store {
-    /// Encrypts what is in the clear, and finds out whether everything can be decrypted.
+    /// Encrypts plaintext secrets and checks that all secrets can be decrypted.
     ///
     /// # Errors
-    /// Also where secrets are another cluster's.
+    /// Also if the secrets belong to another cluster.
     pub(crate) fn seal_secrets(
         &mut self,
         path: &Path,
@@ -93,16 +93,16 @@ fn seal_webhooks(transaction: &Transaction<'_>, secrets: &SecretKey) -> Result<(
     Ok(())
 }
 
-/// Overwrites what was deleted, in the file and in its log.
+/// Overwrites deleted data in the file and its log.
 fn purge(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch("VACUUM")?;
-    // It answers with a row.
+    // The pragma returns a row.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok(())
 }
 
-/// Takes the secrets out of a copy that is kept of an earlier version. The program that wrote it goes
-/// on with it, but for webhooks, which are gone, and for join codes that somebody types: links still count.
+/// Removes the secrets from a kept copy of an earlier version. The program that wrote it can still
+/// use the copy, except for webhooks, which are removed, and typed join codes; links stay valid.
 pub(super) fn redact(copy: &Path) -> Result<(), StoreError> {
     let connection = Connection::open(copy)?;
     connection.pragma_update(None, "journal_mode", "DELETE")?;
@@ -111,7 +111,7 @@ pub(super) fn redact(copy: &Path) -> Result<(), StoreError> {
         Ok(connection.query_row(query, [table], |row| row.get(0))?)
     };
     if known("join_codes")? {
-        // Nobody knows it, so nobody proves it.
+        // Random, so no client can prove it.
         connection.execute("UPDATE join_codes SET password = randomblob(32)", [])?;
     }
     for table in ["webhooks", "deliveries"] {
@@ -125,7 +125,7 @@ pub(super) fn redact(copy: &Path) -> Result<(), StoreError> {
 /// Redacts the copies that earlier migrations of the database at `path` kept.
 fn redact_kept_copies(path: &Path) -> Result<(), StoreError> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    // A database in memory has none.
+    // An in-memory database has no copies.
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.flatten() {
         if is_kept_copy(name, &entry.file_name()) {
@@ -135,7 +135,7 @@ fn redact_kept_copies(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a file of this name is a copy that a migration of the database keeps.
+/// Returns whether a file of this name is a copy kept by a migration of the database.
 fn is_kept_copy(database: &OsStr, name: &OsStr) -> bool {
     let (Some(database), Some(name)) = (database.to_str(), name.to_str()) else { return false };
     let version = name.strip_prefix(database).and_then(|rest| rest.strip_prefix(".version-"));

@@ -1,4 +1,4 @@
-//! Sessions of people's browsers, and when credentials were last used.
+//! Browser sessions, and times of last use of credentials.
 
 use protocol::Timestamp;
 use protocol::api::Role;
@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::{Batch, Reader, StoreError, parsed};
 use crate::credential::CredentialKind;
 
-/// A browser that is signed in; only the hash of its secret is kept.
+/// Signed-in browser. Only the hash of its secret is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SessionRow {
     pub(crate) id: String,
@@ -15,14 +15,14 @@ pub(crate) struct SessionRow {
     pub(crate) hash: [u8; 32],
     pub(crate) role: Role,
     pub(crate) name: String,
-    /// The address that signed in.
+    /// Address of the sign-in.
     pub(crate) from: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) last_used: Timestamp,
 }
 
 impl Reader {
-    /// Every session, also those that ended by themselves lately.
+    /// Returns all sessions, including recently expired ones.
     pub(crate) fn sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
         self.with(sessions)
     }
@@ -53,7 +53,7 @@ pub(super) fn sessions(connection: &Connection) -> Result<Vec<SessionRow>, Store
     .collect()
 }
 
-/// Writes the batch's sessions, and the last use of credentials that are still there.
+/// Writes the batch's sessions, and the last use of credentials that still exist.
 pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     for id in &batch.removed_sessions {
         transaction.execute("DELETE FROM sessions WHERE id = ?1", [id])?;
