@@ -1,5 +1,6 @@
-//! The coordinator: it keeps the truth about devices, jobs and models, and decides. HTTP outside,
-//! SQLite and blobs inside, and between them one writer, the driver.
+//! Coordinator: stores devices, jobs and models, and schedules the work.
+//!
+//! HTTP is the interface, SQLite and blobs are the storage. One writer, the driver, connects them.
 //!
 //! ```text
 //! http ──asks──> driver ──commits──> store          views <──publishes── driver

@@ -58,8 +58,7 @@ pub struct CoordinatorSettings {
     pub name: String,
     /// Certificate for browsers, in place of the cluster's own.
     pub certificate: Option<OwnCertificate>,
-    /// Time without a heartbeat after which a lease expires, and the minimum time for a device
-    /// without progress. See `docs/reliability.md`.
+    /// Lease timeout, and minimum time for a device without progress: `docs/reliability.md`.
     pub lease_timeout: Duration,
     /// Trainer that creates initial weights and evaluates models.
     pub trainer: TrainerCommand,
@@ -81,12 +80,9 @@ pub struct CoordinatorSettings {
 /// Running coordinator. Dropping it stops it without waiting; [`Running::stop`] waits.
 #[derive(Debug)]
 pub struct Running {
-    /// Listen address.
     pub address: SocketAddr,
-    /// Created at the first start and kept.
     pub cluster: ClusterIdentity,
-    /// Router for callers in this process. They put a [`crate::Principal`] into the request's
-    /// extensions.
+    /// Router for callers in this process, who add a [`crate::Principal`] to the extensions.
     pub router: Router,
     /// Whether a job is in progress. A job that waits to be started or resumed is not.
     pub working: watch::Receiver<bool>,
@@ -219,8 +215,7 @@ pub async fn start_observed(
 }
 
 impl Running {
-    /// Returns the URL for clients on this machine that don't know the pin: plain HTTP if the
-    /// coordinator listens on loopback.
+    /// Returns the URL for local clients without the pin: plain HTTP if it listens on loopback.
     pub fn url(&self) -> String {
         let (is_loopback, address) = local(self.address);
         if is_loopback { format!("http://{address}") } else { self.https_url() }
@@ -231,8 +226,7 @@ impl Running {
         https_url(self.address)
     }
 
-    /// Returns a link that signs a person at this machine in to the dashboard, once, within five
-    /// minutes. `None` if the coordinator can't create one now.
+    /// Returns a one-time sign-in link, valid for five minutes. `None` if none can be created now.
     pub async fn sign_in_link(&self) -> Option<String> {
         let caller = Caller { who: CallerIdentity::Known(Principal::local_admin()), from: None };
         let asked = SignInLinkRequest::default();
@@ -240,8 +234,7 @@ impl Running {
         Some(format!("{}{}", self.url(), link.path))
     }
 
-    /// Completes when the coordinator can't continue because its writer has stopped. The process
-    /// should exit too.
+    /// Completes when the writer has stopped. The process should then exit.
     pub async fn failed(&self) {
         self.driver_ended.cancelled().await;
     }

@@ -324,8 +324,7 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, id: K, row: Option<V>) -> Option<V> 
     }
 }
 
-/// Reports the result to the driver, and retries while it can't be stored. The delivery is not sent
-/// again for that.
+/// Reports the result to the driver until it is stored. The delivery is not sent again for that.
 async fn hand_in(driver: &DriverHandle, webhook: WebhookId, id: DeliveryId, sent: WebhookResult) {
     loop {
         let result = sent.clone();

@@ -47,8 +47,9 @@ struct Under {
     lease: Option<LeaseId>,
 }
 
-/// Returns a blob's bytes. A single range is supported. A device can read what its open lease
-/// names, until the lease ends.
+/// Returns a blob's bytes.
+///
+/// A single range is supported. A device can read what its open lease names, until the lease ends.
 #[utoipa::path(get, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])), params(("hash" = BlobHash, Path)),
     responses(
         (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
@@ -81,8 +82,10 @@ async fn leased(shared: &Shared, device: DeviceId, hash: BlobHash) -> ApiResult<
     })
 }
 
-/// Returns how much of a blob is stored. With `lease`: where its upload resumes, as `Upload-Offset`
-/// and `Upload-Complete`. Bytes from other senders don't count.
+/// Returns how much of a blob is stored.
+///
+/// With `lease`: where its upload resumes, as `Upload-Offset` and `Upload-Complete`. Bytes from
+/// other senders don't count.
 #[utoipa::path(head, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under),
     responses((status = 200, description = "In the headers")))]
@@ -121,8 +124,10 @@ async fn look(
     Ok(response)
 }
 
-/// Uploads a blob's bytes from `Upload-Offset` to its end. A broken connection keeps the bytes that
-/// arrived. The blob is stored once it is complete and its hash matches.
+/// Uploads a blob's bytes from `Upload-Offset` to its end.
+///
+/// A broken connection keeps the bytes that arrived. The blob is stored once it is complete and its
+/// hash matches.
 #[utoipa::path(put, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under,
         ("Upload-Offset" = Option<u64>, Header, description = "Bytes that are stored; 0 if missing")),

@@ -33,8 +33,10 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(rows)).routes(routes!(divide))
 }
 
-/// Returns one dataset. Its rows are counted if they are on the coordinator's machine; the first
-/// count takes as long as reading them.
+/// Returns one dataset.
+///
+/// Its rows are counted if they are on the coordinator's machine; the first count takes as long as
+/// reading them.
 #[utoipa::path(get, path = "/datasets/{name}", tag = "datasets", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path)), responses((status = 200, body = DatasetDetail)))]
 async fn show(
@@ -108,8 +110,9 @@ async fn rows(
     Ok(Json(shown.map_err(|error| ApiError::internal(error.to_string()))?))
 }
 
-/// Returns how a job with this seed and without a target accuracy would divide the rows. Nothing is
-/// stored.
+/// Returns how a job with this seed and without a target accuracy would divide the rows.
+///
+/// Nothing is stored.
 #[utoipa::path(post, path = "/datasets/{name}/partitions", tag = "datasets",
     security(("token" = ["viewer", "admin"])), params(("name" = String, Path)),
     request_body = PartitionsRequest, responses((status = 200, body = Partitions)))]

@@ -74,7 +74,9 @@ struct Named {
     filename: String,
 }
 
-/// Adds a dataset. Send the file as the body, or as the field `file` of a form.
+/// Adds a dataset.
+///
+/// Send the file as the body, or as the field `file` of a form.
 #[utoipa::path(post, path = "/datasets", tag = "datasets", security(("token" = ["admin"])), params(Named),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(

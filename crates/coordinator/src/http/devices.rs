@@ -64,7 +64,9 @@ struct CleanUp {
     inactive_days: Option<f64>,
 }
 
-/// Removes revoked devices and those without a recent heartbeat. They can enroll again.
+/// Removes revoked devices and those without a recent heartbeat.
+///
+/// They can enroll again.
 #[utoipa::path(post, path = "/devices/cleanup", tag = "devices", security(("token" = ["admin"])), params(CleanUp),
     responses((status = 200, body = CleanedUp)))]
 async fn clean_up(
@@ -80,7 +82,9 @@ async fn clean_up(
     Ok(Json(CleanedUp { removed: shared.driver.by(&admin.0).clean_up(unheard_for).await? }))
 }
 
-/// Records a heartbeat. It renews the lease it names.
+/// Records a heartbeat.
+///
+/// It renews the lease it names.
 #[utoipa::path(post, path = "/devices/{id}/heartbeat", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path)), request_body = Heartbeat,
     responses((status = 200, body = HeartbeatAnswer)))]
@@ -109,8 +113,9 @@ struct Wait {
     wait: u64,
 }
 
-/// Returns a lease for the device, or 204 if there is no work within `wait`. Repeated requests
-/// return the same lease while it is held.
+/// Returns a lease for the device, or 204 if there is no work within `wait`.
+///
+/// Repeated requests return the same lease while it is held.
 #[utoipa::path(get, path = "/devices/{id}/next-job", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path), Wait),
     responses((status = 200, body = Lease), (status = 204, description = "Nothing to do now")))]
@@ -139,7 +144,9 @@ async fn next_job(
     Ok((StatusCode::NO_CONTENT, again).into_response())
 }
 
-/// Removes the calling device from the cluster. Its token and its leases end. It can enroll again.
+/// Removes the calling device from the cluster.
+///
+/// Its token and its leases end. It can enroll again.
 #[utoipa::path(post, path = "/devices/{id}/leave", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path)), responses((status = 204, description = "Gone")))]
 async fn leave(
@@ -152,8 +159,10 @@ async fn leave(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sets a device's name and labels. Omitted fields stay unchanged. A job with `run.labels` is
-/// leased only to devices with one of these labels.
+/// Sets a device's name and labels.
+///
+/// Omitted fields stay unchanged. A job with `run.labels` is leased only to devices with one of
+/// these labels.
 #[utoipa::path(patch, path = "/devices/{id}", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), request_body = DeviceChange, responses((status = 200, body = Device)))]
 async fn change(
@@ -178,8 +187,9 @@ fn checked(asked: DeviceChange) -> ApiResult<DeviceChange> {
     Ok(DeviceChange { name, labels })
 }
 
-/// Revokes a device: ends its token and its leases at once. Only an administrator's token can
-/// enroll it again.
+/// Revokes a device: ends its token and its leases at once.
+///
+/// Only an administrator's token can enroll it again.
 #[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
 async fn revoke(
@@ -190,8 +200,9 @@ async fn revoke(
     Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
 }
 
-/// Quarantines a device: it gets no work until it is released, and its leases go to others. A
-/// device that an administrator has already quarantined stays unchanged.
+/// Quarantines a device: it gets no work until it is released, and its leases go to others.
+///
+/// A device that an administrator has already quarantined stays unchanged.
 #[utoipa::path(post, path = "/devices/{id}/quarantine", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), request_body = QuarantineRequest,
     responses((status = 200, body = Device)))]
@@ -216,8 +227,10 @@ async fn release(
     Ok(Json(shared.driver.by(&caller).release(id).await?))
 }
 
-/// Approves the key of a waiting device. The device replaces its machine's earlier record, whose
-/// token and leases end at once. It gets that record's labels only if requested.
+/// Approves the key of a waiting device.
+///
+/// The device replaces its machine's earlier record, whose token and leases end at once. It gets
+/// that record's labels only if requested.
 #[utoipa::path(post, path = "/devices/{id}/approve", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), request_body = ApprovalRequest,
     responses((status = 200, body = Device)))]

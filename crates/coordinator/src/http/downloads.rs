@@ -103,9 +103,10 @@ pub(super) fn used_up() -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "download-ticket", "Unauthorized", words)
 }
 
-/// Creates a download URL that a browser can open without a header. It works once, within a minute,
-/// with the role of the caller. Supported paths: `/backup`, `/audit/export`, `/metrics`, and a
-/// model's `download` and `card`.
+/// Creates a download URL that a browser can open without a header.
+///
+/// It works once, within a minute, with the role of the caller. Supported paths: `/backup`,
+/// `/audit/export`, `/metrics`, and a model's `download` and `card`.
 #[utoipa::path(post, path = "/downloads", tag = "downloads", request_body = DownloadRequest,
     security(("token" = ["viewer", "admin"])), responses((status = 201, body = Download)))]
 async fn create(

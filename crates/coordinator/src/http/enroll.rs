@@ -27,7 +27,9 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// Proves to a device that the coordinator knows the typed code, bound to the certificate that the
-/// device sees (SPAKE2). The device then registers.
+/// device sees (SPAKE2).
+///
+/// The device then registers.
 #[utoipa::path(post, path = "/join", tag = "devices", request_body = JoinRequest,
     responses((status = 200, body = JoinAnswer)))]
 async fn join(
@@ -54,10 +56,12 @@ async fn challenge(State(shared): State<Shared>) -> Json<Challenge> {
     Json(Challenge { challenge, expires_in })
 }
 
-/// Enrolls a device by a join code's proof. The same key on the same machine is the same device: it
-/// gets a new token, and its earlier token ends. A known machine with a new key is rejected while
-/// its device is at work. Otherwise it gets a separate record that waits for an administrator's
-/// approval; with an administrator's token it is approved at once.
+/// Enrolls a device by a join code's proof.
+///
+/// The same key on the same machine is the same device: it gets a new token, and its earlier token
+/// ends. A known machine with a new key is rejected while its device is at work. Otherwise it gets
+/// a separate record that waits for an administrator's approval; with an administrator's token it
+/// is approved at once.
 #[utoipa::path(post, path = "/devices/register", tag = "devices",
     request_body = DeviceRegistration, security(("token" = ["admin"]), ("join_code" = [])),
     responses((status = 200, body = Registered)))]

@@ -40,8 +40,9 @@ async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Join
     Ok(Json(rows.iter().map(|row| row.view(now)).collect()))
 }
 
-/// Creates a join code. The response contains its link and its typed code, which are never shown
-/// again.
+/// Creates a join code.
+///
+/// The response contains its link and its typed code, which are never shown again.
 #[utoipa::path(post, path = "/join-codes", tag = "join codes", request_body = JoinCodeRequest,
     security(("token" = ["admin"])),
     responses((status = 201, body = CreatedJoinCode)))]
@@ -98,7 +99,9 @@ fn addresses(listen: SocketAddr) -> Vec<String> {
     own.into_iter().map(|ip| SocketAddr::new(ip, listen.port()).to_string()).collect()
 }
 
-/// Revokes a join code at once. Devices that it enrolled stay enrolled.
+/// Revokes a join code at once.
+///
+/// Devices that it enrolled stay enrolled.
 #[utoipa::path(delete, path = "/join-codes/{id}", tag = "join codes",
     security(("token" = ["admin"])), params(("id" = String, Path)),
     responses((status = 204, description = "It enrols nobody any more")))]

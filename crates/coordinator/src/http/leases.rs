@@ -60,7 +60,9 @@ async fn give_back(
 }
 
 /// Reports a lease's update, whose bytes were uploaded under the lease before (`PUT
-/// /blobs/{hash}?lease=ID`). Safe to repeat. The update is durable before the response.
+/// /blobs/{hash}?lease=ID`).
+///
+/// Safe to repeat. The update is durable before the response.
 #[utoipa::path(put, path = "/leases/{id}/update", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = Update,
     responses((status = 200, body = UpdateAnswer)))]

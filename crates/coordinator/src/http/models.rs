@@ -175,7 +175,9 @@ async fn show(
 }
 
 /// Moves a version of a model to a stage, such as `production`, and any other version of its name
-/// out of that stage. `null` removes the version from its stage.
+/// out of that stage.
+///
+/// `null` removes the version from its stage.
 #[utoipa::path(patch, path = "/models/{name}", tag = "models", security(("token" = ["admin"])),
     params(("name" = String, Path), Version), request_body = ModelChange,
     responses((status = 200, body = Model)))]
@@ -203,7 +205,9 @@ async fn card(
     Ok(Json(find(&shared, name, version.version).await?.card))
 }
 
-/// Returns a model's safetensors file. `ETag` is its BLAKE3 hash.
+/// Returns a model's safetensors file.
+///
+/// `ETag` is its BLAKE3 hash.
 #[utoipa::path(get, path = "/models/{name}/download", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]

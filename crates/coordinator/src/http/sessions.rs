@@ -51,10 +51,11 @@ async fn link(
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_sign_in_link(asked).await?)))
 }
 
-/// Signs in with a link's code. Over TLS the response sets the session cookie. On the coordinator's
-/// own machine the response has the session's secret as `token`, which the page then sends as a
-/// bearer token. A code has 128 bits, so it is checked even if its address has reached the failure
-/// limit.
+/// Signs in with a link's code.
+///
+/// Over TLS the response sets the session cookie. On the coordinator's own machine the response has
+/// the session's secret as `token`, which the page then sends as a bearer token. A code has 128
+/// bits, so it is checked even if its address has reached the failure limit.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = SignIn,
     responses((status = 201, body = Current)))]
 async fn sign_in(

@@ -33,7 +33,9 @@ async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Toke
     Ok(Json(tokens.collect()))
 }
 
-/// Creates a token. Its secret is never shown again.
+/// Creates a token.
+///
+/// Its secret is never shown again.
 #[utoipa::path(post, path = "/tokens", tag = "tokens", security(("token" = ["admin"])), request_body = TokenRequest,
     responses((status = 201, body = CreatedToken)))]
 async fn create(

@@ -27,7 +27,9 @@ async fn list(_: Admin, State(shared): State<Shared>) -> Json<Vec<Webhook>> {
     Json(shared.views.webhooks())
 }
 
-/// Adds a webhook. Its secret is never shown again.
+/// Adds a webhook.
+///
+/// Its secret is never shown again.
 #[utoipa::path(post, path = "/webhooks", tag = "notices", request_body = WebhookRequest,
     security(("token" = ["admin"])),
     responses((status = 201, body = CreatedWebhook)))]

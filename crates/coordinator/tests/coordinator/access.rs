@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Access control: roles of each operation.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -7,16 +7,16 @@ use crate::device::{Device, register, registration};
 use crate::sessions::Browser;
 use crate::support::{Coordinator, answer, client};
 
-/// An operation of the OpenAPI document.
+/// Operation of the OpenAPI document.
 struct Operation {
     method: Method,
-    /// As the document has it.
+    /// Path as in the document.
     path: String,
-    /// With ids that fit.
+    /// Path with valid ids.
     concrete: String,
-    /// None where nothing is declared; empty where it is public.
+    /// `None` if nothing is declared, empty if public.
     roles: Option<Vec<String>>,
-    /// Also answers to a join code.
+    /// Also accepts a join code.
     by_code: bool,
 }
 
@@ -30,7 +30,7 @@ async fn operations(coordinator: &Coordinator) -> Vec<Operation> {
                 .replace("{hash}", &"0".repeat(64))
                 .replace("{name}", "some")
                 .replace("{id}", "01890a5d-ac96-774b-bcce-b302099a8057");
-            // A device looks only under a lease.
+            // A device can read only under a lease.
             let under =
                 if method == "head" { "?lease=01890a5d-ac96-774b-bcce-b302099a8057" } else { "" };
             let (roles, by_code) = declared(operation);
@@ -62,7 +62,7 @@ fn declared(operation: &Value) -> (Option<Vec<String>>, bool) {
     }
     assert_eq!(alternatives.is_empty(), of_tokens.is_empty(), "any role is no role: {operation}");
     let people = of_tokens.iter().filter(|role| ["viewer", "admin"].contains(&role.as_str()));
-    // A browser enrols nothing.
+    // A browser session can't enroll devices.
     let people = if by_code { Vec::new() } else { people.cloned().collect() };
     assert_eq!(people, of_sessions, "{operation}");
     (Some(of_tokens), by_code)
@@ -100,7 +100,7 @@ async fn nothing_but_the_public_list_answers_without_a_credential() {
     }
 }
 
-/// A peer may guess only so often; each part of the operations meets a coordinator of its own.
+/// Failed credentials are rate limited, so each part of the operations gets its own coordinator.
 #[tokio::test]
 async fn a_guessed_credential_opens_nothing() {
     let all = operations(&Coordinator::start().await).await;
@@ -123,7 +123,7 @@ async fn a_guessed_credential_opens_nothing() {
     }
 }
 
-/// For each operation exactly the roles that it declares get past its door.
+/// Each operation accepts exactly the roles that it declares.
 #[tokio::test]
 async fn each_role_gets_past_its_own_doors_only() {
     let coordinator = Coordinator::start().await;
@@ -140,7 +140,8 @@ async fn each_role_gets_past_its_own_doors_only() {
         for (role, token) in &tokens {
             let request = coordinator.request(method.clone(), &concrete, token);
             let response = request.send().await.unwrap();
-            // What is forbidden for another reason than the role has a kind of its own.
+            // Responses forbidden for a reason other than the role have a problem type of their
+            // own.
             let forbidden = response.status() == StatusCode::FORBIDDEN && {
                 let body: Value = response.json().await.unwrap_or_default();
                 let of_role = body["detail"].as_str().is_none_or(|detail| {
@@ -184,7 +185,7 @@ async fn a_revoked_device_is_out_at_once_and_only_an_admin_lets_it_in_again() {
     let (status, _) = answer(coordinator.request(Method::GET, &path, &device.token)).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let code = coordinator.join_code(json!({})).await.secret.proof().bearer();
-    // Neither its key nor its machine gets in again, and the code isn't used up by trying.
+    // Neither its key nor its machine can enroll again, and attempts don't use up the code.
     for key in ["one", "another key"] {
         let (status, body) = register(&coordinator, &code, key, registration("one")).await;
         assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("device-revoked")));

@@ -1,4 +1,4 @@
-//! A known machine's new key waits for an administrator, and its old record is left alone.
+//! Approval of a known machine's new key, which leaves the old record unchanged until then.
 
 use protocol::audit::Action;
 use reqwest::{Method, StatusCode};
@@ -8,7 +8,7 @@ use crate::device::{Device, register, registration};
 use crate::identity::{after_silence, proof};
 use crate::support::{Coordinator, tiny_job};
 
-/// A sleeping Mac with the label `lab`, and a stranger who names its hardware id.
+/// A sleeping Mac with the label `lab`, and another machine that claims its hardware id.
 struct Claimed {
     coordinator: Coordinator,
     proof: String,
@@ -52,7 +52,7 @@ impl Claimed {
     }
 }
 
-/// Starts a job for the label, and one for every device; gives their ids.
+/// Starts a job for the label and one for every device. Returns their ids.
 async fn start_jobs(coordinator: &Coordinator) -> [String; 2] {
     let mut labelled = tiny_job();
     labelled["run"]["labels"] = json!(["lab"]);
@@ -85,7 +85,7 @@ async fn a_hardware_id_that_a_stranger_names_takes_neither_labels_nor_work_nor_t
     let reason = told["quarantined"]["reason"].as_str().unwrap();
     assert_eq!(reason, "Waiting for an administrator to approve this Mac");
 
-    // The real Mac wakes, and goes on as before.
+    // The real Mac wakes up and continues as before.
     let (status, told) = claimed.beat(real).await;
     assert_eq!((status, told.get("quarantined")), (StatusCode::OK, None));
     assert_eq!(real.next_job(coordinator, 60).await.unwrap().job_id.to_string(), ids[0]);
@@ -112,7 +112,7 @@ async fn administrators_are_told_of_it_and_may_refuse_it() {
     assert_eq!(enrolled.record.detail["enrolment"], "awaiting_approval");
     assert_eq!(enrolled.record.detail["for_machine_of"], real.id);
 
-    // Only an administrator decides.
+    // Only an administrator can approve.
     let path = format!("/devices/{}/approve", stranger.id);
     let viewer = coordinator.token("viewer").await;
     for token in [&viewer, &stranger.token] {
@@ -127,7 +127,7 @@ async fn administrators_are_told_of_it_and_may_refuse_it() {
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(claimed.beat(stranger).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(claimed.beat(real).await.0, StatusCode::OK);
-    // The machine's own key is its device, whatever waits beside it.
+    // The machine's own key is its device, even while another record waits.
     let (status, again) = register(coordinator, proof, "real key", registration("one")).await;
     assert_eq!((status, &again["id"]), (StatusCode::OK, &json!(real.id)));
     assert_eq!(claimed.device(real).await["labels"], json!(["lab"]));
@@ -145,7 +145,7 @@ async fn an_approved_key_takes_the_record_s_place_and_its_labels_only_where_aske
         let Claimed { coordinator, proof, real, stranger: new } = &claimed;
         let known = coordinator.audit().await.len();
         let ids = start_jobs(coordinator).await;
-        // It waits when it is approved.
+        // A work request is pending while the approval happens.
         let (lease, approved) =
             tokio::join!(new.next_job(coordinator, 60), claimed.approve(new, asked));
         assert_eq!((&approved["labels"], approved.get("approval")), (&labels, None));
@@ -189,12 +189,12 @@ async fn one_record_waits_for_a_machine_and_a_restart_keeps_it() {
     let Claimed { coordinator, proof, real, stranger } = &claimed;
     let approval = claimed.device(stranger).await["approval"].clone();
     assert_eq!(approval["replaces"], real.id.as_str());
-    // Registering again by its own key changes nothing.
+    // Registering again with its own key changes nothing.
     let (_, again) = register(coordinator, proof, "stranger's key", registration("one")).await;
     assert_eq!((&again["id"], &again["awaiting_approval"]), (&json!(stranger.id), &json!(true)));
     let stranger = Device::of(&again);
     assert!(stranger.next_job(coordinator, 0).await.is_none());
-    // While it is heard of, nobody takes its place.
+    // While it sends heartbeats, no other key can replace it.
     let third = registration("one");
     let (status, body) = register(coordinator, proof, "third key", third.clone()).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("device-at-work")));
@@ -228,7 +228,7 @@ async fn a_machine_whose_record_is_gone_enrols_anew_and_what_waits_goes_on_waiti
     assert_eq!((&anew["enrolment"], anew.get("awaiting_approval")), (&json!("new"), None));
     let approval = claimed.device(stranger).await["approval"].clone();
     assert_eq!(approval, json!({ "replaces": anew["id"], "name": "one's Mac" }));
-    // A device in quarantine doesn't get out of it by a new key.
+    // A new key doesn't release a device from quarantine.
     let path = format!("/devices/{}/quarantine", Device::of(&anew).id);
     coordinator.post(&path, json!({ "reason": "a bad disk" })).await;
     let approved = claimed.approve(stranger, json!({})).await;

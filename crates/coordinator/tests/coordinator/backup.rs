@@ -1,5 +1,5 @@
-//! Backups: taken while the coordinator works, refused where they are not whole, and restored
-//! elsewhere, where devices and jobs go on.
+//! Backups: written while the coordinator works, rejected if incomplete, and restored elsewhere,
+//! where devices and jobs continue.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn a_restored_cluster_goes_on_elsewhere_to_the_same_model() {
     let folder = TempDir::new().unwrap();
     let file = save(&first, folder.path()).await;
 
-    // What happens after the backup is lost with the old machine.
+    // Changes after the backup are lost with the old machine.
     device.report(&first, &open, update(&open)).await;
     first.job_when(&id, |job| job["current_epoch"] == 1).await;
     let later = device.next_job(&first, 60).await.unwrap();
@@ -48,26 +48,26 @@ async fn a_restored_cluster_goes_on_elsewhere_to_the_same_model() {
     assert_eq!((restored.before, restored.manifest.cluster_id), (None, cluster.clone()));
     let second = Coordinator::start_in(moved).await;
     assert_eq!(second.running.cluster.id, cluster);
-    // The same pin: devices trust it as they trusted the old one.
+    // The pin is the same, so devices trust it as before.
     assert_eq!(std::fs::read(second.folder.path().join("cluster/key.pem")).unwrap(), key);
     let look = second.request(Method::GET, "/jobs", &viewer).send().await.unwrap();
     assert_eq!(look.status(), StatusCode::OK);
     let datasets = second.get("/datasets").await;
     assert!(datasets.as_array().unwrap().iter().any(|dataset| dataset["name"] == "ours"));
 
-    // The audit log goes on, and says what happened to it.
+    // The audit log continues and records the restore.
     let log = second.audit().await;
     let restored: Vec<_> =
         log.iter().filter(|entry| entry.record.action == Action::Restored).collect();
     assert_eq!(restored.len(), 1);
     assert_eq!(restored[0].record.subject.id, cluster);
 
-    // Who watched the events starts anew, and revisions don't go back.
+    // Clients that watch events start again, and revisions don't go back.
     let events = second.get(&format!("/events?after={revision}")).await;
     assert_eq!(events["reset"], true);
     assert!(events["revision"].as_u64().unwrap() > revision, "{events}");
 
-    // The lease that the backup doesn't know is over; the one that it knows is open again.
+    // A lease newer than the backup has ended; a lease in the backup is open again.
     let path = format!("/leases/{}/progress", later.id);
     let body = json!({ "step": 1, "steps": 2, "loss": 0.5, "examples_per_second": 1.0 });
     let (status, answer) = device.ask(&second, Method::POST, &path, body).await;
@@ -141,7 +141,7 @@ async fn a_backup_that_is_not_whole_is_refused_and_nothing_is_touched() {
     let manifest = backup::verify(&file).unwrap();
     let version = format!("\"database\": {}", manifest.database);
     refuse(&newer(&version, "\"database\": 9"), "newer Constellation");
-    // An entry that would land beside the folder.
+    // An entry that would be written outside the folder.
     refuse(&newer("\"constellation.db\"", "\"../stellation.db\""), "does not match the manifest");
 }
 
@@ -149,14 +149,15 @@ async fn a_backup_that_is_not_whole_is_refused_and_nothing_is_touched() {
 async fn blobs_stay_while_a_backup_reads_them() {
     let coordinator = Coordinator::start().await;
     let device = Device::enroll(&coordinator, "one").await;
-    // So much that it can't all wait in the network's buffers; the job's blobs lie between them.
+    // Too large for the network buffers. The job's blobs are between them.
     for number in 0..3_u8 {
         register_large(&coordinator, f32::from(number)).await;
     }
     let id = coordinator.start_job(tiny_job()).await;
     coordinator.job_in(&id, "running").await;
     let request = coordinator.request(Method::GET, "/backup", &coordinator.admin);
-    // Its head is there, its body is not read: shards and updates of the job end meanwhile.
+    // The response's head has arrived and its body is not read; shards and updates of the job are
+    // removed meanwhile.
     let mut response = request.send().await.unwrap();
     let model = finish(&coordinator, &device, &id).await;
     let mut bytes = Vec::new();
@@ -167,7 +168,7 @@ async fn blobs_stay_while_a_backup_reads_them() {
     let file = folder.path().join("backup.tar");
     std::fs::write(&file, bytes).unwrap();
     backup::verify(&file).unwrap();
-    // The job in it is at its beginning, and has all that it needs to come to the same end.
+    // The job in the backup is at its start, and has everything it needs for the same result.
     let place = TempDir::new().unwrap();
     backup::restore(&file, place.path(), false, NOW, |_| {}).unwrap();
     let second = Coordinator::start_in(place).await;
@@ -247,7 +248,7 @@ async fn a_scheduled_backup_that_fails_says_why() {
     running.stop().await;
 }
 
-/// A model of 16 MB from outside.
+/// Registers an uploaded model of 16 MB.
 async fn register_large(coordinator: &Client, weight: f32) {
     let spec = json!({
         "input": { "kind": "text", "buckets": 1 << 20, "ngrams": 1, "max_words": 4 },
@@ -302,7 +303,7 @@ async fn add_dataset(coordinator: &Client) {
     assert_eq!(status, StatusCode::CREATED, "{answer}");
 }
 
-/// Does what is left of the job; gives the hash of its model.
+/// Completes the job. Returns the hash of its model.
 async fn finish(coordinator: &Client, device: &Device, id: &str) -> Value {
     loop {
         device.work(coordinator).await;

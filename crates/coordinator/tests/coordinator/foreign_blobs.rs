@@ -1,5 +1,5 @@
-//! A lease tells nothing of blobs that it doesn't name: whatever a device asks of another's blob is
-//! answered, byte for byte, as if there was none.
+//! A lease reveals nothing about blobs that it doesn't name: requests for another device's blob
+//! get, byte for byte, the response for a missing blob.
 
 use protocol::BlobHash;
 use protocol::lease::Lease;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::device::{Device, fingerprint, update};
 use crate::support::{Coordinator, tiny_job};
 
-/// An answer as it can be compared: status, headers and body, without the time and the blob's name.
+/// Returns a comparable response: status, headers and body, without the time and the blob's name.
 async fn seen(request: RequestBuilder, blob: BlobHash) -> String {
     let response = request.send().await.unwrap();
     let mut headers: Vec<String> = response
@@ -24,7 +24,7 @@ async fn seen(request: RequestBuilder, blob: BlobHash) -> String {
     format!("{status}\n{}\n\n{body}", headers.join("\n")).replace(&blob.to_string(), "[blob]")
 }
 
-/// Everything that a device can ask of a blob.
+/// Sends every request that a device can make for a blob.
 async fn everything(
     coordinator: &Coordinator,
     device: &Device,
@@ -83,13 +83,13 @@ async fn a_blob_of_another_is_as_if_there_was_none() {
             assert_eq!(answer, expected, "{what}");
         }
     }
-    // Its own blobs it reads, and what it names as its update must be its own bytes.
+    // It can read its own blobs, and must upload the bytes that it names as its update.
     one.blob(&coordinator, lease.base).await;
     let (status, body) = one.tell(&coordinator, lease.id, uploaded).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("missing-blob")));
 }
 
-/// Equal work gives equal bytes: who stored them first doesn't save a device from sending its own.
+/// Equal work gives equal bytes: a device must send its own even if another has stored them first.
 #[tokio::test]
 async fn bytes_that_are_stored_already_are_sent_and_count() {
     let coordinator = Coordinator::start().await;
@@ -109,7 +109,7 @@ async fn bytes_that_are_stored_already_are_sent_and_count() {
     let sent = device.upload(&coordinator, lease.id, hash, 20, rest.to_vec()).await;
     assert_eq!(sent.status(), StatusCode::CREATED);
     assert_eq!(offset().await, bytes.len());
-    // What was sent is known after a crash, too.
+    // Uploads are recorded across a crash.
     let again = coordinator.after_a_crash().await;
     assert_eq!(device.try_offset(&again, lease.id, hash).await.unwrap(), bytes.len());
     let (status, answer) = device.tell(&again, lease.id, hash).await;

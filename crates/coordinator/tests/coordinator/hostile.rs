@@ -1,6 +1,6 @@
-//! Peers that mean harm: what each can hold is bounded, and others are served meanwhile. Who is let
-//! go after a time, the unit tests of `http::connection`, `patience` and `under_way` show on a paused
-//! clock.
+//! Hostile peers: limits of the resources that each can hold, while other peers are served. The
+//! timeouts are covered by the unit tests of `http::connection`, `body_timeout` and `in_flight` on
+//! a paused clock.
 
 mod files;
 mod http2;
@@ -19,7 +19,7 @@ async fn connect(coordinator: &Coordinator) -> TcpStream {
     TcpStream::connect(coordinator.running.address).await.unwrap()
 }
 
-/// What the coordinator says until it closes; a peer that still had something to say is reset.
+/// Reads the response until the coordinator closes. A peer with unsent bytes is reset.
 async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut said = Vec::new();
     let mut piece = [0; 4096];
@@ -29,7 +29,7 @@ async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// What the coordinator says to these bytes.
+/// Returns the response to these bytes.
 async fn said_to(coordinator: &Coordinator, bytes: &[u8]) -> String {
     let mut stream = connect(coordinator).await;
     // It may have closed before the last of them.
@@ -37,7 +37,7 @@ async fn said_to(coordinator: &Coordinator, bytes: &[u8]) -> String {
     answer(&mut stream).await
 }
 
-/// What it says to a request whose body has no end.
+/// Returns the response to a request with an endless body.
 async fn said_to_endless(coordinator: &Coordinator, head: &str) -> String {
     let (mut reading, mut writing) = connect(coordinator).await.into_split();
     writing.write_all(head.as_bytes()).await.unwrap();
@@ -69,7 +69,7 @@ async fn slow_peers_hold_up_nobody() {
         slow.push(stream);
     }
     assert_eq!(coordinator.get("/jobs").await, json!([]));
-    // They are not closed for it: one that comes to its end is answered.
+    // Slow connections stay open: one that finishes its request gets a response.
     slow[2].write_all(b"host\r\nConnection: close\r\n\r\n").await.unwrap();
     assert_eq!(status(&answer(&mut slow[2]).await), "200 OK");
 }
@@ -109,13 +109,13 @@ async fn a_length_that_is_no_length_is_refused() {
         "Content-Length: -1".to_owned(),
         "Content-Length: many".to_owned(),
         format!("Content-Length: {}", u128::MAX),
-        // It ends in the middle of the object.
+        // The body ends in the middle of the object.
         format!("Content-Length: {shorter}"),
     ] {
         let answer = said_to(&coordinator, request(&lengths, &job).as_bytes()).await;
         assert!(status(&answer).starts_with("400"), "{lengths}: {answer}");
     }
-    // One byte is announced that never comes.
+    // One announced byte never arrives.
     let mut stream = connect(&coordinator).await;
     let lengths = format!("Content-Length: {}", right + 1);
     stream.write_all(request(&lengths, &job).as_bytes()).await.unwrap();
@@ -146,17 +146,17 @@ async fn bodies_end_where_their_bound_is() {
         (&upload, &device.token, chunked.to_owned()),
     ] {
         let head = head(line, token, &lines);
-        // A stranger shows no token at all.
+        // Without a token.
         let head = head.replace("Authorization: Bearer \r\n", "");
         let answer = said_to_endless(&coordinator, &head).await;
         assert!(status(&answer).starts_with("413"), "{line}: {answer}");
     }
-    // What was too long left no more than its bound, and the right bytes are still taken.
+    // The overlong upload left no more than its limit, and the right bytes are still accepted.
     let path = format!("/blobs/{hash}?lease={}", lease.id);
     let stored = coordinator.request(Method::HEAD, &path, &device.token).send().await.unwrap();
     let stored: usize = stored.headers()["upload-offset"].to_str().unwrap().parse().unwrap();
     assert!(stored <= bytes.len(), "{stored}");
-    // What is announced as too long is refused before it comes.
+    // A body announced as too long is rejected before it is sent.
     let dataset = "POST /datasets?name=x&filename=x.csv";
     let person = format!("PUT /blobs/{hash}");
     for (line, token, length) in [

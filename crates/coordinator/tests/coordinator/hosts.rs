@@ -1,5 +1,5 @@
-//! In the clear the coordinator answers to this machine's own names alone, so that a foreign name which
-//! resolves to 127.0.0.1 (DNS rebinding) reaches nothing, public paths included.
+//! Host check over plain HTTP: the coordinator answers only to this machine's own names, so that a
+//! foreign name which resolves to 127.0.0.1 (DNS rebinding) reaches nothing, public paths included.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -11,12 +11,12 @@ use tower::ServiceExt;
 use crate::sessions::{NAME, afar};
 use crate::support::Coordinator;
 
-/// What the coordinator answers to these bytes in the clear.
+/// Returns the response to these bytes over plain HTTP.
 async fn said_to(coordinator: &Coordinator, bytes: &str) -> String {
     let mut stream = TcpStream::connect(coordinator.running.address).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A peer that still had something to say is reset.
+    // A peer with unsent bytes is reset.
     drop(stream.read_to_end(&mut answer).await);
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -82,7 +82,7 @@ async fn a_host_is_named_once_and_in_every_place_that_names_it() {
     }
     let answer = said_to(&coordinator, "GET /health HTTP/1.0\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.0 400") || answer.starts_with("HTTP/1.1 400"), "{answer}");
-    // HTTP/2 is not spoken in the clear, neither at once nor after an upgrade.
+    // HTTP/2 is not supported over plain HTTP, neither directly nor by an upgrade.
     let answer = said_to(&coordinator, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     assert!(!answer.contains(" 200"), "{answer}");
     let upgrade = "Host: evil.example\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";

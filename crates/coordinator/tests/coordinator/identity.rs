@@ -1,4 +1,4 @@
-//! Who a device is (DESIGN §11.12): the table of key, machine and instance, over HTTP.
+//! Device identity: the table of key, machine and instance, over HTTP.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use crate::device::{Device, register, registration};
 use crate::support::Coordinator;
 
-/// A code for as many devices as a test wants.
+/// Returns the proof of a code for as many devices as a test needs.
 pub(crate) async fn proof(coordinator: &Coordinator) -> String {
     coordinator.join_code(json!({ "uses": 100 })).await.secret.proof().bearer()
 }
 
-/// As if nothing had been heard of any device for long.
+/// Returns the coordinator as if no device had sent a heartbeat for long.
 pub(crate) async fn after_silence(coordinator: Coordinator) -> Coordinator {
     coordinator
         .changed(|database| {
@@ -74,7 +74,7 @@ async fn a_wiped_mac_is_the_same_device_once_the_old_worker_is_silent_and_an_adm
     let devices = coordinator.get("/devices").await;
     assert_eq!(devices.as_array().unwrap().len(), 1);
     assert!(devices[0]["note"].as_str().unwrap().contains("wiped"), "{devices}");
-    // The old key and the old token are worth nothing any more.
+    // The old key and the old token are no longer valid.
     let path = format!("/devices/{}/next-job", Device::from_registration(&first).id);
     let (status, _) =
         Device::from_registration(&first).ask(&coordinator, Method::GET, &path, Value::Null).await;
@@ -107,7 +107,7 @@ async fn a_copied_data_folder_on_another_machine_becomes_a_device_of_its_own() {
     let (status, body) = register(&coordinator, &proof, "key", registration("two")).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("copied-key")));
     assert!(body["detail"].as_str().unwrap().contains("one's Mac"), "{body}");
-    // The worker then makes a key of its own and says what it knows.
+    // The worker then creates its own key and reports its earlier data.
     let mut said = registration("two");
     said["copy_of"] = original["id"].clone();
     let (status, copy) = register(&coordinator, &proof, "a key of its own", said).await;
@@ -117,7 +117,7 @@ async fn a_copied_data_folder_on_another_machine_becomes_a_device_of_its_own() {
     assert_eq!(devices.as_array().unwrap().len(), 2);
     assert_eq!(devices[0]["note"], Value::Null);
     assert!(devices[1]["note"].as_str().unwrap().contains("one's Mac"), "{devices}");
-    // The reason is still there after it registered again and after a restart.
+    // The reason is kept after another registration and after a restart.
     register(&coordinator, &proof, "a key of its own", registration("two")).await;
     let coordinator = coordinator.restart().await;
     assert_eq!(coordinator.get("/devices").await[1]["note"], devices[1]["note"]);
@@ -133,22 +133,22 @@ async fn two_workers_with_one_identity_never_work_at_once() {
         device.ask(&coordinator, Method::POST, &path, body).await
     };
     assert_eq!(beat("a", &[]).await.0, StatusCode::OK);
-    // The same worker, started anew.
+    // The same worker, restarted.
     assert_eq!(beat("b", &["a"]).await.0, StatusCode::OK);
     assert_eq!(beat("b", &["a"]).await.0, StatusCode::OK);
-    // The copy of its folder, and the worker that it was copied from.
+    // The copy of its folder, and the worker it was copied from.
     for id in ["c", "a"] {
         let (status, body) = beat(id, &["a"]).await;
         assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("second-session")));
         assert!(body["detail"].as_str().unwrap().contains("--data-dir"), "{body}");
     }
-    // Nor does it get a new token by registering.
+    // Registering gives it no new token either.
     let mut said = registration("one");
     said["session"] = json!({ "id": "c", "after": ["a"] });
     let (status, body) = register(&coordinator, &coordinator.admin, "one", said).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("second-session")));
     assert_eq!(beat("b", &[]).await.0, StatusCode::OK);
-    // A worker of before sessions is believed.
+    // A worker without session support is accepted.
     let body = json!({ "state": "waiting" });
     assert_eq!(device.ask(&coordinator, Method::POST, &path, body).await.0, StatusCode::OK);
 }
@@ -179,7 +179,7 @@ async fn cleaning_up_says_whom_it_forgot() {
     let answer = coordinator.post("/devices/cleanup", Value::Null).await;
     assert_eq!(answer["removed"][0]["name"], "one's Mac");
     assert_eq!(coordinator.get("/devices").await, json!([]));
-    // They may enrol again, as new devices.
+    // They can enroll again, as new devices.
     let proof = proof(&coordinator).await;
     let (status, again) = register(&coordinator, &proof, "two", registration("two")).await;
     assert_eq!((status, &again["enrolment"]), (StatusCode::OK, &json!("new")));

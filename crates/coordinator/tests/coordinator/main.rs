@@ -1,4 +1,4 @@
-//! The coordinator as its peers meet it: a real socket, a real database, a real trainer process.
+//! Integration tests of the coordinator with a real socket, database and trainer process.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 #![expect(clippy::print_stdout, reason = "a skipped test says why")]

@@ -1,4 +1,4 @@
-//! Secrets in the database: encrypted, also those that an earlier version left in the clear.
+//! Secrets in the database are encrypted, including plaintext ones of an earlier version.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use crate::webhooks::{SECRET, check_signature};
 
 const DATABASE: &str = "constellation.db";
 
-/// The database as version 4 had it, with its secrets in the clear.
+/// Changes the database to version 4, with plaintext secrets.
 fn back_to_version_4(database: &Connection, code: &JoinCode, url: &str) {
     let back = "
         CREATE TABLE before (
@@ -40,12 +40,13 @@ fn back_to_version_4(database: &Connection, code: &JoinCode, url: &str) {
     assert_eq!(database.execute(set, [url, SECRET]).unwrap(), 1);
 }
 
-/// What must be nowhere in the clear.
+/// Returns the secrets that must not be stored in plaintext.
 fn secrets(code: &JoinCode) -> [Vec<u8>; 3] {
     [SECRET.into(), b"key=secret".to_vec(), code.secret.password().to_vec()]
 }
 
-/// The files in `folder` that hold one of the secrets, the database and all that is beside it.
+/// Returns the files in `folder` that contain one of the secrets: the database and all files beside
+/// it.
 fn holding(folder: &Path, secrets: &[Vec<u8>]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -60,7 +61,7 @@ fn holding(folder: &Path, secrets: &[Vec<u8>]) -> Vec<String> {
     found
 }
 
-/// A coordinator with a join code and a webhook that was called.
+/// Returns a coordinator with a join code and a webhook that has received a delivery.
 async fn with_secrets(receiver: &Receiver) -> (Coordinator, JoinCode) {
     let coordinator = Coordinator::start().await;
     let code = coordinator.join_code(json!({})).await;
@@ -69,7 +70,7 @@ async fn with_secrets(receiver: &Receiver) -> (Coordinator, JoinCode) {
     (coordinator, code)
 }
 
-/// The typed code is proven, and the webhook hears of a test, signed.
+/// Checks that the typed code is proven and the webhook receives a signed test.
 async fn both_still_work(coordinator: &Coordinator, secret: &JoinSecret, receiver: &Receiver) {
     let asking = Asking::begin(secret, coordinator.running.cluster.pin, [7; 64]);
     let request = coordinator.request(Method::POST, "/join", "").json(asking.request());
@@ -108,7 +109,7 @@ async fn an_earlier_version_s_secrets_are_encrypted_and_leave_no_trace() {
     {
         let database = Connection::open(&path).unwrap();
         back_to_version_4(&database, &code, &url);
-        // What an earlier migration kept.
+        // A copy that an earlier migration kept.
         let kept = folder.path().join("constellation.db.version-3");
         database.execute("VACUUM INTO ?1", [kept.to_string_lossy()]).unwrap();
     }
@@ -120,7 +121,7 @@ async fn an_earlier_version_s_secrets_are_encrypted_and_leave_no_trace() {
     both_still_work(&coordinator, &secret, &receiver).await;
     let coordinator = coordinator.restart().await;
     assert_eq!(holding(coordinator.folder.path(), &secrets(&code)), [""; 0]);
-    // The copy of version 4 is there, with everything else in it.
+    // The copy of version 4 exists, with everything except the secrets.
     let kept = Connection::open(coordinator.folder.path().join("constellation.db.version-4"));
     let kept = kept.unwrap();
     let number = |query: &str| -> u32 { kept.query_row(query, [], |row| row.get(0)).unwrap() };
@@ -166,7 +167,7 @@ async fn a_database_without_its_cluster_s_key_says_so() {
     assert!(error.contains("this cluster's key") && error.contains("backup"), "{error}");
 }
 
-/// The backup with its database changed, and a manifest that says so.
+/// Writes the backup with a changed database and a matching manifest.
 fn as_version_4_wrote_it(file: &Path, to: &Path, change: impl FnOnce(&Path)) {
     let unpacked = TempDir::new().unwrap();
     tar::Archive::new(std::fs::File::open(file).unwrap()).unpack(unpacked.path()).unwrap();

@@ -1,4 +1,4 @@
-//! People's browsers: signing in, what a session may do and from where, signing out.
+//! Browser sessions: sign-in, permissions by role and origin, sign-out.
 
 use std::collections::HashSet;
 
@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::support::{Coordinator, answer, settings, tiny_job};
 
-/// What the coordinator's machine is called by others.
+/// Name of the coordinator's machine for other machines.
 pub(crate) const NAME: &str = "mac.example";
 
-/// A browser on another machine that is signed in: its session is a cookie.
+/// Signed-in browser on another machine, with a session cookie.
 pub(crate) struct Browser {
     pub(crate) cookie: String,
 }
 
-/// A client that reaches the coordinator by [`NAME`] over TLS, and the origin of its pages.
+/// Returns a client that reaches the coordinator by [`NAME`] over TLS, and the origin of its pages.
 pub(crate) fn afar(coordinator: &Coordinator) -> (reqwest::Client, String) {
     let address = coordinator.running.address;
     let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
@@ -24,7 +24,7 @@ pub(crate) fn afar(coordinator: &Coordinator) -> (reqwest::Client, String) {
 }
 
 impl Browser {
-    /// Follows a new link of this role.
+    /// Opens a new sign-in link of this role.
     pub(crate) async fn sign_in(coordinator: &Coordinator, role: &str) -> Self {
         let link = json!({ "role": role, "name": format!("Ana the {role}") });
         let link = coordinator.post("/sessions/links", link).await;
@@ -45,7 +45,7 @@ impl Browser {
         Self { cookie: pair.to_owned() }
     }
 
-    /// As the dashboard's own page asks.
+    /// Returns a request as the dashboard's own page sends it.
     pub(crate) fn request(
         &self,
         coordinator: &Coordinator,
@@ -57,7 +57,7 @@ impl Browser {
             .header("Sec-Fetch-Site", "same-origin")
     }
 
-    /// As any page can make the browser ask.
+    /// Returns a request as any page can make the browser send it.
     pub(crate) fn bare(
         &self,
         coordinator: &Coordinator,
@@ -89,7 +89,7 @@ async fn a_link_signs_one_browser_in_once() {
             " (-, 127.0.0.1): credential refused "
         ]
     );
-    // A restart ends links that nobody followed.
+    // A restart ends unused links.
     let link = coordinator.post("/sessions/links", json!({})).await;
     let coordinator = coordinator.restart().await;
     let request = coordinator.request(Method::POST, "/sessions", "");
@@ -144,10 +144,10 @@ async fn another_site_can_t_use_a_session() {
         assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("cross-site")));
     }
     assert_eq!(coordinator.get(&format!("/jobs/{id}")).await["status"], "pending");
-    // A browser that doesn't tell the site tells the origin.
+    // A browser that doesn't send the site sends the origin.
     let request = bare().header("Constellation-Protocol", "1").header("Origin", origin);
     assert_eq!(answer(request).await.0, StatusCode::OK);
-    // What a token shows needs none of that.
+    // Requests with a token need none of that.
     let request = coordinator.http.delete(format!("{}/sessions", coordinator.running.url()));
     let request = request.bearer_auth(&coordinator.admin);
     let (status, body) = answer(request).await;
@@ -165,7 +165,7 @@ async fn sessions_end_when_they_are_ended() {
     let status = async |browser: &Browser| {
         browser.request(&coordinator, Method::GET, "/jobs").send().await.unwrap().status()
     };
-    // By their own.
+    // By its own session.
     let request = one.request(&coordinator, Method::DELETE, "/sessions/current");
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
@@ -200,7 +200,7 @@ async fn a_cookie_is_no_token_and_a_token_is_no_cookie() {
     let admin = Browser { cookie: format!("{name}={}", coordinator.admin) };
     let request = admin.request(&coordinator, Method::GET, "/jobs");
     assert_eq!(answer(request).await.0, StatusCode::UNAUTHORIZED);
-    // The database has neither.
+    // The database contains neither.
     let database = std::fs::read(coordinator.folder.path().join("constellation.db")).unwrap();
     let log = std::fs::read(coordinator.folder.path().join("constellation.db-wal")).unwrap();
     for bytes in [database, log] {
@@ -239,7 +239,7 @@ async fn a_token_says_when_it_was_used_and_ends_when_it_was_said_to() {
     let text = token["token"].as_str().unwrap();
     let look = coordinator.request(Method::GET, "/jobs", text);
     assert_eq!(answer(look).await.0, StatusCode::OK);
-    // What was used is stored at the latest when the coordinator stops.
+    // The last use is stored at the latest when the coordinator stops.
     let coordinator = coordinator.restart().await;
     assert!(shown(&coordinator).await["last_used"].is_string());
     let ended = json!({ "role": "admin", "expires_in": 0 });
@@ -266,7 +266,7 @@ async fn who_shows_wrong_credentials_too_often_is_held_up_and_nobody_else() {
     }
     assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS));
     assert!(statuses.len() > 60, "{}", statuses.len());
-    // From the same address, a good token goes on.
+    // A valid token from the same address still works.
     let refused = coordinator.audit().await;
     let refused = refused.iter().filter(|entry| entry.record.action.word() == "refused").count();
     assert!((60..=62).contains(&refused), "{refused}");
@@ -291,7 +291,7 @@ async fn answers_say_what_a_browser_may_do_with_them() {
         assert_eq!(headers["referrer-policy"], "no-referrer");
         assert!(!headers.contains_key("access-control-allow-origin"));
     }
-    // The documentation's page needs no more than its policy allows.
+    // The documentation page needs no more than its content security policy allows.
     let url = format!("{}/docs/", coordinator.running.url());
     let page = coordinator.http.get(url).send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("<script>") && !page.contains(" onload="), "{page}");
@@ -313,7 +313,7 @@ async fn pages_of_other_origins_ask_only_where_a_setting_lets_them() {
         let response = ask.send().await.unwrap();
         let said = response.headers().get("access-control-allow-origin");
         assert_eq!(said.is_some_and(|said| said == origin), allowed);
-        // A cookie never comes along.
+        // Cookies are never allowed.
         assert!(!response.headers().contains_key("access-control-allow-credentials"));
         let get = coordinator.http.get(&url).header("Origin", origin);
         let response = get.bearer_auth(&coordinator.admin).send().await.unwrap();
@@ -334,7 +334,7 @@ async fn over_tls_the_cookie_never_goes_back_in_the_clear() {
     };
     let (_, origin) = afar(&coordinator);
     assert_eq!(change(&origin).await.0, StatusCode::CREATED);
-    // The same host in the clear may be somebody else.
+    // The same host over plain HTTP may be another program.
     let (status, body) = change(&origin.replace("https", "http")).await;
     assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("cross-site")));
 }

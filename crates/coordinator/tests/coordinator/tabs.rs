@@ -1,5 +1,5 @@
-//! Sessions on the coordinator's own machine, which a tab carries: no cookie goes there or counts there,
-//! and downloads have tickets.
+//! Tab sessions on the coordinator's own machine: no cookie is set or accepted there, and downloads
+//! use tickets.
 
 use protocol::join::exchange::Asking;
 use reqwest::{Method, StatusCode};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::sessions::{Browser, NAME, afar};
 use crate::support::{Coordinator, answer, tiny_job};
 
-/// Follows a new link of this role in a tab; gives the session's secret.
+/// Opens a new sign-in link of this role in a tab. Returns the session's secret.
 async fn sign_in(coordinator: &Coordinator, role: &str) -> String {
     let link = json!({ "role": role, "name": format!("Ana the {role}") });
     let code = coordinator.post("/sessions/links", link).await["code"].clone();
@@ -28,7 +28,7 @@ async fn in_the_clear_a_session_is_a_bearer_and_no_cookie_counts() {
         (sign_in(&coordinator, "admin").await, Browser::sign_in(&coordinator, "admin").await);
     let jobs = |token: &str| coordinator.request(Method::GET, "/jobs", token);
     assert_eq!(answer(jobs(&tab)).await.0, StatusCode::OK);
-    // No browser sends it by itself, so it needs no sign of our own page.
+    // No browser sends it automatically, so it needs no proof that the request comes from our page.
     let url = format!("{}/jobs", coordinator.running.url());
     let post = coordinator.http.post(url).bearer_auth(&tab).json(&tiny_job());
     assert_eq!(answer(post).await.0, StatusCode::CREATED);
@@ -70,8 +70,8 @@ async fn neither_kind_of_session_can_be_turned_into_the_other() {
     assert_eq!(answer(browser.request(&coordinator, Method::GET, "/jobs")).await.0, StatusCode::OK);
 }
 
-/// Chromium sends a Secure cookie of 127.0.0.1 in the clear to other ports of it, so TLS alone is no
-/// reason to set one (`ui/e2e/sessions.test.ts` shows it).
+/// TLS alone is no reason to set a cookie: Chromium sends a Secure cookie of 127.0.0.1 over plain
+/// HTTP to its other ports (`ui/e2e/sessions.test.ts` shows it).
 #[tokio::test]
 async fn over_tls_to_this_machine_a_session_is_a_tab_s_too() {
     let coordinator = Coordinator::start().await;
@@ -98,7 +98,7 @@ async fn a_tab_signs_out_and_is_out() {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert!(!response.headers().contains_key("set-cookie"));
-    // A tab that is left open goes on to ask; that is no guess.
+    // A tab left open keeps sending requests; these don't count as guesses.
     let jobs = coordinator.request(Method::GET, "/jobs", &tab);
     assert_eq!(answer(jobs).await.0, StatusCode::UNAUTHORIZED);
     let audit = coordinator.audit_after(known).await;
@@ -123,7 +123,7 @@ async fn a_ticket_is_good_for_one_download_as_whoever_asked_for_it() {
     let (status, made) = ticket(&admin, "/backup").await;
     assert_eq!(status, StatusCode::CREATED);
     let address = made["path"].as_str().unwrap();
-    // Nowhere else, and no other method.
+    // For no other path and no other method.
     for other in [address.replace("/backup", "/audit/export"), address.replace('?', "?x=1&")] {
         assert_eq!(follow(&other).await.status(), StatusCode::UNAUTHORIZED, "{other}");
     }
@@ -142,12 +142,12 @@ async fn a_ticket_is_good_for_one_download_as_whoever_asked_for_it() {
     let written: Vec<_> = audit.iter().filter(|entry| entry.contains("backup")).collect();
     assert!(matches!(written.as_slice(), [one] if one.starts_with("Ana the admin (admin,")));
 
-    // A viewer's ticket is a viewer's.
+    // A viewer's ticket has the viewer role.
     let (_, made) = ticket(&viewer, "/backup").await;
     assert_eq!(follow(made["path"].as_str().unwrap()).await.status(), StatusCode::FORBIDDEN);
     let (_, made) = ticket(&viewer, "/metrics").await;
     assert_eq!(follow(made["path"].as_str().unwrap()).await.status(), StatusCode::OK);
-    // It ends with its session.
+    // A ticket ends with its session.
     let (_, made) = ticket(&admin, "/metrics").await;
     assert_eq!(coordinator.ask(Method::DELETE, "/sessions", None).await.0, StatusCode::OK);
     assert_eq!(follow(made["path"].as_str().unwrap()).await.status(), StatusCode::UNAUTHORIZED);
@@ -158,7 +158,7 @@ async fn a_ticket_is_good_for_one_download_as_whoever_asked_for_it() {
     }
 }
 
-/// Whatever is wrong on this machine, an administrator's link goes on to count.
+/// An administrator's link works even if this machine has reached its failure limit.
 #[tokio::test]
 async fn a_neighbor_s_wrong_tries_lock_nobody_out() {
     let coordinator = Coordinator::start().await;
@@ -177,7 +177,7 @@ async fn a_neighbor_s_wrong_tries_lock_nobody_out() {
     let jobs = coordinator.request(Method::GET, "/jobs", &tab);
     assert_eq!(answer(jobs).await.0, StatusCode::OK);
     Browser::sign_in(&coordinator, "admin").await;
-    // Nor does it keep a typed code from being looked at.
+    // A typed code is still checked as well.
     let secret = coordinator.join_code(json!({})).await.secret;
     let asking = Asking::begin(&secret, coordinator.running.cluster.pin, [7; 64]);
     let request = coordinator.request(Method::POST, "/join", "").json(asking.request());

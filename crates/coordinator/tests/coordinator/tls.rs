@@ -1,4 +1,4 @@
-//! What crosses the network: TLS 1.2 or 1.3, and nothing else beyond this machine.
+//! Network protocols: TLS 1.2 or 1.3, and nothing else from other machines.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::support::{Coordinator, settings};
 
-/// An address of this machine that is not loopback. Choosing it sends nothing.
+/// Returns a non-loopback address of this machine. Selecting it sends no packet.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("192.0.2.1:9").ok()?;
@@ -35,7 +35,7 @@ fn pin_of(certificate: &CertificateDer<'_>) -> Pin {
     Pin::of_public_key(parsed.subject_public_key_info().as_ref())
 }
 
-/// A client as others make it, that trusts these certificates.
+/// Returns a standard client that trusts these certificates.
 pub(crate) fn trusting(
     certificates: &[CertificateDer<'static>],
     versions: &[&'static SupportedProtocolVersion],
@@ -64,7 +64,7 @@ pub(crate) async fn connect(
     connector.connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
 }
 
-/// Everything that the peer says until it closes.
+/// Reads everything until the peer closes.
 async fn said(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
@@ -104,7 +104,7 @@ async fn nothing_is_said_in_the_clear_beyond_this_machine() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-/// A hello of a client whose best version is this one.
+/// Returns a ClientHello whose highest version is `version`.
 fn hello(version: u8) -> Vec<u8> {
     let mut body = vec![3, version];
     body.extend([7; 32]);
@@ -145,7 +145,7 @@ async fn tls_below_1_2_is_refused_by_an_alert() {
         assert_eq!(said.first(), Some(&ALERT), "{name}: {said:?}");
         assert_eq!(said[5..], [FATAL, PROTOCOL_VERSION], "{name}");
     }
-    // The same hello for TLS 1.2 is answered by the server's: the refusals are of the version.
+    // The same hello for TLS 1.2 gets a ServerHello, so the other rejections are about the version.
     let mut stream = TcpStream::connect(coordinator.running.address).await.unwrap();
     stream.write_all(&hello(3)).await.unwrap();
     let mut first = [0];
@@ -193,7 +193,7 @@ async fn the_company_s_certificate_is_for_browsers_and_the_cluster_s_for_devices
     assert_eq!(pin_of(&ours), cluster.pin);
 
     let browser = trusting(std::slice::from_ref(&theirs), &[&version::TLS13], &["h2"]);
-    // By name, and by address without any name in the handshake.
+    // By name, and by address without a name in the handshake.
     for name in ["lab.example", "127.0.0.1"] {
         let stream = connect(&browser, address, name).await.unwrap();
         assert_eq!(stream.get_ref().1.peer_certificates().unwrap()[0], theirs, "{name}");
@@ -201,10 +201,11 @@ async fn the_company_s_certificate_is_for_browsers_and_the_cluster_s_for_devices
     let device = trusting(std::slice::from_ref(&ours), &[&version::TLS13], &["h2"]);
     let stream = connect(&device, address, &server_name(&cluster.id)).await.unwrap();
     assert_eq!(stream.get_ref().1.peer_certificates().unwrap()[0], ours);
-    // Who goes by the pin alone doesn't know the id, so the name is not the certificate's.
+    // A client that uses only the pin doesn't know the id, so its name doesn't match the
+    // certificate.
     let error = connect(&device, address, &pinned_server_name()).await.unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
-    // Neither is shown where the other is asked for.
+    // Neither certificate is accepted in place of the other.
     assert!(connect(&device, address, "lab.example").await.is_err());
     assert!(connect(&browser, address, &server_name(&cluster.id)).await.is_err());
 }

@@ -1,4 +1,4 @@
-//! Transfers that go on slowly end when the right to them ends, and never look whole.
+//! Slow transfers end when their authorization ends, and never look complete.
 
 use protocol::BlobHash;
 use protocol::lease::Lease;
@@ -10,10 +10,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::device::Device;
 use crate::support::{Coordinator, tiny_job};
 
-/// More than the buffers between two ends of a connection hold.
+/// Larger than the buffers at both ends of a connection.
 const LARGE: usize = 12 << 20;
 
-/// A job whose model is large.
+/// Returns a job with a large model.
 fn large_job() -> Value {
     let mut job = tiny_job();
     job["model"]["input"]["buckets"] = json!(1 << 16);
@@ -42,14 +42,14 @@ async fn leased(coordinator: &Coordinator) -> (Device, Lease, String) {
     (device, lease, job)
 }
 
-/// A peer that takes little at a time.
+/// Connects a peer that reads little at a time.
 async fn connect(coordinator: &Coordinator) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 << 10).unwrap();
     socket.connect(coordinator.running.address).await.unwrap()
 }
 
-/// A download that was begun; its body is waited for.
+/// Started download whose body is not read yet.
 struct Begun {
     stream: TcpStream,
     length: usize,
@@ -86,7 +86,7 @@ impl Begun {
         Self { stream, length, received: said.len() - end }
     }
 
-    /// Reads on to the end; gives how many bytes of how many came.
+    /// Reads to the end. Returns the number of received bytes and the full length.
     async fn read_on(mut self) -> (usize, usize) {
         let mut piece = vec![0; 256 << 10];
         while let Ok(length @ 1..) = self.stream.read(&mut piece).await {
@@ -107,7 +107,7 @@ async fn a_download_goes_on_while_nothing_ends_it() {
     let (device, lease, _) = leased(&coordinator).await;
     let path = format!("/blobs/{}", lease.base);
     let begun = Begun::download(&coordinator, &path, &device.token).await;
-    // Another's end is not its own.
+    // The end of another device's lease doesn't stop it.
     let other = Device::enroll(&coordinator, "other").await;
     coordinator.post(&format!("/devices/{}/revoke", other.id), Value::Null).await;
     let token = coordinator.post("/tokens", json!({ "role": "viewer", "name": "wall" })).await;
@@ -171,7 +171,7 @@ async fn a_person_s_download_ends_with_the_token() {
     assert_eq!(coordinator.ask(Method::DELETE, &token, None).await.0, StatusCode::NO_CONTENT);
     begun.breaks_off("the token was deleted").await;
 
-    // A download by ticket ends with the session that asked for it.
+    // A download by ticket ends with the session that created the ticket.
     let code = coordinator.post("/sessions/links", json!({})).await["code"].clone();
     let request = coordinator.request(Method::POST, "/sessions", "");
     let session = request.json(&json!({ "code": code })).send().await.unwrap();
@@ -184,7 +184,7 @@ async fn a_person_s_download_ends_with_the_token() {
     begun.breaks_off("the session was ended").await;
 }
 
-/// Sends half of an upload; the answer that comes without the rest.
+/// Sends half of an upload. Returns the response that arrives without the rest.
 async fn half_sent(
     coordinator: &Coordinator,
     device: &Device,

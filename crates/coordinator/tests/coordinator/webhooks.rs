@@ -1,4 +1,4 @@
-//! Notices and the webhooks that carry them, to a receiver that comes and goes.
+//! Notices and webhooks with a receiver that starts and stops.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ async fn add(coordinator: &Coordinator, receiver: &Receiver, events: Value) -> S
     coordinator.post("/webhooks", body).await["id"].as_str().unwrap().to_owned()
 }
 
-/// A job that is cancelled at once: the quickest notice there is.
+/// Cancels a new job at once: the fastest way to raise a notice.
 async fn cancel_a_job(coordinator: &Coordinator, name: &str) {
     let mut job = tiny_job();
     job["name"] = json!(name);
@@ -35,7 +35,7 @@ pub(crate) fn check_signature(heard: &Heard) {
     assert_eq!(heard.header("webhook-signature"), expected);
 }
 
-/// The webhook once it is as asked.
+/// Waits until the webhook fulfills the condition, and returns it.
 async fn webhook_when(coordinator: &Coordinator, asked: impl Fn(&Value) -> bool) -> Value {
     let waiting = async {
         loop {
@@ -77,7 +77,7 @@ async fn a_job_that_completes_is_told_signed_and_once() {
     let notices = coordinator.get("/notices").await;
     assert_eq!(notices[0]["id"], payload["data"]["notice"]["id"]);
 
-    // Nothing that it does not hear of, and nothing twice.
+    // It receives only subscribed notices, each once.
     cancel_a_job(&coordinator, "unheard").await;
     let webhook = webhook_when(&coordinator, |webhook| webhook["last"].is_object()).await;
     assert_eq!((&webhook["waiting"], &webhook["last"]["delivered"]), (&json!(0), &json!(true)));
@@ -91,13 +91,13 @@ async fn a_receiver_that_was_away_hears_of_it_later_also_after_a_crash() {
     let mut receiver = Receiver::start("500 Internal Server Error").await;
     add(&coordinator, &receiver, json!([])).await;
     cancel_a_job(&coordinator, "lost").await;
-    // An answer that is no success counts for nothing.
+    // A response without success is not a delivery.
     let first = receiver.heard(1).await.remove(0);
     receiver.stop().await;
     let webhook = webhook_when(&coordinator, |webhook| webhook["last"].is_object()).await;
     assert_eq!((&webhook["waiting"], &webhook["last"]["delivered"]), (&json!(1), &json!(false)));
 
-    // The coordinator dies; the receiver comes back; the same delivery arrives.
+    // The coordinator crashes, the receiver returns, and the same delivery arrives.
     let next = coordinator.after_a_crash().await;
     let Coordinator { running, folder, .. } = coordinator;
     running.stop().await;
@@ -112,7 +112,7 @@ async fn a_receiver_that_was_away_hears_of_it_later_also_after_a_crash() {
     assert_eq!(again.body, first.body);
     webhook_when(&coordinator, |webhook| webhook["waiting"] == 0).await;
 
-    // What got there is not sent again after a restart.
+    // Successful deliveries are not sent again after a restart.
     let coordinator = coordinator.restart().await;
     cancel_a_job(&coordinator, "next").await;
     webhook_when(&coordinator, |webhook| webhook["waiting"] == 0).await;
@@ -136,7 +136,7 @@ async fn the_test_button_says_how_it_went() {
     assert_eq!(heard.json()["type"], "test");
     assert_eq!(heard.json()["text"], "test cluster: this is a test; notices will arrive here");
 
-    // A redirect could lead anywhere: it is not followed.
+    // Redirects are not followed, because they could lead anywhere.
     receiver.stop().await;
     receiver.start_again("302 Found\r\nLocation: http://127.0.0.1:1/");
     let result = coordinator.post(&path, Value::Null).await;
@@ -181,7 +181,7 @@ async fn a_webhook_is_added_shown_without_its_secret_and_removed() {
     let by_viewer = coordinator.request(Method::GET, "/webhooks", &viewer).send().await.unwrap();
     assert_eq!(by_viewer.status(), StatusCode::FORBIDDEN);
 
-    // Who added it is written down; what may be secret in its address is not.
+    // The audit log names the creator, but not the URL, which may contain secrets.
     let log = serde_json::to_string(&coordinator.audit().await).unwrap();
     assert!(log.contains("chat.example.com") && !log.contains("key=hidden"), "{log}");
 

@@ -1,4 +1,4 @@
-//! Names that lead elsewhere: nothing is read or written but where it belongs.
+//! Path traversal by names: nothing is read or written outside its folder.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ async fn paths_that_climb_find_nothing() {
     }
 }
 
-/// Files below `folder` whose name holds `part`.
+/// Returns the files below `folder` whose name contains `part`.
 fn named(folder: &Path, part: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -73,7 +73,7 @@ async fn names_of_datasets_and_files_stay_where_they_belong() {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{filename}: {body}");
         assert_eq!(body["field"], "filename", "{filename}");
     }
-    // The last part of a path is its name, as browsers of old sent it.
+    // The last component of a path is the name, as old browsers sent it.
     for (name, filename) in [("one", "..%2f..%2fescape.csv"), ("two", "C:\\\\escape.csv")] {
         let (status, body) = answer(add(&format!("name={name}&filename={filename}"))).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
@@ -89,7 +89,7 @@ async fn names_of_jobs_and_models_are_words_and_no_paths() {
     let mut job = tiny_job();
     job["name"] = json!("../../escape");
     let id = coordinator.start_job(job).await;
-    // Two rounds over two partitions.
+    // Two rounds of two partitions.
     for _ in 0..4 {
         let lease = device.next_job(&coordinator, 60).await.unwrap();
         device.report(&coordinator, &lease, update(&lease)).await;
