@@ -1,4 +1,4 @@
-//! The program `constellation`: node's commands, and those that need the engine in this process.
+//! Program `constellation`: the node's commands, and the commands that need the engine in this process.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ mod evaluate;
 mod simulate;
 mod trainer;
 
-/// Trains models on the machines that a company already has.
+/// Federated training on idle Macs
 #[derive(Debug, Parser)]
 #[command(name = "constellation", version, max_term_width = 100)]
 struct Arguments {

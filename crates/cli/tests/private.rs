@@ -1,5 +1,5 @@
-//! What other accounts of the machine may read of ours: nothing. Real processes, started under the umask that
-//! accounts usually have, go on in folders that an earlier version left open.
+//! Protection of stored data from other accounts. Real processes start under the usual umask and use folders
+//! that an earlier version left readable.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -27,7 +27,7 @@ partitions = 2
 rounds = 1
 "#;
 
-/// The command under umask 022, with a temporary folder of its own.
+/// Returns the command under umask 022, with a separate temporary folder.
 fn loose(home: &Path, arguments: &[&str]) -> Command {
     let plain = constellation(home, arguments);
     let mut command = Command::new("sh");
@@ -56,7 +56,7 @@ fn run(home: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap()
 }
 
-/// Everything below a folder, and the folder.
+/// Returns the folder and everything below it.
 fn all(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
@@ -70,18 +70,18 @@ fn all(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What others may do something with: path and mode.
+/// Returns the paths with permissions for other accounts, and their modes.
 fn open_to_others(home: &Path) -> Vec<String> {
     let ours = all(home).into_iter().filter(|path| path != home && *path != home.join("tmp"));
     let with_modes = ours.filter_map(|path| {
-        // What went meanwhile was never found open.
+        // A file that disappeared in the meantime was never readable by others.
         let mode = std::fs::symlink_metadata(&path).ok().filter(|it| !it.is_symlink())?.mode();
         (mode & 0o077 != 0).then(|| format!("{:o} {}", mode & 0o7777, path.display()))
     });
     with_modes.collect()
 }
 
-/// As a version without a umask of its own left it.
+/// Loosens permissions, as an earlier version without a umask left them.
 fn loosen(folder: &Path) {
     for path in all(folder).into_iter().filter(|path| path.exists()) {
         let mode = if path.is_dir() { 0o755 } else { 0o644 };
@@ -124,7 +124,7 @@ fn nothing_that_a_cluster_stores_is_open_to_other_accounts_whatever_the_umask() 
     let job = run(home, &["job", "submit", "job.toml"])["id"].as_str().unwrap().to_owned();
     run(home, &["job", "watch", &job]);
     assert_eq!(result(home, &["job", "show", &job])["status"], "completed");
-    // Files that a person asked for.
+    // Files that a person requested.
     run(home, &["model", "download", "short", "-o", "model.safetensors"]);
     run(home, &["backup", "cluster.tar"]);
     run(home, &["audit", "export", "audit.jsonl"]);
@@ -140,7 +140,7 @@ fn nothing_that_a_cluster_stores_is_open_to_other_accounts_whatever_the_umask() 
     ] {
         assert!(home.join(file).exists(), "{file}, of {:?}", all(home));
     }
-    // While they work, and afterwards.
+    // During and after the run.
     assert_eq!(open_to_others(home), [""; 0]);
     assert_eq!((worker.stop(), coordinator.stop()), (Some(0), Some(0)));
     assert_eq!(open_to_others(home), [""; 0]);

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to a dataset; each message says what to change.
+//! Errors of reading and loading datasets. Each message says what to change.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,8 +76,8 @@ impl DataError {
 }
 
 impl DataError {
-    /// The same error with `name` in place of `path`: people know their file by its name, not by
-    /// where it was put or unpacked.
+    /// Replaces `path` by `name` in the error: people know their file by its name, not by its temporary
+    /// location.
     pub(crate) fn calling(mut self, path: &Path, name: &str) -> Self {
         let own = path.display().to_string();
         match &mut self {

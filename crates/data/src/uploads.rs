@@ -1,4 +1,4 @@
-//! The datasets that people added, as they lie on disk: `NAME/{info.json, train.shard, test.shard}`.
+//! Uploaded datasets on disk: `NAME/{info.json, train.shard, test.shard}`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard, split};
 const INFO: &str = "info.json";
 const TRAIN: &str = "train.shard";
 const TEST: &str = "test.shard";
-/// Of a folder that is not whole yet.
+/// Name prefix of an incomplete folder.
 const ADDING: &str = ".adding-";
 
-/// Refuses what is not 1 to 64 of a–z, 0–9, _ and -.
+/// Checks that a name has 1 to 64 of the characters a–z, 0–9, _ and -.
 pub fn check_name(name: &str) -> Result<(), DataError> {
     let good =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
@@ -29,7 +29,7 @@ pub fn check_name(name: &str) -> Result<(), DataError> {
     }
 }
 
-/// What is said of each dataset, by name.
+/// Returns the descriptions of all datasets, by name.
 pub fn list(uploads: &Path) -> Vec<DatasetInfo> {
     let folders = fs::read_dir(uploads).into_iter().flatten().filter_map(Result::ok);
     let mut infos: Vec<DatasetInfo> = folders
@@ -40,7 +40,7 @@ pub fn list(uploads: &Path) -> Vec<DatasetInfo> {
     infos
 }
 
-/// The rows of one, or `None` where nobody added it.
+/// Returns the rows of a dataset. `None` if it does not exist.
 pub fn load(
     uploads: &Path,
     name: &str,
@@ -57,13 +57,13 @@ pub fn load(
     Ok(Some(Dataset { info, train, test }))
 }
 
-/// The files that one is kept in.
+/// Returns the files of a dataset.
 pub fn files(uploads: &Path, name: &str) -> Option<Vec<PathBuf>> {
     check_name(name).ok()?;
     Some([INFO, TRAIN, TEST].map(|file| uploads.join(name).join(file)).into())
 }
 
-/// Adds one. Its folder appears when it is whole, or not at all.
+/// Adds a dataset. Its folder appears atomically.
 pub fn add(
     uploads: &Path,
     name: &str,
@@ -99,7 +99,7 @@ pub fn add(
         .map_err(|error| DataError::file(file, error.to_string()))?;
     write(&new.path().join(INFO), &json)?;
     sync(new.path())?;
-    // Fails where another added the same name meanwhile: a folder replaces only an empty one.
+    // Fails if the same name was added in the meantime: a rename replaces only an empty folder.
     fs::rename(new.path(), &folder).map_err(|source| {
         if folder.join(INFO).exists() {
             DataError::NameTaken(name.to_owned())
@@ -111,7 +111,7 @@ pub fn add(
     Ok(report)
 }
 
-/// A file or a folder of people's as a dataset of this name, which is kept nowhere.
+/// Reads a file or folder as a dataset of this name without storing it.
 pub fn read_file(
     name: &str,
     file: &Path,
@@ -136,12 +136,12 @@ fn read(
     Ok((dataset, report))
 }
 
-/// What people call a file.
+/// Returns the display name of a file.
 fn shown(file: &Path) -> Cow<'_, str> {
     file.file_name().unwrap_or_default().to_string_lossy()
 }
 
-/// Removes what a death left half added; nobody may be adding.
+/// Removes incomplete datasets after a crash. No dataset may be added at the same time.
 pub fn remove_halves(uploads: &Path) -> std::io::Result<()> {
     let folders = match fs::read_dir(uploads) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -156,12 +156,12 @@ pub fn remove_halves(uploads: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Makes the names in a folder durable.
+/// Flushes the folder's entries to disk.
 fn sync(folder: &Path) -> Result<(), DataError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(DataError::io(folder))
 }
 
-/// Numbers the classes, splits, and refuses what nothing can be learnt from.
+/// Numbers the classes, splits the rows, and rejects data that can't be used for training.
 fn assemble(
     name: &str,
     file: &Path,
@@ -185,7 +185,7 @@ fn assemble(
         return Err(DataError::ClassTooSmall { class: (*class).to_owned(), rows: *rows });
     }
     let classes = classes.unwrap_or_else(|| ordered(found));
-    // Of folders, and those that a Parquet file states: of other labels their rows were refused.
+    // Checks the class names of folders and of Parquet files. Rows with other invalid labels were already rejected.
     if let Some(class) = classes.iter().find(|class| text::check(class).is_err()) {
         return Err(DataError::HiddenClass(text::escaped(class)));
     }
@@ -211,7 +211,7 @@ fn assemble(
     Ok((Dataset { info, train, test }, understood, bad))
 }
 
-/// Numbers by size, names by letter.
+/// Sorts numbers by value and names alphabetically.
 fn ordered(mut classes: Vec<String>) -> Vec<String> {
     let number = |class: &String| class.parse::<f64>().ok().filter(|number| number.is_finite());
     classes.sort();

@@ -1,15 +1,15 @@
-//! The account that this process runs under, among those of one machine.
+//! Account that runs this process.
 
-/// What a person's first account is numbered by the system.
+/// User id of the first account of a person.
 const FIRST: u32 = if cfg!(target_os = "macos") { 501 } else { 1000 };
 
-/// 0 for the machine's first account, and for the system's own. Accounts share the machine's hardware
-/// id but no folder and no key: this tells their workers apart (DESIGN §11.12).
+/// Returns the number of the account on this machine: 0 for the first account and for system accounts. Accounts
+/// share the hardware id but no folder and no key, so this number distinguishes their workers.
 pub fn number() -> u32 {
     number_of(rustix::process::getuid().as_raw())
 }
 
-/// The system's number of the user that this process acts as.
+/// Returns the effective user id of this process.
 pub fn user_id() -> u32 {
     rustix::process::geteuid().as_raw()
 }

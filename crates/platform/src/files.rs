@@ -1,4 +1,4 @@
-//! Files that one process owns or that nobody else may read, and the disk below them.
+//! Locked folders, private files and disk space.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use crate::private;
 
-/// A folder in use by this process, until dropped or until the process ends however it ends.
+/// Lock of a folder, held until it is dropped or the process ends in any way.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
 }
 
-/// Why a folder can't be taken.
+/// Reason why a folder can't be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error(
@@ -25,24 +25,24 @@ pub enum LockError {
     Io { folder: PathBuf, source: io::Error },
 }
 
-/// Whether this process may put files into the folder.
+/// Returns whether this process may create files in the folder.
 pub fn is_writable(folder: &Path) -> bool {
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
 impl FolderLock {
-    /// Takes `folder` for this process; makes it where it isn't there. It is a folder of ours, so
-    /// nobody else may read it from now on ([`private::tighten`]).
+    /// Locks `folder` for this process; creates it if necessary. Removes other accounts' access to it
+    /// ([`private::tighten`]).
     pub fn take(folder: &Path) -> Result<Self, LockError> {
         Self::take_file(folder, "lock")
     }
 
-    /// Takes the lock with the file name `name` in `folder`: one of several that a folder may have.
+    /// Takes the lock file `name` in `folder`. A folder may have several.
     pub fn take_file(folder: &Path, name: &str) -> Result<Self, LockError> {
         let io = |source| LockError::Io { folder: folder.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
         private::tighten(folder).map_err(io)?;
-        // The file stays when the lock goes: removing it would let two processes lock two files.
+        // The file stays after the lock is released: removing it would let two processes lock two files.
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -58,13 +58,13 @@ impl FolderLock {
     }
 }
 
-/// Replaces `path` by `bytes`, readable by its owner alone: a reader sees the old file or the new
-/// one, also after a power cut. One writer at a time.
+/// Replaces `path` atomically with `bytes`, readable only by its owner. A reader sees the old or the new
+/// file, even after a power failure. Supports one writer at a time.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    // A leftover may be readable by others: the mode counts only for a file that is made.
+    // A leftover file may be readable by others, because the mode applies only to new files.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -79,30 +79,30 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Opens `path` for writing at its end; where it has to be made, it is readable by its owner alone.
+/// Opens `path` for appending. A new file is readable only by its owner.
 pub fn append_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
-/// Room on the disk that holds a path.
+/// Space on the disk that contains a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// Bytes that this process may still use.
+    /// Bytes available to this process.
     pub free: u64,
     /// Bytes of the whole file system.
     pub total: u64,
 }
 
-/// Room on the disk that holds `path`. What the system would make room for by itself (macOS calls it
-/// purgeable) doesn't count.
+/// Returns the space on the disk that contains `path`. Space that macOS could free (purgeable) does not
+/// count.
 pub fn space(path: &Path) -> io::Result<Space> {
     let said = rustix::fs::statvfs(path)?;
     let bytes = |blocks: u64| blocks.saturating_mul(said.f_frsize);
     Ok(Space { free: bytes(said.f_bavail), total: bytes(said.f_blocks) })
 }
 
-/// Lets two files or folders of one file system change places in one step: at every moment there is
-/// something at either path, also after a power cut.
+/// Swaps two files or folders of one file system atomically: both paths always exist, even after a power
+/// failure.
 pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?;

@@ -1,5 +1,5 @@
-//! What differs by operating system: who this machine is, what its sensors say, its sleep, processes, folders
-//! and locks. The one crate with `cfg(target_os)`, and the one where `unsafe` may stand.
+//! Operating-system layer: machine identity, sensors, sleep, processes, folders and locks. Only this crate uses
+//! `cfg(target_os)` and `unsafe`.
 
 pub mod account;
 pub mod addresses;

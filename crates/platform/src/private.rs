@@ -1,5 +1,5 @@
-//! Keeping what this program stores from the machine's other accounts: a umask for what it makes, and
-//! tighter permissions for what an earlier version made.
+//! Protection of stored data from the machine's other accounts: a umask for new files, and stricter
+//! permissions for files of earlier versions.
 
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
@@ -8,25 +8,25 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 
-/// Permissions of the group and of others, as bits of a mode.
+/// Mode bits of the group and of others.
 const FOREIGN: u32 = 0o077;
-/// Folders below a data folder; ours are 5 deep.
+/// Maximum depth of folders below a data folder. Actual data folders are 5 deep.
 const DEEPEST: usize = 32;
 
-/// Makes private whatever this process and its children make from now on: files 0600, folders 0700. To be
-/// called first, before there are other threads.
+/// Restricts the permissions of everything that this process and its children create: files 0600, folders 0700.
+/// Must be called first, before there are other threads.
 pub fn restrict_umask() {
     rustix::process::umask(Mode::from_raw_mode(FOREIGN as rustix::fs::RawMode));
 }
 
-/// Takes from the group and from others what they may do with `folder` and with everything in it, where
-/// an earlier version left that. Follows no link, stays on one file system, and leaves alone what is
-/// another account's. The folder comes first: from then on nobody else can move what is in it.
+/// Removes the permissions of the group and of others on `folder` and its contents, in case an earlier version
+/// granted them. Follows no links, stays on one file system, and skips files of other accounts. Changes the
+/// folder first: from then on nobody else can move its contents.
 ///
-/// A folder that is not this account's, or that holds its home, stays as it is: it is no data folder of ours.
+/// Skips a folder that belongs to another account or contains the home folder, because it is no data folder.
 pub fn tighten(folder: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(folder)?;
-    // A link that a person put in a data folder's place.
+    // A person may have replaced the data folder by a link.
     let found = if found.is_symlink() { fs::metadata(folder)? } else { found };
     let is_shared = found.mode() & 0o1000 != 0;
     if !found.is_dir() || !is_own(&found) || is_shared || holds_home(folder) {
@@ -38,7 +38,7 @@ pub fn tighten(folder: &Path) -> io::Result<()> {
 
 fn below(folder: &Path, device: u64, depth: usize) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
-        // What goes meanwhile needs nothing.
+        // Files that disappear in the meantime need nothing.
         match entry.and_then(|entry| tighten_entry(&entry, device, depth)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -48,7 +48,7 @@ fn below(folder: &Path, device: u64, depth: usize) -> io::Result<()> {
 }
 
 fn tighten_entry(entry: &DirEntry, device: u64, depth: usize) -> io::Result<()> {
-    // Of a link, not of what it leads to.
+    // Metadata of a link itself, not of its target.
     let found = entry.metadata()?;
     if found.is_symlink() || !is_own(&found) || found.dev() != device {
         return Ok(());
@@ -72,7 +72,7 @@ fn is_own(found: &Metadata) -> bool {
     found.uid() == rustix::process::geteuid().as_raw()
 }
 
-/// Whether the account's home is this folder or lies in it.
+/// Returns whether this folder is or contains the account's home folder.
 fn holds_home(folder: &Path) -> bool {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
@@ -124,7 +124,7 @@ mod tests {
             assert_eq!(mode(&tree.join(path)), expected, "{path}");
         }
         assert_eq!((mode(&elsewhere), mode(&elsewhere.join("file"))), (0o755, 0o644));
-        // A link in the place of the data folder is a person's choice.
+        // A person may use a link as the data folder.
         symlink(&elsewhere, place.path().join("data")).unwrap();
         tighten(&place.path().join("data")).unwrap();
         assert_eq!((mode(&elsewhere), mode(&elsewhere.join("file"))), (0o700, 0o600));

@@ -1,4 +1,4 @@
-//! Devices: what one says of itself, and what is known of it.
+//! Devices: heartbeats, records, quarantine and approval.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,20 +7,20 @@ use crate::enrollment::Session;
 use crate::fingerprint::Fingerprint;
 use crate::{DeviceId, LeaseId, Timestamp, text};
 
-/// What a device is doing, in words that leave a Mac.
+/// Activity of a device, in the coarse form that leaves a Mac.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceState {
     /// Connected and ready for a lease.
     Waiting,
     Training,
-    /// Connected, and its owner or policy holds it back.
+    /// Connected, but held back by its user or its policy.
     Held,
     /// No heartbeat for longer than expected.
     Offline,
 }
 
-/// Why a device is held back. Coarse on purpose (DESIGN §11.22).
+/// Reason why a device is held back. Coarse on purpose, for privacy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
@@ -29,12 +29,12 @@ pub enum HoldReason {
     TooWarm,
     Scheduled,
     Paused,
-    /// A reading that the policy needs can't be had on this machine.
+    /// A sensor that the policy needs is not available on this machine.
     Unknown,
 }
 
 impl HoldReason {
-    /// For people.
+    /// Returns the text for people.
     pub const fn words(self) -> &'static str {
         match self {
             Self::InUse => "in use",
@@ -53,20 +53,20 @@ pub struct Heartbeat {
     pub state: DeviceState,
     #[serde(default)]
     pub reason: Option<HoldReason>,
-    /// The lease it believes it holds.
+    /// Lease that the device believes it holds.
     #[serde(default)]
     pub lease: Option<LeaseId>,
-    /// The run of the worker that this is of.
+    /// Session of the worker that sends the heartbeat.
     #[serde(default)]
     pub session: Option<Session>,
 }
 
-/// Why a device gets no work until an administrator releases it.
+/// Quarantine: the device gets no work until an administrator releases it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Quarantine {
     pub since: Timestamp,
     pub reason: String,
-    /// The administrator who put it there; none where its updates were refused.
+    /// Administrator who quarantined the device. Absent if it was quarantined because its updates were rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
@@ -74,46 +74,46 @@ pub struct Quarantine {
 /// Body of `POST /devices/{id}/quarantine`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QuarantineRequest {
-    /// For whoever looks at the device, on this side and on its own: at most 200 characters on one line.
+    /// Shown in the dashboard and on the device: one line of at most 200 characters.
     pub reason: String,
 }
 
-/// Answer to a heartbeat.
+/// Response to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeartbeatAnswer {
     /// Seconds until the next heartbeat is due.
     pub heartbeat_seconds: u32,
-    /// Devices that lose their connections all at once come back over so many seconds.
+    /// Period in seconds over which devices spread their reconnections after they lose the connection together.
     pub return_within_seconds: f64,
-    /// Whether the lease it named still counts; true where it named none.
+    /// Whether the named lease is still valid. True if the heartbeat named none.
     pub lease_held: bool,
-    /// Why it gets no work for now, where that is so.
+    /// Reason why the device currently gets no work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<Quarantine>,
-    /// Whether the device gets no work until an administrator approves its key. `quarantined` then says
-    /// the same in words, for workers that don't know this field.
+    /// Whether the device gets no work until an administrator approves its key. `quarantined` contains the same
+    /// as text, for workers that don't know this field.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub awaiting_approval: bool,
 }
 
-/// The approval that a device record waits for: its machine is known under another key.
+/// Pending approval of a device: its machine is known under another key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PendingApproval {
-    /// The device record that has the machine, and that an approval removes.
+    /// Earlier device record of the machine. An approval removes it.
     pub replaces: DeviceId,
-    /// Name of that record.
+    /// Name of the earlier record.
     pub name: String,
 }
 
 /// Body of `POST /devices/{id}/approve`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalRequest {
-    /// Whether the labels of the record that is removed carry over.
+    /// Whether to copy the labels of the removed record.
     #[serde(default)]
     pub keep_labels: bool,
 }
 
-/// A device as `GET /devices` shows it: the kept fields first.
+/// Device as shown by `GET /devices`: the stored fields first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
     pub id: DeviceId,
@@ -123,7 +123,7 @@ pub struct Device {
     pub ram_gb: f64,
     pub gpu_available: bool,
     pub gpu_name: Option<String>,
-    /// Whether it has been heard of lately.
+    /// Whether the device sent a heartbeat recently.
     pub is_active: bool,
     pub last_seen: Timestamp,
     pub created_at: Timestamp,
@@ -131,23 +131,23 @@ pub struct Device {
     pub reason: Option<HoldReason>,
     pub fingerprint: Fingerprint,
     pub revoked: bool,
-    /// How it came to be, where that is out of the ordinary: wiped, or a copy of another device.
+    /// Unusual origin of the record: wiped, or a copy of another device.
     #[serde(default)]
     pub note: Option<String>,
-    /// Set while it gets no work: because of its bad updates, or because an administrator says so.
+    /// Set while the device is quarantined because of bad updates or by an administrator.
     #[serde(default)]
     pub quarantined: Option<Quarantine>,
-    /// Set until an administrator approves the device's key: its machine is known under another one.
-    /// It gets no work and has no labels until then.
+    /// Set until an administrator approves the device's key, because its machine is known under another one.
+    /// Until then it gets no work and has no labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<PendingApproval>,
-    /// What an administrator sorts it by; a job may take only devices with one of some labels.
+    /// Labels that administrators assign. A job can be limited to devices with one of its labels.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Of Constellation, as it said when it registered.
+    /// Version of Constellation, reported at registration.
     #[serde(default)]
     pub version: Option<String>,
-    /// As it said last of a lease; none before its first step.
+    /// Last reported with a lease. Absent before the first step.
     #[serde(default)]
     pub examples_per_second: Option<f64>,
     #[serde(default)]
@@ -157,7 +157,7 @@ pub struct Device {
 const MOST_LABELS: usize = 20;
 const LONGEST_LABEL: usize = 50;
 
-/// Whether these can be labels, of a device or in a job; if not, what they must be.
+/// Checks labels of a device or a job. The error says what is allowed.
 pub fn check_labels(labels: &[String]) -> Result<(), String> {
     let is_label = |label: &String| {
         (1..=LONGEST_LABEL).contains(&label.chars().count())
@@ -173,35 +173,35 @@ pub fn check_labels(labels: &[String]) -> Result<(), String> {
     ))
 }
 
-/// What a device's updates that counted add up to.
+/// Totals of a device's accepted updates.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Contribution {
-    /// Rows trained on, repeats counted.
+    /// Rows trained on, including repeats.
     pub examples: u64,
-    /// Spent in steps.
+    /// Time spent in training steps, in seconds.
     pub seconds: f64,
     pub leases: u64,
-    /// Of the seconds, those reported today (UTC).
+    /// Part of `seconds` that was reported today (UTC).
     pub seconds_today: f64,
 }
 
-/// Body of `PATCH /devices/{id}`; what is left out stays.
+/// Body of `PATCH /devices/{id}`. Omitted fields stay unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct DeviceChange {
-    /// It keeps this name when it registers again.
+    /// Name of the device. It stays when the device registers again.
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
     pub labels: Option<Vec<String>>,
 }
 
-/// Answer to `POST /devices/cleanup`.
+/// Response to `POST /devices/cleanup`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CleanedUp {
     pub removed: Vec<RemovedDevice>,
 }
 
-/// A device that was forgotten.
+/// Removed device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RemovedDevice {
     pub id: DeviceId,

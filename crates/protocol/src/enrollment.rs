@@ -1,8 +1,8 @@
-//! Enrolling a device: what it sends, what it signs, and what it is told.
+//! Enrollment of a device: challenge, registration and signature.
 //!
-//! A device owns a key. It shows that the key is its own by signing a challenge of the coordinator
-//! together with everything that the signature must not be moved away from: the coordinator's pin,
-//! the machine, the instance and what the machine computes.
+//! Each device has a key. It proves possession by signing the coordinator's challenge together with everything
+//! that the signature is bound to: the coordinator's pin, the machine, the instance and the compute
+//! fingerprint.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,21 +10,21 @@ use utoipa::ToSchema;
 use crate::fingerprint::Fingerprint;
 use crate::{DeviceId, Opaque, Pin};
 
-/// Bytes of an Ed25519 public key.
+/// Size of an Ed25519 public key in bytes.
 pub const PUBLIC_KEY_BYTES: usize = 32;
-/// Bytes of an Ed25519 signature.
+/// Size of an Ed25519 signature in bytes.
 pub const SIGNATURE_BYTES: usize = 64;
 
-/// Earlier runs that a session names at most.
+/// Maximum number of earlier runs in a session.
 pub const MOST_EARLIER: usize = 8;
 
 const SIGNED_CONTEXT: &str = "Constellation 2026-11 device registration v1";
 
-/// Answer to `POST /devices/challenge`: to be signed soon, in a registration.
+/// Response to `POST /devices/challenge`. The device signs it in its registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Challenge {
     pub challenge: String,
-    /// Seconds for which it counts.
+    /// Seconds until it expires.
     pub expires_in: u32,
 }
 
@@ -32,63 +32,63 @@ pub struct Challenge {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeviceRegistration {
     pub name: String,
-    /// Such as `mac`, `linux`.
+    /// Type of the device, such as `mac` or `linux`.
     pub device_type: String,
     pub cores: u32,
     pub ram_gb: f64,
     pub gpu_available: bool,
     #[serde(default)]
     pub gpu_name: Option<String>,
-    /// What stays the same on this machine: the same Mac registering again is the same device.
+    /// Permanent id of the machine. A Mac that registers again is the same device.
     pub hardware_id: String,
-    /// Tells several workers on one machine apart; 0 for the usual only one.
+    /// Number of the worker on this machine, usually 0.
     #[serde(default)]
     pub instance: u32,
     pub fingerprint: Fingerprint,
-    /// The device's own, Ed25519 (RFC 8032), 32 bytes.
+    /// Ed25519 public key of the device (RFC 8032), 32 bytes.
     pub public_key: Opaque,
-    /// As [`Challenge`] gave it.
+    /// Challenge from [`Challenge`].
     pub challenge: String,
-    /// By that key, over [`signed`].
+    /// Signature over [`signed`] with that key.
     pub signature: Opaque,
     #[serde(default)]
     pub session: Option<Session>,
-    /// The device whose data folder this one's is a copy of, where the worker noticed that.
+    /// Device from whose data folder this one was copied, if the worker detected a copy.
     #[serde(default)]
     pub copy_of: Option<DeviceId>,
 }
 
-/// One run of a worker, so that two workers with one identity are told apart from one worker that
-/// was started anew.
+/// One run of a worker. Distinguishes two workers with the same identity from one worker that was
+/// restarted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-// A person's is called so too.
+// A person's session has the same type name.
 #[schema(as = WorkerSession)]
 pub struct Session {
-    /// Made at every start.
+    /// Random id, created at every start.
     pub id: String,
-    /// Earlier runs from the same data folder that the coordinator may still believe in.
+    /// Earlier runs from the same data folder that the coordinator may still consider active.
     #[serde(default)]
     pub after: Vec<String>,
 }
 
 impl Session {
-    /// Whether it is of a size that is kept.
+    /// Returns whether its sizes are within the limits.
     pub fn is_bounded(&self) -> bool {
         let fits = |id: &String| (1..=64).contains(&id.len());
         fits(&self.id) && self.after.len() <= MOST_EARLIER && self.after.iter().all(fits)
     }
 
-    /// Whether this run goes on for that one.
+    /// Returns whether this run follows the current one.
     pub fn follows(&self, current: &str) -> bool {
         self.id == current || self.after.iter().any(|earlier| earlier == current)
     }
 }
 
-/// Answer to a registration.
+/// Response to a registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Registered {
     pub id: DeviceId,
-    /// The device's own token, shown once; an earlier one of this device stops working.
+    /// Token of the device, shown once. The device's earlier token stops working.
     pub token: String,
     /// Seconds until the next heartbeat is due.
     pub heartbeat_seconds: u32,
@@ -99,21 +99,21 @@ pub struct Registered {
     pub awaiting_approval: bool,
 }
 
-/// What a registration came to.
+/// Kind of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EnrollmentKind {
-    /// A device that was not known.
+    /// The device was unknown.
     New,
     /// The same key on the same machine.
     Same,
-    /// A known machine with a new key that an administrator's token vouched for.
+    /// A known machine with a new key, authorized by an administrator's token.
     Rekeyed,
-    /// A new device whose data folder was copied from another's.
+    /// A new device whose data folder was copied from another device.
     Copy,
 }
 
-/// What a device signs to register: BLAKE3 over the length and bytes of each part.
+/// Returns what a device signs to register: BLAKE3 over the length and bytes of each part.
 pub fn signed(
     challenge: &str,
     pin: &Pin,

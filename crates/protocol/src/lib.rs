@@ -1,6 +1,5 @@
-//! The words both sides of the network speak: identifiers, job and model specs, plans, leases,
-//! messages and the tensor codec. Nothing here performs I/O, reads a clock or draws from ambient
-//! randomness.
+//! Wire protocol of both sides of the network: identifiers, job and model specs, plans, leases, messages and the
+//! tensor codec. This crate performs no I/O, reads no clock and uses no ambient randomness.
 
 pub mod api;
 pub mod audit;
@@ -41,7 +40,7 @@ pub use problem::Problem;
 pub use rng::{RngDomain, SeededRng};
 pub use time::Timestamp;
 
-/// The version of the wire protocol, sent in every message as `Constellation-Protocol`.
+/// Version of the wire protocol, sent in every message as `Constellation-Protocol`.
 pub const PROTOCOL_VERSION: u32 = 1;
-/// The header that carries [`PROTOCOL_VERSION`].
+/// Header that carries [`PROTOCOL_VERSION`].
 pub const PROTOCOL_HEADER: &str = "Constellation-Protocol";

@@ -1,4 +1,4 @@
-//! Notices: what an administrator should know without having asked.
+//! Notices: events and states that need an administrator's attention.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{NoticeId, Timestamp};
 
-/// What a notice is about.
+/// Kind of a notice.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -16,10 +16,10 @@ pub enum NoticeKind {
     JobCompleted,
     JobFailed,
     JobCancelled,
-    /// Nothing of the job moved for much longer than its leases take.
+    /// A job made no progress for much longer than its lease timeout.
     JobStalled,
     DeviceQuarantined,
-    /// A known machine shows a new key, and an administrator has to approve it.
+    /// A known machine presents a new key that an administrator must approve.
     DeviceAwaitingApproval,
     DiskNearlyFull,
     BackupFailed,
@@ -39,7 +39,7 @@ impl NoticeKind {
         Self::CertificateExpiring,
     ];
 
-    /// Its word in JSON.
+    /// Returns its word in JSON.
     pub const fn word(self) -> &'static str {
         match self {
             Self::JobCompleted => "job_completed",
@@ -54,7 +54,7 @@ impl NoticeKind {
         }
     }
 
-    /// Whether it tells of a state that can end by itself, such as a full disk.
+    /// Returns whether it reports a state that can end by itself, such as a full disk.
     pub const fn lasts(self) -> bool {
         match self {
             Self::JobStalled
@@ -74,19 +74,19 @@ impl fmt::Display for NoticeKind {
     }
 }
 
-/// A notice, as `GET /notices` shows it and as webhooks carry it.
+/// Notice as shown by `GET /notices` and sent by webhooks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
     pub id: NoticeId,
     pub kind: NoticeKind,
-    /// What it is about, in a sentence for people.
+    /// Text for people, one sentence.
     pub text: String,
-    /// The id of the job or device that it is about.
+    /// Id of the job or device that it is about.
     pub subject: Option<String>,
     pub created_at: Timestamp,
-    /// Since when it is no longer so: the job moves again, the disk has room.
+    /// Time when the reported state ended: the job progresses again, or the disk has room.
     pub ended_at: Option<Timestamp>,
-    /// Since when a person has put it away.
+    /// Time when a person dismissed it.
     pub dismissed_at: Option<Timestamp>,
 }
 

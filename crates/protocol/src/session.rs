@@ -1,4 +1,4 @@
-//! Bodies of `/sessions`: how a person signs in to the dashboard.
+//! Bodies of `/sessions`: sign-in to the dashboard.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,10 +9,10 @@ use crate::api::Role;
 /// Body of `POST /sessions/links`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignInLinkRequest {
-    /// What who follows the link may do; a viewer or an administrator.
+    /// Role of the person who signs in: viewer or administrator.
     #[serde(default = "administrator")]
     pub role: Role,
-    /// Whom the link is for, as the audit log will call them.
+    /// Name of the person who signs in, for the audit log.
     #[serde(default)]
     pub name: String,
 }
@@ -27,11 +27,11 @@ const fn administrator() -> Role {
     Role::Admin
 }
 
-/// Answer to `POST /sessions/links`: it signs one person in, once.
+/// Response to `POST /sessions/links`. The link signs in one person, once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignInLink {
     pub code: String,
-    /// The link itself, below the coordinator's address.
+    /// Path of the link, relative to the coordinator's address.
     pub path: String,
     pub expires_at: Timestamp,
 }
@@ -39,19 +39,19 @@ pub struct SignInLink {
 /// Body of `POST /sessions`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignIn {
-    /// What follows `#/sign-in/` in the link.
+    /// Code after `#/sign-in/` in the link.
     pub code: String,
 }
 
-/// Whoever asks, as `GET /sessions/current` shows it.
+/// Signed-in caller as shown by `GET /sessions/current`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Current {
     pub role: Role,
     pub name: String,
-    /// When the session ends if nobody uses it; none where the request shows a token.
+    /// Time when the session ends without use. Absent if the request was authorized by a token.
     pub expires_at: Option<Timestamp>,
-    /// Secret of the session that begins, in the answer to `POST /sessions` alone: on the coordinator's
-    /// own machine the page sends it as `Authorization: Bearer`. Absent where a cookie has it.
+    /// Secret of the new session, only in the response to `POST /sessions`. On the coordinator's machine the page
+    /// sends it as `Authorization: Bearer`. Absent if a cookie holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
@@ -63,35 +63,35 @@ pub struct DownloadRequest {
     pub path: String,
 }
 
-/// Answer to `POST /downloads`: an address that a browser can follow without a header, once.
+/// Response to `POST /downloads`: a URL that a browser can open once, without a header.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Download {
-    /// The path that was asked for, with a ticket.
+    /// The requested path, with a ticket.
     pub path: String,
     pub expires_at: Timestamp,
 }
 
-/// A person's browser that is signed in, as `GET /sessions` shows it.
+/// Browser session of a person, as shown by `GET /sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
     pub id: String,
     pub role: Role,
     pub name: String,
-    /// The address that signed in.
+    /// Network address that signed in.
     pub from: Option<String>,
     pub created_at: Timestamp,
-    /// To a few minutes.
+    /// Accurate to a few minutes.
     pub last_used: Timestamp,
     pub expires_at: Timestamp,
 }
 
-/// Answer to `DELETE /sessions`.
+/// Response to `DELETE /sessions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EndedSessions {
     pub ended: u64,
 }
 
-/// The secret stays out of logs.
+/// Keeps the secret out of logs.
 impl std::fmt::Debug for SignInLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SignInLink").field("expires_at", &self.expires_at).finish_non_exhaustive()

@@ -1,23 +1,23 @@
-//! Text that somebody else chose: names of devices, files, classes, models, clusters. One rule says which
-//! characters it may have, and one escape shows text that breaks the rule.
+//! Text from other parties: names of devices, files, classes, models and clusters. One rule defines the allowed
+//! characters, and one escape displays text that breaks the rule.
 //!
-//! Refused and escaped are characters that a reader can't see and that change what is around them:
-//! controls (with them terminals are steered and log lines are forged), marks that turn the direction of text (a name reads
-//! as another one), line separators and invisible characters. Text of before the rule may be stored
-//! anywhere, so it is escaped again where it is written to a terminal or a log.
+//! The rule forbids characters that readers can't see and that change the text around them: control characters
+//! (which can control terminals and forge log lines), direction marks (which make a name look like another one),
+//! line separators and invisible characters. Stored text may be older than the rule, so it is escaped again when
+//! it is written to a terminal or a log.
 
 use std::fmt::{self, Write as _};
 
-/// A character that text of others may not have.
+/// Forbidden character in text from another party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("has the character U+{:04X} at place {place}, which can't be seen: remove it", u32::from(*.character))]
 pub struct HiddenCharacter {
     pub character: char,
-    /// From 1, in characters.
+    /// Position in characters, from 1.
     pub place: usize,
 }
 
-/// Whether text of others may not have this character.
+/// Returns whether the rule forbids this character.
 pub const fn is_hidden(character: char) -> bool {
     matches!(
         character,
@@ -25,8 +25,8 @@ pub const fn is_hidden(character: char) -> bool {
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         // Arabic letter mark, Mongolian vowel separator.
         | '\u{61c}' | '\u{180e}'
-        // Zero width space; marks, embeddings, overrides and isolates of direction. Not the joiners
-        // U+200C and U+200D: Persian and emoji are written with them.
+        // Zero width space; direction marks, embeddings, overrides and isolates. The joiners U+200C and U+200D are
+        // allowed: Persian and emoji need them.
         | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         // Line and paragraph separators.
         | '\u{2028}' | '\u{2029}'
@@ -37,13 +37,13 @@ pub const fn is_hidden(character: char) -> bool {
     )
 }
 
-/// Refuses text with a hidden character.
+/// Returns an error for text with a hidden character.
 pub fn check(text: &str) -> Result<(), HiddenCharacter> {
     let hidden = text.chars().zip(1..).find(|(character, _)| is_hidden(*character));
     hidden.map_or(Ok(()), |(character, place)| Err(HiddenCharacter { character, place }))
 }
 
-/// Returns the text without hidden characters; those that separate become spaces.
+/// Returns the text without hidden characters. Separators become spaces.
 pub fn cleaned(text: &str) -> String {
     let kept = text.chars().filter_map(|character| match character {
         '\t' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(' '),
@@ -53,7 +53,7 @@ pub fn cleaned(text: &str) -> String {
     kept.collect::<String>().trim().to_owned()
 }
 
-/// Shows text with its hidden characters as `\u{1b}`, in one line.
+/// Displays text on one line, with its hidden characters as `\u{1b}`.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<T>(pub T);
 
@@ -63,7 +63,7 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
     }
 }
 
-/// Escapes what is written through it.
+/// Writer that escapes hidden characters.
 struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for Escaping<'_, '_> {
@@ -82,12 +82,12 @@ impl fmt::Write for Escaping<'_, '_> {
     }
 }
 
-/// Returns the text in one line with its hidden characters as `\u{1b}`.
+/// Returns the text on one line, with its hidden characters as `\u{1b}`.
 pub fn escaped(text: &str) -> String {
     Escaped(text).to_string()
 }
 
-/// Returns JSON of one line with its hidden characters as `\u001b`: the same JSON, and nothing that steers a
+/// Returns one-line JSON with its hidden characters as `\u001b`. The JSON value is the same and can't control a
 /// terminal.
 pub fn escaped_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());

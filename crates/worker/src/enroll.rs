@@ -1,4 +1,4 @@
-//! Enrollment of the device: the one that is kept, or a new one by a join code.
+//! Enrollment of the device: uses the stored enrollment, or enrolls with a join code.
 
 mod register;
 #[cfg(test)]
@@ -20,7 +20,7 @@ use crate::{JoinSource, WorkerError, WorkerSettings, unenroll};
 use register::Applicant;
 pub(crate) use register::refused;
 
-/// The device's enrollment: the one that is kept, or a new one.
+/// Returns the stored enrollment, or a new one.
 pub(crate) async fn enrolled(
     settings: &WorkerSettings,
     client: &Client,
@@ -30,8 +30,7 @@ pub(crate) async fn enrolled(
     session: &Session,
 ) -> Result<Enrollment, WorkerError> {
     let facts = DeviceFacts::read();
-    // The owner may have put anything into the computer's name, and the coordinator takes only what can
-    // be shown.
+    // The computer's name may contain any characters, but the coordinator accepts only visible ones.
     let name = text::cleaned(&settings.name.clone().unwrap_or_else(|| facts.name.clone()));
     let name = if name.is_empty() { "unnamed".to_owned() } else { name };
     let hardware_id = identity.hardware_id()?;
@@ -72,8 +71,8 @@ pub(crate) async fn enrolled(
     Ok(enrollment)
 }
 
-/// Keeps the enrollment, or renews it where the device computes otherwise than it registered with.
-/// A code that fails leaves the enrollment as it is.
+/// Returns the stored enrollment, renewed if the device's compute fingerprint has changed. A code that
+/// fails leaves the enrollment unchanged.
 async fn renewed(
     applicant: &Applicant<'_>,
     identity: &mut Identity,
@@ -93,7 +92,7 @@ async fn renewed(
     let folder = &applicant.settings.data_dir;
     let cluster = match join {
         Join::Link(code) => code.as_ref().into(),
-        // The pin that was learned counts for as long as the enrollment is kept.
+        // The learned pin is valid as long as the enrollment is stored.
         Join::Typed(_) => kept.cluster.clone(),
     };
     let key = DeviceKey::of(folder)?;
@@ -113,8 +112,8 @@ async fn renewed(
     }
 }
 
-/// Moves the device to another cluster, as the organization's code says. The new cluster takes it
-/// first, so that a code that fails leaves it where it is; then it leaves the old one for good.
+/// Moves the device to the cluster of the organization's code. Registers with the new cluster first, so
+/// that a code that fails changes nothing, and then leaves the old cluster.
 async fn moved(
     applicant: &Applicant<'_>,
     identity: &mut Identity,
@@ -122,7 +121,7 @@ async fn moved(
     code: &JoinCode,
 ) -> Result<Enrollment, WorkerError> {
     let folder = &applicant.settings.data_dir;
-    // A key of its own for each cluster.
+    // Each cluster gets a separate key.
     let key = DeviceKey::generate()?;
     let registered = applicant.register(&code.secret, code.into(), key, None, None).await;
     let (enrollment, key) = registered.map_err(|reason| WorkerError::NotMoved {
@@ -136,14 +135,14 @@ async fn moved(
     Ok(enrollment)
 }
 
-/// The device whose data folder this is a copy of; none where it is its own.
+/// Returns the device from whose data folder this one was copied. `None` if it was not copied.
 fn left_by_another(identity: &Identity, hardware_id: &str, instance: u32) -> Option<DeviceId> {
     let kept = identity.enrollment.as_ref()?;
     (!kept.is_of(hardware_id, instance)).then_some(kept.device)
 }
 
-/// The join code, where it is of another cluster than the device belongs to. A typed code names none.
-/// A cluster's id is no secret, so a link with another key is of another cluster, whatever id it has.
+/// Returns the join code if it belongs to another cluster than the device's. A typed code names no cluster.
+/// Cluster ids are not secret, so a link with another key belongs to another cluster, whatever id it has.
 fn of_another<'a>(settings: &'a WorkerSettings, kept: &Enrollment) -> Option<&'a JoinCode> {
     match settings.join.as_ref()? {
         Join::Link(code) => {
@@ -155,7 +154,7 @@ fn of_another<'a>(settings: &'a WorkerSettings, kept: &Enrollment) -> Option<&'a
     }
 }
 
-/// Which cluster the code is of.
+/// Returns the cluster of the code.
 async fn cluster(
     client: &Client,
     voice: &StatusReporter<'_>,
@@ -164,7 +163,7 @@ async fn cluster(
 ) -> Result<Cluster, WorkerError> {
     match (join, kept) {
         (Join::Link(code), _) => Ok(code.as_ref().into()),
-        // The pin that was learned counts for as long as the enrollment is kept.
+        // The learned pin is valid as long as the enrollment is stored.
         (Join::Typed(_), Some(kept)) => Ok(kept.cluster.clone()),
         (Join::Typed(secret), None) => by_typed_code(client, voice, secret).await,
     }

@@ -1,4 +1,4 @@
-//! What ends a worker.
+//! Errors that end a worker.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use protocol::Problem;
 use protocol::join::exchange::NotProven;
 use trainer::TrainerError;
 
-/// Why a worker can't go on. Whatever may pass by itself is waited for instead.
+/// Reason why a worker can't continue. Temporary problems are retried instead.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     #[error(transparent)]
@@ -16,31 +16,31 @@ pub enum WorkerError {
     Disk { path: PathBuf, source: io::Error },
     #[error("this machine can't train: {0}")]
     Trainer(#[from] TrainerError),
-    /// The device has no token, and none to get one with.
+    /// The device has neither a token nor a join code.
     #[error(
         "this device is not enrolled: give a join code with --join (an administrator makes one by \
          `constellation join-code create`)"
     )]
     NotRegistered,
-    /// The join code is of another cluster, and a person gave it.
+    /// A person's join code belongs to another cluster.
     #[error(
         "this device belongs to the cluster \"{cluster}\": run `constellation leave` first, then \
          join the other cluster"
     )]
     BelongsTo { cluster: String },
-    /// The organization's join code of another cluster failed; the enrollment is as it was.
+    /// The organization's join code for another cluster failed. The enrollment is unchanged.
     #[error(
         "this device stays in the cluster \"{cluster}\", because the managed join code of another \
          cluster failed: {reason}"
     )]
     NotMoved { cluster: String, reason: Box<WorkerError> },
-    /// The hardware is not that which the folder was enrolled on, and there is no join code.
+    /// The folder was enrolled on other hardware, and there is no join code.
     #[error(
         "{} was enrolled on another machine or as another --instance, so this is a copy: give a \
          join code with --join, and it becomes a device of its own", path.display()
     )]
     Copied { path: PathBuf },
-    /// The coordinator doesn't know the device's token any more, and there is no join code.
+    /// The coordinator no longer accepts the device's token, and there is no join code.
     #[error(
         "the coordinator doesn't accept this device any more ({0}): it was revoked, or the \
          coordinator's data is gone; enrol it again with a new --join code"
@@ -54,7 +54,7 @@ pub enum WorkerError {
     NotProven(#[from] NotProven),
     #[error("can't make a key for this device: the system gives no randomness")]
     Randomness,
-    /// The coordinator speaks another protocol.
+    /// The coordinator uses another protocol version.
     #[error("{0}; do the coordinator and this worker have the same version?")]
     Coordinator(String),
 }

@@ -1,4 +1,4 @@
-//! Heartbeats: that the device is there, and what it does, when that changes and every so often.
+//! Heartbeats: report the device's activity when it changes, and periodically.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use crate::response::RequestError;
 use crate::retry::jittered;
 use crate::status::{Activity, StatusReporter, Withheld};
 
-/// The kind of problem by which the coordinator tells of a second worker.
+/// Problem kind for a second worker with the same identity.
 pub(crate) const SECOND_SESSION: &str = "second-session";
 
-/// Between two heartbeats at least: what changes faster is told once.
+/// Minimum interval between heartbeats. Faster changes are combined.
 const CLOSEST: Duration = Duration::from_secs(1);
 
-/// Why there are no more heartbeats, in the coordinator's words.
+/// Reason why heartbeats ended, with the coordinator's message.
 #[derive(Debug)]
 pub(crate) enum HeartbeatEnd {
-    /// The device is none of its devices any more.
+    /// The coordinator revoked or removed the device.
     LetGo(Problem),
-    /// Another worker has this identity.
+    /// Another worker uses this identity.
     SecondSession(Problem),
 }
 
-/// Beats until the coordinator lets the device go, or says that another worker has this identity. A
-/// heartbeat that fails otherwise is not tried again before the next is due.
+/// Sends heartbeats until the coordinator removes the device or reports another worker with this identity.
+/// A heartbeat that fails otherwise is not retried before the next one is due.
 pub(crate) async fn beat(
     client: &Client,
     device: DeviceId,

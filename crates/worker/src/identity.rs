@@ -1,5 +1,5 @@
-//! Who this device is, kept in its data folder: hardware id, the cluster, device id and token. Its
-//! key is among the secrets ([`crate::key`]).
+//! Identity of this device, stored in its data folder: hardware id, cluster, device id and token. The key
+//! is stored with the secrets ([`crate::key`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,52 +15,52 @@ use crate::WorkerError;
 
 const FILE: &str = "identity.json";
 
-/// The file's contents. Not `Debug`: it holds a secret.
+/// Contents of the file. Not `Debug`, because it holds a secret.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// Only where the system has none: random, made once.
+    /// Random hardware id, created once, if the system provides none.
     #[serde(default)]
     random_hardware_id: Option<String>,
     #[serde(default)]
     #[serde(rename = "enrolment")]
     pub(crate) enrollment: Option<Enrollment>,
-    /// The latest runs, the newest last.
+    /// Latest runs, oldest first.
     #[serde(default)]
     sessions: Vec<String>,
     #[serde(skip)]
     folder: PathBuf,
 }
 
-/// What a coordinator knows this device by.
+/// Enrollment: the coordinator's record of this device.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Enrollment {
     pub(crate) device: DeviceId,
     pub(crate) token: String,
     pub(crate) heartbeat_seconds: u32,
-    /// What the device registered with: another one must be told.
+    /// Compute fingerprint at registration. A different one must be registered again.
     pub(crate) fingerprint: Fingerprint,
-    /// The machine that was enrolled: on another one this folder is a copy.
+    /// Enrolled machine. On another machine, this folder is a copy.
     pub(crate) hardware_id: String,
     pub(crate) instance: u32,
     pub(crate) cluster: Cluster,
 }
 
 impl Enrollment {
-    /// Whether it is of this machine and instance: otherwise the folder is a copy.
+    /// Returns whether it belongs to this machine and instance. Otherwise the folder is a copy.
     pub(crate) fn is_of(&self, hardware_id: &str, instance: u32) -> bool {
         self.hardware_id == hardware_id && self.instance == instance
     }
 }
 
-/// The cluster that a device belongs to.
+/// Cluster of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
     pub id: String,
-    /// For people.
+    /// Display name.
     pub name: String,
-    /// Of its coordinator: the proof of who answers.
+    /// Pin of the coordinator, which proves its identity.
     pub pin: Pin,
-    /// Where the coordinator was, each `host:port`; hints.
+    /// Last known addresses of the coordinator, each `host:port`. They are hints.
     #[serde(default)]
     pub addresses: Vec<String>,
 }
@@ -76,19 +76,19 @@ impl From<&JoinCode> for Cluster {
     }
 }
 
-/// The cluster that the worker with this data folder belongs to; none where it is not enrolled.
+/// Returns the cluster of the worker with this data folder. `None` if it is not enrolled.
 ///
 /// # Errors
-/// Where the folder's identity can't be read.
+/// The folder's identity can't be read.
 pub fn enrolled_with(folder: &Path) -> Result<Option<Cluster>, WorkerError> {
     Ok(Identity::load(folder)?.enrollment.map(|enrollment| enrollment.cluster))
 }
 
-/// The cluster that this machine belongs to as `instance`; none where the folder is another
-/// machine's, copied.
+/// Returns the cluster of this machine as `instance`. `None` if the folder was copied from another
+/// machine.
 ///
 /// # Errors
-/// Where the folder's identity can't be read.
+/// The folder's identity can't be read.
 pub fn belongs_to(folder: &Path, instance: u32) -> Result<Option<Cluster>, WorkerError> {
     let identity = Identity::load(folder)?;
     let hardware_id = platform::hardware::hardware_id().or(identity.random_hardware_id);
@@ -99,8 +99,8 @@ pub fn belongs_to(folder: &Path, instance: u32) -> Result<Option<Cluster>, Worke
 }
 
 impl Identity {
-    /// Reads `folder`'s identity; a folder without one has a new one. An unreadable file is an
-    /// error, not a new identity: the old device would be an orphan.
+    /// Reads the identity in `folder`, or creates an empty one. An unreadable file is an error and does not create
+    /// a new identity, which would orphan the old device.
     pub(crate) fn load(folder: &Path) -> Result<Self, WorkerError> {
         let path = folder.join(FILE);
         let disk = |source| WorkerError::Disk { path: path.clone(), source };
@@ -121,7 +121,7 @@ impl Identity {
         }
     }
 
-    /// The machine's id, or a random one that is kept.
+    /// Returns the machine's id, or a stored random one.
     pub(crate) fn hardware_id(&mut self) -> Result<String, WorkerError> {
         if let Some(id) = platform::hardware::hardware_id() {
             return Ok(id);
@@ -135,9 +135,9 @@ impl Identity {
         Ok(id)
     }
 
-    /// A run of its own, after those that the coordinator may still believe in. It is kept before the
-    /// coordinator hears of it: a run that is killed at any moment is one of those that the next
-    /// goes on for.
+    /// Creates the session of this run. It names the earlier runs that the coordinator may still consider
+    /// active. It is stored before the coordinator receives it, so that the next run can follow it even if this one
+    /// is killed at any moment.
     pub(crate) fn begin_session(&mut self) -> Result<Session, WorkerError> {
         let id = Uuid::new_v4().simple().to_string();
         let session = Session { id: id.clone(), after: self.sessions.clone() };
@@ -153,7 +153,7 @@ impl Identity {
         self.save()
     }
 
-    /// Removes the folder's identity, a random hardware id included.
+    /// Removes the folder's identity, including a random hardware id.
     pub(crate) fn forget(folder: &Path) -> Result<(), WorkerError> {
         let path = folder.join(FILE);
         match std::fs::remove_file(&path) {
@@ -234,7 +234,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Makes the folder that of an enrolled device.
+    /// Writes the identity of an enrolled device into the folder.
     pub(crate) fn enrolled(folder: &Path, pin: Pin) {
         let fingerprint = Fingerprint {
             app: "1".into(),

@@ -1,4 +1,4 @@
-//! The device's own key: made here, kept in the data folder's secrets, and never sent.
+//! Device key: created here, stored with the data folder's secrets, and never sent.
 
 use std::io;
 use std::path::Path;
@@ -10,29 +10,29 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::WorkerError;
 
-/// Among the secrets of the data folder.
+/// Name of the key among the data folder's secrets.
 pub(crate) const SECRET: &str = "device-key";
 
-/// Forgets the keys of the device, for who removes the data folder: on a Mac the Keychain outlives it.
+/// Deletes the device's keys before the data folder is removed: on a Mac they would stay in the Keychain.
 ///
 /// # Errors
-/// Where the folder is not there, or its secrets can't be changed.
+/// The folder does not exist, or its secrets can't be changed.
 pub fn forget(folder: &Path) -> io::Result<()> {
     let secrets = Secrets::of(folder)?;
     secrets.remove(SECRET)?;
     secrets.remove(crate::storage_key::NAME)
 }
 
-/// An Ed25519 key.
+/// Ed25519 key of the device.
 pub(crate) struct DeviceKey {
     pair: Ed25519KeyPair,
-    /// The key as it is kept; none where it is kept already.
+    /// Serialized key to store. `None` if it is already stored.
     unkept: Option<Vec<u8>>,
 }
 
 impl DeviceKey {
-    /// The key that `folder` keeps; makes one where there is none. A key that can't be read is an
-    /// error, not a new key: the old device would be an orphan.
+    /// Reads the key from `folder`, or creates one. An unreadable key is an error and is not replaced, which
+    /// would orphan the old device.
     pub(crate) fn of(folder: &Path) -> Result<Self, WorkerError> {
         let disk = |source| WorkerError::Disk { path: folder.to_owned(), source };
         let secrets = Secrets::of(folder).map_err(disk)?;
@@ -42,7 +42,7 @@ impl DeviceKey {
         }
     }
 
-    /// A new key, which nothing keeps yet.
+    /// Generates a key without storing it.
     pub(crate) fn generate() -> Result<Self, WorkerError> {
         let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
         let made = made.map_err(|_| WorkerError::Randomness)?;
@@ -51,7 +51,7 @@ impl DeviceKey {
         Ok(Self { pair, unkept: Some(made.as_ref().to_vec()) })
     }
 
-    /// Keeps the key in `folder`, in place of the one there. A key that is kept already stays.
+    /// Stores the key in `folder` and replaces the one there. Does nothing if it is already stored.
     pub(crate) fn keep(mut self, folder: &Path) -> Result<Self, WorkerError> {
         let disk = |source| WorkerError::Disk { path: folder.to_owned(), source };
         if let Some(pkcs8) = self.unkept.take() {

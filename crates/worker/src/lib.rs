@@ -1,9 +1,9 @@
-//! A worker: registers its device, asks for leases when the machine may train, supervises the
-//! trainer that does them, and reports. It computes nothing itself.
+//! Worker: registers its device, requests leases while the machine may train, runs the trainer for them, and
+//! reports the results. It computes nothing itself.
 //!
-//! A lease is finished, resumed or given back, and never forgotten: what was trained stays on disk
-//! until the coordinator answered for it, sealed with this device's key, and the work goes on through a coordinator's restart, a
-//! worker's restart and a trainer's death.
+//! Each lease is finished, resumed or returned. Results stay on disk, encrypted with this device's key, until
+//! the coordinator has answered. Work survives restarts of the coordinator and the worker and crashes of the
+//! trainer.
 
 mod cache;
 mod enroll;

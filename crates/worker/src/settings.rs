@@ -1,4 +1,4 @@
-//! What a worker is told from outside.
+//! Settings of a worker.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,55 +11,56 @@ use trainer::TrainerCommand;
 
 use crate::{IdlePolicy, PresenceDetail};
 
-/// Everything a worker needs; [`WorkerSettings::new`] has the defaults.
+/// Settings of a worker. [`WorkerSettings::new`] has the defaults.
 #[derive(Clone)]
 pub struct WorkerSettings {
-    /// Identity, leases in work and the blob cache; taken for this process alone.
+    /// Folder of the identity, current leases and the blob cache. Locked by this process.
     pub data_dir: PathBuf,
-    /// The coordinator's URL, none while it isn't known; may change at any time.
+    /// URL of the coordinator. `None` while it isn't known; may change at any time.
     pub coordinator: watch::Receiver<Option<String>>,
-    /// Whose key is trusted; none takes the join code's, or the one that the device was enrolled with.
+    /// Trusted key. `None` uses the pin of the join code or of the enrollment.
     pub pin: Option<Pin>,
-    /// A join code; needed until the device is enrolled.
+    /// Join code; needed until the device is enrolled.
     pub join: Option<Join>,
-    /// Who gave the join code.
+    /// Source of the join code.
     pub join_source: JoinSource,
-    /// The device's name; none takes the machine's.
+    /// Name of the device. `None` uses the machine's name.
     pub name: Option<String>,
-    /// Tells several workers on one machine apart.
+    /// Number of the worker, if this machine runs several.
     pub instance: u32,
     pub trainer: TrainerCommand,
-    /// When it may train; a change counts at once.
+    /// Policy for when it may train. Changes apply immediately.
     pub policy: watch::Receiver<IdlePolicy>,
-    /// What the coordinator hears while it may not.
+    /// Detail that the coordinator receives while it may not train.
     pub presence: PresenceDetail,
-    /// What it knows of the machine.
+    /// Sensors of the machine.
     pub sensors: Arc<dyn Sensors>,
-    /// That a trainer may take; none for half of the machine's.
+    /// Maximum memory of a trainer in bytes. `None` means half of the machine's memory.
     pub maximum_memory_bytes: Option<u64>,
-    /// That everything it keeps of work may take.
+    /// Maximum size of all stored work in bytes.
     pub maximum_cache_bytes: u64,
-    /// Of the disk, that it leaves free whatever else it may take.
+    /// Bytes of the disk that always stay free.
     pub minimum_free_bytes: u64,
-    /// Megabits a second; none for as fast as it goes.
+    /// Maximum upload rate in megabits per second. `None` means unlimited.
     pub maximum_upload_mbps: Option<f64>,
-    /// The trainer at background priority.
+    /// Whether the trainer runs at background priority.
     pub nice: bool,
 }
 
-/// Who gave a join code: it decides whether an enrolled device may move to another cluster.
+/// Source of a join code. It decides whether an enrolled device may move to another cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum JoinSource {
-    /// A person, by the command line, the environment, their settings or the app. The device stays in
+    /// A person: the command line, the environment, the user's settings or the app. The device stays in
     /// its cluster until it leaves.
     #[default]
     Person,
-    /// The organization, by a managed setting. The device leaves its cluster for the code's.
+    /// The organization: a managed setting. The device leaves its cluster for that of the code.
     Managed,
 }
 
 impl WorkerSettings {
-    /// The defaults: the default policy, half of the machine's memory, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
+    /// Returns the defaults: the default policy, half of the machine's memory, 10 GB of cache, 2 GB of free disk
+    /// space, unlimited upload rate.
     pub fn new(
         data_dir: PathBuf,
         coordinator: watch::Receiver<Option<String>>,

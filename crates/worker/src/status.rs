@@ -1,4 +1,4 @@
-//! What a worker says of itself, to the person beside it and, coarser, to the coordinator.
+//! Status of a worker for the local user, and its coarser form for the coordinator.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,29 +12,29 @@ use tokio::sync::watch;
 use crate::policy::{HoldDetail, Kind, PresenceDetail};
 use crate::response::RequestError;
 
-/// What the worker does now; a JSON line with `--json`.
+/// Current activity of the worker; a JSON line with `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Status {
-    /// Looking for the coordinator, or telling it who this is.
+    /// Connecting to the coordinator or registering with it.
     Connecting,
     Registered {
         device: DeviceId,
         name: String,
     },
-    /// A join code failed; the device goes on with the enrollment that it has.
+    /// A join code failed. The device keeps its enrollment.
     JoinFailed {
         reason: String,
     },
     /// Ready for a lease.
     Waiting,
-    /// Ready, but the coordinator gives this device none: its updates were refused. An administrator
+    /// Ready, but quarantined: its updates were rejected or an administrator put it there. An administrator
     /// can release it.
     Quarantined {
-        /// In the coordinator's words.
+        /// The coordinator's message.
         reason: String,
     },
-    /// Ready, but an administrator has to approve this device's key first: the cluster knows the
+    /// Ready, but an administrator must approve this device's key first: the cluster knows the
     /// machine under another key.
     AwaitingApproval,
     Fetching {
@@ -63,47 +63,47 @@ pub enum Status {
         outcome: UpdateOutcome,
         given: LeaseContribution,
     },
-    /// The seat went elsewhere, or the job doesn't want it any more.
+    /// The seat was assigned to another device, or the job no longer needs it.
     Lost {
         lease: LeaseId,
     },
-    /// Given back.
+    /// The lease was returned.
     Returned {
         lease: LeaseId,
         reason: ReturnReason,
     },
-    /// The machine may not train; `words` say why and what would help.
+    /// The machine may not train. `words` contains the reason and a possible fix.
     Held {
         reason: HoldReason,
         words: String,
     },
-    /// How much memory training may take changed; none where it is what it always is.
+    /// The memory limit for training changed. `None` means the usual limit.
     Limited {
         words: Option<String>,
     },
-    /// The coordinator can't be reached; the worker goes on trying.
+    /// The coordinator can't be reached. The worker keeps trying.
     Offline {
         reason: String,
     },
-    /// The coordinator let this device go: what it kept of the company's work is destroyed.
+    /// The coordinator removed this device. The company's data on it is destroyed.
     Wiped {
-        /// Of files that were removed.
+        /// Size of the removed files in bytes.
         bytes: u64,
     },
     Stopped,
 }
 
-/// What one finished lease took of this machine.
+/// Resource usage of one finished lease.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeaseContribution {
     pub backend: Backend,
-    /// Spent in steps.
+    /// Time spent in training steps.
     pub seconds: f64,
-    /// Rows trained on, repeats counted.
+    /// Rows trained on, including repeats.
     pub examples: u64,
 }
 
-/// What a heartbeat tells.
+/// Contents of a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Activity {
     pub(crate) state: DeviceState,
@@ -112,7 +112,7 @@ pub(crate) struct Activity {
 }
 
 impl Status {
-    /// None where the status changes nothing that the coordinator knows.
+    /// Returns the activity for the coordinator. `None` if the status does not change it.
     fn activity(&self) -> Option<Activity> {
         let at_work = |lease: &LeaseId| Activity {
             state: DeviceState::Training,
@@ -129,7 +129,7 @@ impl Status {
             Self::Fetching { lease, .. }
             | Self::Training { lease, .. }
             | Self::Uploading { lease, .. } => Some(at_work(lease)),
-            // A held device names no lease: naming it would renew what it may have to give back.
+            // A held device names no lease: naming it would renew a lease that it may have to return.
             Self::Held { reason, .. } => {
                 Some(Activity { state: DeviceState::Held, reason: Some(*reason), lease: None })
             }
@@ -150,16 +150,16 @@ impl Activity {
     }
 }
 
-/// Why the coordinator gives this device no work.
+/// Reason why the coordinator assigns this device no work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Withheld {
-    /// In the coordinator's words.
+    /// The coordinator's message.
     Quarantined(String),
     AwaitingApproval,
 }
 
 impl Withheld {
-    /// None where the device may get work.
+    /// Returns `None` if the device may get work.
     pub(crate) fn from_answer(answer: HeartbeatAnswer) -> Option<Self> {
         if answer.awaiting_approval {
             return Some(Self::AwaitingApproval);
@@ -175,16 +175,16 @@ impl Withheld {
     }
 }
 
-/// Where statuses go: to the observer, and to the heartbeats.
+/// Sends statuses to the observer and to the heartbeats.
 pub(crate) struct StatusReporter<'a> {
     observe: &'a (dyn Fn(&Status) + Send + Sync),
     activity: watch::Sender<Activity>,
     last: Mutex<Option<Status>>,
-    /// Why the coordinator gives this device no work, where that is so.
+    /// Reason why the coordinator currently assigns this device no work.
     withheld: Mutex<Option<Withheld>>,
-    /// What was said of the memory that training may take.
+    /// Last reported memory limit.
     limited: Mutex<Option<String>>,
-    /// What its owner calls this machine.
+    /// Kind of this machine.
     kind: Kind,
     presence: PresenceDetail,
 }
@@ -205,7 +205,7 @@ impl<'a> StatusReporter<'a> {
         }
     }
 
-    /// Says it once: a status that is said again is no news.
+    /// Reports a status. Repeated equal statuses are skipped.
     pub(crate) fn say(&self, status: &Status) {
         let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let status = match (status, withheld) {
@@ -229,7 +229,7 @@ impl<'a> StatusReporter<'a> {
         (self.observe)(status);
     }
 
-    /// What a heartbeat was told; who waits says so at once.
+    /// Records the result of a heartbeat. A waiting worker reports it immediately.
     pub(crate) fn withheld(&self, withheld: Option<Withheld>) {
         let mut before = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
         if *before == withheld {
@@ -246,7 +246,7 @@ impl<'a> StatusReporter<'a> {
         }
     }
 
-    /// What there is to say of the memory that training may take, where it is something new.
+    /// Reports a memory limit if it changed.
     pub(crate) fn limited(&self, words: Option<String>) {
         let mut said = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
         if *said == words {
@@ -265,7 +265,7 @@ impl<'a> StatusReporter<'a> {
         self.say(&Status::Held { reason: hold.reason(), words: hold.message(self.kind) });
     }
 
-    /// What the coordinator hears of a lease that is given back because of this.
+    /// Returns the reason to send for a lease that is returned because of this hold.
     pub(crate) const fn return_reason(&self, hold: &HoldDetail) -> ReturnReason {
         self.presence.return_reason(hold)
     }
@@ -348,7 +348,7 @@ mod tests {
             assert_eq!(activity, Activity { state: DeviceState::Held, reason, lease: None });
             assert_eq!(voice.return_reason(&HoldDetail::Call), given_back);
             drop(voice);
-            // Whoever is in front of the machine reads the whole.
+            // The local user sees the full reason.
             let words = "Waiting: a call is on".to_owned();
             let held = Status::Held { reason: HoldReason::InUse, words };
             assert_eq!(said.into_inner().unwrap(), [held]);

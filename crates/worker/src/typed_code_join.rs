@@ -1,12 +1,12 @@
-//! Joining by a typed code: finding out which certificate is the cluster's, from a coordinator that
-//! nothing is known of yet but that it should know the code.
+//! Joining by a typed code: determines the cluster's certificate by checking that the coordinator knows the
+//! code.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use protocol::join::JoinSecret;
-use protocol::join::exchange::{WorkerExchange, RANDOM_BYTES, JoinAnswer, NotProven};
+use protocol::join::exchange::{JoinAnswer, NotProven, RANDOM_BYTES, WorkerExchange};
 use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin};
 
 use crate::WorkerError;
@@ -18,15 +18,15 @@ use crate::response::{RequestError, answer, json};
 use crate::status::{Status, StatusReporter};
 use crate::tunnel::TunnelError;
 
-/// For each of the two requests.
+/// Timeout of each of the two requests.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// That a typed code is none of this cluster's.
+/// Problem kind for a typed code that the cluster doesn't know.
 const WRONG_CODE: &str = "wrong-join-code";
-/// For another coordinator to be found after one that did not know the code.
+/// Time to find another coordinator after one that did not know the code.
 const ELSEWHERE: Duration = Duration::from_secs(5);
 
-/// The cluster that knows the code: there may be several on this network, so each that is found is
-/// asked in turn, once.
+/// Returns the cluster that knows the code. There may be several clusters on the network, so each one found is
+/// tried once.
 pub(crate) async fn by_typed_code(
     client: &Client,
     voice: &StatusReporter<'_>,
@@ -53,7 +53,7 @@ pub(crate) async fn by_typed_code(
         if !client.may_move() {
             return Err(error);
         }
-        // Whoever knows other addresses gives the next when it hears this.
+        // The observer provides the next address when it receives this status.
         voice.say(&Status::Offline { reason: error.to_string() });
         let is_new = || client.url().is_some_and(|url| !asked.contains(&url));
         if !is_new() {
@@ -65,8 +65,8 @@ pub(crate) async fn by_typed_code(
     }
 }
 
-/// The cluster of the coordinator at `url`, if that proves that it knows the code. Nothing that would
-/// enrol a device is sent.
+/// Returns the cluster of the coordinator at `url` if it proves that it knows the code. Sends nothing that
+/// could enroll a device.
 pub(crate) async fn join(
     url: &str,
     secret: &JoinSecret,
@@ -79,7 +79,7 @@ pub(crate) async fn join(
         None => error,
     };
     let path = |path: &str| format!("{}{path}", address.base());
-    // The exchange is bound to the certificate, so that must be seen before it begins.
+    // The exchange is bound to the certificate, so the certificate must be known first.
     let health = http.get(path("/health")).header(PROTOCOL_HEADER, PROTOCOL_VERSION);
     answer(health, PATIENCE).await.map_err(explained)?;
     let pin = *seen.get().ok_or_else(|| RequestError::Nonsense("no certificate".into()))?;
@@ -95,8 +95,8 @@ pub(crate) async fn join(
     }))
 }
 
-/// A client that takes the first key it sees, and from then on that one alone. Whose key it is, the
-/// exchange finds out.
+/// Creates a client that accepts the first key it sees and from then on only that one. The exchange
+/// verifies whose key it is.
 fn client(
     address: &Address,
     first: Arc<OnceLock<Pin>>,

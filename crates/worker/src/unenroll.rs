@@ -1,5 +1,5 @@
-//! Leaving the cluster for good: what this device keeps of the company's work is destroyed, the
-//! coordinator is told, and nothing here remembers the enrolment.
+//! Leaving the cluster: destroys the company's data on this device, notifies the coordinator, and deletes the
+//! enrollment.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -16,38 +16,38 @@ use crate::identity::{Enrollment, Identity};
 use crate::response::RequestError;
 use crate::{WorkerError, key, memory, storage_key};
 
-/// For a coordinator that doesn't answer. Leaving doesn't depend on it.
+/// Timeout of the coordinator. Leaving does not depend on its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What leaving did.
+/// Result of leaving.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnenrollReport {
-    /// Who this device was; none where it was enrolled nowhere.
+    /// Device id. `None` if it was not enrolled.
     pub device: Option<DeviceId>,
     pub coordinator: UnenrollNotice,
-    /// Of files that were removed.
+    /// Size of the removed files in bytes.
     pub bytes: u64,
 }
 
-/// What the coordinator knows of it.
+/// Whether the coordinator was notified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum UnenrollNotice {
-    /// There was nobody to tell.
+    /// The device was not enrolled.
     NotEnrolled,
-    /// The device is off its list.
+    /// The coordinator removed the device.
     Told,
-    /// It had let the device go before.
+    /// The coordinator had already removed the device.
     KnewAlready,
-    /// It still lists the device.
+    /// The coordinator still lists the device.
     NotReached { reason: String },
 }
 
-/// Leaves, whether the coordinator answers or not. Doing it again does no harm.
+/// Leaves the cluster, even if the coordinator does not answer. Can be repeated.
 ///
 /// # Errors
-/// A worker runs in this folder, or something in it can't be removed. The key is the first to go:
-/// where it is gone, the rest of the work can't be opened by anybody.
+/// A worker runs in this folder, or something in it can't be removed. The key is deleted first:
+/// without it, nobody can decrypt the remaining data.
 pub async fn unenroll(
     data_dir: &Path,
     coordinator: watch::Receiver<Option<String>>,
@@ -62,7 +62,7 @@ pub async fn unenroll(
     let _lock = FolderLock::take(data_dir)?;
     let disk = |source| WorkerError::Disk { path: data_dir.to_owned(), source };
     let bytes = storage_key::destroy(data_dir).map_err(disk)?;
-    // A file that can't be read names nobody to say farewell for; it goes all the same.
+    // An unreadable file names no coordinator to notify. It is deleted as well.
     let enrollment = Identity::load(data_dir).ok().and_then(|identity| identity.enrollment);
     let device = enrollment.as_ref().map(|enrollment| enrollment.device);
     let farewell = match enrollment {
@@ -79,9 +79,9 @@ pub async fn unenroll(
     Ok(UnenrollReport { device, coordinator: farewell, bytes })
 }
 
-/// Leaves the cluster of `kept` for another one that has taken this device already: tells the old
-/// coordinator where it was last, and destroys what the device keeps of its work. The caller holds the
-/// folder and keeps the new enrollment.
+/// Leaves the cluster of `kept` for another one that has already enrolled this device: notifies the old
+/// coordinator at its last address and destroys the data of its work. The caller holds the lock of the folder and
+/// stores the new enrollment.
 pub(crate) async fn for_another(
     data_dir: &Path,
     kept: &Enrollment,
@@ -111,7 +111,7 @@ async fn say_farewell(client: &Client, device: DeviceId, patience: Duration) -> 
     let failed = |error: &RequestError| {
         *last.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     };
-    // Somebody else in its place is not waited for: a person waits here.
+    // If another server answers at that address, there are no retries, because a person is waiting.
     let ask = || async {
         match client.leave(device).await {
             Err(error @ RequestError::WrongPin(_)) => Ok(Err(error)),
@@ -209,7 +209,7 @@ mod tests {
         assert!(!none.exists());
     }
 
-    /// A data folder with an enrolment, a key and a file in the cache.
+    /// Creates a data folder with an enrollment, a key and a file in the cache.
     fn worked_in(pin: Pin) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         enrolled(folder.path(), pin);
@@ -223,7 +223,7 @@ mod tests {
         watch::channel(Some(url.to_owned())).1
     }
 
-    /// Every file below the folder.
+    /// Returns every file below the folder.
     fn files(folder: &Path) -> Vec<String> {
         let mut files = Vec::new();
         for entry in fs::read_dir(folder).unwrap() {

@@ -1,4 +1,4 @@
-//! What a person or a script sees of a simulation.
+//! Output of a simulation for people and scripts.
 
 use data::LoadProgress;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -32,7 +32,7 @@ impl ProgressView {
         }
     }
 
-    /// `progress` from 0 to 1.
+    /// Shows the progress of a round, from 0 to 1.
     pub(super) fn progress(&self, progress: f64, round: u32, rounds: u32) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of 1000")]
         self.bar.set_position((progress.clamp(0.0, 1.0) * 1000.0) as u64);

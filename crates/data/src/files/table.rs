@@ -1,4 +1,4 @@
-//! Tables of strings, whatever format they came in, and rows from them.
+//! Tables of strings from any format, and conversion to rows.
 
 use std::path::Path;
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{DataError, LoadProgress, Sample};
 
-/// Beyond it a text is more likely a quote without its end.
+/// Maximum size of a text in bytes. A longer one probably lacks a closing quote.
 const LONGEST_TEXT: usize = 1 << 20;
-/// Rows between two reports.
+/// Rows between two progress reports.
 const REPORT: usize = 10_000;
 
-/// All records of one file, each with as many cells as there are columns.
+/// All records of one file. Each has one cell per column.
 #[derive(Debug, Default)]
 pub struct Table {
     pub header: Option<Vec<String>>,
@@ -27,13 +27,13 @@ pub struct Table {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// From 1: the line where it begins, or the row.
+    /// Line where the record starts, or its row, from 1.
     pub line: u64,
-    /// An absent value is empty.
+    /// Cell values. A missing value is empty.
     pub cells: Vec<String>,
 }
 
-/// Rows from one table, or from a train and a test table with the same columns.
+/// Converts one table, or a train and a test table with the same columns, to rows.
 pub fn gather(files: &[(&Path, Kind)], reading: &mut Reading<'_>) -> Result<Gathered, DataError> {
     let mut tables = Vec::new();
     let mut classes = None;
@@ -157,7 +157,7 @@ fn row(
                     let reason = format!("column {} is no pixel value", column + 1);
                     RowError(reason, "write a whole number from 0")
                 })?;
-                // Rounded to the nearest.
+                // Rounded to the nearest integer.
                 let scaled = (u64::from(value) * 255 + u64::from(scale / 2)) / u64::from(scale);
                 Ok::<u8, RowError>(u8::try_from(scaled).unwrap_or(u8::MAX))
             };
@@ -177,7 +177,7 @@ impl ColumnRoles {
         }
     }
 
-    /// The highest pixel value there is; it becomes 255.
+    /// Returns the maximum pixel value, which is scaled to 255.
     fn scale<'a>(&self, tables: impl Iterator<Item = &'a Table>) -> u32 {
         let Content::Pixels { columns, .. } = &self.content else { return 1 };
         let records = tables.flat_map(|table| &table.records);

@@ -178,7 +178,7 @@ fn by_status(facts: &Facts) -> Said {
         }
         Some(Status::AwaitingApproval) => {
             let line = format!("Waiting for an administrator to approve this {machine}");
-            let detail = "The cluster knows another key of it, as after its disk was erased.";
+            let detail = "It has a new key. This happens after its disk was erased.";
             say(Icon::Attention, line, detail)
         }
         Some(Status::Held { reason, words }) => held(*reason, words, machine),

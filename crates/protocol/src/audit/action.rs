@@ -1,11 +1,11 @@
-//! The words of the audit log: what is done, and to what.
+//! Audit log vocabulary: actions and the kinds of their subjects.
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A word that the log does not have.
+/// Word that the audit log does not define.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the audit log has no word '{0}'")]
 pub struct Unknown(String);
@@ -23,7 +23,7 @@ macro_rules! words {
         impl $name {
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// As JSON and the database have it.
+            /// Returns the word in JSON and in the database.
             pub const fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
@@ -31,7 +31,7 @@ macro_rules! words {
             }
         }
 
-        // Deriving would see the names of the variants: a macro's words are hidden from it.
+        // A derive would use the variant names instead of the macro's words.
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
                 let words = Self::ALL.iter().map(|known| known.word());
@@ -53,47 +53,47 @@ macro_rules! words {
 }
 
 words! {
-    /// What was done.
+    /// Recorded action.
     Action {
-        /// A job, a token, a join code, a sign-in link; a session: somebody signed in.
+        /// A job, a token, a join code or a sign-in link was created. For a session: a person signed in.
         Created = "created",
-        /// A job; the coordinator.
+        /// A job or the coordinator started.
         Started = "started",
         Paused = "paused",
         Resumed = "resumed",
         Cancelled = "cancelled",
-        /// Closed before its last round, with the model that it had.
+        /// A job was completed before its last round, with its current model.
         Completed = "completed",
-        /// A model, a dataset, a webhook.
+        /// A model, a dataset or a webhook was added.
         Added = "added",
-        /// What was there is gone: a token, a session, a device that was cleaned up.
+        /// A token, a session or another object was deleted, or a device was cleaned up.
         Removed = "removed",
-        /// A device, for the first time.
+        /// A device enrolled for the first time.
         Enrolled = "enrolled",
-        /// A known device, with a new key or a new token.
+        /// A known device received a new key or a new token.
         Rekeyed = "rekeyed",
-        /// A device, whose machine was known under another key.
+        /// A device was approved whose machine was known under another key.
         Approved = "approved",
-        /// A device or a join code: it counts no more.
+        /// A device or a join code was revoked and is no longer valid.
         Revoked = "revoked",
-        /// A device, by itself.
+        /// A device left the cluster itself.
         Left = "left",
-        /// A device: it gets no work until it is released.
+        /// A device was quarantined: it gets no work until it is released.
         Quarantined = "quarantined",
         Released = "released",
-        /// A credential that doesn't count.
+        /// An invalid credential was rejected.
         Refused = "refused",
-        /// A setting; a notice that was dismissed.
+        /// A setting was changed, or a notice was dismissed.
         Changed = "changed",
-        /// A backup.
+        /// A backup was written.
         Written = "written",
-        /// A coordinator, from a backup.
+        /// A coordinator was restored from a backup.
         Restored = "restored",
     }
 }
 
 words! {
-    /// What it was done to.
+    /// Kind of the action's subject.
     SubjectKind {
         Job = "job",
         Model = "model",
@@ -103,7 +103,7 @@ words! {
         JoinCode = "join_code",
         SignInLink = "sign_in_link",
         Session = "session",
-        /// Of somebody who showed one that doesn't count.
+        /// Sender of an invalid credential.
         Credential = "credential",
         Webhook = "webhook",
         Notice = "notice",

@@ -1,4 +1,4 @@
-//! What makes a job impossible, found before anything starts.
+//! Validation of jobs before they start.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const MAXIMUM_ROUNDS: u32 = 100_000;
 const MAXIMUM_BATCH: u32 = 65_536;
 const MAXIMUM_THREADS: u32 = 256;
 
-/// A job that can't be run as asked: the field at fault and what to change.
+/// Invalid job: the invalid field and what to change.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum JobError {
     #[error("{field}: {message}")]
@@ -24,7 +24,7 @@ pub enum JobError {
 }
 
 impl JobError {
-    /// The field at fault, as a dotted path.
+    /// Returns the invalid field as a dotted path.
     pub fn field(&self) -> &'static str {
         match self {
             Self::Field { field, .. } => field,
@@ -59,7 +59,7 @@ fn positive(field: &'static str, value: f64) -> Result<(), JobError> {
 }
 
 impl JobSpec {
-    /// Everything that can be checked without knowing the dataset.
+    /// Checks everything that does not depend on the dataset.
     pub fn check(&self) -> Result<(), JobError> {
         if self.name.trim().is_empty() || self.name.chars().count() > 100 {
             return Err(wrong("name", "must be 1 to 100 characters on one line"));
@@ -70,7 +70,7 @@ impl JobSpec {
             return Err(wrong("dataset", "is empty; `constellation dataset list` shows the names"));
         }
         if i64::try_from(self.seed).is_err() {
-            // TOML and JavaScript readers have signed 64-bit integers at most.
+            // TOML and JavaScript support at most signed 64-bit integers.
             return Err(wrong("seed", "must be at most 9223372036854775807"));
         }
         if self.model.preset.is_some() && self.model.layers.is_some() {
@@ -142,7 +142,7 @@ impl JobSpec {
         Ok(())
     }
 
-    /// How long a round may take before it closes with the minimum; none without a deadline.
+    /// Returns the time after which a round closes with the minimum of updates. `None` without a deadline.
     pub fn round_deadline(&self) -> Result<Option<Duration>, JobError> {
         let text = self.run.round_deadline.trim();
         if text.is_empty() {
@@ -159,7 +159,7 @@ impl JobSpec {
     }
 }
 
-/// The layers of the job on rows of this shape, checked.
+/// Returns the job's checked layers for rows of this shape.
 pub(super) fn model_spec(
     job: &JobSpec,
     sample: SampleShape,

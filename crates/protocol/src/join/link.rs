@@ -1,12 +1,12 @@
-//! The link of a join code: `constellation://join/` and base64url without padding of
+//! Link of a join code: `constellation://join/` and base64url without padding of
 //!
 //! ```text
 //! version 1 │ cluster id 16 │ pin 32 │ secret 10 │ length 1, cluster's name │
 //! number 1, of addresses: length 1, host:port │ checksum 4
 //! ```
 //!
-//! The checksum (of BLAKE3 over all before it) is for people: a link that was cut off or changed by a
-//! mail program says so, and not that the coordinator can't be found.
+//! The checksum is BLAKE3 over everything before it. It detects links that a mail program cut off or
+//! changed, which would otherwise look like an unreachable coordinator.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,31 +19,31 @@ use super::{JoinSecret, SECRET_BYTES};
 use crate::Pin;
 use crate::text::{self, HiddenCharacter};
 
-/// What every link begins with.
+/// Prefix of every link.
 pub const LINK_PREFIX: &str = "constellation://join/";
 const VERSION: u8 = 1;
 const CHECKSUM: usize = 4;
-/// Bytes of a name in a link: it is for people, and a QR code must stay small.
+/// Maximum size of the name in bytes. It is for display only, and a QR code must stay small.
 const LONGEST_NAME: usize = 64;
 const LONGEST_ADDRESS: usize = 128;
 const MOST_ADDRESSES: usize = 8;
-/// Characters of any link that this version makes, and some.
+/// Maximum length of a link in characters. Longer than any link that this version creates.
 const LONGEST_LINK: usize = 4096;
 
-/// All that a device needs to enrol.
+/// Contents of a join code: all data that a device needs to enroll.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinCode {
-    /// For people.
+    /// Display name.
     pub cluster_name: String,
     pub cluster_id: Uuid,
-    /// Where the coordinator may be, each `host:port`, the most likely first. Hints: the pin is the
-    /// proof.
+    /// Possible addresses of the coordinator, each `host:port`, the most likely first. They are hints: the
+    /// pin proves the coordinator's identity.
     pub addresses: Vec<String>,
     pub pin: Pin,
     pub secret: JoinSecret,
 }
 
-/// Text that is not a join link that this version can read.
+/// Text that is not a join link, or one that this version can't read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLink {
     #[error("this is not a join link: one begins with {LINK_PREFIX}")]
@@ -65,7 +65,7 @@ pub enum InvalidLink {
 }
 
 impl JoinCode {
-    /// The link; a name or a list of addresses that is too long for one is shortened.
+    /// Returns the link. Shortens a name or a list of addresses that is too long.
     pub fn link(&self) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(self.cluster_id.as_bytes());
@@ -86,7 +86,7 @@ impl JoinCode {
     }
 }
 
-/// Every text in a link is far below 256 bytes.
+/// Returns the length as one byte. Every text in a link is far shorter than 256 bytes.
 fn length_byte(length: usize) -> u8 {
     u8::try_from(length).unwrap_or(u8::MAX)
 }
@@ -117,7 +117,7 @@ impl FromStr for JoinCode {
         if !body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
             return Err(InvalidLink::Damaged);
         }
-        // Of a text that ends in the middle of a byte, what is whole.
+        // If the text ends in the middle of a byte, use the whole bytes.
         let whole = if body.len() % 4 == 1 { &body[..body.len() - 1] } else { body };
         let lenient = base64::engine::GeneralPurposeConfig::new()
             .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone)
@@ -125,7 +125,7 @@ impl FromStr for JoinCode {
         let engine = base64::engine::GeneralPurpose::new(&base64::alphabet::URL_SAFE, lenient);
         let bytes = engine.decode(whole).map_err(|_| InvalidLink::Damaged)?;
         let code = read(&bytes)?;
-        // What is left over in the last character is another text for the same link.
+        // Unused bits in the last character would be another text for the same link.
         if code.is_canonical(text) { Ok(code) } else { Err(InvalidLink::Damaged) }
     }
 }
@@ -154,7 +154,7 @@ fn read(bytes: &[u8]) -> Result<JoinCode, InvalidLink> {
     if !rest.0.is_empty() || sum != checksum(&bytes[..content]) {
         return Err(InvalidLink::Damaged);
     }
-    // Only now is it known that the texts are as they were made.
+    // The checksum is verified, so the texts are unchanged.
     let utf8 = |text: &[u8]| String::from_utf8(text.to_vec()).map_err(|_| InvalidLink::Damaged);
     let fits = name.len() <= LONGEST_NAME
         && addresses.len() <= MOST_ADDRESSES
@@ -171,7 +171,7 @@ fn read(bytes: &[u8]) -> Result<JoinCode, InvalidLink> {
     Ok(JoinCode { cluster_name, cluster_id, addresses, pin, secret })
 }
 
-/// What is still to be read.
+/// Unread rest of the link.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -229,7 +229,7 @@ mod tests {
         let link = code().link();
         assert_eq!(link.parse(), Ok(code()));
         assert_eq!(format!("  {link}\n").parse(), Ok(code()));
-        // Links are on paper and in profiles: this form stays readable.
+        // Links are on paper and in profiles: this format must stay readable.
         assert_eq!(
             link,
             "constellation://join/AQGJCl2slndLvM6zAgmagFerq6urq6urq6urq6urq6urq6urq6urq6urq6urq6urqwkJCQkJCQkJCQkKQsO8cm8gTm9yZAIOMTkyLjAuMi43OjgwMDASWzIwMDE6ZGI4Ojo3XTo4MDAw"
@@ -249,7 +249,7 @@ mod tests {
             let mut changed = link.clone();
             changed.replace_range(place..=place, other);
             let error = changed.parse::<JoinCode>().unwrap_err();
-            // A length that grew reads beyond the end.
+            // A larger length reads beyond the end.
             assert!(
                 matches!(error, InvalidLink::Damaged | InvalidLink::CutOff),
                 "{place}: {error}"

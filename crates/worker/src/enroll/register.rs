@@ -1,5 +1,5 @@
-//! Registration: the device signs the coordinator's challenge, shows the proof of its join code, and
-//! gets a token.
+//! Registration: the device signs the coordinator's challenge, sends the proof of its join code, and
+//! receives a token.
 
 use platform::DeviceFacts;
 use protocol::DeviceId;
@@ -15,12 +15,12 @@ use crate::response::RequestError;
 use crate::status::StatusReporter;
 use crate::{WorkerError, WorkerSettings};
 
-/// The kind of problem by which the coordinator tells that a key is another device's.
+/// Problem kind for a key that belongs to another device.
 const COPIED_KEY: &str = "copied-key";
-/// That the machine's record is in use, for a moment.
+/// Problem kind for a device record that is in use at the moment.
 const AT_WORK: &str = "device-at-work";
 
-/// A device that registers.
+/// Device that registers.
 pub(super) struct Applicant<'a> {
     pub(super) settings: &'a WorkerSettings,
     pub(super) client: &'a Client,
@@ -33,10 +33,10 @@ pub(super) struct Applicant<'a> {
 }
 
 impl Applicant<'_> {
-    /// Registers with the cluster of the code. The enrollment and the key are not kept yet.
+    /// Registers with the cluster of the code. Does not store the enrollment or the key.
     ///
-    /// `copy_of` is the device whose folder this is a copy of, `known_as` the device that this
-    /// folder's enrollment names.
+    /// `copy_of` is the device from whose folder this one was copied. `known_as` is the device in this
+    /// folder's enrollment.
     pub(super) async fn register(
         &self,
         secret: &JoinSecret,
@@ -74,7 +74,7 @@ impl Applicant<'_> {
         Ok((enrollment, key))
     }
 
-    /// All but what each try signs.
+    /// Returns the request without the parts that each attempt signs.
     fn registration(&self, copy_of: Option<DeviceId>) -> DeviceRegistration {
         DeviceRegistration {
             name: self.name.clone(),
@@ -94,7 +94,7 @@ impl Applicant<'_> {
         }
     }
 
-    /// Signs and registers, until there is an answer that time won't change.
+    /// Retries until the registration gets a final answer.
     async fn until_answered(
         &self,
         cluster: &Cluster,
@@ -106,7 +106,7 @@ impl Applicant<'_> {
         self.client.until_answered(register, |error| self.voice.offline(error)).await
     }
 
-    /// One try, with a challenge of its own.
+    /// Makes one attempt, with its own challenge.
     async fn signed(
         &self,
         cluster: &Cluster,
@@ -125,7 +125,7 @@ impl Applicant<'_> {
         );
         said.signature = key.sign(&message);
         match self.client.register(&said, proof).await {
-            // The machine's earlier worker was heard of a moment ago: that passes.
+            // The machine's earlier worker sent a heartbeat a moment ago. This is temporary.
             Err(RequestError::Refused(problem)) if problem.kind == AT_WORK => {
                 Err(RequestError::Unwell { problem, retry_after: None })
             }
@@ -134,7 +134,7 @@ impl Applicant<'_> {
     }
 }
 
-/// The worker's end after a request that time won't change.
+/// Converts a permanent request error.
 pub(crate) fn refused(error: RequestError) -> WorkerError {
     match error {
         RequestError::Refused(problem) => WorkerError::Refused(problem),

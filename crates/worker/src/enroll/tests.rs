@@ -1,4 +1,4 @@
-//! Enrolling against a coordinator that answers what a test prepares.
+//! Enrollment against a coordinator with scripted responses.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -59,25 +59,25 @@ fn refusal(status: u16, kind: &str) -> Step {
     Step::answer(&format!("{status} No"), "", &body)
 }
 
-/// What came of enrolling.
+/// Result of an enrollment.
 struct Tried {
-    /// Why the code failed, as the worker's status says it.
+    /// Reason why the code failed, from the worker's status.
     failed: Option<String>,
     outcome: Result<Enrollment, WorkerError>,
-    /// Of the registrations.
+    /// Bodies of the registrations.
     bodies: Vec<Value>,
-    /// How often the worker was offline.
+    /// Number of offline statuses.
     offline: usize,
-    /// Of the coordinator.
+    /// The coordinator's pin.
     pin: Pin,
 }
 
-/// Enrols in `folder`, by a person, with what the coordinator is prepared to say.
+/// Enrolls `folder` with a person's join code, against these responses.
 async fn enroll(folder: &Path, join: Option<Join>, steps: Vec<Step>) -> Tried {
     enroll_with(settings(folder, join), steps).await
 }
 
-/// Enrols in `folder` by the organization's code.
+/// Enrolls `folder` with the organization's code.
 async fn enroll_managed(folder: &Path, join: Join, steps: Vec<Step>) -> Tried {
     let settings =
         WorkerSettings { join_source: JoinSource::Managed, ..settings(folder, Some(join)) };
@@ -130,7 +130,7 @@ async fn a_registration_is_signed_for_this_coordinator_and_kept() {
     UnparsedPublicKey::new(&ED25519, &said.public_key.0)
         .verify(&message, &said.signature.0)
         .unwrap();
-    // The next start asks nobody, also without the code.
+    // The next start sends no request, with or without the code.
     for join in [Some(link()), None] {
         let again = enroll(folder.path(), join, vec![]).await;
         let cluster = again.outcome.unwrap().cluster;
@@ -193,7 +193,7 @@ fn link_of_another() -> JoinCode {
     JoinCode { cluster_id: Uuid::from_u128(2), cluster_name: "other".into(), ..code() }
 }
 
-/// A folder that is enrolled, with work in its cache.
+/// Returns an enrolled folder with work in its cache.
 async fn enrolled_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let steps = vec![challenge(), registered()];
@@ -233,7 +233,7 @@ async fn a_link_with_the_cluster_s_id_and_another_key_is_of_another_cluster() {
     assert!(with_pin(Pin::from_bytes([8; 32])));
 }
 
-/// The organization's code: the old coordinator is told, its key and files are destroyed.
+/// The organization's code: the old coordinator is notified, and its key and files are destroyed.
 #[tokio::test]
 async fn a_managed_link_moves_the_device_which_leaves_its_old_cluster_properly() {
     let folder = enrolled_folder().await;
@@ -275,7 +275,7 @@ async fn a_managed_link_that_is_refused_leaves_the_device_where_it_is() {
     enroll(folder.path(), None, vec![]).await.outcome.unwrap();
 }
 
-/// A code is needed because the device computes otherwise than it registered with.
+/// A code is needed because the device's compute fingerprint has changed since its registration.
 #[tokio::test]
 async fn a_code_that_is_refused_leaves_the_enrollment_working() {
     let folder = enrolled_folder().await;
@@ -287,7 +287,7 @@ async fn a_code_that_is_refused_leaves_the_enrollment_working() {
     let tried = enroll(folder.path(), Some(link()), steps).await;
     assert_eq!(tried.outcome.unwrap().device.to_string(), DEVICE);
     assert!(tried.failed.unwrap().contains("words"));
-    // A code that counts renews it.
+    // A valid code renews the enrollment.
     let steps = vec![challenge(), registered()];
     let tried = enroll(folder.path(), Some(link()), steps).await;
     assert_eq!(tried.outcome.unwrap().fingerprint.app, "0");
