@@ -78,7 +78,7 @@ fn lost(lease: &LeaseRecord) -> Option<LogEntry> {
         LeaseOutcome::Open | LeaseOutcome::Reported | LeaseOutcome::Ended => return None,
         LeaseOutcome::Returned => "gave back",
         LeaseOutcome::Lapsed => "lost",
-        LeaseOutcome::Refused => "sent a bad update for",
+        LeaseOutcome::Refused => "sent an invalid update for",
     };
     let LeaseRecord { device_name, partition, round, steps, .. } = lease;
     let reason = lease.reason.as_deref().unwrap_or("no reason was given");
@@ -93,7 +93,7 @@ fn stalled(notice: &Notice) -> Vec<LogEntry> {
         return Vec::new();
     }
     let mut log = vec![told(notice.created_at, "stalled", notice.text.clone())];
-    log.extend(notice.ended_at.map(|at| told(at, "moving", "it moves again".to_owned())));
+    log.extend(notice.ended_at.map(|at| told(at, "moving", "the job progresses again".to_owned())));
     log
 }
 

@@ -228,7 +228,7 @@ async fn initialize(
     spec: &ModelSpec,
     cancel: &CancellationToken,
 ) -> Result<BlobHash, StepError> {
-    let folder = context.blobs.scratch_dir().map_err(StepError::io("could not make a folder"))?;
+    let folder = context.blobs.scratch_dir().map_err(StepError::io("could not create a folder"))?;
     let output = folder.path().join("initial");
     let request = InitializeRequest { spec: spec.clone(), seed: job.seed, output: output.clone() };
     context.trainers.initialize(request, cancel).await?;
@@ -243,7 +243,7 @@ async fn initialize(
             StepError::Permanent(format!("the trainer made unusable initial weights: {error}"))
         })?;
         if weights.iter().any(|weight| !weight.is_finite()) {
-            let reason = "the trainer made initial weights that are not numbers";
+            let reason = "the trainer made initial weights that are not finite numbers";
             return Err(StepError::Permanent(reason.to_owned()));
         }
         // The folder must exist until the read has finished.

@@ -111,7 +111,7 @@ pub async fn start_observed(
     observer: Observer,
 ) -> Result<Running, StartError> {
     let open_files = platform::process::raise_open_files();
-    tracing::debug!(open_files, "the most that may be open at once");
+    tracing::debug!(open_files, "open file limit");
     // An earlier version accepted any name, and devices reject names that can't be displayed.
     let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
     let own = settings.certificate;
@@ -122,7 +122,7 @@ pub async fn start_observed(
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
     // This process now has exclusive use of the folder. Files that can't be removed do no harm.
     if let Err(error) = settings.sources.remove_halves() {
-        tracing::warn!(%error, "could not tidy up the datasets");
+        tracing::warn!(%error, "could not remove partial dataset downloads");
     }
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr();
@@ -199,7 +199,7 @@ pub async fn start_observed(
         let stopping = stopping.clone();
         tokio::spawn(async move { own.follow(stopping).await });
     }
-    tracing::info!(%address, "the coordinator listens");
+    tracing::info!(%address, "listening");
     Ok(Running {
         address,
         cluster: opened.cluster,

@@ -36,16 +36,16 @@ pub(super) struct Turn {
 /// Error that ended an upload before the blob was complete. Received bytes are kept unless noted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UploadError {
-    #[error("the bytes stored so far end at {offset}; go on from there")]
+    #[error("{offset} bytes are stored; resume from there")]
     Offset { offset: u64 },
-    #[error("there are more than {limit} bytes")]
+    #[error("the upload has more than {limit} bytes")]
     TooLong { limit: u64 },
     /// The received bytes are discarded.
-    #[error("the bytes have the BLAKE3 {actual}; send them again")]
+    #[error("the BLAKE3 hash of the bytes is {actual}; send them again")]
     WrongHash { actual: BlobHash },
     #[error("the connection broke")]
     Broken,
-    #[error("a later upload of the same blob took over")]
+    #[error("a later upload of the same blob replaced this one")]
     Superseded,
     #[error(transparent)]
     Io(#[from] io::Error),

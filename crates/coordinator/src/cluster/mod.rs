@@ -70,7 +70,7 @@ impl ClusterIdentity {
             .map_err(|error| bad_certificate(error.to_string()))?;
         certified.keys_match().map_err(|error| {
             let is_other = matches!(error, TlsError::InconsistentKeys(_));
-            let other = || "it is of another key".to_owned();
+            let other = || "it belongs to another key".to_owned();
             bad_certificate(if is_other { other() } else { error.to_string() })
         })?;
         let name_of_cluster =
@@ -190,7 +190,7 @@ mod tests {
         let file = |folder: &Path| files::folder(folder).join(CERTIFICATE_FILE);
         fs::copy(file(elsewhere.path()), file(folder.path())).unwrap();
         let error = open(folder.path(), 0).unwrap_err().to_string();
-        assert!(error.contains("of another key"), "{error}");
+        assert!(error.contains("belongs to another key"), "{error}");
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Driver {
             }
             EnrollmentCredential::Code(_) => {
                 let text = format!(
-                    "{name} shows a new key for the machine of {}: approve it or revoke it",
+                    "{name} shows a new key for the machine of {}: approve or revoke it",
                     approval.name
                 );
                 let kind = NoticeKind::DeviceAwaitingApproval;

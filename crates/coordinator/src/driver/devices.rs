@@ -193,7 +193,7 @@ impl Driver {
             self.state.jobs.values().filter(|row| Self::is_open(row) && row.machine.holds(device));
         for job in jobs.map(|row| row.id).collect::<Vec<_>>() {
             if let Err(error) = self.apply(now, job, Event::DeviceGone { device }) {
-                tracing::error!(%job, %device, %error, "a job did not let a device go");
+                tracing::error!(%job, %device, %error, "could not end a device's lease");
             }
         }
     }

@@ -17,7 +17,7 @@ pub(crate) enum DriverError {
     UnknownJob(JobId),
     #[error("there is no device {0}; register it first")]
     UnknownDevice(DeviceId),
-    #[error("this device holds no lease {0}, and held none lately")]
+    #[error("this device doesn't hold lease {0}, and didn't recently")]
     UnknownLease(LeaseId),
     #[error("there is no such version of a model '{0}'")]
     UnknownModel(String),
@@ -55,27 +55,27 @@ pub(crate) enum DriverError {
     SecondSession { name: String },
     #[error("there is no join code '{0}'")]
     UnknownJoinCode(String),
-    #[error("this is no join code of this cluster; compare it with the one you were given")]
+    #[error("no join code of this cluster matches; check that you entered it correctly")]
     WrongJoinCode,
     #[error("{}", super::join_codes::state_words(*.0))]
     JoinCode(JoinCodeState),
-    #[error("device {0} waits for no approval")]
+    #[error("device {0} is not waiting for approval")]
     NotAwaitingApproval(DeviceId),
     #[error("device {0} is not in quarantine")]
     NotQuarantined(DeviceId),
     #[error(
-        "the device is in quarantine; an administrator releases it (`constellation device release`)"
+        "the device is in quarantine; an administrator can release it (`constellation device release`)"
     )]
     Quarantined,
-    #[error("{0} was revoked: it has no access and gets no work anyway")]
+    #[error("{0} was revoked: it already has no access and gets no work")]
     RevokedAnyway(String),
     #[error("there is no notice {0}")]
     UnknownNotice(NoticeId),
     #[error("there is no webhook {0}")]
     UnknownWebhook(WebhookId),
-    #[error("there are {0} webhooks, which is the most; remove one first")]
+    #[error("the limit of {0} webhooks is reached; remove one first")]
     TooManyWebhooks(usize),
-    #[error("blob {0} is not here, or not as long as the update must be; send its bytes first")]
+    #[error("blob {0} is missing or has the wrong length; upload its bytes first")]
     MissingBlob(BlobHash),
     #[error("the coordinator is shutting down; try again in a moment")]
     Stopping,

@@ -226,14 +226,12 @@ fn check(row: &JoinCodeRow, now: Timestamp) -> Result<(), DriverError> {
 /// Returns why a code in this state can't enroll a device.
 pub(super) const fn state_words(state: JoinCodeState) -> &'static str {
     match state {
-        JoinCodeState::Open => "this join code counts",
-        JoinCodeState::UsedUp => {
-            "this join code has enrolled as many devices as it may; ask for another"
-        }
+        JoinCodeState::Open => "this join code is valid",
+        JoinCodeState::UsedUp => "this join code has reached its device limit; ask for another",
         JoinCodeState::Expired => "this join code has expired; ask for another",
         JoinCodeState::Revoked => "this join code was revoked; ask for another",
         JoinCodeState::Closed => {
-            "this join code is closed after too many tries that nobody finished; ask for another"
+            "this join code was closed after too many failed attempts; ask for another"
         }
     }
 }

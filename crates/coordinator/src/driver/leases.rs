@@ -86,7 +86,7 @@ impl Driver {
             }
             Err(DriverError::Rejected(Rejection::NothingToDo)) => return Some(waiter),
             Err(error) => {
-                tracing::error!(%job, %device, %error, "a job offered a seat and refused it");
+                tracing::error!(%job, %device, %error, "a job offered a seat and then rejected its lease");
                 return Some(waiter);
             }
         };

@@ -220,7 +220,7 @@ impl Driver {
         if self.state.telling.waiting_for(webhook).count() >= MOST_WAITING {
             let oldest = self.state.telling.waiting_for(webhook).map(|row| row.id).next();
             if let Some(oldest) = oldest {
-                tracing::warn!(%webhook, "too much waits for a webhook: the oldest is given up");
+                tracing::warn!(%webhook, "webhook queue full: dropped the oldest delivery");
                 self.put_delivery(oldest, None);
             }
         }
@@ -268,7 +268,7 @@ impl Driver {
         let now = clock::now();
         let given_up = !result.delivered && now.since(row.created_at) > GIVE_UP;
         if given_up {
-            tracing::warn!(%webhook, delivery = %id, detail = result.detail, "a delivery is given up");
+            tracing::warn!(%webhook, delivery = %id, detail = result.detail, "gave up a delivery");
         }
         if result.delivered || given_up {
             self.put_delivery(id, None);

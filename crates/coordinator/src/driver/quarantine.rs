@@ -45,10 +45,10 @@ impl Driver {
         refused.retain(|earlier| now.since(earlier.at) <= REMEMBERED);
         refused.push(RefusedUpdate { lease, job, at: now });
         let count = refused.len();
-        tracing::warn!(%job, %lease, %device, count, reason, "an update was refused");
+        tracing::warn!(%job, %lease, %device, count, reason, "rejected an update");
         self.change_device(device, move |row| row.refused = refused);
         if count >= MOST_REFUSED {
-            let reason = format!("{count} updates were refused; the last: {reason}");
+            let reason = format!("{count} updates were rejected; last reason: {reason}");
             self.quarantine(
                 &Caller::coordinator(),
                 device,
@@ -59,7 +59,7 @@ impl Driver {
         let reason = reason.to_owned();
         match self.apply(now, job, Event::Refused { lease, device, reason }) {
             Ok(_) => {
-                self.lease_ended(job, lease, LeaseOutcome::Refused, "its update was refused");
+                self.lease_ended(job, lease, LeaseOutcome::Refused, "its update was rejected");
                 Ok(())
             }
             // Another update had taken the seat, or the lease had already ended.

@@ -178,7 +178,7 @@ pub(super) async fn refuse(
         let caller = Caller { who: CallerIdentity::Stranger, from };
         // The peer is rejected even if the entry can't be written.
         if let Err(refusal) = shared.driver.by(&caller).refused(what, unwritten).await {
-            tracing::warn!(%refusal, "a refused credential could not be written down");
+            tracing::warn!(%refusal, "could not write an invalid credential to the audit log");
         }
     }
     failed.too_many.map_or(failure, ApiError::too_many)
@@ -224,7 +224,7 @@ pub(super) fn check_protocol(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 fn forbidden(needed: &str) -> ApiError {
-    let detail = format!("this credential may not do that; it takes {needed}");
+    let detail = format!("this credential may not do that; use {needed}");
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
 }
 

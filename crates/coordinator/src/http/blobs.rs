@@ -77,7 +77,7 @@ async fn download(
 async fn leased(shared: &Shared, device: DeviceId, hash: BlobHash) -> ApiResult<CancellationToken> {
     let lease = shared.driver.begin_download(device, hash).await?;
     lease.ok_or_else(|| {
-        let detail = "a device reads only the blobs that its open lease names";
+        let detail = "a device can only read blobs that its open lease names";
         ApiError::new(StatusCode::FORBIDDEN, "blob-not-leased", "Forbidden", detail)
     })
 }
@@ -88,7 +88,7 @@ async fn leased(shared: &Shared, device: DeviceId, hash: BlobHash) -> ApiResult<
 /// other senders don't count.
 #[utoipa::path(head, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under),
-    responses((status = 200, description = "In the headers")))]
+    responses((status = 200, description = "Result in the headers")))]
 async fn look(
     caller: BlobCaller,
     State(shared): State<Shared>,
@@ -116,9 +116,8 @@ async fn look(
         };
         return Ok(state(StatusCode::OK, offset, stored.is_some()));
     }
-    let length = stored.ok_or_else(|| {
-        ApiError::not_found("unknown-blob", format!("there is no blob {hash} here"))
-    })?;
+    let length = stored
+        .ok_or_else(|| ApiError::not_found("unknown-blob", format!("there is no blob {hash}")))?;
     let mut response = StatusCode::OK.into_response();
     files::describe(response.headers_mut(), hash, length);
     Ok(response)
@@ -130,7 +129,7 @@ async fn look(
 /// hash matches.
 #[utoipa::path(put, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under,
-        ("Upload-Offset" = Option<u64>, Header, description = "Bytes that are stored; 0 if missing")),
+        ("Upload-Offset" = Option<u64>, Header, description = "Number of stored bytes; 0 if omitted")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, description = "Stored")))]
 async fn upload(
@@ -156,7 +155,7 @@ async fn upload(
     let announced = number(&headers, header::CONTENT_LENGTH.as_str())?.unwrap_or(0);
     let limit = right.limit;
     if offset.saturating_add(announced) > limit {
-        return Err(ApiError::too_large(format!("this upload may have at most {limit} bytes")));
+        return Err(ApiError::too_large(format!("this upload is limited to {limit} bytes")));
     }
     if matches!(caller, BlobCaller::Device(_))
         && !shared.blobs.begin(hash, &right.key, MOST_OF_A_LEASE)
@@ -213,14 +212,14 @@ impl Right {
                 Ok(Self { key, limit, end })
             }
             (BlobCaller::Device(_), None) => {
-                Err(ApiError::bad_request("wrong-query", "name the lease: ?lease=ID").at("lease"))
+                Err(ApiError::bad_request("wrong-query", "add the lease: ?lease=ID").at("lease"))
             }
         }
     }
 }
 
 fn lease_over() -> ApiError {
-    let detail = "the lease's seat takes no update any more; stop, and ask for other work";
+    let detail = "the lease's seat no longer accepts an update; stop and request other work";
     ApiError::new(StatusCode::GONE, "lease-over", "Gone", detail)
 }
 

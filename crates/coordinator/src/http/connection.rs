@@ -145,7 +145,7 @@ impl Connections {
     ) {
         // Responses are small, and peers wait for them.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+            tracing::debug!(%error, "could not set TCP_NODELAY on a connection");
         }
         let begun = tokio::select! {
             begun = timeout(HANDSHAKE, Box::pin(self.begin(stream, peer))) => begun,
@@ -167,7 +167,7 @@ impl Connections {
             }
             Ok(Begun::TurnedAway) => Ok(()),
             Err(error) => {
-                tracing::debug!(%error, peer = %peer.0, "a connection did not begin");
+                tracing::debug!(%error, peer = %peer.0, "a handshake failed");
                 Ok(())
             }
         };

@@ -82,7 +82,7 @@ struct Named {
     responses(
         (status = 201, body = AddedDataset),
         (status = 422, body = FileProblem, content_type = "application/problem+json",
-            description = "A problem; where too many rows can't be used, with the first of them")
+            description = "Problem details. Lists the first unusable rows if there are too many")
     ))]
 async fn add(
     admin: Admin,
@@ -108,7 +108,7 @@ async fn add(
         (named.name, file)
     };
     if name.is_empty() {
-        return Err(ApiError::invalid("bad-dataset", "give it a name: ?name=NAME").at("name"));
+        return Err(ApiError::invalid("bad-dataset", "add a name: ?name=NAME").at("name"));
     }
     let (sources, turn) = (shared.sources.clone(), shared.adding.clone().lock_owned().await);
     let usual = ReadLimits::default();
@@ -157,7 +157,8 @@ async fn receive(
     folder: &Path,
     blobs: &Blobs,
 ) -> ApiResult<PathBuf> {
-    let broken = |_| ApiError::bad_request("broken-upload", "the connection broke; send it again");
+    let broken =
+        |_| ApiError::bad_request("broken-upload", "the connection broke; upload the file again");
     store(body.into_data_stream(), filename, folder, blobs, broken).await
 }
 
@@ -184,7 +185,7 @@ async fn store<E>(
     let last = filename.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain = last.len() <= 200 && !last.starts_with('.');
     if last.is_empty() || !plain {
-        let words = "give the file's name: ?filename=FILE.csv (.jsonl, .parquet, .zip)";
+        let words = "add the file name: ?filename=FILE.csv (.jsonl, .parquet, .zip)";
         return Err(ApiError::invalid("bad-dataset", words).at("filename"));
     }
     check_text("bad-dataset", "filename", last, 200)?;
@@ -209,7 +210,10 @@ async fn store<E>(
 }
 
 fn too_long() -> ApiError {
-    ApiError::too_large(format!("a file may have at most {} GiB; add less of it", MOST_BYTES >> 30))
+    ApiError::too_large(format!(
+        "the file is larger than {} GiB; upload a smaller one",
+        MOST_BYTES >> 30
+    ))
 }
 
 fn report(added: AddReport) -> AddedDataset {

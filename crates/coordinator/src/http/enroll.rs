@@ -109,7 +109,7 @@ fn check_signature(shared: &Shared, said: &DeviceRegistration) -> ApiResult<()> 
     UnparsedPublicKey::new(&ED25519, &said.public_key.0)
         .verify(&message, &said.signature.0)
         .map_err(|_| {
-            let words = "is not of this key over this registration, for this coordinator";
+            let words = "does not match this key, registration and coordinator";
             ApiError::invalid("wrong-signature", words).at("signature")
         })
 }

@@ -95,10 +95,11 @@ fn as_problem(answer: Response, asked: &str) -> Response {
         return answer;
     }
     let (kind, words) = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ("wrong-method", "can't be asked for; the header Allow says what can".to_owned())
-        }
-        StatusCode::NOT_FOUND => ("unknown-path", "is not here".to_owned()),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "wrong-method",
+            "is not allowed; the header Allow lists the allowed methods".to_owned(),
+        ),
+        StatusCode::NOT_FOUND => ("unknown-path", "does not exist".to_owned()),
         other => ("error", format!("failed: {other}")),
     };
     let title = status.canonical_reason().unwrap_or("Error");

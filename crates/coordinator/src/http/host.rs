@@ -22,7 +22,7 @@ pub(super) fn check<B>(request: &Request<B>, port: u16) -> Result<(), ApiError> 
     // HTTP/2 has the host in the URI; so does an HTTP/1 request for a proxy.
     let authority = request.uri().authority().map(Authority::as_str);
     if second.is_some() || (first.is_none() && authority.is_none()) {
-        let words = format!("send one header Host, such as Host: 127.0.0.1:{port}");
+        let words = format!("send exactly one Host header, such as Host: 127.0.0.1:{port}");
         return Err(ApiError::bad_request("host-header", words));
     }
     let first = first.map(|value| value.to_str().unwrap_or_default());
@@ -34,7 +34,10 @@ pub(super) fn check<B>(request: &Request<B>, port: u16) -> Result<(), ApiError> 
 
 /// Returns the response to a request that reached no handler.
 pub(super) fn refuse(failure: ApiError) -> Response<Body> {
-    tracing::debug!(detail = failure.problem.detail, "a plain request was refused by its host");
+    tracing::debug!(
+        detail = failure.problem.detail,
+        "rejected a plain request because of its host"
+    );
     let mut response = failure.into_response();
     let status = response.status();
     headers::protect(status, response.headers_mut());

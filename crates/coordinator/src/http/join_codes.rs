@@ -104,7 +104,7 @@ fn addresses(listen: SocketAddr) -> Vec<String> {
 /// Devices that it enrolled stay enrolled.
 #[utoipa::path(delete, path = "/join-codes/{id}", tag = "join codes",
     security(("token" = ["admin"])), params(("id" = String, Path)),
-    responses((status = 204, description = "It enrols nobody any more")))]
+    responses((status = 204, description = "The code can't enroll devices any more")))]
 async fn revoke(
     admin: Admin,
     State(shared): State<Shared>,

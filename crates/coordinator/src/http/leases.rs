@@ -45,7 +45,7 @@ async fn progress(
 /// Returns a lease without an update.
 #[utoipa::path(post, path = "/leases/{id}/return", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = LeaseReturn,
-    responses((status = 204, description = "The seat is open again")))]
+    responses((status = 204, description = "The lease was returned")))]
 async fn give_back(
     OfDevice(device): OfDevice,
     State(shared): State<Shared>,

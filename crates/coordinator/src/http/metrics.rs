@@ -48,7 +48,7 @@ fn text(shared: &Shared) -> String {
     page.line("constellation_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
 
     let devices = shared.views.devices(clock::now());
-    page.head("constellation_devices", "gauge", "Enrolled devices, by what they do.");
+    page.head("constellation_devices", "gauge", "Enrolled devices, by state.");
     for state in
         [DeviceState::Waiting, DeviceState::Training, DeviceState::Held, DeviceState::Offline]
     {
@@ -83,7 +83,7 @@ fn text(shared: &Shared) -> String {
     let counters = [
         (
             "constellation_rounds_closed_total",
-            "Rounds closed, of all jobs.",
+            "Closed rounds of all jobs.",
             of_rounds(|round| u64::from(round.closed_at.is_some())),
         ),
         (
@@ -93,7 +93,7 @@ fn text(shared: &Shared) -> String {
         ),
         (
             "constellation_examples_total",
-            "Rows trained on, repeats counted.",
+            "Rows trained on, including repeats.",
             of_rounds(|round| round.examples),
         ),
         (

@@ -218,7 +218,7 @@ pub(crate) fn router(shared: Shared) -> Router {
 fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
     let mut token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     token.description = Some(
-        "A token. On the coordinator's own machine also the session that `POST /sessions` gave there."
+        "A token, or on the coordinator's own machine the session from `POST /sessions`."
             .to_owned(),
     );
     let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie.as_str())));
@@ -226,7 +226,7 @@ fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
     components.add_security_scheme("token", SecurityScheme::Http(token));
     components.add_security_scheme("session", session);
     let mut join_code = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    join_code.description = Some("The proof that a join code makes.".to_owned());
+    join_code.description = Some("The proof of a join code.".to_owned());
     components.add_security_scheme("join_code", SecurityScheme::Http(join_code));
     for (route, path) in &mut api.paths.paths {
         let operations = [
@@ -286,5 +286,8 @@ async fn health(State(shared): State<Shared>) -> Json<Health> {
 
 async fn unknown_path(request: Request) -> ApiError {
     let path = request.uri().path();
-    ApiError::not_found("unknown-path", format!("there is nothing at {path}; /docs shows what is"))
+    ApiError::not_found(
+        "unknown-path",
+        format!("there is nothing at {path}; /docs lists all paths"),
+    )
 }

@@ -88,7 +88,7 @@ async fn register(
         (Some(job), None) => of_job(&shared, asked, job)?,
         (None, Some(blob)) => (of_blob(asked)?, blob),
         (Some(_), Some(_)) | (None, None) => {
-            let words = "name a job or a blob, one of them";
+            let words = "name either a job or a blob";
             return Err(ApiError::invalid("invalid-model", words).at("job"));
         }
     };
@@ -105,7 +105,7 @@ fn of_job(shared: &Shared, asked: ModelRegistration, id: JobId) -> ApiResult<(Ne
     let mut chosen = closed.filter(|round| asked.round.is_none_or(|number| number == round.round));
     let round = chosen.next_back();
     let (Some(round), Some(spec)) = (round, view.job.spec.clone()) else {
-        let words = "the job has closed no such round; GET /jobs/ID/rounds shows them";
+        let words = "the job has no such closed round; GET /jobs/ID/rounds lists them";
         return Err(ApiError::conflict("no-such-round", words).at("round"));
     };
     let Some(flat) = round.model else {
@@ -131,7 +131,7 @@ fn of_job(shared: &Shared, asked: ModelRegistration, id: JobId) -> ApiResult<(Ne
 
 /// Returns a model from outside. Its file is not written yet.
 fn of_blob(asked: ModelRegistration) -> ApiResult<NewModel> {
-    let missing = |field| ApiError::invalid("invalid-model", "goes with a blob; add it").at(field);
+    let missing = |field| ApiError::invalid("invalid-model", "is required with a blob").at(field);
     let spec = asked.spec.ok_or_else(|| missing("spec"))?;
     let model_type = asked.model_type.ok_or_else(|| missing("model_type"))?;
     if asked.classes.len() < 2 {

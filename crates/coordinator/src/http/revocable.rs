@@ -16,7 +16,7 @@ const SHORT: u64 = 64 << 10;
 
 /// Reason why a body ended early.
 #[derive(Debug, thiserror::Error)]
-#[error("the right to this body ended")]
+#[error("the authorization for this transfer ended")]
 struct Ended;
 
 /// Returns a body that breaks off when `ended` completes first. Short bodies are left unchanged.

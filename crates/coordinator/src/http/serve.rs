@@ -46,7 +46,7 @@ pub(crate) async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => (stream, PeerAddress::from(peer)),
                 Err(error) => {
-                    tracing::warn!(%error, "could not take a connection");
+                    tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(BREATH).await;
                     continue;
                 }
@@ -54,7 +54,7 @@ pub(crate) async fn serve(
             () = stopping.cancelled() => break,
         };
         let Some(introduction) = strangers.admit(peer.0) else {
-            tracing::debug!(peer = %peer.0, "an address holds too many connections without a token");
+            tracing::debug!(peer = %peer.0, "too many unauthenticated connections from an address");
             continue;
         };
         let (connections, watcher) = (connections.clone(), open.watcher());

@@ -43,7 +43,7 @@ async fn link(
     match asked.role {
         Role::Admin | Role::Viewer => {}
         Role::Device => {
-            let words = "people are viewers or administrators; choose admin or viewer";
+            let words = "must be admin or viewer";
             return Err(ApiError::invalid("invalid-link", words).at("role"));
         }
     }
@@ -97,7 +97,7 @@ async fn current(
     credential: Option<Extension<Arc<Credential>>>,
 ) -> ApiResult<Json<Current>> {
     let CallerIdentity::Known(principal) = viewer.0.who else {
-        return Err(ApiError::internal("nobody was let in"));
+        return Err(ApiError::internal("the request has no caller"));
     };
     let expires_at = credential.and_then(|credential| credential.ends_at());
     let name = principal.name.to_string();
@@ -107,7 +107,7 @@ async fn current(
 /// Signs out.
 #[utoipa::path(delete, path = "/sessions/current", tag = "sessions",
     security(("token" = ["viewer", "admin"])),
-    responses((status = 204, description = "The session is over")))]
+    responses((status = 204, description = "The session has ended")))]
 async fn sign_out(
     viewer: Viewer,
     credential: Option<Extension<Arc<Credential>>>,
@@ -145,7 +145,7 @@ async fn list(_: Admin, State(shared): State<Shared>) -> ApiResult<Json<Vec<Sess
 /// Ends a session at once.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
     security(("token" = ["admin"])),
-    responses((status = 204, description = "It no longer counts")))]
+    responses((status = 204, description = "The session has ended")))]
 async fn end(
     admin: Admin,
     State(shared): State<Shared>,

@@ -44,7 +44,7 @@ async fn create(
     Body(request): Body<TokenRequest>,
 ) -> ApiResult<(StatusCode, Json<CreatedToken>)> {
     if request.role == Role::Device {
-        let words = "a device gets its token when it registers; choose admin or viewer";
+        let words = "must be admin or viewer; devices get tokens when they register";
         return Err(ApiError::invalid("invalid-token", words).at("role"));
     }
     check_text("invalid-token", "name", &request.name, 100)?;
@@ -53,7 +53,7 @@ async fn create(
 
 /// Revokes a token at once.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", security(("token" = ["admin"])), params(("id" = String, Path)),
-    responses((status = 204, description = "It no longer counts")))]
+    responses((status = 204, description = "The token is no longer valid")))]
 async fn delete(
     admin: Admin,
     State(shared): State<Shared>,

@@ -41,7 +41,7 @@ async fn create(
     check_url(&request.url)
         .map_err(|fault| ApiError::invalid("invalid-webhook", fault.to_string()).at("url"))?;
     if request.secret.as_deref().is_some_and(|secret| !check_secret(secret)) {
-        let words = "must be whsec_ and the base64 of 24 to 64 bytes; leave it out to get one";
+        let words = "must be whsec_ and the base64 of 24 to 64 bytes; omit it to generate one";
         return Err(ApiError::invalid("invalid-webhook", words).at("secret"));
     }
     request.events.sort_unstable();
@@ -52,7 +52,7 @@ async fn create(
 /// Deletes a webhook and its pending deliveries.
 #[utoipa::path(delete, path = "/webhooks/{id}", tag = "notices", security(("token" = ["admin"])),
     params(("id" = WebhookId, Path)),
-    responses((status = 204, description = "It hears no more")))]
+    responses((status = 204, description = "The webhook was removed")))]
 async fn remove(
     Admin(caller): Admin,
     State(shared): State<Shared>,

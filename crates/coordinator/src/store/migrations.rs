@@ -163,7 +163,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     }
     if found > 0 && found < KNOWN_VERSION {
         keep(connection, path, found)?;
-        tracing::info!(from = found, to = KNOWN_VERSION, "the database is brought up to date");
+        tracing::info!(from = found, to = KNOWN_VERSION, "migrating the database");
     }
     for (version, step) in (1_u32..).zip(STEPS).filter(|(version, _)| *version > found) {
         let transaction = connection.transaction()?;

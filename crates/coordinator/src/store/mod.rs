@@ -55,7 +55,7 @@ pub enum StoreError {
          the newer Constellation that wrote it, or give another --data-dir"
     )]
     Newer { found: u32, known: u32 },
-    #[error("the database: {0}")]
+    #[error("database error: {0}")]
     Sqlite(String),
     #[error("a {what} in the database can't be read: {reason}")]
     Unreadable { what: &'static str, reason: String },

@@ -86,7 +86,7 @@ impl DeviceNote {
                 format!("got a new key at {at}: the machine was wiped, or its data folder is new")
             }
             Self::Copy { of } => {
-                format!("its data folder was copied from {of}; it is a device of its own now")
+                format!("its data folder was copied from {of}; it is now a separate device")
             }
         }
     }

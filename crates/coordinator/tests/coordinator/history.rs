@@ -158,7 +158,7 @@ async fn a_refused_update_and_a_revoked_device_have_different_outcomes() {
     let log = coordinator.get(&format!("/jobs/{id}/log")).await;
     assert_eq!(kinds(&log), ["created", "started", "lease_lost"]);
     let text = log[2]["text"].as_str().unwrap();
-    assert!(text.starts_with("bad's Mac sent a bad update for partition"), "{text}");
+    assert!(text.starts_with("bad's Mac sent an invalid update for partition"), "{text}");
 }
 
 #[tokio::test]

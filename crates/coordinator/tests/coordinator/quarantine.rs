@@ -57,12 +57,15 @@ async fn three_bad_updates_quarantine_a_device_and_others_do_its_work() {
 
     let quarantined = quarantine_of(&coordinator, &bad).await;
     let reason = quarantined["reason"].as_str().unwrap();
-    assert!(reason.starts_with("3 updates were refused; the last: the update's norm"), "{reason}");
+    assert!(
+        reason.starts_with("3 updates were rejected; last reason: the update's norm"),
+        "{reason}"
+    );
     let notices = coordinator.get("/notices").await;
     assert_eq!(notices[0]["kind"], "device_quarantined");
     assert_eq!(notices[0]["subject"], bad.id.as_str());
     let text = notices[0]["text"].as_str().unwrap();
-    assert!(text.starts_with("bad's Mac gets no work: 3 updates were refused"), "{text}");
+    assert!(text.starts_with("bad's Mac gets no work: 3 updates were rejected"), "{text}");
 
     let entries = coordinator.audit().await;
     let record = &entries.iter().find(|it| it.record.action == Action::Quarantined).unwrap().record;

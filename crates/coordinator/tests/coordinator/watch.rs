@@ -49,7 +49,7 @@ async fn a_stalled_job_raises_a_notice_until_it_moves() {
         lines.next().map(|line| line["text"].clone())
     };
     assert_eq!(logged("stalled").as_ref(), Some(&notices[0]["text"]));
-    assert_eq!(logged("moving"), Some(json!("it moves again")));
+    assert_eq!(logged("moving"), Some(json!("the job progresses again")));
 }
 
 #[tokio::test]
