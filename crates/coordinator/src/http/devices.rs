@@ -118,7 +118,7 @@ struct Wait {
 /// Repeated requests return the same lease while it is held.
 #[utoipa::path(get, path = "/devices/{id}/next-job", tag = "devices", security(("token" = ["device"])),
     params(("id" = DeviceId, Path), Wait),
-    responses((status = 200, body = Lease), (status = 204, description = "Nothing to do now")))]
+    responses((status = 200, body = Lease), (status = 204, description = "No work now")))]
 async fn next_job(
     caller: OfDevice,
     State(shared): State<Shared>,
@@ -148,7 +148,7 @@ async fn next_job(
 ///
 /// Its token and its leases end. It can enroll again.
 #[utoipa::path(post, path = "/devices/{id}/leave", tag = "devices", security(("token" = ["device"])),
-    params(("id" = DeviceId, Path)), responses((status = 204, description = "Gone")))]
+    params(("id" = DeviceId, Path)), responses((status = 204, description = "The device was removed")))]
 async fn leave(
     device: OfDevice,
     caller: Caller,
