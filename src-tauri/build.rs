@@ -1,5 +1,5 @@
-//! Hands the app's description to Tauri. It runs no npm: where the pages are not built, one plain
-//! page says how to build them.
+//! Build script: passes the app's description to Tauri. It does not run npm. Without built pages, it adds a
+//! page that says how to build them.
 
 use std::path::Path;
 use std::{fs, io};
@@ -16,14 +16,13 @@ fn main() -> io::Result<()> {
         fs::create_dir_all(pages)?;
         fs::write(pages.join("app.html"), MISSING)?;
     }
-    // Rust's own linker on this system is LLD. It finds the functions that come out the same, and packs what is
-    // adjusted at each start.
+    // Rust's default linker for this target is LLD, which supports identical code folding and packed relocations.
     let target = std::env::var("TARGET").unwrap_or_default();
     let optimized = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
     if optimized && target == "x86_64-unknown-linux-gnu" {
         println!("cargo:rustc-link-arg-bins=-Wl,--icf=all,-z,pack-relative-relocs,--strip-all");
     }
-    // With this list a command is refused wherever no capability names it. `src/gui.rs` has the same.
+    // With this list, Tauri rejects commands that no capability names. `src/gui.rs` has the same list.
     let app = AppManifest::new().commands(&[
         "view",
         "settings",

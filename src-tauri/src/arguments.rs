@@ -1,4 +1,4 @@
-//! How the app is started by hand and by tests. A Mac starts it without any of this.
+//! Command-line arguments of the app, for developers and tests. A Mac starts it without arguments.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,50 +8,50 @@ use clap::{Parser, ValueEnum};
 use node::app::{Options, UpdateSource};
 use node::settings::Places;
 
-/// Trains models on this machine while nobody uses it, or coordinates those that do.
+/// Train models on this machine while it is idle, or coordinate the machines that do
 #[derive(Debug, Parser)]
 #[command(name = "constellation-app", version, max_term_width = 100)]
 pub struct Arguments {
-    /// A join link to open: a window asks before anything happens; without a display it joins
+    /// Join link to open: a window asks for confirmation; without a display, the app joins directly
     pub link: Option<String>,
-    /// Where everything is kept, the user's settings too; what starts at login stays as it is
+    /// Data folder, including the user's settings; the login item is not affected
     /// [default: the system's folders]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where it listens as a coordinator; port 0 takes a free one
+    /// Address and port of the coordinator; port 0 selects a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
-    /// Tells several workers on one machine apart
+    /// Number of the worker, if this machine runs several
     #[arg(long, default_value_t = node::app::account_number())]
     instance: u32,
-    /// Open this window at once
+    /// Open this window at start
     #[arg(long, value_enum)]
     pub show: Option<Page>,
-    /// Start beside another one that runs in the same folder
+    /// Start even if the app already runs in this folder
     #[arg(long)]
     pub another: bool,
 }
 
-/// A window of the app.
+/// Window of the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Page {
     Popover,
     Settings,
     Welcome,
-    /// The invitation of a link that was opened
+    /// The invitation of an opened link
     Join,
     Dashboard,
 }
 
 impl Arguments {
-    /// What the app is made of.
+    /// Returns the options of the app.
     ///
     /// # Errors
-    /// Where there is no home for it, or this program can't be found.
+    /// There is no home folder, or the path of this program can't be determined.
     pub fn options(&self) -> anyhow::Result<Options> {
         let program = std::env::current_exe().context("this program can't be found")?;
-        // The command lies beside the app, in the bundle and in a build.
+        // The command is beside the app, both in the bundle and in a build.
         let program = program.with_file_name("constellation");
         let mut places = Places::of_system();
         if let Some(folder) = &self.data_dir {
@@ -59,7 +59,7 @@ impl Arguments {
         }
         Ok(Options {
             places,
-            // The same folders as the command has, so that it can look after the app.
+            // The same folders as for the command, so that it can manage the app.
             data_dir: node::settings::data_dir(self.data_dir.as_deref(), "")?,
             program,
             listen: self.listen,
@@ -70,10 +70,10 @@ impl Arguments {
         })
     }
 
-    /// Where the app's log goes.
+    /// Returns the folder of the app's log.
     ///
     /// # Errors
-    /// Where there is no home for it.
+    /// There is no home folder.
     pub fn log_folder(&self) -> anyhow::Result<PathBuf> {
         Ok(node::logging::folder(self.data_dir.as_deref())?)
     }

@@ -1,4 +1,4 @@
-//! What the app's own pages may ask.
+//! Commands for the app's pages.
 #![expect(clippy::needless_pass_by_value, reason = "Tauri hands everything over by value")]
 
 use node::app::{App, Joining, Mode, Pause, SettingsView, View};
@@ -31,7 +31,7 @@ pub fn choose(app: State<'_, App>, worker: bool, coordinator: bool) -> Result<()
     app.choose(Mode { worker, coordinator })
 }
 
-/// Async, because a window can't be made while the page's thread waits for an answer.
+/// Async, because a window can't be created while the page's thread waits for the response.
 #[tauri::command]
 pub async fn join<R: Runtime>(
     handle: AppHandle<R>,
@@ -75,7 +75,7 @@ pub fn contribute(app: State<'_, App>) {
     app.contribute();
 }
 
-/// Async, because a window can't be made while the page's thread waits for an answer.
+/// Async, because a window can't be created while the page's thread waits for the response.
 #[tauri::command]
 pub async fn open<R: Runtime>(handle: AppHandle<R>, page: Page) {
     windows::open(&handle, page);
@@ -89,7 +89,7 @@ pub fn close<R: Runtime>(window: WebviewWindow<R>) -> Result<(), String> {
 #[tauri::command]
 pub fn quit<R: Runtime>(handle: AppHandle<R>, app: State<'_, App>) -> Result<(), String> {
     if !app.views().borrow().may.quit {
-        return Err("Managed by your organization: this can't be quit here.".to_owned());
+        return Err("Managed by your organization: you can't quit the app here.".to_owned());
     }
     handle.exit(0);
     Ok(())

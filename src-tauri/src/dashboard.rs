@@ -1,29 +1,29 @@
-//! The dashboard's window: its requests go to the coordinator in this process, without a port, a
-//! token or the network.
+//! Dashboard window: its requests go to the coordinator in this process, without a port, a token or the
+//! network.
 
 use node::app::App;
 use tauri::http::{Request, Response, StatusCode, header};
 use tauri::{Manager, Runtime, UriSchemeContext, UriSchemeResponder, Url};
 
-/// The window that may ask. No other window's page gets an answer.
+/// Label of the dashboard window. Requests from other windows are rejected.
 pub const LABEL: &str = "dashboard";
-/// The scheme of its address.
+/// URL scheme of the dashboard.
 pub const SCHEME: &str = "dashboard";
-/// The host of its address: another one would be another origin.
+/// Host of the dashboard's URL. Another host would be another origin.
 const HOST: &str = "localhost";
 
-const NOT_OURS: &str = "This page is for the dashboard.";
-const NOT_RUNNING: &str = "The coordinator does not run. Its state is in the menu bar.";
+const NOT_OURS: &str = "This page is only available in the dashboard window.";
+const NOT_RUNNING: &str = "The coordinator isn't running. See its state in the menu bar.";
 
-/// The origin of its page.
+/// Origin of the dashboard page.
 const ORIGIN: &str = "dashboard://localhost";
 
-/// Where it begins.
+/// Returns the start URL.
 pub fn url() -> Url {
     Url::parse(ORIGIN).unwrap_or_else(|error| unreachable!("{ORIGIN}: {error}"))
 }
 
-/// Answers a request of the page.
+/// Handles a request of the page.
 #[expect(clippy::needless_pass_by_value, reason = "Tauri hands everything over by value")]
 pub fn answer<R: Runtime>(
     context: UriSchemeContext<'_, R>,
@@ -41,7 +41,7 @@ pub fn answer<R: Runtime>(
     });
 }
 
-/// The router knows paths, not this window's scheme.
+/// Returns the request with a path as its URL, because the router doesn't know the window's scheme.
 fn local(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     if let Ok(uri) = path.parse() {

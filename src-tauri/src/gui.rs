@@ -1,4 +1,4 @@
-//! The app with a display: Tauri, the icon, the windows.
+//! App with a display: Tauri, the menu-bar icon and the windows.
 
 use std::sync::Mutex;
 
@@ -12,10 +12,10 @@ use crate::arguments::{Arguments, Page};
 use crate::tray::Tray;
 use crate::{commands, dashboard, macos, windows};
 
-/// Runs until somebody quits.
+/// Runs until the user quits.
 ///
 /// # Errors
-/// Where the settings, the app's folder or the display can't be used.
+/// The settings, the app's folder or the display can't be used.
 pub fn run(
     arguments: &Arguments,
     instance: Option<SingleInstance>,
@@ -47,7 +47,7 @@ pub fn run(
         .build(tauri::generate_context!())?;
     app.run(|handle, event| {
         if let RunEvent::ExitRequested { code: None, api, .. } = &event {
-            // The last window is closed: the icon stays.
+            // The last window is closed, but the icon stays.
             api.prevent_exit();
         }
         if let RunEvent::Exit = event {
@@ -58,7 +58,7 @@ pub fn run(
     Ok(())
 }
 
-/// The same for the app and for its tests.
+/// Configures Tauri in the same way for the app and its tests.
 pub fn configure<R: Runtime>(builder: Builder<R>) -> Builder<R> {
     let places = tauri_plugin_window_state::Builder::new()
         .with_denylist(&[Page::Popover.label(), Page::Welcome.label(), Page::Join.label()])
@@ -85,14 +85,14 @@ pub fn configure<R: Runtime>(builder: Builder<R>) -> Builder<R> {
         ])
 }
 
-/// Shows what is to be seen at the start, and follows the view from there.
+/// Shows the initial windows, and follows the view from then on.
 fn begin<R: Runtime>(handle: &AppHandle<R>, app: &App, show: Option<Page>, link: Option<&str>) {
     let view = app.views().borrow().clone();
     let tray = Tray::start(handle, &view)
         .inspect_err(|error| {
             tracing::warn!(%error, "no menu-bar icon");
             app.note(format!(
-                "No menu-bar icon can be shown: {error}. Start the app again to see this window."
+                "Can't show the menu-bar icon: {error}. Start the app again to see this window."
             ));
         })
         .ok();
@@ -113,7 +113,7 @@ fn begin<R: Runtime>(handle: &AppHandle<R>, app: &App, show: Option<Page>, link:
     }
 }
 
-/// Draws each view that comes, and tells the pages.
+/// Displays each new view and sends it to the pages.
 fn follow<R: Runtime>(handle: &AppHandle<R>, app: &App, tray: Option<Tray<R>>) {
     let (handle, mut views) = (handle.clone(), app.views());
     let tray = std::sync::Arc::new(Mutex::new(tray));
@@ -121,16 +121,16 @@ fn follow<R: Runtime>(handle: &AppHandle<R>, app: &App, tray: Option<Tray<R>>) {
         while views.changed().await.is_ok() {
             let view = views.borrow_and_update().clone();
             if let Err(error) = handle.emit("view", &view) {
-                tracing::debug!(%error, "a page could not be told");
+                tracing::debug!(%error, "can't send the view to a page");
             }
             let (drawing, tray) = (handle.clone(), tray.clone());
-            // The system's menus belong to the main thread.
+            // System menus may only be changed on the main thread.
             let drawn = handle.run_on_main_thread(move || {
                 let mut tray = tray.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if let Some(tray) = tray.as_mut()
                     && let Err(error) = tray.show(&drawing, &view)
                 {
-                    tracing::warn!(%error, "the menu-bar icon could not be drawn");
+                    tracing::warn!(%error, "can't update the menu-bar icon");
                 }
             });
             if drawn.is_err() {
@@ -140,8 +140,8 @@ fn follow<R: Runtime>(handle: &AppHandle<R>, app: &App, tray: Option<Tray<R>>) {
     });
 }
 
-/// Somebody started the app while it runs: they want to see it, or handed it a link. Says why a link
-/// can't be opened.
+/// Handles a later start of the app: shows a window or opens a link. Returns the reason if a link can't be
+/// opened.
 fn again<R: Runtime>(handle: &AppHandle<R>, line: Vec<String>) -> Result<(), String> {
     let asked = Arguments::try_parse_from(line).ok();
     if let Some(link) = asked.as_ref().and_then(|asked| asked.link.as_deref()) {
@@ -151,7 +151,7 @@ fn again<R: Runtime>(handle: &AppHandle<R>, line: Vec<String>) -> Result<(), Str
     Ok(())
 }
 
-/// Asks the person about a link that came from outside: any page on the web can open one.
+/// Asks for confirmation of a link from outside, because any web page can open one.
 fn opened<R: Runtime>(handle: &AppHandle<R>, link: &str) -> Result<(), String> {
     match handle.state::<App>().invite(link) {
         Ok(()) => {

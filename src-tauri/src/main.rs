@@ -1,5 +1,5 @@
-//! The Mac app: a menu-bar icon and windows in front of [`node::app::App`]. What it does and says is
-//! decided there; here it is drawn.
+//! Mac app: menu-bar icon and windows for [`node::app::App`], which contains all behavior and texts. This
+//! program only displays them.
 
 use std::process::ExitCode;
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 fn run(arguments: &arguments::Arguments) -> anyhow::Result<()> {
     let mut options = arguments.options()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Blocking work has threads of its own.
+        // Blocking work runs on separate threads.
         .worker_threads(2)
         .enable_all()
         .build()?;

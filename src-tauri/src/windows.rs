@@ -1,5 +1,5 @@
-//! The app's windows. Each is made when it is asked for and gone when it is closed, so that a waiting
-//! app holds no web view.
+//! Windows of the app. Each is created on demand and destroyed when it is closed, so that an idle app has no
+//! web view.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::arguments::Page;
 use crate::{dashboard, macos};
 
 impl Page {
-    /// Names its window.
+    /// Returns the label of the page's window.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Popover => "popover",
@@ -36,7 +36,7 @@ impl Page {
         }
     }
 
-    /// Width and height in points.
+    /// Returns the width and height in points.
     const fn size(self) -> (f64, f64) {
         match self {
             Self::Popover => (360.0, 440.0),
@@ -48,10 +48,10 @@ impl Page {
     }
 }
 
-/// Shows a window: the one that is there, or a new one. What goes wrong is logged: the menu works on.
+/// Shows a page's existing window, or creates one. Errors are logged, because the menu still works.
 pub fn open<R: Runtime>(app: &AppHandle<R>, page: Page) {
     if let Err(error) = try_open(app, page) {
-        tracing::warn!(%error, ?page, "a window could not be opened");
+        tracing::warn!(%error, ?page, "can't open a window");
     }
 }
 
@@ -90,7 +90,7 @@ fn try_open<R: Runtime>(app: &AppHandle<R>, page: Page) -> tauri::Result<()> {
         let WindowEvent::Destroyed = event else { return };
         match page {
             Page::Dashboard => macos::show_in_dock(&closing, false),
-            // Closed without an answer: that is a no.
+            // Closing the window without an answer declines the invitation.
             Page::Join => closing.state::<App>().decline(None),
             Page::Popover | Page::Settings | Page::Welcome => {}
         }
@@ -98,15 +98,15 @@ fn try_open<R: Runtime>(app: &AppHandle<R>, page: Page) -> tauri::Result<()> {
     window.set_focus()
 }
 
-/// Whether a page may go there. The app's own pages stay on their origin and the dashboard on its
-/// own, whatever a script or a link in them says.
+/// Returns whether a page may navigate to this URL. The app's pages and the dashboard stay on their own origins,
+/// whatever a script or a link requests.
 fn stays(page: Page, url: &Url) -> bool {
     let is_own = |scheme: &str| {
         url.scheme() == scheme && url.host_str() == Some("localhost") && url.port().is_none()
     };
     let stays = match page {
         Page::Popover | Page::Settings | Page::Welcome | Page::Join => is_own("tauri"),
-        // A file that its page makes is a `blob:` of its origin.
+        // Files that the page creates are `blob:` URLs of its origin.
         Page::Dashboard => {
             is_own(dashboard::SCHEME) || url.as_str().starts_with("blob:dashboard://localhost/")
         }
@@ -117,12 +117,13 @@ fn stays(page: Page, url: &Url) -> bool {
     stays
 }
 
-/// When the popover below the icon was last put away, because somebody turned to something else.
+/// Time when the popover was last closed because it lost the focus.
 static PUT_AWAY: Mutex<Option<Instant>> = Mutex::new(None);
-/// A click on the icon first takes the focus from the popover: that is the click that puts it away.
+/// Time in which a click on the icon belongs to the loss of focus: such a click closes the popover and must not
+/// open it again.
 const SAME_CLICK: Duration = Duration::from_millis(400);
 
-/// Shows the popover below the icon until the focus leaves it, or puts it away.
+/// Shows the popover below the icon, or closes it. It also closes when it loses the focus.
 pub fn toggle_popover<R: Runtime>(app: &AppHandle<R>, icon: Option<Rect>) {
     if let Some(window) = app.get_webview_window(Page::Popover.label()) {
         return put_away(&window);
@@ -154,13 +155,13 @@ pub fn toggle_popover<R: Runtime>(app: &AppHandle<R>, icon: Option<Rect>) {
         Ok(None) | Err(_) => middle - width / 2.0,
     };
     if let Err(error) = window.set_position(PhysicalPosition::new(x, at.y + size.height)) {
-        tracing::warn!(%error, "the popover could not be placed");
+        tracing::warn!(%error, "can't position the popover");
     }
 }
 
 fn put_away<R: Runtime>(popover: &WebviewWindow<R>) {
     if let Err(error) = popover.close() {
-        tracing::warn!(%error, "the popover could not be closed");
+        tracing::warn!(%error, "can't close the popover");
     }
 }
 

@@ -1,5 +1,5 @@
-//! The app as a person meets it: real windows on a display without a screen, a real coordinator, a
-//! real trainer.
+//! End-to-end test of the app: real windows on a virtual display, a real coordinator and a real
+//! trainer.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use desk::Desk;
 
-/// Long enough to be seen, and to be paused and resumed on the way.
+/// Job that is long enough to be observed, paused and resumed.
 const LONG_JOB: &str = r#"
 name = "synthetic-long"
 model_type = "nlp"
@@ -22,7 +22,7 @@ partitions = 4
 rounds = 500
 "#;
 
-/// Short enough to end while somebody looks.
+/// Job that is short enough to end during the test.
 const SHORT_JOB: &str = r#"
 name = "synthetic"
 model_type = "nlp"
@@ -70,7 +70,7 @@ async fn a_first_start_joins_by_code_trains_pauses_and_resumes() {
 
     desk.show(&data, "popover");
     app.window("popover").await;
-    // Nobody has touched the display for five minutes? Somebody has: it says why it waits.
+    // The idle time of the display is below five minutes, so the app waits and shows the reason.
     app.line("Waiting").await;
     app.picture("app-waiting").await;
     app.click("contribute").await;
@@ -112,7 +112,7 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
 
     let cluster = one.join("coordinator");
     let cluster = cluster.to_str().unwrap();
-    // The typed code names no address: only Bonjour can.
+    // The typed code contains no address: only Bonjour provides it.
     let code = desk.result(&["join-code", "create", "--data-dir", cluster]);
     let job = folder.join("job.toml");
     std::fs::write(&job, SHORT_JOB).unwrap();
@@ -135,7 +135,7 @@ async fn two_apps_find_each_other_and_train_to_the_end() {
     coordinator.end().await;
 }
 
-/// Without a window: what an icon's host shows and hands back.
+/// Without a window: tests the menu that the icon's host reads and triggers.
 #[test]
 fn the_menu_says_the_state_and_pauses_resumes_contributes_and_quits() {
     let desk = Desk::start();
@@ -179,7 +179,7 @@ fn without_a_display_the_app_coordinates_and_says_what_is_missing() {
     assert!(said.iter().any(|line| line.contains("this session has no display")), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("Coordinating Constellation")), "{said:#?}");
     let kept = std::fs::read_to_string(folder.path().join("log/app.log")).unwrap();
-    // Each takes the time for itself.
+    // Each app adds its own time.
     let untimed = |line: &str| line.split_once(' ').map(|(_, words)| words.to_owned());
     let on_screen: Vec<_> = said.iter().map(|line| untimed(line)).collect();
     assert_eq!(kept.lines().map(untimed).collect::<Vec<_>>(), on_screen);
@@ -197,7 +197,7 @@ fn an_app_starts_at_login_as_the_setting_says() {
             assert!(entry.contains(env!("CARGO_BIN_EXE_constellation-app")), "{entry}");
         }
     }
-    // One with a folder of its own has no part in its user's session.
+    // An app with a separate folder does not use its user's session.
     let mut apart = headless();
     apart.envs(desk::home(home.path())).env(SETTING, "true");
     until(apart.arg("--data-dir").arg(home.path().join("apart")), "can't start at login");
@@ -206,8 +206,8 @@ fn an_app_starts_at_login_as_the_setting_says() {
 
 const SETTING: &str = "CONSTELLATION_START_AT_LOGIN";
 
-/// On mains it is kept awake, by a stand-in for `systemd-inhibit`, because a test's machine has no
-/// logind; on battery it says that it isn't.
+/// The machine is kept awake on AC power, by a stand-in for `systemd-inhibit`, because a test machine has no
+/// logind. On battery power the app reports that it is not.
 #[test]
 fn a_coordinator_stays_awake_while_a_job_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -235,7 +235,7 @@ fn a_coordinator_stays_awake_while_a_job_runs() {
     let mut id = None;
     let said = followed(app, |line| {
         if line.contains("Coordinating Constellation") {
-            // Nobody works on it: it runs until it is cancelled.
+            // The job has no workers, so it runs until it is canceled.
             let submitted = command(&["job", "submit", job.to_str().unwrap()]);
             id = submitted["id"].as_str().map(str::to_owned);
         }
@@ -262,7 +262,7 @@ fn a_link_that_is_none_is_said() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("join link"));
 }
 
-/// The app without a display. `timeout` hands signals on, and ends an app that doesn't.
+/// Returns the app without a display. `timeout` forwards signals, and ends an app that hangs.
 fn headless() -> Command {
     let mut app = Command::new("timeout");
     app.args(["90", env!("CARGO_BIN_EXE_constellation-app"), "--listen", "127.0.0.1:0"])
@@ -272,12 +272,12 @@ fn headless() -> Command {
     app
 }
 
-/// What the app writes to its log until it has written `words`; then it is asked to end, and does.
+/// Returns the app's log up to `words`; then stops the app and checks that it ends.
 fn until(app: &mut Command, words: &str) -> Vec<String> {
     followed(app, |line| line.contains(words))
 }
 
-/// What the app writes to its log until `ends` says so; then it is asked to end, and does.
+/// Returns the app's log until `ends` returns true; then stops the app and checks that it ends.
 fn followed(app: &mut Command, mut ends: impl FnMut(&str) -> bool) -> Vec<String> {
     let mut app = app.stderr(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(app.stderr.take().unwrap());

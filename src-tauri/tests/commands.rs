@@ -1,5 +1,5 @@
-//! What each window may ask of the app and where it may go: its own commands and its own origin, and
-//! for the dashboard no command at all.
+//! Permissions of each window: it may call only its own commands and stay only on its own origin. The dashboard
+//! may call no command.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use desk::{Desk, Driven};
 use serde_json::{Value, json};
 
-/// Every command, with what it takes.
+/// Every command and its arguments.
 const COMMANDS: [(&str, &str); 14] = [
     ("view", "{}"),
     ("settings", "{}"),
@@ -28,7 +28,7 @@ const COMMANDS: [(&str, &str); 14] = [
     ("quit", "{}"),
 ];
 
-/// The commands of the window that the driver is in, which it is asked for; the other ones are refused.
+/// Calls every command from the current window. Only `allowed` ones are accepted.
 async fn has(app: &Driven, allowed: &[&str]) {
     for (command, arguments) in COMMANDS {
         if allowed.contains(&command) {
@@ -40,7 +40,7 @@ async fn has(app: &Driven, allowed: &[&str]) {
     }
 }
 
-/// Lets the page go to `url`; ends when the app has refused that, and the page is where it was.
+/// Makes the page navigate to `url`, and checks that the app rejects this and the page stays.
 async fn stays(app: &Driven, data: &Path, url: &str) {
     let before = app.client.current_url().await.unwrap();
     app.client
@@ -80,7 +80,7 @@ async fn each_window_has_its_commands_alone_and_stays_where_it_is() {
     for url in ["https://example.invalid/", "tauri://localhost/app.html"] {
         stays(&app, &data, url).await;
     }
-    // Its way to the coordinator: the page's own requests, and no others.
+    // Its access to the coordinator: the page's own requests, and no others.
     let ours = "'Content-Type': 'application/json', 'Constellation-Protocol': '1'";
     let with = |headers: &str| {
         format!("'/join-codes', {{ method: 'POST', body: '{{}}', headers: {{ {headers} }} }}")

@@ -1,5 +1,5 @@
-//! Links into a cluster, as any page on the web can open one: the app asks, and nothing happens before
-//! the person has said yes.
+//! Join links, which any web page can open: the app asks for confirmation, and nothing happens before
+//! that.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use desk::Desk;
 
-/// The folder of an app that is a worker of the coordinator at this URL.
+/// Returns the folder of an app that is a worker of the coordinator at this URL.
 fn worker(desk: &Desk, url: &str, code: Option<&str>) -> PathBuf {
     let data = desk.folder.path().join("app");
     std::fs::create_dir_all(&data).unwrap();
@@ -39,7 +39,7 @@ async fn a_link_asks_and_nothing_happens_before_the_person_says_yes() {
     let pin = app.find("invitation-pin").await.text().await.unwrap();
     let pin: String = pin.split_whitespace().collect();
     assert_eq!(pin, listening["pin"].as_str().unwrap());
-    // Neither the key that a person may be about to press nor the focus says yes.
+    // Neither a key press nor the focus confirms by accident.
     let focus = app.client.execute("return document.activeElement.tagName", vec![]).await;
     assert_eq!(focus.unwrap(), "H1");
     app.click("invitation-decline").await;
@@ -47,7 +47,7 @@ async fn a_link_asks_and_nothing_happens_before_the_person_says_yes() {
     app.line("in no cluster").await;
     assert!(desk.devices(&cluster).is_empty());
 
-    // A second link doesn't slip under an answer that is meant for the first.
+    // A second link is not affected by an answer to the first.
     desk.again(&data, &[&desk.link(&cluster)]);
     app.window("#/join").await;
     app.find("invitation-accept").await;
@@ -78,7 +78,7 @@ async fn a_link_takes_no_mac_out_of_its_cluster() {
     assert!(why.contains("belongs to the cluster \u{201c}cluster\u{201d}"), "{why}");
     assert!(why.contains("Leave it first"), "{why}");
     app.picture("app-invitation-refused").await;
-    // Not by the command behind the button, either.
+    // The command behind the button doesn't confirm it either.
     let id = app.invoked("view", "{}").await["invitation"]["id"].as_str().unwrap().to_owned();
     let accepted = app.invoked("accept", &format!("{{ invitation: '{id}' }}")).await;
     assert!(accepted["refused"].as_str().unwrap().contains("belongs to"), "{accepted}");

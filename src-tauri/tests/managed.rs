@@ -1,5 +1,5 @@
-//! The app where an organization manages it, and nobody does anything: an `/etc/constellation` of the test's
-//! own, in a mount namespace. It needs root and util-linux; where they are missing the test says so.
+//! Managed app without user interaction: the test mounts its own `/etc/constellation` in a mount namespace. This
+//! needs root and util-linux. If they are missing, the test reports that.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const SCRIPT: &str = include_str!("../../crates/cli/tests/support/managed.sh");
 
-/// One lease: where other programs keep the machine busy, a worker rightly waits between two.
+/// Job with one lease. If other programs keep the machine busy, a worker correctly waits between two.
 const JOB: &str = r#"
 name = "synthetic"
 model_type = "nlp"
@@ -27,7 +27,7 @@ train_limit = 200
 rounds = 1
 "#;
 
-/// The app where the file `managed.toml` of `folder` is what the organization says, on this desktop.
+/// Returns the app on this desktop, managed by the file `managed.toml` in `folder`.
 fn app(desk: &Desk, folder: &Path) -> Command {
     let mut command = desk.command(Path::new("unshare"));
     command.args(["--mount", "sh", "-c", SCRIPT, "sh"]).arg(folder);
@@ -35,7 +35,7 @@ fn app(desk: &Desk, folder: &Path) -> Command {
     command
 }
 
-/// Whether this machine and user can have such a namespace; says so where not.
+/// Returns whether this machine and user can create such a namespace. Prints a message if not.
 fn can_manage(folder: &Path) -> bool {
     std::fs::write(folder.join("managed.toml"), "").unwrap();
     let tried = Command::new("unshare")
@@ -52,7 +52,7 @@ fn can_manage(folder: &Path) -> bool {
     false
 }
 
-/// A coordinator with a job, and what IT pushes to a Mac.
+/// Starts a coordinator with a job. Also returns the settings that IT deploys to a Mac.
 fn office(desk: &Desk) -> (desk::Process, String, String) {
     let folder = desk.folder.path();
     let (coordinator, listening, cluster) = desk.coordinator();
@@ -99,7 +99,7 @@ fn an_app_with_nothing_but_a_managed_file_enrols_trains_and_reports() {
     assert_eq!(coordinator.stop(), Some(0));
 }
 
-/// What a web page can do to a managed Mac: nothing. It says so, and works on.
+/// A web page can't affect a managed Mac. The app reports the attempt and keeps working.
 #[test]
 fn a_managed_app_ignores_a_link_and_works_on() {
     let desk = Desk::start();
@@ -123,7 +123,7 @@ fn a_managed_app_ignores_a_link_and_works_on() {
     let words = ["links and join codes are ignored", "in no cluster"];
     let said = log.find(|line| words.iter().any(|words| line.contains(words))).unwrap();
     assert!(said.contains(words[0]), "{said}");
-    // Whoever drains it keeps the app from waiting for a reader.
+    // Drains the pipe, so that the app does not block on it.
     let reader = std::thread::spawn(move || log.for_each(drop));
     let job = desk.result(&[
         "job",
@@ -142,7 +142,7 @@ fn a_managed_app_ignores_a_link_and_works_on() {
     assert_eq!(attacker.stop(), Some(0));
 }
 
-/// Without a display nobody can tell whether the machine is used: it enrols all the same, and says so.
+/// Without a display the app can't tell whether the machine is used. It enrolls anyway, and reports that.
 #[test]
 fn a_managed_app_without_a_display_enrols_and_says_why_it_waits() {
     let desk = Desk::start();
@@ -159,7 +159,7 @@ fn a_managed_app_without_a_display_enrols_and_says_why_it_waits() {
     assert!(waits, "it ended without saying so");
     let cluster = folder.join("cluster");
     let cluster = cluster.to_str().unwrap();
-    // A heartbeat is on its way: what comes of it is waited for.
+    // A heartbeat is in flight: wait for its result.
     let mut devices = Value::Null;
     while devices[0]["reason"] != "unknown" {
         devices = desk.result(&["device", "list", "--data-dir", cluster]);
@@ -168,7 +168,7 @@ fn a_managed_app_without_a_display_enrols_and_says_why_it_waits() {
     assert_eq!(coordinator.stop(), Some(0));
 }
 
-/// The exit code, after the signal by which a system ends programs.
+/// Returns the exit code after the signal that systems use to end programs.
 fn ended(mut app: Child) -> Option<i32> {
     let pid = app.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! One app for each data folder, which nothing beyond the folder can stop or pose as.
+//! Single instance of the app per data folder. Nothing outside the folder can stop or impersonate it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,19 +11,19 @@ use std::process::{ChildStderr, Command, Output, Stdio};
 
 use desk::{Desk, Ends};
 
-/// What an app that nobody has set up says once it runs.
+/// Log line of a running app that is not set up.
 const RUNS: &str = "Not set up yet";
-/// Where the app's socket was once: any account may be first there.
+/// Former path of the app's socket, which any account could create first.
 const ANYBODY_S: &str = "/tmp/com_constellation_app_si.sock";
 
-/// An app that runs, and what it writes to its log from then on.
+/// Running app, and its log from then on.
 struct Running {
     app: Ends,
     log: std::io::Lines<BufReader<ChildStderr>>,
 }
 
 fn app(desk: &Desk, data: &Path) -> Command {
-    // An app that waits for somebody who doesn't answer would be waited for.
+    // An app that waits for an answer would hang, so `timeout` ends it.
     let mut command = desk.command("timeout".as_ref());
     command.args(["60", env!("CARGO_BIN_EXE_constellation-app"), "--data-dir"]).arg(data);
     command
@@ -42,10 +42,10 @@ impl Running {
         self.log.any(|line| line.unwrap().contains(words))
     }
 
-    /// Ends it by a signal that it can't prepare for.
+    /// Kills it with a signal that it can't handle.
     fn kill(self) {
         let pid = self.app.0.id().to_string();
-        // `timeout` has a process group of its own, with the app.
+        // `timeout` and the app have a separate process group.
         let group = format!("-{pid}");
         assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
         drop(self);
@@ -64,7 +64,7 @@ fn nobody_beyond_the_folder_keeps_the_app_from_starting() {
     let socket = UnixListener::bind(ANYBODY_S).unwrap();
     let _name = desk::bus::Holder::of(&desk, "com.constellation.app.SingleInstance");
     start(&desk, &desk.folder.path().join("data"));
-    // Nor does it say anything there.
+    // It sends nothing there either.
     socket.set_nonblocking(true).unwrap();
     assert_eq!(socket.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     std::fs::remove_file(ANYBODY_S).unwrap();
@@ -77,12 +77,12 @@ fn two_starts_in_one_folder_are_one_app_and_two_folders_are_two() {
     let mut first = start(&desk, &one);
     let _second = start(&desk, &other);
     assert_eq!(again(&desk, &one, &["--show", "settings"]), (Some(0), String::new()));
-    // Its arguments arrive, and what is wrong with them is said by the start that had them.
+    // Its arguments arrive, and the later start reports the error in them.
     let (code, words) = again(&desk, &one, &["constellation://join/garbage"]);
     assert_eq!(code, Some(1), "{words}");
     assert!(words.contains("join link"), "{words}");
     assert!(first.says("a link could not be opened"));
     first.kill();
-    // What a killed app leaves is in nobody's way.
+    // The files of a killed app don't prevent a new start.
     start(&desk, &one);
 }

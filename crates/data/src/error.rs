@@ -11,31 +11,31 @@ pub enum DataError {
     #[error("there is no dataset `{name}`{}; known are {}", did_you_mean(.nearest.as_deref()), .known.join(", "))]
     Unknown { name: String, nearest: Option<String>, known: Vec<String> },
     #[error(
-        "dataset `{name}` ({repository}) is not on this machine and the hub did not answer \
-         ({reason}): connect it, or set CONSTELLATION_DATA_DIR to a folder that holds \
-         {repository}/…, HF_HOME to a cache that holds it, or HF_ENDPOINT to a mirror within reach"
+        "dataset `{name}` ({repository}) is not on this machine and the hub did not respond \
+         ({reason}): connect it, or set CONSTELLATION_DATA_DIR to a folder that contains \
+         {repository}/…, HF_HOME to a cache that contains it, or HF_ENDPOINT to a reachable mirror"
     )]
     Offline { name: String, repository: String, reason: String },
     #[error(
-        "the hub refuses {what} (status {status}): set HF_TOKEN to the token of an account that \
+        "the hub denied access to {what} (status {status}): set HF_TOKEN to the token of an account that \
          may read {repository}"
     )]
     Denied { repository: String, what: String, status: u16 },
     #[error(
         "the hub has no {what} in {repository}: check HF_ENDPOINT, or set CONSTELLATION_DATA_DIR \
-         to a folder that holds {repository}/…"
+         to a folder that contains {repository}/…"
     )]
     Missing { repository: String, what: String },
     #[error("the hub answered with status {status} for {what} of {repository}; try again later")]
     Refused { repository: String, what: String, status: u16 },
     #[error(
-        "{file} of {repository} arrived damaged ({reason}) and was thrown away; try again, and if \
-         it stays so check HF_ENDPOINT"
+        "{file} of {repository} was damaged during the download ({reason}) and deleted; try again, and if \
+         it fails again, check HF_ENDPOINT"
     )]
     Damaged { repository: String, file: String, reason: String },
     #[error(
         "the connection broke while {file} of {repository} was at byte {done} ({reason}); load it \
-         again and it goes on from there"
+         again to resume the download"
     )]
     Interrupted { repository: String, file: String, done: u64, reason: String },
     #[error("{}: {source}", .path.display())]
@@ -48,7 +48,7 @@ pub enum DataError {
     Shard { path: PathBuf, source: ShardError },
     #[error("`{0}` cannot be a dataset's name: use 1 to 64 of a–z, 0–9, _ and -")]
     BadName(String),
-    #[error("there is a dataset `{0}` already: choose another name")]
+    #[error("the dataset `{0}` already exists: choose another name")]
     NameTaken(String),
     #[error(
         "{bad} of {rows} rows of {file} cannot be used, more than one in ten; the first: {}",
@@ -59,9 +59,9 @@ pub enum DataError {
         "class `{class}` has {rows} row(s); give it at least 2, one to train on and one to test"
     )]
     ClassTooSmall { class: String, rows: u64 },
-    #[error("the class `{0}` has a character that can't be seen: rename it")]
+    #[error("the class `{0}` contains an invisible character: rename it")]
     HiddenClass(String),
-    #[error("there are rows of {0} class(es); a dataset needs at least 2")]
+    #[error("the rows belong to {0} class(es); a dataset needs at least 2")]
     TooFewClasses(usize),
 }
 

@@ -87,7 +87,7 @@ pub fn add(
     if stored as u64 > disk {
         let (stored, disk) = (stored >> 20, disk >> 20);
         let reason =
-            format!("its rows take {stored} MiB of the disk, where {disk} are left for it");
+            format!("its rows need {stored} MiB of disk space, but only {disk} MiB are available");
         return Err(DataError::file(file, reason).calling(file, &shown(file)));
     }
     let new = place().map_err(DataError::io(uploads))?;

@@ -119,7 +119,7 @@ fn a_server_that_keeps_breaking_leaves_a_part_file_to_resume_from() {
     let home = TempDir::new().unwrap();
     let error = load(&sources(&server, home.path())).unwrap_err();
     assert!(matches!(error, DataError::Interrupted { .. }), "{error}");
-    assert!(error.to_string().contains("load it again and it goes on from there"));
+    assert!(error.to_string().contains("load it again to resume the download"));
     assert!(!home.path().join(server.blob()).exists());
     assert!(home.path().join(server.blob()).with_extension("incomplete").exists());
     assert_eq!(origin(&sources(&server, home.path())), Origin::Hub);

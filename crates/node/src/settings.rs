@@ -101,7 +101,7 @@ impl<T: fmt::Debug> Chosen<T> {
         match (flag, &self.source) {
             (None, _) => self,
             (Some(value), Source::Managed(_)) => {
-                tracing::warn!("{value:?} is not used: {:?} is {}", self.value, self.source);
+                tracing::warn!("{value:?} is ignored: {:?} is {}", self.value, self.source);
                 self
             }
             (

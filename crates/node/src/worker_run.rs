@@ -28,7 +28,7 @@ pub(crate) async fn run_worker(
 ) -> anyhow::Result<Result<(), WorkerError>> {
     let ended = run_once(settings.clone(), place, &observe, stop.clone()).await?;
     let Err(error @ WorkerError::NotMoved { .. }) = ended else { return Ok(ended) };
-    tracing::warn!(%error, "the worker goes on where it is enrolled");
+    tracing::warn!(%error, "the worker continues in its current cluster");
     observe(&Status::JoinFailed { reason: error.to_string() });
     // The configured address and pin belong to the other cluster: its coordinator must not receive this
     // device's token.

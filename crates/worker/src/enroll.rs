@@ -53,7 +53,7 @@ pub(crate) async fn enrolled(
         (kept, Some(join), copy_of) => {
             let key = match copy_of {
                 Some(device) => {
-                    tracing::warn!(%device, "this data folder is a copy: making a key of its own");
+                    tracing::warn!(%device, "this data folder is a copy; creating a new key");
                     DeviceKey::generate()?
                 }
                 None => DeviceKey::of(&settings.data_dir)?,
@@ -84,7 +84,7 @@ async fn renewed(
     }
     let Some(join) = join else {
         tracing::warn!(
-            "this device computes otherwise than when it was enrolled; it may get no work until \
+            "the compute backend or hardware changed since this device was enrolled; it may get no work until \
              it is enrolled again with --join"
         );
         return Ok(kept);
@@ -103,7 +103,7 @@ async fn renewed(
             Ok(enrollment)
         }
         Err(error) => {
-            tracing::warn!(%error, "the join code failed; this device goes on as it was enrolled");
+            tracing::warn!(%error, "the join code failed; this device keeps its enrollment");
             applicant.voice.say(&Status::JoinFailed { reason: error.to_string() });
             let trusted = applicant.settings.pin.unwrap_or(kept.cluster.pin);
             applicant.client.set_pin(trusted);

@@ -12,13 +12,13 @@ use trainer::TrainerError;
 pub enum WorkerError {
     #[error(transparent)]
     Folder(#[from] platform::LockError),
-    #[error("can't use {}: {source}; is the disk full, or the folder somebody else's?", path.display())]
+    #[error("can't use {}: {source}; check the disk space and the folder's owner", path.display())]
     Disk { path: PathBuf, source: io::Error },
     #[error("this machine can't train: {0}")]
     Trainer(#[from] TrainerError),
     /// The device has neither a token nor a join code.
     #[error(
-        "this device is not enrolled: give a join code with --join (an administrator makes one by \
+        "this device is not enrolled: pass a join code with --join (an administrator creates one with \
          `constellation join-code create`)"
     )]
     NotRegistered,
@@ -36,25 +36,25 @@ pub enum WorkerError {
     NotMoved { cluster: String, reason: Box<WorkerError> },
     /// The folder was enrolled on other hardware, and there is no join code.
     #[error(
-        "{} was enrolled on another machine or as another --instance, so this is a copy: give a \
-         join code with --join, and it becomes a device of its own", path.display()
+        "{} was enrolled on another machine or as another --instance, so this is a copy: pass a \
+         join code with --join to enroll it as a new device", path.display()
     )]
     Copied { path: PathBuf },
     /// The coordinator no longer accepts the device's token, and there is no join code.
     #[error(
-        "the coordinator doesn't accept this device any more ({0}): it was revoked, or the \
-         coordinator's data is gone; enrol it again with a new --join code"
+        "the coordinator no longer accepts this device ({0}): the device was revoked, or the \
+         coordinator lost its data; enroll the device again with a new --join code"
     )]
     Revoked(Problem),
-    #[error("the coordinator refused to enrol this device: {0}")]
+    #[error("the coordinator refused to enroll this device: {0}")]
     Refused(Problem),
     #[error("{0}")]
     SecondSession(Problem),
     #[error(transparent)]
     NotProven(#[from] NotProven),
-    #[error("can't make a key for this device: the system gives no randomness")]
+    #[error("can't create a key for this device: the system provides no random numbers")]
     Randomness,
     /// The coordinator uses another protocol version.
-    #[error("{0}; do the coordinator and this worker have the same version?")]
+    #[error("{0}; use the same version for the coordinator and this worker")]
     Coordinator(String),
 }

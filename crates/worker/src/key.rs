@@ -64,7 +64,7 @@ impl DeviceKey {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8);
         pair.map(|pair| Self { pair, unkept: None }).map_err(|error| {
             let words = format!(
-                "the device's key is damaged ({error}); remove the secret '{SECRET}' and enrol the \
+                "the device's key is damaged ({error}); remove the secret '{SECRET}' and enroll the \
                  device again"
             );
             io::Error::new(io::ErrorKind::InvalidData, words)

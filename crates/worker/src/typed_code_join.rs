@@ -111,7 +111,7 @@ fn client(
         if *first.get_or_init(|| seen) == seen {
             return Ok(());
         }
-        Err(rustls::Error::General("another certificate than a moment ago".into()))
+        Err(rustls::Error::General("the certificate changed during the join".into()))
     };
     let (builder, trouble) =
         verified(builder, address, judge).map_err(|error| impossible(&error))?;

@@ -88,7 +88,7 @@ pub(crate) async fn for_another(
 ) -> Result<UnenrollReport, WorkerError> {
     let disk = |source| WorkerError::Disk { path: data_dir.to_owned(), source };
     let bytes = storage_key::destroy(data_dir).map_err(disk)?;
-    let reason = "it is not known where it is".to_owned();
+    let reason = "its address is unknown".to_owned();
     let mut coordinator = UnenrollNotice::NotReached { reason };
     let addresses = &kept.cluster.addresses;
     let each = PATIENCE / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);

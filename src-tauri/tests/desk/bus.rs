@@ -1,4 +1,4 @@
-//! Another program that holds a name on the session bus, and answers nobody.
+//! Program that holds a name on the session bus and never answers.
 
 use std::io::Write;
 use std::os::linux::net::SocketAddrExt;
@@ -7,7 +7,7 @@ use std::process::Output;
 
 use super::Desk;
 
-/// The name is held until this is dropped.
+/// Holds the name until it is dropped.
 pub(crate) struct Holder {
     _stream: UnixStream,
 }
@@ -15,7 +15,7 @@ pub(crate) struct Holder {
 impl Holder {
     pub(crate) fn of(desk: &Desk, name: &str) -> Self {
         let mut stream = UnixStream::connect_addr(&address(&desk.bus)).unwrap();
-        // The daemon takes the user from the socket.
+        // The daemon gets the user from the socket.
         stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").unwrap();
         stream.write_all(&call(1, "Hello", "", &[])).unwrap();
         let mut body = text(name);
@@ -37,7 +37,7 @@ impl Holder {
     }
 }
 
-/// Of `unix:path=…` or `unix:abstract=…`, with more behind a comma.
+/// Parses `unix:path=…` or `unix:abstract=…`, optionally followed by a comma and more.
 fn address(bus: &str) -> SocketAddr {
     let place = bus.strip_prefix("unix:").unwrap().split(',').next().unwrap();
     match place.split_once('=').unwrap() {
@@ -47,7 +47,7 @@ fn address(bus: &str) -> SocketAddr {
     }
 }
 
-/// A method call to the bus itself, as the D-Bus specification lays it out.
+/// Encodes a method call to the bus itself, as defined by the D-Bus specification.
 fn call(serial: u32, member: &str, signature: &str, body: &[u8]) -> Vec<u8> {
     let mut fields = Vec::new();
     let named = [
@@ -77,7 +77,7 @@ fn call(serial: u32, member: &str, signature: &str, body: &[u8]) -> Vec<u8> {
     message
 }
 
-/// The header is 16 bytes long before its fields, so these are aligned as they are here.
+/// Appends a header field. The header is 16 bytes long before its fields, so their alignment is the same here.
 fn field(fields: &mut Vec<u8>, code: u8, kind: &str) {
     fields.resize(fields.len().next_multiple_of(8), 0);
     fields.extend([code, 1]);

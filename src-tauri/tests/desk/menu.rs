@@ -1,4 +1,4 @@
-//! The menu of the app's icon, as whoever draws it reads it from the session bus
+//! Menu of the app's icon, read from the session bus in the same way as by desktops
 //! (com.canonical.dbusmenu).
 
 use std::process::Output;
@@ -7,7 +7,7 @@ use super::{Desk, wait_for};
 
 const ITEM: &str = "/org/ayatana/NotificationItem";
 
-/// The menu of the one app with an icon on this desktop.
+/// Menu of the only app with an icon on this desktop.
 pub(crate) struct Menu<'a> {
     desk: &'a Desk,
     owner: String,
@@ -15,7 +15,7 @@ pub(crate) struct Menu<'a> {
 }
 
 impl<'a> Menu<'a> {
-    /// Once it is there.
+    /// Waits until the menu exists.
     pub(crate) fn of(desk: &'a Desk) -> Self {
         let found = wait_for(|| {
             let names =
@@ -33,7 +33,7 @@ impl<'a> Menu<'a> {
         Self { desk, owner, path }
     }
 
-    /// Chooses the line that says so, once there is one.
+    /// Waits for the item with this label and chooses it.
     pub(crate) fn choose(&self, label: &str) {
         let id = wait_for(|| self.lines().into_iter().find(|(_, line)| line == label));
         let (id, _) = id.unwrap_or_else(|| panic!("no {label:?} in {:?}", self.lines()));
@@ -41,10 +41,10 @@ impl<'a> Menu<'a> {
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Id and words of each line.
+    /// Returns the id and label of each item.
     pub(crate) fn lines(&self) -> Vec<(String, String)> {
         let answer = self.ask("GetLayout", &["--", "0", "-1", "['label']"]);
-        // Each is `<(12, {'label': <'Resume'>}, @av [])>`, with other quotes where the label has these.
+        // Each item is `<(12, {'label': <'Resume'>}, @av [])>`. The quotes differ if the label contains an apostrophe.
         let line = |item: &str| {
             let (id, rest) = item.split_once(',')?;
             let label = rest.split_once("'label': <")?.1;

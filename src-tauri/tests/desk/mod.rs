@@ -1,5 +1,5 @@
-//! A desktop without a screen: a display, a session bus, a window manager, a tray, and a driver for
-//! the app's web views. Everything ends with the test.
+//! Virtual desktop: a display, a session bus, a window manager, a tray, and a driver for the app's web
+//! views. Everything ends with the test.
 
 #![allow(dead_code, reason = "each of the tests takes what it needs")]
 
@@ -18,10 +18,10 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
-/// A test that waits longer than this is wrong; nothing is measured by it.
+/// Timeout that only a failing test reaches. It does not measure anything.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Between two looks at what can't be waited for otherwise.
+/// Polling interval for conditions without a notification.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(crate) struct Desk {
@@ -49,7 +49,7 @@ impl Desk {
         desk
     }
 
-    /// A program of this desktop, with a home of its own.
+    /// Returns a program on this desktop with a separate home folder.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -65,13 +65,12 @@ impl Desk {
         command
     }
 
-    /// A coordinator in the folder that comes with it, which no Bonjour tells of, once it listens; gives
-    /// what it says of that.
+    /// Starts a coordinator without Bonjour and waits until it listens. Returns it, its first line and its folder.
     pub(crate) fn coordinator(&self) -> (Process, Value, String) {
         self.coordinator_of("cluster")
     }
 
-    /// One of several.
+    /// Like `coordinator`, with a folder name, for tests with several.
     pub(crate) fn coordinator_of(&self, cluster: &str) -> (Process, Value, String) {
         let folder = self.folder.path().join(cluster).to_str().unwrap().to_owned();
         let mut coordinator = self.command(&constellation());
@@ -83,7 +82,7 @@ impl Desk {
         (coordinator, listening, folder)
     }
 
-    /// The app under a driver, with `arguments`.
+    /// Starts the app under a driver, with `arguments`.
     pub(crate) async fn app(&mut self, arguments: &[&str]) -> Driven {
         let (port, native) = (free_port(), free_port());
         let mut driver = self.command(Path::new("tauri-driver"));
@@ -95,7 +94,7 @@ impl Desk {
         let address = format!("http://127.0.0.1:{port}");
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities);
-        // The drivers say nothing when they listen.
+        // The drivers don't report when they listen.
         let listening = async {
             for port in [port, native] {
                 while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -108,31 +107,31 @@ impl Desk {
         Driven { client }
     }
 
-    /// Starts the app once more: the one that runs shows this window.
+    /// Starts the app again, so that the running one shows this window.
     pub(crate) fn show(&self, data_dir: &Path, page: &str) {
         self.again(data_dir, &["--show", page]);
     }
 
-    /// Starts the app once more: the one that runs takes these arguments.
+    /// Starts the app again, so that the running one receives these arguments.
     pub(crate) fn again(&self, data_dir: &Path, arguments: &[&str]) {
         let mut again = self.command(Path::new(env!("CARGO_BIN_EXE_constellation-app")));
         let status = again.arg("--data-dir").arg(data_dir).args(arguments).status();
         assert!(status.unwrap().success());
     }
 
-    /// The devices of the coordinator in this folder.
+    /// Returns the devices of the coordinator in this folder.
     pub(crate) fn devices(&self, cluster: &str) -> Vec<Value> {
         let devices = self.result(&["device", "list", "--data-dir", cluster]);
         devices.as_array().unwrap().clone()
     }
 
-    /// A new join link of the coordinator in this folder.
+    /// Creates a join link of the coordinator in this folder.
     pub(crate) fn link(&self, cluster: &str) -> String {
         let code = self.result(&["join-code", "create", "--data-dir", cluster]);
         code["link"].as_str().unwrap().to_owned()
     }
 
-    /// The last of the lines that `constellation` says in JSON.
+    /// Runs `constellation` and returns the last of its JSON lines.
     pub(crate) fn last_line(&self, arguments: &[&str]) -> Value {
         let output = self.command(&constellation()).args(arguments).arg("--json").output().unwrap();
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -141,7 +140,7 @@ impl Desk {
         serde_json::from_str(lines.lines().last().unwrap()).unwrap()
     }
 
-    /// What `constellation` answers in JSON.
+    /// Runs `constellation` and returns its JSON output.
     pub(crate) fn result(&self, arguments: &[&str]) -> Value {
         let output = self.command(&constellation()).args(arguments).arg("--json").output().unwrap();
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -150,7 +149,7 @@ impl Desk {
     }
 }
 
-/// The environment of somebody who lives in `folder`.
+/// Returns the environment of a user whose home is `folder`.
 pub(crate) fn home(folder: &Path) -> [(&'static str, PathBuf); 3] {
     [
         ("HOME", folder.to_owned()),
@@ -161,9 +160,9 @@ pub(crate) fn home(folder: &Path) -> [(&'static str, PathBuf); 3] {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        // The display goes last: what hangs on it ends with it.
+        // The display is stopped last, because programs that use it end with it.
         for process in self.processes.iter_mut().rev() {
-            // Drivers have groups of their own: what they started ends with them.
+            // Drivers have their own process groups, so that their child processes end with them.
             let group = format!("-{}", process.id());
             drop(Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status());
             drop(process.kill());
@@ -172,7 +171,7 @@ impl Drop for Desk {
     }
 }
 
-/// The command beside the app, which is also its trainer.
+/// Path of the command beside the app, which is also its trainer.
 pub(crate) fn constellation() -> PathBuf {
     let program =
         Path::new(env!("CARGO_BIN_EXE_constellation-app")).with_file_name("constellation");
@@ -180,18 +179,18 @@ pub(crate) fn constellation() -> PathBuf {
     program
 }
 
-/// The app, driven by what a person sees.
+/// App under a driver that reads and operates its windows.
 pub(crate) struct Driven {
     pub(crate) client: Client,
 }
 
 impl Driven {
-    /// Goes on in the window of this page, once it is there.
+    /// Waits for the window of this page and switches to it.
     pub(crate) async fn window(&self, page: &str) {
         let all = async {
             loop {
                 for handle in self.client.windows().await.unwrap() {
-                    // A window that has just been closed is in the list for a moment.
+                    // A window that was just closed stays in the list for a moment.
                     if self.client.switch_to_window(handle).await.is_err() {
                         continue;
                     }
@@ -219,7 +218,7 @@ impl Driven {
         self.find(id).await.send_keys(text).await.unwrap();
     }
 
-    /// Presses a button that can't be pressed at once.
+    /// Waits until a button is enabled, and clicks it.
     pub(crate) async fn click_enabled(&self, id: &str) {
         let path = format!("#{id}:enabled");
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&path)).await;
@@ -227,7 +226,7 @@ impl Driven {
         element.click().await.unwrap_or_else(|error| panic!("{id}: {error}"));
     }
 
-    /// What the page's script gives for this promise: its value, or `{"refused": words}`.
+    /// Returns the result of this promise in the page: its value, or `{"refused": words}`.
     pub(crate) async fn promised(&self, promise: &str) -> Value {
         let script = format!(
             "const done = arguments[arguments.length - 1]; ({promise})
@@ -236,19 +235,19 @@ impl Driven {
         self.client.execute_async(&script, vec![]).await.unwrap()
     }
 
-    /// What the app answers when the page asks for a command.
+    /// Returns the app's response to a command that the page invokes.
     pub(crate) async fn invoked(&self, command: &str, arguments: &str) -> Value {
         self.promised(&format!("window.__TAURI_INTERNALS__.invoke('{command}', {arguments})")).await
     }
 
-    /// Waits until the page says this somewhere.
+    /// Waits until the page contains this text.
     pub(crate) async fn see(&self, words: &str) {
         let path = format!("//*[contains(text(), '{words}')]");
         let seen = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
         seen.unwrap_or_else(|error| panic!("{words}: {error}"));
     }
 
-    /// Waits until the state is said so, and gives the whole line.
+    /// Waits until the state line contains this text, and returns the whole line.
     pub(crate) async fn line(&self, wanted: &str) -> String {
         let said = async {
             loop {
@@ -266,7 +265,7 @@ impl Driven {
         panic!("it never said {wanted}, at last {line:?}")
     }
 
-    /// The window's page as a PNG, where `SCREENSHOTS` names a folder for it.
+    /// Saves a PNG of the window's page to the folder in `SCREENSHOTS`, if it is set.
     pub(crate) async fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
         let file = PathBuf::from(folder).join(format!("{name}.png"));
@@ -278,7 +277,7 @@ impl Driven {
     }
 }
 
-/// A process that ends with the test.
+/// Process that ends with the test.
 pub(crate) struct Ends(pub(crate) Child);
 
 impl Drop for Ends {
@@ -288,7 +287,7 @@ impl Drop for Ends {
     }
 }
 
-/// A process that ends with its standard input.
+/// Process that ends with its standard input.
 pub(crate) struct Process(Ends);
 
 impl Process {
@@ -297,11 +296,11 @@ impl Process {
         Self(Ends(command.spawn().unwrap()))
     }
 
-    /// Its next line.
+    /// Returns its next line of output.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         let output = self.0.0.stdout.as_mut().unwrap();
-        // A byte at a time: what comes after the line stays for the next call.
+        // Reads one byte at a time, so that data after the line stays for the next call.
         let mut byte = [0];
         while std::io::Read::read(output, &mut byte).unwrap() == 1 && byte != *b"\n" {
             line.push(char::from(byte[0]));
@@ -315,7 +314,7 @@ impl Process {
     }
 }
 
-/// Looks until there is something.
+/// Polls until `look` returns a value.
 pub(crate) fn wait_for<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {

@@ -120,7 +120,7 @@ fn row(
     }
     if let Err(hidden) = text::check(&class) {
         let reason = format!("its label `{}` {hidden}", text::escaped(&class));
-        return Err(RowError(reason, "write a label that can be seen"));
+        return Err(RowError(reason, "write a label without invisible characters"));
     }
     if let Some(classes) = classes {
         let number: Option<usize> = class.parse().ok();
@@ -154,7 +154,7 @@ fn row(
         Content::Pixels { columns, .. } => {
             let pixel = |column: &usize| {
                 let value: u32 = cell(*column).parse().map_err(|_| {
-                    let reason = format!("column {} is no pixel value", column + 1);
+                    let reason = format!("column {} is not a pixel value", column + 1);
                     RowError(reason, "write a whole number from 0")
                 })?;
                 // Rounded to the nearest integer.

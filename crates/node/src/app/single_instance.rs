@@ -46,15 +46,15 @@ pub struct SingleInstance {
 pub enum StartError {
     #[error(transparent)]
     Folder(#[from] LockError),
-    #[error("the arguments are longer than the {LONGEST} bytes that a running app takes")]
+    #[error("the arguments are longer than {LONGEST} bytes, the maximum for a running app")]
     ArgumentsTooLong,
     #[error(
-        "Constellation runs already, and the path {} is too long for a socket to reach it by: use \
-         its icon, or give a --data-dir with a shorter path", path.display()
+        "Constellation is already running, and the path {} is too long for its socket: use \
+         the menu-bar icon, or a --data-dir with a shorter path", path.display()
     )]
     PathTooLong { path: PathBuf },
     #[error(
-        "Constellation runs already in {} and does not answer: quit it, then start it again",
+        "Constellation is already running in {} and does not respond: quit it, then start it again",
         folder.display()
     )]
     NoAnswer { folder: PathBuf },
@@ -115,7 +115,7 @@ impl SingleInstance {
     pub fn problem(&self) -> Option<String> {
         let error = self.listener.as_ref().err()?;
         Some(format!(
-            "Starting Constellation again does not show this app: {error}. A --data-dir with a \
+            "Starting Constellation again can't show this app: {error}. A --data-dir with a \
              shorter path may help."
         ))
     }
@@ -184,7 +184,7 @@ fn check_peer(stream: &UnixStream) -> io::Result<()> {
     if peer == own {
         return Ok(());
     }
-    let words = format!("user {peer} is at the other end of the socket, not user {own}");
+    let words = format!("the socket's peer is user {peer}, not user {own}");
     Err(io::Error::new(io::ErrorKind::PermissionDenied, words))
 }
 

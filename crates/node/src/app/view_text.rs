@@ -212,7 +212,7 @@ fn held(reason: HoldReason, words: &str, machine: &str) -> Said {
             format!("Waiting: you're using the {machine}")
         }
         HoldReason::Unknown => {
-            let line = format!("Waiting: can't tell whether the {machine} is in use");
+            let line = format!("Waiting: this {machine} can't detect whether it is in use");
             return say(Icon::Waiting, line, "Choose “Contribute now” to train anyway.");
         }
         HoldReason::InUse

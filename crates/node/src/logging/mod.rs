@@ -34,7 +34,7 @@ pub fn start_with_file(filter: &str, folder: &Path) -> anyhow::Result<()> {
         Ok(file) => begin(filter, Some(file))?,
         Err(error) => {
             begin(filter, None)?;
-            tracing::warn!(%error, folder = %folder.display(), "no log file can be written");
+            tracing::warn!(%error, folder = %folder.display(), "can't write the log file");
         }
     }
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));

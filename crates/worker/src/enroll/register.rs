@@ -52,7 +52,7 @@ impl Applicant<'_> {
         let answer = self.until_answered(&cluster, &proof, &said, &key).await;
         let registered = match answer {
             Err(RequestError::Refused(problem)) if problem.kind == COPIED_KEY => {
-                tracing::warn!(%problem, "making a key of its own");
+                tracing::warn!(%problem, "this data folder is a copy; creating a new key");
                 key = DeviceKey::generate()?;
                 said.copy_of = known_as;
                 self.until_answered(&cluster, &proof, &said, &key).await
