@@ -52,7 +52,9 @@ impl StdoutWriter {
     fn send(&self, line: String) {
         match self.0.try_send(Said::Line(line)) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => tracing::debug!("nobody reads what is told: a line less"),
+            Err(TrySendError::Full(_)) => {
+                tracing::debug!("the output queue is full; dropped a line")
+            }
         }
     }
 
