@@ -81,9 +81,7 @@ fn drawn<R: Runtime>(app: &AppHandle<R>, items: &[Item]) -> tauri::Result<Menu<R
     let mut menu = MenuBuilder::new(app);
     for item in items {
         menu = match item {
-            Item::Text(words) => {
-                menu.item(&MenuItemBuilder::new(words).enabled(false).build(app)?)
-            }
+            Item::Text(words) => menu.item(&MenuItemBuilder::new(words).enabled(false).build(app)?),
             Item::Choice { action, label: words } => {
                 menu.item(&MenuItemBuilder::with_id(action.id(), words).build(app)?)
             }

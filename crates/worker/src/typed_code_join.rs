@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use protocol::join::JoinSecret;
-use protocol::join::exchange::{WorkerExchange, RANDOM_BYTES, JoinAnswer, NotProven};
+use protocol::join::exchange::{JoinAnswer, NotProven, RANDOM_BYTES, WorkerExchange};
 use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin};
 
 use crate::WorkerError;

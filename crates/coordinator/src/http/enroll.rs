@@ -6,7 +6,7 @@ use axum::extract::State;
 use protocol::enrollment::{
     Challenge, DeviceRegistration, PUBLIC_KEY_BYTES, Registered, SIGNATURE_BYTES, signed,
 };
-use protocol::join::exchange::{self, RANDOM_BYTES, JoinAnswer, JoinRequest};
+use protocol::join::exchange::{self, JoinAnswer, JoinRequest, RANDOM_BYTES};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -1,7 +1,7 @@
 //! Join codes: links, typed codes, and what becomes of them.
 
 use protocol::Pin;
-use protocol::join::exchange::{WorkerExchange, JoinAnswer, JoinRequest};
+use protocol::join::exchange::{JoinAnswer, JoinRequest, WorkerExchange};
 use protocol::join::{Join, JoinSecret};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
