@@ -12,7 +12,7 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs ui app test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
+.PHONY: help setup start demo docs ui app test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
   link-macos check-package bench bench-load bench-ui bench-app bench-yield screenshots fmt
 
 help: ## list what there is
@@ -26,6 +26,12 @@ demo: ## train on this machine with 3 workers: DATASET=synthetic|ag_news|…, AR
 	@scripts/setup.sh build
 	cargo build --release --locked -p cli
 	@cargo run --quiet --release --locked -p cli --bin constellation -- demo --dataset $(DATASET) $(ARGS)
+	@echo "To see a cluster in the browser: make start" >&2
+
+start: ui ## a coordinator, two workers and the dashboard on this machine, until Ctrl-C: ARGS="--workers 4"
+	@scripts/setup.sh build
+	cargo build --release --locked -p cli
+	@cargo run --quiet --release --locked -p cli --bin constellation -- start $(ARGS)
 
 ui: ## build the dashboard into ui/dist and the app's pages into ui/dist-app; the next build embeds them
 	@scripts/setup.sh ui

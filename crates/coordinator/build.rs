@@ -6,9 +6,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-const MISSING: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Constellation\
-     </title><p>This coordinator was built without its dashboard: run <code>make ui</code> and build \
-     again. The API works without it; see <a href=\"/docs/\">/docs</a>.</p></html>\n";
+/// The page of a program that was built without the dashboard.
+const MISSING: &str = include_str!("missing_dashboard.html");
 
 fn main() -> io::Result<()> {
     let folder = |name| env::var_os(name).map(PathBuf::from).ok_or(io::ErrorKind::NotFound);
@@ -17,7 +16,11 @@ fn main() -> io::Result<()> {
     // Cargo treats a missing folder as always changed, so git keeps an empty one.
     println!("cargo:rerun-if-changed={}", built.display());
     let mut files = BTreeMap::new();
-    if built.join("index.html").is_file() {
+    let is_built = built.join("index.html").is_file();
+    println!("cargo:rustc-check-cfg=cfg(dashboard)");
+    println!("cargo:rerun-if-changed=missing_dashboard.html");
+    if is_built {
+        println!("cargo:rustc-cfg=dashboard");
         find(&built, "", &mut files)?;
     } else {
         let page = out.join("missing.html");

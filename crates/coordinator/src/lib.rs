@@ -47,3 +47,8 @@ pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, CoordinatorSettings, Running, StartError, start, start_observed,
 };
 pub use trainer::TrainerCommand;
+
+/// Whether the dashboard is embedded in this program. Without it, `/` is a page that says how to build it.
+pub const fn has_dashboard() -> bool {
+    cfg!(dashboard)
+}

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod addresses;
 pub mod awake;
+pub mod browser;
 pub mod device;
 pub mod display;
 pub mod files;

@@ -21,7 +21,7 @@ impl Claimed {
         let coordinator = Coordinator::start().await;
         let proof = proof(&coordinator).await;
         let (_, body) = register(&coordinator, &proof, "real key", registration("one")).await;
-        let real = Device::of(&body);
+        let real = Device::from_registration(&body);
         let change = json!({ "name": "the lab's first", "labels": ["lab"] });
         let path = format!("/devices/{}", real.id);
         coordinator.ask(Method::PATCH, &path, Some(change)).await;
@@ -30,7 +30,7 @@ impl Claimed {
             register(&coordinator, &proof, "stranger's key", registration("one")).await;
         assert_eq!((status, &body["awaiting_approval"]), (StatusCode::OK, &json!(true)));
         assert_eq!(body["enrolment"], "new", "workers of before approvals know no other word");
-        let stranger = Device::of(&body);
+        let stranger = Device::from_registration(&body);
         Self { coordinator, proof, real, stranger }
     }
 
@@ -192,7 +192,7 @@ async fn one_record_waits_for_a_machine_and_a_restart_keeps_it() {
     // Registering again with its own key changes nothing.
     let (_, again) = register(coordinator, proof, "stranger's key", registration("one")).await;
     assert_eq!((&again["id"], &again["awaiting_approval"]), (&json!(stranger.id), &json!(true)));
-    let stranger = Device::of(&again);
+    let stranger = Device::from_registration(&again);
     assert!(stranger.next_job(coordinator, 0).await.is_none());
     // While it sends heartbeats, no other key can replace it.
     let third = registration("one");
@@ -203,7 +203,7 @@ async fn one_record_waits_for_a_machine_and_a_restart_keeps_it() {
     let coordinator = after_silence(coordinator).await;
     let (status, body) = register(&coordinator, &proof, "third key", third).await;
     assert_eq!((status, &body["awaiting_approval"]), (StatusCode::OK, &json!(true)));
-    let third = Device::of(&body);
+    let third = Device::from_registration(&body);
     let claimed = Claimed { coordinator, proof, real, stranger };
     let devices = claimed.coordinator.get("/devices").await;
     let ids: Vec<&Value> = devices.as_array().unwrap().iter().map(|it| &it["id"]).collect();
@@ -229,7 +229,7 @@ async fn a_machine_whose_record_is_gone_enrols_anew_and_what_waits_goes_on_waiti
     let approval = claimed.device(stranger).await["approval"].clone();
     assert_eq!(approval, json!({ "replaces": anew["id"], "name": "one's Mac" }));
     // A new key doesn't release a device from quarantine.
-    let path = format!("/devices/{}/quarantine", Device::of(&anew).id);
+    let path = format!("/devices/{}/quarantine", Device::from_registration(&anew).id);
     coordinator.post(&path, json!({ "reason": "a bad disk" })).await;
     let approved = claimed.approve(stranger, json!({})).await;
     assert_eq!(approved["quarantined"]["reason"], "a bad disk");

@@ -85,7 +85,7 @@ async fn a_blob_of_another_is_as_if_there_was_none() {
     }
     // It can read its own blobs, and must upload the bytes that it names as its update.
     one.blob(&coordinator, lease.base).await;
-    let (status, body) = one.tell(&coordinator, lease.id, uploaded).await;
+    let (status, body) = one.submit(&coordinator, lease.id, uploaded).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("missing-blob")));
 }
 
@@ -112,6 +112,6 @@ async fn bytes_that_are_stored_already_are_sent_and_count() {
     // Uploads are recorded across a crash.
     let again = coordinator.after_a_crash().await;
     assert_eq!(device.try_offset(&again, lease.id, hash).await.unwrap(), bytes.len());
-    let (status, answer) = device.tell(&again, lease.id, hash).await;
+    let (status, answer) = device.submit(&again, lease.id, hash).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("accepted")));
 }

@@ -69,7 +69,7 @@ async fn a_wiped_mac_is_the_same_device_once_the_old_worker_is_silent_and_an_adm
     let coordinator = after_silence(coordinator).await;
     let (status, second) = register(&coordinator, &proof, "new key", registration("one")).await;
     assert_eq!((status, &second["awaiting_approval"]), (StatusCode::OK, &json!(true)));
-    let path = format!("/devices/{}/approve", Device::of(&second).id);
+    let path = format!("/devices/{}/approve", Device::from_registration(&second).id);
     coordinator.post(&path, json!({})).await;
     let devices = coordinator.get("/devices").await;
     assert_eq!(devices.as_array().unwrap().len(), 1);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use coordinator::backup;
-use protocol::join::exchange::{Asking, JoinAnswer};
+use protocol::join::exchange::{JoinAnswer, WorkerExchange};
 use protocol::join::{JoinCode, JoinSecret};
 use protocol::{BlobHash, Timestamp};
 use reqwest::{Method, StatusCode};
@@ -72,7 +72,7 @@ async fn with_secrets(receiver: &Receiver) -> (Coordinator, JoinCode) {
 
 /// Checks that the typed code is proven and the webhook receives a signed test.
 async fn both_still_work(coordinator: &Coordinator, secret: &JoinSecret, receiver: &Receiver) {
-    let asking = Asking::begin(secret, coordinator.running.cluster.pin, [7; 64]);
+    let asking = WorkerExchange::begin(secret, coordinator.running.cluster.pin, [7; 64]);
     let request = coordinator.request(Method::POST, "/join", "").json(asking.request());
     let (status, body) = answer(request).await;
     assert_eq!(status, StatusCode::OK, "{body}");

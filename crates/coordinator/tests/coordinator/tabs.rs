@@ -1,7 +1,7 @@
 //! Tab sessions on the coordinator's own machine: no cookie is set or accepted there, and downloads
 //! use tickets.
 
-use protocol::join::exchange::Asking;
+use protocol::join::exchange::WorkerExchange;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -179,7 +179,7 @@ async fn a_neighbor_s_wrong_tries_lock_nobody_out() {
     Browser::sign_in(&coordinator, "admin").await;
     // A typed code is still checked as well.
     let secret = coordinator.join_code(json!({})).await.secret;
-    let asking = Asking::begin(&secret, coordinator.running.cluster.pin, [7; 64]);
+    let asking = WorkerExchange::begin(&secret, coordinator.running.cluster.pin, [7; 64]);
     let request = coordinator.request(Method::POST, "/join", "").json(asking.request());
     assert_eq!(answer(request).await.0, StatusCode::OK);
 }

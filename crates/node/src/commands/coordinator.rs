@@ -193,6 +193,11 @@ pub async fn run(
     } else {
         Observer::default()
     };
+    if !coordinator::has_dashboard() {
+        output::note(
+            "warning: this program was built without the dashboard: run `make ui` and build again",
+        );
+    }
     let running = coordinator::start_observed(settings, observer).await?;
     let (cluster, pin) = (running.cluster.id.clone(), running.cluster.pin);
     let url = running.https_url();

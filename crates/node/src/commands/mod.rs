@@ -19,11 +19,13 @@ mod job;
 mod join_code;
 pub(crate) mod leave;
 pub(crate) mod lifetime;
+mod local_cluster;
 mod model;
 mod notice;
 mod profile;
 mod settings;
 mod sign_in;
+mod start;
 mod status_text;
 mod token;
 mod webhook;
@@ -41,6 +43,15 @@ Examples:
   constellation demo --dataset ag_news    Download a dataset and train on it
   constellation demo --chaos              Kill processes while they train")]
     Demo(demo::DemoArguments),
+    /// Run a cluster on this machine and open its dashboard
+    ///
+    /// Starts a coordinator and workers, opens the dashboard signed in, and runs until Ctrl-C. Everything is kept for the
+    /// next start. Press Enter for a new sign-in link.
+    #[command(after_long_help = "\
+Examples:
+  constellation start                Two workers, the dashboard in the browser
+  constellation start --workers 4    Four workers")]
+    Start(start::StartArguments),
     /// Run a coordinator
     ///
     /// The coordinator stores jobs, datasets and models, assigns work to devices, and serves the dashboard and the
@@ -193,6 +204,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
     runtime.block_on(async {
         match command {
             Command::Demo(arguments) => demo::run(arguments, settings).await,
+            Command::Start(arguments) => start::run(arguments, settings).await,
             Command::Coordinator(arguments) => coordinator::run(arguments, settings, context).await,
             Command::Worker(arguments) => worker::run(arguments, settings, context).await,
             Command::Leave(arguments) => leave::run(arguments, settings).await,

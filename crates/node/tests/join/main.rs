@@ -219,7 +219,10 @@ async fn a_man_in_the_middle_is_rejected_and_learns_no_secret() {
     let typed = Some(Join::Typed(code.clone()));
     let outcome = until_enrolled(worker_settings(folder.path(), &interceptor.url(), typed)).await;
     let error = outcome.unwrap_err().to_string();
-    assert!(error.contains(&interceptor.pin.to_string()) && error.contains("intercepts"), "{error}");
+    assert!(
+        error.contains(&interceptor.pin.to_string()) && error.contains("intercepts"),
+        "{error}"
+    );
 
     // All bytes passed through it, but they contain neither the code nor its proof.
     let received = interceptor.received();

@@ -8,23 +8,24 @@ use protocol::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::lifetime;
+use super::local_cluster::{LocalCluster, LocalClusterOptions};
+use super::{lifetime, local_cluster};
 use crate::output;
 use crate::settings::{BackendSetting, Settings};
 
 mod chaos;
-mod fleet;
 mod play;
-mod process;
 mod screen;
 mod summary;
 mod task;
 
 use chaos::Chaos;
-use fleet::{Fleet, LEASE_TIMEOUT_SECONDS};
 use play::Play;
 use screen::Screen;
 use summary::Summary;
+
+/// Short, so that lost leases expire within the demo.
+const LEASE_TIMEOUT_SECONDS: u32 = 5;
 
 #[derive(Debug, Args)]
 pub struct DemoArguments {
@@ -88,7 +89,7 @@ pub async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result
 
 /// Deletes the workers' keys, which macOS keeps in the Keychain instead of the workers' folders.
 fn forget_keys(folder: &Path, workers: usize) {
-    for folder in (0..workers).map(|number| fleet::worker_folder(folder, number)) {
+    for folder in (0..workers).map(|number| local_cluster::worker_folder(folder, number)) {
         // A worker that never started has no key.
         if folder.exists()
             && let Err(error) = worker::forget(&folder)
@@ -115,8 +116,14 @@ async fn run_in(
     });
     let backend = settings.backend.under(arguments.backend).value;
     let (sender, events) = mpsc::unbounded_channel();
-    let fleet = Fleet::new(folder, workers, backend, sender);
-    let mut play = Play::new(folder, fleet, events, screen, chaos);
+    let options = LocalClusterOptions {
+        name: "demo",
+        workers,
+        backend,
+        lease_timeout_seconds: LEASE_TIMEOUT_SECONDS,
+    };
+    let cluster = LocalCluster::new(folder, options, sender);
+    let mut play = Play::new(folder, cluster, events, screen, chaos);
     let outcome = tokio::select! {
         biased;
         () = stop.cancelled() => Err(anyhow!("stopped by a signal")),

@@ -14,26 +14,24 @@ use tokio::task::JoinHandle;
 use worker::Status;
 
 use super::chaos::{Action, Chaos, Doing, Observation};
-use super::fleet::{Fleet, Joining};
-use super::process::{Heard, ProcessRole, Said};
 use super::screen::Screen;
 use super::summary::{Kills, Summary};
 use super::{DemoArguments, now, task};
-use crate::client::{Access, Client, ClientError};
-use crate::commands::coordinator::Opening;
+use crate::client::{Client, ClientError};
 use crate::commands::job::{Follower, News, act};
+use crate::commands::local_cluster::{
+    Joining, LocalCluster, ProcessEvent, ProcessOutput, ProcessRole,
+};
 use crate::commands::status_text;
 use crate::rounds::RoundLine;
 
 /// Interval of timer ticks.
 const TICK: Duration = Duration::from_millis(250);
-/// Time that the coordinator has to start.
-const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) struct Play {
     folder: PathBuf,
-    fleet: Fleet,
-    hear: mpsc::UnboundedReceiver<Heard>,
+    cluster: LocalCluster,
+    events: mpsc::UnboundedReceiver<ProcessEvent>,
     screen: Screen,
     chaos: Option<Chaos>,
     kills: Kills,
@@ -46,7 +44,7 @@ pub(super) struct Play {
 
 /// Reason to continue.
 enum Woken {
-    Heard(Heard),
+    Event(ProcessEvent),
     News(Box<Result<News, ClientError>>),
     Tick,
 }
@@ -54,15 +52,15 @@ enum Woken {
 impl Play {
     pub(super) fn new(
         folder: &Path,
-        fleet: Fleet,
-        hear: mpsc::UnboundedReceiver<Heard>,
+        cluster: LocalCluster,
+        events: mpsc::UnboundedReceiver<ProcessEvent>,
         screen: Screen,
         chaos: Option<Chaos>,
     ) -> Self {
         Self {
             folder: folder.to_owned(),
-            fleet,
-            hear,
+            cluster,
+            events,
             screen,
             chaos,
             kills: Kills::default(),
@@ -117,32 +115,15 @@ impl Play {
         if let Some(follower) = self.follower.take() {
             follower.abort();
         }
-        self.fleet.stop().await;
+        self.cluster.stop().await;
     }
 
     /// Starts the coordinator; returns a client for it.
     async fn open(&mut self) -> anyhow::Result<Client> {
-        self.fleet.start_coordinator(0)?;
-        let opening = tokio::time::timeout(START_TIMEOUT, self.hear.recv()).await;
-        let (url, cluster, pin) = match opening {
-            Ok(Some(Heard { what: Said::Line(line), .. })) => {
-                let Opening::Listening { url, cluster, pin } = serde_json::from_str(&line)
-                    .with_context(|| {
-                        format!("unexpected first line of the coordinator: '{line}'")
-                    })?;
-                (url, cluster, pin)
-            }
-            Ok(_) => {
-                let words = self.fleet.bury(ProcessRole::Coordinator).await;
-                bail!("the coordinator did not start: {words}");
-            }
-            Err(_) => bail!("the coordinator did not start within {} s", START_TIMEOUT.as_secs()),
-        };
-        let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
-        self.port = port.with_context(|| format!("no port in '{url}'"))?;
-        self.joining = Some(Joining { cluster, link: String::new() });
-        let data_dir = self.fleet.coordinator_folder();
-        Ok(Client::new(&Access { address: Some(url), pin: Some(pin), token: None, data_dir })?)
+        let coordinator = self.cluster.open(0, &mut self.events).await?;
+        self.port = coordinator.port;
+        self.joining = Some(Joining { cluster: coordinator.cluster, link: String::new() });
+        Ok(coordinator.client)
     }
 
     /// Chooses the job and writes it to a file.
@@ -156,7 +137,7 @@ impl Play {
         task::write(&spec, &self.folder.join("job.toml"))?;
         if self.chaos.is_some() {
             let dataset = task::find(&datasets, &spec.dataset)?;
-            self.fleet.limit_upload(task::slow_upload(&spec, dataset)?);
+            self.cluster.limit_upload(task::slow_upload(&spec, dataset)?);
         }
         Ok(spec)
     }
@@ -179,12 +160,12 @@ impl Play {
             let woken = tokio::select! {
                 // Process events come first, so that a kill happens while its target is still in the right state.
                 biased;
-                Some(heard) = self.hear.recv() => Woken::Heard(heard),
+                Some(event) = self.events.recv() => Woken::Event(event),
                 Some(news) = news.recv() => Woken::News(Box::new(news)),
                 _ = tick.tick() => Woken::Tick,
             };
             match woken {
-                Woken::Heard(heard) => self.heard(heard).await?,
+                Woken::Event(event) => self.handle(event).await?,
                 Woken::News(news) => {
                     let news = (*news)?;
                     self.news(&news)?;
@@ -213,19 +194,19 @@ impl Play {
         self.see(Observation::LeasesLost { count: news.job.leases_lost })
     }
 
-    async fn heard(&mut self, heard: Heard) -> anyhow::Result<()> {
-        if !self.fleet.is_current(&heard) {
+    async fn handle(&mut self, event: ProcessEvent) -> anyhow::Result<()> {
+        if !self.cluster.is_current(&event) {
             return Ok(());
         }
-        match (heard.role, heard.what) {
-            (ProcessRole::Worker(worker), Said::Line(line)) => {
+        match (event.role, event.output) {
+            (ProcessRole::Worker(worker), ProcessOutput::Line(line)) => {
                 let status = serde_json::from_str(&line).with_context(|| {
                     format!("unexpected line of worker {}: '{line}'", worker + 1)
                 })?;
                 self.screen.worker(worker, &status_text::with_steps(&status));
                 self.see(Observation::Worker { worker, doing: doing(&status) })
             }
-            (ProcessRole::Coordinator, Said::Line(line)) => {
+            (ProcessRole::Coordinator, ProcessOutput::Line(line)) => {
                 match serde_json::from_str(&line) {
                     Ok(ObserverEvent::Aggregating { round, .. }) => {
                         self.see(Observation::Aggregating { round })
@@ -237,8 +218,8 @@ impl Play {
                     Ok(ObserverEvent::Resumed { .. }) | Err(_) => Ok(()),
                 }
             }
-            (role, Said::Ended) => {
-                let words = self.fleet.bury(role).await;
+            (role, ProcessOutput::Ended) => {
+                let words = self.cluster.reap(role).await;
                 let Some(known) = self.dying.iter().position(|dying| *dying == role) else {
                     match role {
                         ProcessRole::Coordinator => {
@@ -268,7 +249,7 @@ impl Play {
         match action {
             Action::KillWorker { worker, why } => {
                 self.dying.push(ProcessRole::Worker(worker));
-                self.fleet.kill(ProcessRole::Worker(worker))?;
+                self.cluster.kill(ProcessRole::Worker(worker))?;
                 self.kills.workers += 1;
                 self.screen.note(format_args!("chaos: worker {} killed {why}", worker + 1));
                 self.screen.worker(worker, "killed");
@@ -283,20 +264,20 @@ impl Play {
             }
             Action::KillCoordinator { round } => {
                 self.dying.push(ProcessRole::Coordinator);
-                self.fleet.kill(ProcessRole::Coordinator)?;
+                self.cluster.kill(ProcessRole::Coordinator)?;
                 self.kills.coordinators += 1;
                 let what = format!("while it aggregated round {round}");
                 self.screen.note(format_args!("chaos: coordinator killed {what}"));
             }
             Action::StartWorker { worker } => self.start_worker(worker)?,
-            Action::StartCoordinator => self.fleet.start_coordinator(self.port)?,
+            Action::StartCoordinator => self.cluster.start_coordinator(self.port)?,
         }
         Ok(())
     }
 
     fn start_worker(&mut self, worker: usize) -> anyhow::Result<()> {
         let joining = self.joining.as_ref().context("there is no coordinator to join")?;
-        self.fleet.start_worker(worker, joining)
+        self.cluster.start_worker(worker, joining)
     }
 }
 

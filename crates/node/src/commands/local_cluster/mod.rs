@@ -1,20 +1,26 @@
-//! Starts, kills and stops the demo's coordinator and worker processes.
+//! A cluster on this machine: starts, kills and stops a coordinator and workers as processes of their own.
+
+mod process;
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use protocol::Pin;
 use tokio::sync::mpsc;
 
-use super::process::{Heard, Process, ProcessRole};
+use super::coordinator::Opening;
+use crate::client::{Access, Client};
 use crate::settings::BackendSetting;
+use process::Process;
+pub(crate) use process::{ProcessEvent, ProcessOutput, ProcessRole};
 
 /// Time that a process has to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Lease timeout of the demo, in seconds: short, so that lost leases expire within the demo.
-pub(super) const LEASE_TIMEOUT_SECONDS: u32 = 5;
+/// Time that the coordinator has to listen.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The current process of one role, if it runs, and how often it was started.
 #[derive(Debug, Default)]
@@ -25,33 +31,50 @@ struct Slot {
 
 /// Cluster id and join link that workers are started with.
 #[derive(Debug, Clone)]
-pub(super) struct Joining {
-    pub(super) cluster: String,
+pub(crate) struct Joining {
+    pub(crate) cluster: String,
     /// Join link.
-    pub(super) link: String,
+    pub(crate) link: String,
+}
+
+/// How the processes of a local cluster are started.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalClusterOptions {
+    pub(crate) name: &'static str,
+    pub(crate) workers: usize,
+    pub(crate) backend: BackendSetting,
+    pub(crate) lease_timeout_seconds: u32,
+}
+
+/// A coordinator that listens.
+#[derive(Debug)]
+pub(crate) struct LocalCoordinator {
+    pub(crate) client: Client,
+    pub(crate) cluster: String,
+    pub(crate) port: u16,
 }
 
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(crate) struct LocalCluster {
     folder: PathBuf,
-    backend: BackendSetting,
+    options: LocalClusterOptions,
     maximum_upload_mbps: Option<f64>,
-    events: mpsc::UnboundedSender<Heard>,
+    events: mpsc::UnboundedSender<ProcessEvent>,
     coordinator: Slot,
     workers: Vec<Slot>,
 }
 
-impl Fleet {
-    /// Creates a fleet of `workers` in `folder`; starts nothing.
-    pub(super) fn new(
+impl LocalCluster {
+    /// Creates a cluster in `folder`; starts nothing.
+    pub(crate) fn new(
         folder: &Path,
-        workers: usize,
-        backend: BackendSetting,
-        events: mpsc::UnboundedSender<Heard>,
+        options: LocalClusterOptions,
+        events: mpsc::UnboundedSender<ProcessEvent>,
     ) -> Self {
+        let workers = options.workers;
         Self {
             folder: folder.to_owned(),
-            backend,
+            options,
             maximum_upload_mbps: None,
             events,
             coordinator: Slot::default(),
@@ -60,27 +83,62 @@ impl Fleet {
     }
 
     /// Limits the upload rate of workers that are started from now on.
-    pub(super) fn limit_upload(&mut self, megabits_per_second: f64) {
+    pub(crate) fn limit_upload(&mut self, megabits_per_second: f64) {
         self.maximum_upload_mbps = Some(megabits_per_second);
     }
 
-    pub(super) fn coordinator_folder(&self) -> PathBuf {
+    pub(crate) fn coordinator_folder(&self) -> PathBuf {
         self.folder.join("coordinator")
     }
 
     /// Starts the coordinator on `port`; port 0 selects a free port.
-    pub(super) fn start_coordinator(&mut self, port: u16) -> anyhow::Result<()> {
-        let mut arguments = arguments_from(&["coordinator", "--name", "demo", "--listen"]);
+    pub(crate) fn start_coordinator(&mut self, port: u16) -> anyhow::Result<()> {
+        let mut arguments =
+            arguments_from(&["coordinator", "--name", self.options.name, "--listen"]);
         arguments.push(format!("127.0.0.1:{port}").into());
         arguments.push("--lease-timeout".into());
-        arguments.push(LEASE_TIMEOUT_SECONDS.to_string().into());
+        arguments.push(self.options.lease_timeout_seconds.to_string().into());
         arguments.push("--data-dir".into());
         arguments.push(self.coordinator_folder().into());
         self.start(ProcessRole::Coordinator, "coordinator", arguments)
             .context("can't start a coordinator")
     }
 
-    pub(super) fn start_worker(&mut self, worker: usize, joining: &Joining) -> anyhow::Result<()> {
+    /// Starts the coordinator and waits until it listens.
+    ///
+    /// # Errors
+    /// It exits or does not listen in time; the error has the end of its log.
+    pub(crate) async fn open(
+        &mut self,
+        port: u16,
+        events: &mut mpsc::UnboundedReceiver<ProcessEvent>,
+    ) -> anyhow::Result<LocalCoordinator> {
+        self.start_coordinator(port)?;
+        let first = tokio::time::timeout(START_TIMEOUT, events.recv()).await;
+        let (url, cluster, pin): (String, String, Pin) = match first {
+            Ok(Some(ProcessEvent { output: ProcessOutput::Line(line), .. })) => {
+                let Opening::Listening { url, cluster, pin } = serde_json::from_str(&line)
+                    .with_context(|| {
+                        format!("unexpected first line of the coordinator: '{line}'")
+                    })?;
+                (url, cluster, pin)
+            }
+            Ok(_) => {
+                let log_tail = self.reap(ProcessRole::Coordinator).await;
+                bail!("the coordinator did not start: {log_tail}");
+            }
+            Err(_) => {
+                bail!("the coordinator did not start within {} s", START_TIMEOUT.as_secs())
+            }
+        };
+        let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.with_context(|| format!("no port in '{url}'"))?;
+        let data_dir = self.coordinator_folder();
+        let access = Access { address: Some(url), pin: Some(pin), token: None, data_dir };
+        Ok(LocalCoordinator { client: Client::new(&access)?, cluster, port })
+    }
+
+    pub(crate) fn start_worker(&mut self, worker: usize, joining: &Joining) -> anyhow::Result<()> {
         let number = worker + 1;
         let name = format!("worker-{number}");
         let mut arguments = arguments_from(&["worker", "--when", "always", "--name", &name]);
@@ -101,7 +159,7 @@ impl Fleet {
         mut arguments: Vec<OsString>,
     ) -> io::Result<()> {
         arguments.extend(arguments_from(&["--json", "--exit-with-parent"]));
-        arguments.extend(arguments_from(&["--backend", &self.backend.to_string()]));
+        arguments.extend(arguments_from(&["--backend", &self.options.backend.to_string()]));
         let log = self.folder.join(format!("{name}.log"));
         let events = self.events.clone();
         let slot = self.slot(role);
@@ -111,12 +169,12 @@ impl Fleet {
     }
 
     /// Whether the event comes from the current process of its role, not from a killed predecessor.
-    pub(super) fn is_current(&mut self, heard: &Heard) -> bool {
-        self.slot(heard.role).starts == heard.start
+    pub(crate) fn is_current(&mut self, event: &ProcessEvent) -> bool {
+        self.slot(event.role).starts == event.start
     }
 
     /// Sends SIGKILL. The exit is reported as an event.
-    pub(super) fn kill(&mut self, role: ProcessRole) -> io::Result<()> {
+    pub(crate) fn kill(&mut self, role: ProcessRole) -> io::Result<()> {
         match &mut self.slot(role).process {
             Some(process) => process.kill(),
             None => Ok(()),
@@ -124,7 +182,7 @@ impl Fleet {
     }
 
     /// Reaps a process that has exited; returns the last lines of its log.
-    pub(super) async fn bury(&mut self, role: ProcessRole) -> String {
+    pub(crate) async fn reap(&mut self, role: ProcessRole) -> String {
         match self.slot(role).process.take() {
             Some(mut process) => {
                 process.reap().await;
@@ -135,7 +193,7 @@ impl Fleet {
     }
 
     /// Stops all processes: first the workers, then the coordinator.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         let workers = self.workers.iter_mut().filter_map(|slot| slot.process.take());
         futures::future::join_all(workers.map(|process| process.stop(STOP_TIMEOUT))).await;
         if let Some(coordinator) = self.coordinator.process.take() {
@@ -152,7 +210,7 @@ impl Fleet {
 }
 
 /// The data folder of a worker, numbered from 0.
-pub(super) fn worker_folder(folder: &Path, worker: usize) -> PathBuf {
+pub(crate) fn worker_folder(folder: &Path, worker: usize) -> PathBuf {
     folder.join(format!("worker-{}", worker + 1))
 }
 

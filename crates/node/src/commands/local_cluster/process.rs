@@ -1,4 +1,4 @@
-//! One child process of the demo: reads its output lines, appends its log to a file, stops it.
+//! One child process of a local cluster: reads its output lines, appends its log to a file, stops it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,9 +12,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Role of a process in the demo.
+/// Role of a process in a local cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum ProcessRole {
+pub(crate) enum ProcessRole {
     Coordinator,
     /// Worker number, from 0.
     Worker(usize),
@@ -22,15 +22,15 @@ pub(super) enum ProcessRole {
 
 /// An event of a process: an output line or its exit.
 #[derive(Debug)]
-pub(super) struct Heard {
-    pub(super) role: ProcessRole,
+pub(crate) struct ProcessEvent {
+    pub(crate) role: ProcessRole,
     /// Number of this start of the role: events of a killed process can arrive after its successor has started.
-    pub(super) start: u32,
-    pub(super) what: Said,
+    pub(crate) start: u32,
+    pub(crate) output: ProcessOutput,
 }
 
 #[derive(Debug)]
-pub(super) enum Said {
+pub(crate) enum ProcessOutput {
     /// A line on its standard output.
     Line(String),
     /// It has exited, and all of its output lines have been delivered.
@@ -39,7 +39,7 @@ pub(super) enum Said {
 
 /// A running child process. It exits with this process, because its standard input is closed then.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     reader: JoinHandle<()>,
     pid: u32,
@@ -49,24 +49,24 @@ pub(super) struct Process {
 impl Process {
     /// Starts this program with `arguments`. Appends its standard error to the file `log` and sends its output lines
     /// to `events`.
-    pub(super) fn start(
+    pub(crate) fn start(
         role: ProcessRole,
         start: u32,
         arguments: &[OsString],
         log: &Path,
-        events: mpsc::UnboundedSender<Heard>,
+        events: mpsc::UnboundedSender<ProcessEvent>,
     ) -> io::Result<Self> {
         let log_file = File::options().create(true).append(true).open(log)?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments)
-            // These variables point to the user's own cluster, not to the demo's.
+            // These variables point to the user's own cluster, not to this one.
             .env_remove("CONSTELLATION_COORDINATOR")
             .env_remove("CONSTELLATION_PIN")
             .env_remove("CONSTELLATION_TOKEN")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
-            // A process group of its own: Ctrl-C reaches the demo alone, which then stops its children in order.
+            // A process group of its own: Ctrl-C reaches the parent alone, which then stops its children in order.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -75,39 +75,36 @@ impl Process {
         let reader = tokio::spawn(async move {
             let mut lines = BufReader::new(stdout).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                drop(events.send(Heard { role, start, what: Said::Line(line) }));
+                drop(events.send(ProcessEvent { role, start, output: ProcessOutput::Line(line) }));
             }
-            drop(events.send(Heard { role, start, what: Said::Ended }));
+            drop(events.send(ProcessEvent { role, start, output: ProcessOutput::Ended }));
         });
         Ok(Self { child, reader, pid, log: log.to_owned() })
     }
 
     /// Sends SIGKILL. The exit is reported as an event.
-    pub(super) fn kill(&mut self) -> io::Result<()> {
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
         self.child.start_kill()
     }
 
     /// Waits for the exit, so that no zombie process remains.
-    pub(super) async fn reap(&mut self) {
+    pub(crate) async fn reap(&mut self) {
         drop(self.child.wait().await);
     }
 
     /// Closes the child's input and sends SIGTERM; kills it if it has not exited after `stop_timeout`.
-    pub(super) async fn stop(mut self, stop_timeout: Duration) {
+    pub(crate) async fn stop(mut self, stop_timeout: Duration) {
         drop(self.child.stdin.take());
         drop(platform::process::terminate(self.pid));
         if tokio::time::timeout(stop_timeout, self.child.wait()).await.is_err() {
-            tracing::warn!(
-                pid = self.pid,
-                "a demo process did not exit after SIGTERM and was killed"
-            );
+            tracing::warn!(pid = self.pid, "a process did not exit after SIGTERM and was killed");
             drop(self.child.kill().await);
         }
         self.reader.abort();
     }
 
     /// Last three lines of its log, for an error message.
-    pub(super) fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(3)..].join(" / ")
