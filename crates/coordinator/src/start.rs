@@ -114,9 +114,8 @@ pub async fn start_observed(
     tracing::debug!(open_files, "open file limit");
     // An earlier version accepted any name, and devices reject names that can't be displayed.
     let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
-    let own = settings.certificate;
-    let points = observer.points.clone();
-    let (passed, maximum) = (points.clone(), settings.maximum_disk_bytes);
+    let (own, maximum) = (settings.certificate, settings.maximum_disk_bytes);
+    let (points, passed) = (observer.points.clone(), observer.points.clone());
     let prepared =
         tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &passed)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
@@ -134,8 +133,8 @@ pub async fn start_observed(
     let (views, sources) = (Arc::new(Views::default()), Arc::new(settings.sources));
     let ((revision, revisions), working) = (watch::channel(0), views.working());
     let courier = WebhookSender::new(&settings.name);
-    let trainers = Trainers::new(settings.trainer, settings.nice);
-    let predictor = Trainers::new(settings.predictor, settings.nice);
+    let [trainers, predictor] =
+        [settings.trainer, settings.predictor].map(|program| Trainers::new(program, settings.nice));
     let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
     let steps = StepContext {
         runtime: Handle::current(),

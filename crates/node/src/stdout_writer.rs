@@ -53,7 +53,7 @@ impl StdoutWriter {
         match self.0.try_send(Said::Line(line)) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
-                tracing::debug!("the output queue is full; dropped a line")
+                tracing::debug!("the output queue is full; dropped a line");
             }
         }
     }

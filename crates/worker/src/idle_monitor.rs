@@ -175,17 +175,17 @@ mod tests {
         let (_policy, policy) = watch::channel(IdlePolicy::default());
         let monitor = monitor(readings, policy);
         let released = CancellationToken::new();
-        let (held, mut was_held) = watch::channel(false);
+        let (entered, mut was_entered) = watch::channel(false);
         let waiting = async {
             let on_hold = |hold| {
                 assert_eq!(hold, HoldDetail::InUse);
-                held.send_replace(true);
+                entered.send_replace(true);
             };
             monitor.until_run(on_hold).await;
             released.cancel();
         };
         let away = async {
-            was_held.wait_for(|held| *held).await.unwrap();
+            was_entered.wait_for(|entered| *entered).await.unwrap();
             assert!(!released.is_cancelled());
             machine.send_replace(idle_for(300));
         };

@@ -155,10 +155,10 @@ async fn serve_leases(
         match outcome {
             // The same work may be granted again and fail again at once.
             LeaseOutcome::Failed | LeaseOutcome::Lost => {
-                context.client.pause(backoff.next(None)).await
+                context.client.pause(backoff.next(None)).await;
             }
             LeaseOutcome::Settled | LeaseOutcome::Unauthorized | LeaseOutcome::Stopped => {
-                backoff = Backoff::default()
+                backoff = Backoff::default();
             }
         }
         if let ControlFlow::Break(refusal) = after_lease(outcome) {

@@ -36,7 +36,7 @@ pub(crate) struct Updates {
     parameters: usize,
     buckets: u32,
     /// Indexed by partition.
-    updates_by_partition: Vec<PreparedUpdate>,
+    by_partition: Vec<PreparedUpdate>,
 }
 
 pub(crate) struct PreparedUpdate {
@@ -66,7 +66,7 @@ impl Updates {
         ensure!(parameters >= 2 * OWN_PARAMETERS, "use a larger --parameters");
         let rest: Vec<f32> = (OWN_PARAMETERS..parameters).map(shared_change).collect();
         let rest = Bytes::from(codec::encode(&rest));
-        let updates_by_partition = (0..updates)
+        let by_partition = (0..updates)
             .map(|partition| {
                 let own = Bytes::from(codec::encode(&[own_change(partition); OWN_PARAMETERS]));
                 let mut hasher = blake3::Hasher::new();
@@ -74,11 +74,11 @@ impl Updates {
                 PreparedUpdate { blob: hasher.finalize().into(), own, rest: rest.clone() }
             })
             .collect();
-        Ok(Self { parameters, buckets, updates_by_partition })
+        Ok(Self { parameters, buckets, by_partition })
     }
 
     pub(crate) fn for_partition(&self, partition: u32) -> Option<&PreparedUpdate> {
-        self.updates_by_partition.get(usize::try_from(partition).ok()?)
+        self.by_partition.get(usize::try_from(partition).ok()?)
     }
 
     /// Runs a job of one round until its global model.
@@ -94,12 +94,12 @@ impl Updates {
         let _: Job = admin.post(&format!("/jobs/{}/start", job.id), &json!({})).await?;
         node::output::note(format_args!(
             "preparing a job of {} updates",
-            self.updates_by_partition.len()
+            self.by_partition.len()
         ));
         let (model, finished) = admin.model_of_first_round(job.id, record).await?;
         let uploads = record.uploads();
         ensure!(
-            uploads.len() == self.updates_by_partition.len(),
+            uploads.len() == self.by_partition.len(),
             "{} updates were accepted",
             uploads.len()
         );
@@ -128,7 +128,7 @@ impl Updates {
                     { "kind": "linear", "outputs": CLASSES }
                 ]
             },
-            "data": { "partitions": self.updates_by_partition.len() },
+            "data": { "partitions": self.by_partition.len() },
             "run": { "rounds": 1 }
         })
     }

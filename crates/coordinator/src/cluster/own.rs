@@ -65,7 +65,7 @@ impl Current {
                 Ok(true) => tracing::info!("reloaded the renewed TLS certificate"),
                 // Also happens when only one of the two files is replaced yet.
                 Err(error) => {
-                    tracing::warn!(%error, "can't use the renewed certificate; keeping the previous one")
+                    tracing::warn!(%error, "can't use the renewed certificate; keeping the previous one");
                 }
             }
         }

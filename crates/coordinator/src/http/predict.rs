@@ -131,9 +131,8 @@ fn sample(input: &InputSpec, request: PredictionRequest) -> ApiResult<(SampleSha
                 Some((kind, encoded)) if kind.starts_with("data:") => encoded,
                 Some(_) | None => image.as_str(),
             };
-            let bytes = match STANDARD.decode(encoded.trim()) {
-                Ok(bytes) => bytes,
-                Err(_) => return wrong("image", "must be base64 text".to_owned()),
+            let Ok(bytes) = STANDARD.decode(encoded.trim()) else {
+                return wrong("image", "must be base64 text".to_owned());
             };
             match image_decode::decode_as(&bytes, channels, height, width) {
                 Ok(image) => Ok((

@@ -104,7 +104,7 @@ async fn nothing_is_said_in_the_clear_beyond_this_machine() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-/// Returns a ClientHello whose highest version is `version`.
+/// Returns a `ClientHello` whose highest version is `version`.
 fn hello(version: u8) -> Vec<u8> {
     let mut body = vec![3, version];
     body.extend([7; 32]);

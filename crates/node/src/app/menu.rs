@@ -110,7 +110,7 @@ pub fn menu(view: &View) -> Vec<Item> {
         match view.wish {
             OverrideView::Contributing { .. } => items.push(choice(Action::Resume)),
             OverrideView::None | OverrideView::Paused { .. } => {
-                items.push(choice(Action::Contribute))
+                items.push(choice(Action::Contribute));
             }
         }
     }

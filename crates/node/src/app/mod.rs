@@ -328,7 +328,7 @@ impl App {
     async fn own_code(&self) -> Option<Join> {
         let link = self.door()?.join_link().await;
         let link = link.inspect_err(|error| {
-            tracing::warn!(error, "can't create a join code for this machine")
+            tracing::warn!(error, "can't create a join code for this machine");
         });
         link.ok()?.parse().ok()
     }

@@ -21,12 +21,12 @@ enum SettingsCommand {
     List,
     /// Print one setting
     Get {
-        /// Name of the setting, such as IdleSeconds
+        /// Name of the setting, such as `IdleSeconds`
         key: String,
     },
     /// Set a setting for this user
     Set {
-        /// Name of the setting, such as IdleSeconds
+        /// Name of the setting, such as `IdleSeconds`
         key: String,
         /// New value
         #[arg(allow_hyphen_values = true)]
@@ -34,7 +34,7 @@ enum SettingsCommand {
     },
     /// Remove a setting from this user's settings file
     Unset {
-        /// Name of the setting, such as IdleSeconds
+        /// Name of the setting, such as `IdleSeconds`
         key: String,
     },
 }

@@ -155,13 +155,13 @@ fn expectation<'a>(message: &'a str, start: &str) -> Option<(&'a str, &'a str)> 
 }
 
 /// Turns serde's list of names in backticks into `a`, `a or b`, or `one of a, b or c`.
-fn alternatives(list: &str) -> String {
-    let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-    match names.as_slice() {
+fn alternatives(text: &str) -> String {
+    let options: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+    match options.as_slice() {
         [] => "something else".to_owned(),
-        [name] => (*name).to_owned(),
-        [first, second] => format!("{first} or {second}"),
-        [first @ .., last] => format!("one of {} or {last}", first.join(", ")),
+        [only] => (*only).to_owned(),
+        [one, other] => format!("{one} or {other}"),
+        [rest @ .., last] => format!("one of {} or {last}", rest.join(", ")),
     }
 }
 
