@@ -16,7 +16,7 @@ const DEEPEST: usize = 32;
 /// Restricts the permissions of everything that this process and its children create: files 0600, folders 0700.
 /// Must be called first, before there are other threads.
 pub fn restrict_umask() {
-    rustix::process::umask(Mode::from_raw_mode(FOREIGN as rustix::fs::RawMode));
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// Removes the permissions of the group and of others on `folder` and its contents, in case an earlier version

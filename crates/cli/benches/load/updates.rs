@@ -92,10 +92,7 @@ impl Updates {
         let job: Job = admin.post("/jobs", &self.job()).await?;
         let job_started = Instant::now();
         let _: Job = admin.post(&format!("/jobs/{}/start", job.id), &json!({})).await?;
-        node::output::note(format_args!(
-            "preparing a job of {} updates",
-            self.by_partition.len()
-        ));
+        node::output::note(format_args!("preparing a job of {} updates", self.by_partition.len()));
         let (model, finished) = admin.model_of_first_round(job.id, record).await?;
         let uploads = record.uploads();
         ensure!(

@@ -79,7 +79,7 @@ async fn a_hardware_id_that_a_stranger_names_takes_neither_labels_nor_work_nor_t
     assert!(stranger.next_job(coordinator, 0).await.is_none());
     let explanation =
         coordinator.get(&format!("/jobs/{}", ids[1])).await["explanation"].to_string();
-    assert!(explanation.contains("1 is offline") && !explanation.contains("free"), "{explanation}");
+    assert!(explanation.contains("1 offline") && !explanation.contains("free"), "{explanation}");
     let (status, told) = claimed.beat(stranger).await;
     assert_eq!((status, &told["awaiting_approval"]), (StatusCode::OK, &json!(true)));
     let reason = told["quarantined"]["reason"].as_str().unwrap();

@@ -143,7 +143,7 @@ async fn a_man_in_the_middle_is_detected_and_learns_no_credential() {
     let (_, body) = ask_to_join(&coordinator, exchange.request()).await;
     let answer: JoinAnswer = serde_json::from_value(body).unwrap();
     let error = exchange.check(&answer).unwrap_err().to_string();
-    assert!(error.contains(&attacker.to_string()) && error.contains("between"), "{error}");
+    assert!(error.contains(&attacker.to_string()) && error.contains("intercepts"), "{error}");
     // The values that the attacker saw are not credentials.
     for seen in [answer.confirmation.to_string(), answer.message.to_string()] {
         let seen = format!("constellation-join-{seen}");

@@ -61,7 +61,7 @@ async fn a_job_with_labels_is_leased_to_devices_that_have_one() {
     coordinator.job_in(&id, "running").await;
     assert!(device.next_job(&coordinator, 0).await.is_none());
     let explanation = coordinator.get(&format!("/jobs/{id}")).await["explanation"].to_string();
-    assert!(explanation.contains("'lab' or 'studio', and none has it"), "{explanation}");
+    assert!(explanation.contains("'lab' or 'studio', but no device has it"), "{explanation}");
 
     // The device gets the label while it waits for work.
     let path = format!("/devices/{}", device.id);

@@ -20,6 +20,7 @@ const LEASES: usize = 4;
 #[derive(Deserialize)]
 struct Stored {
     protocol: u32,
+    #[serde(rename = "enrol")]
     enroll: Vec<Step>,
     lease: Vec<Step>,
     give_back: Vec<Step>,

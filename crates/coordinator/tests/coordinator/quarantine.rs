@@ -48,7 +48,7 @@ async fn three_bad_updates_quarantine_a_device_and_others_do_its_work() {
     let detail = report_bad_update(&coordinator, &bad, f32::NAN).await;
     assert!(detail.contains("not a finite number"), "{detail}");
     let detail = report_bad_update(&coordinator, &bad, 17.0).await;
-    assert!(detail.contains("beyond 16"), "{detail}");
+    assert!(detail.contains("larger than 16"), "{detail}");
     assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
     // The count survives a restart.
     let coordinator = coordinator.restart().await;
