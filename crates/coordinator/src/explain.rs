@@ -17,7 +17,7 @@ pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
     let devices: Vec<Sight> = views
         .devices(now)
         .into_iter()
-        .filter(|device| !device.revoked)
+        .filter(|device| !device.revoked && device.approval.is_none())
         .map(|device| Sight {
             device: device.id,
             state: device.state,

@@ -50,6 +50,7 @@ fn by_somebody(entry: &Entry) -> Option<LogEntry> {
         | Action::Removed
         | Action::Enrolled
         | Action::Rekeyed
+        | Action::Approved
         | Action::Revoked
         | Action::Left
         | Action::Quarantined

@@ -31,6 +31,7 @@ pub(crate) fn heartbeat_answer(devices: usize, lease_held: bool) -> HeartbeatAns
         return_within_seconds: spread(devices).as_secs_f64(),
         lease_held,
         quarantined: None,
+        awaiting_approval: false,
     }
 }
 

@@ -133,6 +133,7 @@ impl Views {
         let Some(row) = devices.get_mut(&id) else { return false };
         let tells_more = said.lease.is_some()
             || row.quarantined.is_some()
+            || row.approval.is_some()
             || !is_known_session
             || (row.state, row.reason) != (said.state, said.reason)
             || !is_active(row, now, patience);

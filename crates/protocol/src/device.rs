@@ -90,6 +90,27 @@ pub struct HeartbeatAnswer {
     /// Why it gets no work for now, where that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<Quarantine>,
+    /// Whether the device gets no work until an administrator approves its key. `quarantined` then says
+    /// the same in words, for workers that don't know this field.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaiting_approval: bool,
+}
+
+/// The approval that a device record waits for: its machine is known under another key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PendingApproval {
+    /// The device record that has the machine, and that an approval removes.
+    pub replaces: DeviceId,
+    /// Name of that record.
+    pub name: String,
+}
+
+/// Body of `POST /devices/{id}/approve`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalRequest {
+    /// Whether the labels of the record that is removed carry over.
+    #[serde(default)]
+    pub keep_labels: bool,
 }
 
 /// A device as `GET /devices` shows it: the kept fields first.
@@ -116,6 +137,10 @@ pub struct Device {
     /// Set while it gets no work: because of its bad updates, or because an administrator says so.
     #[serde(default)]
     pub quarantined: Option<Quarantine>,
+    /// Set until an administrator approves the device's key: its machine is known under another one.
+    /// It gets no work and has no labels until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<PendingApproval>,
     /// What an administrator sorts it by; a job may take only devices with one of some labels.
     #[serde(default)]
     pub labels: Vec<String>,

@@ -93,6 +93,9 @@ pub struct Registered {
     /// Seconds until the next heartbeat is due.
     pub heartbeat_seconds: u32,
     pub enrolment: Enrolment,
+    /// Whether the device gets no work until an administrator approves its key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaiting_approval: bool,
 }
 
 /// What a registration came to.
@@ -103,7 +106,7 @@ pub enum Enrolment {
     New,
     /// The same key on the same machine.
     Same,
-    /// A known machine with a new key: it was wiped, or its data folder is new.
+    /// A known machine with a new key that an administrator's token vouched for.
     Rekeyed,
     /// A new device whose data folder was copied from another's.
     Copy,

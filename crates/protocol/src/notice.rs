@@ -19,18 +19,21 @@ pub enum NoticeKind {
     /// Nothing of the job moved for much longer than its leases take.
     JobStalled,
     DeviceQuarantined,
+    /// A known machine shows a new key, and an administrator has to approve it.
+    DeviceAwaitingApproval,
     DiskNearlyFull,
     BackupFailed,
     CertificateExpiring,
 }
 
 impl NoticeKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::JobCompleted,
         Self::JobFailed,
         Self::JobCancelled,
         Self::JobStalled,
         Self::DeviceQuarantined,
+        Self::DeviceAwaitingApproval,
         Self::DiskNearlyFull,
         Self::BackupFailed,
         Self::CertificateExpiring,
@@ -44,6 +47,7 @@ impl NoticeKind {
             Self::JobCancelled => "job_cancelled",
             Self::JobStalled => "job_stalled",
             Self::DeviceQuarantined => "device_quarantined",
+            Self::DeviceAwaitingApproval => "device_awaiting_approval",
             Self::DiskNearlyFull => "disk_nearly_full",
             Self::BackupFailed => "backup_failed",
             Self::CertificateExpiring => "certificate_expiring",
@@ -55,6 +59,7 @@ impl NoticeKind {
         match self {
             Self::JobStalled
             | Self::DeviceQuarantined
+            | Self::DeviceAwaitingApproval
             | Self::DiskNearlyFull
             | Self::BackupFailed
             | Self::CertificateExpiring => true,

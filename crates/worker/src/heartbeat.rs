@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::answer::RequestError;
 use crate::client::Client;
 use crate::retry::jittered;
-use crate::status::{Activity, Voice};
+use crate::status::{Activity, Voice, Withheld};
 
 /// The kind of problem by which the coordinator tells of a second worker.
 pub(crate) const SECOND_SESSION: &str = "second-session";
@@ -46,7 +46,7 @@ pub(crate) async fn beat(
             Ok(answer) => {
                 every = period(answer.heartbeat_seconds);
                 client.set_spread(answer.return_within_seconds);
-                voice.quarantined(answer.quarantined.map(|quarantine| quarantine.reason));
+                voice.withheld(Withheld::from_answer(answer));
             }
             Err(RequestError::Refused(problem)) if problem.kind == SECOND_SESSION => {
                 return Ended::SecondSession(problem);

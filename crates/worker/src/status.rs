@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use protocol::device::{DeviceState, HoldReason};
+use protocol::device::{DeviceState, HeartbeatAnswer, HoldReason};
 use protocol::fingerprint::Backend;
 use protocol::lease::{ReturnReason, UpdateOutcome};
 use protocol::{DeviceId, LeaseId};
@@ -30,6 +30,9 @@ pub enum Status {
         /// In the coordinator's words.
         reason: String,
     },
+    /// Ready, but an administrator has to approve this device's key first: the cluster knows the
+    /// machine under another key.
+    AwaitingApproval,
     Fetching {
         lease: LeaseId,
         job_name: String,
@@ -128,6 +131,7 @@ impl Status {
             Self::Registered { .. }
             | Self::Waiting
             | Self::Quarantined { .. }
+            | Self::AwaitingApproval
             | Self::Reported { .. }
             | Self::Lost { .. }
             | Self::Returned { .. } => Some(Activity::waiting()),
@@ -141,13 +145,38 @@ impl Activity {
     }
 }
 
+/// Why the coordinator gives this device no work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Withheld {
+    /// In the coordinator's words.
+    Quarantined(String),
+    AwaitingApproval,
+}
+
+impl Withheld {
+    /// None where the device may get work.
+    pub(crate) fn from_answer(answer: HeartbeatAnswer) -> Option<Self> {
+        if answer.awaiting_approval {
+            return Some(Self::AwaitingApproval);
+        }
+        answer.quarantined.map(|quarantine| Self::Quarantined(quarantine.reason))
+    }
+
+    fn status(self) -> Status {
+        match self {
+            Self::Quarantined(reason) => Status::Quarantined { reason },
+            Self::AwaitingApproval => Status::AwaitingApproval,
+        }
+    }
+}
+
 /// Where statuses go: to the observer, and to the heartbeats.
 pub(crate) struct Voice<'a> {
     observe: &'a (dyn Fn(&Status) + Send + Sync),
     activity: watch::Sender<Activity>,
     last: Mutex<Option<Status>>,
     /// Why the coordinator gives this device no work, where that is so.
-    quarantine: Mutex<Option<String>>,
+    withheld: Mutex<Option<Withheld>>,
     /// What was said of the memory that training may take.
     limited: Mutex<Option<String>>,
     /// What its owner calls this machine.
@@ -164,7 +193,7 @@ impl<'a> Voice<'a> {
             observe,
             activity: watch::Sender::new(Activity::waiting()),
             last: Mutex::new(None),
-            quarantine: Mutex::new(None),
+            withheld: Mutex::new(None),
             limited: Mutex::new(None),
             kind: Kind::of(platform::device::device_type()),
             presence,
@@ -173,9 +202,9 @@ impl<'a> Voice<'a> {
 
     /// Says it once: a status that is said again is no news.
     pub(crate) fn say(&self, status: &Status) {
-        let quarantine = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let status = match (status, quarantine) {
-            (Status::Waiting, Some(reason)) => &Status::Quarantined { reason },
+        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let status = match (status, withheld) {
+            (Status::Waiting, Some(withheld)) => &withheld.status(),
             (status, _) => status,
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,15 +225,18 @@ impl<'a> Voice<'a> {
     }
 
     /// What a heartbeat was told; who waits says so at once.
-    pub(crate) fn quarantined(&self, reason: Option<String>) {
-        let mut quarantine = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
-        if *quarantine == reason {
+    pub(crate) fn withheld(&self, withheld: Option<Withheld>) {
+        let mut before = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        if *before == withheld {
             return;
         }
-        *quarantine = reason;
-        drop(quarantine);
+        *before = withheld;
+        drop(before);
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if matches!(last, Some(Status::Waiting | Status::Quarantined { .. })) {
+        if matches!(
+            last,
+            Some(Status::Waiting | Status::Quarantined { .. } | Status::AwaitingApproval)
+        ) {
             self.say(&Status::Waiting);
         }
     }
@@ -257,20 +289,29 @@ mod tests {
         let voice = Voice::new(&observe, PresenceDetail::Reasons);
         let quarantined = Status::Quarantined { reason: "3 updates".into() };
         voice.say(&Status::Waiting);
-        voice.quarantined(None);
-        voice.quarantined(Some("3 updates".into()));
-        voice.quarantined(Some("3 updates".into()));
+        let in_quarantine = || Some(Withheld::Quarantined("3 updates".into()));
+        voice.withheld(None);
+        voice.withheld(in_quarantine());
+        voice.withheld(in_quarantine());
         voice.say(&Status::Waiting);
         voice.offline(&RequestError::NoCoordinator);
         voice.say(&Status::Waiting);
-        voice.quarantined(None);
+        voice.withheld(Some(Withheld::AwaitingApproval));
+        voice.withheld(None);
         drop(voice);
         let said = said.into_inner().unwrap();
         let offline = said[2].clone();
         let waiting = Status::Waiting;
         assert_eq!(
             said,
-            [waiting.clone(), quarantined.clone(), offline.clone(), quarantined, waiting]
+            [
+                waiting.clone(),
+                quarantined.clone(),
+                offline.clone(),
+                quarantined,
+                Status::AwaitingApproval,
+                waiting
+            ]
         );
         assert!(matches!(offline, Status::Offline { .. }));
     }

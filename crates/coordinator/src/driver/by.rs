@@ -129,6 +129,9 @@ impl By<'_> {
             let name = registration.name.clone();
             let registered = driver.register(registration, voucher)?;
             let (action, words) = match registered.enrolment {
+                Enrolment::New if registered.awaiting_approval => {
+                    (Action::Enrolled, "awaiting_approval")
+                }
                 Enrolment::New => (Action::Enrolled, "new"),
                 Enrolment::Same => (Action::Rekeyed, "same"),
                 Enrolment::Copy => (Action::Enrolled, "copy"),
@@ -137,7 +140,9 @@ impl By<'_> {
             let mut detail = detail([("name", name), ("enrolment", words.to_owned())]);
             let row = driver.state.devices.get(&registered.id);
             let code = row.and_then(|row| row.join_code.clone());
+            let replaces = row.and_then(|row| row.approval.as_ref()).map(|it| it.replaces);
             detail.extend(code.map(|code| ("join_code".to_owned(), code)));
+            detail.extend(replaces.map(|id| ("for_machine_of".to_owned(), id.to_string())));
             driver.record(caller, action, SubjectKind::Device, registered.id, detail);
             Ok(registered)
         })

@@ -8,8 +8,10 @@ use protocol::audit::{Action, SubjectKind};
 use protocol::device::{
     Device, DeviceChange, DeviceState, Heartbeat, HeartbeatAnswer, RemovedDevice,
 };
+use protocol::notice::NoticeKind;
 use protocol::{DeviceId, Timestamp};
 
+use super::approval;
 use super::by::By;
 use super::{Driver, Refusal, TokenText};
 use crate::caller::detail;
@@ -46,9 +48,10 @@ impl Driver {
             row.is_some_and(|row| row.machine.lease(lease).is_some())
         });
         let row = self.state.devices.get(&device);
-        let quarantined = row.and_then(|row| row.quarantined.clone());
+        let awaiting_approval = row.is_some_and(|row| row.approval.is_some());
+        let quarantined = row.and_then(approval::withheld);
         let answer = pace::heartbeat_answer(self.state.devices.len(), lease_held);
-        Ok(HeartbeatAnswer { quarantined, ..answer })
+        Ok(HeartbeatAnswer { quarantined, awaiting_approval, ..answer })
     }
 
     pub(super) fn offline_after(&self) -> Duration {
@@ -163,7 +166,7 @@ impl Driver {
         Ok(())
     }
 
-    fn forget(&mut self, device: DeviceId) {
+    pub(super) fn forget(&mut self, device: DeviceId) {
         self.part_with(device);
         if let Some(row) = self.state.devices.remove(&device) {
             self.pending.undo(move |state| drop(state.devices.insert(row.id, row)));
@@ -173,6 +176,7 @@ impl Driver {
     }
 
     fn part_with(&mut self, device: DeviceId) {
+        self.end_notice(NoticeKind::DeviceAwaitingApproval, Some(&device.to_string()));
         self.state.active.remove(&device);
         self.views.traffic.forget(device);
         self.state.runs.remove(&device);

@@ -1,6 +1,7 @@
 //! Enrolling devices: who a machine that registers is (DESIGN §11.12), and what its code is worth.
 
 use protocol::api::Role;
+use protocol::device::PendingApproval;
 use protocol::enrolment::{DeviceRegistration, Enrolment, Registered, Session};
 use protocol::{DeviceId, Timestamp};
 use uuid::Uuid;
@@ -41,13 +42,22 @@ impl Driver {
     ) -> Result<Registered, Refusal> {
         let now = clock::now();
         let who = who(&self.state.devices, &said, now)?;
-        let known = match &who {
+        let mut known = match &who {
             Who::Same(row) | Who::Rekeyed(row) => Some(row.clone()),
             Who::New => None,
         };
         if known.as_ref().is_some_and(|row| row.revoked) && voucher != Voucher::Admin {
             return Err(Refusal::Revoked);
         }
+        let approval = match (&who, voucher) {
+            (Who::Same(row), _) => row.approval.clone(),
+            // A code lets a machine in. It doesn't prove that this is the machine which it says.
+            (Who::Rekeyed(row), Voucher::Code(_)) => {
+                known = None;
+                Some(PendingApproval { replaces: row.id, name: row.name.clone() })
+            }
+            (Who::Rekeyed(_), Voucher::Admin) | (Who::New, _) => None,
+        };
         if let Some(row) = &known {
             self.check_session(row.id, said.session.as_ref(), now)?;
         }
@@ -59,8 +69,8 @@ impl Driver {
         let original = said.copy_of.and_then(|id| self.state.devices.get(&id));
         let note = match (&who, original) {
             (Who::Same(row), _) => row.note.clone(),
-            (Who::Rekeyed(_), None) => Some(DeviceNote::Rekeyed { at: now }),
-            (Who::New, None) => None,
+            (Who::Rekeyed(_), None) if approval.is_none() => Some(DeviceNote::Rekeyed { at: now }),
+            (Who::Rekeyed(_) | Who::New, None) => None,
             (Who::Rekeyed(_) | Who::New, Some(original)) => {
                 Some(DeviceNote::Copy { of: original.name.clone() })
             }
@@ -68,14 +78,19 @@ impl Driver {
         let enrolment = match (&who, &note) {
             (Who::Same(_), _) => Enrolment::Same,
             (Who::Rekeyed(_) | Who::New, Some(DeviceNote::Copy { .. })) => Enrolment::Copy,
-            (Who::Rekeyed(_), _) => Enrolment::Rekeyed,
-            (Who::New, _) => Enrolment::New,
+            (Who::Rekeyed(_), _) if approval.is_none() => Enrolment::Rekeyed,
+            (Who::Rekeyed(_) | Who::New, _) => Enrolment::New,
         };
         let session = said.session.clone();
         let mut row = DeviceRow::new(id, said, now);
-        (row.join_code, row.note) = (join_code, note);
+        (row.join_code, row.note, row.approval) = (join_code, note, approval);
         if let Some(known) = &known {
-            row.keep(known);
+            row.keep(known, matches!(who, Who::Same(_)));
+        }
+        match (&who, row.approval.is_some()) {
+            (Who::Rekeyed(_), true) => self.make_room_to_wait(&row),
+            (Who::New, _) => self.name_who_has_the_machine(&row),
+            (Who::Same(_) | Who::Rekeyed(_), _) => {}
         }
         self.state.devices.insert(id, row);
         self.pending.undo(move |state| match known {
@@ -83,12 +98,13 @@ impl Driver {
             None => drop(state.devices.remove(&id)),
         });
         self.pending.device_changed(id);
+        let awaiting_approval = self.settle_approval(id, voucher)?;
         self.state.active.insert(id);
         self.begin_session(id, session);
         self.drop_device_tokens(id);
         let token = self.new_token(Role::Device, String::new(), Some(id), None);
         let heartbeat_seconds = pace::heartbeat_seconds(self.state.devices.len());
-        Ok(Registered { id, token: token.token, heartbeat_seconds, enrolment })
+        Ok(Registered { id, token: token.token, heartbeat_seconds, enrolment, awaiting_approval })
     }
 
     /// Refuses a second worker beside one that is at work under the same identity. Who names no
@@ -120,8 +136,8 @@ impl Driver {
     }
 }
 
-/// The key first: it is what a device proves. A machine alone proves nothing, so one that is at work
-/// keeps its record.
+/// Decides by the key first, because a device proves it. A machine alone proves nothing: a record
+/// whose device is at work stays as it is, and so does one that waits for approval.
 fn who(devices: &Devices, said: &DeviceRegistration, now: Timestamp) -> Result<Who, Refusal> {
     if let Some(row) = devices.of_key(&said.public_key) {
         let is_there = row.hardware_id == said.hardware_id && row.instance == said.instance;
@@ -131,16 +147,19 @@ fn who(devices: &Devices, said: &DeviceRegistration, now: Timestamp) -> Result<W
             Err(Refusal::CopiedKey { id: row.id, name: row.name.clone() })
         };
     }
-    let patience = pace::offline_after(devices.len());
-    match devices.of_machine(&said.hardware_id, said.instance) {
-        None => Ok(Who::New),
-        Some(row) if is_active(row, now, patience) => {
-            let silent = now.since(row.last_seen);
-            let seconds = patience.saturating_sub(silent).as_secs() + 1;
-            Err(Refusal::AtWork { name: row.name.clone(), seconds })
+    let timeout = pace::offline_after(devices.len());
+    let Some(row) = devices.of_machine(&said.hardware_id, said.instance) else {
+        return Ok(Who::New);
+    };
+    let waiting = devices.waiting_of(&said.hardware_id, said.instance);
+    for other in [Some(row), waiting].into_iter().flatten() {
+        if is_active(other, now, timeout) {
+            let silent = now.since(other.last_seen);
+            let seconds = timeout.saturating_sub(silent).as_secs() + 1;
+            return Err(Refusal::AtWork { name: other.name.clone(), seconds });
         }
-        Some(row) => Ok(Who::Rekeyed(row.clone())),
     }
+    Ok(Who::Rekeyed(row.clone()))
 }
 
 #[cfg(test)]
@@ -202,6 +221,32 @@ mod tests {
         for other in [said(2, "one", 1), said(2, "two", 0)] {
             assert_eq!(who(&devices, &other, NOW).unwrap(), Who::New);
         }
+    }
+
+    #[test]
+    fn a_record_that_waits_is_found_by_its_key_and_never_as_the_machine_s_device() {
+        let (mut devices, id) = devices();
+        let waiting = DeviceId::from_uuid(Uuid::from_u128(2));
+        let mut row = DeviceRow::new(waiting, said(2, "one", 0), NOW);
+        row.approval = Some(PendingApproval { replaces: id, name: "a Mac".to_owned() });
+        devices.insert(waiting, row.clone());
+        assert_eq!(devices.of_machine("one", 0).unwrap().id, id);
+        assert_eq!(devices.waiting_of("one", 0).unwrap().id, waiting);
+        assert_eq!(devices.of_key(&Opaque(vec![2; 32])).unwrap().id, waiting);
+        // A third key waits until the second is silent too.
+        let late = NOW.after(Duration::from_secs(91));
+        devices.get_mut(&waiting).unwrap().last_seen = late;
+        let error = who(&devices, &said(3, "one", 0), late).unwrap_err();
+        assert!(matches!(error, Refusal::AtWork { seconds: 91, .. }), "{error}");
+        let found = who(&devices, &said(3, "one", 0), late.after(Duration::from_secs(91)));
+        assert!(matches!(found.unwrap(), Who::Rekeyed(row) if row.id == id));
+
+        // The old record goes before or after the new one has its place.
+        let approved = DeviceRow { approval: None, ..row.clone() };
+        devices.insert(waiting, approved);
+        devices.remove(&id);
+        assert_eq!(devices.of_machine("one", 0).unwrap().id, waiting);
+        assert!(devices.waiting_of("one", 0).is_none());
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Driver {
 
     /// The job that the device works for: the one it holds a lease of, else the fairest.
     fn job_for(&self, now: Timestamp, device: &DeviceRow) -> Option<JobId> {
-        if device.quarantined.is_some() {
+        if device.quarantined.is_some() || device.approval.is_some() {
             return None;
         }
         let open = || self.state.jobs.values().filter(|row| Self::is_open(row));

@@ -5,6 +5,7 @@
 //! Long work runs elsewhere ([`steps`]) and comes back as a message. Which steps must run follows
 //! from [`federation::machine::Machine::outstanding`] alone, so going on after a restart is nothing special.
 
+mod approval;
 mod by;
 mod commit;
 mod devices;

@@ -109,7 +109,7 @@ impl Driver {
         self.shown_device(device)
     }
 
-    fn shown_device(&self, device: DeviceId) -> Result<Device, Refusal> {
+    pub(super) fn shown_device(&self, device: DeviceId) -> Result<Device, Refusal> {
         let row = self.state.devices.get(&device).ok_or(Refusal::UnknownDevice(device))?;
         let now = clock::now();
         Ok(row.view(crate::views::is_active(row, now, self.offline_after()), now))

@@ -59,6 +59,8 @@ pub(crate) enum Refusal {
     WrongJoinCode,
     #[error("{}", super::join_codes::state_words(*.0))]
     JoinCode(JoinCodeState),
+    #[error("device {0} waits for no approval")]
+    NotAwaitingApproval(DeviceId),
     #[error("device {0} is not in quarantine")]
     NotQuarantined(DeviceId),
     #[error(

@@ -9,7 +9,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::DeviceId;
 use protocol::device::{
-    CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer, QuarantineRequest, check_labels,
+    ApprovalRequest, CleanedUp, Device, DeviceChange, Heartbeat, HeartbeatAnswer,
+    QuarantineRequest, check_labels,
 };
 use protocol::lease::Lease;
 use serde::Deserialize;
@@ -43,6 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(revoke))
         .routes(routes!(quarantine))
         .routes(routes!(release))
+        .routes(routes!(approve))
 }
 
 /// Every enrolled device.
@@ -220,4 +222,18 @@ async fn release(
     InPath(id): InPath<DeviceId>,
 ) -> Answer<Json<Device>> {
     Ok(Json(shared.driver.by(&caller).release(id).await?))
+}
+
+/// Approves the key of a device that waits for it. The device takes the place of its machine's earlier
+/// record, whose token and leases end at once. It gets that record's labels only where asked.
+#[utoipa::path(post, path = "/devices/{id}/approve", tag = "devices", security(("token" = ["admin"])),
+    params(("id" = DeviceId, Path)), request_body = ApprovalRequest,
+    responses((status = 200, body = Device)))]
+async fn approve(
+    Admin(caller): Admin,
+    State(shared): State<Shared>,
+    InPath(id): InPath<DeviceId>,
+    Body(asked): Body<ApprovalRequest>,
+) -> Answer<Json<Device>> {
+    Ok(Json(shared.driver.by(&caller).approve(id, asked).await?))
 }

@@ -53,8 +53,9 @@ async fn challenge(State(shared): State<Shared>) -> Json<Challenge> {
 }
 
 /// Enrols a device by a join code's proof. The same key on the same machine is the same device: it
-/// gets a new token and its earlier one stops working. A known machine with a new key is that device
-/// too, unless it is at work.
+/// gets a new token and its earlier one stops working. A known machine with a new key is refused while
+/// its device is at work, and then gets a record of its own that waits for an administrator's approval;
+/// an administrator's token vouches for it at once.
 #[utoipa::path(post, path = "/devices/register", tag = "devices",
     request_body = DeviceRegistration, security(("token" = ["admin"]), ("join_code" = [])),
     responses((status = 200, body = Registered)))]

@@ -51,9 +51,14 @@ fn text(shared: &Shared) -> String {
     for state in
         [DeviceState::Waiting, DeviceState::Training, DeviceState::Held, DeviceState::Offline]
     {
-        let count = devices.iter().filter(|device| device.state == state).count();
+        let approved = devices.iter().filter(|device| device.approval.is_none());
+        let count = approved.filter(|device| device.state == state).count();
         page.line("constellation_devices", &[("state", state_word(state))], count as f64);
     }
+    let name = "constellation_devices_awaiting_approval";
+    page.head(name, "gauge", "Device records that wait for an administrator's approval.");
+    let waiting = devices.iter().filter(|device| device.approval.is_some() && !device.revoked);
+    page.line(name, &[], waiting.count() as f64);
 
     let jobs = shared.views.jobs();
     page.head("constellation_jobs", "gauge", "Jobs, by their status.");

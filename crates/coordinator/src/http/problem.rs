@@ -202,6 +202,7 @@ impl From<Refusal> for Failure {
             Refusal::JoinCode(_) => {
                 Self::new(StatusCode::FORBIDDEN, "join-code-not-open", "Forbidden", words)
             }
+            Refusal::NotAwaitingApproval(_) => Self::conflict("not-awaiting-approval", words),
             Refusal::NotQuarantined(_) => Self::conflict("not-quarantined", words),
             Refusal::Quarantined => {
                 Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)

@@ -2,7 +2,9 @@
 
 use federation::machine::Machine;
 use protocol::api::{Model, Role};
-use protocol::device::{Contribution, Device, DeviceState, HoldReason, Quarantine};
+use protocol::device::{
+    Contribution, Device, DeviceState, HoldReason, PendingApproval, Quarantine,
+};
 use protocol::enrolment::DeviceRegistration;
 use protocol::fingerprint::Fingerprint;
 use protocol::join::{JoinCodeState, JoinCodeView, JoinHint};
@@ -45,6 +47,9 @@ pub(crate) struct DeviceRow {
     /// The join code that enrolled it; none for an administrator.
     pub(crate) join_code: Option<String>,
     pub(crate) note: Option<DeviceNote>,
+    /// Set until an administrator approves the key of this record.
+    #[serde(default)]
+    pub(crate) approval: Option<PendingApproval>,
     /// Set while it gets no work.
     #[serde(default)]
     pub(crate) quarantined: Option<Quarantine>,
@@ -115,6 +120,7 @@ impl DeviceRow {
             public_key: said.public_key,
             join_code: None,
             note: None,
+            approval: None,
             quarantined: None,
             refused: Vec::new(),
             is_named: false,
@@ -125,18 +131,31 @@ impl DeviceRow {
         }
     }
 
-    /// Keeps what the record of an earlier registration knows beside what the device says.
-    pub(crate) fn keep(&mut self, known: &Self) {
+    /// Keeps what the record of an earlier registration knows beside what the device says. Labels
+    /// decide whose rows a device gets: they are the key's, and `keep_labels` says whether it has them.
+    pub(crate) fn keep(&mut self, known: &Self, keep_labels: bool) {
         self.created_at = known.created_at;
         self.quarantined.clone_from(&known.quarantined);
         self.refused.clone_from(&known.refused);
-        self.labels.clone_from(&known.labels);
+        if keep_labels {
+            self.labels.clone_from(&known.labels);
+        }
         self.is_named = known.is_named;
         if known.is_named {
             self.name.clone_from(&known.name);
         }
         self.contribution = known.contribution;
         self.contributed_on.clone_from(&known.contributed_on);
+    }
+
+    fn words(&self) -> Option<String> {
+        match &self.approval {
+            Some(PendingApproval { name, .. }) => Some(format!(
+                "shows a new key for the machine of {name}, and gets no work until an administrator \
+                 approves it"
+            )),
+            None => self.note.as_ref().map(DeviceNote::words),
+        }
     }
 
     /// As the API shows it; `active` is whether it has been heard of lately.
@@ -160,8 +179,9 @@ impl DeviceRow {
             reason: self.reason.filter(|_| active),
             fingerprint: self.fingerprint.clone(),
             revoked: self.revoked,
-            note: self.note.as_ref().map(DeviceNote::words),
+            note: self.words(),
             quarantined: self.quarantined.clone(),
+            approval: self.approval.clone(),
             labels: self.labels.clone(),
             version: Some(self.fingerprint.app.clone()),
             examples_per_second: self.examples_per_second,

@@ -7,12 +7,12 @@ use crate::device::{Device, register, registration};
 use crate::support::Coordinator;
 
 /// A code for as many devices as a test wants.
-async fn proof(coordinator: &Coordinator) -> String {
+pub(crate) async fn proof(coordinator: &Coordinator) -> String {
     coordinator.join_code(json!({ "uses": 100 })).await.secret.proof().bearer()
 }
 
 /// As if nothing had been heard of any device for long.
-async fn after_silence(coordinator: Coordinator) -> Coordinator {
+pub(crate) async fn after_silence(coordinator: Coordinator) -> Coordinator {
     coordinator
         .changed(|database| {
             let sql = "UPDATE devices SET
@@ -56,7 +56,8 @@ async fn several_workers_on_one_machine_are_devices_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_wiped_mac_is_the_same_device_once_the_old_worker_is_silent() {
+async fn a_wiped_mac_is_the_same_device_once_the_old_worker_is_silent_and_an_administrator_approves()
+ {
     let coordinator = Coordinator::start().await;
     let proof = proof(&coordinator).await;
     let (_, first) = register(&coordinator, &proof, "old key", registration("one")).await;
@@ -67,8 +68,9 @@ async fn a_wiped_mac_is_the_same_device_once_the_old_worker_is_silent() {
 
     let coordinator = after_silence(coordinator).await;
     let (status, second) = register(&coordinator, &proof, "new key", registration("one")).await;
-    assert_eq!((status, &second["enrolment"]), (StatusCode::OK, &json!("rekeyed")));
-    assert_eq!(second["id"], first["id"]);
+    assert_eq!((status, &second["awaiting_approval"]), (StatusCode::OK, &json!(true)));
+    let path = format!("/devices/{}/approve", Device::of(&second).id);
+    coordinator.post(&path, json!({})).await;
     let devices = coordinator.get("/devices").await;
     assert_eq!(devices.as_array().unwrap().len(), 1);
     assert!(devices[0]["note"].as_str().unwrap().contains("wiped"), "{devices}");
@@ -78,6 +80,22 @@ async fn a_wiped_mac_is_the_same_device_once_the_old_worker_is_silent() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let (status, _) = register(&coordinator, &proof, "old key", registration("one")).await;
     assert_eq!(status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn an_administrator_s_token_rekeys_a_silent_mac_at_once_and_clears_its_labels() {
+    let coordinator = Coordinator::start().await;
+    let first = Device::enrol(&coordinator, "one").await;
+    let path = format!("/devices/{}", first.id);
+    let change = json!({ "name": "the lab's first", "labels": ["lab"] });
+    coordinator.ask(Method::PATCH, &path, Some(change)).await;
+    let coordinator = after_silence(coordinator).await;
+    let admin = coordinator.admin.clone();
+    let (status, second) = register(&coordinator, &admin, "new key", registration("one")).await;
+    assert_eq!((status, &second["enrolment"]), (StatusCode::OK, &json!("rekeyed")));
+    assert_eq!((&second["id"], second.get("awaiting_approval")), (&json!(first.id), None));
+    let shown = &coordinator.get("/devices").await[0];
+    assert_eq!((&shown["name"], &shown["labels"]), (&json!("the lab's first"), &json!([])));
 }
 
 #[tokio::test]

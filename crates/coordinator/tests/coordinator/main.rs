@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod approval;
 mod audit;
 mod backup;
 mod crash;

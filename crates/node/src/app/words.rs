@@ -173,6 +173,12 @@ fn by_status(facts: &Facts) -> Said {
             let detail = format!("{reason} An administrator can release it.");
             say(Icon::Attention, format!("This {machine} gets no work"), detail)
         }
+        Some(Status::AwaitingApproval) => {
+            let line = format!("Waiting for an administrator to approve this {machine}");
+            let detail =
+                "The cluster knows it under another key. This happens after its disk was erased.";
+            say(Icon::Attention, line, detail)
+        }
         Some(Status::Held { reason, words }) => held(*reason, words, machine),
         Some(Status::Uploading { .. }) => say(Icon::Waiting, "Sending what it learned", ""),
         Some(Status::Wiped { .. }) => {
@@ -227,6 +233,7 @@ fn work(status: &Status) -> Option<WorkView> {
         | Status::Registered { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
+        | Status::AwaitingApproval
         | Status::Uploading { .. }
         | Status::Reported { .. }
         | Status::Lost { .. }

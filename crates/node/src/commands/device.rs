@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 use protocol::DeviceId;
-use protocol::device::{CleanedUp, Device, DeviceState, QuarantineRequest, RemovedDevice};
+use protocol::device::{
+    ApprovalRequest, CleanedUp, Device, DeviceState, QuarantineRequest, RemovedDevice,
+};
 
 use super::access::AccessArguments;
 use crate::output;
@@ -38,6 +40,14 @@ enum DeviceCommand {
         /// For whoever looks at the device, its owner too
         #[arg(long, value_name = "WORDS")]
         reason: String,
+    },
+    /// Approve the new key of a known Mac; the Mac's earlier record is removed
+    Approve {
+        /// As `device list` shows it
+        id: DeviceId,
+        /// Carry over the labels of the earlier record
+        #[arg(long)]
+        keep_labels: bool,
     },
     /// Give a device work again that is in quarantine
     Release {
@@ -91,6 +101,15 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
             let words = format_args!("{} gets no work until it is released", device.name);
             Ok(output::line(words)?)
         }
+        DeviceCommand::Approve { id, keep_labels } => {
+            let path = format!("/devices/{id}/approve");
+            let device: Device = client.post(&path, &ApprovalRequest { keep_labels }).await?;
+            if json {
+                return Ok(output::json(&device)?);
+            }
+            let words = format_args!("{} is approved; its earlier record is removed", device.name);
+            Ok(output::line(words)?)
+        }
         DeviceCommand::Release { id } => {
             let path = format!("/devices/{id}/release");
             let device: Device = client.post(&path, &serde_json::json!({})).await?;
@@ -105,6 +124,7 @@ pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Resu
 fn row(device: &Device) -> [String; 8] {
     let state = match (device.state, device.reason) {
         _ if device.revoked => "revoked",
+        _ if device.approval.is_some() => "awaiting approval",
         _ if device.quarantined.is_some() => "in quarantine",
         (DeviceState::Held, Some(reason)) => reason.words(),
         (DeviceState::Held, None) => "held",

@@ -12,6 +12,10 @@ pub(super) fn of(status: &Status) -> String {
         Status::Quarantined { reason } => {
             format!("in quarantine, until an administrator releases this device: {reason}")
         }
+        Status::AwaitingApproval => {
+            "waiting for an administrator to approve this Mac: the cluster knows it under another key"
+                .into()
+        }
         Status::Fetching { round, partition, .. } => {
             format!("fetching round {round} partition {partition}")
         }
@@ -48,6 +52,7 @@ pub(super) fn with_steps(status: &Status) -> String {
         | Status::Registered { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
+        | Status::AwaitingApproval
         | Status::Fetching { .. }
         | Status::Uploading { .. }
         | Status::Reported { .. }

@@ -72,6 +72,8 @@ words! {
         Enrolled = "enrolled",
         /// A known device, with a new key or a new token.
         Rekeyed = "rekeyed",
+        /// A device, whose machine was known under another key.
+        Approved = "approved",
         /// A device or a join code: it counts no more.
         Revoked = "revoked",
         /// A device, by itself.

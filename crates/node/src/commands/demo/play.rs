@@ -305,6 +305,7 @@ fn doing(status: &Status) -> Doing {
         | Status::Registered { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
+        | Status::AwaitingApproval
         | Status::Fetching { .. }
         | Status::Lost { .. }
         | Status::Returned { .. }
