@@ -17,6 +17,7 @@ mod tray;
 mod windows;
 
 fn main() -> ExitCode {
+    node::restrict_umask();
     let arguments = arguments::Arguments::parse();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

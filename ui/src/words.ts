@@ -34,6 +34,7 @@ export const NOTICES: Record<NoticeKind, string> = {
   job_cancelled: 'Job cancelled',
   job_stalled: 'Job stalled',
   device_quarantined: 'Device quarantined',
+  device_awaiting_approval: 'Approval needed',
   disk_nearly_full: 'Disk nearly full',
   backup_failed: 'Backup failed',
   certificate_expiring: 'Certificate expiring',
@@ -42,6 +43,7 @@ export const NOTICES: Record<NoticeKind, string> = {
 /** A device's state with its reason, in one line. */
 export function stateOf(device: Device): string {
   if (device.revoked) return 'Revoked';
+  if (device.approval) return 'Awaiting approval';
   if (device.quarantined) return 'Quarantined';
   if (device.state !== 'held') return STATES[device.state];
   return device.reason ? `Held back: ${REASONS[device.reason]}` : STATES.held;
@@ -50,7 +52,7 @@ export function stateOf(device: Device): string {
 /** The colour of a device's state, by the stylesheet's name. */
 export function colourOf(device: Device): string {
   if (device.revoked) return 'offline';
-  return device.quarantined ? 'bad' : device.state;
+  return device.quarantined || device.approval ? 'bad' : device.state;
 }
 
 export function isOver(status: JobStatus): boolean {

@@ -30,6 +30,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    platform::private::restrict_umask();
     match Arguments::parse().command {
         Command::Node(command) => match std::env::current_exe() {
             Ok(program) => node::run(command, &CommandContext { program, evaluate: evaluate::run }),

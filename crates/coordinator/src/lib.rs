@@ -26,6 +26,7 @@ mod pace;
 mod points;
 pub mod prepare;
 mod register;
+mod sealed_secrets;
 mod shelf;
 mod start;
 mod store;

@@ -152,6 +152,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         lease_patience: settings.lease_patience,
         steps,
         courier: courier.clone(),
+        secrets: opened.cluster.secrets.clone(),
         own_certificate: opened.own_certificate.clone(),
         lock: opened.lock,
         ended: driver_ended.clone(),
@@ -295,12 +296,14 @@ fn open(
     };
     let mut store = Store::open(&path).map_err(broken)?.with_points(points.clone());
     points.pass(Point::DatabaseOpened);
-    let mut loaded = store.load(&Uuid::now_v7().to_string()).map_err(broken)?;
+    let cluster_id = store.cluster_id(&Uuid::now_v7().to_string()).map_err(broken)?;
+    let enrolled = store.device_count().map_err(broken)?;
+    let cluster = ClusterIdentity::open(folder, &cluster_id, name, enrolled)?;
+    store.seal_secrets(&path, &cluster.secrets).map_err(broken)?;
+    let mut loaded = store.load(&cluster_id).map_err(broken)?;
     let blobs = Blobs::open(&folder.join(BLOBS_FOLDER)).map_err(unwritable(folder))?;
     let blobs = blobs.with_points(points.clone()).with_room(Room::new(folder, maximum));
     keep_own_token(folder, &mut store, &mut loaded, points, &broken)?;
-    let enrolled = loaded.devices.len();
-    let cluster = ClusterIdentity::open(folder, &loaded.cluster_id, name, enrolled)?;
     let own_certificate = own.map(Current::load).transpose()?.map(Arc::new);
     let reader = Arc::new(Reader::new(&path));
     Ok(Opened { lock, store, loaded, reader, blobs, cluster, own_certificate })

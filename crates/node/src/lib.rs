@@ -22,6 +22,7 @@ mod whereabouts;
 
 pub use commands::lifetime::until_signal;
 pub use commands::{Command, run};
+pub use platform::private::restrict_umask;
 use settings::BackendChoice;
 use trainer::TrainerCommand;
 
@@ -52,6 +53,13 @@ fn trainer_command(
     backend: BackendChoice,
 ) -> Result<TrainerCommand, platform::folders::NoHome> {
     let cache = platform::folders::cache()?;
+    // What an earlier version left open there; it can be made again, so nothing is lost by this.
+    match platform::private::tighten(&cache) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "the cache folder stays readable by others");
+        }
+        Ok(()) | Err(_) => {}
+    }
     let args = ["trainer", "--backend", &backend.to_string(), "--cache-dir"];
     let mut args: Vec<String> = args.map(str::to_owned).to_vec();
     args.push(cache.to_string_lossy().into_owned());

@@ -145,7 +145,12 @@ impl Settings {
     /// # Errors
     /// Where a file or variable can't be read: the message names it and the value at fault.
     pub fn load() -> Result<Self, SettingsError> {
-        Self::load_from(&Places::of_system(), |name| std::env::var(name).ok())
+        let places = Places::of_system();
+        if let Some(folder) = places.user.as_deref().and_then(Path::parent) {
+            // A file that can't be read is refused below.
+            drop(platform::private::tighten(folder));
+        }
+        Self::load_from(&places, |name| std::env::var(name).ok())
     }
 
     /// As [`Settings::load`], from elsewhere.

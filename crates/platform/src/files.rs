@@ -1,9 +1,11 @@
 //! Files that one process owns or that nobody else may read, and the disk below them.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::private;
 
 /// A folder in use by this process, until dropped or until the process ends however it ends.
 #[derive(Debug)]
@@ -29,15 +31,18 @@ pub fn is_writable(folder: &Path) -> bool {
 }
 
 impl FolderLock {
-    /// Takes `folder` for this process; makes it where it isn't there.
+    /// Takes `folder` for this process; makes it where it isn't there. It is a folder of ours, so
+    /// nobody else may read it from now on ([`private::tighten`]).
     pub fn take(folder: &Path) -> Result<Self, LockError> {
         let io = |source| LockError::Io { folder: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(io)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+        private::tighten(folder).map_err(io)?;
         // The file stays when the lock goes: removing it would let two processes lock two files.
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(folder.join("lock"))
             .map_err(io)?;
         match file.try_lock() {

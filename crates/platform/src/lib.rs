@@ -12,6 +12,7 @@ pub mod hardware;
 pub mod login_item;
 pub mod managed;
 pub mod memory;
+pub mod private;
 pub mod process;
 pub mod proxies;
 pub mod secrets;

@@ -21,6 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
+use crate::sealed_secrets::SecretKey;
 pub use files::ClusterError;
 use files::{CERTIFICATE_FILE, KEY_FILE};
 pub(crate) use own::Current;
@@ -37,6 +38,8 @@ pub struct ClusterIdentity {
     /// Of the cluster's key.
     pub pin: Pin,
     pub(crate) certified: Arc<CertifiedKey>,
+    /// Encrypts what the database keeps secret.
+    pub(crate) secrets: SecretKey,
 }
 
 impl ClusterIdentity {
@@ -57,6 +60,7 @@ impl ClusterIdentity {
         };
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|error| damaged(KEY_FILE, error.to_string()))?;
+        let secrets = SecretKey::derive(key.secret_der());
         let key = any_supported_type(&key).map_err(|error| damaged(KEY_FILE, error.to_string()))?;
         let bad_certificate = |reason: String| damaged(CERTIFICATE_FILE, reason);
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())
@@ -76,7 +80,7 @@ impl ClusterIdentity {
         }
         let pin = Pin::of_public_key(parsed.subject_public_key_info().as_ref());
         let (id, name) = (id.to_owned(), name.to_owned());
-        Ok(Self { id, name, pin, certified: Arc::new(certified) })
+        Ok(Self { id, name, pin, certified: Arc::new(certified), secrets })
     }
 }
 

@@ -14,7 +14,8 @@ use super::handle::Answer;
 use super::{Driver, Refusal};
 use crate::caller::detail;
 use crate::clock;
-use crate::store::{DeviceRow, JoinCodeRow};
+use crate::sealed_secrets::SecretError;
+use crate::store::{DeviceRow, JoinCodeRow, StoreError, password_row};
 
 /// Every join code, found by id, by hint and by proof.
 #[derive(Debug, Default)]
@@ -81,7 +82,7 @@ impl fmt::Debug for ExchangePassword {
 impl By<'_> {
     pub(crate) async fn create_join_code(&self, asked: NewJoinCode) -> Answer<MadeJoinCode> {
         self.write(|driver, caller| {
-            let made = driver.create_join_code(asked);
+            let made = driver.create_join_code(asked)?;
             let row = &made.row;
             let detail = detail([
                 ("name", row.name.clone()),
@@ -111,7 +112,7 @@ impl By<'_> {
 }
 
 impl Driver {
-    fn create_join_code(&mut self, asked: NewJoinCode) -> MadeJoinCode {
+    fn create_join_code(&mut self, asked: NewJoinCode) -> Result<MadeJoinCode, Refusal> {
         let now = clock::now();
         let secret = loop {
             let secret = JoinSecret::from_bytes(rand::random::<[u8; SECRET_BYTES]>());
@@ -120,12 +121,14 @@ impl Driver {
                 break secret;
             }
         };
+        let id = Uuid::now_v7().to_string();
+        let password = self.secrets.seal(&password_row(&id), &secret.password());
         let row = JoinCodeRow {
-            id: Uuid::now_v7().to_string(),
+            id,
             name: asked.name,
             hint: secret.hint(),
             proof: secret.proof().hash(),
-            password: secret.password(),
+            password: password.map_err(unreadable)?,
             uses: 0,
             maximum_uses: asked.uses,
             tries: 0,
@@ -137,7 +140,7 @@ impl Driver {
         self.state.join_codes.insert(row.clone());
         self.pending.join_code_changed(&id);
         self.pending.undo(move |state| state.join_codes.remove(&id));
-        MadeJoinCode { row, secret }
+        Ok(MadeJoinCode { row, secret })
     }
 
     /// Gives the code's name.
@@ -156,7 +159,10 @@ impl Driver {
         let row = codes.by_hint.get(&hint).and_then(|id| codes.get(id));
         let row = row.ok_or(Refusal::WrongJoinCode)?;
         check(row, now)?;
-        let (id, password) = (row.id.clone(), row.password);
+        let id = row.id.clone();
+        let password = self.secrets.open(&password_row(&id), &row.password);
+        let password = password.map_err(unreadable)?;
+        let password = password.try_into().map_err(|_| unreadable(SecretError))?;
         self.change_code(&id, |row| row.tries = row.tries.saturating_add(1));
         Ok(ExchangePassword(password))
     }
@@ -196,6 +202,11 @@ impl Driver {
         self.pending.join_code_changed(id);
         self.pending.undo(move |state| state.join_codes.insert(before));
     }
+}
+
+fn unreadable(error: SecretError) -> Refusal {
+    let (what, reason) = ("join code", error.to_string());
+    StoreError::Unreadable { what, reason }.into()
 }
 
 /// The driver's second look at a code that was found.

@@ -51,6 +51,7 @@ pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 use crate::blobs::Blobs;
 use crate::clock;
 use crate::cluster::Current;
+use crate::sealed_secrets::SecretKey;
 use crate::store::{Day, JobRow, LeaseRow, Loaded, SessionRow, Store, TokenRow};
 use crate::telling::Courier;
 use crate::views::{Views, is_active};
@@ -91,6 +92,7 @@ pub(crate) struct Parts {
     pub(crate) lease_patience: Duration,
     pub(crate) steps: StepContext,
     pub(crate) courier: Courier,
+    pub(crate) secrets: SecretKey,
     pub(crate) own_certificate: Option<Arc<Current>>,
     /// Of the data folder; given up when the driver ends.
     pub(crate) lock: FolderLock,
@@ -106,6 +108,7 @@ pub(crate) struct Driver {
     lease_patience: Duration,
     steps: StepContext,
     courier: Courier,
+    secrets: SecretKey,
     own_certificate: Option<Arc<Current>>,
     /// Webhooks to which a delivery is under way.
     under_way: HashSet<WebhookId>,
@@ -172,6 +175,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         lease_patience: parts.lease_patience,
         steps: parts.steps,
         courier: parts.courier,
+        secrets: parts.secrets,
         own_certificate: parts.own_certificate,
         under_way: HashSet::new(),
         handle: handle.clone(),

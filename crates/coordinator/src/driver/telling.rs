@@ -14,7 +14,7 @@ use super::by::By;
 use super::{Driver, DriverHandle, Refusal, State};
 use crate::caller::{Detail, detail};
 use crate::clock;
-use crate::store::{DeliveryRow, Entry, StoreError, Told, WebhookRow};
+use crate::store::{DeliveryRow, Entry, StoreError, Told, WebhookRow, WebhookTarget};
 use crate::telling::{
     GIVE_UP, MOST_NOTICES, MOST_WAITING, MOST_WEBHOOKS, host_of, new_secret, pause_after,
 };
@@ -175,17 +175,13 @@ impl Driver {
         if count >= MOST_WEBHOOKS {
             return Err(Refusal::TooManyWebhooks(count));
         }
-        let row = WebhookRow {
-            id: WebhookId::from_uuid(Uuid::now_v7()),
-            url: request.url,
-            events: request.events,
-            secret: request.secret.unwrap_or_else(new_secret),
-            created_at: clock::now(),
-            last: None,
-        };
-        let created = CreatedWebhook { id: row.id, secret: row.secret.clone() };
-        self.put_webhook(row.id, Some(row));
-        Ok(created)
+        let secret = request.secret.unwrap_or_else(new_secret);
+        let (id, target) =
+            (WebhookId::from_uuid(Uuid::now_v7()), WebhookTarget { url: request.url, secret });
+        let sealed = target.seal(id, &self.secrets)?;
+        let (events, created_at) = (request.events, clock::now());
+        self.put_webhook(id, Some(WebhookRow { id, sealed, events, created_at, last: None }));
+        Ok(CreatedWebhook { id, secret: target.secret })
     }
 
     /// Forgets a webhook, and what waits for it.
@@ -240,8 +236,12 @@ impl Driver {
             let Some(due) = due.cloned() else { continue };
             self.under_way.insert(webhook.id);
             let (courier, driver) = (self.courier.clone(), self.handle.clone());
+            let target = webhook.target(&self.secrets);
             self.steps.runtime.spawn(async move {
-                let sent = courier.send(&webhook.url, &webhook.secret, due.id, &due.payload).await;
+                let sent = match target {
+                    Ok(to) => courier.send(&to.url, &to.secret, due.id, &due.payload).await,
+                    Err(error) => undelivered(&error),
+                };
                 hand_in(&driver, webhook.id, due.id, sent).await;
             });
         }
@@ -293,9 +293,17 @@ impl Driver {
     pub(super) fn publish_telling(&self) {
         let State { telling, .. } = &self.state;
         let webhooks = telling.webhooks.values();
-        let webhooks = webhooks.map(|row| row.view(telling.waiting_for(row.id).count()));
+        let webhooks = webhooks.map(|row| {
+            let url = row.target(&self.secrets).map(|target| target.url).unwrap_or_default();
+            row.view(url, telling.waiting_for(row.id).count())
+        });
         self.views.publish_telling(telling.notices.values().cloned().collect(), webhooks.collect());
     }
+}
+
+/// What becomes of a delivery to a webhook that can't be decrypted.
+fn undelivered(error: &StoreError) -> WebhookResult {
+    WebhookResult { at: clock::now(), delivered: false, detail: error.to_string() }
 }
 
 fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, id: K, row: Option<V>) -> Option<V> {
@@ -324,10 +332,10 @@ async fn hand_in(driver: &DriverHandle, webhook: WebhookId, id: DeliveryId, sent
 
 impl DriverHandle {
     /// The address and secret of a webhook.
-    pub(crate) async fn webhook(&self, id: WebhookId) -> Result<(String, String), Refusal> {
+    pub(crate) async fn webhook(&self, id: WebhookId) -> Result<WebhookTarget, Refusal> {
         self.read(move |driver| {
             let row = driver.state.telling.webhooks.get(&id).ok_or(Refusal::UnknownWebhook(id))?;
-            Ok((row.url.clone(), row.secret.clone()))
+            Ok(row.target(&driver.secrets)?)
         })
         .await
     }

@@ -68,10 +68,10 @@ async fn test(
     State(shared): State<Shared>,
     InPath(id): InPath<WebhookId>,
 ) -> Answer<Json<WebhookResult>> {
-    let (url, secret) = shared.driver.webhook(id).await?;
+    let target = shared.driver.webhook(id).await?;
     let delivery = DeliveryId::from_uuid(Uuid::now_v7());
     let payload = shared.courier.test_payload(clock::now());
-    let result = shared.courier.send(&url, &secret, delivery, &payload).await;
+    let result = shared.courier.send(&target.url, &target.secret, delivery, &payload).await;
     shared.driver.webhook_tested(id, result.clone()).await?;
     Ok(Json(result))
 }

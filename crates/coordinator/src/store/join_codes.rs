@@ -1,10 +1,11 @@
 //! Join codes in the database.
 
-use protocol::Timestamp;
+use protocol::{Opaque, Timestamp};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::rows::JoinCodeRow;
 use super::{StoreError, parsed};
+use crate::sealed_secrets::SealedSecret;
 
 /// Adds the code, or brings up to date what changes of it.
 pub(super) fn write(transaction: &Transaction<'_>, code: &JoinCodeRow) -> Result<(), StoreError> {
@@ -19,7 +20,7 @@ pub(super) fn write(transaction: &Transaction<'_>, code: &JoinCodeRow) -> Result
             code.name,
             code.hint.to_string(),
             code.proof,
-            code.password,
+            code.password.0.0,
             code.uses,
             code.maximum_uses,
             code.tries,
@@ -51,7 +52,7 @@ fn read(row: &Row<'_>) -> Result<JoinCodeRow, StoreError> {
         name: row.get(1)?,
         hint: parsed("join code", &row.get::<_, String>(2)?)?,
         proof: row.get(3)?,
-        password: row.get(4)?,
+        password: SealedSecret(Opaque(row.get(4)?)),
         uses: row.get(5)?,
         maximum_uses: row.get(6)?,
         tries: row.get(7)?,

@@ -6,14 +6,15 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{StoreError, secrets};
 
 /// The version that this program writes.
-pub(crate) const KNOWN_VERSION: u32 = 4;
+pub(crate) const KNOWN_VERSION: u32 = 5;
 
 /// One step each. Only the last one may still change, until it is released: databases made by the
 /// ones before it exist (`tests/coordinator/version_1.sql` is one).
-const STEPS: [&str; KNOWN_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const STEPS: [&str; KNOWN_VERSION as usize] =
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -136,8 +137,22 @@ const VERSION_4: &str = "
     );
 ";
 
+const VERSION_5: &str = "
+    -- A machine may have a record that waits for approval beside its own.
+    CREATE TABLE approved (
+        id TEXT PRIMARY KEY,
+        hardware_id TEXT NOT NULL,
+        instance INTEGER NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO approved SELECT id, hardware_id, instance, record FROM devices;
+    DROP TABLE devices;
+    ALTER TABLE approved RENAME TO devices;
+    -- Passwords of join codes, and webhooks, are encrypted from now on: see secrets.rs.
+";
+
 /// Brings the database at `path` up to this program's version. One that has to change is kept first
-/// as it is, beside it, under its name and version.
+/// as it is, less its secrets, beside it, under its name and version.
 ///
 /// # Errors
 /// [`StoreError::Newer`] where a later program wrote it; it is left as it was.
@@ -159,7 +174,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     Ok(())
 }
 
-/// Copies the database before it changes.
+/// Copies the database before it changes, under a name that `secrets` knows.
 fn keep(connection: &Connection, path: &Path, version: u32) -> Result<(), StoreError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".version-{version}"));
@@ -177,6 +192,7 @@ fn keep(connection: &Connection, path: &Path, version: u32) -> Result<(), StoreE
         Ok(()) | Err(_) => {}
     }
     connection.execute("VACUUM INTO ?1", [new.to_string_lossy()])?;
+    secrets::redact(&new)?;
     File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
     fs::rename(&new, &kept).map_err(failed)
 }

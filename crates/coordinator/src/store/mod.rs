@@ -7,6 +7,7 @@ mod leases;
 mod migrations;
 mod reader;
 mod rows;
+mod secrets;
 mod sessions;
 mod snapshot;
 mod telling;
@@ -32,9 +33,10 @@ pub(crate) use reader::Reader;
 pub(crate) use rows::{
     DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, RefusedUpdate, TokenRow,
 };
+pub(crate) use secrets::password_row;
 pub(crate) use sessions::SessionRow;
 pub(crate) use snapshot::adopt;
-pub(crate) use telling::{DeliveryRow, Entry, Told, WebhookRow};
+pub(crate) use telling::{DeliveryRow, Entry, Told, WebhookRow, WebhookTarget};
 
 use crate::credential::CredentialKind;
 
@@ -130,6 +132,8 @@ impl Store {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is deleted is overwritten, where that writes no more pages.
+        connection.pragma_update(None, "secure_delete", "FAST")?;
         migrations::migrate(&mut connection, path)?;
         let revision = reader::revision(&connection)?;
         let chain = audit::chain(&connection)?;
@@ -146,8 +150,8 @@ impl Store {
         self.revision
     }
 
-    /// Reads everything; `new_cluster_id` becomes the cluster's id where it has none yet.
-    pub(crate) fn load(&self, new_cluster_id: &str) -> Result<Loaded, StoreError> {
+    /// The cluster's id; `new_cluster_id` becomes it where there is none yet.
+    pub(crate) fn cluster_id(&self, new_cluster_id: &str) -> Result<String, StoreError> {
         self.connection.execute(
             "INSERT INTO meta VALUES ('cluster_id', ?1) ON CONFLICT DO NOTHING",
             [new_cluster_id],
@@ -156,8 +160,19 @@ impl Store {
             .connection
             .query_row("SELECT value FROM meta WHERE key = 'cluster_id'", [], |row| row.get(0))
             .optional()?;
+        Ok(cluster_id.unwrap_or_else(|| new_cluster_id.to_owned()))
+    }
+
+    /// Enrolled devices.
+    pub(crate) fn device_count(&self) -> Result<usize, StoreError> {
+        let query = "SELECT count(*) FROM devices";
+        Ok(self.connection.query_row(query, [], |row| row.get(0))?)
+    }
+
+    /// Reads everything; `new_cluster_id` becomes the cluster's id where it has none yet.
+    pub(crate) fn load(&self, new_cluster_id: &str) -> Result<Loaded, StoreError> {
         Ok(Loaded {
-            cluster_id: cluster_id.unwrap_or_else(|| new_cluster_id.to_owned()),
+            cluster_id: self.cluster_id(new_cluster_id)?,
             jobs: self.jobs()?,
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,

@@ -12,6 +12,7 @@ use protocol::{DeviceId, JobId, LeaseId, Opaque, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use crate::sealed_secrets::SealedSecret;
 
 /// A job and all that is decided about it.
 #[derive(Debug, Clone)]
@@ -214,8 +215,8 @@ pub(crate) struct JoinCodeRow {
     pub(crate) hint: JoinHint,
     /// The hash of the proof.
     pub(crate) proof: [u8; 32],
-    /// For exchanges by the typed code.
-    pub(crate) password: [u8; 32],
+    /// For exchanges by the typed code; encrypted.
+    pub(crate) password: SealedSecret,
     pub(crate) uses: u32,
     pub(crate) maximum_uses: u32,
     /// Exchanges that were begun and not finished.

@@ -9,15 +9,37 @@ use serde::{Deserialize, Serialize};
 
 use super::write::json;
 use super::{StoreError, read};
+use crate::sealed_secrets::{SealedSecret, SecretKey};
+
+/// Where deliveries go and what signs them. The address may hold a secret of the receiver's, too.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WebhookTarget {
+    pub(crate) url: String,
+    pub(crate) secret: String,
+}
+
+impl WebhookTarget {
+    /// Encrypts it for its row.
+    pub(crate) fn seal(
+        &self,
+        id: WebhookId,
+        secrets: &SecretKey,
+    ) -> Result<SealedSecret, StoreError> {
+        let unreadable = |reason| StoreError::Unreadable { what: "webhook", reason };
+        let plain = serde_json::to_vec(self).map_err(|error| unreadable(error.to_string()))?;
+        secrets.seal(&WebhookRow::row(id), &plain).map_err(|error| unreadable(error.to_string()))
+    }
+}
 
 /// An address that hears of notices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WebhookRow {
     pub(crate) id: WebhookId,
-    pub(crate) url: String,
+    /// A [`WebhookTarget`] in JSON, encrypted.
+    #[serde(default)]
+    pub(crate) sealed: SealedSecret,
     /// Empty = everything.
     pub(crate) events: Vec<NoticeKind>,
-    pub(crate) secret: String,
     pub(crate) created_at: Timestamp,
     pub(crate) last: Option<WebhookResult>,
 }
@@ -27,11 +49,24 @@ impl WebhookRow {
         self.events.is_empty() || self.events.contains(&kind)
     }
 
+    /// The name of the row that [`Self::sealed`] is encrypted for.
+    pub(crate) fn row(id: WebhookId) -> String {
+        format!("webhooks/{id}")
+    }
+
+    /// Decrypts where deliveries go.
+    pub(crate) fn target(&self, secrets: &SecretKey) -> Result<WebhookTarget, StoreError> {
+        let unreadable = |reason| StoreError::Unreadable { what: "webhook", reason };
+        let plain = secrets.open(&Self::row(self.id), &self.sealed);
+        let plain = plain.map_err(|error| unreadable(error.to_string()))?;
+        serde_json::from_slice(&plain).map_err(|error| unreadable(error.to_string()))
+    }
+
     /// As the API shows it, with so many deliveries that wait.
-    pub(crate) fn view(&self, waiting: usize) -> Webhook {
+    pub(crate) fn view(&self, url: String, waiting: usize) -> Webhook {
         Webhook {
             id: self.id,
-            url: self.url.clone(),
+            url,
             events: self.events.clone(),
             created_at: self.created_at,
             waiting: u32::try_from(waiting).unwrap_or(u32::MAX),

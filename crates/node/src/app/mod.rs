@@ -65,6 +65,9 @@ impl App {
         let settings = Settings::load_from(&options.places, |name| std::env::var(name).ok())?;
         std::fs::create_dir_all(&options.data_dir)
             .with_context(|| format!("can't make {}", options.data_dir.display()))?;
+        // Its coordinator and its worker tighten theirs when they take them.
+        platform::private::tighten(&options.data_dir)
+            .with_context(|| format!("can't make {} private", options.data_dir.display()))?;
         let shared = Arc::new(Shared::new(State::load(options, settings)));
         let app = Self { shared, runtime, turn: Arc::default(), login_turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));

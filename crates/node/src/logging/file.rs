@@ -30,6 +30,7 @@ impl LogFile {
 
     fn with_limit(folder: &Path, limit: u64) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
+        platform::private::tighten(folder)?;
         let file = append_private(&folder.join(LOG_FILE))?;
         let written = file.metadata()?.len();
         Ok(Self { folder: folder.to_owned(), file, written, limit })

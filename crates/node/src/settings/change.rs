@@ -78,6 +78,7 @@ impl Places {
 fn write(path: &Path, table: &toml::Table) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
+        platform::private::tighten(folder)?;
     }
     platform::files::write_private(path, table.to_string().as_bytes())
 }

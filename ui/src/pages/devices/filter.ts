@@ -3,7 +3,7 @@ import type { Device } from '../../api/types';
 import { stateOf } from '../../words';
 
 export type Filter =
-  'all' | 'training' | 'waiting' | 'held' | 'offline' | 'quarantined' | 'revoked';
+  'all' | 'training' | 'waiting' | 'held' | 'offline' | 'approval' | 'quarantined' | 'revoked';
 
 export const FILTERS: Record<Filter, string> = {
   all: 'Every state',
@@ -11,6 +11,7 @@ export const FILTERS: Record<Filter, string> = {
   waiting: 'Waiting for work',
   held: 'Held back',
   offline: 'Offline',
+  approval: 'Awaiting approval',
   quarantined: 'Quarantined',
   revoked: 'Revoked',
 };
@@ -22,8 +23,10 @@ export function isFilter(word: string | null): word is Filter {
 function passes(device: Device, filter: Filter): boolean {
   if (filter === 'all') return !device.revoked;
   if (filter === 'revoked') return device.revoked;
+  if (filter === 'approval') return device.approval != null && !device.revoked;
   if (filter === 'quarantined') return device.quarantined != null && !device.revoked;
-  return device.state === filter && !device.revoked && device.quarantined == null;
+  const mayWork = !device.revoked && device.quarantined == null && device.approval == null;
+  return device.state === filter && mayWork;
 }
 
 /** Every word of the search is somewhere in the device. */

@@ -21,6 +21,7 @@ test('devices are counted by state with their reasons', () => {
     device(4, { state: 'held', reason: 'in_use' }),
     device(5, { quarantined: { reason: 'updates were refused', since: '' } }),
     device(6, { revoked: true }),
+    device(7, { approval: { replaces: '1', name: 'mac-1' } }),
   ];
   const found = groups(members(devices));
   expect(found.map((group) => [group.key, group.count])).toEqual([

@@ -29,9 +29,9 @@ export function groupOf(device: Device): Group['key'] {
   return device.quarantined ? 'bad' : device.state;
 }
 
-/** Devices that count: a revoked one is no longer of the cluster. */
+/** Devices that count: a revoked one is no longer of the cluster, and one that waits for approval not yet. */
 export function members(devices: Device[]): Device[] {
-  return devices.filter((device) => !device.revoked);
+  return devices.filter((device) => !device.revoked && device.approval == null);
 }
 
 export function groups(devices: Device[]): Group[] {
