@@ -188,6 +188,7 @@ fn data_fault(error: &DataError) -> StepFault {
         | DataError::NameTaken(_)
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
+        | DataError::HiddenClass(_)
         | DataError::TooFewClasses(_) => StepFault::Hopeless(error.to_string()),
     }
 }

@@ -111,7 +111,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Running, StartError> {
     let open_files = platform::process::raise_open_files();
     tracing::debug!(open_files, "the most that may be open at once");
-    let (folder, name) = (settings.data_dir.clone(), settings.name.clone());
+    // An earlier version took any name, and devices refuse one that can't be shown.
+    let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
     let own = settings.certificate;
     let points = observer.points.clone();
     let (passed, maximum) = (points.clone(), settings.maximum_disk_bytes);
@@ -131,7 +132,7 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
 
     let views = Arc::new(Views::default());
     let ((revision, revisions), working) = (watch::channel(0), views.working());
-    let sources = Arc::new(settings.sources);
+    let (sources, courier) = (Arc::new(settings.sources), Courier::new(&settings.name));
     let trainers = Trainers::new(settings.trainer, settings.nice);
     let predictor = Trainers::new(settings.predictor, settings.nice);
     let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
@@ -142,7 +143,6 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         trainers: trainers.clone(),
         observer,
     };
-    let courier = Courier::new(&settings.name);
     let parts = driver::Parts {
         store: opened.store,
         loaded: opened.loaded,

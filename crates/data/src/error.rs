@@ -59,6 +59,8 @@ pub enum DataError {
         "class `{class}` has {rows} row(s); give it at least 2, one to train on and one to test"
     )]
     ClassTooSmall { class: String, rows: u64 },
+    #[error("the class `{0}` has a character that can't be seen: rename it")]
+    HiddenClass(String),
     #[error("there are rows of {0} class(es); a dataset needs at least 2")]
     TooFewClasses(usize),
 }
@@ -102,6 +104,7 @@ impl DataError {
             | Self::BadName(_)
             | Self::NameTaken(_)
             | Self::ClassTooSmall { .. }
+            | Self::HiddenClass(_)
             | Self::TooFewClasses(_) => {}
         }
         self

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use protocol::dataset::DatasetInfo;
+use protocol::text;
 
 use crate::files::{self, Bad, Bounds, Gathered, Labelled, Memory, Reading};
 use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard, split};
@@ -184,6 +185,10 @@ fn assemble(
         return Err(DataError::ClassTooSmall { class: (*class).to_owned(), rows: *rows });
     }
     let classes = classes.unwrap_or_else(|| ordered(found));
+    // Of folders, and those that a Parquet file states: of other labels their rows were refused.
+    if let Some(class) = classes.iter().find(|class| text::check(class).is_err()) {
+        return Err(DataError::HiddenClass(text::escaped(class)));
+    }
     let numbers: HashMap<&str, u32> =
         classes.iter().zip(0..).map(|(class, number)| (class.as_str(), number)).collect();
     let number = |rows: Vec<Labelled>| -> Vec<Row> {

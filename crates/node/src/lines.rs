@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use protocol::text::{escaped, escaped_json};
 use serde::Serialize;
 
 /// Lines that wait for a slow reader; more are left out.
@@ -43,8 +44,12 @@ impl Lines {
         Ok(Self(sender))
     }
 
-    /// Has a line written; never waits.
-    pub(crate) fn say(&self, line: String) {
+    /// Has a line written, escaped; never waits.
+    pub(crate) fn say(&self, line: &str) {
+        self.send(escaped(line));
+    }
+
+    fn send(&self, line: String) {
         match self.0.try_send(Said::Line(line)) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => tracing::debug!("nobody reads what is told: a line less"),
@@ -54,7 +59,7 @@ impl Lines {
     /// Has a value written as a line of JSON; never waits.
     pub(crate) fn say_json(&self, value: &impl Serialize) {
         match serde_json::to_string(value) {
-            Ok(line) => self.say(line),
+            Ok(line) => self.send(escaped_json(&line)),
             Err(error) => tracing::error!(%error, "what happens can't be told"),
         }
     }
@@ -93,7 +98,7 @@ mod tests {
     fn a_reader_gets_every_line_in_order_up_to_the_end() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let lines = Lines::over(ours, || {}).unwrap();
-        (0..100).for_each(|number| lines.say(number.to_string()));
+        (0..100).for_each(|number| lines.say(&number.to_string()));
         lines.end();
         drop(lines);
         let read = BufReader::new(theirs).lines().map(|line| line.unwrap());
@@ -105,7 +110,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let lines = Lines::over(ours, || {}).unwrap();
         // Far more than a socket and the queue take.
-        (0..100_000).for_each(|_| lines.say("x".repeat(1_000)));
+        (0..100_000).for_each(|_| lines.say(&"x".repeat(1_000)));
         lines.end();
         drop(theirs);
     }
@@ -116,7 +121,7 @@ mod tests {
         drop(theirs);
         let (told, heard) = sync_channel(1);
         let lines = Lines::over(ours, move || told.send(()).unwrap()).unwrap();
-        lines.say("anybody there?".to_owned());
+        lines.say("anybody there?");
         heard.recv().unwrap();
     }
 }

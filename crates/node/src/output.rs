@@ -1,16 +1,33 @@
 //! The one way to the standard streams: results on standard output, everything else on standard
 //! error.
+//!
+//! What is shown holds names that others chose, on this machine or another one, under this version or an earlier
+//! one. So everything that goes through here is escaped ([`protocol::text`]), and a name can neither steer
+//! the terminal nor begin a line of its own.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use protocol::text::{Escaped, escaped, escaped_json};
 use serde::Serialize;
 
-/// One line of result.
+/// One line of result, escaped.
 ///
 /// # Errors
 /// Where nobody reads any more, or the disk behind a redirection is full.
 pub fn line(text: impl Display) -> io::Result<()> {
+    write(Escaped(text))
+}
+
+/// Several lines of result, each escaped.
+///
+/// # Errors
+/// As [`line`].
+pub fn lines(text: &str) -> io::Result<()> {
+    text.lines().try_for_each(line)
+}
+
+fn write(text: impl Display) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
     stdout.flush()
@@ -21,12 +38,12 @@ pub fn line(text: impl Display) -> io::Result<()> {
 /// # Errors
 /// As [`line`].
 pub fn json(value: &impl Serialize) -> io::Result<()> {
-    line(serde_json::to_string(value)?)
+    write(escaped_json(&serde_json::to_string(value)?))
 }
 
-/// One line for people, beside the result. Nobody reading it is no error.
+/// One line for people, beside the result, escaped. Nobody reading it is no error.
 pub fn note(text: impl Display) {
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    drop(writeln!(io::stderr().lock(), "{}", Escaped(text)));
 }
 
 /// The one line that a failure gets.
@@ -47,8 +64,10 @@ pub fn table<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: &[[String; COLUMNS]],
 ) -> io::Result<()> {
+    let rows: Vec<[String; COLUMNS]> =
+        rows.iter().map(|row| row.each_ref().map(|cell| escaped(cell))).collect();
     let mut widths = headings.map(str::len);
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::enrolment::Session;
 use crate::fingerprint::Fingerprint;
-use crate::{DeviceId, LeaseId, Timestamp};
+use crate::{DeviceId, LeaseId, Timestamp, text};
 
 /// What a device is doing, in words that leave a Mac.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -162,14 +162,14 @@ pub fn check_labels(labels: &[String]) -> Result<(), String> {
     let is_label = |label: &String| {
         (1..=LONGEST_LABEL).contains(&label.chars().count())
             && label.trim() == label
-            && !label.chars().any(char::is_control)
+            && text::check(label).is_ok()
     };
     if labels.len() <= MOST_LABELS && labels.iter().all(is_label) {
         return Ok(());
     }
     Err(format!(
         "must be at most {MOST_LABELS} labels of 1 to {LONGEST_LABEL} characters on one line each, \
-         without spaces around them"
+         without spaces around them or characters that can't be seen"
     ))
 }
 

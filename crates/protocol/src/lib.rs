@@ -27,6 +27,7 @@ pub mod profile;
 pub mod sealed;
 pub mod session;
 pub mod setting;
+pub mod text;
 pub mod time;
 pub mod trainer;
 pub mod usage;

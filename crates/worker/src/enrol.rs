@@ -5,6 +5,7 @@ use protocol::DeviceId;
 use protocol::enrolment::{DeviceRegistration, Registered, Session, signed};
 use protocol::fingerprint::Backend;
 use protocol::join::{Join, JoinProof};
+use protocol::text;
 use protocol::trainer::Ready;
 
 use crate::answer::RequestError;
@@ -25,7 +26,10 @@ pub(crate) async fn enrolled(
     session: &Session,
 ) -> Result<Enrolment, WorkerError> {
     let facts = DeviceFacts::read();
-    let name = settings.name.clone().unwrap_or(facts.name);
+    // The owner may have put anything into the computer's name, and the coordinator takes only what can
+    // be shown.
+    let name = text::cleaned(&settings.name.clone().unwrap_or(facts.name));
+    let name = if name.is_empty() { "unnamed".to_owned() } else { name };
     let hardware_id = identity.hardware_id()?;
     if let Some(kept) = &identity.enrolment {
         client.set_pin(settings.pin.unwrap_or(kept.cluster.pin));
@@ -67,7 +71,7 @@ pub(crate) async fn enrolled(
                 cores: facts.cores,
                 ram_gb: facts.ram_gb,
                 gpu_available: ready.fingerprint.backend == Backend::Wgpu,
-                gpu_name: ready.gpu_name.clone(),
+                gpu_name: ready.gpu_name.as_deref().map(text::cleaned),
                 hardware_id: hardware_id.clone(),
                 instance: settings.instance,
                 fingerprint: ready.fingerprint.clone(),
@@ -88,9 +92,9 @@ pub(crate) async fn enrolled(
                 }
                 answer => answer,
             };
-            let Registered { id, token, heartbeat_seconds, enrolment } =
+            let Registered { id, token, heartbeat_seconds, enrolment, awaiting_approval } =
                 registered.map_err(refused)?;
-            tracing::info!(device = %id, ?enrolment, cluster = cluster.name, "enrolled");
+            tracing::info!(device = %id, ?enrolment, awaiting_approval, cluster = cluster.name, "enrolled");
             let fingerprint = ready.fingerprint.clone();
             let instance = settings.instance;
             let enrolment = Enrolment {

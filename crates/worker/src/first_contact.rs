@@ -89,7 +89,7 @@ pub(crate) async fn join(
     let said: JoinAnswer = json(answer(join.json(asking.request()), PATIENCE).await?).await?;
     Ok(asking.check(&said).map(|()| Cluster {
         id: said.cluster_id,
-        name: said.cluster_name,
+        name: protocol::text::cleaned(&said.cluster_name),
         pin,
         addresses: vec![address.host_and_port()],
     }))

@@ -4,6 +4,7 @@ use data::LoadProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 use node::output;
 use node::rounds::{FinalLine, RoundLine};
+use protocol::text::escaped;
 
 pub(super) struct Show {
     bar: ProgressBar,
@@ -18,13 +19,14 @@ impl Show {
     }
 
     pub(super) fn doing(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
+        self.bar.set_message(escaped(what));
     }
 
     pub(super) fn loading(&self, progress: &LoadProgress) {
         match progress {
             LoadProgress::Downloading { file, done, total: _ } => {
-                self.bar.set_message(format!("downloading {file}, {} MB", done >> 20));
+                let message = format!("downloading {file}, {} MB", done >> 20);
+                self.bar.set_message(escaped(&message));
             }
             LoadProgress::Reading { rows } => self.bar.set_message(format!("{rows} rows read")),
         }

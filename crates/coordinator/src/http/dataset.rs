@@ -188,6 +188,7 @@ fn unreadable(name: &str, error: &DataError) -> Failure {
         | DataError::NameTaken(_)
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
+        | DataError::HiddenClass(_)
         | DataError::TooFewClasses(_) => {
             Failure::conflict("unreadable-dataset", format!("'{name}' can't be read: {error}"))
         }

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 use super::auth::{Admin, Viewer};
 use super::extract::InQuery;
 use super::problem::{Answer, Failure};
+use super::texts::check_text;
 use super::{MOST_JSON, Shared};
 use crate::blobs::{Blobs, is_full};
 use crate::points::Point;
@@ -174,11 +175,12 @@ async fn store<E>(
     broken: impl Fn(E) -> Failure,
 ) -> Answer<PathBuf> {
     let last = filename.rsplit(['/', '\\']).next().unwrap_or_default();
-    let plain = last.len() <= 200 && !last.starts_with('.') && !last.contains('\0');
+    let plain = last.len() <= 200 && !last.starts_with('.');
     if last.is_empty() || !plain {
         let words = "give the file's name: ?filename=FILE.csv (.jsonl, .parquet, .zip)";
         return Err(Failure::invalid("bad-dataset", words).at("filename"));
     }
+    check_text("bad-dataset", "filename", last, 200)?;
     let path = folder.join(last);
     let mut file = tokio::fs::File::create(&path).await?;
     let (mut stored, mut granted) = (0, 0);
@@ -244,6 +246,7 @@ fn failure(error: &DataError, folder: &Path) -> Failure {
         | DataError::File { .. }
         | DataError::Shard { .. }
         | DataError::ClassTooSmall { .. }
+        | DataError::HiddenClass(_)
         | DataError::TooFewClasses(_) => Failure::invalid("bad-dataset", words).at("file"),
     }
 }

@@ -22,6 +22,7 @@ use super::Shared;
 use super::auth::{Admin, OfDevice, Viewer};
 use super::extract::{Body, InPath, InQuery};
 use super::problem::{Answer, Failure};
+use super::texts::line;
 use crate::caller::Caller;
 use crate::clock;
 use crate::pace;
@@ -30,6 +31,8 @@ use crate::pace;
 pub(crate) const LONGEST_WAIT: u64 = 60;
 /// Days after which `cleanup` forgets a silent device, unless it is told otherwise.
 const FORGET_DAYS: f64 = 30.0;
+/// The kind of problem where a device can't be called or sorted so.
+const INVALID: &str = "invalid-device";
 const LONGEST_NAME: usize = 100;
 const LONGEST_REASON: usize = 200;
 
@@ -165,26 +168,15 @@ async fn change(
 }
 
 fn checked(asked: DeviceChange) -> Answer<DeviceChange> {
-    let name = asked.name.map(|name| line("name", &name, LONGEST_NAME)).transpose()?;
+    let name = asked.name.map(|name| line(INVALID, "name", &name, LONGEST_NAME)).transpose()?;
     let labels = asked.labels.map(|labels| {
         let labels: BTreeSet<String> = labels.iter().map(|it| it.trim().to_owned()).collect();
         labels.into_iter().collect::<Vec<_>>()
     });
     if let Some(labels) = &labels {
-        check_labels(labels)
-            .map_err(|words| Failure::invalid("invalid-device", words).at("labels"))?;
+        check_labels(labels).map_err(|words| Failure::invalid(INVALID, words).at("labels"))?;
     }
     Ok(DeviceChange { name, labels })
-}
-
-/// Text of a person without the spaces around it, which must be one line of so many characters.
-fn line(field: &str, text: &str, longest: usize) -> Answer<String> {
-    let text = text.trim();
-    if (1..=longest).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-        return Ok(text.to_owned());
-    }
-    let words = format!("must be 1 to {longest} characters on one line");
-    Err(Failure::invalid("invalid-device", words).at(field))
 }
 
 /// Ends a device's token and its leases, at once. Only an administrator's token enrols it again.
@@ -209,7 +201,7 @@ async fn quarantine(
     InPath(id): InPath<DeviceId>,
     Body(asked): Body<QuarantineRequest>,
 ) -> Answer<Json<Device>> {
-    let reason = line("reason", &asked.reason, LONGEST_REASON)?;
+    let reason = line(INVALID, "reason", &asked.reason, LONGEST_REASON)?;
     Ok(Json(shared.driver.by(&caller).quarantine(id, reason).await?))
 }
 

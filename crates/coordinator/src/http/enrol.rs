@@ -15,6 +15,7 @@ use super::Shared;
 use super::auth::{Registrar, check_failures, refuse};
 use super::extract::Body;
 use super::problem::{Answer, Failure};
+use super::texts::check_text;
 use crate::caller::{Caller, PeerAddress};
 use crate::challenge::LIFETIME;
 use crate::clock;
@@ -115,9 +116,10 @@ fn check(said: &DeviceRegistration) -> Answer<()> {
         if text.trim().is_empty() || text.chars().count() > 200 {
             return invalid("must have 1 to 200 characters", field);
         }
+        check_text("invalid-device", field, text, 200)?;
     }
-    if said.gpu_name.as_ref().is_some_and(|name| name.chars().count() > 200) {
-        return invalid("must have at most 200 characters", "gpu_name");
+    if let Some(name) = &said.gpu_name {
+        check_text("invalid-device", "gpu_name", name, 200)?;
     }
     if !said.ram_gb.is_finite() || said.ram_gb < 0.0 {
         return invalid("must be 0 or more", "ram_gb");

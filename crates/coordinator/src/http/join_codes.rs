@@ -15,6 +15,7 @@ use super::Shared;
 use super::auth::Admin;
 use super::extract::{Body, InPath};
 use super::problem::{Answer, Failure};
+use super::texts::check_text;
 use crate::clock;
 use crate::driver::{MadeJoinCode, NewJoinCode};
 use crate::store::Reader;
@@ -73,9 +74,7 @@ async fn create(
 fn checked(request: JoinCodeRequest) -> Answer<NewJoinCode> {
     let invalid =
         |words: String, field| Err(Failure::invalid("invalid-join-code", words).at(field));
-    if request.name.chars().count() > LONGEST_NAME {
-        return invalid(format!("has more than {LONGEST_NAME} characters"), "name");
-    }
+    check_text("invalid-join-code", "name", &request.name, LONGEST_NAME)?;
     let uses = request.uses.unwrap_or(1);
     if !(1..=MOST_USES).contains(&uses) {
         return invalid(format!("must be 1 to {MOST_USES}"), "uses");

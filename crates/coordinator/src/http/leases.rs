@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use federation::aggregate::check_update;
 use federation::machine::Receipt;
 use protocol::lease::{LeaseReturn, Progress, ProgressAnswer, Update, UpdateAnswer};
+use protocol::text;
 use protocol::{BlobHash, LeaseId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -51,7 +52,9 @@ async fn give_back(
     InPath(lease): InPath<LeaseId>,
     Body(mut body): Body<LeaseReturn>,
 ) -> Answer<StatusCode> {
-    body.detail = body.detail.map(|detail| detail.chars().take(LONGEST_DETAIL).collect());
+    // The words of a trainer's failure may have several lines; nothing is refused for that.
+    let shown = |detail: String| detail.chars().take(LONGEST_DETAIL).collect::<String>();
+    body.detail = body.detail.map(|detail| text::escaped(&shown(detail)));
     shared.driver.return_lease(lease, device, body).await?;
     Ok(StatusCode::NO_CONTENT)
 }

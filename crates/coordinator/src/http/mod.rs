@@ -36,6 +36,7 @@ mod serve;
 mod sessions;
 mod settings;
 mod strangers;
+mod texts;
 mod tokens;
 mod under_way;
 mod usage;

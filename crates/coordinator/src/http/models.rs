@@ -17,11 +17,14 @@ use utoipa_axum::routes;
 use super::auth::{Admin, Viewer};
 use super::extract::{Body, InPath, InQuery};
 use super::problem::{Answer, Failure};
+use super::texts::{check_text, line};
 use super::{Shared, files};
 use crate::driver::{Refusal, blocking};
 use crate::register::{NewModel, write_file};
 use crate::store::{ModelRow, Reader};
 
+/// Of a class's or a dataset's name.
+const LONGEST_TEXT: usize = 10_000;
 const LONGEST_STAGE: usize = 50;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -75,10 +78,10 @@ async fn register(
     State(shared): State<Shared>,
     Body(asked): Body<ModelRegistration>,
 ) -> Answer<(StatusCode, Json<Model>)> {
-    let length = asked.name.chars().count();
-    if asked.name.trim().is_empty() || length > 100 || asked.name.chars().any(char::is_control) {
-        let words = "must be 1 to 100 characters on one line";
-        return Err(Failure::invalid("invalid-model", words).at("name"));
+    line("invalid-model", "name", &asked.name, 100)?;
+    check_text("invalid-model", "dataset", &asked.dataset, LONGEST_TEXT)?;
+    for class in &asked.classes {
+        check_text("invalid-model", "classes", class, LONGEST_TEXT)?;
     }
     let (new, flat) = match (asked.job, asked.blob) {
         (Some(job), None) => of_job(&shared, asked, job)?,
@@ -182,14 +185,8 @@ async fn change(
     InQuery(version): InQuery<Version>,
     Body(asked): Body<ModelChange>,
 ) -> Answer<Json<Model>> {
-    let stage = asked.stage.map(|stage| stage.trim().to_owned());
-    let is_plain = |stage: &String| {
-        (1..=LONGEST_STAGE).contains(&stage.chars().count()) && !stage.chars().any(char::is_control)
-    };
-    if !stage.as_ref().is_none_or(is_plain) {
-        let words = format!("must be null, or 1 to {LONGEST_STAGE} characters on one line");
-        return Err(Failure::invalid("invalid-model", words).at("stage"));
-    }
+    let checked = |stage: String| line("invalid-model", "stage", &stage, LONGEST_STAGE);
+    let stage = asked.stage.map(checked).transpose()?;
     Ok(Json(shared.driver.by(&admin.0).set_stage(name, version.version, stage).await?))
 }
 

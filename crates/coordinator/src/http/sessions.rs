@@ -16,6 +16,7 @@ use super::auth::{Admin, Viewer, check_failures, refuse};
 use super::extract::{Body, InPath};
 use super::peer::OverTls;
 use super::problem::{Answer, Failure};
+use super::texts::check_text;
 use crate::caller::{Caller, PeerAddress, Who};
 use crate::clock;
 use crate::credential::{Credential, CredentialKind, SESSION_IDLE};
@@ -46,9 +47,7 @@ async fn link(
             return Err(Failure::invalid("invalid-link", words).at("role"));
         }
     }
-    if asked.name.chars().count() > 100 {
-        return Err(Failure::invalid("invalid-link", "has more than 100 characters").at("name"));
-    }
+    check_text("invalid-link", "name", &asked.name, 100)?;
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_sign_in_link(asked).await?)))
 }
 

@@ -11,6 +11,7 @@ use super::Shared;
 use super::auth::Admin;
 use super::extract::{Body, InPath};
 use super::problem::{Answer, Failure};
+use super::texts::check_text;
 use crate::store::Reader;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -44,9 +45,7 @@ async fn create(
         let words = "a device gets its token when it registers; choose admin or viewer";
         return Err(Failure::invalid("invalid-token", words).at("role"));
     }
-    if request.name.chars().count() > 100 {
-        return Err(Failure::invalid("invalid-token", "has more than 100 characters").at("name"));
-    }
+    check_text("invalid-token", "name", &request.name, 100)?;
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_token(request).await?)))
 }
 

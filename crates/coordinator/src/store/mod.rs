@@ -166,7 +166,8 @@ impl Store {
     /// Enrolled devices.
     pub(crate) fn device_count(&self) -> Result<usize, StoreError> {
         let query = "SELECT count(*) FROM devices";
-        Ok(self.connection.query_row(query, [], |row| row.get(0))?)
+        let count: u32 = self.connection.query_row(query, [], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Reads everything; `new_cluster_id` becomes the cluster's id where it has none yet.

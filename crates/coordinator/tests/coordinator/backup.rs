@@ -282,7 +282,7 @@ async fn backups_when(client: &Client, asked: impl Fn(&Value) -> bool) -> Value 
     }
 }
 
-async fn save(coordinator: &Client, folder: &Path) -> PathBuf {
+pub(crate) async fn save(coordinator: &Client, folder: &Path) -> PathBuf {
     let request = coordinator.request(Method::GET, "/backup", &coordinator.admin);
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);

@@ -33,6 +33,7 @@ mod quarantine;
 mod receiver;
 mod refusals;
 mod restart;
+mod secrets;
 mod sessions;
 mod start;
 mod support;

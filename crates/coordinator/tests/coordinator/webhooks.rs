@@ -11,7 +11,7 @@ use crate::device::Device;
 use crate::receiver::{Heard, Receiver};
 use crate::support::{Coordinator, tiny_job};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 async fn add(coordinator: &Coordinator, receiver: &Receiver, events: Value) -> String {
     let body = json!({ "url": receiver.url(), "events": events, "secret": SECRET });
@@ -26,7 +26,7 @@ async fn cancel_a_job(coordinator: &Coordinator, name: &str) {
     coordinator.post(&format!("/jobs/{id}/cancel"), Value::Null).await;
 }
 
-fn check_signature(heard: &Heard) {
+pub(crate) fn check_signature(heard: &Heard) {
     let key = STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap();
     let (id, at) = (heard.header("webhook-id"), heard.header("webhook-timestamp"));
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use protocol::dataset::SampleShape;
+use protocol::text;
 
 use super::bounds::Reading;
 use super::meaning::{Content, Meaning};
@@ -114,6 +115,10 @@ fn row(
     let mut class = cell(meaning.label).to_owned();
     if class.is_empty() {
         return Err(Fault("it has no label".to_owned(), "give it one, or remove the row"));
+    }
+    if let Err(hidden) = text::check(&class) {
+        let reason = format!("its label `{}` {hidden}", text::escaped(&class));
+        return Err(Fault(reason, "write a label that can be seen"));
     }
     if let Some(classes) = classes {
         let number: Option<usize> = class.parse().ok();

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use coordinator::{BackupSchedule, Observer, Origin, OwnCertificate, Sources};
 use protocol::Pin;
 use protocol::setting::{Setting, SettingOrigin};
+use protocol::text::{HiddenCharacter, check};
 use serde::{Deserialize, Serialize};
 
 use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
@@ -36,7 +37,7 @@ pub struct CoordinatorArguments {
     #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_LISTEN)]
     listen: SocketAddr,
     /// The cluster's name
-    #[arg(long, default_value = DEFAULT_NAME)]
+    #[arg(long, default_value = DEFAULT_NAME, value_parser = cluster_name)]
     name: String,
     /// A certificate of your own (PEM), so that browsers don't warn; devices go by the cluster's
     /// own all the same [default: the cluster's own]
@@ -225,6 +226,11 @@ pub async fn run(
         bail!("the coordinator can't go on; its log says why");
     }
     Ok(())
+}
+
+/// A name that can be shown everywhere.
+fn cluster_name(text: &str) -> Result<String, HiddenCharacter> {
+    check(text).map(|()| text.to_owned())
 }
 
 /// `30m`, `24h`, `7d`; never so short that one backup runs into the next.

@@ -70,7 +70,7 @@ pub async fn run(arguments: JoinCodeArguments, settings: Settings) -> anyhow::Re
                 return Ok(output::json(&created)?);
             }
             if !no_qr {
-                output::line(qr(&created.link)?)?;
+                output::lines(&qr(&created.link)?)?;
             }
             output::line(&created.link)?;
             output::line(format_args!("or typed: {}", created.code))?;

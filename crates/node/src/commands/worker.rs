@@ -139,7 +139,7 @@ fn observer(json: bool, lines: Arc<Lines>) -> impl Fn(&Status) + Send + Sync {
         let words = status_words::of(status);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != words {
-            lines.say(words.clone());
+            lines.say(&words);
             *last = words;
         }
     }

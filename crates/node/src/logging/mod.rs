@@ -9,8 +9,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
+mod fields;
 mod file;
 
+use fields::EscapedFields;
 pub use file::LOG_FILE;
 use file::LogFile;
 
@@ -55,8 +57,13 @@ fn begin(filter: &str, file: Option<LogFile>) -> anyhow::Result<()> {
         format!("CONSTELLATION_LOG: '{filter}' is not a filter such as info or warn,worker=debug")
     })?;
     // The file's first: what it makes of a span, without colours, is what the other takes too.
-    let in_file = file.map(|file| fmt::layer().with_writer(Mutex::new(file)).with_ansi(false));
-    let on_screen = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let in_file = file.map(|file| {
+        fmt::layer().fmt_fields(EscapedFields).with_writer(Mutex::new(file)).with_ansi(false)
+    });
+    let on_screen = fmt::layer()
+        .fmt_fields(EscapedFields)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     // A second call, as in tests of one process, keeps the first log.
     drop(tracing_subscriber::registry().with(filter).with(in_file).with(on_screen).try_init());
     Ok(())

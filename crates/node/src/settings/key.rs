@@ -161,7 +161,10 @@ impl Key {
     pub(super) fn wrong(self, text: &str) -> Option<String> {
         let number = || text.parse().ok().filter(|number: &f64| number.is_finite());
         match self.declaration().range {
-            Range::Text => text.trim().is_empty().then(|| "a text".into()),
+            Range::Text if text.trim().is_empty() => Some("a text".into()),
+            Range::Text => {
+                protocol::text::check(text).err().map(|_| "a text that can be seen".into())
+            }
             Range::Pin => text.parse::<Pin>().err().map(|_| "a pin of 43 characters".into()),
             Range::JoinCode => text.parse::<Join>().err().map(|error| error.to_string()),
             Range::Choice(words) => (!words.contains(&text)).then(|| one_of(words)),

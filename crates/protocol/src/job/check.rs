@@ -7,6 +7,7 @@ use crate::dataset::SampleShape;
 use crate::device::check_labels;
 use crate::model::{ModelSpec, Preset, SpecError};
 use crate::plan::{LocalWork, Optimizer};
+use crate::text;
 
 const MAXIMUM_PARTITIONS: u32 = 100_000;
 const MAXIMUM_ROUNDS: u32 = 100_000;
@@ -60,12 +61,11 @@ fn positive(field: &'static str, value: f64) -> Result<(), JobError> {
 impl JobSpec {
     /// Everything that can be checked without knowing the dataset.
     pub fn check(&self) -> Result<(), JobError> {
-        let name_is_plain = !self.name.trim().is_empty()
-            && self.name.chars().count() <= 100
-            && !self.name.chars().any(char::is_control);
-        if !name_is_plain {
+        if self.name.trim().is_empty() || self.name.chars().count() > 100 {
             return Err(wrong("name", "must be 1 to 100 characters on one line"));
         }
+        text::check(&self.name).map_err(|hidden| wrong("name", hidden.to_string()))?;
+        text::check(&self.dataset).map_err(|hidden| wrong("dataset", hidden.to_string()))?;
         if self.dataset.is_empty() {
             return Err(wrong("dataset", "is empty; `constellation dataset list` shows the names"));
         }

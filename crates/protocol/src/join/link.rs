@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{JoinSecret, SECRET_BYTES};
 use crate::Pin;
+use crate::text::{self, HiddenCharacter};
 
 /// What every link begins with.
 pub const LINK_PREFIX: &str = "constellation://join/";
@@ -51,6 +52,11 @@ pub enum InvalidLink {
     CutOff,
     #[error("this join link is damaged: copy it again")]
     Damaged,
+    #[error(
+        "the name of the cluster in this join link {0}; start the coordinator with another --name and \
+         make a new link"
+    )]
+    ClusterName(HiddenCharacter),
     #[error(
         "this join link is of a newer Constellation (version {found}; this one reads {VERSION}): \
          update this machine's"
@@ -156,13 +162,13 @@ fn read(bytes: &[u8]) -> Result<JoinCode, InvalidLink> {
     if !fits {
         return Err(InvalidLink::Damaged);
     }
-    Ok(JoinCode {
-        cluster_name: utf8(name)?,
-        cluster_id,
-        addresses: addresses.into_iter().map(utf8).collect::<Result<_, _>>()?,
-        pin,
-        secret,
-    })
+    let cluster_name = utf8(name)?;
+    text::check(&cluster_name).map_err(InvalidLink::ClusterName)?;
+    let addresses: Vec<String> = addresses.into_iter().map(utf8).collect::<Result<_, _>>()?;
+    if addresses.iter().any(|address| text::check(address).is_err()) {
+        return Err(InvalidLink::Damaged);
+    }
+    Ok(JoinCode { cluster_name, cluster_id, addresses, pin, secret })
 }
 
 /// What is still to be read.

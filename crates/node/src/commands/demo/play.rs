@@ -219,7 +219,7 @@ impl Play {
             (Role::Worker(worker), Said::Line(line)) => {
                 let status = serde_json::from_str(&line)
                     .with_context(|| format!("worker {} says '{line}'", worker + 1))?;
-                self.screen.worker(worker, status_words::with_steps(&status));
+                self.screen.worker(worker, &status_words::with_steps(&status));
                 self.see(Sight::Worker { worker, doing: doing(&status) })
             }
             (Role::Coordinator, Said::Line(line)) => {
@@ -264,7 +264,7 @@ impl Play {
                 self.fleet.kill(Role::Worker(worker))?;
                 self.kills.workers += 1;
                 self.screen.note(format_args!("chaos: worker {} killed {why}", worker + 1));
-                self.screen.worker(worker, "killed".into());
+                self.screen.worker(worker, "killed");
             }
             Action::KillTrainer { worker, pid } => {
                 // It may have ended in the meantime.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use protocol::api::Job;
+use protocol::text::escaped;
 
 use crate::output;
 use crate::rounds::{RoundLine, status_word};
@@ -62,12 +63,12 @@ impl Screen {
         if let Some(reason) = &job.reason {
             text = format!("{text}  {reason}");
         }
-        self.job.set_message(text);
+        self.job.set_message(escaped(&text));
     }
 
-    pub(super) fn worker(&self, worker: usize, text: String) {
+    pub(super) fn worker(&self, worker: usize, text: &str) {
         if self.is_live {
-            self.workers[worker].set_message(text);
+            self.workers[worker].set_message(escaped(text));
         }
     }
 

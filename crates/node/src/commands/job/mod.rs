@@ -136,7 +136,7 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
         output::line(sentence)?;
     }
     let spec = toml::to_string(&job.config).context("the job can't be written as a file")?;
-    output::line(spec.trim_end())?;
+    output::lines(spec.trim_end())?;
     let rounds: Vec<protocol::api::Round> = client.get(&format!("/jobs/{id}/rounds")).await?;
     for line in rounds.iter().filter_map(crate::rounds::RoundLine::of) {
         output::line(line)?;

@@ -4,6 +4,7 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::JobId;
 use protocol::api::{Job, JobStatus};
+use protocol::text::escaped;
 
 use super::Follower;
 use crate::client::Client;
@@ -49,7 +50,8 @@ fn show_progress(bar: &ProgressBar, job: &Job) {
     let round = (job.current_epoch + 1).min(job.total_epochs);
     let reason = job.reason.as_deref().map_or(String::new(), |reason| format!("  {reason}"));
     let status = status_word(job.status);
-    bar.set_message(format!("{status}  round {round}/{}{reason}", job.total_epochs));
+    let message = format!("{status}  round {round}/{}{reason}", job.total_epochs);
+    bar.set_message(escaped(&message));
 }
 
 /// An error where the job did not complete.
