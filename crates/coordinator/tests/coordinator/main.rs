@@ -37,6 +37,7 @@ mod secrets;
 mod sessions;
 mod start;
 mod support;
+mod texts;
 mod tls;
 mod uploads;
 mod watch;
