@@ -83,7 +83,7 @@ fn open_to_others(home: &Path) -> Vec<String> {
 
 /// As a version without a umask of its own left it.
 fn loosen(folder: &Path) {
-    for path in all(folder) {
+    for path in all(folder).into_iter().filter(|path| path.exists()) {
         let mode = if path.is_dir() { 0o755 } else { 0o644 };
         std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
