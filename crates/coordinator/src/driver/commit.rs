@@ -264,7 +264,6 @@ impl Driver {
         for id in std::mem::take(&mut pending.removed_devices) {
             self.views.remove_device(id);
         }
-        let leases_changed = !jobs.is_empty() || !pending.leases.is_empty();
         pending.join_codes.clear();
         pending.models.clear();
         pending.leases.clear();
@@ -278,7 +277,7 @@ impl Driver {
         if telling {
             self.publish_telling();
         }
-        if leases_changed {
+        if !jobs.is_empty() {
             self.stop_transfers();
         }
         for id in jobs {

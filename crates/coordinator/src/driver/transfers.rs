@@ -14,7 +14,7 @@ use crate::clock;
 /// What transfers wait for, from their lease's first one to its end.
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
-    downloads: HashMap<LeaseId, CancellationToken>,
+    downloads: HashMap<LeaseId, (JobId, CancellationToken)>,
     uploads: HashMap<(LeaseId, DeviceId), (JobId, CancellationToken)>,
 }
 
@@ -31,8 +31,9 @@ impl Driver {
             (lease.base == blob || lease.shards.contains(&blob)).then_some(lease.id)
         };
         let mut open = self.state.jobs.values().filter(|row| Self::is_open(row));
-        let lease = open.find_map(|row| names(&row.machine))?;
-        Some(self.transfers.downloads.entry(lease).or_default().clone())
+        let (job, lease) = open.find_map(|row| Some((row.id, names(&row.machine)?)))?;
+        let begun = self.transfers.downloads.entry(lease);
+        Some(begun.or_insert_with(|| (job, CancellationToken::new())).1.clone())
     }
 
     /// What may be sent up under this lease. The token is cancelled when its seat takes no update any
@@ -53,21 +54,20 @@ impl Driver {
 
     /// After a commit: stops what its leases don't allow any more.
     pub(super) fn stop_transfers(&mut self) {
-        let state = &self.state;
-        self.transfers.downloads.retain(|lease, token| {
-            let is_held = state.leases.contains_key(lease);
-            if !is_held {
+        let jobs = &self.state.jobs;
+        let go_on = |goes_on: bool, token: &CancellationToken| {
+            if !goes_on {
                 token.cancel();
             }
-            is_held
+            goes_on
+        };
+        self.transfers.downloads.retain(|lease, (job, token)| {
+            let row = jobs.get(job).filter(|row| Self::is_open(row));
+            go_on(row.is_some_and(|row| row.machine.is_held(*lease)), token)
         });
         self.transfers.uploads.retain(|(lease, device), (job, token)| {
-            let row = state.jobs.get(job);
-            let awaits = row.is_some_and(|row| row.machine.awaits(*lease, *device));
-            if !awaits {
-                token.cancel();
-            }
-            awaits
+            let row = jobs.get(job);
+            go_on(row.is_some_and(|row| row.machine.awaits(*lease, *device)), token)
         });
     }
 }

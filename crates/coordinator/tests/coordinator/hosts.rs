@@ -22,9 +22,8 @@ async fn said_to(coordinator: &Coordinator, bytes: &str) -> String {
 }
 
 async fn status(coordinator: &Coordinator, line: &str, lines: &str) -> String {
-    let answer =
-        said_to(coordinator, &format!("{line} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n"));
-    let answer = answer.await;
+    let request = format!("{line} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n");
+    let answer = said_to(coordinator, &request).await;
     answer.strip_prefix("HTTP/1.1 ").unwrap_or(&answer).chars().take(3).collect()
 }
 
