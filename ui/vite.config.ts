@@ -6,9 +6,10 @@ import { compress } from './build/compress.ts';
 // Everything that isn't the page is asked of a coordinator: CONSTELLATION_URL=http://127.0.0.1:8000.
 const coordinator = process.env.CONSTELLATION_URL ?? 'http://127.0.0.1:8000';
 const API =
-  '^/(audit|backup|backups|blobs|datasets|devices|events|health|jobs|join-codes|metrics|models|' +
+  '^/(audit|backup|backups|blobs|datasets|devices|downloads|events|health|jobs|join-codes|metrics|models|' +
   'notices|openapi.json|profile|sessions|settings|tokens|usage|webhooks)(/|\\?|$)';
-const proxy = { [API]: { target: coordinator, changeOrigin: false } };
+// In the clear a coordinator answers only to its own host and port.
+const proxy = { [API]: { target: coordinator, changeOrigin: true } };
 
 export default defineConfig({
   plugins: [svelte(), compress()],

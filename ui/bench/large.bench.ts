@@ -1,6 +1,6 @@
 // The dashboard before 10,000 devices and a job of 1,000 rounds: when a page shows what it is for,
 // what scrolling the table costs, and what memory is taken.
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, test } from 'vitest';
 
 import { BROWSER_ARGUMENTS, BROWSER } from '../e2e/browser';
@@ -34,14 +34,18 @@ test('the dashboard of a large fleet', async () => {
   const first = await context.newPage();
   await first.goto(link);
   await first.getByRole('heading', { name: 'Overview' }).waitFor();
-  const cookies = await context.cookies();
+  // A tab keeps its session for itself; others are given it.
+  const session = await first.evaluate(() => ({ ...sessionStorage }));
+  const give = (to: BrowserContext) =>
+    to.addInitScript((kept) => void Object.assign(sessionStorage, kept), session);
+  await give(context);
 
   // Each visit is a browser that was never here: nothing is in its cache.
   const view = async (route: string, shown: (page: Page) => Promise<void>) => {
     const times = [];
     for (let visit = 0; visit < VISITS; visit += 1) {
       const fresh = await browser.newContext({ ignoreHTTPSErrors: true });
-      await fresh.addCookies(cookies);
+      await give(fresh);
       const page = await fresh.newPage();
       await page.goto(`${address}#${route}`, { waitUntil: 'commit' });
       await shown(page);
@@ -73,11 +77,11 @@ test('the dashboard of a large fleet', async () => {
   const scrolled = (await page.evaluate(() => performance.now())) - begun;
   const tasks = await page.evaluate(() => (window as unknown as { tasks: number[] }).tasks);
 
-  const session = await context.newCDPSession(page);
-  await session.send('HeapProfiler.enable');
-  await session.send('HeapProfiler.collectGarbage');
-  await session.send('Performance.enable');
-  const { metrics } = await session.send('Performance.getMetrics');
+  const inspector = await context.newCDPSession(page);
+  await inspector.send('HeapProfiler.enable');
+  await inspector.send('HeapProfiler.collectGarbage');
+  await inspector.send('Performance.enable');
+  const { metrics } = await inspector.send('Performance.getMetrics');
   const heap = metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? NaN;
   const whole = await browser.newBrowserCDPSession();
   await first.close();

@@ -9,6 +9,9 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 
 import { BROWSER, BROWSER_ARGUMENTS } from './browser';
 
+/** A name of this machine that the browser takes for another one's. */
+export const ELSEWHERE = 'coordinator.test';
+
 export class Cluster {
   readonly folder = mkdtempSync(join(tmpdir(), 'constellation-e2e-'));
   readonly data = join(this.folder, 'coordinator');
@@ -30,7 +33,8 @@ export class Cluster {
 
   async start(): Promise<void> {
     await this.listen('127.0.0.1:0');
-    this.browser = await chromium.launch({ executablePath: BROWSER, args: BROWSER_ARGUMENTS });
+    const args = [...BROWSER_ARGUMENTS, `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`];
+    this.browser = await chromium.launch({ executablePath: BROWSER, args });
   }
 
   /** With a worker, and a browser that is signed in. */
@@ -73,18 +77,25 @@ export class Cluster {
     worker.stdout?.resume();
   }
 
-  async signedIn(): Promise<Page> {
+  async signedIn(address = this.address): Promise<Page> {
     const page = await this.stranger();
+    await this.signIn(page, address);
+    return page;
+  }
+
+  async signIn(page: Page, address = this.address): Promise<void> {
     const said = this.run(['coordinator', 'sign-in']);
     const code = /#\/sign-in\/(\w+)/.exec(said)?.[1];
-    await page.goto(`${this.address}#/sign-in/${code}`);
+    await page.goto(`${address}#/sign-in/${code}`);
     await page.getByRole('heading', { name: 'Overview' }).waitFor();
-    return page;
   }
 
   async stranger(): Promise<Page> {
     if (!this.browser) throw new Error('not started');
-    const context = await this.browser.newContext({ acceptDownloads: true });
+    const context = await this.browser.newContext({
+      acceptDownloads: true,
+      ignoreHTTPSErrors: true,
+    });
     const page = await context.newPage();
     page.setDefaultTimeout(15_000);
     return page;
@@ -92,7 +103,11 @@ export class Cluster {
 
   /** What the page asks of the API itself. */
   async get<T>(page: Page, path: string): Promise<T> {
-    return page.evaluate(async (path) => (await fetch(path)).json(), path) as Promise<T>;
+    return page.evaluate(async (path) => {
+      const token = sessionStorage.getItem('constellation-session');
+      const headers: HeadersInit = token === null ? {} : { Authorization: `Bearer ${token}` };
+      return (await fetch(path, { headers })).json();
+    }, path) as Promise<T>;
   }
 
   /** Trains a job to its end; gives its id. Needs a worker. */

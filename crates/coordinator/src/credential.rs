@@ -1,12 +1,15 @@
 //! A credential that was given out, as requests are checked against it: whom it shows, and until when
 //! it counts.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use protocol::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::caller::Principal;
+use crate::clock;
 
 /// A session ends when nobody used it for so long: a working day and its evening.
 pub(crate) const SESSION_IDLE: Duration = Duration::from_hours(12);
@@ -18,8 +21,34 @@ const COARSE: Duration = Duration::from_mins(5);
 pub(crate) enum CredentialKind {
     /// In the header `Authorization`.
     Token,
-    /// In a browser's cookie.
+    /// In a browser: see [`Carrier`].
     Session,
+}
+
+/// How a browser carries the secret of its session. The secret begins with the carrier's name, so a
+/// secret that is stored hashed can't be carried in the other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// The `__Host-` cookie.
+    Cookie,
+    /// The header `Authorization`, written by the page, which keeps the secret in its tab.
+    Tab,
+}
+
+impl Carrier {
+    /// First characters of every secret that is carried so. Secrets of versions that took a cookie in
+    /// the clear began with `constellation-session-` and don't count any more.
+    pub(crate) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Cookie => "constellation-cookie-",
+            Self::Tab => "constellation-tab-",
+        }
+    }
+
+    /// Whether a session with this secret is carried so.
+    pub(crate) fn carries(self, secret: &str) -> bool {
+        secret.starts_with(self.prefix())
+    }
 }
 
 #[derive(Debug)]
@@ -31,6 +60,7 @@ pub(crate) struct Credential {
     pub(crate) expires_at: Option<Timestamp>,
     /// Milliseconds; 0 before the first use.
     last_used: AtomicI64,
+    revoked: CancellationToken,
 }
 
 impl Credential {
@@ -42,7 +72,27 @@ impl Credential {
         last_used: Option<Timestamp>,
     ) -> Self {
         let last_used = AtomicI64::new(last_used.unwrap_or_default().as_millis());
-        Self { kind, id, principal, expires_at, last_used }
+        Self { kind, id, principal, expires_at, last_used, revoked: CancellationToken::new() }
+    }
+
+    /// Ends what goes on with this credential. It was deleted, or its device was revoked.
+    pub(crate) fn revoke(&self) {
+        self.revoked.cancel();
+    }
+
+    /// Ends when the credential was revoked or has expired. A session that nobody uses for long is not
+    /// looked at: what goes on with it is a use.
+    pub(crate) async fn ended(self: Arc<Self>) {
+        let expired = async {
+            match self.expires_at {
+                Some(at) => tokio::time::sleep(at.since(clock::now())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.revoked.cancelled() => {}
+            () = expired => {}
+        }
     }
 
     /// When it counts no more, if nobody uses it until then; none = never.
@@ -54,7 +104,7 @@ impl Credential {
     }
 
     pub(crate) fn counts(&self, now: Timestamp) -> bool {
-        self.ends_at().is_none_or(|end| now < end)
+        !self.revoked.is_cancelled() && self.ends_at().is_none_or(|end| now < end)
     }
 
     /// To be called for each use; says whether the use is worth being stored.

@@ -130,9 +130,9 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     let tls = server_config(opened.cluster.certified.clone(), opened.own_certificate.clone())
         .map_err(ClusterError::from)?;
 
-    let views = Arc::new(Views::default());
+    let (views, sources) = (Arc::new(Views::default()), Arc::new(settings.sources));
     let ((revision, revisions), working) = (watch::channel(0), views.working());
-    let (sources, courier) = (Arc::new(settings.sources), Courier::new(&settings.name));
+    let courier = Courier::new(&settings.name);
     let trainers = Trainers::new(settings.trainer, settings.nice);
     let predictor = Trainers::new(settings.predictor, settings.nice);
     let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
@@ -175,7 +175,8 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
         stopping: stopping.clone(),
         requests: http::Requests::default(),
         failures: http::Failures::default(),
-        cookie: http::CookieNames::new(&opened.cluster.id),
+        cookie: http::CookieName::new(&opened.cluster.id),
+        tickets: http::Tickets::default(),
         origins: settings.allow_origins,
         points: points.clone(),
         adding: Arc::default(),

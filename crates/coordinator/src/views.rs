@@ -170,7 +170,10 @@ impl Views {
     }
 
     pub(crate) fn remove_credential(&self, hash: &[u8; 32]) {
-        write(&self.credentials).remove(hash);
+        let removed = write(&self.credentials).remove(hash);
+        if let Some(credential) = removed {
+            credential.revoke();
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-// Every request of the page. They go to where the page comes from, with the session's cookie.
+// Every request of the page. They go to where the page comes from, with the session: the tab's, or the cookie
+// of a coordinator on another machine.
+import { authorization } from './credential';
 import type { FileProblem, Problem, RowProblem } from './types';
 
 /** Older and newer coordinators tell each other apart by it, and no form of another site sends it. */
@@ -59,7 +61,7 @@ export async function askBytes(path: string, options: Ask = {}): Promise<Blob> {
 }
 
 async function send(path: string, { method, body, signal }: Ask): Promise<Response> {
-  const headers: Record<string, string> = { ...PROTOCOL };
+  const headers: Record<string, string> = { ...PROTOCOL, ...authorization() };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   const init: RequestInit = { method, headers, signal, credentials: 'same-origin' };
   if (body !== undefined) init.body = JSON.stringify(body);

@@ -38,6 +38,7 @@ export type Webhook = Schemas['Webhook'];
 export type CreatedWebhook = Schemas['CreatedWebhook'];
 export type WebhookResult = Schemas['WebhookResult'];
 export type SignInLink = Schemas['SignInLink'];
+export type Download = Schemas['Download'];
 export type ScheduleState = Schemas['ScheduleState'];
 export type Role = Schemas['Role'];
 export type Device = Schemas['Device'];

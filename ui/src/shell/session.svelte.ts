@@ -1,5 +1,6 @@
-// Who is signed in, by the session's cookie.
+// Who is signed in.
 import { ask, asFailure, type Failure, onSignedOut } from '../api/client';
+import { keepTabToken } from '../api/credential';
 import type { Current, Health } from '../api/types';
 import { beginLive, endLive } from '../live/live.svelte';
 
@@ -20,10 +21,7 @@ class Session {
 
 export const session = new Session();
 
-onSignedOut(() => {
-  endLive();
-  session.state = { phase: 'out' };
-});
+onSignedOut(signedOut);
 
 /** Asks who we are. */
 export async function begin(): Promise<void> {
@@ -38,16 +36,23 @@ export async function begin(): Promise<void> {
 
 /** Signs in by a link's code, which counts once. */
 export async function signIn(code: string): Promise<void> {
-  signedIn(await ask<Current>('/sessions', { method: 'POST', body: { code } }));
+  const who = await ask<Current>('/sessions', { method: 'POST', body: { code } });
+  keepTabToken(who.token ?? null);
+  signedIn(who);
 }
 
 export async function signOut(): Promise<void> {
   await ask('/sessions/current', { method: 'DELETE' });
-  endLive();
-  session.state = { phase: 'out' };
+  signedOut();
 }
 
 function signedIn(who: Current): void {
   session.state = { phase: 'in', who };
   beginLive();
+}
+
+function signedOut(): void {
+  endLive();
+  keepTabToken(null);
+  session.state = { phase: 'out' };
 }

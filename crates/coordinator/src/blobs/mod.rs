@@ -53,6 +53,7 @@ impl Blobs {
             places: Arc::new(Semaphore::new(PLACES)),
         };
         fs::create_dir_all(blobs.partial_folder())?;
+        fs::create_dir_all(blobs.sent_folder())?;
         let scratch = blobs.scratch_folder();
         match fs::remove_dir_all(&scratch) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -191,13 +192,14 @@ impl Blobs {
         Ok(old)
     }
 
-    /// Removes what was sent up in part under the keys that `keep` refuses; it hears too how long
-    /// ago the last bytes came.
+    /// Removes what was sent up in part under the keys that `keep` refuses, and the notes of what was
+    /// sent up whole; it hears too how long ago the last bytes came.
     pub(crate) fn remove_partials(&self, keep: impl Fn(&str, Duration) -> bool) -> io::Result<()> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         begun.retain(|key, _| keep(key, Duration::ZERO));
         drop(begun);
-        for entry in fs::read_dir(self.partial_folder())? {
+        let parts = fs::read_dir(self.partial_folder())?;
+        for entry in parts.chain(fs::read_dir(self.sent_folder())?) {
             let entry = entry?;
             let name = entry.file_name();
             let key = name.to_str().and_then(|name| name.split_once('.')).map(|(_, key)| key);
@@ -222,6 +224,10 @@ impl Blobs {
 
     fn partial_folder(&self) -> PathBuf {
         self.root.join("partial")
+    }
+
+    fn sent_folder(&self) -> PathBuf {
+        self.root.join("sent")
     }
 
     fn scratch_folder(&self) -> PathBuf {

@@ -1,4 +1,6 @@
-//! Uploads that go on where they broke off: bytes under `partial/HASH.KEY`, a blob once whole.
+//! Uploads that go on where they broke off: bytes under `partial/HASH.KEY`, a blob once whole. What was
+//! sent up whole is noted as `sent/HASH.KEY`, so that each sender hears of its own bytes alone: whether
+//! others have stored the same is none of its business.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,7 +15,7 @@ use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
-use super::Blobs;
+use super::{Blobs, sync_folder};
 use crate::points::Point;
 
 /// Uploads that are being written, by file: one writer each, and a later one takes over.
@@ -54,12 +56,20 @@ pub(crate) struct Partial {
     blobs: Blobs,
     hash: BlobHash,
     path: PathBuf,
+    /// Empty; there once this sender sent the whole blob.
+    sent: PathBuf,
 }
 
 impl Partial {
     pub(super) fn new(blobs: Blobs, hash: BlobHash, key: &str) -> Self {
-        let path = blobs.partial_folder().join(format!("{hash}.{key}"));
-        Self { blobs, hash, path }
+        let name = format!("{hash}.{key}");
+        let (path, sent) = (blobs.partial_folder().join(&name), blobs.sent_folder().join(&name));
+        Self { blobs, hash, path, sent }
+    }
+
+    /// Length of the blob in bytes, where this sender sent it whole and it is still stored.
+    pub(crate) fn whole(&self) -> io::Result<Option<u64>> {
+        if self.sent.try_exists()? { self.blobs.length(self.hash) } else { Ok(None) }
     }
 
     /// Bytes that are there.
@@ -153,12 +163,16 @@ impl Partial {
     }
 
     async fn finish(&self) -> Result<(), UploadFault> {
-        let (blobs, hash, path) = (self.blobs.clone(), self.hash, self.path.clone());
+        let (blobs, hash) = (self.blobs.clone(), self.hash);
+        let (path, sent) = (self.path.clone(), self.sent.clone());
         let work = move || -> Result<(), UploadFault> {
             let mut hasher = blake3::Hasher::new();
             hasher.update_reader(std::fs::File::open(&path)?)?;
             let actual = BlobHash::from(hasher.finalize());
             if actual == hash {
+                // First, since a blob that nobody may name would have to be sent again.
+                std::fs::File::create(&sent)?;
+                sync_folder(&blobs.sent_folder())?;
                 return Ok(blobs.adopt(&path, hash)?);
             }
             std::fs::remove_file(&path)?;
@@ -219,6 +233,27 @@ mod tests {
         partial.receive(5, 100, chunks(&[b" wor", b"ld"])).await.unwrap();
         assert_eq!(blobs.bytes(hash, 100).unwrap().unwrap(), b"hello world");
         assert_eq!(partial.offset().await.unwrap(), 0);
+        assert_eq!(partial.whole().unwrap(), Some(11));
+    }
+
+    #[tokio::test]
+    async fn a_sender_hears_of_its_own_bytes_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let hash = blobs.put(b"hello").unwrap();
+        let (one, other) = (blobs.partial(hash, "one"), blobs.partial(hash, "other"));
+        assert_eq!(one.whole().unwrap(), None);
+        // What is stored already is sent like anything else.
+        one.receive(0, 100, chunks(&[b"hello"])).await.unwrap();
+        assert_eq!((one.whole().unwrap(), other.whole().unwrap()), (Some(5), None));
+        assert_eq!(blobs.bytes(hash, 5).unwrap().unwrap(), b"hello");
+        // A restart knows it, and nobody knows a blob that is gone.
+        let again = Blobs::open(folder.path()).unwrap();
+        assert_eq!(again.partial(hash, "one").whole().unwrap(), Some(5));
+        again.remove(hash).unwrap();
+        assert_eq!(again.partial(hash, "one").whole().unwrap(), None);
+        again.remove_partials(|_, _| false).unwrap();
+        assert_eq!(std::fs::read_dir(again.sent_folder()).unwrap().count(), 0);
     }
 
     #[tokio::test]

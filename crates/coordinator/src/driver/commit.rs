@@ -277,6 +277,9 @@ impl Driver {
         if telling {
             self.publish_telling();
         }
+        if !jobs.is_empty() {
+            self.stop_transfers();
+        }
         for id in jobs {
             self.match_steps(id);
             self.publish_job(id);

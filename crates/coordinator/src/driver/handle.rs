@@ -10,6 +10,7 @@ use protocol::lease::{Lease, LeaseReturn, Progress, ProgressAnswer, UpdateOutcom
 use protocol::notice::NoticeKind;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::by::By;
 use super::leases::Permit;
@@ -109,9 +110,22 @@ impl DriverHandle {
         self.read(move |driver| driver.permit(lease, device)).await
     }
 
-    /// Whether a lease that the device holds names this blob.
-    pub(crate) async fn may_read(&self, device: DeviceId, blob: BlobHash) -> Answer<bool> {
-        self.read(move |driver| Ok(driver.may_read(device, blob))).await
+    /// As [`Self::permit`], for bytes that come now: they stop when the token is cancelled.
+    pub(crate) async fn begin_upload(
+        &self,
+        lease: LeaseId,
+        device: DeviceId,
+    ) -> Answer<(Permit, Option<CancellationToken>)> {
+        self.read(move |driver| driver.begin_upload(lease, device)).await
+    }
+
+    /// The end of the lease that lets the device read this blob; none where no lease of it does.
+    pub(crate) async fn begin_download(
+        &self,
+        device: DeviceId,
+        blob: BlobHash,
+    ) -> Answer<Option<CancellationToken>> {
+        self.read(move |driver| Ok(driver.begin_download(device, blob))).await
     }
 
     /// Takes an update; `checked` where its bytes were found good.

@@ -1,9 +1,9 @@
 //! What devices do with leases: ask for one, keep it, give it back, report its update.
 
-use federation::machine::{Event, Machine, Receipt, Rejection};
+use federation::machine::{Event, Receipt, Rejection};
 use federation::schedule::{self, Candidate};
 use protocol::lease::{LeaseReturn, LeaseStanding, Progress, ProgressAnswer, UpdateOutcome};
-use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
+use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 use uuid::Uuid;
 
 use super::waiters::{Reply, Waiter};
@@ -197,17 +197,18 @@ impl Driver {
 
     pub(super) fn permit(&mut self, lease: LeaseId, device: DeviceId) -> Result<Permit, Refusal> {
         let job = self.renew(clock::now(), lease, device)?;
+        self.permit_of(job, lease, device)
+    }
+
+    pub(super) fn permit_of(
+        &self,
+        job: JobId,
+        lease: LeaseId,
+        device: DeviceId,
+    ) -> Result<Permit, Refusal> {
         let machine = &self.job(job)?.machine;
         let parameters = machine.parameters().unwrap_or(0);
         Ok(Permit { parameters, awaited: machine.awaits(lease, device) })
-    }
-
-    pub(super) fn may_read(&self, device: DeviceId, blob: BlobHash) -> bool {
-        let names = |machine: &Machine| {
-            let lease = machine.lease_of(device);
-            lease.is_some_and(|lease| lease.base == blob || lease.shards.contains(&blob))
-        };
-        self.state.jobs.values().any(|row| Self::is_open(row) && names(&row.machine))
     }
 
     pub(super) fn update(

@@ -25,6 +25,7 @@ mod steps;
 mod sweep;
 mod telling;
 mod tokens;
+mod transfers;
 mod waiters;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -61,6 +62,7 @@ use roster::Devices;
 use sessions::Links;
 use steps::RunningStep;
 use telling::Telling;
+use transfers::Transfers;
 use waiters::Waiters;
 
 /// Requests that share one transaction at most.
@@ -116,6 +118,7 @@ pub(crate) struct Driver {
     state: State,
     pending: Pending,
     waiters: Waiters,
+    transfers: Transfers,
     /// Something changed that may give a waiting device work.
     work_may_be_there: bool,
     running: HashMap<JobId, RunningStep>,
@@ -181,6 +184,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         handle: handle.clone(),
         pending: Pending::default(),
         waiters: Waiters::default(),
+        transfers: Transfers::default(),
         work_may_be_there: false,
         running: HashMap::new(),
         garbage: HashSet::new(),

@@ -15,7 +15,7 @@ use super::handle::Answer;
 use super::{Driver, DriverHandle, Refusal};
 use crate::caller::{Principal, Who, detail};
 use crate::clock;
-use crate::credential::{Credential, CredentialKind, SESSION_IDLE};
+use crate::credential::{Carrier, Credential, CredentialKind, SESSION_IDLE};
 use crate::store::SessionRow;
 
 /// How long a link signs in who follows it.
@@ -36,7 +36,7 @@ pub(super) struct Link {
 /// A session that just began.
 #[derive(Debug)]
 pub(crate) struct SignedIn {
-    /// For the cookie; afterwards only its hash is known.
+    /// For the browser; afterwards only its hash is known.
     pub(crate) secret: String,
     pub(crate) role: Role,
     pub(crate) name: String,
@@ -56,9 +56,9 @@ impl By<'_> {
     }
 
     /// Begins a session by a link's code, which is then used up.
-    pub(crate) async fn sign_in(&self, code: String) -> Answer<SignedIn> {
+    pub(crate) async fn sign_in(&self, code: String, carrier: Carrier) -> Answer<SignedIn> {
         self.write(move |driver, caller| {
-            let (row, secret) = driver.sign_in(&code, caller.from)?;
+            let (row, secret) = driver.sign_in(&code, carrier, caller.from)?;
             let mut caller = caller.clone();
             caller.who = Who::Known(principal(&row));
             let (id, role) = (row.id.clone(), row.role);
@@ -129,6 +129,7 @@ impl Driver {
     fn sign_in(
         &mut self,
         code: &str,
+        carrier: Carrier,
         from: Option<IpAddr>,
     ) -> Result<(SessionRow, String), Refusal> {
         let now = clock::now();
@@ -141,7 +142,8 @@ impl Driver {
         }
         self.drop_ended_sessions(now);
         let secret: [u8; 32] = rand::random();
-        let secret = format!("constellation-session-{}", blake3::Hash::from_bytes(secret).to_hex());
+        let secret = blake3::Hash::from_bytes(secret).to_hex();
+        let secret = format!("{}{secret}", carrier.prefix());
         let row = SessionRow {
             id: Uuid::now_v7().to_string(),
             hash: *blake3::hash(secret.as_bytes()).as_bytes(),

@@ -11,13 +11,14 @@ use protocol::api::Role;
 use protocol::join::JoinProof;
 use protocol::{DeviceId, PROTOCOL_HEADER, PROTOCOL_VERSION, Timestamp};
 
+use super::failures::Allowance;
 use super::problem::Failure;
 use super::public::is_public;
 use super::strangers::Introduction;
-use super::{Shared, cookie};
+use super::{Shared, cookie, downloads};
 use crate::caller::{Caller, PeerAddress, Principal, Who};
 use crate::clock;
-use crate::credential::{Credential, CredentialKind};
+use crate::credential::{Carrier, Credential, CredentialKind};
 use crate::driver::Voucher;
 
 /// What a request shows.
@@ -26,21 +27,49 @@ enum Shown {
     /// By this process itself.
     Inside,
     Good(Arc<Credential>),
-    Bad,
+    /// A session in its cookie, which a browser sends by itself.
+    ByCookie(Arc<Credential>),
+    Bad(Bad),
+}
+
+/// A credential that doesn't count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bad {
+    Token,
+    /// The ticket of a download.
+    Ticket,
+}
+
+impl Bad {
+    /// As the audit log calls it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Ticket => "download",
+        }
+    }
+
+    fn failure(self) -> Failure {
+        match self {
+            Self::Token => unauthorized(),
+            Self::Ticket => downloads::used_up(),
+        }
+    }
 }
 
 /// Why a request does not pass.
 pub(super) enum Refused {
     At(Failure),
-    /// It showed a credential that doesn't count.
-    Bad(Option<PeerAddress>),
+    Bad(Bad, Option<PeerAddress>),
 }
 
 impl Refused {
     pub(super) async fn answer(self, shared: &Shared) -> Failure {
         match self {
             Self::At(failure) => failure,
-            Self::Bad(peer) => refuse(shared, peer, "token", unauthorized()).await,
+            Self::Bad(bad, peer) => {
+                refuse(shared, peer, Allowance::Credentials, bad.word(), bad.failure()).await
+            }
         }
     }
 }
@@ -50,30 +79,34 @@ pub(super) fn authenticate(shared: &Shared, request: &mut Request) -> Result<(),
     let now = clock::now();
     let route = request.extensions().get::<MatchedPath>();
     let public = route.is_some_and(|route| is_public(request.method(), route.as_str()));
-    match shown(shared, request, now) {
-        Shown::Inside => {}
-        // A stranger's path does nothing for a cookie, so that no other site can use it.
-        Shown::Good(credential) if public && credential.kind == CredentialKind::Session => {}
-        Shown::Good(credential) => {
-            if let Some(introduction) = request.extensions().get::<Introduction>() {
-                introduction.made();
-            }
-            if credential.kind == CredentialKind::Session {
-                cookie::check_origin(request).map_err(Refused::At)?;
-            }
-            if credential.principal.role != Role::Device && credential.used(now) {
-                shared.driver.used(credential.kind, credential.id.clone(), now);
-            }
-            let extensions = request.extensions_mut();
-            extensions.insert(credential.principal.clone());
-            extensions.insert(credential);
+    let credential = match shown(shared, request, now) {
+        Shown::Inside => return Ok(()),
+        // A stranger's path does nothing for a session, so that no other site can use it.
+        Shown::Good(credential) | Shown::ByCookie(credential)
+            if public && credential.kind == CredentialKind::Session =>
+        {
+            return Ok(());
         }
-        Shown::Nothing | Shown::Bad if public => {}
+        Shown::ByCookie(credential) => {
+            cookie::check_origin(request).map_err(Refused::At)?;
+            credential
+        }
+        Shown::Good(credential) => credential,
+        Shown::Nothing | Shown::Bad(_) if public => return Ok(()),
         Shown::Nothing => return Err(Refused::At(unauthorized())),
-        Shown::Bad => {
-            return Err(Refused::Bad(request.extensions().get::<PeerAddress>().copied()));
+        Shown::Bad(bad) => {
+            return Err(Refused::Bad(bad, request.extensions().get::<PeerAddress>().copied()));
         }
+    };
+    if let Some(introduction) = request.extensions().get::<Introduction>() {
+        introduction.made();
     }
+    if credential.principal.role != Role::Device && credential.used(now) {
+        shared.driver.used(credential.kind, credential.id.clone(), now);
+    }
+    let extensions = request.extensions_mut();
+    extensions.insert(credential.principal.clone());
+    extensions.insert(credential);
     Ok(())
 }
 
@@ -82,33 +115,63 @@ fn shown(shared: &Shared, request: &Request, now: Timestamp) -> Shown {
         return Shown::Inside;
     }
     let headers = request.headers();
-    let (kind, text) = if headers.contains_key(header::AUTHORIZATION) {
-        let Some(token) = bearer(headers) else { return Shown::Bad };
-        (CredentialKind::Token, token)
-    } else {
-        let Some(value) = shared.cookie.of(headers) else { return Shown::Nothing };
-        (CredentialKind::Session, value)
-    };
-    let known = shared.views.credential(blake3::hash(text.as_bytes()).as_bytes());
-    let counts = |known: &Arc<Credential>| known.kind == kind && known.counts(now);
-    match known.filter(counts) {
-        Some(credential) => Shown::Good(credential),
-        // A browser goes on to show what ended by itself.
-        None if kind == CredentialKind::Session => Shown::Nothing,
-        None => Shown::Bad,
+    let carrier = cookie::carrier(request.uri(), headers, request.extensions());
+    if headers.contains_key(header::AUTHORIZATION) {
+        return by_bearer(shared, headers, carrier, now);
+    }
+    if let Some(asked) = downloads::asked(request) {
+        let credential = shared.tickets.take(&asked, now);
+        return credential.map_or(Shown::Bad(Bad::Ticket), Shown::Good);
+    }
+    match (carrier, shared.cookie.of(headers)) {
+        (Carrier::Cookie, Some(secret)) => {
+            session(shared, carrier, secret, now).map_or(Shown::Nothing, Shown::ByCookie)
+        }
+        (Carrier::Tab, _) | (Carrier::Cookie, None) => Shown::Nothing,
     }
 }
 
-/// The answer to a credential that doesn't count, called `what` in the audit log: `failure`, or that there were too many of them.
-/// Failures are written to the audit log, as far as that has room for them.
+/// A token, or the session of a tab where sessions are carried so.
+fn by_bearer(shared: &Shared, headers: &HeaderMap, carrier: Carrier, now: Timestamp) -> Shown {
+    let Some(text) = bearer(headers) else { return Shown::Bad(Bad::Token) };
+    if carrier == Carrier::Tab && carrier.carries(text) {
+        // A tab goes on to show what ended by itself.
+        return session(shared, carrier, text, now).map_or(Shown::Nothing, Shown::Good);
+    }
+    let token = known(shared, CredentialKind::Token, text, now);
+    token.map_or(Shown::Bad(Bad::Token), Shown::Good)
+}
+
+fn session(
+    shared: &Shared,
+    carrier: Carrier,
+    secret: &str,
+    now: Timestamp,
+) -> Option<Arc<Credential>> {
+    known(shared, CredentialKind::Session, secret, now).filter(|_| carrier.carries(secret))
+}
+
+fn known(
+    shared: &Shared,
+    kind: CredentialKind,
+    text: &str,
+    now: Timestamp,
+) -> Option<Arc<Credential>> {
+    let known = shared.views.credential(blake3::hash(text.as_bytes()).as_bytes());
+    known.filter(|known| known.kind == kind && known.counts(now))
+}
+
+/// The answer to a credential that doesn't count, called `what` in the audit log: `failure`, or that there
+/// were too many of them. Failures are written to the audit log, as far as that has room for them.
 pub(super) async fn refuse(
     shared: &Shared,
     peer: Option<PeerAddress>,
+    allowance: Allowance,
     what: &'static str,
     failure: Failure,
 ) -> Failure {
     let from = peer.map(|peer| peer.0);
-    let failed = shared.failures.failed(from, clock::now());
+    let failed = shared.failures.failed(allowance, from, clock::now());
     if let Some(unwritten) = failed.write {
         let caller = Caller { who: Who::Stranger, from };
         // The peer is refused whether that can be written or not.
@@ -119,9 +182,9 @@ pub(super) async fn refuse(
     failed.too_many.map_or(failure, Failure::too_many)
 }
 
-/// Refuses a peer that failed too often lately, for credentials that could be guessed.
-pub(super) fn check_failures(shared: &Shared, caller: &Caller) -> Result<(), Failure> {
-    let held_up = shared.failures.held_up(caller.from, clock::now());
+/// Refuses a peer that typed too many wrong codes lately.
+pub(super) fn check_typed_codes(shared: &Shared, caller: &Caller) -> Result<(), Failure> {
+    let held_up = shared.failures.held_up(Allowance::TypedCodes, caller.from, clock::now());
     held_up.map_or(Ok(()), |wait| Err(Failure::too_many(wait)))
 }
 
@@ -131,7 +194,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn unauthorized() -> Failure {
+pub(super) fn unauthorized() -> Failure {
     Failure::new(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
@@ -232,7 +295,7 @@ impl FromRequestParts<Shared> for Registrar {
         let Some(principal) = parts.extensions.get::<Principal>().cloned() else {
             let peer = parts.extensions.get::<PeerAddress>().copied();
             return Err(if token.is_some() {
-                refuse(shared, peer, "token", unauthorized()).await
+                refuse(shared, peer, Allowance::Credentials, "token", unauthorized()).await
             } else {
                 unauthorized()
             });

@@ -1,21 +1,28 @@
 //! `/blobs`: bytes by their hash, down in ranges and up in pieces.
 
 use std::pin::pin;
+use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::{BlobHash, LeaseId};
+use protocol::{BlobHash, DeviceId, LeaseId};
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::BlobCaller;
+use super::auth::{BlobCaller, unauthorized};
 use super::extract::{InPath, InQuery};
 use super::problem::{Answer, Failure};
+use super::revocable::until;
 use super::{Shared, files};
+use crate::blobs::UploadFault;
+use crate::clock;
+use crate::credential::Credential;
 use crate::driver::upload_key;
 
 /// An administrator's upload: a flat vector of the largest model there may be.
@@ -39,7 +46,7 @@ struct Under {
     lease: Option<LeaseId>,
 }
 
-/// A blob's bytes; one range is honoured. A device gets what its open lease names.
+/// A blob's bytes; one range is honoured. A device gets what its open lease names, until that ends.
 #[utoipa::path(get, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])), params(("hash" = BlobHash, Path)),
     responses(
         (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
@@ -50,28 +57,29 @@ async fn download(
     InPath(hash): InPath<BlobHash>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    may_read(&shared, caller, hash).await?;
+    let BlobCaller::Device(device) = caller else {
+        return files::send(&shared.blobs, hash, &headers).await;
+    };
+    let lease = leased(&shared, device, hash).await?;
     let response = files::send(&shared.blobs, hash, &headers).await?;
-    let BlobCaller::Device(device) = caller else { return Ok(response) };
     Ok(response.map(|body| {
-        Body::from_stream(shared.views.traffic.counted(device, body.into_data_stream()))
+        let counted = shared.views.traffic.counted(device, body.into_data_stream());
+        until(lease.cancelled_owned(), Body::from_stream(counted))
     }))
 }
 
-async fn may_read(shared: &Shared, caller: BlobCaller, hash: BlobHash) -> Answer<()> {
-    let allowed = match caller {
-        BlobCaller::Admin => true,
-        BlobCaller::Device(device) => shared.driver.may_read(device, hash).await?,
-    };
-    if allowed {
-        return Ok(());
-    }
-    let detail = "a device reads only the blobs that its open lease names";
-    Err(Failure::new(StatusCode::FORBIDDEN, "blob-not-leased", "Forbidden", detail))
+/// The end of the lease that lets the device read the blob. Nothing else of a blob is looked at before:
+/// a device doesn't hear whether there is one that it may not read.
+async fn leased(shared: &Shared, device: DeviceId, hash: BlobHash) -> Answer<CancellationToken> {
+    let lease = shared.driver.begin_download(device, hash).await?;
+    lease.ok_or_else(|| {
+        let detail = "a device reads only the blobs that its open lease names";
+        Failure::new(StatusCode::FORBIDDEN, "blob-not-leased", "Forbidden", detail)
+    })
 }
 
 /// How much of a blob is here. With `lease`: where its upload goes on, as `Upload-Offset` and
-/// `Upload-Complete`.
+/// `Upload-Complete`; what others sent doesn't count.
 #[utoipa::path(head, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under),
     responses((status = 200, description = "In the headers")))]
@@ -81,19 +89,27 @@ async fn look(
     InPath(hash): InPath<BlobHash>,
     InQuery(under): InQuery<Under>,
 ) -> Answer<Response> {
+    match (caller, under.lease) {
+        (BlobCaller::Device(device), Some(lease)) => {
+            let awaited = shared.driver.permit(lease, device).await?.awaited;
+            let partial = shared.blobs.partial(hash, &upload_key(lease, device));
+            return match partial.whole()? {
+                Some(length) => Ok(state(StatusCode::OK, length, true)),
+                None if awaited => Ok(state(StatusCode::OK, partial.offset().await?, false)),
+                None => Err(lease_over()),
+            };
+        }
+        (BlobCaller::Device(device), None) => drop(leased(&shared, device, hash).await?),
+        (BlobCaller::Admin, _) => {}
+    }
     let stored = shared.blobs.length(hash)?;
-    let uploads =
-        under.lease.is_some() || (matches!(caller, BlobCaller::Admin) && stored.is_none());
-    if uploads {
-        let key = key(caller, under.lease)?;
-        check_lease(&shared, caller, under.lease, stored.is_some()).await?;
+    if matches!(caller, BlobCaller::Admin) && (under.lease.is_some() || stored.is_none()) {
         let offset = match stored {
             Some(length) => length,
-            None => shared.blobs.partial(hash, &key).offset().await?,
+            None => shared.blobs.partial(hash, PERSON).offset().await?,
         };
         return Ok(state(StatusCode::OK, offset, stored.is_some()));
     }
-    may_read(&shared, caller, hash).await?;
     let length = stored.ok_or_else(|| {
         Failure::not_found("unknown-blob", format!("there is no blob {hash} here"))
     })?;
@@ -111,24 +127,32 @@ async fn look(
     responses((status = 201, description = "Stored")))]
 async fn upload(
     caller: BlobCaller,
+    credential: Option<Extension<Arc<Credential>>>,
     State(shared): State<Shared>,
     InPath(hash): InPath<BlobHash>,
     InQuery(under): InQuery<Under>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer<Response> {
-    let key = key(caller, under.lease)?;
-    let stored = shared.blobs.length(hash)?;
-    let limit = check_lease(&shared, caller, under.lease, stored.is_some()).await?;
+    let right = Right::of(&shared, caller, under.lease).await?;
+    let partial = shared.blobs.partial(hash, &right.key);
+    let stored = match caller {
+        BlobCaller::Admin => shared.blobs.length(hash)?,
+        BlobCaller::Device(_) => partial.whole()?,
+    };
     if let Some(length) = stored {
         return Ok(state(StatusCode::CREATED, length, true));
     }
+    let Some(end) = right.end else { return Err(lease_over()) };
     let offset = number(&headers, UPLOAD_OFFSET)?.unwrap_or(0);
     let announced = number(&headers, header::CONTENT_LENGTH.as_str())?.unwrap_or(0);
+    let limit = right.limit;
     if offset.saturating_add(announced) > limit {
         return Err(Failure::too_large(format!("this upload may have at most {limit} bytes")));
     }
-    if matches!(caller, BlobCaller::Device(_)) && !shared.blobs.begin(hash, &key, MOST_OF_A_LEASE) {
+    if matches!(caller, BlobCaller::Device(_))
+        && !shared.blobs.begin(hash, &right.key, MOST_OF_A_LEASE)
+    {
         let words = format!(
             "a lease has one update, and {MOST_OF_A_LEASE} different ones were begun; report one of \
              them, or give the lease back"
@@ -136,43 +160,60 @@ async fn upload(
         return Err(Failure::conflict("too-many-blobs", words));
     }
     shared.blobs.ask_room(announced)?;
-    let (partial, bytes) = (shared.blobs.partial(hash, &key), body.into_data_stream());
-    match caller {
-        BlobCaller::Admin => partial.receive(offset, limit, bytes).await?,
+    let bytes = until(end.clone().cancelled_owned(), body).into_data_stream();
+    let received = match caller {
+        BlobCaller::Admin => partial.receive(offset, limit, bytes).await,
         BlobCaller::Device(device) => {
             let bytes = shared.views.traffic.counted(device, bytes);
-            partial.receive(offset, limit, pin!(bytes)).await?;
+            partial.receive(offset, limit, pin!(bytes)).await
         }
+    };
+    match received {
+        // Said before the network is blamed.
+        Err(UploadFault::Broken) if end.is_cancelled() => return Err(lease_over()),
+        Err(UploadFault::Broken)
+            if credential.is_some_and(|Extension(known)| !known.counts(clock::now())) =>
+        {
+            return Err(unauthorized());
+        }
+        received => received?,
     }
     let length = shared.blobs.length(hash)?.unwrap_or(0);
     Ok(state(StatusCode::CREATED, length, true))
 }
 
-/// Whose upload it is.
-fn key(caller: BlobCaller, lease: Option<LeaseId>) -> Answer<String> {
-    match (caller, lease) {
-        (BlobCaller::Admin, _) => Ok(PERSON.to_owned()),
-        (BlobCaller::Device(device), Some(lease)) => Ok(upload_key(lease, device)),
-        (BlobCaller::Device(_), None) => {
-            Err(Failure::bad_request("wrong-query", "name the lease: ?lease=ID").at("lease"))
+/// What a caller may send up.
+struct Right {
+    /// Whose upload it is.
+    key: String,
+    /// Bytes.
+    limit: u64,
+    /// Cancelled when bytes stop being taken; none where they aren't taken now.
+    end: Option<CancellationToken>,
+}
+
+impl Right {
+    async fn of(shared: &Shared, caller: BlobCaller, lease: Option<LeaseId>) -> Answer<Self> {
+        match (caller, lease) {
+            (BlobCaller::Admin, _) => {
+                let end = Some(CancellationToken::new());
+                Ok(Self { key: PERSON.to_owned(), limit: MOST_BYTES, end })
+            }
+            (BlobCaller::Device(device), Some(lease)) => {
+                let (permit, end) = shared.driver.begin_upload(lease, device).await?;
+                let (key, limit) = (upload_key(lease, device), permit.parameters * 4);
+                Ok(Self { key, limit, end })
+            }
+            (BlobCaller::Device(_), None) => {
+                Err(Failure::bad_request("wrong-query", "name the lease: ?lease=ID").at("lease"))
+            }
         }
     }
 }
 
-/// Bytes that the caller may send, where its lease still takes an update.
-async fn check_lease(
-    shared: &Shared,
-    caller: BlobCaller,
-    lease: Option<LeaseId>,
-    stored: bool,
-) -> Answer<u64> {
-    let (BlobCaller::Device(device), Some(lease)) = (caller, lease) else { return Ok(MOST_BYTES) };
-    let permit = shared.driver.permit(lease, device).await?;
-    if permit.awaited || stored {
-        return Ok(permit.parameters * 4);
-    }
+fn lease_over() -> Failure {
     let detail = "the lease's seat takes no update any more; stop, and ask for other work";
-    Err(Failure::new(StatusCode::GONE, "lease-over", "Gone", detail))
+    Failure::new(StatusCode::GONE, "lease-over", "Gone", detail)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Answer<Option<u64>> {

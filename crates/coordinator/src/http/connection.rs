@@ -6,6 +6,7 @@
 //! is on the heap and gone afterwards.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use futures::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -27,10 +29,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::headers;
 use super::peer::Peer;
 use super::strangers::Introduction;
 use super::under_way::UnderWay;
+use super::{headers, host};
 use crate::caller::PeerAddress;
 use crate::cluster::HTTP2;
 
@@ -80,6 +82,8 @@ pub(super) struct Connections {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     stopping: CancellationToken,
+    /// Where plain requests must say that they go.
+    port: u16,
 }
 
 /// What a connection may be, by its first byte and its peer.
@@ -100,7 +104,12 @@ enum Begun {
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, acceptor: TlsAcceptor, stopping: CancellationToken) -> Self {
+    pub(super) fn new(
+        router: Router,
+        acceptor: TlsAcceptor,
+        stopping: CancellationToken,
+        port: u16,
+    ) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -121,7 +130,7 @@ impl Connections {
             .max_concurrent_streams(MOST_STREAMS)
             .max_pending_accept_reset_streams(MOST_TAKEN_BACK)
             .max_local_error_reset_streams(MOST_WRONG);
-        Self { router, acceptor, http1, http2, stopping }
+        Self { router, acceptor, http1, http2, stopping, port }
     }
 
     /// Serves one connection to its end.
@@ -216,7 +225,11 @@ impl Connections {
         requests: &UnderWay,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let one = requests.begin();
-        let answer = self.router.clone().oneshot(from.put_on(request));
+        let checked = if from.over_tls { Ok(()) } else { host::check(&request, self.port) };
+        let answer = match checked {
+            Ok(()) => Either::Left(self.router.clone().oneshot(from.put_on(request))),
+            Err(failure) => Either::Right(ready(Ok(host::refuse(failure)))),
+        };
         async {
             let mut answer = answer.await?;
             headers::say_once(answer.headers_mut());

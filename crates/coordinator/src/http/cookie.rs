@@ -1,67 +1,85 @@
-//! The cookie of a session, and what keeps another site from using it.
+//! The cookie of a session: when there is one, and what keeps another site from using it.
+//!
+//! Browsers keep cookies by host and not by port. A cookie for 127.0.0.1 goes to every program there,
+//! and other accounts of the machine have programs too. In the clear there is none, therefore, and over
+//! TLS there is none for a host that is the browser's own machine: Chromium sends even a `Secure` cookie
+//! of 127.0.0.1 to plain HTTP on another port of it.
 
-use axum::extract::Request;
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, header};
 use protocol::PROTOCOL_HEADER;
 
+use super::host;
 use super::peer::OverTls;
 use super::problem::Failure;
-use crate::credential::SESSION_IDLE;
+use crate::credential::{Carrier, SESSION_IDLE};
 
 /// What the browser tells of where a request comes from; scripts can't write it.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// The names of the cookie. A browser keeps cookies by host and not by port, so that each cluster's
-/// have a name of their own.
-#[derive(Debug)]
-pub(crate) struct CookieNames {
-    /// Over TLS. Browsers take the prefix only from this host, for this host, with `Secure`.
-    secure: String,
-    plain: String,
+/// How a browser that asks so carries its session.
+pub(super) fn carrier(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Carrier {
+    let over_tls = extensions.get::<OverTls>().is_some();
+    if over_tls && !host::is_loopback(uri, headers) { Carrier::Cookie } else { Carrier::Tab }
 }
 
-impl CookieNames {
+impl<S: Sync> FromRequestParts<S> for Carrier {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(carrier(&parts.uri, &parts.headers, &parts.extensions))
+    }
+}
+
+/// Name of the cookie. Browsers take the prefix `__Host-` only from this host, for this host, with
+/// `Secure`. Each cluster has a name of its own.
+#[derive(Debug)]
+pub(crate) struct CookieName(String);
+
+impl CookieName {
     pub(crate) fn new(cluster_id: &str) -> Self {
         // The end of a cluster's id is chance; its beginning is the time.
         let tail: String =
             cluster_id.chars().rev().filter(char::is_ascii_alphanumeric).take(12).collect();
-        let plain = format!("constellation-{tail}");
-        Self { secure: format!("__Host-{plain}"), plain }
+        Self(format!("__Host-constellation-{tail}"))
     }
 
-    /// As the API's document shows it.
-    pub(super) fn secure(&self) -> &str {
-        &self.secure
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 
-    /// What the request's cookie says.
+    /// Returns the value of the request's cookie.
     pub(super) fn of<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = pairs.flat_map(|value| value.split(';'));
         pairs.find_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
-            (name == self.secure || name == self.plain).then_some(value)
+            (name == self.0).then_some(value)
         })
     }
 
     /// The header that makes a browser keep the session.
-    pub(super) fn set(&self, value: &str, secure: bool) -> String {
-        self.header(value, secure, SESSION_IDLE.as_secs())
+    pub(super) fn set(&self, value: &str) -> String {
+        self.header(value, SESSION_IDLE.as_secs())
     }
 
     /// The header that makes a browser forget it.
-    pub(super) fn clear(&self, secure: bool) -> String {
-        self.header("", secure, 0)
+    pub(super) fn clear(&self) -> String {
+        self.header("", 0)
     }
 
-    fn header(&self, value: &str, secure: bool, seconds: u64) -> String {
-        let (name, more) = if secure { (&self.secure, "; Secure") } else { (&self.plain, "") };
-        format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{more}")
+    fn header(&self, value: &str, seconds: u64) -> String {
+        let name = &self.0;
+        format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}; Secure")
     }
 }
 
-/// Refuses a change that another site could have made a browser ask for (cross-site request forgery).
+/// Refuses a change by a cookie that another site could have made a browser ask for (cross-site request
+/// forgery).
 /// It must come from our own page, by the browser's word, and carry a header that a form can't send.
 pub(super) fn check_origin(request: &Request) -> Result<(), Failure> {
     let (method, headers) = (request.method(), request.headers());
@@ -103,8 +121,8 @@ mod tests {
 
     #[test]
     fn the_cookie_is_found_among_others_and_by_its_cluster() {
-        let names = CookieNames::new("01890a5d-ac96-774b-bcce-b302099a8057");
-        let set = names.set("secret", true);
+        let names = CookieName::new("01890a5d-ac96-774b-bcce-b302099a8057");
+        let set = names.set("secret");
         assert_eq!(
             set,
             "__Host-constellation-7508a990203b=secret; Path=/; HttpOnly; SameSite=Strict; \
@@ -113,9 +131,33 @@ mod tests {
         let pair = set.split(';').next().unwrap();
         let shown = format!("a=b; {pair} ;c=d");
         assert_eq!(names.of(&headers(&[("cookie", &shown)])), Some("secret"));
-        let other = CookieNames::new("01890a5d-ac96-774b-bcce-b302099a8058");
+        let other = CookieName::new("01890a5d-ac96-774b-bcce-b302099a8058");
         assert_eq!(other.of(&headers(&[("cookie", &shown)])), None);
-        assert!(!names.set("secret", false).contains("Secure"));
+        // The name that earlier versions took in the clear.
+        let plain = pair.strip_prefix("__Host-").unwrap();
+        assert_eq!(names.of(&headers(&[("cookie", plain)])), None);
+    }
+
+    #[test]
+    fn a_cookie_is_for_tls_and_for_hosts_that_are_not_the_browser_s_own_machine() {
+        let carrier = |host: &str, over_tls: bool| {
+            let mut request = request(Method::GET, "/", &[("host", host)]);
+            if !over_tls {
+                request.extensions_mut().remove::<OverTls>();
+            }
+            carrier(request.uri(), request.headers(), request.extensions())
+        };
+        assert_eq!(carrier("mac.local:8000", true), Carrier::Cookie);
+        assert_eq!(carrier("192.0.2.7:8000", true), Carrier::Cookie);
+        for host in ["127.0.0.1:8000", "localhost", "[::1]:8000", "LOCALHOST.:1"] {
+            assert_eq!(carrier(host, true), Carrier::Tab, "{host}");
+        }
+        for host in ["127.0.0.1:8000", "mac.local:8000"] {
+            assert_eq!(carrier(host, false), Carrier::Tab, "{host}");
+        }
+        let over_http2 = request(Method::GET, "https://localhost:8000/", &[]);
+        let (uri, extensions) = (over_http2.uri(), over_http2.extensions());
+        assert_eq!(super::carrier(uri, over_http2.headers(), extensions), Carrier::Tab);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
-use super::auth::{Registrar, check_failures, refuse};
+use super::auth::{Registrar, check_typed_codes, refuse};
 use super::extract::Body;
+use super::failures::Allowance;
 use super::problem::{Answer, Failure};
 use super::texts::check_text;
 use crate::caller::{Caller, PeerAddress};
@@ -34,9 +35,9 @@ async fn join(
     State(shared): State<Shared>,
     Body(request): Body<JoinRequest>,
 ) -> Answer<Json<JoinAnswer>> {
-    check_failures(&shared, &caller)?;
+    check_typed_codes(&shared, &caller)?;
     let begun = shared.driver.by(&caller).begin_exchange(request.hint).await;
-    let password = of_code(&shared, &caller, begun).await?;
+    let password = of_code(&shared, &caller, Allowance::TypedCodes, begun).await?;
     let cluster = (shared.cluster.id.clone(), shared.cluster.name.clone());
     let chance: [u8; CHANCE_BYTES] = rand::random();
     exchange::answer(&password.0, shared.cluster.pin, cluster, &request, chance)
@@ -72,15 +73,22 @@ async fn register(
     check_signature(&shared, &registration)?;
     let driver = shared.driver.by(&registrar.caller);
     let registered = driver.register(registration, registrar.voucher).await;
-    Ok(Json(of_code(&shared, &registrar.caller, registered).await?))
+    // A proof has all 80 bits of its code: nobody finds one by trying.
+    let allowance = Allowance::Credentials;
+    Ok(Json(of_code(&shared, &registrar.caller, allowance, registered).await?))
 }
 
 /// A code that is none of this cluster's may be a guess, and each address has only so many.
-async fn of_code<T>(shared: &Shared, caller: &Caller, said: Result<T, Refusal>) -> Answer<T> {
+async fn of_code<T>(
+    shared: &Shared,
+    caller: &Caller,
+    allowance: Allowance,
+    said: Result<T, Refusal>,
+) -> Answer<T> {
     match said {
         Err(refusal @ Refusal::WrongJoinCode) => {
             let peer = caller.from.map(PeerAddress);
-            Err(refuse(shared, peer, "join_code", refusal.into()).await)
+            Err(refuse(shared, peer, allowance, "join_code", refusal.into()).await)
         }
         said => Ok(said?),
     }

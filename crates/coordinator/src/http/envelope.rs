@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready as ready_or_wait};
 
 use axum::extract::Request;
@@ -16,7 +17,9 @@ use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION};
 use tower::{Layer, Service};
 
 use super::problem::Failure;
+use super::revocable::{Answering, while_counts};
 use super::{Shared, auth, headers};
+use crate::credential::Credential;
 
 /// Counts answers, makes problems of errors and says how browsers may take them.
 #[derive(Debug, Clone)]
@@ -107,7 +110,8 @@ fn as_problem(answer: Response, asked: &str) -> Response {
     problem
 }
 
-/// Lets pass who has a credential that counts, and tells the handler who it is.
+/// Lets pass who has a credential that counts, and tells the handler who it is. Long bodies of the
+/// request and of its answer break off when the credential ends.
 #[derive(Debug, Clone)]
 pub(super) struct Authenticate(pub(super) Shared);
 
@@ -127,11 +131,11 @@ impl<S> Layer<S> for Authenticate {
 
 impl<S> Service<Request> for Authenticated<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible>,
+    S: Service<Request, Response = Response, Error = Infallible, Future: Unpin>,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<S::Future, BoxFuture<'static, Result<Response, Infallible>>>;
+    type Future = Either<Answering<S::Future>, BoxFuture<'static, Result<Response, Infallible>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -139,7 +143,11 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let Err(refusal) = auth::authenticate(&self.shared, &mut request) else {
-            return Either::Left(self.inner.call(request));
+            let credential = request.extensions().get::<Arc<Credential>>().cloned();
+            if let Some(credential) = credential.clone() {
+                request = request.map(|body| while_counts(credential, body));
+            }
+            return Either::Left(Answering::new(self.inner.call(request), credential));
         };
         let shared = self.shared.clone();
         Either::Right(Box::pin(async move { Ok(refusal.answer(&shared).await.into_response()) }))

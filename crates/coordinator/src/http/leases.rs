@@ -15,7 +15,7 @@ use super::Shared;
 use super::auth::OfDevice;
 use super::extract::{Body, InPath};
 use super::problem::{Answer, Failure};
-use crate::driver::Refusal;
+use crate::driver::{Refusal, upload_key};
 
 /// More steps or rows than any lease has; sums of many stay whole numbers.
 const MOST_COUNTED: u64 = 1 << 48;
@@ -59,8 +59,8 @@ async fn give_back(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Reports a lease's update, whose bytes were sent up before (`PUT /blobs/{hash}`). Safe to repeat;
-/// durable before it is answered.
+/// Reports a lease's update, whose bytes were sent up under it before (`PUT /blobs/{hash}?lease=ID`). Safe
+/// to repeat; durable before it is answered.
 #[utoipa::path(put, path = "/leases/{id}/update", tag = "leases", security(("token" = ["device"])),
     params(("id" = LeaseId, Path)), request_body = Update,
     responses((status = 200, body = UpdateAnswer)))]
@@ -74,6 +74,11 @@ async fn update(
     let permit = shared.driver.permit(lease, device).await?;
     // Where the seat needs none, the machine still says what becomes of it.
     let norm = if permit.awaited {
+        let sent = shared.blobs.partial(update.blob, &upload_key(lease, device));
+        // A blob that another sent is as if it wasn't there.
+        if sent.whole()?.is_none() {
+            return Err(Refusal::MissingBlob(update.blob).into());
+        }
         check_bytes(&shared, update.blob, permit.parameters).await?
     } else {
         Ok(0.0)

@@ -10,6 +10,7 @@ mod dataset;
 mod datasets;
 mod device;
 mod devices;
+mod downloads;
 mod enrol;
 mod envelope;
 mod events;
@@ -17,6 +18,7 @@ mod extract;
 mod failures;
 mod files;
 mod headers;
+mod host;
 mod job_check;
 mod job_history;
 mod jobs;
@@ -32,6 +34,7 @@ mod predict;
 mod problem;
 mod profile;
 mod public;
+mod revocable;
 mod serve;
 mod sessions;
 mod settings;
@@ -66,7 +69,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-pub(crate) use cookie::CookieNames;
+pub(crate) use cookie::CookieName;
+pub(crate) use downloads::Tickets;
 pub(crate) use failures::Failures;
 pub use headers::{InvalidOrigin, Origin};
 pub(crate) use metrics::Requests;
@@ -116,7 +120,8 @@ pub(crate) struct Parts {
     pub(crate) stopping: CancellationToken,
     pub(crate) requests: Requests,
     pub(crate) failures: Failures,
-    pub(crate) cookie: CookieNames,
+    pub(crate) cookie: CookieName,
+    pub(crate) tickets: Tickets,
     /// Pages of other origins that may ask.
     pub(crate) origins: Vec<Origin>,
     pub(crate) points: Points,
@@ -178,6 +183,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(datasets::routes())
         .merge(device::routes())
         .merge(devices::routes())
+        .merge(downloads::routes())
         .merge(events::routes())
         .merge(job_check::routes())
         .merge(job_history::routes())
@@ -208,11 +214,15 @@ pub(crate) fn router(shared: Shared) -> Router {
 
 /// Says in the document how a token and a session are shown, and of each operation who may ask. Nothing
 /// is said of one that declares no role and is not public; a test finds it.
-fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieNames) {
-    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-    let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie.secure())));
+fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
+    let mut token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    token.description = Some(
+        "A token. On the coordinator's own machine also the session that `POST /sessions` gave there."
+            .to_owned(),
+    );
+    let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie.as_str())));
     let components = api.components.get_or_insert_default();
-    components.add_security_scheme("token", token);
+    components.add_security_scheme("token", SecurityScheme::Http(token));
     components.add_security_scheme("session", session);
     let mut join_code = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     join_code.description = Some("The proof that a join code makes.".to_owned());

@@ -34,7 +34,9 @@ pub(crate) async fn serve(
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let strangers = Strangers::default();
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let connections = Arc::new(Connections::new(router, acceptor, stopping.clone()));
+    // A listener that doesn't know its address accepts nothing either.
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let connections = Arc::new(Connections::new(router, acceptor, stopping.clone(), port));
     loop {
         let permit = tokio::select! {
             permit = room.clone().acquire_owned() => permit,

@@ -12,14 +12,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
-use super::auth::{Admin, Viewer, check_failures, refuse};
+use super::auth::{Admin, Viewer, refuse};
 use super::extract::{Body, InPath};
-use super::peer::OverTls;
+use super::failures::Allowance;
 use super::problem::{Answer, Failure};
 use super::texts::check_text;
 use crate::caller::{Caller, PeerAddress, Who};
 use crate::clock;
-use crate::credential::{Credential, CredentialKind, SESSION_IDLE};
+use crate::credential::{Carrier, Credential, CredentialKind, SESSION_IDLE};
 use crate::driver::Refusal;
 use crate::store::Reader;
 
@@ -51,30 +51,40 @@ async fn link(
     Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_sign_in_link(asked).await?)))
 }
 
-/// Signs in by a link's code; the answer sets the session's cookie.
+/// Signs in by a link's code. Over TLS the answer sets the session's cookie; on the coordinator's own
+/// machine it has the session's secret as `token`, which the page shows as a bearer from then on. A
+/// code has 128 bits, so it is looked at whatever else its address showed.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = SignIn,
     responses((status = 201, body = Current)))]
 async fn sign_in(
     caller: Caller,
-    over_tls: Option<Extension<OverTls>>,
+    carrier: Carrier,
     State(shared): State<Shared>,
     Body(shown): Body<SignIn>,
 ) -> Answer<Response> {
-    check_failures(&shared, &caller)?;
     let caller = Caller { who: Who::Stranger, ..caller };
-    let began = match shared.driver.by(&caller).sign_in(shown.code).await {
+    let began = match shared.driver.by(&caller).sign_in(shown.code, carrier).await {
         Ok(began) => began,
         Err(Refusal::UnknownSignInCode) => {
             let peer = caller.from.map(PeerAddress);
             let failure = Refusal::UnknownSignInCode.into();
-            return Err(refuse(&shared, peer, "sign_in_link", failure).await);
+            let allowance = Allowance::Credentials;
+            return Err(refuse(&shared, peer, allowance, "sign_in_link", failure).await);
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let cookie = shared.cookie.set(&began.secret, over_tls.is_some());
     let expires_at = Some(clock::now().after(SESSION_IDLE));
-    let current = Current { role: began.role, name: began.name, expires_at };
-    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(current)).into_response())
+    let current = Current { role: began.role, name: began.name, expires_at, token: None };
+    Ok(match carrier {
+        Carrier::Cookie => {
+            let cookie = [(header::SET_COOKIE, shared.cookie.set(&began.secret))];
+            (StatusCode::CREATED, cookie, Json(current)).into_response()
+        }
+        Carrier::Tab => {
+            let current = Current { token: Some(began.secret), ..current };
+            (StatusCode::CREATED, Json(current)).into_response()
+        }
+    })
 }
 
 /// Who asks.
@@ -88,7 +98,8 @@ async fn current(
         return Err(Failure::internal("nobody was let in"));
     };
     let expires_at = credential.and_then(|credential| credential.ends_at());
-    Ok(Json(Current { role: principal.role, name: principal.name.to_string(), expires_at }))
+    let name = principal.name.to_string();
+    Ok(Json(Current { role: principal.role, name, expires_at, token: None }))
 }
 
 /// Signs out.
@@ -98,13 +109,16 @@ async fn current(
 async fn sign_out(
     viewer: Viewer,
     credential: Option<Extension<Arc<Credential>>>,
-    over_tls: Option<Extension<OverTls>>,
+    carrier: Carrier,
     State(shared): State<Shared>,
 ) -> Answer<Response> {
     let session = credential.filter(|credential| credential.kind == CredentialKind::Session);
     let session = session.ok_or(Refusal::UnknownSession)?;
     shared.driver.by(&viewer.0).end_session(session.id.clone()).await?;
-    let cookie = HeaderValue::from_str(&shared.cookie.clear(over_tls.is_some()));
+    if carrier == Carrier::Tab {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let cookie = HeaderValue::from_str(&shared.cookie.clear());
     let cookie = cookie.map_err(|error| Failure::internal(error.to_string()))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }

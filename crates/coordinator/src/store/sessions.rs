@@ -7,11 +7,11 @@ use rusqlite::{Connection, Transaction, params};
 use super::{Batch, Reader, StoreError, parsed};
 use crate::credential::CredentialKind;
 
-/// A browser that is signed in; only the hash of what its cookie says is kept.
+/// A browser that is signed in; only the hash of its secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SessionRow {
     pub(crate) id: String,
-    /// BLAKE3 of the cookie's value.
+    /// BLAKE3 of the session's secret.
     pub(crate) hash: [u8; 32],
     pub(crate) role: Role,
     pub(crate) name: String,

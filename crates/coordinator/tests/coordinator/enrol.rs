@@ -263,3 +263,31 @@ async fn who_guesses_join_codes_is_held_up_and_a_code_that_counts_is_not() {
     let (status, _) = register(&coordinator, &code, "one", registration("one")).await;
     assert_eq!(status, StatusCode::OK);
 }
+
+/// The beginning of a typed code can be looked for by trying; what else there is can't.
+#[tokio::test]
+async fn who_types_wrong_codes_is_held_up_and_links_and_sign_ins_are_not() {
+    let coordinator = Coordinator::start().await;
+    let wrong = JoinSecret::from_bytes([1; 10]);
+    let mut tries = 0;
+    loop {
+        let (status, _) = ask_to_join(&coordinator, begin(&coordinator, &wrong).request()).await;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        tries += 1;
+        assert!(tries < 300, "nobody is held up");
+    }
+    assert!(tries >= 60, "{tries}");
+    let secret = coordinator.join_code(json!({})).await.secret;
+    let (status, _) = ask_to_join(&coordinator, begin(&coordinator, &secret).request()).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "it is not looked at");
+    let (status, _) =
+        register(&coordinator, &secret.proof().bearer(), "one", registration("one")).await;
+    assert_eq!(status, StatusCode::OK);
+    let code = coordinator.post("/sessions/links", json!({})).await["code"].clone();
+    let request = coordinator.request(Method::POST, "/sessions", "");
+    let (status, _) = answer(request.json(&json!({ "code": code }))).await;
+    assert_eq!(status, StatusCode::CREATED);
+}

@@ -56,10 +56,10 @@ async fn slow_peers_hold_up_nobody() {
     let beginnings: [&[u8]; 5] = [
         b"",
         &[0x16, 3, 1, 2, 0, 1],
-        b"GET /health HTTP/1.1\r\nHost: he",
-        b"POST /sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        b"GET /health HTTP/1.1\r\nHost: local",
+        b"POST /sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
           Content-Length: 1000\r\n\r\n{",
-        b"POST /sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        b"POST /sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
           Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
     ];
     let mut slow = Vec::new();
@@ -70,7 +70,7 @@ async fn slow_peers_hold_up_nobody() {
     }
     assert_eq!(coordinator.get("/jobs").await, json!([]));
     // They are not closed for it: one that comes to its end is answered.
-    slow[2].write_all(b"re\r\nConnection: close\r\n\r\n").await.unwrap();
+    slow[2].write_all(b"host\r\nConnection: close\r\n\r\n").await.unwrap();
     assert_eq!(status(&answer(&mut slow[2]).await), "200 OK");
 }
 
@@ -80,12 +80,12 @@ async fn headers_without_end_are_refused() {
     let filler = "a".repeat(20 << 10);
     let many = "X: 1\r\n".repeat(101);
     for (request, expected) in [
-        (format!("GET /{filler} HTTP/1.1\r\nHost: x\r\n\r\n"), "431"),
-        (format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {filler}\r\n\r\n"), "431"),
-        (format!("GET /health HTTP/1.1\r\nHost: x\r\n{many}\r\n"), "431"),
-        (format!("GET /health HTTP/1.1\r\nHost: x\r\n{filler}"), "431"),
-        ("GET /health\u{1} HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "400"),
-        ("GET /health HTTP/9.9\r\nHost: x\r\n\r\n".to_owned(), "400"),
+        (format!("GET /{filler} HTTP/1.1\r\nHost: localhost\r\n\r\n"), "431"),
+        (format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX: {filler}\r\n\r\n"), "431"),
+        (format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"), "431"),
+        (format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{filler}"), "431"),
+        ("GET /health\u{1} HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), "400"),
+        ("GET /health HTTP/9.9\r\nHost: localhost\r\n\r\n".to_owned(), "400"),
     ] {
         let answer = said_to(&coordinator, request.as_bytes()).await;
         assert!(status(&answer).starts_with(expected), "{request:.60}: {answer}");
@@ -98,7 +98,7 @@ async fn a_length_that_is_no_length_is_refused() {
     let job = tiny_job().to_string();
     let request = |lengths: &str, body: &str| {
         format!(
-            "POST /jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+            "POST /jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nConnection: close\r\n{lengths}\r\n\r\n{body}",
             coordinator.admin
         )
@@ -134,7 +134,9 @@ async fn bodies_end_where_their_bound_is() {
     let bytes = update(&lease);
     let hash = BlobHash::of(&bytes);
     let head = |line: &str, token: &str, lines: &str| {
-        format!("{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{lines}\r\n\r\n")
+        format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{lines}\r\n\r\n"
+        )
     };
     let (json, chunked) = ("Content-Type: application/json", "Transfer-Encoding: chunked");
     let upload = format!("PUT /blobs/{hash}?lease={}", lease.id);

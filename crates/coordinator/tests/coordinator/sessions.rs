@@ -7,50 +7,65 @@ use serde_json::{Value, json};
 
 use crate::support::{Coordinator, answer, settings, tiny_job};
 
-/// A browser that is signed in.
-struct Browser {
-    cookie: String,
+/// What the coordinator's machine is called by others.
+pub(crate) const NAME: &str = "mac.example";
+
+/// A browser on another machine that is signed in: its session is a cookie.
+pub(crate) struct Browser {
+    pub(crate) cookie: String,
+}
+
+/// A client that reaches the coordinator by [`NAME`] over TLS, and the origin of its pages.
+pub(crate) fn afar(coordinator: &Coordinator) -> (reqwest::Client, String) {
+    let address = coordinator.running.address;
+    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
+    let client = client.resolve(NAME, address).build().unwrap();
+    (client, format!("https://{NAME}:{}", address.port()))
 }
 
 impl Browser {
     /// Follows a new link of this role.
-    async fn sign_in(coordinator: &Coordinator, role: &str) -> Self {
+    pub(crate) async fn sign_in(coordinator: &Coordinator, role: &str) -> Self {
         let link = json!({ "role": role, "name": format!("Ana the {role}") });
         let link = coordinator.post("/sessions/links", link).await;
         let code = link["code"].as_str().unwrap();
         assert_eq!(link["path"], format!("/#/sign-in/{code}"));
-        let request = coordinator.request(Method::POST, "/sessions", "");
+        let (client, origin) = afar(coordinator);
+        let request = client.post(format!("{origin}/sessions"));
         let response = request.json(&json!({ "code": code })).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);
         let set = response.headers()["set-cookie"].to_str().unwrap().to_owned();
         let (pair, attributes) = set.split_once("; ").unwrap();
         let attributes: HashSet<&str> = attributes.split("; ").collect();
-        let expected = ["Path=/", "HttpOnly", "SameSite=Strict", "Max-Age=43200"];
+        let expected = ["Path=/", "HttpOnly", "SameSite=Strict", "Max-Age=43200", "Secure"];
         assert_eq!(attributes, HashSet::from(expected));
         let current: Value = response.json().await.unwrap();
         assert_eq!(current["role"], role);
+        assert!(current.get("token").is_none(), "a cookie has it");
         Self { cookie: pair.to_owned() }
     }
 
     /// As the dashboard's own page asks.
-    fn request(&self, coordinator: &Coordinator, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(
+        &self,
+        coordinator: &Coordinator,
+        method: Method,
+        path: &str,
+    ) -> RequestBuilder {
         self.bare(coordinator, method, path)
             .header("Constellation-Protocol", "1")
             .header("Sec-Fetch-Site", "same-origin")
     }
 
     /// As any page can make the browser ask.
-    fn bare(&self, coordinator: &Coordinator, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("{}{path}", coordinator.running.url());
-        coordinator.http.request(method, url).header("Cookie", &self.cookie)
-    }
-}
-
-impl Coordinator {
-    /// What the session's cookie is called here.
-    pub(crate) async fn cookie_name(&self) -> String {
-        let cookie = Browser::sign_in(self, "viewer").await.cookie;
-        cookie.split_once('=').unwrap().0.to_owned()
+    pub(crate) fn bare(
+        &self,
+        coordinator: &Coordinator,
+        method: Method,
+        path: &str,
+    ) -> RequestBuilder {
+        let (client, origin) = afar(coordinator);
+        client.request(method, format!("{origin}{path}")).header("Cookie", &self.cookie)
     }
 }
 
@@ -116,7 +131,7 @@ async fn another_site_can_t_use_a_session() {
     let id = coordinator.post("/jobs", tiny_job()).await["id"].as_str().unwrap().to_owned();
     let path = format!("/jobs/{id}/cancel");
     let bare = || browser.bare(&coordinator, Method::POST, &path);
-    let url = coordinator.running.url();
+    let (_, origin) = afar(&coordinator);
     for request in [
         bare(),
         bare().header("Sec-Fetch-Site", "same-origin"),
@@ -130,7 +145,7 @@ async fn another_site_can_t_use_a_session() {
     }
     assert_eq!(coordinator.get(&format!("/jobs/{id}")).await["status"], "pending");
     // A browser that doesn't tell the site tells the origin.
-    let request = bare().header("Constellation-Protocol", "1").header("Origin", url);
+    let request = bare().header("Constellation-Protocol", "1").header("Origin", origin);
     assert_eq!(answer(request).await.0, StatusCode::OK);
     // What a token shows needs none of that.
     let request = coordinator.http.delete(format!("{}/sessions", coordinator.running.url()));
@@ -182,9 +197,8 @@ async fn a_cookie_is_no_token_and_a_token_is_no_cookie() {
     let (name, secret) = browser.cookie.split_once('=').unwrap();
     let request = coordinator.request(Method::GET, "/jobs", secret);
     assert_eq!(answer(request).await.0, StatusCode::UNAUTHORIZED);
-    let url = format!("{}/jobs", coordinator.running.url());
-    let request =
-        coordinator.http.get(url).header("Cookie", format!("{name}={}", coordinator.admin));
+    let admin = Browser { cookie: format!("{name}={}", coordinator.admin) };
+    let request = admin.request(&coordinator, Method::GET, "/jobs");
     assert_eq!(answer(request).await.0, StatusCode::UNAUTHORIZED);
     // The database has neither.
     let database = std::fs::read(coordinator.folder.path().join("constellation.db")).unwrap();
@@ -311,20 +325,14 @@ async fn pages_of_other_origins_ask_only_where_a_setting_lets_them() {
 #[tokio::test]
 async fn over_tls_the_cookie_never_goes_back_in_the_clear() {
     let coordinator = Coordinator::start().await;
-    let link = coordinator.post("/sessions/links", json!({})).await;
-    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
-    let client = client.build().unwrap();
-    let origin = format!("https://{}", coordinator.running.address);
-    let request = client.post(format!("{origin}/sessions")).json(&json!({ "code": link["code"] }));
-    let response = request.send().await.unwrap();
-    let set = response.headers()["set-cookie"].to_str().unwrap();
-    assert!(set.starts_with("__Host-constellation-") && set.ends_with("; Secure"), "{set}");
-    let cookie = set.split(';').next().unwrap().to_owned();
+    let browser = Browser::sign_in(&coordinator, "admin").await;
+    assert!(browser.cookie.starts_with("__Host-constellation-"), "{}", browser.cookie);
     let change = |origin: &str| {
-        let request = client.post(format!("https://{}/jobs", coordinator.running.address));
-        let request = request.header("Constellation-Protocol", "1").header("Cookie", &cookie);
-        answer(request.header("Origin", origin).json(&tiny_job()))
+        let request = browser.bare(&coordinator, Method::POST, "/jobs");
+        let request = request.header("Constellation-Protocol", "1").header("Origin", origin);
+        answer(request.json(&tiny_job()))
     };
+    let (_, origin) = afar(&coordinator);
     assert_eq!(change(&origin).await.0, StatusCode::CREATED);
     // The same host in the clear may be somebody else.
     let (status, body) = change(&origin.replace("https", "http")).await;

@@ -72,7 +72,7 @@ async fn said(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
 }
 
 async fn health(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> String {
-    let request = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
     String::from_utf8(said(stream).await).unwrap()
 }

@@ -164,6 +164,15 @@ impl Machine {
         self.phase.run()?.lease(&self.settings, lease)
     }
 
+    /// Whether the lease is held now.
+    pub fn is_held(&self, lease: LeaseId) -> bool {
+        let run = self.phase.run();
+        run.is_some_and(|run| {
+            let record = run.round.leases.get(&lease);
+            record.is_some_and(|record| record.standing == Standing::Held)
+        })
+    }
+
     /// Whether an update under this lease would still take its seat: the lease is held, or ended
     /// but its seat has no update yet. A blob may be sent under it.
     pub fn awaits(&self, lease: LeaseId, device: DeviceId) -> bool {

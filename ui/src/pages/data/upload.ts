@@ -1,5 +1,6 @@
 // Sends a file with its progress; `fetch` can't tell how much of a body has gone.
 import { Failure, PROTOCOL, readFailure, unreachable } from '../../api/client';
+import { authorization } from '../../api/credential';
 import type { AddedDataset } from '../../api/types';
 
 export interface Upload {
@@ -13,7 +14,8 @@ export function upload(file: File, name: string, progress: (share: number) => vo
     const query = new URLSearchParams({ name, filename: file.name });
     request.open('POST', `/datasets?${query}`);
     request.setRequestHeader('Content-Type', 'application/octet-stream');
-    for (const [header, value] of Object.entries(PROTOCOL)) request.setRequestHeader(header, value);
+    const headers = { ...PROTOCOL, ...authorization() };
+    for (const [header, value] of Object.entries(headers)) request.setRequestHeader(header, value);
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) progress(event.loaded / event.total);
     };

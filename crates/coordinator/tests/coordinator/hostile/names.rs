@@ -31,7 +31,7 @@ async fn paths_that_climb_find_nothing() {
         "//etc/passwd",
     ] {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
             coordinator.admin
         );
         let answer = said_to(&coordinator, request.as_bytes()).await;
