@@ -31,6 +31,11 @@ pub fn is_writable(folder: &Path) -> bool {
 impl FolderLock {
     /// Takes `folder` for this process; makes it where it isn't there.
     pub fn take(folder: &Path) -> Result<Self, LockError> {
+        Self::take_file(folder, "lock")
+    }
+
+    /// Takes the lock with the file name `name` in `folder`: one of several that a folder may have.
+    pub fn take_file(folder: &Path, name: &str) -> Result<Self, LockError> {
         let io = |source| LockError::Io { folder: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(io)?;
         // The file stays when the lock goes: removing it would let two processes lock two files.
@@ -38,7 +43,7 @@ impl FolderLock {
             .create(true)
             .truncate(false)
             .write(true)
-            .open(folder.join("lock"))
+            .open(folder.join(name))
             .map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
