@@ -23,8 +23,9 @@ pub struct WorkerArguments {
     /// The pin of its key, as it prints it: nobody else is trusted [default: the join code's]
     #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
-    /// A join code: its link, or the code as it is typed; needed once [default: what
-    /// `CONSTELLATION_JOIN` or the setting `EnrollmentCode` says]
+    /// A join code: its link, or the code as it is typed; needed once. A machine in another cluster
+    /// leaves it first (`constellation leave`) [default: what `CONSTELLATION_JOIN` or the setting
+    /// `EnrollmentCode` says]
     #[arg(long, value_name = "CODE")]
     join: Option<Join>,
     /// Where it keeps everything [default: the system's folder for it]
