@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use tauri_build::{AppManifest, Attributes};
+
 const MISSING: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Constellation\
      </title><p>This app was built without its pages: run <code>make ui</code> and build again.</p>\
      </html>\n";
@@ -21,6 +23,22 @@ fn main() -> io::Result<()> {
     if optimized && target == "x86_64-unknown-linux-gnu" {
         println!("cargo:rustc-link-arg-bins=-Wl,--icf=all,-z,pack-relative-relocs,--strip-all");
     }
-    tauri_build::build();
-    Ok(())
+    // With this list a command is refused wherever no capability names it. `src/gui.rs` has the same.
+    let app = AppManifest::new().commands(&[
+        "view",
+        "settings",
+        "set_setting",
+        "choose",
+        "join",
+        "accept",
+        "decline",
+        "leave",
+        "pause",
+        "resume",
+        "contribute",
+        "open",
+        "close",
+        "quit",
+    ]);
+    tauri_build::try_build(Attributes::new().app_manifest(app)).map_err(io::Error::other)
 }

@@ -29,7 +29,7 @@ main() {
       remove_of_person
     fi
   done
-  /bin/rm -f "/Library/LaunchAgents/$label.plist" /tmp/com_constellation_app_si.sock
+  /bin/rm -f "/Library/LaunchAgents/$label.plist"
   # A login item that the app registered itself lies in the app and goes with it.
   /bin/rm -rf "$app"
   /usr/sbin/pkgutil --forget "$identifier.pkg" >/dev/null 2>&1

@@ -20,7 +20,6 @@ LIBRARY = "Users/anna/Library"
 OURS = [
     "Applications/Constellation.app/Contents/MacOS/constellation",
     f"Library/LaunchAgents/{IDENTIFIER}.agent.plist",
-    "tmp/com_constellation_app_si.sock",
     f"{LIBRARY}/Application Support/{IDENTIFIER}/worker/identity.json",
     f"{LIBRARY}/Application Support/{IDENTIFIER}/coordinator/constellation.db",
     f"{LIBRARY}/Caches/{IDENTIFIER}/shaders",

@@ -12,7 +12,7 @@ use node::settings::Places;
 #[derive(Debug, Parser)]
 #[command(name = "constellation-app", version, max_term_width = 100)]
 pub struct Arguments {
-    /// A join link to open
+    /// A join link to open: a window asks before anything happens; without a display it joins
     pub link: Option<String>,
     /// Where everything is kept, the user's settings too; what starts at login stays as it is
     /// [default: the system's folders]
@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Open this window at once
     #[arg(long, value_enum)]
     pub show: Option<Page>,
-    /// Start beside another one that runs
+    /// Start beside another one that runs in the same folder
     #[arg(long)]
     pub another: bool,
 }
@@ -39,6 +39,8 @@ pub enum Page {
     Popover,
     Settings,
     Welcome,
+    /// The invitation of a link that was opened
+    Join,
     Dashboard,
 }
 

@@ -1,7 +1,7 @@
 //! What the app's own pages may ask.
 #![expect(clippy::needless_pass_by_value, reason = "Tauri hands everything over by value")]
 
-use node::app::{App, Mode, Pause, SettingsView, View};
+use node::app::{App, Joining, Mode, Pause, SettingsView, View};
 use tauri::{AppHandle, Runtime, State, WebviewWindow};
 
 use crate::arguments::Page;
@@ -31,9 +31,28 @@ pub fn choose(app: State<'_, App>, worker: bool, coordinator: bool) -> Result<()
     app.choose(Mode { worker, coordinator })
 }
 
+/// Async, because a window can't be made while the page's thread waits for an answer.
 #[tauri::command]
-pub fn join(app: State<'_, App>, code: &str) -> Result<(), String> {
-    app.join(code)
+pub async fn join<R: Runtime>(
+    handle: AppHandle<R>,
+    app: State<'_, App>,
+    code: String,
+) -> Result<(), String> {
+    match app.join(&code)? {
+        Joining::Started => {}
+        Joining::Invited => windows::open(&handle, Page::Join),
+    }
+    Ok(())
+}
+
+#[tauri::command]
+pub fn accept(app: State<'_, App>, invitation: &str) -> Result<(), String> {
+    app.accept(invitation)
+}
+
+#[tauri::command]
+pub fn decline(app: State<'_, App>, invitation: &str) {
+    app.decline(Some(invitation));
 }
 
 #[tauri::command]

@@ -9,13 +9,18 @@ use tauri::{Manager, Runtime, UriSchemeContext, UriSchemeResponder, Url};
 pub const LABEL: &str = "dashboard";
 /// The scheme of its address.
 pub const SCHEME: &str = "dashboard";
+/// The host of its address: another one would be another origin.
+const HOST: &str = "localhost";
 
+const NOT_OURS: &str = "This page is for the dashboard.";
 const NOT_RUNNING: &str = "The coordinator does not run. Its state is in the menu bar.";
+
+/// The origin of its page.
+const ORIGIN: &str = "dashboard://localhost";
 
 /// Where it begins.
 pub fn url() -> Url {
-    const HERE: &str = "dashboard://localhost/";
-    Url::parse(HERE).unwrap_or_else(|error| unreachable!("{HERE}: {error}"))
+    Url::parse(ORIGIN).unwrap_or_else(|error| unreachable!("{ORIGIN}: {error}"))
 }
 
 /// Answers a request of the page.
@@ -25,14 +30,14 @@ pub fn answer<R: Runtime>(
     request: Request<Vec<u8>>,
     responder: UriSchemeResponder,
 ) {
-    if context.webview_label() != LABEL {
-        return responder.respond(plain(StatusCode::FORBIDDEN, "This page is for the dashboard."));
+    if context.webview_label() != LABEL || request.uri().host() != Some(HOST) {
+        return responder.respond(plain(StatusCode::FORBIDDEN, NOT_OURS));
     }
     let Some(door) = context.app_handle().state::<App>().door() else {
         return responder.respond(plain(StatusCode::SERVICE_UNAVAILABLE, NOT_RUNNING));
     };
     tauri::async_runtime::spawn(async move {
-        responder.respond(door.answer(local(request)).await);
+        responder.respond(door.answer(local(request), ORIGIN).await);
     });
 }
 
@@ -61,6 +66,7 @@ mod tests {
     fn a_request_keeps_its_path_and_query_alone() {
         let asked = Request::get("dashboard://localhost/jobs?limit=5").body(vec![]).unwrap();
         assert_eq!(local(asked).uri(), "/jobs?limit=5");
-        assert_eq!(url().scheme(), SCHEME);
+        let url = url();
+        assert_eq!((url.scheme(), url.host_str()), (SCHEME, Some(HOST)));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use clap::Parser;
+use node::app::single_instance::SingleInstance;
 use node::app::{App, Options};
 use tauri::{AppHandle, Builder, Emitter, Manager, RunEvent, Runtime};
 use tokio::runtime::Runtime as Tokio;
@@ -15,22 +16,27 @@ use crate::{commands, dashboard, macos, windows};
 ///
 /// # Errors
 /// Where the settings, the app's folder or the display can't be used.
-pub fn run(arguments: &Arguments, options: Options, tokio: Tokio) -> anyhow::Result<()> {
+pub fn run(
+    arguments: &Arguments,
+    instance: Option<SingleInstance>,
+    options: Options,
+    tokio: Tokio,
+) -> anyhow::Result<()> {
     tauri::async_runtime::set(tokio.handle().clone());
-    let mut builder = Builder::default();
-    if !arguments.another {
-        builder = builder
-            .plugin(tauri_plugin_single_instance::init(|handle, line, _| again(handle, line)));
-    }
     let (show, link) = (arguments.show, arguments.link.clone());
     let stopped = tokio.block_on(async { node::until_signal() })?;
-    let app = configure(builder)
+    let app = configure(Builder::default())
         .setup(move |tauri| {
             let handle = tauri.handle().clone();
             let app = App::start(options, tauri::async_runtime::handle().inner().clone())?;
             handle.manage(app.clone());
             macos::show_in_dock(&handle, false);
             begin(&handle, &app, show, link.as_deref());
+            if let Some(instance) = instance {
+                let running = handle.clone();
+                let runtime = tauri::async_runtime::handle();
+                instance.serve(runtime.inner(), move |line| again(&running, line));
+            }
             let quitting = handle.clone();
             tauri::async_runtime::spawn(async move {
                 stopped.cancelled().await;
@@ -55,7 +61,7 @@ pub fn run(arguments: &Arguments, options: Options, tokio: Tokio) -> anyhow::Res
 /// The same for the app and for its tests.
 pub fn configure<R: Runtime>(builder: Builder<R>) -> Builder<R> {
     let places = tauri_plugin_window_state::Builder::new()
-        .with_denylist(&[Page::Popover.label(), Page::Welcome.label()])
+        .with_denylist(&[Page::Popover.label(), Page::Welcome.label(), Page::Join.label()])
         .build();
     builder
         .plugin(places)
@@ -67,6 +73,8 @@ pub fn configure<R: Runtime>(builder: Builder<R>) -> Builder<R> {
             commands::set_setting,
             commands::choose,
             commands::join,
+            commands::accept,
+            commands::decline,
             commands::leave,
             commands::pause,
             commands::resume,
@@ -90,14 +98,13 @@ fn begin<R: Runtime>(handle: &AppHandle<R>, app: &App, show: Option<Page>, link:
         .ok();
     let tray_is_there = tray.is_some();
     follow(handle, app, tray);
-    let opening = app.clone();
-    macos::on_link(handle, move |link| opened(&opening, link));
-    if let Some(link) = link {
-        opened(app, link);
-    }
+    let opening = handle.clone();
+    macos::on_link(handle, move |link| drop(opened(&opening, link)));
+    let invited = link.is_some_and(|link| opened(handle, link).is_ok());
     let page = match show {
         Some(page) => Some(page),
-        None if !view.mode.is_chosen && link.is_none() => Some(Page::Welcome),
+        None if invited => None,
+        None if !view.mode.is_chosen => Some(Page::Welcome),
         None if !tray_is_there => Some(Page::Popover),
         None => None,
     };
@@ -133,18 +140,27 @@ fn follow<R: Runtime>(handle: &AppHandle<R>, app: &App, tray: Option<Tray<R>>) {
     });
 }
 
-/// Somebody started the app while it runs: they want to see it, or handed it a link.
-fn again<R: Runtime>(handle: &AppHandle<R>, line: Vec<String>) {
+/// Somebody started the app while it runs: they want to see it, or handed it a link. Says why a link
+/// can't be opened.
+fn again<R: Runtime>(handle: &AppHandle<R>, line: Vec<String>) -> Result<(), String> {
     let asked = Arguments::try_parse_from(line).ok();
     if let Some(link) = asked.as_ref().and_then(|asked| asked.link.as_deref()) {
-        opened(&handle.state::<App>(), link);
+        return opened(handle, link);
     }
     windows::open(handle, asked.and_then(|asked| asked.show).unwrap_or(Page::Popover));
+    Ok(())
 }
 
-fn opened(app: &App, link: &str) {
-    if let Err(refusal) = app.join(link) {
-        tracing::warn!(refusal, "a link could not be opened");
-        app.note(format!("A link could not be opened: {refusal}"));
+/// Asks the person about a link that came from outside: any page on the web can open one.
+fn opened<R: Runtime>(handle: &AppHandle<R>, link: &str) -> Result<(), String> {
+    match handle.state::<App>().invite(link) {
+        Ok(()) => {
+            windows::open(handle, Page::Join);
+            Ok(())
+        }
+        Err(refusal) => {
+            tracing::warn!(refusal, "a link could not be opened");
+            Err(refusal)
+        }
     }
 }

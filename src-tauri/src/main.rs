@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use node::app::single_instance::{self, SingleInstance, Start};
 use node::settings::Settings;
 
 mod arguments;
@@ -29,18 +30,29 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &arguments::Arguments) -> anyhow::Result<()> {
-    let options = arguments.options()?;
-    let settings = Settings::load_from(&options.places, |name| std::env::var(name).ok())?;
-    node::logging::start_with_file(&settings.log_level.value, &arguments.log_folder()?)?;
+    let mut options = arguments.options()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Blocking work has threads of its own.
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let instance = if arguments.another {
+        None
+    } else {
+        let line = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        match runtime.block_on(single_instance::start(&options.data_dir, line))? {
+            Start::First(instance) => Some(instance),
+            Start::HandedOver => return Ok(()),
+        }
+    };
+    options.notes.extend(instance.as_ref().and_then(SingleInstance::problem));
+    let settings = Settings::load_from(&options.places, |name| std::env::var(name).ok())?;
+    node::logging::start_with_file(&settings.log_level.value, &arguments.log_folder()?)?;
     match node::app::display() {
-        Ok(()) => gui::run(arguments, options, runtime),
+        Ok(()) => gui::run(arguments, instance, options, runtime),
         Err(reason) => {
-            headless::run(options, arguments.link.as_deref(), &runtime, &reason.to_string())
+            let link = arguments.link.as_deref();
+            headless::run(options, instance, link, &runtime, &reason.to_string())
         }
     }
 }

@@ -4,9 +4,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tauri::webview::WebviewWindowBuilder;
+use node::app::App;
+use tauri::webview::{NewWindowResponse, WebviewWindowBuilder};
 use tauri::{
-    AppHandle, Manager, PhysicalPosition, Rect, Runtime, WebviewUrl, WebviewWindow, WindowEvent,
+    AppHandle, Manager, PhysicalPosition, Rect, Runtime, Url, WebviewUrl, WebviewWindow,
+    WindowEvent,
 };
 
 use crate::arguments::Page;
@@ -19,6 +21,7 @@ impl Page {
             Self::Popover => "popover",
             Self::Settings => "settings",
             Self::Welcome => "welcome",
+            Self::Join => "join",
             Self::Dashboard => dashboard::LABEL,
         }
     }
@@ -28,6 +31,7 @@ impl Page {
             Self::Popover => "Constellation",
             Self::Settings => "Constellation Settings",
             Self::Welcome => "Welcome to Constellation",
+            Self::Join => "Join a Cluster",
             Self::Dashboard => "Constellation Dashboard",
         }
     }
@@ -38,6 +42,7 @@ impl Page {
             Self::Popover => (360.0, 440.0),
             Self::Settings => (640.0, 680.0),
             Self::Welcome => (560.0, 560.0),
+            Self::Join => (520.0, 600.0),
             Self::Dashboard => (1240.0, 820.0),
         }
     }
@@ -58,33 +63,58 @@ fn try_open<R: Runtime>(app: &AppHandle<R>, page: Page) -> tauri::Result<()> {
     }
     let url = match page {
         Page::Dashboard => WebviewUrl::CustomProtocol(dashboard::url()),
-        Page::Popover | Page::Settings | Page::Welcome => {
+        Page::Popover | Page::Settings | Page::Welcome | Page::Join => {
             WebviewUrl::App(format!("app.html#/{}", page.label()).into())
         }
     };
     let (width, height) = page.size();
     let builder = WebviewWindowBuilder::new(app, page.label(), url)
         .title(page.title())
-        .inner_size(width, height);
+        .inner_size(width, height)
+        .on_navigation(move |url| stays(page, url))
+        .on_new_window(|_, _| NewWindowResponse::Deny);
     let builder = match page {
         Page::Popover => {
             builder.resizable(false).decorations(false).always_on_top(true).skip_taskbar(true)
         }
-        Page::Welcome => builder.resizable(false).center(),
+        Page::Welcome | Page::Join => builder.resizable(false).center(),
         Page::Settings => builder.min_inner_size(480.0, 400.0).center(),
         Page::Dashboard => builder.min_inner_size(360.0, 400.0),
     };
     let window = builder.build()?;
     if page == Page::Dashboard {
         macos::show_in_dock(app, true);
-        let app = app.clone();
-        window.on_window_event(move |event| {
-            if let WindowEvent::Destroyed = event {
-                macos::show_in_dock(&app, false);
-            }
-        });
     }
+    let closing = app.clone();
+    window.on_window_event(move |event| {
+        let WindowEvent::Destroyed = event else { return };
+        match page {
+            Page::Dashboard => macos::show_in_dock(&closing, false),
+            // Closed without an answer: that is a no.
+            Page::Join => closing.state::<App>().decline(None),
+            Page::Popover | Page::Settings | Page::Welcome => {}
+        }
+    });
     window.set_focus()
+}
+
+/// Whether a page may go there. The app's own pages stay on their origin and the dashboard on its
+/// own, whatever a script or a link in them says.
+fn stays(page: Page, url: &Url) -> bool {
+    let is_own = |scheme: &str| {
+        url.scheme() == scheme && url.host_str() == Some("localhost") && url.port().is_none()
+    };
+    let stays = match page {
+        Page::Popover | Page::Settings | Page::Welcome | Page::Join => is_own("tauri"),
+        // A file that its page makes is a `blob:` of its origin.
+        Page::Dashboard => {
+            is_own(dashboard::SCHEME) || url.as_str().starts_with("blob:dashboard://localhost/")
+        }
+    };
+    if !stays {
+        tracing::warn!(%url, ?page, "a page wanted to go elsewhere");
+    }
+    stays
 }
 
 /// When the popover below the icon was last put away, because somebody turned to something else.
@@ -131,5 +161,40 @@ pub fn toggle_popover<R: Runtime>(app: &AppHandle<R>, icon: Option<Rect>) {
 fn put_away<R: Runtime>(popover: &WebviewWindow<R>) {
     if let Err(error) = popover.close() {
         tracing::warn!(%error, "the popover could not be closed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_page_stays_on_its_own_origin() {
+        let own = "tauri://localhost/app.html#/settings";
+        let dashboard = "dashboard://localhost/#/jobs";
+        let file = "blob:dashboard://localhost/01890a5d";
+        let elsewhere = [
+            "https://example.invalid/",
+            "http://tauri.localhost/",
+            "tauri://example.invalid/",
+            "dashboard://example.invalid/",
+            "blob:https://example.invalid/1",
+            "blob:dashboard://localhost.example/1",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "about:blank",
+            "javascript:void(0)",
+        ];
+        for page in [Page::Popover, Page::Settings, Page::Welcome, Page::Join, Page::Dashboard] {
+            let at_home = |text: &str| stays(page, &Url::parse(text).unwrap());
+            let is_dashboard = page == Page::Dashboard;
+            let expected = [(own, !is_dashboard), (dashboard, is_dashboard), (file, is_dashboard)];
+            for (url, expected) in expected {
+                assert_eq!(at_home(url), expected, "{page:?} {url}");
+            }
+            for url in elsewhere {
+                assert!(!at_home(url), "{page:?} {url}");
+            }
+        }
     }
 }

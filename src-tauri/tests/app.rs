@@ -59,6 +59,13 @@ async fn a_first_start_joins_by_code_trains_pauses_and_resumes() {
     app.write("join-code", code["link"].as_str().unwrap()).await;
     app.picture("app-join").await;
     app.click("join").await;
+    app.window("#/join").await;
+    app.find("invitation-accept").await;
+    app.picture("app-invitation").await;
+    app.click_enabled("invitation-accept").await;
+    app.see("Joined").await;
+    app.click("invitation-close").await;
+    app.window("welcome").await;
     app.click("welcome-next").await;
 
     desk.show(&data, "popover");

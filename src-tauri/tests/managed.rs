@@ -99,6 +99,49 @@ fn an_app_with_nothing_but_a_managed_file_enrols_trains_and_reports() {
     assert_eq!(coordinator.stop(), Some(0));
 }
 
+/// What a web page can do to a managed Mac: nothing. It says so, and works on.
+#[test]
+fn a_managed_app_ignores_a_link_and_works_on() {
+    let desk = Desk::start();
+    let folder = desk.folder.path();
+    if !can_manage(folder) {
+        return;
+    }
+    let (coordinator, settings, job) = office(&desk);
+    let (attacker, _, other) = desk.coordinator_of("attacker");
+    std::fs::write(folder.join("managed.toml"), settings).unwrap();
+    let data = folder.join("app");
+    let mut command = app(&desk, folder);
+    let mut app = command.arg("--data-dir").arg(&data).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(app.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let cluster = folder.join("cluster");
+    let cluster = cluster.to_str().unwrap();
+    desk.last_line(&["job", "watch", &job, "--data-dir", cluster]);
+
+    assert!(log.any(|line| line.contains("Training")), "it ended and never trained");
+    desk.again(&data, &[&desk.link(&other)]);
+    let words = ["links and join codes are ignored", "in no cluster"];
+    let said = log.find(|line| words.iter().any(|words| line.contains(words))).unwrap();
+    assert!(said.contains(words[0]), "{said}");
+    // Whoever drains it keeps the app from waiting for a reader.
+    let reader = std::thread::spawn(move || log.for_each(drop));
+    let job = desk.result(&[
+        "job",
+        "submit",
+        folder.join("job.toml").to_str().unwrap(),
+        "--data-dir",
+        cluster,
+    ]);
+    let watch =
+        desk.last_line(&["job", "watch", job["id"].as_str().unwrap(), "--data-dir", cluster]);
+    assert_eq!(watch["status"], json!("completed"), "{watch}");
+    assert!(desk.devices(&other).is_empty());
+    assert_eq!(ended(app), Some(0));
+    reader.join().unwrap();
+    assert_eq!(coordinator.stop(), Some(0));
+    assert_eq!(attacker.stop(), Some(0));
+}
+
 /// Without a display nobody can tell whether the machine is used: it enrols all the same, and says so.
 #[test]
 fn a_managed_app_without_a_display_enrols_and_says_why_it_waits() {

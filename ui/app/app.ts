@@ -15,7 +15,11 @@ export const app = {
   /** Null goes back to the default. */
   set: (key: string, value: string | null) => invoke<SettingsView>('set_setting', { key, value }),
   choose: (worker: boolean, coordinator: boolean) => invoke('choose', { worker, coordinator }),
+  /** A typed code joins; a link opens the window that asks. */
   join: (code: string) => invoke('join', { code }),
+  /** Joins the cluster of the invitation that the person saw. */
+  accept: (invitation: string) => invoke('accept', { invitation }),
+  decline: (invitation: string) => invoke('decline', { invitation }),
   /** What was removed, in words. */
   leave: () => invoke<string>('leave'),
   pause: (until: Until) => invoke('pause', { until }),

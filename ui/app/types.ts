@@ -7,6 +7,7 @@ export type View = Schemas['View'];
 export type WorkView = Schemas['WorkView'];
 export type Amount = Schemas['Amount'];
 export type GivenView = Schemas['GivenView'];
+export type InvitationView = Schemas['InvitationView'];
 export type CoordinatorView = Schemas['CoordinatorView'];
 export type Icon = Schemas['Icon'];
 export type Seen = Schemas['Seen'];

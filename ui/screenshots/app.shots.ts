@@ -13,10 +13,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import type { View } from '../app/types';
 import { BROWSER, BROWSER_ARGUMENTS } from '../e2e/browser';
-import { SETTINGS, VIEWS } from './app.views';
+import { INVITATIONS, SETTINGS, VIEWS } from './app.views';
 
 const POPOVER = { width: 360, height: 520 };
 const WELCOME = { width: 560, height: 480 };
+const INVITATION = { width: 520, height: 600 };
 const SETTINGS_WINDOW = { width: 640, height: 620 };
 const LATER = 'Mon 20:30-07:00, Tue-Fri 19:00-07:00';
 const POLICY =
@@ -139,6 +140,33 @@ test('a code that is refused is told at its field', async () => {
   await page.locator('#join-code').fill('ABCD');
   await page.locator('#join').click();
   await page.getByText('this has 4').waitFor();
+  await page.close();
+});
+
+test.each(Object.entries(INVITATIONS))('an invitation: %s', async (name, view) => {
+  const page = await open('/join', view, INVITATION);
+  await page.locator('#invitation-cluster').waitFor();
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  expect(height, 'it scrolls').toBeLessThanOrEqual(INVITATION.height);
+  await look(page, `join-${name}`);
+  await page.keyboard.press('Escape');
+  await expect.poll(() => asked(page)).toContain('close {}');
+  expect(await asked(page)).toContain('decline {"invitation":"first"}');
+  await page.close();
+});
+
+test('an invitation is not accepted by what somebody types as it comes up', async () => {
+  const page = await open('/join', INVITATIONS.open as View, INVITATION);
+  const accept = page.locator('#invitation-accept');
+  expect(await accept.isDisabled()).toBe(true);
+  for (const key of ['Enter', 'Space']) await page.keyboard.press(key);
+  await page.locator('#invitation-accept:enabled').waitFor();
+  for (const key of ['Enter', 'Space']) await page.keyboard.press(key);
+  expect((await asked(page)).filter((what) => !/^(view|plugin)/.test(what))).toEqual([]);
+  await page.keyboard.press('Tab');
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe('invitation-decline');
+  await accept.click();
+  await expect.poll(() => asked(page)).toContain('accept {"invitation":"first"}');
   await page.close();
 });
 

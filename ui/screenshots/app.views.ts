@@ -10,6 +10,7 @@ const WAITING: View = {
   detail: 'Training starts once nobody has used it for 5 minutes.',
   work: null,
   membership: { state: 'member', cluster: 'Acme Research' },
+  invitation: null,
   given: {
     today: { leases: 4, examples: 18_400, gpu_seconds: 1260, cpu_seconds: 0, watt_hours: 12.4 },
     total: {
@@ -114,6 +115,27 @@ export const VIEWS: Record<string, View> = {
     given: { today: AMOUNT, total: AMOUNT },
     company_sees: [],
   },
+};
+
+const INVITATION: View['invitation'] = {
+  id: 'first',
+  cluster: 'Acme Research, Building 7, second floor',
+  pin: ['q83v', 'EjRW', 'eJq8', '3vAS', 'NFZ4', 'mrze', '8BI0', 'Vnia', 'vN7w', 'EjRW', 'eJo'],
+  addresses: ['10.0.0.4:8000', '[2001:db8::7]:8000', 'coordinator.acme.example:8000'],
+  hindrance: null,
+};
+const hindered = (hindrance: string): View => ({
+  ...WAITING,
+  invitation: { ...INVITATION, hindrance },
+});
+
+/** The states of the window that asks about a link. */
+export const INVITATIONS: Record<string, View> = {
+  open: { ...WAITING, membership: { state: 'none', problem: null }, invitation: INVITATION },
+  member: hindered(
+    'This Mac belongs to the cluster “Acme Research”. Leave it first (Settings → Leave the cluster), then open the link or give the code again.',
+  ),
+  managed: hindered('Managed by your organization: links and join codes are ignored.'),
 };
 
 const setting = (

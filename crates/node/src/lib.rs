@@ -19,6 +19,7 @@ pub mod output;
 pub mod rounds;
 pub mod settings;
 mod whereabouts;
+mod worker_run;
 
 pub use commands::lifetime::until_signal;
 pub use commands::{Command, run};

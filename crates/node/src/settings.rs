@@ -12,7 +12,7 @@ use platform::sensors::Thermal;
 use protocol::Pin;
 use protocol::join::Join;
 use serde::{Deserialize, Serialize};
-use worker::{IdlePolicy, PresenceDetail, Schedule};
+use worker::{IdlePolicy, JoinSource, PresenceDetail, Schedule};
 
 mod change;
 mod key;
@@ -62,6 +62,13 @@ pub enum Source {
     Managed(String),
 }
 
+impl Source {
+    /// Whether the organization decided.
+    pub const fn is_managed(&self) -> bool {
+        matches!(self, Self::Managed(_))
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,6 +86,13 @@ impl fmt::Display for Source {
 pub struct Chosen<T> {
     pub value: T,
     pub source: Source,
+}
+
+impl Chosen<Option<Join>> {
+    /// Who gave the join code.
+    pub fn join_source(&self) -> JoinSource {
+        if self.source.is_managed() { JoinSource::Managed } else { JoinSource::Person }
+    }
 }
 
 impl<T: fmt::Debug> Chosen<T> {
@@ -199,7 +213,13 @@ impl Settings {
 
     /// Whether the organization decided anything here.
     pub fn is_managed(&self) -> bool {
-        self.all.0.values().any(|chosen| matches!(chosen.source, Source::Managed(_)))
+        self.all.0.values().any(|chosen| chosen.source.is_managed())
+    }
+
+    /// Whether the organization decided which cluster this machine is in.
+    pub fn is_cluster_managed(&self) -> bool {
+        let keys = [Key::CoordinatorUrl, Key::CoordinatorPin, Key::EnrollmentCode];
+        keys.into_iter().any(|key| self.text(key).source.is_managed())
     }
 
     /// What a worker keeps at most.

@@ -1,10 +1,8 @@
 //! Where a worker looks for its coordinator: at the address that was given, and else in turn where
 //! it was and where the local network says it is.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use protocol::join::Join;
 use tokio::sync::watch;
 use worker::{Cluster, Status};
 
@@ -42,20 +40,6 @@ impl Whereabouts {
         if let (Some(candidates), Status::Offline { .. }) = (&self.candidates, status) {
             tell(&self.found, lock(candidates).next());
         }
-    }
-}
-
-/// The cluster that the code or the folder names; a typed code names none.
-///
-/// # Errors
-/// Where the folder can't be read.
-pub(crate) fn known_cluster(
-    data_dir: &Path,
-    join: Option<&Join>,
-) -> anyhow::Result<Option<Cluster>> {
-    match join {
-        Some(Join::Link(code)) => Ok(Some(code.as_ref().into())),
-        Some(Join::Typed(_)) | None => Ok(worker::enrolled_with(data_dir)?),
     }
 }
 

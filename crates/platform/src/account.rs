@@ -9,6 +9,11 @@ pub fn number() -> u32 {
     number_of(rustix::process::getuid().as_raw())
 }
 
+/// The system's number of the user that this process acts as.
+pub fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 const fn number_of(uid: u32) -> u32 {
     uid.saturating_sub(FIRST)
 }

@@ -34,6 +34,11 @@ impl FolderLock {
     /// Takes `folder` for this process; makes it where it isn't there. It is a folder of ours, so
     /// nobody else may read it from now on ([`private::tighten`]).
     pub fn take(folder: &Path) -> Result<Self, LockError> {
+        Self::take_file(folder, "lock")
+    }
+
+    /// Takes the lock with the file name `name` in `folder`: one of several that a folder may have.
+    pub fn take_file(folder: &Path, name: &str) -> Result<Self, LockError> {
         let io = |source| LockError::Io { folder: folder.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
         private::tighten(folder).map_err(io)?;
@@ -43,7 +48,7 @@ impl FolderLock {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(folder.join("lock"))
+            .open(folder.join(name))
             .map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),

@@ -22,6 +22,18 @@ pub enum WorkerError {
          `constellation join-code create`)"
     )]
     NotRegistered,
+    /// The join code is of another cluster, and a person gave it.
+    #[error(
+        "this device belongs to the cluster \"{cluster}\": run `constellation leave` first, then \
+         join the other cluster"
+    )]
+    BelongsTo { cluster: String },
+    /// The organization's join code of another cluster failed; the enrollment is as it was.
+    #[error(
+        "this device stays in the cluster \"{cluster}\", because the managed join code of another \
+         cluster failed: {reason}"
+    )]
+    NotMoved { cluster: String, reason: Box<WorkerError> },
     /// The hardware is not that which the folder was enrolled on, and there is no join code.
     #[error(
         "{} was enrolled on another machine or as another --instance, so this is a copy: give a \

@@ -44,6 +44,13 @@ pub(crate) struct Enrolment {
     pub(crate) cluster: Cluster,
 }
 
+impl Enrolment {
+    /// Whether it is of this machine and instance: otherwise the folder is a copy.
+    pub(crate) fn is_of(&self, hardware_id: &str, instance: u32) -> bool {
+        self.hardware_id == hardware_id && self.instance == instance
+    }
+}
+
 /// The cluster that a device belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
@@ -74,6 +81,20 @@ impl From<&JoinCode> for Cluster {
 /// Where the folder's identity can't be read.
 pub fn enrolled_with(folder: &Path) -> Result<Option<Cluster>, WorkerError> {
     Ok(Identity::load(folder)?.enrolment.map(|enrolment| enrolment.cluster))
+}
+
+/// The cluster that this machine belongs to as `instance`; none where the folder is another
+/// machine's, copied.
+///
+/// # Errors
+/// Where the folder's identity can't be read.
+pub fn belongs_to(folder: &Path, instance: u32) -> Result<Option<Cluster>, WorkerError> {
+    let identity = Identity::load(folder)?;
+    let hardware_id = platform::hardware::hardware_id().or(identity.random_hardware_id);
+    let enrolment = identity.enrolment.filter(|enrolment| {
+        hardware_id.is_some_and(|hardware_id| enrolment.is_of(&hardware_id, instance))
+    });
+    Ok(enrolment.map(|enrolment| enrolment.cluster))
 }
 
 impl Identity {
@@ -193,7 +214,9 @@ pub(crate) mod tests {
         let mut again = Identity::load(folder.path()).unwrap();
         assert_eq!(again.hardware_id().unwrap(), hardware_id);
         assert_eq!(again.enrolment.unwrap().device, device);
-        assert_eq!(enrolled_with(folder.path()).unwrap(), Some(cluster));
+        assert_eq!(enrolled_with(folder.path()).unwrap(), Some(cluster.clone()));
+        assert_eq!(belongs_to(folder.path(), 0).unwrap(), Some(cluster));
+        assert_eq!(belongs_to(folder.path(), 1).unwrap(), None);
     }
 
     #[test]

@@ -24,7 +24,11 @@ pub fn forget(folder: &Path) -> io::Result<()> {
 }
 
 /// An Ed25519 key.
-pub(crate) struct DeviceKey(Ed25519KeyPair);
+pub(crate) struct DeviceKey {
+    pair: Ed25519KeyPair,
+    /// The key as it is kept; none where it is kept already.
+    unkept: Option<Vec<u8>>,
+}
 
 impl DeviceKey {
     /// The key that `folder` keeps; makes one where there is none. A key that can't be read is an
@@ -34,22 +38,31 @@ impl DeviceKey {
         let secrets = Secrets::of(folder).map_err(disk)?;
         match secrets.get(SECRET).map_err(disk)? {
             Some(kept) => Self::read(&kept).map_err(disk),
-            None => Self::renew(folder),
+            None => Self::generate()?.keep(folder),
         }
     }
 
-    /// A new key, in place of the one that was kept.
-    pub(crate) fn renew(folder: &Path) -> Result<Self, WorkerError> {
-        let disk = |source| WorkerError::Disk { path: folder.to_owned(), source };
+    /// A new key, which nothing keeps yet.
+    pub(crate) fn generate() -> Result<Self, WorkerError> {
         let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
         let made = made.map_err(|_| WorkerError::Randomness)?;
-        let secrets = Secrets::of(folder).map_err(disk)?;
-        secrets.set(SECRET, made.as_ref()).map_err(disk)?;
-        Self::read(made.as_ref()).map_err(disk)
+        let pair = Ed25519KeyPair::from_pkcs8(made.as_ref());
+        let pair = pair.map_err(|_| WorkerError::Randomness)?;
+        Ok(Self { pair, unkept: Some(made.as_ref().to_vec()) })
+    }
+
+    /// Keeps the key in `folder`, in place of the one there. A key that is kept already stays.
+    pub(crate) fn keep(mut self, folder: &Path) -> Result<Self, WorkerError> {
+        let disk = |source| WorkerError::Disk { path: folder.to_owned(), source };
+        if let Some(pkcs8) = self.unkept.take() {
+            Secrets::of(folder).and_then(|secrets| secrets.set(SECRET, &pkcs8)).map_err(disk)?;
+        }
+        Ok(self)
     }
 
     fn read(pkcs8: &[u8]) -> io::Result<Self> {
-        Ed25519KeyPair::from_pkcs8(pkcs8).map(Self).map_err(|error| {
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8);
+        pair.map(|pair| Self { pair, unkept: None }).map_err(|error| {
             let words = format!(
                 "the device's key is damaged ({error}); remove the secret '{SECRET}' and enrol the \
                  device again"
@@ -59,11 +72,11 @@ impl DeviceKey {
     }
 
     pub(crate) fn public(&self) -> Opaque {
-        Opaque(self.0.public_key().as_ref().to_vec())
+        Opaque(self.pair.public_key().as_ref().to_vec())
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> Opaque {
-        Opaque(self.0.sign(message).as_ref().to_vec())
+        Opaque(self.pair.sign(message).as_ref().to_vec())
     }
 }
 
@@ -72,14 +85,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_made_once_and_renewed_on_purpose() {
+    fn a_key_is_made_once_and_replaced_on_purpose() {
         let folder = tempfile::tempdir().unwrap();
         let first = DeviceKey::of(folder.path()).unwrap();
         let again = DeviceKey::of(folder.path()).unwrap();
         assert_eq!(first.public(), again.public());
         assert_eq!(first.sign(b"x"), again.sign(b"x"));
-        let renewed = DeviceKey::renew(folder.path()).unwrap();
+        let renewed = DeviceKey::generate().unwrap();
         assert_ne!(renewed.public(), first.public());
+        assert_eq!(DeviceKey::of(folder.path()).unwrap().public(), first.public());
+        let renewed = renewed.keep(folder.path()).unwrap();
         assert_eq!(DeviceKey::of(folder.path()).unwrap().public(), renewed.public());
     }
 

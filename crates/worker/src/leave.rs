@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::answer::RequestError;
 use crate::client::Client;
-use crate::identity::Identity;
+use crate::identity::{Enrolment, Identity};
 use crate::{WorkerError, key, memory, vault};
 
 /// For a coordinator that doesn't answer. Leaving doesn't depend on it.
@@ -66,7 +66,7 @@ pub async fn leave(
         Some(enrolment) => {
             let client = Client::new(coordinator, Some(enrolment.cluster.pin));
             client.set_token(Some(enrolment.token));
-            say_farewell(&client, enrolment.device).await
+            say_farewell(&client, enrolment.device, PATIENCE).await
         }
     };
     Identity::forget(data_dir)?;
@@ -75,7 +75,31 @@ pub async fn leave(
     Ok(Left { device, coordinator: farewell, bytes })
 }
 
-async fn say_farewell(client: &Client, device: DeviceId) -> Farewell {
+/// Leaves the cluster of `kept` for another one that has taken this device already: tells the old
+/// coordinator where it was last, and destroys what the device keeps of its work. The caller holds the
+/// folder and keeps the new enrollment.
+pub(crate) async fn for_another(data_dir: &Path, kept: &Enrolment) -> Result<Left, WorkerError> {
+    let disk = |source| WorkerError::Disk { path: data_dir.to_owned(), source };
+    let bytes = vault::destroy(data_dir).map_err(disk)?;
+    let reason = "it is not known where it is".to_owned();
+    let mut coordinator = Farewell::NotReached { reason };
+    let addresses = &kept.cluster.addresses;
+    let each = PATIENCE / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    for address in addresses {
+        let url = watch::channel(Some(format!("https://{address}"))).1;
+        let client = Client::new(url, Some(kept.cluster.pin));
+        client.set_token(Some(kept.token.clone()));
+        coordinator = say_farewell(&client, kept.device, each).await;
+        match coordinator {
+            Farewell::Told | Farewell::KnewAlready => break,
+            Farewell::NotEnrolled | Farewell::NotReached { .. } => {}
+        }
+    }
+    memory::forget(data_dir).map_err(disk)?;
+    Ok(Left { device: Some(kept.device), coordinator, bytes })
+}
+
+async fn say_farewell(client: &Client, device: DeviceId, patience: Duration) -> Farewell {
     let last = Mutex::new("no answer in time".to_owned());
     let failed = |error: &RequestError| {
         *last.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
@@ -87,7 +111,7 @@ async fn say_farewell(client: &Client, device: DeviceId) -> Farewell {
             other => other.map(Ok),
         }
     };
-    match timeout(PATIENCE, client.until_answered(ask, &failed)).await {
+    match timeout(patience, client.until_answered(ask, &failed)).await {
         Ok(Ok(Ok(()))) => Farewell::Told,
         Ok(Err(error)) if error.lets_go().is_some() => Farewell::KnewAlready,
         Ok(Err(error) | Ok(Err(error))) => Farewell::NotReached { reason: error.to_string() },

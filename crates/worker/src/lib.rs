@@ -40,12 +40,12 @@ mod upload;
 mod vault;
 
 pub use error::WorkerError;
-pub use identity::{Cluster, enrolled_with};
+pub use identity::{Cluster, belongs_to, enrolled_with};
 pub use key::forget;
 pub use leave::{Farewell, Left, leave};
 pub use policy::{IdlePolicy, PresenceDetail, When, Wish};
 pub use run::run;
 pub use schedule::Schedule;
-pub use settings::Settings;
+pub use settings::{JoinSource, Settings};
 pub use status::{Given, Status};
 pub use tunnel::connect;

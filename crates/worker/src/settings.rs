@@ -22,6 +22,8 @@ pub struct Settings {
     pub pin: Option<Pin>,
     /// A join code; needed until the device is enrolled.
     pub join: Option<Join>,
+    /// Who gave the join code.
+    pub join_source: JoinSource,
     /// The device's name; none takes the machine's.
     pub name: Option<String>,
     /// Tells several workers on one machine apart.
@@ -45,6 +47,17 @@ pub struct Settings {
     pub nice: bool,
 }
 
+/// Who gave a join code: it decides whether an enrolled device may move to another cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JoinSource {
+    /// A person, by the command line, the environment, their settings or the app. The device stays in
+    /// its cluster until it leaves.
+    #[default]
+    Person,
+    /// The organization, by a managed setting. The device leaves its cluster for the code's.
+    Managed,
+}
+
 impl Settings {
     /// The defaults: the default policy, half of the machine's memory, 10 GB of cache, 2 GB of the disk left free, uploads as fast as they go.
     pub fn new(
@@ -57,6 +70,7 @@ impl Settings {
             coordinator,
             pin: None,
             join: None,
+            join_source: JoinSource::default(),
             name: None,
             instance: 0,
             trainer,

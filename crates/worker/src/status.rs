@@ -22,6 +22,10 @@ pub enum Status {
         device: DeviceId,
         name: String,
     },
+    /// A join code failed; the device goes on with the enrollment that it has.
+    JoinFailed {
+        reason: String,
+    },
     /// Ready for a lease.
     Waiting,
     /// Ready, but the coordinator gives this device none: its updates were refused. An administrator
@@ -117,6 +121,7 @@ impl Status {
         };
         match self {
             Self::Connecting
+            | Self::JoinFailed { .. }
             | Self::Limited { .. }
             | Self::Offline { .. }
             | Self::Wiped { .. }

@@ -2,9 +2,8 @@
 //! (com.canonical.dbusmenu).
 
 use std::process::Output;
-use std::time::Instant;
 
-use super::{Desk, LOOK, PATIENCE};
+use super::{Desk, wait_for};
 
 const ITEM: &str = "/org/ayatana/NotificationItem";
 
@@ -75,15 +74,4 @@ fn gdbus(desk: &Desk, arguments: &[&str]) -> Output {
 
 fn text(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
-}
-
-fn wait_for<T>(look: impl Fn() -> Option<T>) -> Option<T> {
-    let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        if let Some(found) = look() {
-            return Some(found);
-        }
-        std::thread::sleep(LOOK);
-    }
-    None
 }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each of the tests takes what it needs")]
 
+pub(crate) mod bus;
 pub(crate) mod menu;
 
 use std::io::{BufRead, BufReader};
@@ -10,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -67,10 +68,16 @@ impl Desk {
     /// A coordinator in the folder that comes with it, which no Bonjour tells of, once it listens; gives
     /// what it says of that.
     pub(crate) fn coordinator(&self) -> (Process, Value, String) {
-        let folder = self.folder.path().join("cluster").to_str().unwrap().to_owned();
+        self.coordinator_of("cluster")
+    }
+
+    /// One of several.
+    pub(crate) fn coordinator_of(&self, cluster: &str) -> (Process, Value, String) {
+        let folder = self.folder.path().join(cluster).to_str().unwrap().to_owned();
         let mut coordinator = self.command(&constellation());
         let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"];
-        coordinator.args(arguments).args(["--no-discovery", "--data-dir", &folder]);
+        coordinator.args(arguments).args(["--no-discovery", "--name", cluster]);
+        coordinator.args(["--data-dir", &folder]);
         let mut coordinator = Process::start(&mut coordinator);
         let listening = serde_json::from_str(&coordinator.line()).unwrap();
         (coordinator, listening, folder)
@@ -103,9 +110,26 @@ impl Desk {
 
     /// Starts the app once more: the one that runs shows this window.
     pub(crate) fn show(&self, data_dir: &Path, page: &str) {
+        self.again(data_dir, &["--show", page]);
+    }
+
+    /// Starts the app once more: the one that runs takes these arguments.
+    pub(crate) fn again(&self, data_dir: &Path, arguments: &[&str]) {
         let mut again = self.command(Path::new(env!("CARGO_BIN_EXE_constellation-app")));
-        let status = again.arg("--data-dir").arg(data_dir).args(["--show", page]).status();
+        let status = again.arg("--data-dir").arg(data_dir).args(arguments).status();
         assert!(status.unwrap().success());
+    }
+
+    /// The devices of the coordinator in this folder.
+    pub(crate) fn devices(&self, cluster: &str) -> Vec<Value> {
+        let devices = self.result(&["device", "list", "--data-dir", cluster]);
+        devices.as_array().unwrap().clone()
+    }
+
+    /// A new join link of the coordinator in this folder.
+    pub(crate) fn link(&self, cluster: &str) -> String {
+        let code = self.result(&["join-code", "create", "--data-dir", cluster]);
+        code["link"].as_str().unwrap().to_owned()
     }
 
     /// The last of the lines that `constellation` says in JSON.
@@ -195,6 +219,28 @@ impl Driven {
         self.find(id).await.send_keys(text).await.unwrap();
     }
 
+    /// Presses a button that can't be pressed at once.
+    pub(crate) async fn click_enabled(&self, id: &str) {
+        let path = format!("#{id}:enabled");
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&path)).await;
+        let element = found.unwrap_or_else(|error| panic!("{id}: {error}"));
+        element.click().await.unwrap_or_else(|error| panic!("{id}: {error}"));
+    }
+
+    /// What the page's script gives for this promise: its value, or `{"refused": words}`.
+    pub(crate) async fn promised(&self, promise: &str) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; ({promise})
+             .then(done, (error) => done({{ refused: String(error) }}))"
+        );
+        self.client.execute_async(&script, vec![]).await.unwrap()
+    }
+
+    /// What the app answers when the page asks for a command.
+    pub(crate) async fn invoked(&self, command: &str, arguments: &str) -> Value {
+        self.promised(&format!("window.__TAURI_INTERNALS__.invoke('{command}', {arguments})")).await
+    }
+
     /// Waits until the page says this somewhere.
     pub(crate) async fn see(&self, words: &str) {
         let path = format!("//*[contains(text(), '{words}')]");
@@ -267,6 +313,18 @@ impl Process {
         drop(self.0.0.stdin.take());
         self.0.0.wait().unwrap().code()
     }
+}
+
+/// Looks until there is something.
+pub(crate) fn wait_for<T>(look: impl Fn() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        std::thread::sleep(LOOK);
+    }
+    None
 }
 
 fn started_with_a_line(command: &mut Command) -> (Child, String) {

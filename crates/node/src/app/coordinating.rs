@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use coordinator::{Observer, Principal, Running, Sources};
+use protocol::PROTOCOL_HEADER;
 use protocol::join::{CreatedJoinCode, JoinCodeRequest};
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -96,20 +97,29 @@ impl InApp {
 pub struct Door(axum::Router);
 
 impl Door {
-    /// The answer to a request, whole.
-    pub async fn answer(&self, request: Request<Vec<u8>>) -> Response<Vec<u8>> {
+    /// The answer to a request of the page with this origin, whole. What another page could have made
+    /// the web view ask is refused, as with a session's cookie (cross-site request forgery).
+    pub async fn answer(&self, mut request: Request<Vec<u8>>, origin: &str) -> Response<Vec<u8>> {
+        if let Err(reason) = check_origin(&request, origin) {
+            return plain(StatusCode::FORBIDDEN, reason);
+        }
+        // The window's scheme is nothing that the coordinator knows; to it the request is its own.
+        request.headers_mut().remove(header::ORIGIN);
+        request.headers_mut().remove(header::REFERER);
+        self.forward(request).await
+    }
+
+    /// The coordinator's answer, whole.
+    async fn forward(&self, request: Request<Vec<u8>>) -> Response<Vec<u8>> {
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(Principal::local_admin());
-        // The window's scheme is nothing that the coordinator knows; to it the request is its own.
-        parts.headers.remove(header::ORIGIN);
-        parts.headers.remove(header::REFERER);
         let asked = Request::from_parts(parts, Body::from(body));
         // The router's error is that there is none.
         let Ok(answer) = self.0.clone().oneshot(asked).await;
         let (parts, body) = answer.into_parts();
         match to_bytes(body, LARGEST_ANSWER).await {
             Ok(bytes) => Response::from_parts(parts, bytes.to_vec()),
-            Err(error) => failed(&error.to_string()),
+            Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
     }
 
@@ -128,7 +138,7 @@ impl Door {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
             .map_err(|error| error.to_string())?;
-        let answer = self.answer(request).await;
+        let answer = self.forward(request).await;
         if answer.status() != StatusCode::CREATED {
             return Err(String::from_utf8_lossy(answer.body()).into_owned());
         }
@@ -138,9 +148,75 @@ impl Door {
     }
 }
 
+/// Refuses a request that did not come from the page itself: what says where it comes from says so,
+/// and a change carries the header that no form and no link can send.
+fn check_origin(request: &Request<Vec<u8>>, origin: &str) -> Result<(), &'static str> {
+    let headers = request.headers();
+    let is_own = |value: &HeaderValue| {
+        let rest = value.to_str().ok().and_then(|value| value.strip_prefix(origin));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let named = headers.get_all(header::ORIGIN).iter().chain(headers.get_all(header::REFERER));
+    if !named.into_iter().all(is_own) {
+        return Err("this request comes from another page than the dashboard");
+    }
+    let safe = [Method::GET, Method::HEAD].contains(request.method());
+    if safe || headers.contains_key(PROTOCOL_HEADER) {
+        return Ok(());
+    }
+    Err("a change needs the header Constellation-Protocol, which the dashboard's page sends")
+}
+
 /// A plain answer that says what went wrong.
-fn failed(words: &str) -> Response<Vec<u8>> {
+fn plain(status: StatusCode, words: &str) -> Response<Vec<u8>> {
     let mut response = Response::new(words.as_bytes().to_vec());
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: &str = "dashboard://localhost";
+
+    /// The status of a request to a coordinator that grants everything.
+    async fn status(method: Method, headers: &[(&str, &str)]) -> StatusCode {
+        let router = axum::Router::new().fallback(|request: Request<Body>| async move {
+            let is_admin = request.extensions().get::<Principal>().is_some();
+            let is_bare = !request.headers().contains_key(header::ORIGIN);
+            if is_admin && is_bare { StatusCode::OK } else { StatusCode::IM_A_TEAPOT }
+        });
+        let mut request = Request::builder().method(method).uri("/join-codes");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Door(router).answer(request.body(Vec::new()).unwrap(), ORIGIN).await.status()
+    }
+
+    #[tokio::test]
+    async fn what_another_page_could_ask_of_the_dashboard_s_door_is_refused() {
+        let ours = ("constellation-protocol", "1");
+        let cases = [
+            (true, vec![ours]),
+            (true, vec![ours, ("origin", ORIGIN)]),
+            (true, vec![ours, ("referer", "dashboard://localhost/#/jobs")]),
+            (false, vec![]),
+            (false, vec![("origin", ORIGIN)]),
+            (false, vec![ours, ("origin", "null")]),
+            (false, vec![ours, ("origin", "tauri://localhost")]),
+            (false, vec![ours, ("origin", "https://example.invalid")]),
+            (false, vec![ours, ("origin", "dashboard://localhost.example")]),
+            (false, vec![ours, ("origin", ORIGIN), ("referer", "https://example.invalid/")]),
+        ];
+        for (allowed, headers) in cases {
+            let expected = if allowed { StatusCode::OK } else { StatusCode::FORBIDDEN };
+            for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+                assert_eq!(status(method, &headers).await, expected, "{headers:?}");
+            }
+        }
+        assert_eq!(status(Method::GET, &[]).await, StatusCode::OK);
+        let foreign = [("origin", "https://example.invalid")];
+        assert_eq!(status(Method::GET, &foreign).await, StatusCode::FORBIDDEN);
+    }
 }

@@ -2,6 +2,7 @@
 //! person can ask of it. A menu bar, a popover or nothing at all may be put in front.
 
 mod coordinating;
+mod joining;
 mod keeping_awake;
 mod ledger;
 mod login;
@@ -10,6 +11,7 @@ mod mode;
 mod options;
 mod resting;
 mod sensors;
+pub mod single_instance;
 mod state;
 mod updates;
 pub mod view;
@@ -25,8 +27,10 @@ use protocol::join::Join;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use worker::WorkerError;
 
 pub use coordinating::Door;
+pub use joining::Joining;
 pub use menu::{Action, Item, menu};
 pub use mode::Mode;
 pub use options::Options;
@@ -120,42 +124,6 @@ impl App {
         self.shared.change(|state| state.choose(mode))?;
         self.apply();
         Ok(())
-    }
-
-    /// Joins the cluster of a join code: its link, or as it is typed.
-    ///
-    /// # Errors
-    /// The text is no join code; whether the coordinator takes it is seen in the view.
-    pub fn join(&self, text: &str) -> Result<(), String> {
-        let join: Join = text.trim().parse().map_err(|error| format!("{error}"))?;
-        self.shared.change(|state| {
-            let coordinator = state.mode().is_some_and(|mode| mode.coordinator);
-            match state.mode() {
-                Some(Mode { worker: true, .. }) => Ok(()),
-                Some(_) | None => state.choose(Mode { worker: true, coordinator }),
-            }
-        })?;
-        self.shared.change(|state| state.code = Some(join));
-        self.apply();
-        Ok(())
-    }
-
-    /// Leaves the cluster and destroys what the worker keeps; gives what that did, in words.
-    ///
-    /// # Errors
-    /// In words: what can't be removed.
-    pub async fn leave(&self) -> Result<String, String> {
-        let _turn = self.turn.lock().await;
-        self.stop_worker().await;
-        let (folder, url) = self
-            .shared
-            .read(|state| (state.worker_folder(), state.settings.coordinator_url.value.clone()));
-        let left = crate::commands::leave::away(&folder, url).await;
-        self.shared.change(|state| {
-            state.facts.status = None;
-            state.facts.membership = Membership::None { problem: None };
-        });
-        left.map(|left| crate::commands::leave::words(&left)).map_err(|error| error.to_string())
     }
 
     /// Trains nothing for a while.
@@ -288,7 +256,7 @@ impl App {
     /// The worker's life in the app: a failure that may pass is tried again, one that needs a code
     /// waits for it.
     async fn work(&self, stop: CancellationToken) {
-        let mut join = self.shared.read(State::code);
+        let (mut join, join_source) = self.shared.read(State::code);
         let (folder, options, settings, policy, sensors) = self.shared.read(|state| {
             let (policy, sensors) = (state.policy(), state.sensors.clone());
             (state.worker_folder(), state.options.clone(), state.settings.clone(), policy, sensors)
@@ -315,6 +283,7 @@ impl App {
                 options: &options,
                 settings: &settings,
                 join: join.clone(),
+                join_source,
                 policy: policy.clone(),
                 sensors: sensors.clone(),
             };
@@ -325,6 +294,14 @@ impl App {
             let ended = working::run(job, observe, stop.clone()).await;
             let failure = match ended {
                 Ok(Ok(())) => return,
+                Ok(Err(WorkerError::BelongsTo { cluster })) => {
+                    join = None;
+                    self.shared.change(|state| {
+                        state.code = None;
+                        state.facts.join_note = Some(state.belongs_to(&cluster));
+                    });
+                    continue;
+                }
                 Ok(Err(error)) if working::needs_code(&error) => {
                     let problem = Some(error.to_string());
                     return self.shared.change(|state| {

@@ -9,9 +9,10 @@ use protocol::Timestamp;
 use protocol::join::Join;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use worker::{IdlePolicy, Status};
+use worker::{IdlePolicy, JoinSource, Status};
 
 use super::coordinating::Door;
+use super::joining::Invitation;
 use super::ledger::Ledger;
 use super::mode::Mode;
 use super::options::Options;
@@ -23,7 +24,7 @@ use super::view::{
 use super::wish::{Pause, Wish};
 use super::words::{self, Device, Facts};
 use crate::commands::access::COORDINATOR_FOLDER;
-use crate::settings::{Key, Settings, Source};
+use crate::settings::{Key, Settings};
 
 const WISH_FILE: &str = "wish.json";
 const LEDGER_FILE: &str = "given.json";
@@ -41,6 +42,7 @@ pub(super) struct State {
     pub(super) sensors: Arc<SystemSensors>,
     /// A join code that was given and not yet used.
     pub(super) code: Option<Join>,
+    pub(super) invitation: Option<Invitation>,
     ledger: Ledger,
     policy: watch::Sender<IdlePolicy>,
 }
@@ -73,6 +75,7 @@ impl State {
             notes: options.notes.clone(),
             local_network_off: false,
             memory: None,
+            join_note: None,
             login_problem: None,
             device,
         };
@@ -84,6 +87,7 @@ impl State {
             facts,
             sensors: Arc::new(SystemSensors::new()),
             code: None,
+            invitation: None,
             worker: None,
             coordinator: None,
             door: None,
@@ -140,9 +144,14 @@ impl State {
         }
     }
 
-    /// What enrols this machine: the code that somebody gave, else the organization's.
-    pub(super) fn code(&self) -> Option<Join> {
-        self.code.clone().or_else(|| self.settings.enrollment_code.value.clone())
+    /// What enrols this machine, and who gave it: the code that somebody gave here, else that of the
+    /// settings.
+    pub(super) fn code(&self) -> (Option<Join>, JoinSource) {
+        let set = &self.settings.enrollment_code;
+        match &self.code {
+            Some(given) => (Some(given.clone()), JoinSource::Person),
+            None => (set.value.clone(), set.join_source()),
+        }
     }
 
     /// When the worker may train, as it changes.
@@ -165,6 +174,11 @@ impl State {
             matches!(status, Status::Offline { .. }) && platform::system::refuses_local_network();
         if let Status::Limited { words } = status {
             self.facts.memory.clone_from(words);
+            return;
+        }
+        if let Status::JoinFailed { reason } = status {
+            self.code = None;
+            self.facts.join_note = Some(format!("A join code failed: {reason}"));
             return;
         }
         self.facts.status = Some(status.clone());
@@ -202,12 +216,13 @@ impl State {
         let mode = self.mode();
         self.facts.mode = ModeView {
             is_chosen: mode.is_some(),
-            is_managed: matches!(self.settings.text(Key::Mode).source, Source::Managed(_)),
+            is_managed: self.settings.text(Key::Mode).source.is_managed(),
             worker: mode.is_some_and(|mode| mode.worker),
             coordinator: mode.is_some_and(|mode| mode.coordinator),
         };
         let given = self.ledger.view(&today());
-        words::view(&self.facts, given, now(), &jiff::tz::TimeZone::system())
+        let view = words::view(&self.facts, given, now(), &jiff::tz::TimeZone::system());
+        View { invitation: self.invitation_view(), ..view }
     }
 }
 

@@ -16,6 +16,8 @@ pub struct View {
     /// What is trained now.
     pub work: Option<WorkView>,
     pub membership: Membership,
+    /// A link that somebody opened and that waits for the person's answer.
+    pub invitation: Option<InvitationView>,
     pub given: GivenView,
     pub wish: WishView,
     /// What the organization lets a person do here.
@@ -81,6 +83,22 @@ pub enum Membership {
     Joining,
     /// Yes. `cluster` is its name.
     Member { cluster: String },
+}
+
+/// A link into a cluster. Whoever made the link chose what it says of the cluster; only the pin
+/// proves who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct InvitationView {
+    /// Names it in the person's answer.
+    pub id: String,
+    /// The cluster's name, as the link has it.
+    pub cluster: String,
+    /// SHA-256 fingerprint of the coordinator's public key, in groups of four characters.
+    pub pin: Vec<String>,
+    /// Where the coordinator may be, each `host:port`.
+    pub addresses: Vec<String>,
+    /// Why it can't be accepted, and what would help; null where it can.
+    pub hindrance: Option<String>,
 }
 
 /// What this machine gave.

@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) local_network_off: bool,
     /// That training may take less memory than usual, and why.
     pub(super) memory: Option<String>,
+    /// What became of a link or join code that could not be used.
+    pub(super) join_note: Option<String>,
     /// Why the app doesn't start at login as the setting says.
     pub(super) login_problem: Option<String>,
     pub(super) device: Device,
@@ -74,6 +76,7 @@ pub(super) fn view(
         company_sees: company_sees(facts),
         work,
         membership: facts.membership.clone(),
+        invitation: None,
         given,
         wish,
         may: facts.may,
@@ -88,7 +91,7 @@ pub(super) fn view(
 fn notes(facts: &Facts) -> Vec<String> {
     let login = facts.login_problem.iter();
     let login = login.map(|problem| format!("Starting at login is not as it is set: {problem}"));
-    facts.notes.iter().chain(&facts.memory).cloned().chain(login).collect()
+    facts.notes.iter().chain(&facts.join_note).chain(&facts.memory).cloned().chain(login).collect()
 }
 
 struct Said {
@@ -192,6 +195,7 @@ fn by_status(facts: &Facts) -> Said {
         Some(
             Status::Waiting
             | Status::Registered { .. }
+            | Status::JoinFailed { .. }
             | Status::Reported { .. }
             | Status::Lost { .. }
             | Status::Returned { .. }
@@ -231,6 +235,7 @@ fn work(status: &Status) -> Option<WorkView> {
         }
         Status::Connecting
         | Status::Registered { .. }
+        | Status::JoinFailed { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
         | Status::AwaitingApproval
@@ -306,6 +311,7 @@ pub(super) mod tests {
             notes: vec![],
             local_network_off: false,
             memory: None,
+            join_note: None,
             login_problem: None,
             device: Device { name: "anna".into(), kind: "mac", cores: 10, ram_gb: 32.0 },
         }

@@ -7,11 +7,11 @@ use platform::sensors::Sensors;
 use protocol::join::Join;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use worker::{IdlePolicy, Status, WorkerError};
+use worker::{IdlePolicy, JoinSource, Status, WorkerError};
 
 use super::Options;
 use crate::settings::Settings;
-use crate::whereabouts::{Whereabouts, known_cluster};
+use crate::worker_run::{Place, run_worker};
 
 /// What a worker needs beside the settings.
 pub(super) struct Job<'a> {
@@ -19,6 +19,7 @@ pub(super) struct Job<'a> {
     pub(super) options: &'a Options,
     pub(super) settings: &'a Settings,
     pub(super) join: Option<Join>,
+    pub(super) join_source: JoinSource,
     pub(super) policy: watch::Receiver<IdlePolicy>,
     pub(super) sensors: Arc<dyn Sensors>,
 }
@@ -32,13 +33,11 @@ pub(super) async fn run(
     observe: impl Fn(&Status) + Send + Sync,
     stop: CancellationToken,
 ) -> anyhow::Result<Result<(), WorkerError>> {
-    let Job { folder, options, settings, join, policy, sensors } = job;
-    let url = settings.coordinator_url.value.clone();
-    let known = known_cluster(folder, join.as_ref())?;
-    let (whereabouts, coordinator) = Whereabouts::new(url, None, known.as_ref());
+    let Job { folder, options, settings, join, join_source, policy, sensors } = job;
     let worker = worker::Settings {
         pin: settings.coordinator_pin.value,
         join,
+        join_source,
         policy,
         presence: settings.presence(),
         sensors,
@@ -48,15 +47,12 @@ pub(super) async fn run(
         maximum_upload_mbps: settings.maximum_upload_mbps.value,
         ..worker::Settings::new(
             folder.to_owned(),
-            coordinator,
+            watch::channel(None).1,
             options.trainer(settings.backend.value)?,
         )
     };
-    let observe = move |status: &Status| {
-        whereabouts.heard(status);
-        observe(status);
-    };
-    Ok(worker::run(worker, observe, stop).await)
+    let place = Place { url: settings.coordinator_url.value.clone(), cluster: None };
+    run_worker(worker, place, observe, stop).await
 }
 
 /// Whether it can go on only with another join code.
@@ -67,7 +63,9 @@ pub(super) const fn needs_code(error: &WorkerError) -> bool {
         | WorkerError::Revoked(_)
         | WorkerError::Refused(_)
         | WorkerError::NotProven(_) => true,
-        WorkerError::Folder(_)
+        WorkerError::BelongsTo { .. }
+        | WorkerError::NotMoved { .. }
+        | WorkerError::Folder(_)
         | WorkerError::Disk { .. }
         | WorkerError::Trainer(_)
         | WorkerError::SecondSession(_)

@@ -8,6 +8,9 @@ pub(super) fn of(status: &Status) -> String {
     match status {
         Status::Connecting => "connecting".into(),
         Status::Registered { device, name } => format!("registered as {name} ({device})"),
+        Status::JoinFailed { reason } => {
+            format!("the join code failed, and this device stays in its cluster: {reason}")
+        }
         Status::Waiting => "waiting for work".into(),
         Status::Quarantined { reason } => {
             format!("in quarantine, until an administrator releases this device: {reason}")
@@ -50,6 +53,7 @@ pub(super) fn with_steps(status: &Status) -> String {
         Status::Training { step, steps, .. } => format!("{}  step {step}/{steps}", of(status)),
         Status::Connecting
         | Status::Registered { .. }
+        | Status::JoinFailed { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
         | Status::AwaitingApproval

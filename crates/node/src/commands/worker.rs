@@ -13,7 +13,7 @@ use super::{lifetime, status_words};
 use crate::CommandContext;
 use crate::lines::Lines;
 use crate::settings::{BackendChoice, Settings, data_dir};
-use crate::whereabouts::{Whereabouts, known_cluster};
+use crate::worker_run::{Place, run_worker};
 
 #[derive(Debug, Args)]
 pub struct WorkerArguments {
@@ -23,8 +23,9 @@ pub struct WorkerArguments {
     /// The pin of its key, as it prints it: nobody else is trusted [default: the join code's]
     #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
-    /// A join code: its link, or the code as it is typed; needed once [default: what
-    /// `CONSTELLATION_JOIN` or the setting `EnrollmentCode` says]
+    /// A join code: its link, or the code as it is typed; needed once. A machine in another cluster
+    /// leaves it first (`constellation leave`) [default: what `CONSTELLATION_JOIN` or the setting
+    /// `EnrollmentCode` says]
     #[arg(long, value_name = "CODE")]
     join: Option<Join>,
     /// Where it keeps everything [default: the system's folder for it]
@@ -79,9 +80,8 @@ pub async fn run(
     let maximum_cache_bytes = settings.maximum_cache_bytes();
     let maximum_memory_bytes = settings.maximum_memory_bytes();
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
-    let join = settings.enrollment_code.under(arguments.join.map(Some)).value;
-    let known = known_cluster(&data_dir, join.as_ref())?;
-    let (whereabouts, coordinator) = Whereabouts::new(url, arguments.cluster, known.as_ref());
+    let join = settings.enrollment_code.under(arguments.join.map(Some));
+    let join_source = join.join_source();
     let trainer = context.trainer(settings.backend.under(arguments.backend).value)?;
     let policy = worker::IdlePolicy {
         when: match arguments.when {
@@ -92,7 +92,8 @@ pub async fn run(
     };
     let worker = worker::Settings {
         pin: settings.coordinator_pin.under(arguments.pin.map(Some)).value,
-        join,
+        join: join.value,
+        join_source,
         name: arguments.name,
         instance: arguments.instance,
         policy: watch::channel(policy).1,
@@ -105,19 +106,16 @@ pub async fn run(
             .maximum_upload_mbps
             .under(arguments.max_upload_mbps.map(Some))
             .value,
-        ..worker::Settings::new(data_dir, coordinator, trainer)
+        ..worker::Settings::new(data_dir, watch::channel(None).1, trainer)
     };
     let unread = told.clone();
     // The worker ends where nobody is there to read.
     let lines = Arc::new(Lines::start(move || unread.cancel())?);
     let observe = observer(arguments.json, lines.clone());
-    let observe = move |status: &Status| {
-        whereabouts.heard(status);
-        observe(status);
-    };
-    let ended = worker::run(worker, observe, told).await;
+    let place = Place { url, cluster: arguments.cluster };
+    let ended = run_worker(worker, place, observe, told).await;
     lines.end();
-    Ok(ended?)
+    Ok(ended??)
 }
 
 /// Among the account's standard ones.

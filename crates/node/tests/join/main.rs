@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trainer::TrainerCommand;
-use worker::{Status, WorkerError, enrolled_with};
+use worker::{JoinSource, Status, WorkerError, enrolled_with};
 
 /// A test that waits this long fails.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -186,6 +186,24 @@ async fn a_typed_code_is_tried_at_each_cluster_that_is_found() {
     };
     let ended = tokio::time::timeout(PATIENCE, worker::run(settings, observe, stop)).await;
     ended.unwrap().unwrap();
+    assert_eq!(enrolled_with(folder.path()).unwrap().unwrap().pin, two.pin());
+    assert_eq!((one.devices().await.len(), two.devices().await.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_device_goes_to_another_cluster_by_the_organization_s_link_alone() {
+    let (one, two) = (Coordinator::start().await, Coordinator::start().await);
+    let ((link, _), (other, _)) = (one.code().await, two.code().await);
+    let folder = TempDir::new().unwrap();
+    until_enrolled(worker_settings(folder.path(), &one.url(), Some(link))).await.unwrap();
+
+    let by_person = worker_settings(folder.path(), &two.url(), Some(other));
+    let refused = until_enrolled(by_person.clone()).await.unwrap_err();
+    assert!(matches!(refused, WorkerError::BelongsTo { .. }), "{refused}");
+    assert_eq!((one.devices().await.len(), two.devices().await.len()), (1, 0));
+
+    let managed = worker::Settings { join_source: JoinSource::Managed, ..by_person };
+    until_enrolled(managed).await.unwrap();
     assert_eq!(enrolled_with(folder.path()).unwrap().unwrap().pin, two.pin());
     assert_eq!((one.devices().await.len(), two.devices().await.len()), (0, 1));
 }

@@ -303,6 +303,7 @@ fn doing(status: &Status) -> Doing {
         Status::Reported { lease, .. } => Doing::Reported { lease: *lease },
         Status::Connecting
         | Status::Registered { .. }
+        | Status::JoinFailed { .. }
         | Status::Waiting
         | Status::Quarantined { .. }
         | Status::AwaitingApproval
