@@ -44,7 +44,7 @@ pub(crate) async fn enrolled(
     let enrolment = match (kept, &settings.join, copy_of) {
         (Some(_), None, Some(_)) => return Err(WorkerError::Copied { path: identity.path() }),
         (None, None, _) => return Err(WorkerError::NotRegistered),
-        (Some(kept), join, None) => match (another(join.as_ref(), &kept), settings.join_source) {
+        (Some(kept), join, None) => match (of_another(settings, &kept), settings.join_source) {
             (None, _) => renewed(&applicant, identity, kept, join.as_ref()).await?,
             (Some(_), JoinSource::Person) => {
                 return Err(WorkerError::BelongsTo { cluster: kept.cluster.name });
@@ -142,10 +142,15 @@ fn left_by_another(identity: &Identity, hardware_id: &str, instance: u32) -> Opt
     (!kept.is_of(hardware_id, instance)).then_some(kept.device)
 }
 
-/// The code, where it is of another cluster than the device belongs to. A typed code names none.
-fn another<'a>(join: Option<&'a Join>, kept: &Enrolment) -> Option<&'a JoinCode> {
-    match join? {
-        Join::Link(code) => (code.cluster_id.to_string() != kept.cluster.id).then_some(code),
+/// The join code, where it is of another cluster than the device belongs to. A typed code names none.
+/// A cluster's id is no secret, so a link with another key is of another cluster, whatever id it has.
+fn of_another<'a>(settings: &'a Settings, kept: &Enrolment) -> Option<&'a JoinCode> {
+    match settings.join.as_ref()? {
+        Join::Link(code) => {
+            let is_same = code.cluster_id.to_string() == kept.cluster.id
+                && (settings.pin.is_some() || code.pin == kept.cluster.pin);
+            (!is_same).then_some(code)
+        }
         Join::Typed(_) => None,
     }
 }

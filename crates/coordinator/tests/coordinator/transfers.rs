@@ -11,7 +11,7 @@ use crate::device::Device;
 use crate::support::{Coordinator, tiny_job};
 
 /// More than the buffers between two ends of a connection hold.
-const LARGE: usize = 24 << 20;
+const LARGE: usize = 12 << 20;
 
 /// A job whose model is large.
 fn large_job() -> Value {

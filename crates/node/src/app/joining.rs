@@ -152,6 +152,7 @@ impl State {
         self.code = Some(join);
         self.invitation = None;
         self.facts.join_note = None;
+        self.facts.membership = Membership::Joining;
         Ok(())
     }
 

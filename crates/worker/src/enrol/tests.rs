@@ -217,6 +217,18 @@ async fn a_link_of_another_cluster_is_refused_before_anybody_is_asked() {
     enrol(folder.path(), None, vec![]).await.outcome.unwrap();
 }
 
+#[tokio::test]
+async fn a_link_with_the_cluster_s_id_and_another_key_is_of_another_cluster() {
+    let folder = enrolled_folder().await;
+    let enrollment = kept(folder.path());
+    let with_pin = |pin| {
+        let join = Some(Join::Link(Box::new(JoinCode { pin, ..code() })));
+        of_another(&settings(folder.path(), join), &enrollment).is_some()
+    };
+    assert!(!with_pin(enrollment.cluster.pin));
+    assert!(with_pin(Pin::from_bytes([8; 32])));
+}
+
 /// The organization's code: the old coordinator is told, its key and files are destroyed.
 #[tokio::test]
 async fn a_managed_link_moves_the_device_which_leaves_its_old_cluster_properly() {
