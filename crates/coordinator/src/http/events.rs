@@ -43,9 +43,9 @@ async fn events(
     let deadline = Instant::now() + Duration::from_secs(since.wait.min(LONGEST_WAIT));
     let mut revision = shared.revision.clone();
     loop {
-        // Seen before the read: a change in between ends the wait at once.
-        revision.mark_unchanged();
-        let events = shared.read(move |reader| reader.events(since.after)).await?;
+        // Read before the database: a change in between ends the wait at once.
+        let published = *revision.borrow_and_update();
+        let events = shared.read(move |reader| reader.events(since.after, published)).await?;
         if events.reset || !events.changes.is_empty() {
             return Ok(Json(events));
         }

@@ -27,9 +27,10 @@ impl Reader {
         Self { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
     }
 
-    /// What changed after revision `after`.
-    pub(crate) fn events(&self, after: u64) -> Result<Events, StoreError> {
-        self.with(|connection| events(connection, after))
+    /// Returns what changed after revision `after`, up to revision `published`. A commit can be read here before its
+    /// snapshots are published: a client that was told of it then would read the old ones and never ask again.
+    pub(crate) fn events(&self, after: u64, published: u64) -> Result<Events, StoreError> {
+        self.with(|connection| events(connection, after, published))
     }
 
     /// Every registered model, by name and version.
@@ -93,7 +94,7 @@ pub(super) fn revision(connection: &Connection) -> Result<u64, StoreError> {
     Ok(unsigned(newest.unwrap_or(0)))
 }
 
-fn events(connection: &Connection, after: u64) -> Result<Events, StoreError> {
+fn events(connection: &Connection, after: u64, published: u64) -> Result<Events, StoreError> {
     let (oldest, newest): (Option<i64>, Option<i64>) =
         connection.query_row("SELECT min(revision), max(revision) FROM changes", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -104,17 +105,18 @@ fn events(connection: &Connection, after: u64) -> Result<Events, StoreError> {
         return Ok(Events { revision, changes: Vec::new(), reset: true });
     }
     let mut statement = connection.prepare_cached(
-        "SELECT kind, id, max(revision) AS latest FROM changes WHERE revision > ?1
+        "SELECT kind, id, max(revision) AS latest FROM changes WHERE revision > ?1 AND revision <= ?2
          GROUP BY kind, id ORDER BY latest",
     )?;
-    let rows = statement.query_map([sqlite_integer(after)], texts)?;
+    let rows = statement.query_map([after, published].map(sqlite_integer), texts)?;
     let changes = rows
         .map(|row| {
             let (kind, id) = row?;
             Ok(Change { kind: kind_from(&kind)?, id })
         })
         .collect::<Result<_, StoreError>>()?;
-    Ok(Events { revision, changes, reset: false })
+    // The answer's revision never falls behind the question's.
+    Ok(Events { revision: revision.min(published).max(after), changes, reset: false })
 }
 
 pub(super) fn models(connection: &Connection) -> Result<Vec<ModelRow>, StoreError> {

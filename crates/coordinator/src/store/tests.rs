@@ -84,20 +84,30 @@ fn events_give_each_thing_once_and_reset_who_is_too_far_behind() {
     let path = folder.path().join("db");
     let mut store = Store::open(&path).unwrap();
     let reader = Reader::new(&path);
-    assert_eq!(reader.events(0).unwrap(), Events { revision: 0, changes: vec![], reset: false });
+    assert_eq!(
+        reader.events(0, u64::MAX).unwrap(),
+        Events { revision: 0, changes: vec![], reset: false }
+    );
     for id in ["a", "b", "a"] {
         store.commit(&Batch { changes: vec![change(id)], ..Batch::default() }).unwrap();
     }
-    let all = reader.events(0).unwrap();
+    let all = reader.events(0, u64::MAX).unwrap();
     assert_eq!((all.revision, all.reset), (3, false));
     assert_eq!(all.changes, [change("b"), change("a")]);
-    assert_eq!(reader.events(2).unwrap().changes, [change("a")]);
-    assert_eq!(reader.events(3).unwrap().changes, []);
-    assert!(reader.events(4).unwrap().reset);
+    assert_eq!(reader.events(2, u64::MAX).unwrap().changes, [change("a")]);
+    assert_eq!(reader.events(3, u64::MAX).unwrap().changes, []);
+    assert!(reader.events(4, u64::MAX).unwrap().reset);
+
+    // What is not published yet is not told: its snapshots are the old ones.
+    let published_yet = reader.events(0, 2).unwrap();
+    assert_eq!((published_yet.revision, published_yet.reset), (2, false));
+    assert_eq!(published_yet.changes, [change("a"), change("b")]);
+    let nothing_new = reader.events(2, 2).unwrap();
+    assert_eq!((nothing_new.revision, nothing_new.changes, nothing_new.reset), (2, vec![], false));
 
     store.connection.execute("DELETE FROM changes WHERE revision < 3", []).unwrap();
-    assert!(reader.events(1).unwrap().reset);
-    assert!(!reader.events(2).unwrap().reset);
+    assert!(reader.events(1, u64::MAX).unwrap().reset);
+    assert!(!reader.events(2, u64::MAX).unwrap().reset);
 }
 
 #[test]
