@@ -113,9 +113,8 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
     tracing::debug!(open_files, "the most that may be open at once");
     // An earlier version took any name, and devices refuse one that can't be shown.
     let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
-    let own = settings.certificate;
-    let points = observer.points.clone();
-    let (passed, maximum) = (points.clone(), settings.maximum_disk_bytes);
+    let (own, maximum) = (settings.certificate, settings.maximum_disk_bytes);
+    let (points, passed) = (observer.points.clone(), observer.points.clone());
     let prepared =
         tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &passed)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
@@ -132,9 +131,9 @@ pub async fn start_observed(settings: Settings, observer: Observer) -> Result<Ru
 
     let (views, sources) = (Arc::new(Views::default()), Arc::new(settings.sources));
     let ((revision, revisions), working) = (watch::channel(0), views.working());
+    let [trainers, predictor] =
+        [settings.trainer, settings.predictor].map(|program| Trainers::new(program, settings.nice));
     let courier = Courier::new(&settings.name);
-    let trainers = Trainers::new(settings.trainer, settings.nice);
-    let predictor = Trainers::new(settings.predictor, settings.nice);
     let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
     let steps = StepContext {
         runtime: Handle::current(),

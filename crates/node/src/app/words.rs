@@ -29,11 +29,8 @@ pub(super) struct Facts {
     pub(super) notes: Vec<String>,
     /// The system keeps the app from the local network.
     pub(super) local_network_off: bool,
-    /// That training may take less memory than usual, and why.
     pub(super) memory: Option<String>,
-    /// What became of a link or join code that could not be used.
     pub(super) join_note: Option<String>,
-    /// Why the app doesn't start at login as the setting says.
     pub(super) login_problem: Option<String>,
     pub(super) device: Device,
 }
@@ -383,21 +380,19 @@ pub(super) mod tests {
         note(of(&Facts { mode: alone, coordinator: running, ..facts() }));
         let failed = CoordinatorView::Failed { reason: "Port 8000 is taken.".into() };
         note(of(&Facts { coordinator: failed, ..facts() }));
-        let unchosen = ModeView { is_chosen: false, ..facts().mode };
-        note(of(&Facts { mode: unchosen, ..facts() }));
+        note(of(&Facts { mode: ModeView { is_chosen: false, ..facts().mode }, ..facts() }));
         insta::assert_snapshot!(said.join("\n"));
     }
 
     #[test]
     fn what_leaves_the_machine_is_coarse() {
-        let words = "a call is on".to_owned();
-        let status = Some(Status::Held { reason: HoldReason::InUse, words });
-        let seen = of(&Facts { status: status.clone(), ..facts() }).company_sees;
-        let all = format!("{seen:?}");
+        let status =
+            Some(Status::Held { reason: HoldReason::InUse, words: "a call is on".to_owned() });
+        let sees = |facts| format!("{:?}", of(&facts).company_sees);
+        let all = sees(Facts { status: status.clone(), ..facts() });
         assert!(all.contains("in use") && !all.contains("call"), "{all}");
         assert!(all.contains("one of six reasons"), "{all}");
-        let seen = of(&Facts { status, presence: PresenceDetail::State, ..facts() }).company_sees;
-        let all = format!("{seen:?}");
+        let all = sees(Facts { status, presence: PresenceDetail::State, ..facts() });
         assert!(all.contains("without a reason") && all.contains("it isn't said why"), "{all}");
         assert!(!all.contains("in use") && !all.contains("call"), "{all}");
     }
