@@ -12,7 +12,7 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui app test test-ui test-wgpu fuzz api-test lint check-macos bundle sign pkg notarize dmg uninstall \
+.PHONY: help setup demo ui app test test-ui test-wgpu fuzz api-test lint advisories check-macos bundle sign pkg notarize dmg uninstall \
   link-macos check-package bench bench-load bench-ui bench-app bench-yield screenshots fmt
 
 help: ## list what there is
@@ -75,6 +75,10 @@ lint: ## formatting, clippy, dependency arrows, house rules
 	scripts/check_house.py
 	@npm --prefix ui run --silent check
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check -A unused-wrapper -A license-not-encountered bans licenses sources; fi
+
+advisories: ## known vulnerabilities of dependencies, from the RustSec database (not in CI: the database must be reachable)
+	@scripts/setup.sh deny
+	cargo deny --locked check advisories
 
 check-macos: ## type-check every crate for macOS, from any system
 	scripts/check_macos.sh
