@@ -45,7 +45,7 @@ async fn leased(coordinator: &Coordinator) -> (Device, Lease, String) {
 /// A peer that takes little at a time.
 async fn connect(coordinator: &Coordinator) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.set_recv_buffer_size(128 << 10).unwrap();
     socket.connect(coordinator.running.address).await.unwrap()
 }
 
