@@ -132,7 +132,7 @@ test('over TLS to another computer the session is a __Host- cookie and nothing e
   await page.goto(`${over(ELSEWHERE)}#/models/kept`);
   const [name, bytes] = await saved(page, 'Model card');
   expect(name).toBe('kept-1.json');
-  expect(JSON.parse(bytes.toString('utf8'))).toMatchObject({ name: 'kept' });
+  expect(JSON.parse(bytes.toString('utf8'))).toMatchObject({ model: { name: 'kept' } });
   // The secret of a cookie is no bearer.
   const asked = await page.request.get(`${cluster.address}jobs`, {
     headers: { Authorization: `Bearer ${cookies[0]?.value}` },
@@ -155,7 +155,7 @@ test('whatever can be downloaded can be from the tab', async () => {
   expect(weights.byteLength).toBeGreaterThan(4 * 2054);
   const [card, text] = await saved(page, 'Model card');
   expect(card).toBe('kept-1.json');
-  expect(JSON.parse(text.toString('utf8'))).toMatchObject({ name: 'kept' });
+  expect(JSON.parse(text.toString('utf8'))).toMatchObject({ model: { name: 'kept' } });
 
   await page.goto(`${cluster.address}#/audit`);
   const [log, entries] = await saved(page, 'Export all');
