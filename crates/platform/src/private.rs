@@ -16,7 +16,7 @@ const DEEPEST: usize = 32;
 /// Makes private whatever this process and its children make from now on: files 0600, folders 0700. To be
 /// called first, before there are other threads.
 pub fn restrict_umask() {
-    rustix::process::umask(Mode::from_raw_mode(FOREIGN as rustix::fs::RawMode));
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// Takes from the group and from others what they may do with `folder` and with everything in it, where
