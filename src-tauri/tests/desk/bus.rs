@@ -1,8 +1,7 @@
 //! Another program that holds a name on the session bus, and answers nobody.
 
 use std::io::Write;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::process::Output;
 
 use super::Desk;
@@ -14,7 +13,8 @@ pub(crate) struct Holder {
 
 impl Holder {
     pub(crate) fn of(desk: &Desk, name: &str) -> Self {
-        let mut stream = UnixStream::connect_addr(&address(&desk.bus)).unwrap();
+        let path = desk.bus.strip_prefix("unix:path=").unwrap().split(',').next().unwrap();
+        let mut stream = UnixStream::connect(path).unwrap();
         // The daemon takes the user from the socket.
         stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").unwrap();
         stream.write_all(&call(1, "Hello", "", &[])).unwrap();
@@ -34,16 +34,6 @@ impl Holder {
         };
         super::wait_for(holds).unwrap_or_else(|| panic!("nobody holds {name}"));
         Self { _stream: stream }
-    }
-}
-
-/// Of `unix:path=…` or `unix:abstract=…`, with more behind a comma.
-fn address(bus: &str) -> SocketAddr {
-    let place = bus.strip_prefix("unix:").unwrap().split(',').next().unwrap();
-    match place.split_once('=').unwrap() {
-        ("path", path) => SocketAddr::from_pathname(path).unwrap(),
-        ("abstract", name) => SocketAddr::from_abstract_name(name).unwrap(),
-        (other, _) => panic!("a bus at a {other}"),
     }
 }
 

@@ -39,6 +39,7 @@ impl Desk {
         let (x, number) = started_with_a_line(&mut x);
         let mut bus = Command::new("dbus-daemon");
         bus.args(["--session", "--nofork", "--print-address=1"]);
+        bus.arg(format!("--address=unix:path={}", folder.path().join("bus").display()));
         let (bus, address) = started_with_a_line(&mut bus);
         let mut desk =
             Self { folder, display: format!(":{number}"), bus: address, processes: vec![x, bus] };
