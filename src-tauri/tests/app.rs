@@ -64,7 +64,7 @@ async fn a_first_start_joins_by_code_trains_pauses_and_resumes() {
     app.picture("app-invitation").await;
     app.click_enabled("invitation-accept").await;
     app.see("Joined").await;
-    app.click("invitation-close").await;
+    app.click_away("invitation-close").await;
     app.window("welcome").await;
     app.click("welcome-next").await;
 

@@ -82,7 +82,7 @@ async fn a_link_takes_no_mac_out_of_its_cluster() {
     let id = app.invoked("view", "{}").await["invitation"]["id"].as_str().unwrap().to_owned();
     let accepted = app.invoked("accept", &format!("{{ invitation: '{id}' }}")).await;
     assert!(accepted["refused"].as_str().unwrap().contains("belongs to"), "{accepted}");
-    app.click("invitation-close").await;
+    app.click_away("invitation-close").await;
     app.window("#/popover").await;
     app.line("Waiting").await;
     assert!(desk.devices(&other).is_empty());

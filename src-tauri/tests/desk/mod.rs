@@ -215,6 +215,12 @@ impl Driven {
         self.find(id).await.click().await.unwrap_or_else(|error| panic!("{id}: {error}"));
     }
 
+    /// Clicks what closes its own window: the driver may lose the answer with the window, so the caller waits for
+    /// what comes next.
+    pub(crate) async fn click_away(&self, id: &str) {
+        drop(self.find(id).await.click().await);
+    }
+
     pub(crate) async fn write(&self, id: &str, text: &str) {
         self.find(id).await.send_keys(text).await.unwrap();
     }

@@ -83,7 +83,7 @@ async fn three_bad_updates_quarantine_a_device_and_others_do_its_work() {
     assert!(bad.next_job(&coordinator, 0).await.is_none());
     let job = coordinator.get(&format!("/jobs/{id}")).await;
     let explanation = job["explanation"].to_string();
-    assert!(explanation.contains("1 is in quarantine"), "{explanation}");
+    assert!(explanation.contains("1 quarantined"), "{explanation}");
 
     // The good device does all the work, and the job completes.
     let (_, answer) = good.report(&coordinator, &lease, update(&lease)).await;
