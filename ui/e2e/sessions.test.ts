@@ -178,7 +178,7 @@ test('whatever can be downloaded can be from the tab', async () => {
   const again = await page.request.get(page.url());
   expect(again.status()).toBe(401);
   await page.goBack();
-  await page.getByRole('heading', { name: 'Settings' }).waitFor();
+  await page.getByRole('heading', { name: 'Settings', exact: true }).waitFor();
 });
 
 test('a tab stays signed in until somebody signs out, and another tab says how to get in', async () => {
