@@ -8,44 +8,35 @@
 //!   └──bytes──> blobs <──┘
 //! ```
 
-mod aggregate;
+mod access;
 pub mod backup;
 mod blobs;
-mod caller;
-mod challenge;
 mod clock;
 mod cluster;
 mod crash_points;
-mod credential;
-mod dataset_cache;
-mod dataset_preview;
+mod datasets;
 mod driver;
-mod evaluate;
-mod explain;
 mod http;
-mod job_log;
 mod notifications;
 mod observer;
 mod poll_interval;
-pub mod prepare;
-mod register;
-mod sealed_secrets;
 mod start;
+mod steps;
 mod store;
 mod traffic;
-mod usage;
 mod views;
 
+pub use access::caller::Principal;
 pub use backup::BackupSchedule;
-pub use caller::Principal;
 pub use cluster::{ClusterError, ClusterIdentity, OwnCertificate, pin_of};
 pub use crash_points::{CrashPoint, CrashPoints};
 pub use data::{HubSettings, Sources};
-pub use http::{InvalidOrigin, Origin};
+pub use http::server::headers::{InvalidOrigin, Origin};
 pub use observer::{Observer, ObserverEvent, StepPhase};
 pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, CoordinatorSettings, Running, StartError, start, start_observed,
 };
+pub use steps::prepare;
 pub use trainer::TrainerCommand;
 
 /// Whether the dashboard is embedded in this program. Without it, `/` is a page that says how to build it.

@@ -13,7 +13,7 @@ use protocol::webhook::Webhook;
 use protocol::{DeviceId, JobId, Timestamp};
 use tokio::sync::watch;
 
-use crate::credential::Credential;
+use crate::access::credential::Credential;
 use crate::poll_interval;
 use crate::store::{DeviceRow, JobRow};
 use crate::traffic::Traffic;
@@ -25,7 +25,7 @@ pub(crate) struct JobView {
     pub(crate) rounds: Vec<Round>,
     /// Class names, once the dataset is known.
     pub(crate) classes: Vec<String>,
-    /// Snapshot for [`crate::explain`].
+    /// Snapshot for [`crate::http::api::explain`].
     pub(crate) outlook: JobSnapshot,
 }
 

@@ -12,7 +12,7 @@ use protocol::audit::{Action, SubjectKind};
 use tempfile::TempDir;
 
 use super::{BackupError, DATABASE_FILE, Manifest, verify};
-use crate::caller::{Caller, detail};
+use crate::access::caller::{Caller, detail};
 use crate::store;
 
 /// Result of a restore.

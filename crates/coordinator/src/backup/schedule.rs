@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::{BackupError, NAME_AFFIXES, Source, file_name};
-use crate::caller::Caller;
+use crate::access::caller::Caller;
 use crate::clock;
 use crate::crash_points::{CrashPoint, CrashPoints};
 use crate::driver::DriverHandle;

@@ -7,6 +7,7 @@
 mod expiry;
 mod files;
 mod own;
+pub(crate) mod sealed_secrets;
 mod tls;
 
 use std::path::Path;
@@ -21,7 +22,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
-use crate::sealed_secrets::SecretKey;
+use crate::cluster::sealed_secrets::SecretKey;
 pub use files::ClusterError;
 use files::{CERTIFICATE_FILE, KEY_FILE};
 pub(crate) use own::Current;

@@ -14,7 +14,7 @@ use protocol::notice::NoticeKind;
 
 use super::audited::Audited;
 use super::{Driver, DriverError, EnrollmentCredential};
-use crate::caller::{Caller, detail};
+use crate::access::caller::{Caller, detail};
 use crate::clock;
 use crate::store::{DeviceNote, DeviceRow};
 

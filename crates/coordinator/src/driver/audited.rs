@@ -16,9 +16,9 @@ use protocol::{DeviceId, JobId};
 
 use super::handle::DriverResult;
 use super::{Driver, DriverHandle, EnrollmentCredential};
-use crate::caller::{Caller, Detail, detail};
+use crate::access::caller::{Caller, Detail, detail};
 use crate::clock;
-use crate::register::NewModel;
+use crate::steps::register::NewModel;
 
 /// Driver handle of one caller.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use protocol::{DeviceId, Timestamp};
 use super::approval;
 use super::audited::Audited;
 use super::{Driver, DriverError, TokenText};
-use crate::caller::detail;
+use crate::access::caller::detail;
 use crate::clock;
 use crate::poll_interval;
 use crate::store::{DeviceRow, TokenRow};

@@ -12,8 +12,8 @@ use federation::machine::{Effect, Machine, Preparation};
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
 
 use super::Driver;
-use super::steps::StepKey;
 use crate::crash_points::CrashPoint;
+use crate::steps::StepKey;
 
 /// Age after which a blob that no job names is garbage: a younger one may belong to a job that is being
 /// made. Partial uploads of people expire after the same time.

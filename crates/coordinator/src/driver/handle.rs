@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::audited::Audited;
 use super::leases::UploadLimit;
-use super::steps::{StepKey, StepOutcome};
 use super::{Driver, DriverError, Message};
-use crate::caller::Caller;
+use crate::access::caller::Caller;
+use crate::steps::{StepKey, StepOutcome};
 
 /// Handle to the driver. Clones share the same driver.
 #[derive(Debug, Clone)]

@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use super::garbage_collection::prepared_blobs;
 use super::history::lease_end_reason;
-use super::steps::{RunningStep, StepKey, StepOutcome, Task};
+use super::steps::{self, RunningStep};
 use super::{Driver, DriverError};
-use crate::caller::Caller;
+use crate::access::caller::Caller;
 use crate::clock;
 use crate::observer::ObserverEvent;
-use crate::register::NewModel;
+use crate::steps::register::NewModel;
+use crate::steps::{StepKey, StepOutcome, Task};
 use crate::store::JobRow;
 use crate::views::job_view;
 
@@ -140,7 +141,7 @@ impl Driver {
             rounds: row.machine.history().len(),
             effect,
         };
-        let cancel = self.steps.spawn(key, task, self.handle.clone());
+        let cancel = steps::spawn(&self.steps, key, task, self.handle.clone());
         self.running.insert(id, RunningStep { key, cancel, note: None });
     }
 

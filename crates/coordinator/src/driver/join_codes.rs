@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::audited::Audited;
 use super::handle::DriverResult;
 use super::{Driver, DriverError};
-use crate::caller::detail;
+use crate::access::caller::detail;
 use crate::clock;
-use crate::sealed_secrets::SecretError;
+use crate::cluster::sealed_secrets::SecretError;
 use crate::store::{DeviceRow, JoinCodeRow, StoreError, password_row};
 
 /// All join codes, indexed by id, hint and proof.

@@ -49,14 +49,15 @@ pub(crate) use garbage_collection::{needed, upload_key};
 pub(crate) use handle::DriverHandle;
 pub(crate) use history::KEPT as LEASES_KEPT;
 pub(crate) use join_codes::{MadeJoinCode, NewJoinCode};
-pub(crate) use steps::{ProgressFn, StepContext, StepError, Task, blocking};
+
 pub(crate) use tokens::{TokenText, renew_this_machine, this_machine};
 
 use crate::blobs::Blobs;
 use crate::clock;
 use crate::cluster::Current;
+use crate::cluster::sealed_secrets::SecretKey;
 use crate::notifications::WebhookSender;
-use crate::sealed_secrets::SecretKey;
+use crate::steps::StepContext;
 use crate::store::{Day, JobRow, LeaseRow, Loaded, SessionRow, Store, TokenRow};
 use crate::views::{Views, is_active};
 use commit::Pending;
@@ -96,7 +97,7 @@ pub(crate) struct Parts {
     pub(crate) revision: watch::Sender<u64>,
     pub(crate) lease_timeout: Duration,
     pub(crate) steps: StepContext,
-    pub(crate) courier: WebhookSender,
+    pub(crate) webhook_sender: WebhookSender,
     pub(crate) secrets: SecretKey,
     pub(crate) own_certificate: Option<Arc<Current>>,
     /// Lock of the data folder. It is released when the driver ends.
@@ -112,7 +113,7 @@ pub(crate) struct Driver {
     revision: watch::Sender<u64>,
     lease_timeout: Duration,
     steps: StepContext,
-    courier: WebhookSender,
+    webhook_sender: WebhookSender,
     secrets: SecretKey,
     own_certificate: Option<Arc<Current>>,
     /// Webhooks with a delivery in progress.
@@ -180,7 +181,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
         revision: parts.revision,
         lease_timeout: parts.lease_timeout,
         steps: parts.steps,
-        courier: parts.courier,
+        webhook_sender: parts.webhook_sender,
         secrets: parts.secrets,
         own_certificate: parts.own_certificate,
         under_way: HashSet::new(),

@@ -7,7 +7,7 @@ use protocol::audit::{Action, SubjectKind};
 
 use super::audited::Audited;
 use super::{Driver, DriverError};
-use crate::caller::detail;
+use crate::access::caller::detail;
 use crate::store::ModelRow;
 
 impl Driver {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::audited::Audited;
 use super::{Driver, DriverError, DriverHandle, State};
-use crate::caller::{Detail, detail};
+use crate::access::caller::{Detail, detail};
 use crate::clock;
 use crate::notifications::{
     GIVE_UP, MOST_NOTICES, MOST_WAITING, MOST_WEBHOOKS, host_of, new_secret, pause_after,
@@ -227,7 +227,7 @@ impl Driver {
         let row = DeliveryRow {
             id: DeliveryId::from_uuid(Uuid::now_v7()),
             webhook,
-            payload: self.courier.payload(notice),
+            payload: self.webhook_sender.payload(notice),
             created_at: now,
             attempts: 0,
             next_at: now,
@@ -246,11 +246,11 @@ impl Driver {
             let due = waiting.filter(|row| row.next_at <= now).min_by_key(|row| row.next_at);
             let Some(due) = due.cloned() else { continue };
             self.under_way.insert(webhook.id);
-            let (courier, driver) = (self.courier.clone(), self.handle.clone());
+            let (webhook_sender, driver) = (self.webhook_sender.clone(), self.handle.clone());
             let target = webhook.target(&self.secrets);
             self.steps.runtime.spawn(async move {
                 let sent = match target {
-                    Ok(to) => courier.send(&to.url, &to.secret, due.id, &due.payload).await,
+                    Ok(to) => webhook_sender.send(&to.url, &to.secret, due.id, &due.payload).await,
                     Err(error) => undelivered(&error),
                 };
                 hand_in(&driver, webhook.id, due.id, sent).await;

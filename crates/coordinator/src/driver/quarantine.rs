@@ -15,7 +15,7 @@ use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 
 use super::audited::Audited;
 use super::{Driver, DriverError};
-use crate::caller::{Caller, detail};
+use crate::access::caller::{Caller, detail};
 use crate::clock;
 use crate::store::{DeviceRow, RefusedUpdate};
 

@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::audited::Audited;
 use super::handle::DriverResult;
 use super::{Driver, DriverError, DriverHandle};
-use crate::caller::{CallerIdentity, Principal, detail};
+use crate::access::caller::{CallerIdentity, Principal, detail};
+use crate::access::credential::{Carrier, Credential, CredentialKind, SESSION_IDLE};
 use crate::clock;
-use crate::credential::{Carrier, Credential, CredentialKind, SESSION_IDLE};
 use crate::store::SessionRow;
 
 /// Lifetime of a sign-in link.

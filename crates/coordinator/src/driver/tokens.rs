@@ -7,9 +7,9 @@ use protocol::{DeviceId, Timestamp};
 use uuid::Uuid;
 
 use super::{Driver, DriverError, State};
-use crate::caller::Principal;
+use crate::access::caller::Principal;
+use crate::access::credential::{Credential, CredentialKind};
 use crate::clock;
-use crate::credential::{Credential, CredentialKind};
 use crate::store::TokenRow;
 
 /// The text of a new token. Only its hash is stored.

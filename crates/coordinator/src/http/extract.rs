@@ -11,8 +11,11 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::body_timeout::{BodyTimedOut, WHOLE_BODY_TIMEOUT};
 use super::problem::ApiError;
+use crate::http::server::body_timeout::{BodyTimedOut, WHOLE_BODY_TIMEOUT};
+
+/// Maximum size of a JSON body.
+pub(crate) const MOST_JSON: usize = 1 << 20;
 
 /// A JSON body. Unknown fields are ignored.
 #[derive(Debug)]
@@ -158,7 +161,8 @@ mod tests {
         let stalled =
             axum::body::Body::from_stream(futures::stream::pending::<Result<Bytes, Infallible>>());
         let request = Request::builder().header("content-type", "application/json");
-        let request = request.body(crate::http::body_timeout::with_timeout(stalled)).unwrap();
+        let request =
+            request.body(crate::http::server::body_timeout::with_timeout(stalled)).unwrap();
         let rejection = axum::Json::<Value>::from_request(request, &()).await.unwrap_err();
         let detail = body_error(&rejection).problem.detail;
         assert_eq!(detail, "no data arrived for 60 s; send the request again");

@@ -1,281 +1,50 @@
-//! HTTP API: one router for every transport. Each resource has a file; shared parts are here.
+//! HTTP: the API and the dashboard's files, by one router for every transport.
 
-mod audit;
-mod auth;
-mod auth_rate_limit;
-mod backup;
-mod blobs;
-mod body_timeout;
-mod connection;
-mod connection_limit;
-mod cookie;
-mod dataset;
-mod datasets;
-mod device;
-mod devices;
-mod downloads;
-mod enroll;
-mod envelope;
-mod events;
-mod extract;
-mod files;
-mod headers;
-mod host;
-mod in_flight;
-mod job_check;
-mod job_history;
-mod jobs;
-mod join_codes;
-mod leases;
-mod metrics;
-mod models;
-mod notices;
-mod pages;
-mod peer;
-mod predict;
-mod problem;
-mod profile;
-mod public;
-mod revocable;
-mod serve;
-mod sessions;
-mod settings;
-mod texts;
-mod tokens;
-mod usage;
-mod webhooks;
-
-use std::net::SocketAddr;
-use std::ops::Deref;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+pub(crate) mod api;
+pub(crate) mod auth;
+pub(crate) mod extract;
+pub(crate) mod files;
+mod openapi;
+pub(crate) mod pages;
+pub(crate) mod problem;
+pub(crate) mod server;
+pub(crate) mod state;
+pub(crate) mod texts;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::Method;
 use axum::{Json, Router};
-use data::Sources;
-use protocol::api::{Health, Role};
-use protocol::setting::Setting;
-use protocol::{PROTOCOL_VERSION, Problem};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use protocol::PROTOCOL_VERSION;
+use protocol::api::Health;
 use utoipa::OpenApi;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
-};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-pub(crate) use auth_rate_limit::AuthRateLimit;
-pub(crate) use cookie::CookieName;
-pub(crate) use downloads::Tickets;
-pub use headers::{InvalidOrigin, Origin};
-pub(crate) use metrics::Requests;
-pub(crate) use serve::serve;
-
-use crate::backup::{ScheduleState, Source};
-use crate::blobs::Blobs;
-use crate::challenge::Challenges;
-use crate::cluster::ClusterIdentity;
-use crate::crash_points::CrashPoints;
-use crate::dataset_cache::DatasetCache;
-use crate::driver::DriverHandle;
-use crate::evaluate::Trainers;
-use crate::notifications::WebhookSender;
-use crate::store::{Reader, StoreError};
-use crate::views::Views;
-use envelope::{Authenticate, Envelope};
-use problem::{ApiError, ApiResult};
-
-/// Maximum size of a JSON body.
-const MOST_JSON: usize = 1 << 20;
-
-/// State that every handler can use.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared(pub(crate) Arc<Parts>);
-
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) cluster: ClusterIdentity,
-    /// Address on which the coordinator listens.
-    pub(crate) address: SocketAddr,
-    pub(crate) challenges: Challenges,
-    pub(crate) views: Arc<Views>,
-    pub(crate) reader: Arc<Reader>,
-    pub(crate) blobs: Blobs,
-    pub(crate) sources: Arc<Sources>,
-    /// Cache of datasets for previews.
-    pub(crate) shelf: DatasetCache,
-    pub(crate) driver: DriverHandle,
-    /// Trainers that compute predictions.
-    pub(crate) predictor: Trainers,
-    /// Settings at startup, for display.
-    pub(crate) settings: Vec<Setting>,
-    pub(crate) courier: WebhookSender,
-    pub(crate) revision: watch::Receiver<u64>,
-    /// Cancelled when long polls must be answered.
-    pub(crate) stopping: CancellationToken,
-    pub(crate) requests: Requests,
-    pub(crate) failures: AuthRateLimit,
-    pub(crate) cookie: CookieName,
-    pub(crate) tickets: Tickets,
-    /// Other origins whose pages may send requests.
-    pub(crate) origins: Vec<Origin>,
-    pub(crate) points: CrashPoints,
-    /// Lock for converting an uploaded file to rows. It may need much memory, so only one runs at a
-    /// time.
-    pub(crate) adding: Arc<tokio::sync::Mutex<()>>,
-    pub(crate) data_dir: PathBuf,
-    /// State of the scheduled backups.
-    pub(crate) backups: Mutex<ScheduleState>,
-}
-
-impl Deref for Shared {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
-
-impl Shared {
-    /// Returns the inputs of a backup.
-    pub(crate) fn backup_source(&self) -> Source {
-        Source {
-            data_dir: self.data_dir.clone(),
-            uploads: self.sources.uploads.clone(),
-            blobs: self.blobs.clone(),
-            reader: self.reader.clone(),
-        }
-    }
-
-    /// Reads the database on a blocking thread.
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
-    ) -> ApiResult<T> {
-        let reader = self.reader.clone();
-        let read = tokio::task::spawn_blocking(move || work(&reader)).await;
-        Ok(read.map_err(|error| ApiError::internal(error.to_string()))??)
-    }
-}
-
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Constellation",
-        description = "The coordinator's API. Errors are RFC 9457 problem details."
-    ),
-    components(schemas(Problem))
-)]
-struct Documentation;
+use extract::MOST_JSON;
+use problem::ApiError;
+use server::envelope::{Authenticate, Envelope};
+use server::headers;
+use state::ApiState;
 
 /// Returns the router with all paths and shared layers.
-pub(crate) fn router(shared: Shared) -> Router {
-    let routes = OpenApiRouter::with_openapi(Documentation::openapi())
+pub(crate) fn router(shared: ApiState) -> Router {
+    let routes = OpenApiRouter::with_openapi(openapi::Documentation::openapi())
         .routes(routes!(health))
-        .merge(audit::routes())
-        .merge(backup::routes())
-        .merge(blobs::routes())
-        .merge(dataset::routes())
-        .merge(datasets::routes())
-        .merge(device::routes())
-        .merge(devices::routes())
-        .merge(downloads::routes())
-        .merge(events::routes())
-        .merge(job_check::routes())
-        .merge(job_history::routes())
-        .merge(jobs::routes())
-        .merge(join_codes::routes())
-        .merge(leases::routes())
-        .merge(metrics::routes())
-        .merge(models::routes())
-        .merge(enroll::routes())
-        .merge(notices::routes())
-        .merge(pages::routes())
-        .merge(predict::routes())
-        .merge(profile::routes())
-        .merge(sessions::routes())
-        .merge(settings::routes())
-        .merge(tokens::routes())
-        .merge(usage::routes())
-        .merge(webhooks::routes());
-    let (routes, mut api) = routes.split_for_parts();
-    describe_access(&mut api, &shared.cookie);
+        .merge(api::routes())
+        .merge(pages::routes());
+    let (routes, mut document) = routes.split_for_parts();
+    openapi::describe_access(&mut document, &shared.cookie);
     let served = routes
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .route_layer(Authenticate(shared.clone()))
         .fallback(unknown_path)
         .layer((Envelope(shared.clone()), DefaultBodyLimit::max(MOST_JSON)));
     headers::allow(served, &shared.origins).with_state(shared)
 }
 
-/// Adds security schemes for tokens and sessions, and the allowed roles of each operation. Leaves
-/// out operations that declare no role and are not public; a test detects them.
-fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
-    let mut token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    token.description = Some(
-        "A token, or on the coordinator's own machine the session from `POST /sessions`."
-            .to_owned(),
-    );
-    let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie.as_str())));
-    let components = api.components.get_or_insert_default();
-    components.add_security_scheme("token", SecurityScheme::Http(token));
-    components.add_security_scheme("session", session);
-    let mut join_code = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    join_code.description = Some("The proof of a join code.".to_owned());
-    components.add_security_scheme("join_code", SecurityScheme::Http(join_code));
-    for (route, path) in &mut api.paths.paths {
-        let operations = [
-            (Method::GET, &mut path.get),
-            (Method::HEAD, &mut path.head),
-            (Method::PUT, &mut path.put),
-            (Method::POST, &mut path.post),
-            (Method::PATCH, &mut path.patch),
-            (Method::DELETE, &mut path.delete),
-        ];
-        for (method, operation) in operations {
-            let Some(operation) = operation else { continue };
-            describe_problems(operation);
-            let declared = operation.security.get_or_insert_default();
-            if public::is_public(&method, route) {
-                // The declared requirements are credentials that the handler checks itself.
-            } else if declared.is_empty() {
-                // An empty list would declare the operation public.
-                operation.security = None;
-            } else {
-                declared.extend(of_sessions(declared));
-            }
-        }
-    }
-}
-
-/// Documents all other responses as problems.
-fn describe_problems(operation: &mut Operation) {
-    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let response = ResponseBuilder::new()
-        .description("A problem")
-        .content("application/problem+json", problem)
-        .build();
-    operation.responses.responses.insert("default".to_owned(), response.into());
-}
-
-/// Returns what a session may do of what a token may do: the share of people.
-fn of_sessions(declared: &[SecurityRequirement]) -> Option<SecurityRequirement> {
-    let declared = serde_json::to_value(declared).ok()?;
-    let roles = declared.as_array()?.iter().filter_map(|one| one.get("token")?.as_array());
-    let roles = roles.flatten().filter_map(|role| role.as_str());
-    let people = [Role::Viewer.word(), Role::Admin.word()];
-    let roles: Vec<&str> = roles.filter(|role| people.contains(role)).collect();
-    (!roles.is_empty()).then(|| SecurityRequirement::new("session", roles))
-}
-
 /// Returns the coordinator's status and version.
 #[utoipa::path(get, path = "/health", tag = "status", responses((status = 200, body = Health)))]
-async fn health(State(shared): State<Shared>) -> Json<Health> {
+async fn health(State(shared): State<ApiState>) -> Json<Health> {
     Json(Health {
         status: "ok".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

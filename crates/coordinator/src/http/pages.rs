@@ -10,8 +10,9 @@ use axum::routing::get;
 use protocol::BlobHash;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::files;
 use super::problem::ApiError;
-use super::{Shared, files};
+use crate::http::state::ApiState;
 
 /// An embedded file.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ fn tag(bytes: &[u8]) -> HeaderValue {
 
 /// Returns the dashboard's routes. They are not in the OpenAPI document, because they are not part of the
 /// API.
-pub(super) fn routes() -> OpenApiRouter<Shared> {
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
     let others = PAGES.iter().filter(|page| !page.path.starts_with(HASHED));
     others.fold(
         OpenApiRouter::new().route("/", get(send)).route("/assets/{*rest}", get(send)),

@@ -10,7 +10,8 @@ use protocol::dataset::{FileProblem, RowProblem};
 use protocol::job::JobError;
 
 use crate::blobs::{NoRoom, UploadError, is_full};
-use crate::driver::{DriverError, StepError};
+use crate::driver::DriverError;
+use crate::steps::StepError;
 use crate::store::StoreError;
 
 /// Error response.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use super::rows::JoinCodeRow;
 use super::{StoreError, parsed};
-use crate::sealed_secrets::SealedSecret;
+use crate::cluster::sealed_secrets::SealedSecret;
 
 /// Inserts the code, or updates its variable columns.
 pub(super) fn write(transaction: &Transaction<'_>, code: &JoinCodeRow) -> Result<(), StoreError> {

@@ -26,7 +26,7 @@ pub(crate) struct Day {
     pub(crate) cpu_seconds: f64,
     pub(crate) examples: u64,
     pub(crate) leases: u64,
-    /// An estimate; see [`crate::usage`].
+    /// An estimate; see [`crate::http::api::usage_report`].
     pub(crate) watt_hours: f64,
 }
 

@@ -40,7 +40,7 @@ pub(crate) use secrets::password_row;
 pub(crate) use sessions::SessionRow;
 pub(crate) use snapshot::adopt;
 
-use crate::credential::CredentialKind;
+use crate::access::credential::CredentialKind;
 
 /// Number of revisions for which changes are kept. Clients with older revisions start again.
 const KEPT_REVISIONS: u64 = 10_000;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::write::json;
 use super::{StoreError, read};
-use crate::sealed_secrets::{SealedSecret, SecretKey};
+use crate::cluster::sealed_secrets::{SealedSecret, SecretKey};
 
 /// URL and signing secret of a webhook. The URL may contain a secret of the receiver, too.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

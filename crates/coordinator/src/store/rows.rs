@@ -12,7 +12,7 @@ use protocol::{DeviceId, JobId, LeaseId, Opaque, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::sealed_secrets::SealedSecret;
+use crate::cluster::sealed_secrets::SealedSecret;
 
 /// Job with all its decisions.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, params};
 use serde_json::{Map, Value};
 
 use super::{Store, StoreError, WebhookRow, WebhookTarget, join_codes, notifications, read};
-use crate::sealed_secrets::{SealedSecret, SecretError, SecretKey};
+use crate::cluster::sealed_secrets::{SealedSecret, SecretError, SecretKey};
 
 const MARK: &str = "secrets_encrypted";
 /// Length of a plaintext join code password. An encrypted one is longer.

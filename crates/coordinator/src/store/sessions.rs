@@ -5,7 +5,7 @@ use protocol::api::Role;
 use rusqlite::{Connection, Transaction, params};
 
 use super::{Batch, Reader, StoreError, parsed};
-use crate::credential::CredentialKind;
+use crate::access::credential::CredentialKind;
 
 /// Signed-in browser. Only the hash of its secret is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

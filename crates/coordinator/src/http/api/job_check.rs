@@ -1,0 +1,86 @@
+//! `/jobs/check`: checks a job without storing it.
+
+use axum::Json;
+use axum::extract::State;
+use data::catalog::Published;
+use protocol::job::{JobCheck, JobError, JobSpec};
+use protocol::model::ModelSpec;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::auth::extractors::Viewer;
+use crate::http::extract::Body;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::http::state::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(check))
+}
+
+/// A job that passed every check that needs no download.
+pub(crate) struct Checked {
+    pub(crate) spec: JobSpec,
+    pub(crate) model: ModelSpec,
+}
+
+/// Checks a job and returns what it would train, with every default filled in. Errors are the same as
+/// those of `POST /jobs`.
+#[utoipa::path(post, path = "/jobs/check", tag = "jobs", security(("token" = ["viewer", "admin"])), request_body = JobSpec,
+    responses((status = 200, body = JobCheck)))]
+async fn check(
+    _: Viewer,
+    State(shared): State<ApiState>,
+    Body(spec): Body<JobSpec>,
+) -> ApiResult<Json<JobCheck>> {
+    let Checked { spec, model } = checked(&shared, spec).await?;
+    let layers = model.outline().map_err(JobError::from)?;
+    let parameters = layers.iter().map(|layer| layer.parameters).sum();
+    Ok(Json(JobCheck { config: spec.filled_in(), spec: model, parameters, layers }))
+}
+
+/// Checks the whole job and refuses one that can't be trained.
+pub(crate) async fn checked(shared: &ApiState, spec: JobSpec) -> ApiResult<Checked> {
+    spec.check()?;
+    let sources = shared.sources.clone();
+    let check = move || -> ApiResult<Checked> {
+        let known = sources.list();
+        let Some(entry) = known.iter().find(|entry| entry.name == spec.dataset) else {
+            return Err(unknown_dataset(&spec.dataset, &sources));
+        };
+        let classes = match &entry.info {
+            Some(info) => info.classes.len(),
+            // The published number of classes, until a download provides the real one.
+            None => Published::named(&entry.name).map_or(0, |published| published.classes.len()),
+        };
+        let classes = u32::try_from(classes).unwrap_or(u32::MAX);
+        let model = spec.model_spec(entry.sample, classes)?;
+        if let Some(info) = &entry.info {
+            check_rows(&spec, info.train_rows)?;
+        }
+        Ok(Checked { spec, model })
+    };
+    tokio::task::spawn_blocking(check)
+        .await
+        .map_err(|error| ApiError::internal(error.to_string()))?
+}
+
+/// Returns the error for an unknown dataset. Loading it fails at once, with the known names.
+fn unknown_dataset(name: &str, sources: &data::Sources) -> ApiError {
+    let message = match sources.load_offline(name, &mut |_| {}) {
+        Err(error) => error.to_string(),
+        Ok(_) => format!("dataset '{name}' was just added; try again"),
+    };
+    ApiError::invalid("unknown-dataset", message).at("dataset")
+}
+
+/// Checks that every partition gets at least one row.
+fn check_rows(spec: &JobSpec, train_rows: u64) -> Result<(), JobError> {
+    let limit = Some(spec.data.train_limit).filter(|limit| *limit > 0);
+    let rows = limit.map_or(train_rows, |limit| limit.min(train_rows));
+    let partitions = u64::from(spec.data.partitions);
+    if partitions <= rows {
+        return Ok(());
+    }
+    let message = format!("{partitions} is more than the {rows} training rows; use at most {rows}");
+    Err(JobError::Field { field: "data.partitions", message })
+}

@@ -1,0 +1,198 @@
+//! Startup and shutdown of a coordinator.
+
+mod data_folder;
+mod error;
+mod running;
+mod settings;
+
+use crate::access::caller::Caller;
+use crate::access::challenge::Challenges;
+use crate::backup::{ScheduleState, Scheduled};
+use crate::cluster::{ClusterError, server_config};
+use crate::crash_points::CrashPoint;
+use crate::datasets::cache::DatasetCache;
+use crate::driver::{self, DriverError, DriverHandle};
+use crate::http;
+use crate::http::api::metrics::Requests;
+use crate::http::auth::cookie::CookieName;
+use crate::http::auth::rate_limit::AuthRateLimit;
+use crate::http::auth::tickets::Tickets;
+use crate::http::server::serve::serve;
+use crate::http::state::{ApiParts, ApiState};
+use crate::notifications::WebhookSender;
+use crate::observer::Observer;
+use crate::steps::StepContext;
+use crate::steps::Trainers;
+use crate::store::StoreError;
+use crate::views::Views;
+pub use data_folder::ADMIN_TOKEN_FILE;
+pub use error::StartError;
+pub use running::Running;
+pub use settings::CoordinatorSettings;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use data_folder::{open, unwritable};
+use running::https_url;
+
+/// File in the data folder with the coordinator's URL. Written at every start.
+pub const ADDRESS_FILE: &str = "address";
+
+/// Starts a coordinator.
+///
+/// # Errors
+/// See [`StartError`]. Nothing runs then.
+pub async fn start(settings: CoordinatorSettings) -> Result<Running, StartError> {
+    start_observed(settings, Observer::default()).await
+}
+
+/// Like [`start`], with an observer of the coordinator's own actions.
+///
+/// # Errors
+/// See [`StartError`]. Nothing runs then.
+pub async fn start_observed(
+    settings: CoordinatorSettings,
+    observer: Observer,
+) -> Result<Running, StartError> {
+    let open_files = platform::process::raise_open_files();
+    tracing::debug!(open_files, "open file limit");
+    // An earlier version accepted any name, and devices reject names that can't be displayed.
+    let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
+    let (own, maximum) = (settings.certificate, settings.maximum_disk_bytes);
+    let (points, passed) = (observer.points.clone(), observer.points.clone());
+    let prepared =
+        tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &passed)).await;
+    let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
+    // This process now has exclusive use of the folder. Files that can't be removed do no harm.
+    if let Err(error) = settings.sources.remove_halves() {
+        tracing::warn!(%error, "could not remove partial dataset downloads");
+    }
+    let listener = listen(settings.listen).await?;
+    let address = listener.local_addr();
+    let address =
+        address.map_err(|source| StartError::Listen { address: settings.listen, source })?;
+    let tls = server_config(opened.cluster.certified.clone(), opened.own_certificate.clone())
+        .map_err(ClusterError::from)?;
+
+    let (views, sources) = (Arc::new(Views::default()), Arc::new(settings.sources));
+    let ((revision, revisions), working) = (watch::channel(0), views.working());
+    let webhook_sender = WebhookSender::new(&settings.name);
+    let [trainers, predictor] =
+        [settings.trainer, settings.predictor].map(|program| Trainers::new(program, settings.nice));
+    let (stopping, driver_ended) = (CancellationToken::new(), CancellationToken::new());
+    let steps = StepContext {
+        runtime: Handle::current(),
+        blobs: opened.blobs.clone(),
+        sources: sources.clone(),
+        trainers: trainers.clone(),
+        observer,
+    };
+    let parts = driver::Parts {
+        store: opened.store,
+        loaded: opened.loaded,
+        blobs: opened.blobs.clone(),
+        views: views.clone(),
+        revision,
+        lease_timeout: settings.lease_timeout,
+        steps,
+        webhook_sender: webhook_sender.clone(),
+        secrets: opened.cluster.secrets.clone(),
+        own_certificate: opened.own_certificate.clone(),
+        lock: opened.lock,
+        ended: driver_ended.clone(),
+    };
+    let (driver, driver_thread) = driver::spawn(parts).map_err(StartError::Thread)?;
+    let shared = ApiState(Arc::new(ApiParts {
+        cluster: opened.cluster.clone(),
+        address,
+        challenges: Challenges::new(rand::random()),
+        views,
+        reader: opened.reader,
+        blobs: opened.blobs,
+        dataset_cache: DatasetCache::new(sources.clone()),
+        sources,
+        driver: driver.clone(),
+        predictor: predictor.clone(),
+        settings: settings.shown,
+        webhook_sender,
+        revision: revisions,
+        stopping: stopping.clone(),
+        requests: Requests::default(),
+        auth_rate_limit: AuthRateLimit::default(),
+        cookie: CookieName::new(&opened.cluster.id),
+        tickets: Tickets::default(),
+        origins: settings.allow_origins,
+        points: points.clone(),
+        adding: Arc::default(),
+        data_dir: settings.data_dir.clone(),
+        backups: Mutex::new(ScheduleState::default()),
+    }));
+    if let Some(schedule) = settings.backups {
+        let scheduled =
+            Scheduled::new(schedule, shared.backup_source(), driver.clone(), points.clone());
+        let (shared, stopping) = (shared.clone(), stopping.clone());
+        tokio::spawn(async move { scheduled.run(&shared.backups, stopping).await });
+    }
+    let router = http::router(shared);
+    write_address(&settings.data_dir, address)?;
+    write_down_start(&driver, &opened.cluster.id, address, &settings.data_dir).await?;
+    points.pass(CrashPoint::AddressWritten);
+    let server = tokio::spawn(serve(listener, router.clone(), tls, stopping.clone()));
+    if let Some(own) = opened.own_certificate {
+        let stopping = stopping.clone();
+        tokio::spawn(async move { own.follow(stopping).await });
+    }
+    tracing::info!(%address, "listening");
+    Ok(Running {
+        address,
+        cluster: opened.cluster,
+        router,
+        working,
+        driver,
+        driver_thread: Some(driver_thread),
+        trainers: [trainers, predictor],
+        server: Some(server),
+        stopping,
+        driver_ended,
+    })
+}
+
+/// Writes the start to the audit log.
+async fn write_down_start(
+    driver: &DriverHandle,
+    cluster_id: &str,
+    address: SocketAddr,
+    folder: &Path,
+) -> Result<(), StartError> {
+    let caller = Caller::coordinator();
+    let written = driver.by(&caller).started(cluster_id.to_owned(), address).await;
+    written.map_err(|refusal| {
+        driver.stop();
+        let folder = folder.to_owned();
+        if refusal == DriverError::Store(StoreError::Full) {
+            return StartError::DiskFull { folder };
+        }
+        StartError::Database { folder, reason: refusal.to_string() }
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            StartError::AddressInUse { address }
+        } else {
+            StartError::Listen { address, source }
+        }
+    })
+}
+
+fn write_address(folder: &Path, address: SocketAddr) -> Result<(), StartError> {
+    let file = folder.join(ADDRESS_FILE);
+    platform::files::write_private(&file, https_url(address).as_bytes()).map_err(unwritable(folder))
+}
