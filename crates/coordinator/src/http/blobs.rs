@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::TryStreamExt;
 use protocol::{BlobHash, DeviceId, LeaseId};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{BlobCaller, unauthorized};
+use super::body_timeout::stalled;
 use super::extract::{InPath, InQuery};
 use super::problem::{ApiError, ApiResult};
 use super::revocable::until;
@@ -167,7 +169,9 @@ async fn upload(
         return Err(ApiError::conflict("too-many-blobs", words));
     }
     shared.blobs.ask_room(announced)?;
+    let mut timeout = None;
     let bytes = until(end.clone().cancelled_owned(), body).into_data_stream();
+    let bytes = bytes.inspect_err(|error| timeout = stalled(error));
     let received = match caller {
         BlobCaller::Admin => partial.receive(offset, limit, bytes).await,
         BlobCaller::Device(device) => {
@@ -183,7 +187,10 @@ async fn upload(
         {
             return Err(unauthorized());
         }
-        received => received?,
+        received => match (received, timeout) {
+            (Err(UploadError::Broken), Some(timeout)) => return Err(timeout),
+            (received, _) => received?,
+        },
     }
     let length = shared.blobs.length(hash)?.unwrap_or(0);
     Ok(state(StatusCode::CREATED, length, true))

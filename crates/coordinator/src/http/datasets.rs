@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Admin, Viewer};
+use super::body_timeout::stalled;
 use super::extract::InQuery;
 use super::problem::{ApiError, ApiResult};
 use super::texts::check_text;
@@ -157,8 +158,10 @@ async fn receive(
     folder: &Path,
     blobs: &Blobs,
 ) -> ApiResult<PathBuf> {
-    let broken =
-        |_| ApiError::bad_request("broken-upload", "the connection broke; upload the file again");
+    let broken = |error: axum::Error| {
+        let message = "the connection broke; upload the file again";
+        stalled(&error).unwrap_or_else(|| ApiError::bad_request("broken-upload", message))
+    };
     store(body.into_data_stream(), filename, folder, blobs, broken).await
 }
 
@@ -171,7 +174,7 @@ fn malformed(error: &MultipartError) -> ApiError {
             MOST_JSON >> 20
         ));
     }
-    ApiError::bad_request("malformed-form", error.body_text())
+    stalled(error).unwrap_or_else(|| ApiError::bad_request("malformed-form", error.body_text()))
 }
 
 /// Stores the received bytes under the last component of the file name.
