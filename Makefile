@@ -77,7 +77,7 @@ docs: ## build the documentation into target/docs and check its links
 	@scripts/check_links.py target/docs
 	@echo "docs: open target/docs/index.html"
 
-lint: ## formatting, clippy, dependency arrows, house rules
+lint: ## formatting, clippy, dependency arrows, import circles, house rules
 	@scripts/setup.sh build ui app
 	cargo fmt --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -86,6 +86,7 @@ lint: ## formatting, clippy, dependency arrows, house rules
 	python3 -B packaging/plists.py
 	@if command -v shellcheck >/dev/null; then shellcheck packaging/*.sh packaging/scripts/*install packaging/scripts/*.sh; fi
 	scripts/check_layers.py
+	scripts/check_cycles.py
 	scripts/check_house.py
 	@npm --prefix ui run --silent check
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check -A unused-wrapper -A license-not-encountered bans licenses sources; fi

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Tests of check_house.py and check_layers.py: each rule reports violations and accepts valid input."""
+"""Tests of check_house.py, check_layers.py and check_cycles.py: each rule reports violations and accepts valid input."""
 
+import tempfile
 import unittest
+from pathlib import Path
 
+import check_cycles
 import check_house
 import check_layers
 
@@ -79,6 +82,86 @@ class Layers(unittest.TestCase):
 
     def test_a_new_crate_must_be_listed(self):
         self.assertIn("is missing in deny.toml", self.problems(fresh=set())[0])
+
+
+class Cycles(unittest.TestCase):
+    def circles(self, **files):
+        """Returns the circles of a crate with these files, each as its arrows. `a_b` names the file a/b.rs."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                path = Path(folder, "src", f"{name.replace('_', '/')}.rs")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            found = check_cycles.problems(Path(folder))
+        return [[line.split(": ")[0].strip() for line in circle.splitlines()[1:]] for circle in found]
+
+    def arrows(self, **files):
+        return [arrow.split(":")[0] + arrow[arrow.index(" ->") :] for circle in self.circles(**files) for arrow in circle]
+
+    def test_a_tree_of_imports_is_accepted(self):
+        files = {"lib": "mod a; mod b; use a::A; use b::B;", "a": "use crate::b::B; pub struct A(B);", "b": "pub struct B;"}
+        self.assertEqual(self.circles(**files), [])
+
+    def test_a_circle_is_reported_with_its_imports(self):
+        files = {
+            "lib": "mod a; mod b; mod c; mod d;",
+            "a": "use {super::b::B, std::fmt};\npub struct A;",
+            "b": "\nuse crate::{c::{self as sea}, d};\npub struct B;\nfn f() { sea::c(d::D) }",
+            "c": "pub fn c() -> crate::a::A {}",
+            "d": "pub struct D;",
+        }
+        self.assertEqual(self.circles(**files), [["a.rs:1 -> b.rs", "b.rs:4 -> c.rs", "c.rs:1 -> a.rs"]])
+
+    def test_a_parent_may_declare_and_export_its_children(self):
+        files = {"lib": "mod a;", "a_mod": "mod one; mod two; pub use one::One;", "a_one": "pub struct One;"}
+        self.assertEqual(self.circles(**files, a_two="use super::One; use crate::a::One as Uno;"), [])
+
+    def test_a_child_that_uses_its_parents_item_makes_a_circle_if_the_parent_uses_the_child(self):
+        parent = "pub mod child; pub struct Shared;"
+        child = "use super::Shared; pub fn f() {}"
+        self.assertEqual(self.circles(lib="mod a;", a_mod=parent, a_child=child), [])
+        both = ["a/child.rs -> a/mod.rs", "a/mod.rs -> a/child.rs"]
+        for use in ["fn g() { child::f() }", "use child::f;", "pub use child::f; fn g() { f() }", "pub use self::child::*;"]:
+            self.assertEqual(self.arrows(lib="mod a;", a_mod=f"{parent} {use}", a_child=child), both, use)
+
+    def test_exports_lead_to_the_file_that_defines_the_item(self):
+        files = {
+            "lib": "mod a; mod b; mod c; pub use b::*;",
+            "a": "pub struct A; fn f(b: crate::Renamed) {}",
+            "b": "pub(crate) use crate::c::C as Renamed;",
+            "c": "use crate::a::A; pub enum C { A }",
+        }
+        self.assertEqual(self.arrows(**files), ["a.rs -> c.rs", "c.rs -> a.rs"])
+
+    def test_tests_are_exempt_as_importers(self):
+        files = {
+            "lib": "mod a; mod b;",
+            "a": "use crate::b::B; pub struct A; #[cfg(test)] mod tests { fn t() { let a = 1; } }",
+            "b": "pub struct B; #[cfg(test)] use crate::a::A;\n#[cfg(test)] mod tests { use crate::a::A; }\nmod tests;"
+            "impl B { #[cfg(test)] fn t() { crate::a::A } fn u() {} }",
+            "b_tests": "use crate::a::A;",
+        }
+        self.assertEqual(self.circles(**files), [])
+        self.assertNotEqual(self.circles(**files | {"b": "pub struct B; #[cfg(unix)] use crate::a::A;"}), [])
+
+    def test_text_and_names_of_other_crates_are_no_imports(self):
+        files = {
+            "lib": "mod a; mod b; mod serde;",
+            "a": "use crate::b::B; pub struct A;",
+            "b": "// use crate::a::A;\n/* /* */ crate::a::A */ pub struct B<'a>(&'a str);\n"
+            'const A: &str = r#"" crate::a::A"#; const Q: char = \'"\'; use serde::A; fn f() { ::serde::x(); "crate::a::A"; }',
+            "serde": "use crate::b::B;",
+        }
+        self.assertEqual(self.circles(**files), [])
+
+    def test_paths_in_attributes_and_macros_count(self):
+        files = {"lib": "mod a; mod b;", "a": "use crate::b::B; pub fn read() {}"}
+        for text in ['#[serde(with = "crate::a::read")] x: u8', "x: [u8; same!(crate::a::read)]"]:
+            self.assertEqual(self.arrows(**files, b=f"pub struct B {{ {text} }}"), ["a.rs -> b.rs", "b.rs -> a.rs"], text)
+
+    def test_items_that_macros_make_belong_to_the_file_that_calls_them(self):
+        files = {"lib": "mod a; mod b;", "a": "make!(A); use crate::b::B;", "b": "use super::a::A; pub struct B;"}
+        self.assertEqual(self.arrows(**files), ["a.rs -> b.rs", "b.rs -> a.rs"])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::problem::ApiError;
-use crate::http::server::body_timeout::{BodyTimedOut, WHOLE_BODY_TIMEOUT};
+use crate::http::server::body_timeout::{WHOLE_BODY_TIMEOUT, late, stalled};
 
 /// Maximum size of a JSON body.
 pub(crate) const MOST_JSON: usize = 1 << 20;
@@ -33,12 +33,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-fn late() -> ApiError {
-    let seconds = WHOLE_BODY_TIMEOUT.as_secs();
-    let message = format!("the body did not arrive within {seconds} s; send the request again");
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "late-body", "Request timeout", message)
-}
-
 fn body_error(rejection: &JsonRejection) -> ApiError {
     match rejection {
         JsonRejection::JsonSyntaxError(error) => {
@@ -57,26 +51,13 @@ fn body_error(rejection: &JsonRejection) -> ApiError {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 return ApiError::too_large("the body is larger than this request allows");
             }
-            let reason = match stalled(rejection) {
-                Some(error) => error.to_string(),
-                None => "the body did not arrive completely".to_owned(),
-            };
-            ApiError::bad_request("broken-body", format!("{reason}; send the request again"))
+            stalled(rejection).unwrap_or_else(|| {
+                let message = "the body did not arrive completely; send the request again";
+                ApiError::bad_request("broken-body", message)
+            })
         }
         _ => ApiError::bad_request("malformed-json", "the body can't be read as JSON"),
     }
-}
-
-/// Returns the error of a body that stalled, if that caused the rejection.
-fn stalled(rejection: &JsonRejection) -> Option<&BodyTimedOut> {
-    let mut cause = rejection.source();
-    while let Some(error) = cause {
-        if let Some(stalled) = error.downcast_ref() {
-            return Some(stalled);
-        }
-        cause = error.source();
-    }
-    None
 }
 
 /// Returns the library's message below axum's own.
@@ -164,8 +145,9 @@ mod tests {
         let request =
             request.body(crate::http::server::body_timeout::with_timeout(stalled)).unwrap();
         let rejection = axum::Json::<Value>::from_request(request, &()).await.unwrap_err();
-        let detail = body_error(&rejection).problem.detail;
-        assert_eq!(detail, "no data arrived for 60 s; send the request again");
+        let problem = body_error(&rejection).problem;
+        assert_eq!((problem.status, problem.kind.as_str()), (408, "late-body"));
+        assert_eq!(problem.detail, "no data arrived for 60 s; send the request again");
     }
 
     fn refused<T: DeserializeOwned + Debug>(body: &str) -> String {

@@ -181,6 +181,40 @@ async fn metrics_are_prometheus_text() {
         let name = name.split([' ', '{']).next().unwrap();
         assert!(documented.contains(&format!("`{name}`")), "{name} is not in docs/metrics.md");
     }
+    let mut documented: Vec<(&str, &str)> = documented
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(name, rest)| (name, rest.split(' ').next().unwrap()))
+        .collect();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let mut types: Vec<(&str, &str)> = types.collect();
+    assert_eq!(types.len(), 11);
+    types.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(types, documented);
+    let lines = |name: &str| {
+        let lines =
+            text.lines().filter(|line| line.trim_start_matches("# HELP ").starts_with(name));
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines("constellation_open_seats"),
+        [
+            "# HELP constellation_open_seats Seats of the open rounds, by their state.",
+            "constellation_open_seats{state=\"leased\"} 0",
+            "constellation_open_seats{state=\"reported\"} 0",
+            "constellation_open_seats{state=\"all\"} 0",
+        ]
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        lines("constellation_info")[1],
+        format!("constellation_info{{version=\"{version}\"}} 1")
+    );
+    assert_eq!(lines("constellation_leases_lost_total")[1], "constellation_leases_lost_total 0");
+    assert_eq!(lines("constellation_http_requests_total").len(), 6);
+    let revision = lines("constellation_revision")[1].split(' ').nth(1).unwrap();
+    assert!(revision.parse::<u64>().unwrap() > 0, "{revision}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::TryStreamExt;
 use protocol::{BlobHash, DeviceId, LeaseId};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use crate::http::auth::extractors::{BlobCaller, unauthorized};
 use crate::http::extract::{InPath, InQuery};
 use crate::http::files;
 use crate::http::problem::{ApiError, ApiResult};
+use crate::http::server::body_timeout::stalled;
 use crate::http::server::revocable::until;
 use crate::http::state::ApiState;
 
@@ -172,7 +174,9 @@ async fn upload(
         return Err(ApiError::conflict("too-many-blobs", words));
     }
     shared.blobs.ask_room(announced)?;
+    let mut timeout = None;
     let bytes = until(end.clone().cancelled_owned(), body).into_data_stream();
+    let bytes = bytes.inspect_err(|error| timeout = stalled(error));
     let received = match caller {
         BlobCaller::Admin => partial.receive(offset, limit, bytes).await,
         BlobCaller::Device(device) => {
@@ -188,7 +192,10 @@ async fn upload(
         {
             return Err(unauthorized());
         }
-        received => received?,
+        received => match (received, timeout) {
+            (Err(UploadError::Broken), Some(timeout)) => return Err(timeout),
+            (received, _) => received?,
+        },
     }
     let length = shared.blobs.length(hash)?.unwrap_or(0);
     Ok(state(StatusCode::CREATED, length, true))

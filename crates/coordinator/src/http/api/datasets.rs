@@ -23,6 +23,7 @@ use crate::http::auth::extractors::{Admin, Viewer};
 use crate::http::extract::InQuery;
 use crate::http::extract::MOST_JSON;
 use crate::http::problem::{ApiError, ApiResult};
+use crate::http::server::body_timeout::stalled;
 use crate::http::state::ApiState;
 use crate::http::texts::check_text;
 
@@ -158,8 +159,10 @@ async fn receive(
     folder: &Path,
     blobs: &Blobs,
 ) -> ApiResult<PathBuf> {
-    let broken =
-        |_| ApiError::bad_request("broken-upload", "the connection broke; upload the file again");
+    let broken = |error: axum::Error| {
+        let message = "the connection broke; upload the file again";
+        stalled(&error).unwrap_or_else(|| ApiError::bad_request("broken-upload", message))
+    };
     store(body.into_data_stream(), filename, folder, blobs, broken).await
 }
 
@@ -172,7 +175,7 @@ fn malformed(error: &MultipartError) -> ApiError {
             MOST_JSON >> 20
         ));
     }
-    ApiError::bad_request("malformed-form", error.body_text())
+    stalled(error).unwrap_or_else(|| ApiError::bad_request("malformed-form", error.body_text()))
 }
 
 /// Stores the received bytes under the last component of the file name.

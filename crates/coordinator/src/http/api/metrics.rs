@@ -1,21 +1,28 @@
 //! `/metrics`: the coordinator's state in Prometheus text format. `docs/metrics.md` lists the
 //! metrics.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use protocol::api::JobStatus;
-use protocol::device::DeviceState;
+use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use protocol::api::{JobStatus, Round};
+use protocol::device::{Device, DeviceState};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::clock;
 use crate::http::auth::extractors::Viewer;
 use crate::http::state::ApiState;
-use crate::views::status_word;
+use crate::views::{JobView, status_word};
 
 /// Number of responses, by the first digit of their status.
 #[derive(Debug, Default)]
@@ -38,32 +45,45 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 #[utoipa::path(get, path = "/metrics", tag = "status", security(("token" = ["viewer", "admin"])),
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(_: Viewer, State(shared): State<ApiState>) -> Response {
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, text(&shared)).into_response()
+    let mut registry = Registry::with_prefix("constellation");
+    let version = [(env!("CARGO_PKG_VERSION"), 1)];
+    registry.register("info", "The program's version", Labeled::gauges("version", version));
+    register_devices(&mut registry, &shared.views.devices(clock::now()));
+    register_jobs(&mut registry, &shared.views.jobs());
+    let requests = shared.requests.0.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+    registry.register(
+        "http_requests",
+        "Requests answered, by status",
+        Labeled::counters("status", ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(requests)),
+    );
+    let mut text = String::new();
+    // Writing to a string can't fail.
+    let _ = encode(&mut text, &registry);
+    let _ = write_revision(&mut text, *shared.revision.borrow());
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
 
-fn text(shared: &ApiState) -> String {
-    let mut page = Page::default();
-    page.head("constellation_info", "gauge", "The program's version.");
-    page.line("constellation_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-
-    let devices = shared.views.devices(clock::now());
-    page.head("constellation_devices", "gauge", "Enrolled devices, by state.");
-    for state in
-        [DeviceState::Waiting, DeviceState::Training, DeviceState::Held, DeviceState::Offline]
-    {
+fn register_devices(registry: &mut Registry, devices: &[Device]) {
+    let approved = |state: DeviceState| {
         let approved = devices.iter().filter(|device| device.approval.is_none());
-        let count = approved.filter(|device| device.state == state).count();
-        page.line("constellation_devices", &[("state", state_word(state))], count as f64);
-    }
-    let name = "constellation_devices_awaiting_approval";
-    page.head(name, "gauge", "Device records that wait for an administrator's approval.");
+        approved.filter(|device| device.state == state).count() as u64
+    };
+    let states =
+        [DeviceState::Waiting, DeviceState::Training, DeviceState::Held, DeviceState::Offline];
+    let by_state = states.map(|state| (state_word(state), approved(state)));
+    registry.register("devices", "Enrolled devices, by state", Labeled::gauges("state", by_state));
     let waiting = devices.iter().filter(|device| device.approval.is_some() && !device.revoked);
-    page.line(name, &[], waiting.count() as f64);
+    registry.register(
+        "devices_awaiting_approval",
+        "Device records that wait for an administrator's approval",
+        ConstGauge::new(waiting.count() as u64),
+    );
+}
 
-    let jobs = shared.views.jobs();
-    page.head("constellation_jobs", "gauge", "Jobs, by their status.");
-    for status in [
+fn register_jobs(registry: &mut Registry, jobs: &[Arc<JobView>]) {
+    let with_status =
+        |status: JobStatus| jobs.iter().filter(|view| view.job.status == status).count() as u64;
+    let statuses = [
         JobStatus::Pending,
         JobStatus::Preparing,
         JobStatus::Running,
@@ -71,61 +91,87 @@ fn text(shared: &ApiState) -> String {
         JobStatus::Completed,
         JobStatus::Failed,
         JobStatus::Cancelled,
-    ] {
-        let count = jobs.iter().filter(|view| view.job.status == status).count();
-        page.line("constellation_jobs", &[("status", status_word(status))], count as f64);
-    }
-    let sum = |of: &dyn Fn(&crate::views::JobView) -> u64| {
-        jobs.iter().map(|view| of(view)).sum::<u64>() as f64
-    };
-    let of_rounds =
-        |of: fn(&protocol::api::Round) -> u64| sum(&|view| view.rounds.iter().map(of).sum());
-    let counters = [
-        (
-            "constellation_rounds_closed_total",
-            "Closed rounds of all jobs.",
-            of_rounds(|round| u64::from(round.closed_at.is_some())),
-        ),
-        (
-            "constellation_updates_bytes_total",
-            "Bytes of the updates that took a seat.",
-            of_rounds(|round| round.bytes_up),
-        ),
-        (
-            "constellation_examples_total",
-            "Rows trained on, including repeats.",
-            of_rounds(|round| round.examples),
-        ),
-        (
-            "constellation_leases_lost_total",
-            "Leases lost after their first step.",
-            sum(&|view| view.job.leases_lost),
-        ),
     ];
-    for (name, help, value) in counters {
-        page.head(name, "counter", help);
-        page.line(name, &[], value);
-    }
-    let seats = |of: fn(&protocol::api::Round) -> u32| {
-        let open = jobs.iter().filter(|view| !view.job.status.is_final());
-        let open = open.filter_map(|view| view.rounds.last());
-        open.filter(|round| round.closed_at.is_none())
-            .map(|round| u64::from(of(round)))
-            .sum::<u64>() as f64
-    };
-    page.head("constellation_open_seats", "gauge", "Seats of the open rounds, by their state.");
-    page.line("constellation_open_seats", &[("state", "leased")], seats(|round| round.leased));
-    page.line("constellation_open_seats", &[("state", "reported")], seats(|round| round.reported));
-    page.line("constellation_open_seats", &[("state", "all")], seats(|round| round.seats));
+    let by_status = statuses.map(|status| (status_word(status), with_status(status)));
+    registry.register("jobs", "Jobs, by their status", Labeled::gauges("status", by_status));
 
-    page.head("constellation_http_requests_total", "counter", "Requests answered, by status.");
-    for (class, counter) in (1..).zip(&shared.requests.0) {
-        let count = counter.load(Ordering::Relaxed) as f64;
-        page.line("constellation_http_requests_total", &[("status", &format!("{class}xx"))], count);
+    let rounds = |count: fn(&Round) -> u64| {
+        ConstCounter::new(jobs.iter().flat_map(|view| &view.rounds).map(count).sum::<u64>())
+    };
+    let closed = rounds(|round| u64::from(round.closed_at.is_some()));
+    registry.register("rounds_closed", "Closed rounds of all jobs", closed);
+    let bytes = rounds(|round| round.bytes_up);
+    registry.register("updates_bytes", "Bytes of the updates that took a seat", bytes);
+    let examples = rounds(|round| round.examples);
+    registry.register("examples", "Rows trained on, including repeats", examples);
+    let lost = jobs.iter().map(|view| view.job.leases_lost).sum::<u64>();
+    let lost = ConstCounter::new(lost);
+    registry.register("leases_lost", "Leases lost after their first step", lost);
+
+    let open = jobs.iter().filter(|view| !view.job.status.is_final());
+    let open = open.filter_map(|view| view.rounds.last());
+    let open: Vec<&Round> = open.filter(|round| round.closed_at.is_none()).collect();
+    let seats =
+        |count: fn(&Round) -> u32| open.iter().map(|round| u64::from(count(round))).sum::<u64>();
+    let by_state = [
+        ("leased", seats(|round| round.leased)),
+        ("reported", seats(|round| round.reported)),
+        ("all", seats(|round| round.seats)),
+    ];
+    registry.register(
+        "open_seats",
+        "Seats of the open rounds, by their state",
+        Labeled::gauges("state", by_state),
+    );
+}
+
+/// Writes the revision. Its name is older than the use of the library, which adds `_total` to the name
+/// of each counter.
+fn write_revision(text: &mut String, revision: u64) -> fmt::Result {
+    let name = "constellation_revision";
+    writeln!(text, "# HELP {name} The newest revision of /events.")?;
+    writeln!(text, "# TYPE {name} counter\n{name} {revision}")
+}
+
+/// Gauges or counters with one label each, written in this order. (The order of the library's `Family`
+/// changes with each start.)
+#[derive(Debug)]
+struct Labeled {
+    kind: MetricType,
+    label: &'static str,
+    values: Vec<(&'static str, u64)>,
+}
+
+impl Labeled {
+    fn gauges(label: &'static str, values: impl IntoIterator<Item = (&'static str, u64)>) -> Self {
+        Self { kind: MetricType::Gauge, label, values: values.into_iter().collect() }
     }
-    page.head("constellation_revision", "counter", "The newest revision of /events.");
-    page.line("constellation_revision", &[], *shared.revision.borrow() as f64);
-    page.text
+
+    fn counters(
+        label: &'static str,
+        values: impl IntoIterator<Item = (&'static str, u64)>,
+    ) -> Self {
+        Self { kind: MetricType::Counter, ..Self::gauges(label, values) }
+    }
+}
+
+impl EncodeMetric for Labeled {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (value, number) in &self.values {
+            let labels = [(self.label, *value)];
+            let mut encoder = encoder.encode_family(&labels)?;
+            if matches!(self.kind, MetricType::Counter) {
+                encoder.encode_counter::<NoLabelSet, _, u64>(number, None)?;
+            } else {
+                encoder.encode_gauge(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.kind
+    }
 }
 
 const fn state_word(state: DeviceState) -> &'static str {
@@ -134,26 +180,5 @@ const fn state_word(state: DeviceState) -> &'static str {
         DeviceState::Training => "training",
         DeviceState::Held => "held",
         DeviceState::Offline => "offline",
-    }
-}
-
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string can't fail.
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    /// Writes a line. Labels are fixed strings, so they need no escaping.
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> =
-            labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-        let labels =
-            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.text, "{name}{labels} {value}");
     }
 }

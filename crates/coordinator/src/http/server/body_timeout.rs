@@ -1,74 +1,55 @@
-//! Timeouts of request bodies: a body that stalls ends with an error.
+//! Timeouts of request bodies: a body that stalls ends with an error, and the request with status 408.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::error::Error;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::{Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use axum::body::{Body, HttpBody};
+use axum::http::StatusCode;
+use tower_http::timeout::{TimeoutBody, TimeoutError};
+
+use crate::http::problem::ApiError;
 
 /// Maximum time between two chunks of a body.
 const CHUNK_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum time for a body that is read as a whole: JSON of at most 1 MiB.
 pub(crate) const WHOLE_BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Error of a body that stalled.
-#[derive(Debug, thiserror::Error)]
-#[error("no data arrived for {} s", CHUNK_TIMEOUT.as_secs())]
-pub(crate) struct BodyTimedOut;
-
-/// Returns the body with a timeout between its chunks.
+/// Returns the body with a timeout between its chunks. The new body has no size hint.
 pub(crate) fn with_timeout(body: Body) -> Body {
     // Most requests have no body.
-    if body.is_end_stream() {
-        body
-    } else {
-        Body::new(BodyWithTimeout { body, timer: None, is_waiting: false })
-    }
+    if body.is_end_stream() { body } else { Body::new(TimeoutBody::new(CHUNK_TIMEOUT, body)) }
 }
 
-struct BodyWithTimeout {
-    body: Body,
-    /// Created when the body is first waited for.
-    timer: Option<Pin<Box<Sleep>>>,
-    is_waiting: bool,
+/// Error for a body that did not arrive as a whole within [`WHOLE_BODY_TIMEOUT`].
+pub(crate) fn late() -> ApiError {
+    let seconds = WHOLE_BODY_TIMEOUT.as_secs();
+    request_timeout(&format!("the body did not arrive within {seconds} s"))
 }
 
-impl HttpBody for BodyWithTimeout {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            this.is_waiting = false;
-            return Poll::Ready(frame);
+/// Returns the error for a body that stalled, if that is the cause of `error`.
+pub(crate) fn stalled(error: &(dyn Error + 'static)) -> Option<ApiError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<TimeoutError>() {
+            let seconds = CHUNK_TIMEOUT.as_secs();
+            return Some(request_timeout(&format!("no data arrived for {seconds} s")));
         }
-        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(CHUNK_TIMEOUT)));
-        if !this.is_waiting {
-            timer.as_mut().reset(Instant::now() + CHUNK_TIMEOUT);
-            this.is_waiting = true;
-        }
-        timer.as_mut().poll(context).map(|()| Some(Err(axum::Error::new(BodyTimedOut))))
+        cause = error.source();
     }
+    None
+}
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+fn request_timeout(reason: &str) -> ApiError {
+    let message = format!("{reason}; send the request again");
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "late-body", "Request timeout", message)
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::{StreamExt, stream};
+    use axum::body::Bytes;
+    use futures::{StreamExt, TryStreamExt, stream};
     use http_body_util::BodyExt;
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -86,6 +67,22 @@ mod tests {
         let slow = delayed(&[59; 10]).collect().await.unwrap();
         assert_eq!(slow.to_bytes().len(), 10);
         let error = delayed(&[0, 0, 61]).collect().await.unwrap_err();
-        assert!(error.to_string().contains("no data arrived for 60 s"), "{error}");
+        let problem = stalled(&error).unwrap().problem;
+        assert_eq!((problem.status, problem.kind.as_str()), (408, "late-body"));
+        assert_eq!(problem.detail, "no data arrived for 60 s; send the request again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_no_stalled_body() {
+        let mut chunks = delayed(&[1; 3]).into_data_stream();
+        while chunks.try_next().await.unwrap().is_some() {
+            sleep(CHUNK_TIMEOUT * 2).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_is_no_stalled_body() {
+        let broken = Body::from_stream(stream::iter([Err::<Bytes, _>(std::io::Error::other("x"))]));
+        assert!(stalled(&with_timeout(broken).collect().await.unwrap_err()).is_none());
     }
 }
