@@ -3,11 +3,10 @@
 //! `sent/HASH.KEY` records a complete upload, so that each sender learns only about its own bytes,
 //! not whether others have stored the same blob.
 
-use std::collections::HashMap;
 use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -16,22 +15,12 @@ use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{Blobs, sync_folder};
+use super::folder::{Blobs, sync_folder};
+use super::turns::Turn;
 use crate::crash_points::CrashPoint;
-
-/// Uploads in progress, by file. Each file has one writer; a later writer replaces an earlier one.
-pub(super) type Uploads = Mutex<HashMap<PathBuf, Arc<Turn>>>;
 
 /// Number of bytes for which space is reserved at a time.
 const STRIDE: u64 = 1 << 20;
-
-#[derive(Debug, Default)]
-pub(super) struct Turn {
-    /// Lock of the current writer.
-    writing: Arc<tokio::sync::Mutex<()>>,
-    /// Tells the current writer to stop.
-    superseded: CancellationToken,
-}
 
 /// Error that ended an upload before the blob was complete. Received bytes are kept unless noted.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +40,13 @@ pub(crate) enum UploadError {
     Io(#[from] io::Error),
 }
 
+impl Blobs {
+    /// Returns the partial upload of a blob under this key (a lease or the uploading principal).
+    pub(crate) fn partial(&self, hash: BlobHash, key: &str) -> Partial {
+        Partial::new(self.clone(), hash, key)
+    }
+}
+
 /// Upload of one blob by one sender.
 #[derive(Debug)]
 pub(crate) struct Partial {
@@ -62,7 +58,7 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    pub(super) fn new(blobs: Blobs, hash: BlobHash, key: &str) -> Self {
+    fn new(blobs: Blobs, hash: BlobHash, key: &str) -> Self {
         let name = format!("{hash}.{key}");
         let (path, sent) = (blobs.partial_folder().join(&name), blobs.sent_folder().join(&name));
         Self { blobs, hash, path, sent }

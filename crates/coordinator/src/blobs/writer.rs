@@ -5,8 +5,15 @@ use std::io::{self, BufWriter, Write};
 use protocol::BlobHash;
 use tempfile::NamedTempFile;
 
-use super::Blobs;
+use super::folder::Blobs;
 use crate::crash_points::CrashPoint;
+
+impl Blobs {
+    /// Returns a writer for a blob that is written in pieces.
+    pub(crate) fn writer(&self) -> io::Result<BlobWriter> {
+        BlobWriter::new(self.clone())
+    }
+}
 
 /// A blob that is being written. If it is dropped before [`BlobWriter::finish`], nothing is stored.
 #[derive(Debug)]
@@ -22,7 +29,7 @@ pub(crate) struct BlobWriter {
 const QUOTA_STEP: u64 = 1 << 20;
 
 impl BlobWriter {
-    pub(super) fn new(blobs: Blobs) -> io::Result<Self> {
+    fn new(blobs: Blobs) -> io::Result<Self> {
         let file = BufWriter::with_capacity(1 << 20, blobs.scratch()?);
         Ok(Self { blobs, file, hasher: blake3::Hasher::new(), granted: 0 })
     }

@@ -17,12 +17,12 @@ use crate::cluster::ClusterIdentity;
 use crate::crash_points::CrashPoints;
 use crate::datasets::cache::DatasetCache;
 use crate::driver::DriverHandle;
-use crate::http::api::metrics::Requests;
 use crate::http::auth::cookie::CookieName;
 use crate::http::auth::rate_limit::AuthRateLimit;
 use crate::http::auth::tickets::Tickets;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::server::headers::Origin;
+use crate::http::server::response_counts::ResponseCounts;
 use crate::notifications::WebhookSender;
 use crate::steps::Trainers;
 use crate::store::{Reader, StoreError};
@@ -53,7 +53,7 @@ pub(crate) struct ApiParts {
     pub(crate) revision: watch::Receiver<u64>,
     /// Cancelled when long polls must be answered.
     pub(crate) stopping: CancellationToken,
-    pub(crate) requests: Requests,
+    pub(crate) responses: ResponseCounts,
     pub(crate) auth_rate_limit: AuthRateLimit,
     pub(crate) cookie: CookieName,
     pub(crate) tickets: Tickets,

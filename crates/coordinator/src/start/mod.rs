@@ -13,10 +13,10 @@ use crate::crash_points::CrashPoint;
 use crate::datasets::cache::DatasetCache;
 use crate::driver::{self, DriverError, DriverHandle};
 use crate::http;
-use crate::http::api::metrics::Requests;
 use crate::http::auth::cookie::CookieName;
 use crate::http::auth::rate_limit::AuthRateLimit;
 use crate::http::auth::tickets::Tickets;
+use crate::http::server::response_counts::ResponseCounts;
 use crate::http::server::serve::serve;
 use crate::http::state::{ApiParts, ApiState};
 use crate::notifications::WebhookSender;
@@ -123,7 +123,7 @@ pub async fn start_observed(
         webhook_sender,
         revision: revisions,
         stopping: stopping.clone(),
-        requests: Requests::default(),
+        responses: ResponseCounts::default(),
         auth_rate_limit: AuthRateLimit::default(),
         cookie: CookieName::new(&opened.cluster.id),
         tickets: Tickets::default(),

@@ -3,7 +3,6 @@
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::http::header;
@@ -24,19 +23,6 @@ use crate::http::auth::extractors::Viewer;
 use crate::http::state::ApiState;
 use crate::views::{JobView, status_word};
 
-/// Number of responses, by the first digit of their status.
-#[derive(Debug, Default)]
-pub(crate) struct Requests([AtomicU64; 5]);
-
-impl Requests {
-    pub(crate) fn count(&self, status: u16) {
-        let class = usize::from(status / 100).wrapping_sub(1);
-        if let Some(counter) = self.0.get(class) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(metrics))
 }
@@ -50,7 +36,7 @@ async fn metrics(_: Viewer, State(shared): State<ApiState>) -> Response {
     registry.register("info", "The program's version", Labeled::gauges("version", version));
     register_devices(&mut registry, &shared.views.devices(clock::now()));
     register_jobs(&mut registry, &shared.views.jobs());
-    let requests = shared.requests.0.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+    let requests = shared.responses.counts();
     registry.register(
         "http_requests",
         "Requests answered, by status",

@@ -79,7 +79,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Ok(answer) = ready_or_wait!(Pin::new(&mut self.answer).poll(context));
-        self.shared.requests.count(answer.status().as_u16());
+        self.shared.responses.count(answer.status().as_u16());
         let mut answer = as_problem(answer, &self.asked);
         answer.headers_mut().insert(PROTOCOL_HEADER, PROTOCOL_VERSION.into());
         headers::protect(answer.status(), answer.headers_mut());

@@ -8,5 +8,6 @@ pub(crate) mod headers;
 pub(crate) mod host;
 pub(crate) mod in_flight;
 pub(crate) mod peer;
+pub(crate) mod response_counts;
 pub(crate) mod revocable;
 pub(crate) mod serve;
