@@ -34,7 +34,8 @@ class Module:
 
     def __init__(self, path, file, folder):
         self.path, self.file, self.folder = path, file, folder
-        self.children, self.defined = {}, set()
+        self.children = {}  # name -> modules; several where each has its own `cfg`
+        self.defined = set()
         self.imports = {}  # name -> paths
         self.globs = []  # paths
         self.uses = []  # (path, line, kind): kind is "import", "export", "glob" or "path"
@@ -131,10 +132,12 @@ class Reader:
     def submodule(self, module, attributes):
         name = self.text(1)
         self.at += 2
-        path = (*module.path, name)
+        siblings = module.children.setdefault(name, [])
+        path = (*module.path, f"{name}#{len(siblings)}" if siblings else name)
         if self.text() == "{":
             self.at += 1
-            inline = module.children[name] = self.modules[path] = Module(path, module.file, module.folder / name)
+            inline = self.modules[path] = Module(path, module.file, module.folder / name)
+            siblings.append(inline)
             self.module(inline)
             self.at += 1
             return
@@ -145,7 +148,7 @@ class Reader:
         if name == "tests" or file is None:
             return  # tests, or a file that a build script makes
         read_file(self.modules, path, file, file.parent if file.name == "mod.rs" else file.parent / file.stem)
-        module.children[name] = self.modules[path]
+        siblings.append(self.modules[path])
 
     def define(self, module):
         """Notes the name that the item at this place defines."""

@@ -159,6 +159,12 @@ class Cycles(unittest.TestCase):
         for text in ['#[serde(with = "crate::a::read")] x: u8', "x: [u8; same!(crate::a::read)]"]:
             self.assertEqual(self.arrows(**files, b=f"pub struct B {{ {text} }}"), ["a.rs -> b.rs", "b.rs -> a.rs"], text)
 
+    def test_modules_of_several_systems_are_all_read(self):
+        parent = "#[cfg(unix)] mod one; #[cfg(not(unix))] #[path = \"two.rs\"] mod one; pub struct A; fn f() { one::f() }"
+        for own, other in [("one", "two"), ("two", "one")]:
+            files = {f"a_{own}": "use super::A; pub fn f() {}", f"a_{other}": "pub fn f() {}"}
+            self.assertEqual(len(self.circles(lib="mod a;", a_mod=parent, **files)), 1)
+
     def test_items_that_macros_make_belong_to_the_file_that_calls_them(self):
         files = {"lib": "mod a; mod b;", "a": "make!(A); use crate::b::B;", "b": "use super::a::A; pub struct B;"}
         self.assertEqual(self.arrows(**files), ["a.rs -> b.rs", "b.rs -> a.rs"])

@@ -12,7 +12,6 @@ use protocol::{BlobHash, codec};
 use serde::{Deserialize, Serialize};
 
 use crate::optimizer::FlatMoments;
-use crate::train::Totals;
 use crate::{EngineError, files};
 
 const MAGIC: &[u8; 8] = b"CNCKPT01";
@@ -28,6 +27,15 @@ pub(crate) struct Checkpoint {
     /// The host embedding's weights without pending steps. Empty if there is no embedding.
     pub(crate) weights: Vec<f32>,
     pub(crate) embedding: FlatMoments,
+}
+
+/// Totals of a lease, from this process and those before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Totals {
+    pub(crate) steps: u64,
+    pub(crate) loss: f64,
+    pub(crate) examples: u64,
+    pub(crate) seconds: f64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use protocol::model::ModelSpec;
 use protocol::plan::Plan;
 
 use crate::batch::{Batch, BatchInput, Featurizer, Schedule, StepKey};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, Totals};
 use crate::network::{HostEmbeddingOptimizer, Network};
 use crate::optimizer::{DenseOptimizer, Rule};
 use crate::prefetch::{Prefetch, Source};
@@ -124,15 +124,6 @@ struct Run<'a> {
     dense: DenseOptimizer,
     host_embedding: Option<HostEmbeddingOptimizer>,
     done: Totals,
-}
-
-/// Totals of a lease, from this process and those before it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Totals {
-    pub(crate) steps: u64,
-    pub(crate) loss: f64,
-    pub(crate) examples: u64,
-    pub(crate) seconds: f64,
 }
 
 impl<'a> Run<'a> {

@@ -8,9 +8,11 @@ use crate::model::{InputSpec, LayerOutline, LayerSpec, ModelSpec, Preset};
 use crate::plan::{LocalWork, Optimizer, Plan};
 
 mod check;
+mod partitioning;
 mod unknown;
 
 pub use check::JobError;
+pub use partitioning::{DataSpec, Partitioner};
 pub use unknown::{UnknownField, unknown_field};
 
 /// Model type of a job.
@@ -64,39 +66,6 @@ pub struct ModelChoice {
     /// default preset.
     pub input: Option<InputSpec>,
     pub layers: Option<Vec<LayerSpec>>,
-}
-
-/// Selection and partitioning of the training rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct DataSpec {
-    pub partitions: u32,
-    pub partitioner: Partitioner,
-    /// Training rows used; 0 = all.
-    pub train_limit: u64,
-}
-
-impl Default for DataSpec {
-    fn default() -> Self {
-        Self { partitions: 12, partitioner: Partitioner::Iid, train_limit: 0 }
-    }
-}
-
-/// Method of dividing rows among partitions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Partitioner {
-    /// Random, in equal parts.
-    Iid,
-    /// Class shares of each partition drawn from a symmetric Dirichlet distribution (Hsu et al.
-    /// 2019). A smaller alpha is more uneven.
-    Dirichlet { alpha: f64 },
-    /// Rows sorted by class, cut into `partitions × per_partition` runs and dealt at random
-    /// (McMahan et al. 2017, §3).
-    Shards { per_partition: u32 },
-    /// Partition sizes drawn from a symmetric Dirichlet distribution, rows at random (Li et al.
-    /// 2022, §III-C).
-    Quantity { alpha: f64 },
 }
 
 /// Work of one lease. Missing fields take the model type's defaults.
@@ -181,12 +150,6 @@ impl RunSpec {
 }
 
 impl JobSpec {
-    /// Returns the model to train on rows of this shape. This is the only place where presets
-    /// become layers.
-    pub fn model_spec(&self, sample: SampleShape, classes: u32) -> Result<ModelSpec, JobError> {
-        check::model_spec(self, sample, classes)
-    }
-
     /// Returns the number of rounds, or the model type's default if the file has none.
     pub fn rounds(&self) -> u32 {
         self.run.rounds.unwrap_or(match self.model_type {

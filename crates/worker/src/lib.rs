@@ -42,4 +42,4 @@ pub use settings::{JoinSource, WorkerSettings};
 pub use status::{LeaseContribution, Status};
 pub use unenroll::{UnenrollNotice, UnenrollReport, unenroll};
 
-use net::{client, response, retry, tunnel};
+use net::{client, response, retry};

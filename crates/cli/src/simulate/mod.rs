@@ -70,7 +70,8 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let dataset = sources.load(&job.dataset, &mut |progress| view.loading(&progress))?;
     let prepared = coordinator::prepare::divide(&job, &dataset)?;
     drop(dataset);
-    let mut simulation = Simulation::new(job, prepared, compute, arguments)?;
+    let (devices, rows_per_second) = (arguments.devices, arguments.rows_per_second);
+    let mut simulation = Simulation::new(job, prepared, compute, devices, rows_per_second)?;
     let file = simulation.run(&mut view)?;
     if let Some(path) = &arguments.output {
         platform::files::write_private(path, &file)

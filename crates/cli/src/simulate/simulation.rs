@@ -19,7 +19,6 @@ use protocol::metrics::EvalMetrics;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp, codec};
 use uuid::Uuid;
 
-use super::SimulateArguments;
 use super::math::{self, Updates};
 use super::progress::ProgressView;
 use super::worker_pool::WorkerPool;
@@ -61,7 +60,8 @@ impl Simulation {
         job: JobSpec,
         prepared: Prepared,
         compute: ComputeDevice,
-        arguments: &SimulateArguments,
+        devices: u32,
+        rows_per_second: u32,
     ) -> anyhow::Result<Self> {
         let pool = WorkerPool::start(&compute, job.plan().threads)
             .context("can't start threads for training")?;
@@ -90,8 +90,8 @@ impl Simulation {
             model: Arc::new(model),
             model_name,
             updates: Updates::new()?,
-            rows_per_second: arguments.rows_per_second,
-            idle: (1..=u128::from(arguments.devices))
+            rows_per_second,
+            idle: (1..=u128::from(devices))
                 .map(|number| DeviceId::from_uuid(Uuid::from_u128(number)))
                 .collect(),
             training: BTreeMap::new(),

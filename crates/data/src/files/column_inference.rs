@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::table::{Record, Table};
+use super::records::{Record, Table};
 
 const LABELS: [&str; 20] = [
     "label",

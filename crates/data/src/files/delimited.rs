@@ -7,9 +7,10 @@ use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use super::column_inference;
+use super::kind::name_of;
 use super::limits::{LONGEST_ROW, Memory, check_columns};
-use super::table::{Record, Table};
-use super::{column_inference, name_of};
+use super::records::{Record, Table};
 use crate::DataError;
 
 /// Reads a whole file. Records whose number of columns differs from most are bad rows.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::dataset::SampleShape;
 
 use super::limits::{Memory, Reading};
-use super::{Bad, Gathered, Labelled};
+use super::rows::{Bad, Gathered, Labelled};
 use crate::image_decode::{self, DecodedImage};
 use crate::{DataError, LoadProgress, Sample};
 

@@ -9,9 +9,9 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
+use super::kind::name_of;
 use super::limits::{LONGEST_ROW, Memory, check_columns};
-use super::name_of;
-use super::table::{Record, Table};
+use super::records::{Record, Table};
 use crate::DataError;
 
 /// Reads a whole file. Its columns are all keys of all lines, sorted by name.

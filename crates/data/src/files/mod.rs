@@ -1,29 +1,34 @@
 //! Rows from people's files: CSV, JSON lines and Parquet, also in gzip or zip, and folders or zips
 //! of images with one folder per class. A file's type is detected from its content.
 
+mod bad_row;
 mod column_inference;
 mod delimited;
 mod images;
 mod json_lines;
+mod kind;
 mod limits;
 mod parquet_table;
+mod records;
+mod rows;
 mod table;
 mod unpack;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use protocol::dataset::{DatasetInfo, SampleShape};
+use protocol::dataset::DatasetInfo;
 
-use crate::{DataError, Sample};
+use crate::DataError;
 
+pub use bad_row::BadRow;
 pub use limits::ReadLimits;
 pub(crate) use limits::{Memory, Reading};
+pub(crate) use rows::{Bad, Gathered, Labelled};
 
-/// Deepest folder level that is searched.
-const DEEPEST: usize = 8;
+use kind::{Kind, name_of};
+use unpack::DEEPEST;
 
 /// Result of adding a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,76 +40,6 @@ pub struct AddReport {
     pub bad_rows: u64,
     /// The first 20 of them.
     pub problems: Vec<BadRow>,
-}
-
-/// Row that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRow {
-    pub file: String,
-    /// Line at which the row begins in text files, row number elsewhere. From 1.
-    pub line: u64,
-    /// What is wrong with it.
-    pub reason: String,
-    /// What to change, as an instruction.
-    pub change: String,
-}
-
-impl std::fmt::Display for BadRow {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} line {}: {}; {}", self.file, self.line, self.reason, self.change)
-    }
-}
-
-/// Problem of a row, and what to change.
-#[derive(Debug)]
-pub(crate) struct RowError(pub String, pub &'static str);
-
-/// Row before its class has a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Labelled {
-    pub class: String,
-    pub sample: Sample,
-}
-
-/// Content of a file.
-#[derive(Debug)]
-pub(crate) struct Gathered {
-    pub shape: SampleShape,
-    pub train: Vec<Labelled>,
-    /// The file's own test split, if it has one.
-    pub test: Option<Vec<Labelled>>,
-    /// Names and order of the classes, if the file states them.
-    pub classes: Option<Vec<String>>,
-    pub understood: String,
-    pub bad: Bad,
-}
-
-/// Skipped rows.
-#[derive(Debug, Default)]
-pub(crate) struct Bad {
-    pub count: u64,
-    pub first: Vec<BadRow>,
-}
-
-impl Bad {
-    const KEPT: usize = 20;
-    /// Longest reason in characters. A reason may quote the file.
-    const LONGEST_REASON: usize = 300;
-
-    pub fn push(&mut self, file: &str, line: u64, reason: impl Into<String>, change: &str) {
-        self.count += 1;
-        if self.first.len() < Self::KEPT {
-            let reason = reason.into().chars().take(Self::LONGEST_REASON).collect();
-            let (file, change) = (file.to_owned(), change.to_owned());
-            self.first.push(BadRow { file, line, reason, change });
-        }
-    }
-
-    /// Returns the error for a file with so many bad rows that it was probably misinterpreted.
-    pub fn too_many(self, file: &Path, good: u64) -> DataError {
-        let (file, rows) = (file.display().to_string(), good + self.count);
-        DataError::TooManyBadRows { file, bad: self.count, rows, first: self.first }
-    }
 }
 
 /// Reads a file or a folder.
@@ -131,32 +66,6 @@ pub(crate) fn gather(path: &Path, reading: &mut Reading<'_>) -> Result<Gathered,
         kind @ (Kind::Parquet | Kind::JsonLines | Kind::Delimited) => {
             table::gather(&[(path, kind)], reading)
         }
-    }
-}
-
-/// Type of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Gzip,
-    Zip,
-    Parquet,
-    JsonLines,
-    Delimited,
-}
-
-impl Kind {
-    fn detect(path: &Path) -> Result<Self, DataError> {
-        let mut start = Vec::new();
-        let file = File::open(path).map_err(DataError::io(path))?;
-        file.take(512).read_to_end(&mut start).map_err(DataError::io(path))?;
-        let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
-        Ok(match start.as_slice() {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::Zip,
-            [b'P', b'A', b'R', b'1', ..] => Self::Parquet,
-            _ if first == Some(&b'{') => Self::JsonLines,
-            _ => Self::Delimited,
-        })
     }
 }
 
@@ -249,9 +158,4 @@ fn list(folder: &Path, inner: &mut PathBuf, files: &mut Vec<PathBuf>) -> Result<
         inner.pop();
     }
     Ok(())
-}
-
-/// Returns the name of a file for messages.
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use super::column_inference;
 use super::images::DecodedImages;
+use super::kind::name_of;
 use super::limits::{Memory, Reading, check_columns};
-use super::table::{Record, Table};
-use super::{Gathered, column_inference, name_of};
+use super::records::{Record, Table};
+use super::rows::Gathered;
 use crate::columns::{Cell, Columns};
 use crate::{DataError, LoadProgress};
 

@@ -1,4 +1,4 @@
-//! Tables of strings from any format, and conversion to rows.
+//! Conversion of tables to rows.
 
 use std::path::Path;
 
@@ -6,32 +6,17 @@ use protocol::dataset::SampleShape;
 use protocol::text;
 
 use super::column_inference::{ColumnRoles, Content};
+use super::kind::{Kind, name_of};
 use super::limits::Reading;
-use super::{
-    Bad, Gathered, Kind, Labelled, RowError, delimited, json_lines, name_of, parquet_table,
-};
+use super::records::{Record, Table};
+use super::rows::{Bad, Gathered, Labelled, RowError};
+use super::{delimited, json_lines, parquet_table};
 use crate::{DataError, LoadProgress, Sample};
 
 /// Maximum size of a text in bytes. A longer one probably lacks a closing quote.
 const LONGEST_TEXT: usize = 1 << 20;
 /// Rows between two progress reports.
 const REPORT: usize = 10_000;
-
-/// All records of one file. Each has one cell per column.
-#[derive(Debug, Default)]
-pub struct Table {
-    pub header: Option<Vec<String>>,
-    pub records: Vec<Record>,
-    pub bad: Bad,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Line where the record starts, or its row, from 1.
-    pub line: u64,
-    /// Cell values. A missing value is empty.
-    pub cells: Vec<String>,
-}
 
 /// Converts one table, or a train and a test table with the same columns, to rows.
 pub fn gather(files: &[(&Path, Kind)], reading: &mut Reading<'_>) -> Result<Gathered, DataError> {

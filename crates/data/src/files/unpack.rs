@@ -9,9 +9,12 @@ use flate2::read::MultiGzDecoder;
 use tempfile::TempDir;
 use zip::ZipArchive;
 
+use super::kind::name_of;
 use super::limits::Reading;
-use super::{DEEPEST, name_of};
 use crate::DataError;
+
+/// Deepest folder level that is searched.
+pub(super) const DEEPEST: usize = 8;
 
 const MOST_FILES: usize = 2_000_000;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use hf_hub::{Cache, Repo};
 use sha2::{Digest, Sha256};
 
-use super::HubSettings;
+use super::settings::HubSettings;
 use super::wire::{Head, Wire};
 use crate::published::Files;
 use crate::{DataError, LoadProgress, layout};

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use hf_hub::api::RepoInfo;
 use hf_hub::api::sync::ApiBuilder;
+use hf_hub::{Cache, Repo};
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use super::HubSettings;
-use super::store::Store;
+use super::settings::HubSettings;
 use crate::catalog::Published;
 use crate::{DataError, LoadProgress};
 
@@ -26,7 +26,7 @@ pub struct Wire<'a> {
     endpoint: String,
     token: Option<String>,
     published: &'a Published,
-    store: &'a Store,
+    repo: &'a Repo,
 }
 
 /// Content of a commit.
@@ -43,8 +43,13 @@ pub struct Head {
 }
 
 impl<'a> Wire<'a> {
-    pub fn open(settings: &HubSettings, published: &'a Published, store: &'a Store) -> Self {
-        let endpoint = settings.endpoint.clone().unwrap_or_else(|| default_endpoint(store));
+    pub fn open(
+        settings: &HubSettings,
+        published: &'a Published,
+        cache: &Cache,
+        repo: &'a Repo,
+    ) -> Self {
+        let endpoint = settings.endpoint.clone().unwrap_or_else(|| default_endpoint(cache, repo));
         // Uses the system's certificates, because a company's proxy may sign with its own.
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let agent = Agent::config_builder()
@@ -59,13 +64,13 @@ impl<'a> Wire<'a> {
             .timeout_per_read(Some(Duration::from_mins(1)))
             .build()
             .new_agent();
-        let token = settings.token.clone().or_else(|| store.cache.token());
-        Self { agent, endpoint, token, published, store }
+        let token = settings.token.clone().or_else(|| cache.token());
+        Self { agent, endpoint, token, published, repo }
     }
 
     /// Lists the files of the main branch.
     pub fn listing(&self) -> Result<Listing, DataError> {
-        let url = format!("{}/api/{}", self.endpoint, self.store.repo.api_url());
+        let url = format!("{}/api/{}", self.endpoint, self.repo.api_url());
         let mut request = self.agent.get(&url);
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
@@ -85,8 +90,7 @@ impl<'a> Wire<'a> {
     /// Returns the digest and size of a file from the hub itself, not from its redirect target.
     pub fn head(&self, commit: &str, file: &str) -> Result<Head, DataError> {
         const MOST_REDIRECTS: usize = 5;
-        let mut url =
-            format!("{}/{}/resolve/{commit}/{file}", self.endpoint, self.store.repo.url());
+        let mut url = format!("{}/{}/resolve/{commit}/{file}", self.endpoint, self.repo.url());
         for _ in 0..MOST_REDIRECTS {
             let mut request = self.agent.head(&url).config().max_redirects(0).build();
             if let Some(token) = &self.token {
@@ -212,11 +216,11 @@ impl<'a> Wire<'a> {
 }
 
 /// Returns hf-hub's default endpoint, which it exposes only as part of a URL.
-fn default_endpoint(store: &Store) -> String {
-    let builder = ApiBuilder::from_cache(store.cache.clone());
+fn default_endpoint(cache: &Cache, repo: &Repo) -> String {
+    let builder = ApiBuilder::from_cache(cache.clone());
     let Ok(api) = builder.build() else { return String::new() };
-    let url = api.repo(store.repo.clone()).url("");
-    let own = format!("/{}/resolve/{}/", store.repo.url(), store.repo.url_revision());
+    let url = api.repo(repo.clone()).url("");
+    let own = format!("/{}/resolve/{}/", repo.url(), repo.url_revision());
     url.strip_suffix(&own).unwrap_or(&url).to_owned()
 }
 

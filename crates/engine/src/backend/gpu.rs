@@ -7,7 +7,7 @@ use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn::tensor::wgpu::wgpu::DeviceType;
 use burn::tensor::{Device, DeviceKind};
 
-use super::Adapter;
+use super::adapter::Adapter;
 
 /// Opens the best adapter: a discrete GPU before an integrated one. Virtual and software adapters
 /// are tried only if `software` is true. Tuned kernels are stored in `cache`. Never panics.

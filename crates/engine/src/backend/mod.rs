@@ -1,5 +1,6 @@
 //! Choice of a trainer's compute backend.
 
+mod adapter;
 #[cfg(any(feature = "wgpu", target_vendor = "apple"))]
 mod gpu;
 #[cfg(not(any(feature = "wgpu", target_vendor = "apple")))]
@@ -18,6 +19,8 @@ use protocol::fingerprint::Backend;
 
 use crate::optimizer::Placement;
 use crate::{ComputeDevice, EngineError};
+
+use adapter::Adapter;
 
 /// Requested backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,16 +64,6 @@ impl FromStr for BackendChoice {
         let known = Self::ALL.into_iter().find(|choice| choice.name() == text);
         known.ok_or_else(|| UnknownBackend(text.to_owned()))
     }
-}
-
-/// Opened GPU adapter.
-struct Adapter {
-    device: burn::tensor::Device,
-    name: String,
-    /// GPU family and driver, which decide its bits.
-    hardware: String,
-    /// Whether it is a software adapter, which emulates a GPU.
-    software: bool,
 }
 
 impl ComputeDevice {

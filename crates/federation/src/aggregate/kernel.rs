@@ -4,7 +4,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::MAXIMUM_CHANGE;
+/// Largest change of one parameter in an update.
+pub const MAXIMUM_CHANGE: f32 = 16.0;
 
 /// Part of an update, as bytes of f32, and its weight.
 pub(super) type Weighted<'a> = (&'a [[u8; 4]], f64);

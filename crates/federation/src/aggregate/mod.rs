@@ -11,8 +11,8 @@ mod tests;
 
 use rayon::prelude::*;
 
-/// Largest change of one parameter in an update.
-pub const MAXIMUM_CHANGE: f32 = 16.0;
+pub use kernel::MAXIMUM_CHANGE;
+
 /// Smallest number of bits after the point for which no warning is logged.
 pub const COARSE_GRID: u32 = 24;
 /// Most rows that leave the grid a bit after the point.

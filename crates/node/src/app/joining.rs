@@ -5,6 +5,7 @@ use protocol::join::{Join, JoinCode};
 use uuid::Uuid;
 
 use super::App;
+use super::invitation::Invitation;
 use super::mode::Mode;
 use super::state::State;
 use super::view::{InvitationView, Membership};
@@ -20,13 +21,6 @@ pub enum Joining {
     Started,
     /// It was a link: the person accepts or declines the invitation.
     Invited,
-}
-
-/// Link that waits for the person's decision.
-pub(super) struct Invitation {
-    /// Random id. It ties an answer to the invitation that the person saw.
-    id: String,
-    code: JoinCode,
 }
 
 impl App {

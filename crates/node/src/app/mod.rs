@@ -5,6 +5,7 @@ mod contribution_log;
 mod embedded_coordinator;
 mod embedded_worker;
 mod idle_memory;
+mod invitation;
 mod joining;
 mod login;
 mod menu;
@@ -14,6 +15,7 @@ mod sensors;
 pub mod single_instance;
 mod sleep_inhibitor;
 mod state;
+mod update_source;
 mod updates;
 mod user_override;
 pub mod view;
@@ -38,12 +40,12 @@ pub use platform::account::number as account_number;
 pub use platform::display::display;
 pub use platform::login_item::LoginItem;
 use state::{Shared, State};
-pub use updates::UpdateSource;
+pub use update_source::UpdateSource;
 pub use user_override::Pause;
 pub use view::{SettingsView, View};
 
 use crate::settings::{Key, Settings};
-use view::{CoordinatorView, Membership};
+use view::{CoordinatorView, Membership, UpdateView};
 
 /// Delay before a failed worker is restarted.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -148,6 +150,18 @@ impl App {
     /// Adds a note for the person, such as a missing feature of the display.
     pub fn note(&self, words: String) {
         self.shared.change(|state| state.facts.notes.push(words));
+    }
+
+    /// Opens the download page of the newer version, if there is one.
+    pub fn open_download(&self) {
+        let update = self.views().borrow().update.clone();
+        if let UpdateView::Newer { page, .. } = update {
+            self.runtime.spawn_blocking(move || {
+                if let Err(error) = platform::system::open_page(&page) {
+                    tracing::warn!(%error, page, "can't open the browser");
+                }
+            });
+        }
     }
 
     /// Stops all parts, in order.

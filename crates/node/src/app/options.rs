@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use platform::login_item::{LoginItem, NotSet};
 use trainer::TrainerCommand;
 
-use super::updates::UpdateSource;
+use super::update_source::UpdateSource;
 use crate::settings::{BackendSetting, Places};
 
 /// Options that are fixed when the app starts.

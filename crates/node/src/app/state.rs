@@ -13,11 +13,11 @@ use worker::{IdlePolicy, JoinSource, Status};
 
 use super::contribution_log::ContributionLog;
 use super::embedded_coordinator::InProcessClient;
-use super::joining::Invitation;
+use super::invitation::Invitation;
 use super::mode::Mode;
 use super::options::Options;
 use super::sensors;
-use super::updates;
+use super::update_source::hindrance;
 use super::user_override::{Pause, TimedOverride};
 use super::view::{
     CoordinatorView, MayView, Membership, ModeView, Seen, SettingsView, UpdateView, View,
@@ -196,7 +196,7 @@ impl State {
     pub(super) fn update_hindrance(&self) -> Option<&'static str> {
         let folder = self.options.program.parent();
         let is_own = folder.is_some_and(platform::files::is_writable);
-        updates::hindrance(self.options.updates.as_ref(), &self.settings, is_own)
+        hindrance(self.options.updates.as_ref(), &self.settings, is_own)
     }
 
     pub(super) fn settings_view(&self) -> SettingsView {

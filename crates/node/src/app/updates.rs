@@ -9,10 +9,9 @@ use reqwest::{Response, Url};
 use serde::Deserialize;
 use worker::proxy::{self, ProxyRoute};
 
-use super::App;
 use super::state::Shared;
+use super::update_source::UpdateSource;
 use super::view::UpdateView;
-use crate::settings::{Key, Settings};
 
 /// Interval between checks.
 const CHECK_INTERVAL: Duration = Duration::from_hours(24);
@@ -21,51 +20,12 @@ const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum size of each file in bytes.
 const MAXIMUM_BYTES: usize = 64 << 10;
 
-/// Where a build checks for new versions, and the key that must have signed the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpdateSource {
-    /// URL of the file; the URL of its signature has `.minisig` appended.
-    pub url: String,
-    /// The publisher's public key in minisign's format: one line of base64.
-    pub key: String,
-}
-
-impl UpdateSource {
-    /// Reads the build-time variables `CONSTELLATION_UPDATE_URL` and `CONSTELLATION_UPDATE_KEY`; `None` if one of them was not
-    /// set.
-    pub fn built_in() -> Option<Self> {
-        let (url, key) =
-            (option_env!("CONSTELLATION_UPDATE_URL")?, option_env!("CONSTELLATION_UPDATE_KEY")?);
-        let is_set = !url.is_empty() && !key.is_empty();
-        is_set.then(|| Self { url: url.to_owned(), key: key.to_owned() })
-    }
-}
-
 /// Contents of the file; unknown fields are ignored.
 #[derive(Debug, Deserialize)]
 struct Release {
     version: String,
     /// URL of the download page.
     page: String,
-}
-
-/// Returns why update checks are off; `None` if they are on.
-pub(super) fn hindrance(
-    source: Option<&UpdateSource>,
-    settings: &Settings,
-    is_own: bool,
-) -> Option<&'static str> {
-    if source.is_none() {
-        Some("Update checks are not configured in this build.")
-    } else if settings.is_managed() {
-        Some("Your organization keeps this app up to date.")
-    } else if !is_own {
-        Some("This app was installed by an administrator, who keeps it up to date.")
-    } else if !settings.is_on(Key::UpdateChecks) {
-        Some("Update checks are turned off.")
-    } else {
-        None
-    }
 }
 
 /// Checks now and then periodically, until the process ends.
@@ -95,20 +55,6 @@ pub(super) async fn look(shared: &Shared) {
         UpdateView::Unknown => {}
     }
     shared.change(|state| state.facts.update = found);
-}
-
-impl App {
-    /// Opens the download page of the newer version, if there is one.
-    pub fn open_download(&self) {
-        let update = self.views().borrow().update.clone();
-        if let UpdateView::Newer { page, .. } = update {
-            self.runtime.spawn_blocking(move || {
-                if let Err(error) = platform::system::open_page(&page) {
-                    tracing::warn!(%error, page, "can't open the browser");
-                }
-            });
-        }
-    }
 }
 
 fn compare(release: &Release) -> UpdateView {
@@ -199,7 +145,6 @@ mod tests {
     use minisign::KeyPair;
 
     use super::*;
-    use crate::settings::Places;
 
     /// Serves files; returns the base URL.
     async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
@@ -284,35 +229,5 @@ mod tests {
         assert!(error.contains("404"), "{error}");
         let plain = UpdateSource { url: "http://192.0.2.7/x".into(), key: String::new() };
         assert!(latest_release(&plain).await.unwrap_err().contains("update key"));
-    }
-
-    #[test]
-    fn checks_are_off_if_the_app_is_managed_or_not_the_user_s_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let source = UpdateSource { url: "https://example.com".into(), key: "x".into() };
-        let reason = |user: &str, managed: &str, source: Option<&UpdateSource>, is_own: bool| {
-            let file = |name: &str, text: &str| {
-                let path = folder.path().join(name);
-                std::fs::write(&path, text).unwrap();
-                path
-            };
-            let places = Places {
-                user: Some(file("settings.toml", user)),
-                managed: platform::managed::Managed::File(file("managed.toml", managed)),
-            };
-            let settings = Settings::load_from(&places, |_| None).unwrap();
-            hindrance(source, &settings, is_own)
-        };
-        let source = Some(&source);
-        assert_eq!(reason("", "", source, true), None);
-        assert_eq!(reason("UpdateChecks = true", "", source, true), None);
-        let expect = |found: Option<&'static str>, text: &str| {
-            assert!(found.is_some_and(|found| found.contains(text)), "{found:?}");
-        };
-        expect(reason("", "", None, true), "not configured");
-        expect(reason("UpdateChecks = false", "", source, true), "turned off");
-        expect(reason("", "IdleSeconds = 60", source, true), "Your organization");
-        expect(reason("", "UpdateChecks = true", source, true), "Your organization");
-        expect(reason("", "", source, false), "installed by an administrator");
     }
 }

@@ -7,7 +7,7 @@ use protocol::join::Join;
 use serde_json::Value;
 use worker::Schedule;
 
-use super::BackendSetting;
+use super::value::BackendSetting;
 
 /// Type of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,7 +8,7 @@ use platform::managed::Managed;
 use protocol::join::{InvalidJoin, Join};
 
 use super::key::{Key, Range};
-use super::{Chosen, Source};
+use super::value::{Chosen, Source};
 
 /// Error of reading or changing settings.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use ring::aead::{Aad, LessSafeKey};
 
-use super::{
-    CHUNK, EncryptedFileError, FRAME, HEADER, MARK, OVERHEAD, RANDOM, StorageKey, cipher, nonce,
+use super::format::{
+    CHUNK, EncryptedFileError, FRAME, HEADER, OVERHEAD, RANDOM, StorageKey, cipher, file_id, nonce,
 };
 
 /// Decrypts the frames of one file, in any order.
@@ -18,7 +18,7 @@ pub struct Decryptor {
 
 impl Decryptor {
     pub fn new(key: &StorageKey, header: &[u8; HEADER]) -> Result<Self, EncryptedFileError> {
-        Ok(Self { key: key.clone(), file: file(header)?, cipher: None })
+        Ok(Self { key: key.clone(), file: file_id(header)?, cipher: None })
     }
 
     /// Decrypts frame `index`, counted from 0, in place and returns its plain text. A frame shorter
@@ -43,11 +43,6 @@ impl Decryptor {
         let text = cipher.open_in_place(nonce(index, last), Aad::empty(), ciphertext);
         text.map(|text| &*text).map_err(|_| damaged)
     }
-}
-
-pub(super) fn file(header: &[u8; HEADER]) -> Result<[u8; RANDOM], EncryptedFileError> {
-    let file = header.strip_prefix(MARK).and_then(|file| file.try_into().ok());
-    file.ok_or(EncryptedFileError::InvalidHeader)
 }
 
 /// Reader of an encrypted file's plain text. A damaged file gives an error of kind `InvalidData` or

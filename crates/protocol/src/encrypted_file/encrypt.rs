@@ -2,7 +2,9 @@
 
 use ring::aead::{Aad, LessSafeKey};
 
-use super::{CHUNK, EncryptedFileError, HEADER, MARK, RANDOM, StorageKey, cipher, nonce};
+use super::format::{
+    CHUNK, EncryptedFileError, HEADER, MARK, RANDOM, StorageKey, cipher, file_id, nonce,
+};
 
 /// Encrypts one file, or the rest of an interrupted one. Buffers bytes until they fill a frame.
 pub struct Encryptor {
@@ -33,7 +35,7 @@ impl Encryptor {
         frames: u64,
         session: [u8; 16],
     ) -> Result<Self, EncryptedFileError> {
-        let file = super::decrypt::file(header)?;
+        let file = file_id(header)?;
         let cipher = cipher(key, &file, &session);
         Ok(Self { cipher, session, index: frames, pending: Vec::new() })
     }

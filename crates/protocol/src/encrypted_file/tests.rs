@@ -4,6 +4,7 @@ use std::io::{Cursor, Read};
 
 use proptest::prelude::*;
 
+use super::format::MARK;
 use super::*;
 
 const KEY: StorageKey = StorageKey::from_bytes([7; 32]);

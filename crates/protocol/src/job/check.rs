@@ -159,41 +159,40 @@ impl JobSpec {
     }
 }
 
-/// Returns the job's checked layers for rows of this shape.
-pub(super) fn model_spec(
-    job: &JobSpec,
-    sample: SampleShape,
-    classes: u32,
-) -> Result<ModelSpec, JobError> {
-    if !job.model_type.reads(sample) {
-        let (family, other) = match job.model_type {
-            ModelType::Vision => ("vision", "nlp"),
-            ModelType::Nlp => ("nlp", "vision"),
-        };
-        let message =
-            format!("'{family}' does not read the rows of '{}'; use '{other}'", job.dataset);
-        return Err(wrong("model_type", message));
-    }
-    let usual = Preset::for_sample(sample);
-    let preset = job.model.preset.unwrap_or(usual);
-    let spec = preset.spec(sample, classes).ok_or_else(|| {
-        let message = format!(
-            "'{}' does not read the rows of '{}'; '{}' does",
-            preset.name(),
-            job.dataset,
-            usual.name()
-        );
-        wrong("model.preset", message)
-    })?;
-    let spec = match &job.model.layers {
-        None => spec,
-        Some(layers) => {
-            ModelSpec { input: job.model.input.unwrap_or(spec.input), layers: layers.clone() }
+impl JobSpec {
+    /// Returns the model to train on rows of this shape. This is the only place where presets
+    /// become layers.
+    pub fn model_spec(&self, sample: SampleShape, classes: u32) -> Result<ModelSpec, JobError> {
+        if !self.model_type.reads(sample) {
+            let (family, other) = match self.model_type {
+                ModelType::Vision => ("vision", "nlp"),
+                ModelType::Nlp => ("nlp", "vision"),
+            };
+            let message =
+                format!("'{family}' does not read the rows of '{}'; use '{other}'", self.dataset);
+            return Err(wrong("model_type", message));
         }
-    };
-    spec.check(classes)?;
-    spec.check_input(sample)?;
-    Ok(spec)
+        let usual = Preset::for_sample(sample);
+        let preset = self.model.preset.unwrap_or(usual);
+        let spec = preset.spec(sample, classes).ok_or_else(|| {
+            let message = format!(
+                "'{}' does not read the rows of '{}'; '{}' does",
+                preset.name(),
+                self.dataset,
+                usual.name()
+            );
+            wrong("model.preset", message)
+        })?;
+        let spec = match &self.model.layers {
+            None => spec,
+            Some(layers) => {
+                ModelSpec { input: self.model.input.unwrap_or(spec.input), layers: layers.clone() }
+            }
+        };
+        spec.check(classes)?;
+        spec.check_input(sample)?;
+        Ok(spec)
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::shape::{Shape, SpecError};
-use super::spec::{LayerSpec, ModelSpec};
+use super::inference::SpecError;
+use super::shape::parameter_tensors;
+use super::spec::ModelSpec;
 
 /// One parameter tensor in the flat vector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -50,7 +51,7 @@ impl ModelSpec {
         let mut input = self.input_shape()?;
         let layers = self.layers.iter().zip(self.shapes()?);
         let outline = layers.map(|(layer, output)| {
-            let tensors = tensors(layer, std::mem::replace(&mut input, output), output);
+            let tensors = parameter_tensors(layer, std::mem::replace(&mut input, output), output);
             let count = |sizes: &Vec<u32>| sizes.iter().map(|size| u64::from(*size)).product();
             LayerOutline {
                 kind: layer.kind().to_owned(),
@@ -70,7 +71,7 @@ impl ModelSpec {
         let mut input = self.input_shape()?;
         let mut layout = ParameterLayout { tensors: Vec::new(), parameters: 0 };
         for (index, (layer, output)) in self.layers.iter().zip(shapes).enumerate() {
-            for (name, dimensions) in tensors(layer, input, output) {
+            for (name, dimensions) in parameter_tensors(layer, input, output) {
                 let shape: Vec<usize> = dimensions.iter().map(|d| *d as usize).collect();
                 let offset = layout.parameters;
                 layout.parameters += shape.iter().product::<usize>();
@@ -83,48 +84,5 @@ impl ModelSpec {
             input = output;
         }
         Ok(layout)
-    }
-}
-
-/// Returns the parameter tensors of a layer between these shapes, by name.
-pub(super) fn tensors(layer: &LayerSpec, input: Shape, output: Shape) -> Vec<(String, Vec<u32>)> {
-    let named = |name: &str, shape: Vec<u32>| (name.to_owned(), shape);
-    let channels = match input {
-        Shape::Words { buckets, .. } => buckets,
-        Shape::Sequence { channels, .. } | Shape::Image { channels, .. } => channels,
-        Shape::Flat(size) => size,
-    };
-    match layer {
-        LayerSpec::EmbeddingBag { dimension, .. } | LayerSpec::Embedding { dimension } => {
-            vec![named("weight", vec![channels, *dimension])]
-        }
-        LayerSpec::ConvMaxPool { channels: outputs, widths } => widths
-            .iter()
-            .enumerate()
-            .flat_map(|(branch, width)| {
-                [
-                    (format!("{branch}.weight"), vec![*outputs, channels, *width]),
-                    (format!("{branch}.bias"), vec![*outputs]),
-                ]
-            })
-            .collect(),
-        LayerSpec::Conv2d { channels: outputs, kernel, .. } => vec![
-            named("weight", vec![*outputs, channels, *kernel, *kernel]),
-            named("bias", vec![*outputs]),
-        ],
-        LayerSpec::Linear { outputs } => {
-            vec![named("weight", vec![*outputs, channels]), named("bias", vec![*outputs])]
-        }
-        LayerSpec::LayerNorm => match output {
-            Shape::Flat(size) => vec![named("weight", vec![size]), named("bias", vec![size])],
-            Shape::Words { .. } | Shape::Sequence { .. } | Shape::Image { .. } => Vec::new(),
-        },
-        LayerSpec::MaxPool2d { .. }
-        | LayerSpec::GlobalAveragePool
-        | LayerSpec::Flatten
-        | LayerSpec::Relu
-        | LayerSpec::Tanh
-        | LayerSpec::Gelu
-        | LayerSpec::Dropout { .. } => Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Memory estimate of a lease, computed before anything is fetched.
 
-use super::shape::{Shape, SpecError};
+use super::inference::SpecError;
+use super::shape::Shape;
 use super::spec::{LayerSpec, ModelSpec};
 use crate::plan::{Optimizer, Plan};
 

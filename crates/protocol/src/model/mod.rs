@@ -1,5 +1,6 @@
 //! Declarative models: what the layers are, which shapes they give, and where each parameter lies.
 
+mod inference;
 mod layout;
 mod memory;
 mod preset;
@@ -8,7 +9,8 @@ mod shape;
 mod shape_tests;
 mod spec;
 
+pub use inference::{SpecError, SpecProblem};
 pub use layout::{LayerOutline, ParameterLayout, TensorLayout};
 pub use preset::Preset;
-pub use shape::{Shape, SpecError, SpecProblem};
+pub use shape::Shape;
 pub use spec::{Combine, InputSpec, LayerSpec, ModelSpec};

@@ -6,7 +6,8 @@ use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 
-use super::pinned_tls::{Address, trusted};
+use super::address::Address;
+use super::pinned_tls::trusted;
 use super::proxy;
 use super::response::RequestError;
 use super::tunnel::TunnelError;
@@ -75,7 +76,7 @@ impl Endpoint {
     /// Replaces the error by the tunnel's error if the connection failed in the tunnel.
     pub(crate) fn explained(&self, error: RequestError) -> RequestError {
         match &self.tunnel_error {
-            Some(tunnel_error) => tunnel_error.explained(error),
+            Some(tunnel_error) => error.explained_by(tunnel_error),
             None => error,
         }
     }

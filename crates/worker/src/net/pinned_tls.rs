@@ -9,13 +9,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use protocol::Pin;
-use protocol::pin::pinned_server_name;
+use reqwest::ClientBuilder;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{ClientBuilder, Url};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
@@ -25,6 +23,7 @@ use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 
+pub use super::address::{Address, InvalidAddress};
 use super::proxy;
 use super::tunnel::{Tunnel, TunnelError};
 
@@ -40,64 +39,6 @@ pub struct WrongPin {
     pub address: Address,
     pub expected: Pin,
     pub seen: Pin,
-}
-
-/// Address of a coordinator: `https://HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// A name or an IP address, IPv6 without brackets.
-    host: String,
-    port: u16,
-}
-
-/// Error for text that is not a coordinator's address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a coordinator's address such as https://192.168.1.10:8000")]
-pub struct InvalidAddress(pub String);
-
-impl FromStr for Address {
-    type Err = InvalidAddress;
-
-    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        let invalid = || InvalidAddress(text.to_owned());
-        let url = Url::parse(text).map_err(|_| invalid())?;
-        let is_bare = url.scheme() == "https" && url.path() == "/" && url.query().is_none();
-        let host = url.host_str().filter(|_| is_bare).ok_or_else(invalid)?;
-        let host = host.trim_matches(['[', ']']).to_owned();
-        Ok(Self { host, port: url.port_or_known_default().ok_or_else(invalid)? })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "https://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "https://{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl Address {
-    /// A name or an IP address, IPv6 without brackets.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// `HOST:PORT`, as in a join code.
-    pub(crate) fn host_and_port(&self) -> String {
-        self.to_string().trim_start_matches("https://").to_owned()
-    }
-
-    /// Base URL for requests of a client made by [`pinned`]. Its host name is constant: the pin, not the
-    /// name, identifies the coordinator.
-    pub fn base(&self) -> String {
-        format!("https://{}:{}", pinned_server_name(), self.port)
-    }
 }
 
 /// Configures a client to connect to `address`, by URLs with its [`Address::base`], and to accept only the
@@ -155,7 +96,7 @@ pub(crate) fn verified(
         Some(tunnel) => client.unix_socket(tunnel.socket()),
         None => client,
     };
-    let resolver = Arc::new(FixedResolver { host: address.host.clone(), _tunnel: tunnel });
+    let resolver = Arc::new(FixedResolver { host: address.host().to_owned(), _tunnel: tunnel });
     Ok((client.dns_resolver(resolver), tunnel_error))
 }
 
@@ -251,26 +192,5 @@ impl<C: Fn(Pin) -> Result<(), rustls::Error> + Send + Sync> ServerCertVerifier f
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_consists_of_https_a_host_and_a_port() {
-        for (text, host, shown) in [
-            ("https://192.0.2.7:8000", "192.0.2.7", "https://192.0.2.7:8000"),
-            ("https://lab.example/", "lab.example", "https://lab.example:443"),
-            ("https://[2001:db8::1]:8000", "2001:db8::1", "https://[2001:db8::1]:8000"),
-        ] {
-            let address: Address = text.parse().unwrap();
-            assert_eq!(address.host, host);
-            assert_eq!(address.to_string(), shown);
-        }
-        for text in ["http://192.0.2.7:8000", "192.0.2.7:8000", "https://lab.example/path", "x"] {
-            assert_eq!(text.parse::<Address>(), Err(InvalidAddress(text.to_owned())));
-        }
     }
 }

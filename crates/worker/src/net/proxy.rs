@@ -8,7 +8,7 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use platform::proxies::{self, ProxyEntry};
 
-use super::pinned_tls::Address;
+use super::address::Address;
 
 /// Environment variables that name a proxy, by precedence. The same as curl's.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];

@@ -8,7 +8,9 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use super::pinned_tls::{InvalidAddress, WrongPin};
+use super::address::InvalidAddress;
+use super::pinned_tls::WrongPin;
+use super::tunnel::TunnelError;
 
 /// Maximum size of a JSON answer in bytes. A lease with its model spec has a few thousand.
 const MAXIMUM_ANSWER: usize = 4 << 20;
@@ -112,6 +114,15 @@ impl RequestError {
             | Self::Address(_)
             | Self::Unwell { .. }
             | Self::Nonsense(_) => None,
+        }
+    }
+
+    /// Replaces the message of an unreachable coordinator by the tunnel's last error, which names the
+    /// cause.
+    pub(crate) fn explained_by(self, tunnel: &TunnelError) -> Self {
+        match (self, tunnel.message()) {
+            (Self::Unreachable(_), Some(message)) => Self::Unreachable(message),
+            (error, _) => error,
         }
     }
 

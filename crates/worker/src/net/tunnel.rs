@@ -19,9 +19,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::pinned_tls::Address;
+use super::address::Address;
 use super::proxy::{self, Proxy, ProxyRoute};
-use super::response::RequestError;
 
 /// Time limit for a connection, including the proxy's answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,14 +74,9 @@ impl Tunnel {
 }
 
 impl TunnelError {
-    /// Replaces the message of an unreachable coordinator by the tunnel's last error, which names the
-    /// cause.
-    pub(crate) fn explained(&self, error: RequestError) -> RequestError {
-        let message = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (error, message) {
-            (RequestError::Unreachable(_), Some(message)) => RequestError::Unreachable(message),
-            (error, _) => error,
-        }
+    /// Message of the last connection, or `None` if it succeeded.
+    pub(crate) fn message(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set(&self, message: Option<String>) {

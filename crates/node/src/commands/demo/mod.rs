@@ -1,24 +1,24 @@
 //! `constellation demo`: runs a cluster on this machine as separate processes, trains one job and removes its files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
-use protocol::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::local_cluster::{LocalCluster, LocalClusterOptions};
 use super::{lifetime, local_cluster};
 use crate::output;
-use crate::settings::{BackendSetting, Settings};
+use crate::settings::Settings;
 
+mod arguments;
 mod chaos;
 mod play;
 mod screen;
 mod summary;
 mod task;
 
+pub use arguments::DemoArguments;
 use chaos::Chaos;
 use play::Play;
 use screen::Screen;
@@ -26,39 +26,6 @@ use summary::Summary;
 
 /// Short, so that lost leases expire within the demo.
 const LEASE_TIMEOUT_SECONDS: u32 = 5;
-
-#[derive(Debug, Args)]
-pub struct DemoArguments {
-    /// Number of workers, from 1 to 32
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
-    workers: u8,
-    /// Dataset to train on, by its name in `constellation dataset list`
-    #[arg(long, value_name = "NAME", default_value = "synthetic")]
-    dataset: String,
-    /// Number of rounds [default: the default of the model type]
-    #[arg(long, value_name = "N")]
-    rounds: Option<u32>,
-    /// Run this job file instead of the default job of the dataset
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "rounds"])]
-    job: Option<PathBuf>,
-    /// Compute backend for training
-    #[arg(long, value_enum)]
-    backend: Option<BackendSetting>,
-    /// Kill workers, trainers and the coordinator while they work
-    ///
-    /// The resulting model is the same, byte for byte on the CPU.
-    #[arg(long)]
-    chaos: bool,
-    /// Seed for the order of the kills [default: random]
-    #[arg(long, requires = "chaos", hide = true)]
-    chaos_seed: Option<u64>,
-    /// Keep the folder with logs, job file and data
-    #[arg(long)]
-    keep: bool,
-    /// Print results as JSON
-    #[arg(long)]
-    json: bool,
-}
 
 pub async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result<()> {
     let stop = lifetime::until_told(false)?;
@@ -158,11 +125,4 @@ fn note_locations(screen: &Screen, folder: &Path) {
 fn random_seed() -> u64 {
     // The low half of a UUIDv7 is random. Small numbers are easier to type again.
     uuid::Uuid::now_v7().as_u64_pair().1 % 1_000_000
-}
-
-/// Current wall-clock time.
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let millis = since.map_or(0, |since| since.as_millis());
-    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }

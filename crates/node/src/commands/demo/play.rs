@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use coordinator::{ObserverEvent, StepPhase};
+use protocol::Timestamp;
 use protocol::api::{Job, JobStatus};
 use protocol::dataset::DatasetEntry;
 use protocol::job::JobSpec;
@@ -13,10 +14,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use worker::Status;
 
+use super::arguments::DemoArguments;
 use super::chaos::{Action, Chaos, Doing, Observation};
 use super::screen::Screen;
 use super::summary::{Kills, Summary};
-use super::{DemoArguments, now, task};
+use super::task;
 use crate::client::{Client, ClientError};
 use crate::commands::job::{Follower, News, act};
 use crate::commands::local_cluster::{
@@ -304,4 +306,11 @@ fn doing(status: &Status) -> Doing {
         | Status::Wiped { .. }
         | Status::Stopped => Doing::Other,
     }
+}
+
+/// Current wall-clock time.
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }

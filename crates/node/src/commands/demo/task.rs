@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use protocol::dataset::{DatasetEntry, SampleShape};
 use protocol::job::{JobSpec, ModelType};
 
-use super::DemoArguments;
+use super::arguments::DemoArguments;
 use crate::job_file;
 
 /// Seconds that an upload takes under `--chaos`, long enough for a kill to interrupt it.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use zip::write::SimpleFileOptions;
 
-use super::Report;
 use super::redact::Redactor;
+use super::report::Report;
 
 /// Maximum number of bytes taken from the end of each log.
 const MAXIMUM_LOG_BYTES: u64 = 2_000_000;

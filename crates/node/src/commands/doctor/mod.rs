@@ -8,9 +8,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 use platform::SystemFacts;
-use protocol::setting::Setting;
 use protocol::{PROTOCOL_VERSION, Pin};
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -27,11 +25,13 @@ mod machine;
 mod proxy;
 mod reach;
 mod redact;
+mod report;
 mod verdict;
 
-use check::{Check, State};
+use check::State;
 use known::Known;
 use redact::Redactor;
+use report::{Report, System};
 use verdict::{Discovered, LocalNetworkPermission, Probe};
 
 /// Time to search the local network for coordinators.
@@ -56,27 +56,6 @@ pub struct DoctorArguments {
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// Findings of all checks.
-#[derive(Debug, Serialize)]
-struct Report {
-    version: &'static str,
-    protocol: u32,
-    system: System,
-    checks: Vec<Check>,
-    /// Empty if the settings can't be read.
-    settings: Vec<Setting>,
-}
-
-#[derive(Debug, Serialize)]
-struct System {
-    name: String,
-    version: String,
-    kernel: String,
-    architecture: &'static str,
-    cores: u32,
-    memory_gb: f64,
 }
 
 pub async fn run(

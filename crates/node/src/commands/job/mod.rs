@@ -13,9 +13,11 @@ use crate::rounds::status_word;
 use crate::settings::Settings;
 use crate::{job_file, output};
 
+mod explanation;
 mod follow;
 mod watch;
 
+use explanation::told;
 pub use follow::{Follower, News};
 
 #[derive(Debug, Args)]
@@ -145,12 +147,4 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
         output::line(format_args!("model_blake3 {hash}"))?;
     }
     Ok(())
-}
-
-/// Explains the state of the job.
-pub(super) fn told(job: &Job) -> Vec<&str> {
-    if job.explanation.is_empty() {
-        return job.reason.as_deref().into_iter().collect();
-    }
-    job.explanation.iter().map(String::as_str).collect()
 }

@@ -6,7 +6,8 @@ use protocol::JobId;
 use protocol::api::{Job, JobStatus};
 use protocol::text::escaped;
 
-use super::Follower;
+use super::explanation::told;
+use super::follow::Follower;
 use crate::client::Client;
 use crate::output;
 use crate::rounds::{FinalLine, RoundLine, status_word};
@@ -24,7 +25,7 @@ pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result
         if news.job.stalled && !stalled {
             bar.suspend(|| {
                 output::note("the job is stalled:");
-                for sentence in super::told(&news.job) {
+                for sentence in told(&news.job) {
                     output::note(format_args!("  {sentence}"));
                 }
             });

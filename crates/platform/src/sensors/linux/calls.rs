@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{text, within};
+use super::files::{text, within};
 
 /// Detects running sound recordings, and cameras opened by processes of this user. Open files of other users
 /// can't be read.

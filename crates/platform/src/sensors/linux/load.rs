@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{text, within};
+use super::files::{text, within};
 
 /// The counters of the last call.
 #[derive(Debug, Default)]

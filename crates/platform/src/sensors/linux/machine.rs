@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{text, within};
+use super::files::{text, within};
 use crate::sensors::{Power, PowerSource, Pressure, Thermal};
 
 /// Distance below a zone's first trip point at which the state is [`Thermal::Fair`], in millidegrees

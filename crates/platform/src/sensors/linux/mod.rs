@@ -8,6 +8,7 @@ use super::{Known, Power, SensorReading, Sensors, Unknown};
 
 mod calls;
 mod display;
+mod files;
 mod load;
 mod machine;
 
@@ -85,20 +86,6 @@ impl Sensors for SystemSensors {
     fn unknowns(&self) -> Vec<Unknown> {
         self.unknowns.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// Reads a file as text, trimmed.
-fn text(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path);
-    text.map(|text| text.trim().to_owned()).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// Lists a folder's entries by name; empty if the folder does not exist.
-fn within(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ use super::response::{
     answer, content_length, json, range_start, refusal, retry_after, timed_out, unreachable,
     upload_offset,
 };
+use super::typed_code_exchange;
 use crate::identity::Cluster;
-use crate::typed_code_join;
 
 /// Time limit for an ordinary request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -100,7 +100,7 @@ impl Client {
         url: Option<&str>,
         secret: &JoinSecret,
     ) -> Result<Result<Cluster, NotProven>, RequestError> {
-        typed_code_join::join(url.ok_or(RequestError::NoCoordinator)?, secret).await
+        typed_code_exchange::join(url.ok_or(RequestError::NoCoordinator)?, secret).await
     }
 
     /// Requests a challenge to sign for a registration.

@@ -1,0 +1,38 @@
+//! Type of a file, detected from its first bytes, and its name in messages.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::DataError;
+
+/// Type of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Gzip,
+    Zip,
+    Parquet,
+    JsonLines,
+    Delimited,
+}
+
+impl Kind {
+    pub(super) fn detect(path: &Path) -> Result<Self, DataError> {
+        let mut start = Vec::new();
+        let file = File::open(path).map_err(DataError::io(path))?;
+        file.take(512).read_to_end(&mut start).map_err(DataError::io(path))?;
+        let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
+        Ok(match start.as_slice() {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::Zip,
+            [b'P', b'A', b'R', b'1', ..] => Self::Parquet,
+            _ if first == Some(&b'{') => Self::JsonLines,
+            _ => Self::Delimited,
+        })
+    }
+}
+
+/// Returns the name of a file for messages.
+pub(super) fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,40 @@
+//! Arguments of `constellation demo`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::settings::BackendSetting;
+
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Number of workers, from 1 to 32
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(super) workers: u8,
+    /// Dataset to train on, by its name in `constellation dataset list`
+    #[arg(long, value_name = "NAME", default_value = "synthetic")]
+    pub(super) dataset: String,
+    /// Number of rounds [default: the default of the model type]
+    #[arg(long, value_name = "N")]
+    pub(super) rounds: Option<u32>,
+    /// Run this job file instead of the default job of the dataset
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "rounds"])]
+    pub(super) job: Option<PathBuf>,
+    /// Compute backend for training
+    #[arg(long, value_enum)]
+    pub(super) backend: Option<BackendSetting>,
+    /// Kill workers, trainers and the coordinator while they work
+    ///
+    /// The resulting model is the same, byte for byte on the CPU.
+    #[arg(long)]
+    pub(super) chaos: bool,
+    /// Seed for the order of the kills [default: random]
+    #[arg(long, requires = "chaos", hide = true)]
+    pub(super) chaos_seed: Option<u64>,
+    /// Keep the folder with logs, job file and data
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// Print results as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
