@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use platform::sensors::idle_helper::IdleHelperCommand;
 use protocol::metrics::EvalMetrics;
 use protocol::model::ModelSpec;
 
@@ -30,7 +31,7 @@ use trainer::TrainerCommand;
 /// Functions and paths that commands need from the program with the engine.
 #[derive(Debug, Clone)]
 pub struct CommandContext {
-    /// Program whose subcommand `trainer` is the trainer.
+    /// Program whose subcommands `trainer` and `sense-idle` are the trainer and the idle helper.
     pub program: PathBuf,
     /// Evaluates a model on a dataset's test split, in this process.
     pub evaluate: fn(EvaluateModel) -> anyhow::Result<EvalMetrics>,
@@ -47,6 +48,15 @@ impl CommandContext {
     ) -> Result<TrainerCommand, platform::folders::NoHome> {
         trainer_command(&self.program, backend)
     }
+
+    /// Returns how to start the idle helper.
+    pub(crate) fn idle_helper(&self) -> IdleHelperCommand {
+        idle_helper_command(&self.program)
+    }
+}
+
+fn idle_helper_command(program: &Path) -> IdleHelperCommand {
+    IdleHelperCommand { program: program.to_owned(), args: vec!["sense-idle".to_owned()] }
 }
 
 fn trainer_command(

@@ -49,6 +49,11 @@ pub fn error(error: &anyhow::Error) {
     note(format_args!("error: {}", one_line(&with_causes(error))));
 }
 
+/// Prints a warning as one line.
+pub fn warning(text: impl Display) {
+    note(format_args!("warning: {text}"));
+}
+
 /// Returns whether standard error is a terminal, so that live progress can be shown.
 pub fn is_watched() -> bool {
     io::stderr().is_terminal()

@@ -4,18 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
-use platform::sensors::{SensorReading, Sensors};
+use platform::sensors::{PollRate, SensorReading, Sensors};
 use protocol::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::WorkerSettings;
+use crate::input_warning::InputWarning;
 use crate::policy::{Decision, HoldDetail, IdlePolicy, LocalTime, Presence, When, decide};
 use crate::schedule::Weekday;
 
 /// Interval between readings of the input while training: a touch is noticed within it.
-pub(crate) const TRAINING: Duration = Duration::from_millis(50);
+pub(crate) const TRAINING: Duration = PollRate::Fast.interval();
 /// Interval between readings while waiting for work.
 pub(crate) const WAITING: Duration = Duration::from_secs(2);
 /// Interval between readings of all sensors while training.
@@ -24,8 +25,12 @@ const ALL_SENSORS: Duration = Duration::from_secs(2);
 pub(crate) struct IdleMonitor {
     policy: watch::Receiver<IdlePolicy>,
     sensors: Arc<dyn Sensors>,
+    input_warning: Arc<Mutex<InputWarning>>,
     latest: Mutex<LatestReading>,
 }
+
+/// Makes the sensors read the input at the fast rate until it is dropped.
+struct FastPolling<'a>(&'a dyn Sensors);
 
 /// Latest reading of all sensors.
 #[derive(Default)]
@@ -40,11 +45,13 @@ struct LatestReading {
 impl IdleMonitor {
     pub(crate) fn new(settings: &WorkerSettings) -> Self {
         let (policy, sensors) = (settings.policy.clone(), Arc::clone(&settings.sensors));
-        Self { policy, sensors, latest: Mutex::default() }
+        let input_warning = Arc::new(Mutex::new(InputWarning::new(&settings.data_dir)));
+        Self { policy, sensors, input_warning, latest: Mutex::default() }
     }
 
     /// Completes when the machine must stop training. Checks at this interval.
     pub(crate) async fn until_hold(&self, interval: Duration) -> HoldDetail {
+        let _fast = (interval <= TRAINING).then(|| FastPolling::start(&*self.sensors));
         loop {
             if let Decision::Hold(hold) = self.decide(Presence::Running).await {
                 return hold;
@@ -79,8 +86,8 @@ impl IdleMonitor {
 
     /// Reads all sensors and waits for them, which a machine that does not train yet can afford.
     async fn read_all(&self) -> SensorReading {
-        let (sensors, started) = (Arc::clone(&self.sensors), Instant::now());
-        let reading = match tokio::task::spawn_blocking(move || sensors.sense()).await {
+        let started = Instant::now();
+        let reading = match self.start_reading().await {
             Ok(reading) => reading,
             Err(error) => {
                 tracing::error!(%error, "the sensors can't be read");
@@ -102,12 +109,22 @@ impl IdleMonitor {
             }
         } else if latest.started.is_none_or(|started| started.elapsed() >= ALL_SENSORS) {
             latest.started = Some(Instant::now());
-            let sensors = Arc::clone(&self.sensors);
-            latest.pending = Some(tokio::task::spawn_blocking(move || sensors.sense()));
+            latest.pending = Some(self.start_reading());
         }
         let reading = latest.reading;
         drop(latest);
         SensorReading { input: self.sensors.input(), ..reading }
+    }
+
+    /// Reads all sensors on another thread, and records the warning about them.
+    fn start_reading(&self) -> JoinHandle<SensorReading> {
+        let (sensors, warning) = (Arc::clone(&self.sensors), Arc::clone(&self.input_warning));
+        tokio::task::spawn_blocking(move || {
+            let reading = sensors.sense();
+            let mut recorded = warning.lock().unwrap_or_else(PoisonError::into_inner);
+            recorded.record(sensors.input_warning());
+            reading
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, LatestReading> {
@@ -127,6 +144,19 @@ impl IdleMonitor {
     }
 }
 
+impl<'a> FastPolling<'a> {
+    fn start(sensors: &'a dyn Sensors) -> Self {
+        sensors.set_poll_rate(PollRate::Fast);
+        Self(sensors)
+    }
+}
+
+impl Drop for FastPolling<'_> {
+    fn drop(&mut self) {
+        self.0.set_poll_rate(PollRate::Slow);
+    }
+}
+
 fn local_time() -> LocalTime {
     let local = jiff::ZonedDateTime::now();
     let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or(0);
@@ -142,14 +172,21 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use platform::sensors::{Thermal, Unknown};
+    use tempfile::TempDir;
     use tokio_util::sync::CancellationToken;
     use trainer::TrainerCommand;
 
     use super::*;
     use crate::policy::UserOverride;
 
-    /// Sensors whose reading a test sets.
-    struct FakeSensors(watch::Receiver<SensorReading>);
+    /// Sensors whose reading a test sets, with the rate that the monitor sets.
+    struct FakeSensors(watch::Receiver<SensorReading>, watch::Sender<PollRate>);
+
+    impl FakeSensors {
+        fn new(readings: watch::Receiver<SensorReading>) -> Self {
+            Self(readings, watch::Sender::default())
+        }
+    }
 
     impl Sensors for FakeSensors {
         fn input(&self) -> Option<Duration> {
@@ -162,6 +199,15 @@ mod tests {
 
         fn unknowns(&self) -> Vec<Unknown> {
             vec![]
+        }
+
+        fn set_poll_rate(&self, rate: PollRate) {
+            self.1.send_replace(rate);
+        }
+
+        fn input_warning(&self) -> Option<String> {
+            let is_warm = self.0.borrow().thermal == Some(Thermal::Serious);
+            is_warm.then(|| "a test".to_owned())
         }
     }
 
@@ -219,16 +265,60 @@ mod tests {
         tokio::join!(monitor.until_run(|_| {}), press);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn sensors_are_read_fast_only_while_training() {
+        let (machine, readings) = watch::channel(idle_for(3600));
+        let sensors = FakeSensors::new(readings);
+        let mut rates = sensors.1.subscribe();
+        let (_policy, policy) = watch::channel(IdlePolicy::default());
+        let monitor = monitor_of(Arc::new(sensors), policy, "unused".into());
+        {
+            let training = monitor.until_hold(TRAINING);
+            tokio::select! {
+                hold = training => panic!("{hold:?}"),
+                rate = rates.wait_for(|rate| *rate == PollRate::Fast) => drop(rate.unwrap()),
+            }
+        }
+        assert_eq!(*rates.borrow_and_update(), PollRate::Slow, "its end by another reason");
+        machine.send_replace(idle_for(0));
+        monitor.until_hold(WAITING).await;
+        assert!(!rates.has_changed().unwrap(), "waiting for work");
+        monitor.until_hold(TRAINING).await;
+        assert!(rates.has_changed().unwrap());
+        assert_eq!(*rates.borrow_and_update(), PollRate::Slow, "its end by a hold");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_warning_about_the_input_is_kept_for_the_doctor_while_it_lasts() {
+        let folder = TempDir::new().unwrap();
+        let warm = SensorReading { thermal: Some(Thermal::Serious), ..idle_for(3600) };
+        let (machine, readings) = watch::channel(warm);
+        let (_policy, policy) = watch::channel(IdlePolicy::default());
+        let sensors = Arc::new(FakeSensors::new(readings));
+        let monitor = monitor_of(sensors, policy, folder.path().to_owned());
+        let warning = || crate::input_warning(folder.path()).unwrap();
+        assert_eq!(warning(), None);
+        monitor.read_all().await;
+        assert_eq!(warning().as_deref(), Some("a test"));
+        machine.send_replace(idle_for(3600));
+        monitor.read_all().await;
+        assert_eq!(warning(), None);
+    }
+
     fn monitor(
         readings: watch::Receiver<SensorReading>,
         policy: watch::Receiver<IdlePolicy>,
     ) -> IdleMonitor {
+        monitor_of(Arc::new(FakeSensors::new(readings)), policy, "unused".into())
+    }
+
+    fn monitor_of(
+        sensors: Arc<FakeSensors>,
+        policy: watch::Receiver<IdlePolicy>,
+        folder: std::path::PathBuf,
+    ) -> IdleMonitor {
         let trainer = TrainerCommand { program: "unused".into(), args: vec![] };
-        let settings = WorkerSettings::new("unused".into(), watch::channel(None).1, trainer);
-        IdleMonitor::new(&WorkerSettings {
-            policy,
-            sensors: Arc::new(FakeSensors(readings)),
-            ..settings
-        })
+        let settings = WorkerSettings::new(folder, watch::channel(None).1, trainer);
+        IdleMonitor::new(&WorkerSettings { policy, sensors, ..settings })
     }
 }

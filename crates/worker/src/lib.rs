@@ -12,6 +12,7 @@ mod files;
 mod heartbeat;
 mod identity;
 mod idle_monitor;
+mod input_warning;
 mod key;
 mod lease;
 mod lease_workspace;
@@ -32,6 +33,7 @@ mod upload;
 
 pub use error::WorkerError;
 pub use identity::{Cluster, belongs_to, enrolled_with};
+pub use input_warning::input_warning;
 pub use key::forget;
 pub use net::tunnel::connect;
 pub use net::{pinned_tls, proxy};

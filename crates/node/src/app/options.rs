@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use platform::login_item::{LoginItem, NotSet};
+use platform::sensors::idle_helper::IdleHelperCommand;
 use trainer::TrainerCommand;
 
 use super::update_source::UpdateSource;
@@ -16,7 +17,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Locations of the settings.
     pub places: Places,
-    /// Path of the program `constellation`, whose subcommand `trainer` is the trainer.
+    /// Path of the program `constellation`, whose subcommands `trainer` and `sense-idle` are the trainer and the
+    /// idle helper.
     pub program: PathBuf,
     /// Listen address of the coordinator.
     pub listen: SocketAddr,
@@ -40,5 +42,10 @@ impl Options {
         backend: BackendSetting,
     ) -> Result<TrainerCommand, platform::folders::NoHome> {
         crate::trainer_command(&self.program, backend)
+    }
+
+    /// Returns the command that starts the idle helper.
+    pub(super) fn idle_helper(&self) -> IdleHelperCommand {
+        crate::idle_helper_command(&self.program)
     }
 }

@@ -82,10 +82,10 @@ impl State {
         Self {
             ledger: ContributionLog::open(&options.data_dir.join(LEDGER_FILE)),
             policy: watch::Sender::new(policy(&settings, wish)),
+            sensors: Arc::new(SystemSensors::with_idle_helper(options.idle_helper())),
             options,
             settings,
             facts,
-            sensors: Arc::new(SystemSensors::new()),
             code: None,
             invitation: None,
             worker: None,

@@ -23,6 +23,7 @@ mod local_cluster;
 mod model;
 mod notice;
 mod profile;
+mod sense_idle;
 mod settings;
 mod sign_in;
 mod start;
@@ -173,6 +174,9 @@ Examples:
   constellation webhook add https://chat.example.com/hook --event job_failed
   constellation webhook test WEBHOOK")]
     Webhook(webhook::WebhookArguments),
+    /// Print the system's second idle counter for the process that started this one
+    #[command(hide = true)]
+    SenseIdle,
 }
 
 /// Runs one command. On failure, prints one line to standard error.
@@ -189,6 +193,9 @@ pub fn run(command: Command, context: &CommandContext) -> ExitCode {
 }
 
 fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
+    if let Command::SenseIdle = command {
+        return sense_idle::run();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Blocking work runs on separate threads, so two are enough, also for a coordinator.
         .worker_threads(2)
@@ -219,7 +226,7 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Audit(arguments) => audit::run(arguments, settings).await,
             Command::Notice(arguments) => notice::run(arguments, settings).await,
             Command::Settings(arguments) => settings::run(&arguments, &settings),
-            Command::Doctor(_) => Ok(()),
+            Command::Doctor(_) | Command::SenseIdle => Ok(()),
             Command::Profile(arguments) => profile::run(arguments).await,
             Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
+use platform::sensors::SystemSensors;
 use protocol::Pin;
 use protocol::join::Join;
 use tokio::sync::watch;
@@ -101,6 +102,7 @@ pub async fn run(
         nice: matches!(arguments.when, WhenChoice::Idle),
         maximum_memory_bytes,
         presence,
+        sensors: Arc::new(SystemSensors::with_idle_helper(context.idle_helper())),
         maximum_cache_bytes,
         maximum_upload_mbps: settings
             .maximum_upload_mbps

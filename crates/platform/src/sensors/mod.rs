@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+pub mod idle_helper;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -30,6 +31,33 @@ pub trait Sensors: Send + Sync {
 
     /// Returns the values that the last [`Self::sense`] could not read, with reasons.
     fn unknowns(&self) -> Vec<Unknown>;
+
+    /// Sets how often [`Self::input`] is called, for sensors that are read in the background.
+    fn set_poll_rate(&self, _rate: PollRate) {}
+
+    /// Returns why the input may be incomplete although it is known, for a person.
+    fn input_warning(&self) -> Option<String> {
+        None
+    }
+}
+
+/// How often the input is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PollRate {
+    /// While training.
+    Fast,
+    #[default]
+    Slow,
+}
+
+impl PollRate {
+    /// Returns the time between two readings.
+    pub const fn interval(self) -> Duration {
+        match self {
+            Self::Fast => Duration::from_millis(50),
+            Self::Slow => Duration::from_secs(1),
+        }
+    }
 }
 
 /// Reading of all sensors. `None` means unknown.

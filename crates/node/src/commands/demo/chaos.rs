@@ -1,10 +1,13 @@
 //! Decides which process `--chaos` kills, and when. Pure: observations go in, actions come out.
 //!
-//! A kill counts once an observation confirms that it hit its target; one that missed is planned again.
+//! A kill counts once an observation confirms that it hit its target; one that missed is planned again. Nothing
+//! depends on time: a machine that is slow delays the observations and what follows from them alike. While rounds are
+//! plenty, chance picks the moments; once they are scarce, the first moment that fits is taken. A lost lease keeps its
+//! round open, so even the last round has a moment for each kill of a worker.
 
-use std::time::Duration;
+use std::fmt;
 
-use protocol::{LeaseId, RngDomain, SeededRng, Timestamp};
+use protocol::{LeaseId, RngDomain, SeededRng};
 
 /// Activity of a worker, reduced to what the kills depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,7 @@ pub(super) enum Doing {
     /// Completed steps, and the process id of its trainer.
     Training {
         lease: LeaseId,
+        round: u32,
         step: u64,
         trainer: Option<u32>,
     },
@@ -43,22 +47,39 @@ pub(super) enum Observation {
     /// A restarted coordinator has resumed the interrupted aggregation.
     AggregationResumed,
     CoordinatorEnded,
-    /// Number of leases that the job has lost so far.
-    LeasesLost {
-        count: u64,
+    /// The trainer of this worker was killed. `false` if it had ended before.
+    TrainerKilled {
+        was_running: bool,
     },
-    /// A timer tick.
-    Tick,
+    /// The job at one point in time: how many leases it has lost, and how many of its rounds are closed.
+    Job {
+        leases_lost: u64,
+        closed_rounds: u32,
+        rounds: u32,
+    },
 }
 
 /// An action for the demo to perform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
-    KillWorker { worker: usize, why: &'static str },
-    StartWorker { worker: usize },
-    KillTrainer { worker: usize, pid: u32 },
-    KillCoordinator { round: u32 },
+    KillWorker {
+        worker: usize,
+        why: &'static str,
+    },
+    StartWorker {
+        worker: usize,
+    },
+    KillTrainer {
+        worker: usize,
+        pid: u32,
+    },
+    KillCoordinator {
+        round: u32,
+    },
     StartCoordinator,
+    /// Uploads must take longer, because one ended before its worker was killed. Applies to workers that are started
+    /// from now on.
+    SlowUploads,
 }
 
 /// A planned kill.
@@ -82,11 +103,13 @@ enum WorkerState {
     Dying {
         kill: PlannedKill,
         lease: LeaseId,
+        /// Round of the lease; 0 if it does not matter.
+        round: u32,
         reported: bool,
     },
-    /// Stays down until its lease has expired, at most until this time.
+    /// Stays down until a lease has expired, or the round of its lease is closed without that.
     Down {
-        until: Timestamp,
+        round: u32,
         lost_before: u64,
     },
     /// Restarted after a kill during an upload. If it works on the same lease again, the kill hit.
@@ -105,18 +128,30 @@ pub(super) struct Hits {
     pub(super) aggregations: u32,
 }
 
+impl fmt::Display for Hits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { leases_lost, interrupted, trainers, uploads, aggregations } = self;
+        write!(
+            f,
+            "{leases_lost} leases expired, {interrupted} workers killed while they trained, {trainers} trainers killed, \
+             {uploads} workers killed during an upload, {aggregations} aggregations interrupted"
+        )
+    }
+}
+
 /// Number of leases to lose after their first step.
 const LEASES_TO_LOSE: u64 = 3;
 
 #[derive(Debug)]
 pub(super) struct Chaos {
     rng: SeededRng,
-    lease_timeout_seconds: u32,
     workers: Vec<WorkerState>,
     /// Kills that are still to do, in order of preference.
     planned: Vec<PlannedKill>,
-    /// Number of opportunities to skip before the next kill.
+    /// Number of opportunities to skip before the next kill, while rounds are plenty.
     skips: u64,
+    /// Rounds that are not closed; 0 until known.
+    rounds_left: u32,
     /// First round in which the coordinator is killed during aggregation.
     aggregation_from: u32,
     coordinator_is_down: bool,
@@ -124,7 +159,7 @@ pub(super) struct Chaos {
 }
 
 impl Chaos {
-    pub(super) fn new(seed: u64, workers: usize, lease_timeout_seconds: u32) -> Self {
+    pub(super) fn new(seed: u64, workers: usize) -> Self {
         let mut rng = SeededRng::new(RngDomain::Selection, seed, 0, 0, 0);
         let mut planned = vec![
             PlannedKill::LoseLease,
@@ -139,7 +174,7 @@ impl Chaos {
         Self {
             skips: rng.below(3),
             rng,
-            lease_timeout_seconds,
+            rounds_left: 0,
             workers: vec![WorkerState::Alive; workers],
             planned,
             aggregation_from,
@@ -148,10 +183,10 @@ impl Chaos {
         }
     }
 
-    pub(super) fn handle(&mut self, now: Timestamp, observation: Observation) -> Vec<Action> {
-        let mut actions = match observation {
+    pub(super) fn handle(&mut self, observation: Observation) -> Vec<Action> {
+        match observation {
             Observation::Worker { worker, doing } => self.observe_worker(worker, doing),
-            Observation::WorkerEnded { worker } => self.worker_exited(now, worker),
+            Observation::WorkerEnded { worker } => self.worker_exited(worker),
             Observation::Aggregating { round } => self.maybe_kill_coordinator(round),
             Observation::AggregationResumed => {
                 self.hits.aggregations += 1;
@@ -161,14 +196,26 @@ impl Chaos {
                 self.coordinator_is_down = false;
                 vec![Action::StartCoordinator]
             }
-            Observation::CoordinatorEnded | Observation::Tick => Vec::new(),
-            Observation::LeasesLost { count } => {
-                self.hits.leases_lost = count;
+            Observation::CoordinatorEnded => Vec::new(),
+            Observation::TrainerKilled { was_running: true } => {
+                self.hits.trainers += 1;
                 Vec::new()
             }
-        };
-        actions.extend(self.restart_expired(now));
-        actions
+            Observation::TrainerKilled { was_running: false } => {
+                self.planned.push(PlannedKill::Trainer);
+                Vec::new()
+            }
+            Observation::Job { leases_lost, closed_rounds, rounds } => {
+                self.hits.leases_lost = leases_lost;
+                self.rounds_left = rounds.saturating_sub(closed_rounds);
+                self.restart_settled(closed_rounds)
+            }
+        }
+    }
+
+    /// Kills that have hit.
+    pub(super) fn hits(&self) -> Hits {
+        self.hits
     }
 
     /// Describes the kills that have not hit yet; `None` once all have.
@@ -192,25 +239,29 @@ impl Chaos {
     fn observe_worker(&mut self, worker: usize, doing: Doing) -> Vec<Action> {
         match self.workers[worker] {
             WorkerState::Alive => self.maybe_kill_worker(worker, doing),
-            WorkerState::Dying { kill, lease, reported: _ } => {
+            WorkerState::Dying { kill, lease, round, reported: _ } => {
                 // Output from before the kill: the update may have been acknowledged after all.
                 if doing == (Doing::Reported { lease }) {
-                    self.workers[worker] = WorkerState::Dying { kill, lease, reported: true };
+                    self.workers[worker] =
+                        WorkerState::Dying { kill, lease, round, reported: true };
                 }
                 Vec::new()
             }
             WorkerState::Down { .. } => Vec::new(),
             WorkerState::Verifying { lease } => {
                 match doing {
-                    Doing::Training { lease: seen, .. } | Doing::Uploading { lease: seen } => {
+                    Doing::Training { lease: seen, .. }
+                    | Doing::Uploading { lease: seen }
+                    | Doing::Reported { lease: seen } => {
                         self.workers[worker] = WorkerState::Alive;
                         if seen == lease {
                             self.hits.uploads += 1;
                         } else {
                             self.planned.push(PlannedKill::Upload);
+                            return vec![Action::SlowUploads];
                         }
                     }
-                    Doing::Reported { .. } | Doing::Other => {}
+                    Doing::Other => {}
                 }
                 Vec::new()
             }
@@ -248,61 +299,70 @@ impl Chaos {
         if self.coordinator_is_down {
             return Vec::new();
         }
-        if self.skips > 0 {
+        if self.skips > 0 && self.has_rounds_to_spare() {
             self.skips -= 1;
             return Vec::new();
         }
         self.skips = self.rng.below(4);
         let kill = self.planned.remove(chosen);
-        let (lease, why) = match (doing, kill) {
+        let (lease, round, why) = match (doing, kill) {
             (Doing::Training { trainer: Some(pid), .. }, PlannedKill::Trainer) => {
-                self.hits.trainers += 1;
                 return vec![Action::KillTrainer { worker, pid }];
             }
-            (Doing::Training { lease, .. }, PlannedKill::LoseLease) => (lease, "to lose its lease"),
-            (Doing::Training { lease, .. }, _) => (lease, "while it trained"),
+            (Doing::Training { lease, round, .. }, PlannedKill::LoseLease) => {
+                (lease, round, "to lose its lease")
+            }
+            (Doing::Training { lease, round, .. }, _) => (lease, round, "while it trained"),
             (Doing::Uploading { lease } | Doing::Reported { lease }, _) => {
-                (lease, "during its upload")
+                (lease, 0, "during its upload")
             }
             (Doing::Other, _) => return Vec::new(),
         };
-        self.workers[worker] = WorkerState::Dying { kill, lease, reported: false };
+        self.workers[worker] = WorkerState::Dying { kill, lease, round, reported: false };
         vec![Action::KillWorker { worker, why }]
     }
 
-    fn worker_exited(&mut self, now: Timestamp, worker: usize) -> Vec<Action> {
-        let WorkerState::Dying { kill, lease, reported } = self.workers[worker] else {
+    /// Whether there are more rounds than kills to do, so that a moment may be left to a later one.
+    fn has_rounds_to_spare(&self) -> bool {
+        let kills = u32::try_from(self.planned.len()).unwrap_or(u32::MAX);
+        self.rounds_left > kills.saturating_add(1)
+    }
+
+    fn worker_exited(&mut self, worker: usize) -> Vec<Action> {
+        let WorkerState::Dying { kill, lease, round, reported } = self.workers[worker] else {
             return Vec::new();
         };
-        match kill {
+        if reported {
+            // The update was acknowledged before the kill.
+            self.planned.push(kill);
+            self.workers[worker] = WorkerState::Alive;
+            let slow = (kill == PlannedKill::Upload).then_some(Action::SlowUploads);
+            return slow.into_iter().chain([Action::StartWorker { worker }]).collect();
+        }
+        self.workers[worker] = match kill {
             PlannedKill::LoseLease => {
-                // By twice the timeout the lease has expired, or its update was acknowledged after all.
-                let until =
-                    now.after(Duration::from_secs(2 * u64::from(self.lease_timeout_seconds) + 2));
                 let lost_before = self.hits.leases_lost;
-                self.workers[worker] = WorkerState::Down { until, lost_before };
+                self.workers[worker] = WorkerState::Down { round, lost_before };
                 return Vec::new();
             }
             PlannedKill::Interrupt => {
                 self.hits.interrupted += 1;
-                self.workers[worker] = WorkerState::Alive;
+                WorkerState::Alive
             }
-            PlannedKill::Upload if reported => {
-                self.planned.push(PlannedKill::Upload);
-                self.workers[worker] = WorkerState::Alive;
-            }
-            PlannedKill::Upload => self.workers[worker] = WorkerState::Verifying { lease },
-            PlannedKill::Trainer => self.workers[worker] = WorkerState::Alive,
-        }
+            PlannedKill::Upload => WorkerState::Verifying { lease },
+            PlannedKill::Trainer => WorkerState::Alive,
+        };
         vec![Action::StartWorker { worker }]
     }
 
-    fn restart_expired(&mut self, now: Timestamp) -> Vec<Action> {
+    /// Starts the worker again whose lease is settled: it has expired, or its round is closed without that, because
+    /// the coordinator had acknowledged the update.
+    fn restart_settled(&mut self, closed_rounds: u32) -> Vec<Action> {
         let mut actions = Vec::new();
         for worker in 0..self.workers.len() {
-            let WorkerState::Down { until, lost_before } = self.workers[worker] else { continue };
+            let WorkerState::Down { round, lost_before } = self.workers[worker] else { continue };
             let has_expired = self.hits.leases_lost > lost_before;
-            if has_expired || now >= until {
+            if has_expired || closed_rounds >= round {
                 if !has_expired {
                     self.planned.push(PlannedKill::LoseLease);
                 }
@@ -314,11 +374,14 @@ impl Chaos {
     }
 
     fn maybe_kill_coordinator(&mut self, round: u32) -> Vec<Action> {
-        let is_due = self.hits.aggregations == 0 && round >= self.aggregation_from;
-        if !is_due || self.coordinator_is_down {
+        let is_due = round >= self.aggregation_from || !self.has_rounds_to_spare();
+        if !is_due || self.hits.aggregations > 0 || self.coordinator_is_down {
             return Vec::new();
         }
         self.coordinator_is_down = true;
         vec![Action::KillCoordinator { round }]
     }
 }
+
+#[cfg(test)]
+mod tests;

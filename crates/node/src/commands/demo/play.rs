@@ -1,7 +1,7 @@
 //! Runs the demo: starts the processes, submits the job, follows it and performs the planned kills.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use coordinator::{ObserverEvent, StepPhase};
@@ -25,10 +25,8 @@ use crate::commands::local_cluster::{
     Joining, LocalCluster, ProcessEvent, ProcessOutput, ProcessRole,
 };
 use crate::commands::status_text;
+use crate::output;
 use crate::rounds::RoundLine;
-
-/// Interval of timer ticks.
-const TICK: Duration = Duration::from_millis(250);
 
 pub(super) struct Play {
     folder: PathBuf,
@@ -41,6 +39,8 @@ pub(super) struct Play {
     dying: Vec<ProcessRole>,
     joining: Option<Joining>,
     port: u16,
+    /// Upload limit in megabits per second of workers that are started under `--chaos`.
+    upload_limit: f64,
     follower: Option<JoinHandle<()>>,
 }
 
@@ -48,7 +48,6 @@ pub(super) struct Play {
 enum Woken {
     Event(ProcessEvent),
     News(Box<Result<News, ClientError>>),
-    Tick,
 }
 
 impl Play {
@@ -69,15 +68,13 @@ impl Play {
             dying: Vec::new(),
             joining: None,
             port: 0,
+            upload_limit: 0.0,
             follower: None,
         }
     }
 
-    /// Runs the whole demo. Returns the result and the planned kills that did not happen.
-    pub(super) async fn run(
-        &mut self,
-        arguments: &DemoArguments,
-    ) -> anyhow::Result<(Summary, Option<String>)> {
+    /// Runs the whole demo.
+    pub(super) async fn run(&mut self, arguments: &DemoArguments) -> anyhow::Result<Summary> {
         let begun = Instant::now();
         let client = self.open().await?;
         let spec = self.prepare(&client, arguments).await?;
@@ -99,7 +96,16 @@ impl Play {
         else {
             bail!("the job ended without a model");
         };
-        let summary = Summary {
+        if let Some(chaos) = &self.chaos {
+            self.screen.note(format_args!("chaos: {}", chaos.hits()));
+            if let Some(missing) = chaos.missing() {
+                output::warning(format_args!(
+                    "some planned kills did not happen: {missing}. The model is not affected. For more kills, run again \
+                     with more --rounds"
+                ));
+            }
+        }
+        Ok(Summary {
             dataset: job.dataset,
             rounds: job.current_epoch,
             test_accuracy,
@@ -107,8 +113,7 @@ impl Play {
             seconds,
             leases_lost: job.leases_lost,
             kills: self.kills,
-        };
-        Ok((summary, self.chaos.as_ref().and_then(Chaos::missing)))
+        })
     }
 
     /// Stops all processes.
@@ -139,7 +144,8 @@ impl Play {
         task::write(&spec, &self.folder.join("job.toml"))?;
         if self.chaos.is_some() {
             let dataset = task::find(&datasets, &spec.dataset)?;
-            self.cluster.limit_upload(task::slow_upload(&spec, dataset)?);
+            self.upload_limit = task::slow_upload(&spec, dataset)?;
+            self.cluster.limit_upload(self.upload_limit);
         }
         Ok(spec)
     }
@@ -157,14 +163,13 @@ impl Play {
                 }
             }
         }));
-        let mut tick = tokio::time::interval(TICK);
         loop {
             let woken = tokio::select! {
                 // Process events come first, so that a kill happens while its target is still in the right state.
                 biased;
                 Some(event) = self.events.recv() => Woken::Event(event),
                 Some(news) = news.recv() => Woken::News(Box::new(news)),
-                _ = tick.tick() => Woken::Tick,
+                else => bail!("the demo's processes and its job can no longer be followed"),
             };
             match woken {
                 Woken::Event(event) => self.handle(event).await?,
@@ -183,7 +188,6 @@ impl Play {
                         | JobStatus::Paused => {}
                     }
                 }
-                Woken::Tick => self.see(Observation::Tick)?,
             }
         }
     }
@@ -193,7 +197,11 @@ impl Play {
             self.screen.round(&line)?;
         }
         self.screen.job(&news.job);
-        self.see(Observation::LeasesLost { count: news.job.leases_lost })
+        self.see(Observation::Job {
+            leases_lost: news.job.leases_lost,
+            closed_rounds: news.job.current_epoch,
+            rounds: news.job.total_epochs,
+        })
     }
 
     async fn handle(&mut self, event: ProcessEvent) -> anyhow::Result<()> {
@@ -243,7 +251,7 @@ impl Play {
 
     fn see(&mut self, sight: Observation) -> anyhow::Result<()> {
         let Some(chaos) = &mut self.chaos else { return Ok(()) };
-        let actions = chaos.handle(now(), sight);
+        let actions = chaos.handle(sight);
         actions.into_iter().try_for_each(|action| self.act(action))
     }
 
@@ -258,11 +266,13 @@ impl Play {
             }
             Action::KillTrainer { worker, pid } => {
                 // It may have ended in the meantime.
-                if platform::process::kill(pid).is_ok() {
+                let was_running = platform::process::kill(pid).is_ok();
+                if was_running {
                     self.kills.trainers += 1;
                     self.screen
                         .note(format_args!("chaos: trainer of worker {} killed", worker + 1));
                 }
+                self.see(Observation::TrainerKilled { was_running })?;
             }
             Action::KillCoordinator { round } => {
                 self.dying.push(ProcessRole::Coordinator);
@@ -273,6 +283,10 @@ impl Play {
             }
             Action::StartWorker { worker } => self.start_worker(worker)?,
             Action::StartCoordinator => self.cluster.start_coordinator(self.port)?,
+            Action::SlowUploads => {
+                self.upload_limit /= 2.0;
+                self.cluster.limit_upload(self.upload_limit);
+            }
         }
         Ok(())
     }
@@ -286,8 +300,8 @@ impl Play {
 /// Reduces a status to what the planned kills depend on.
 fn doing(status: &Status) -> Doing {
     match status {
-        Status::Training { lease, step, trainer_pid, .. } => {
-            Doing::Training { lease: *lease, step: *step, trainer: *trainer_pid }
+        Status::Training { lease, round, step, trainer_pid, .. } => {
+            Doing::Training { lease: *lease, round: *round, step: *step, trainer: *trainer_pid }
         }
         Status::Uploading { lease, .. } => Doing::Uploading { lease: *lease },
         Status::Reported { lease, .. } => Doing::Reported { lease: *lease },

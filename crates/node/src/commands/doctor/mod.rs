@@ -1,6 +1,7 @@
 //! `constellation doctor`: diagnoses problems and suggests fixes.
 //!
-//! This module, `reach`, `machine` and `known` gather facts; `verdict` interprets them.
+//! This module, `reach`, `machine`, `idle_time` and `known` gather facts; `verdict` interprets them, and `check` of
+//! `idle_time` and `proxy` theirs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::access::COORDINATOR_FOLDER;
 
 mod bundle;
 mod check;
+mod idle_time;
 mod known;
 mod machine;
 mod proxy;
@@ -129,7 +131,11 @@ async fn run_checks(
     let wanted = known.cluster.as_ref().map(|cluster| cluster.id.clone());
     let has_address = !known.addresses.is_empty();
     // The trainer can take a minute to start, if a GPU compiles its shaders.
-    let (discovered, backend) = tokio::join!(discover(wanted), machine::backend(context, backend));
+    let (discovered, backend, idle_facts) = tokio::join!(
+        discover(wanted),
+        machine::backend(context, backend),
+        idle_time::gather(context, &folder)
+    );
     if let Discovered::Coordinators(urls) = &discovered {
         for url in urls {
             known.add(url.clone(), "Bonjour");
@@ -156,6 +162,7 @@ async fn run_checks(
         verdict::pin(&probes, known.pin.is_some()),
         verdict::clock(&probes),
         backend,
+        idle_time::check(&idle_facts),
         machine::disk(&folders),
     ];
     let facts = platform::DeviceFacts::read();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::idle_helper::IdleHelperCommand;
 use super::{Known, Power, SensorReading, Sensors, Unknown};
 
 mod calls;
@@ -30,6 +31,11 @@ impl SystemSensors {
     pub fn new() -> Self {
         let session = std::env::var("XDG_SESSION_ID").ok();
         Self { session, ..Self::below(Path::new("/"), Display::from_session()) }
+    }
+
+    /// The same as [`Self::new`]: this system needs no helper.
+    pub fn with_idle_helper(_command: IdleHelperCommand) -> Self {
+        Self::new()
     }
 
     /// Returns the power source and charge now, `None` if unknown.

@@ -11,7 +11,8 @@ use objc2_core_graphics::{
 };
 use objc2_foundation::{NSProcessInfo, NSProcessInfoThermalState};
 
-use super::{Known, Power, SensorReading, Sensors, Thermal, Unknown};
+use super::idle_helper::{IdleHelper, IdleHelperCommand};
+use super::{Known, PollRate, Power, SensorReading, Sensors, Thermal, Unknown};
 
 mod calls;
 mod dictionary;
@@ -26,6 +27,7 @@ use load::Load;
 /// Sensors of the operating system.
 #[derive(Debug)]
 pub struct SystemSensors {
+    idle_helper: Option<IdleHelper>,
     load: Mutex<Load>,
     unknowns: Mutex<Vec<Unknown>>,
 }
@@ -33,12 +35,27 @@ pub struct SystemSensors {
 impl SystemSensors {
     pub fn new() -> Self {
         network::begin();
-        Self { load: Mutex::default(), unknowns: Mutex::default() }
+        Self { idle_helper: None, load: Mutex::default(), unknowns: Mutex::default() }
+    }
+
+    /// Makes sensors that also use the second idle counter, which the helper reads.
+    pub fn with_idle_helper(command: IdleHelperCommand) -> Self {
+        Self { idle_helper: Some(IdleHelper::new(command)), ..Self::new() }
     }
 
     /// Returns the power source and charge now, `None` if unknown.
     pub fn power(&self) -> Option<Power> {
         power::power().ok()
+    }
+
+    /// Returns the time since the last hardware input. Unknown without Core Graphics, whatever the helper
+    /// reads.
+    fn since_input(&self) -> Result<Duration, String> {
+        let core_graphics = since_input()?;
+        Ok(match &self.idle_helper {
+            Some(helper) => helper.idle_time(core_graphics),
+            None => core_graphics,
+        })
     }
 }
 
@@ -50,7 +67,7 @@ impl Default for SystemSensors {
 
 impl Sensors for SystemSensors {
     fn input(&self) -> Option<Duration> {
-        since_input().ok()
+        self.since_input().ok()
     }
 
     fn sense(&self) -> SensorReading {
@@ -62,7 +79,7 @@ impl Sensors for SystemSensors {
         };
         let process = NSProcessInfo::processInfo();
         let reading = SensorReading {
-            input: known.or("input", since_input()),
+            input: known.or("input", self.since_input()),
             has_screen: known.or("has_screen", has_screen()),
             locked: known.or("locked", is_locked()),
             display_on: Some(!CGDisplayIsAsleep(CGMainDisplayID())),
@@ -89,9 +106,19 @@ impl Sensors for SystemSensors {
     fn unknowns(&self) -> Vec<Unknown> {
         self.unknowns.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    fn set_poll_rate(&self, rate: PollRate) {
+        if let Some(helper) = &self.idle_helper {
+            helper.set_rate(rate);
+        }
+    }
+
+    fn input_warning(&self) -> Option<String> {
+        self.idle_helper.as_ref()?.warning()
+    }
 }
 
-/// Returns the time since the last hardware input of any kind. Events that programs generate don't count.
+/// Returns Core Graphics' time since the last hardware input of any kind. Events that programs generate don't count.
 fn since_input() -> Result<Duration, String> {
     // CGEventTypes.h: kCGAnyInputEventType is ~0.
     let any_input = CGEventType(u32::MAX);
