@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use coordinator::{ObserverEvent, StepPhase};
-use protocol::Timestamp;
 use protocol::api::{Job, JobStatus};
 use protocol::dataset::DatasetEntry;
 use protocol::job::JobSpec;
@@ -320,11 +319,4 @@ fn doing(status: &Status) -> Doing {
         | Status::Wiped { .. }
         | Status::Stopped => Doing::Other,
     }
-}
-
-/// Current wall-clock time.
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let millis = since.map_or(0, |since| since.as_millis());
-    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }

@@ -8,6 +8,7 @@
 mod child;
 mod decision;
 mod lines;
+mod state;
 mod supervisor;
 
 use std::io::Write;
@@ -20,81 +21,16 @@ pub use child::serve_idle_time;
 pub use decision::{HelperReading, HelperUse, idle_time};
 
 use super::PollRate;
-use lines::rate_line;
+pub use state::IdleHelperCommand;
+use state::{Limits, Shared, State};
 
 /// Whether this system's sensors use a helper.
 pub const IS_USED: bool = cfg!(target_os = "macos");
-
-/// Command that starts a helper, which calls [`serve_idle_time`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdleHelperCommand {
-    pub program: PathBuf,
-    pub args: Vec<String>,
-}
 
 /// Supervised helper process. Starts with the first [`Self::idle_time`]; ends when dropped.
 #[derive(Debug)]
 pub struct IdleHelper {
     shared: Arc<Shared>,
-}
-
-/// State that the supervisor's thread shares with the readers.
-#[derive(Debug)]
-struct Shared {
-    command: IdleHelperCommand,
-    limits: Limits,
-    state: Mutex<State>,
-    /// Notified of every change of the state.
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    is_started: bool,
-    is_stopped: bool,
-    rate: PollRate,
-    /// Input of the running helper.
-    input: Option<ChildStdin>,
-    latest: Option<Latest>,
-    /// Time since which every reading has been 0.
-    zero_since: Option<Instant>,
-    is_stuck_at_zero: bool,
-    /// Why the last helper failed; removed once a later one has worked for a while.
-    problem: Option<String>,
-    /// Helper processes started so far.
-    starts: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Latest {
-    idle: Duration,
-    at: Instant,
-}
-
-/// Time limits of the supervisor.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// Time without a reading after which a helper is killed.
-    silence: Duration,
-    /// Delay before the first replacement of a failed helper; each further one doubles it.
-    first_delay: Duration,
-    longest_delay: Duration,
-    /// Time after which a helper works: the delay starts again at the first.
-    works_after: Duration,
-    /// Time after which a helper may end by itself.
-    may_end_after: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            silence: Duration::from_secs(5),
-            first_delay: Duration::from_secs(1),
-            longest_delay: Duration::from_mins(5),
-            works_after: Duration::from_secs(30),
-            may_end_after: child::LIFETIME / 2,
-        }
-    }
 }
 
 impl IdleHelper {
@@ -177,58 +113,6 @@ impl Drop for IdleHelper {
         state.input = None;
         drop(state);
         self.shared.changed.notify_all();
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the state and wakes everyone who waits for a change.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut self.lock());
-        self.changed.notify_all();
-        result
-    }
-}
-
-impl State {
-    /// Returns the latest reading, as old as it is. A reading older than `limits.silence` is none.
-    fn reading(&self, now: Instant, limits: Limits) -> Option<HelperReading> {
-        let latest = self.latest?;
-        let age = now.saturating_duration_since(latest.at);
-        (age <= limits.silence).then(|| HelperReading {
-            idle: latest.idle.saturating_add(age),
-            zero_for: self.zero_since.map(|since| now.saturating_duration_since(since)),
-        })
-    }
-
-    fn record(&mut self, idle: Duration, at: Instant) {
-        self.latest = Some(Latest { idle, at });
-        if idle.is_zero() {
-            self.zero_since.get_or_insert(at);
-        } else {
-            self.zero_since = None;
-            self.is_stuck_at_zero = false;
-        }
-    }
-
-    fn fail(&mut self, problem: String) {
-        self.latest = None;
-        self.zero_since = None;
-        self.is_stuck_at_zero = false;
-        self.problem = Some(problem);
-    }
-
-    fn announce_rate(&mut self) {
-        let line = rate_line(self.rate);
-        // A helper that no longer reads has ended, which the supervisor notices by its output.
-        if let Some(input) = &mut self.input
-            && input.write_all(line.as_bytes()).is_err()
-        {
-            self.input = None;
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::child::is_readable;
 use super::lines::{HelperLine, LineBuffer, MAXIMUM_LINE, TooLong};
-use super::{Shared, State};
+use super::state::{Shared, State};
 
 /// Time for a helper that closed its output to exit.
 const EXIT_GRACE: Duration = Duration::from_secs(1);
