@@ -11,7 +11,7 @@ use node::settings::Places;
 /// Train models on this machine while it is idle, or coordinate the machines that do
 #[derive(Debug, Parser)]
 #[command(name = "constellation-app", version, max_term_width = 100)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Join link to open: a window asks for confirmation; without a display, the app joins directly
     pub link: Option<String>,
     /// Data folder, including the user's settings; the login item is not affected
@@ -35,7 +35,7 @@ pub struct Arguments {
 /// Window of the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Page {
+pub(crate) enum Page {
     Popover,
     Settings,
     Welcome,
@@ -49,7 +49,7 @@ impl Arguments {
     ///
     /// # Errors
     /// There is no home folder, or the path of this program can't be determined.
-    pub fn options(&self) -> anyhow::Result<Options> {
+    pub(crate) fn options(&self) -> anyhow::Result<Options> {
         let program = std::env::current_exe().context("this program can't be found")?;
         // The command is beside the app, both in the bundle and in a build.
         let program = program.with_file_name("constellation");
@@ -74,7 +74,7 @@ impl Arguments {
     ///
     /// # Errors
     /// There is no home folder.
-    pub fn log_folder(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn log_folder(&self) -> anyhow::Result<PathBuf> {
         Ok(node::logging::folder(self.data_dir.as_deref())?)
     }
 }

@@ -8,17 +8,17 @@ use crate::arguments::Page;
 use crate::windows;
 
 #[tauri::command]
-pub fn view(app: State<'_, App>) -> View {
+pub(crate) fn view(app: State<'_, App>) -> View {
     app.views().borrow().clone()
 }
 
 #[tauri::command]
-pub fn settings(app: State<'_, App>) -> SettingsView {
+pub(crate) fn settings(app: State<'_, App>) -> SettingsView {
     app.settings()
 }
 
 #[tauri::command]
-pub fn set_setting(
+pub(crate) fn set_setting(
     app: State<'_, App>,
     key: &str,
     value: Option<&str>,
@@ -27,13 +27,13 @@ pub fn set_setting(
 }
 
 #[tauri::command]
-pub fn choose(app: State<'_, App>, worker: bool, coordinator: bool) -> Result<(), String> {
+pub(crate) fn choose(app: State<'_, App>, worker: bool, coordinator: bool) -> Result<(), String> {
     app.choose(Mode { worker, coordinator })
 }
 
 /// Async, because a window can't be created while the page's thread waits for the response.
 #[tauri::command]
-pub async fn join<R: Runtime>(
+pub(crate) async fn join<R: Runtime>(
     handle: AppHandle<R>,
     app: State<'_, App>,
     code: String,
@@ -46,48 +46,48 @@ pub async fn join<R: Runtime>(
 }
 
 #[tauri::command]
-pub fn accept(app: State<'_, App>, invitation: &str) -> Result<(), String> {
+pub(crate) fn accept(app: State<'_, App>, invitation: &str) -> Result<(), String> {
     app.accept(invitation)
 }
 
 #[tauri::command]
-pub fn decline(app: State<'_, App>, invitation: &str) {
+pub(crate) fn decline(app: State<'_, App>, invitation: &str) {
     app.decline(Some(invitation));
 }
 
 #[tauri::command]
-pub async fn leave(app: State<'_, App>) -> Result<String, String> {
+pub(crate) async fn leave(app: State<'_, App>) -> Result<String, String> {
     app.leave().await
 }
 
 #[tauri::command]
-pub fn pause(app: State<'_, App>, until: Pause) -> Result<(), String> {
+pub(crate) fn pause(app: State<'_, App>, until: Pause) -> Result<(), String> {
     app.pause(until)
 }
 
 #[tauri::command]
-pub fn resume(app: State<'_, App>) {
+pub(crate) fn resume(app: State<'_, App>) {
     app.resume();
 }
 
 #[tauri::command]
-pub fn contribute(app: State<'_, App>) {
+pub(crate) fn contribute(app: State<'_, App>) {
     app.contribute();
 }
 
 /// Async, because a window can't be created while the page's thread waits for the response.
 #[tauri::command]
-pub async fn open<R: Runtime>(handle: AppHandle<R>, page: Page) {
+pub(crate) async fn open<R: Runtime>(handle: AppHandle<R>, page: Page) {
     windows::open(&handle, page);
 }
 
 #[tauri::command]
-pub fn close<R: Runtime>(window: WebviewWindow<R>) -> Result<(), String> {
+pub(crate) fn close<R: Runtime>(window: WebviewWindow<R>) -> Result<(), String> {
     window.close().map_err(|error| error.to_string())
 }
 
 #[tauri::command]
-pub fn quit<R: Runtime>(handle: AppHandle<R>, app: State<'_, App>) -> Result<(), String> {
+pub(crate) fn quit<R: Runtime>(handle: AppHandle<R>, app: State<'_, App>) -> Result<(), String> {
     if !app.views().borrow().may.quit {
         return Err("Managed by your organization: you can't quit the app here.".to_owned());
     }

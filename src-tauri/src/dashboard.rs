@@ -6,9 +6,9 @@ use tauri::http::{Request, Response, StatusCode, header};
 use tauri::{Manager, Runtime, UriSchemeContext, UriSchemeResponder, Url};
 
 /// Label of the dashboard window. Requests from other windows are rejected.
-pub const LABEL: &str = "dashboard";
+pub(crate) const LABEL: &str = "dashboard";
 /// URL scheme of the dashboard.
-pub const SCHEME: &str = "dashboard";
+pub(crate) const SCHEME: &str = "dashboard";
 /// Host of the dashboard's URL. Another host would be another origin.
 const HOST: &str = "localhost";
 
@@ -19,13 +19,13 @@ const NOT_RUNNING: &str = "The coordinator isn't running. See its state in the m
 const ORIGIN: &str = "dashboard://localhost";
 
 /// Returns the start URL.
-pub fn url() -> Url {
+pub(crate) fn url() -> Url {
     Url::parse(ORIGIN).unwrap_or_else(|error| unreachable!("{ORIGIN}: {error}"))
 }
 
 /// Handles a request of the page.
 #[expect(clippy::needless_pass_by_value, reason = "Tauri hands everything over by value")]
-pub fn answer<R: Runtime>(
+pub(crate) fn answer<R: Runtime>(
     context: UriSchemeContext<'_, R>,
     request: Request<Vec<u8>>,
     responder: UriSchemeResponder,

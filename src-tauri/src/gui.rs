@@ -16,7 +16,7 @@ use crate::{commands, dashboard, macos, windows};
 ///
 /// # Errors
 /// The settings, the app's folder or the display can't be used.
-pub fn run(
+pub(crate) fn run(
     arguments: &Arguments,
     instance: Option<SingleInstance>,
     options: Options,
@@ -59,7 +59,7 @@ pub fn run(
 }
 
 /// Configures Tauri in the same way for the app and its tests.
-pub fn configure<R: Runtime>(builder: Builder<R>) -> Builder<R> {
+pub(crate) fn configure<R: Runtime>(builder: Builder<R>) -> Builder<R> {
     let places = tauri_plugin_window_state::Builder::new()
         .with_denylist(&[Page::Popover.label(), Page::Welcome.label(), Page::Join.label()])
         .build();

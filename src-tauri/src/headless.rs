@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 ///
 /// # Errors
 /// The settings, the app's folder or the link can't be used.
-pub fn run(
+pub(crate) fn run(
     options: Options,
     instance: Option<SingleInstance>,
     link: Option<&str>,

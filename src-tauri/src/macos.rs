@@ -13,7 +13,7 @@ pub fn show_in_dock<R: Runtime>(app: &AppHandle<R>, shown: bool) {
 }
 
 #[cfg(not(target_os = "macos"))]
-pub fn show_in_dock<R: Runtime>(_: &AppHandle<R>, _: bool) {}
+pub(crate) fn show_in_dock<R: Runtime>(_: &AppHandle<R>, _: bool) {}
 
 /// Calls `open` with each `constellation://…` link that is opened. Other systems pass links as an argument of
 /// the program.
@@ -28,4 +28,4 @@ pub fn on_link<R: Runtime>(app: &AppHandle<R>, open: impl Fn(&str) + Send + Sync
 }
 
 #[cfg(not(target_os = "macos"))]
-pub fn on_link<R: Runtime>(_: &AppHandle<R>, _: impl Fn(&str) + Send + Sync + 'static) {}
+pub(crate) fn on_link<R: Runtime>(_: &AppHandle<R>, _: impl Fn(&str) + Send + Sync + 'static) {}

@@ -24,10 +24,10 @@ const TRAINING: [&[u8]; 9] = [
 
 /// Menu-bar image of a state. Equal values are the same image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Picture(&'static [u8]);
+pub(crate) struct Picture(&'static [u8]);
 
 impl Picture {
-    pub fn of(icon: Icon) -> Self {
+    pub(crate) fn of(icon: Icon) -> Self {
         Self(match icon {
             Icon::Waiting => picture!("waiting"),
             Icon::Paused => picture!("paused"),
@@ -40,7 +40,7 @@ impl Picture {
     ///
     /// # Errors
     /// The embedded file is not a PNG.
-    pub fn image(self) -> tauri::Result<Image<'static>> {
+    pub(crate) fn image(self) -> tauri::Result<Image<'static>> {
         Image::from_bytes(self.0)
     }
 }

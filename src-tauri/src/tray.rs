@@ -13,7 +13,7 @@ use crate::pictures::Picture;
 use crate::windows;
 
 /// Menu-bar icon with its current contents.
-pub struct Tray<R: Runtime> {
+pub(crate) struct Tray<R: Runtime> {
     icon: TrayIcon<R>,
     items: Vec<Item>,
     picture: Picture,
@@ -25,7 +25,7 @@ impl<R: Runtime> Tray<R> {
     ///
     /// # Errors
     /// This system does not support menu-bar icons. The app works without one.
-    pub fn start(app: &AppHandle<R>, view: &View) -> anyhow::Result<Self> {
+    pub(crate) fn start(app: &AppHandle<R>, view: &View) -> anyhow::Result<Self> {
         let (items, picture) = (menu(view), Picture::of(view.icon));
         let builder = TrayIconBuilder::with_id("constellation")
             .icon(picture.image()?)
@@ -60,7 +60,7 @@ impl<R: Runtime> Tray<R> {
     ///
     /// # Errors
     /// The system refuses. The old contents stay.
-    pub fn show(&mut self, app: &AppHandle<R>, view: &View) -> tauri::Result<()> {
+    pub(crate) fn show(&mut self, app: &AppHandle<R>, view: &View) -> tauri::Result<()> {
         let (items, picture) = (menu(view), Picture::of(view.icon));
         if picture != self.picture {
             self.icon.set_icon_with_as_template(Some(picture.image()?), true)?;
@@ -93,7 +93,7 @@ fn build_menu<R: Runtime>(app: &AppHandle<R>, items: &[Item]) -> tauri::Result<M
 }
 
 /// Performs an action that was chosen in the menu.
-pub fn perform<R: Runtime>(handle: &AppHandle<R>, action: Action) {
+pub(crate) fn perform<R: Runtime>(handle: &AppHandle<R>, action: Action) {
     let app = handle.state::<App>();
     match action {
         Action::ShowPopover => windows::open(handle, Page::Popover),

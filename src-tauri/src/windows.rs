@@ -16,7 +16,7 @@ use crate::{dashboard, macos};
 
 impl Page {
     /// Returns the label of the page's window.
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Popover => "popover",
             Self::Settings => "settings",
@@ -49,7 +49,7 @@ impl Page {
 }
 
 /// Shows a page's existing window, or creates one. Errors are logged, because the menu still works.
-pub fn open<R: Runtime>(app: &AppHandle<R>, page: Page) {
+pub(crate) fn open<R: Runtime>(app: &AppHandle<R>, page: Page) {
     if let Err(error) = try_open(app, page) {
         tracing::warn!(%error, ?page, "can't open a window");
     }
@@ -124,7 +124,7 @@ static PUT_AWAY: Mutex<Option<Instant>> = Mutex::new(None);
 const SAME_CLICK: Duration = Duration::from_millis(400);
 
 /// Shows the popover below the icon, or closes it. It also closes when it loses the focus.
-pub fn toggle_popover<R: Runtime>(app: &AppHandle<R>, icon: Option<Rect>) {
+pub(crate) fn toggle_popover<R: Runtime>(app: &AppHandle<R>, icon: Option<Rect>) {
     if let Some(window) = app.get_webview_window(Page::Popover.label()) {
         return put_away(&window);
     }

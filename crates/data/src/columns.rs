@@ -16,7 +16,7 @@ const BATCH: usize = 4096;
 
 /// One value.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     Null,
     Boolean(bool),
     Integer(i64),
@@ -25,7 +25,7 @@ pub enum Cell<'a> {
 }
 
 /// Open file with flat or struct columns. Lists are skipped.
-pub struct Columns {
+pub(crate) struct Columns {
     path: PathBuf,
     reader: SerializedFileReader<File>,
     /// The same file, for reading raw pages.
@@ -35,7 +35,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    pub fn open(path: &Path) -> Result<Self, DataError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io(path))?;
         let raw = Arc::new(file.try_clone().map_err(DataError::io(path))?);
         let reader = catch_panic(|| SerializedFileReader::new(file))
@@ -49,16 +49,16 @@ impl Columns {
         Ok(Self { path: path.to_owned(), reader, raw, names })
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|(name, _)| name.as_str())
     }
 
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         u64::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
     /// Returns the names of a class column's classes from the schema's `huggingface` metadata.
-    pub fn class_names(&self, column: &str) -> Option<Vec<String>> {
+    pub(crate) fn class_names(&self, column: &str) -> Option<Vec<String>> {
         let metadata = self.reader.metadata().file_metadata().key_value_metadata()?;
         let text = metadata.iter().find(|pair| pair.key == "huggingface")?.value.as_ref()?;
         let json: serde_json::Value = serde_json::from_str(text).ok()?;
@@ -67,7 +67,7 @@ impl Columns {
     }
 
     /// Calls `visit` with every value of a column in order.
-    pub fn read(
+    pub(crate) fn read(
         &self,
         name: &str,
         mut visit: impl FnMut(Cell<'_>) -> Result<(), DataError>,

@@ -8,14 +8,14 @@ use crate::published::Files;
 
 /// Files of both splits, each in the order of its parts.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Splits {
+pub(crate) struct Splits {
     pub train: Vec<String>,
     pub test: Vec<String>,
 }
 
 /// Selects the files of the first folder (by name) with all parts of a train and of a test split.
 /// Paths are relative to the repository and use `/`.
-pub fn splits<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<Splits> {
+pub(crate) fn splits<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<Splits> {
     let mut folders: BTreeMap<&str, [Parts; 2]> = BTreeMap::new();
     for path in paths {
         let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
@@ -33,7 +33,7 @@ pub fn splits<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<Splits> {
 }
 
 /// Returns both splits of a repository in a folder, or `None` if it is incomplete.
-pub fn on_disk(repository: &Path) -> Option<Files> {
+pub(crate) fn on_disk(repository: &Path) -> Option<Files> {
     let mut paths = Vec::new();
     for folder in fs::read_dir(repository).ok()?.filter_map(Result::ok) {
         let config = folder.file_name().to_string_lossy().into_owned();

@@ -4,8 +4,8 @@
 pub mod catalog;
 mod columns;
 mod error;
-pub mod files;
-pub mod hub;
+mod files;
+mod hub;
 pub mod image_decode;
 mod layout;
 mod parquet_guard;

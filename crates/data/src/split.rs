@@ -7,7 +7,7 @@ use crate::Row;
 
 /// Splits rows into train and test. Both keep the order of the rows. Identical rows stay together.
 /// Each class keeps at least one train row and, if it has two rows, one test row.
-pub fn stratified_tenth(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
+pub(crate) fn stratified_tenth(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
     let mut classes: BTreeMap<u32, Vec<(blake3::Hash, usize)>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         classes.entry(row.label).or_default().push((hash(row), index));

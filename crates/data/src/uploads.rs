@@ -19,7 +19,7 @@ const TEST: &str = "test.shard";
 const ADDING: &str = ".adding-";
 
 /// Checks that a name has 1 to 64 of the characters a–z, 0–9, _ and -.
-pub fn check_name(name: &str) -> Result<(), DataError> {
+pub(crate) fn check_name(name: &str) -> Result<(), DataError> {
     let good =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     if (1..=64).contains(&name.len()) && name.bytes().all(good) {
@@ -30,7 +30,7 @@ pub fn check_name(name: &str) -> Result<(), DataError> {
 }
 
 /// Returns the descriptions of all datasets, by name.
-pub fn list(uploads: &Path) -> Vec<DatasetInfo> {
+pub(crate) fn list(uploads: &Path) -> Vec<DatasetInfo> {
     let folders = fs::read_dir(uploads).into_iter().flatten().filter_map(Result::ok);
     let mut infos: Vec<DatasetInfo> = folders
         .filter(|folder| folder.file_name().to_str().is_some_and(|name| check_name(name).is_ok()))
@@ -41,7 +41,7 @@ pub fn list(uploads: &Path) -> Vec<DatasetInfo> {
 }
 
 /// Returns the rows of a dataset. `None` if it does not exist.
-pub fn load(
+pub(crate) fn load(
     uploads: &Path,
     name: &str,
     progress: &mut dyn FnMut(LoadProgress),
@@ -58,13 +58,13 @@ pub fn load(
 }
 
 /// Returns the files of a dataset.
-pub fn files(uploads: &Path, name: &str) -> Option<Vec<PathBuf>> {
+pub(crate) fn files(uploads: &Path, name: &str) -> Option<Vec<PathBuf>> {
     check_name(name).ok()?;
     Some([INFO, TRAIN, TEST].map(|file| uploads.join(name).join(file)).into())
 }
 
 /// Adds a dataset. Its folder appears atomically.
-pub fn add(
+pub(crate) fn add(
     uploads: &Path,
     name: &str,
     file: &Path,
@@ -142,7 +142,7 @@ fn shown(file: &Path) -> Cow<'_, str> {
 }
 
 /// Removes incomplete datasets after a crash. No dataset may be added at the same time.
-pub fn remove_halves(uploads: &Path) -> std::io::Result<()> {
+pub(crate) fn remove_halves(uploads: &Path) -> std::io::Result<()> {
     let folders = match fs::read_dir(uploads) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         folders => folders?,

@@ -13,10 +13,10 @@ const SERVICE: &str = "_constellation._tcp.local.";
 /// The local network can't be searched.
 #[derive(Debug, thiserror::Error)]
 #[error("can't use Bonjour: {0}. Pass the coordinator's address with --coordinator instead")]
-pub struct DiscoveryError(#[from] mdns_sd::Error);
+pub(crate) struct DiscoveryError(#[from] mdns_sd::Error);
 
 /// DNS-SD registration of a coordinator; ends when dropped.
-pub struct Advertisement {
+pub(crate) struct Advertisement {
     daemon: ServiceDaemon,
     name: String,
 }
@@ -24,7 +24,11 @@ pub struct Advertisement {
 impl Advertisement {
     /// Announces the coordinator of `cluster` on the local network. A coordinator that listens on loopback is announced on
     /// loopback only.
-    pub fn start(cluster: &str, name: &str, address: SocketAddr) -> Result<Self, DiscoveryError> {
+    pub(crate) fn start(
+        cluster: &str,
+        name: &str,
+        address: SocketAddr,
+    ) -> Result<Self, DiscoveryError> {
         let daemon = ServiceDaemon::new()?;
         let proto = PROTOCOL_VERSION.to_string();
         let text = [("id", cluster), ("name", name), ("proto", proto.as_str()), ("path", "/")];
@@ -48,7 +52,7 @@ impl Advertisement {
     }
 
     /// Withdraws the registration and waits until the goodbye packets are sent.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         if let Ok(done) = self.daemon.unregister(&self.name) {
             drop(done.recv_async().await);
         }
@@ -63,7 +67,7 @@ impl Advertisement {
 ///
 /// # Errors
 /// Fails if the network can't be searched at all.
-pub async fn browse(
+pub(crate) async fn browse(
     cluster: Option<String>,
     found: watch::Sender<Vec<String>>,
 ) -> Result<(), DiscoveryError> {

@@ -5,13 +5,13 @@ use std::time::Duration;
 /// Error of a text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a duration: use a whole number and a unit, such as 30d, 12h, 45m or 90s")]
-pub struct InvalidDuration(String);
+pub(crate) struct InvalidDuration(String);
 
 /// Parses a whole number followed by a unit: `w`, `d`, `h`, `m` or `s`.
 ///
 /// # Errors
 /// Fails for other texts and for numbers of seconds that don't fit in 64 bits.
-pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
+pub(crate) fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     let invalid = || InvalidDuration(text.to_owned());
     let unit = text.chars().last().ok_or_else(invalid)?;
     let seconds: u64 = match unit {

@@ -12,7 +12,7 @@ pub mod app;
 pub mod client;
 mod commands;
 mod coordinator_locator;
-pub mod discovery;
+mod discovery;
 mod duration;
 pub mod job_file;
 pub mod logging;

@@ -16,7 +16,7 @@ pub mod memory;
 pub mod private;
 pub mod process;
 pub mod proxies;
-pub mod secrets;
+mod secrets;
 pub mod sensors;
 pub mod system;
 pub mod wake;

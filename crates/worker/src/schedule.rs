@@ -50,7 +50,7 @@ impl Weekday {
 
 /// Time window that starts on one day. If it ends no later than it starts, it ends on the next day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Minutes since midnight, below 1440.
     from: u16,
     /// End, exclusive: minutes since midnight, at most 1440.

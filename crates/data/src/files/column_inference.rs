@@ -50,14 +50,14 @@ const MOST_CLASSES: usize = 1000;
 
 /// Roles of a table's columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnRoles {
+pub(super) struct ColumnRoles {
     pub label: usize,
     pub content: Content,
 }
 
 /// Columns with the samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub(super) enum Content {
     /// Text columns, joined by a space.
     Texts(Vec<usize>),
     /// Gray values of a square image, row by row.
@@ -65,7 +65,7 @@ pub enum Content {
 }
 
 impl ColumnRoles {
-    pub fn of(table: &Table) -> Result<Self, String> {
+    pub(super) fn of(table: &Table) -> Result<Self, String> {
         let width = match (&table.header, table.records.first()) {
             (Some(header), _) => header.len(),
             (None, Some(record)) => record.cells.len(),
@@ -99,7 +99,7 @@ impl ColumnRoles {
     }
 
     /// Describes the roles for people.
-    pub fn words(&self, table: &Table) -> String {
+    pub(super) fn words(&self, table: &Table) -> String {
         let name = |at: &usize| match &table.header {
             Some(header) => format!("`{}`", header.get(*at).map_or("", |name| name.trim())),
             None => format!("column {}", at + 1),
@@ -118,13 +118,13 @@ impl ColumnRoles {
 }
 
 /// Returns the label column if one has a typical name.
-pub fn label_by_name(header: &[String]) -> Option<usize> {
+pub(super) fn label_by_name(header: &[String]) -> Option<usize> {
     by_name(header, &LABELS)
 }
 
 /// Returns whether the first record is a header: it has a known name, or only texts above a column
 /// of numbers.
-pub fn has_header(records: &[Record]) -> bool {
+pub(super) fn has_header(records: &[Record]) -> bool {
     let Some((first, rest)) = records.split_first() else { return false };
     let known = |cell: &String| {
         let name = normal(cell);

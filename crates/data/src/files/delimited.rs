@@ -14,7 +14,7 @@ use super::records::{Record, Table};
 use crate::DataError;
 
 /// Reads a whole file. Records whose number of columns differs from most are bad rows.
-pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
+pub(super) fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
     let parsed = parse(&name_of(path), BufReader::with_capacity(64 << 10, file), memory);
     parsed.map_err(|reason| DataError::file(path, reason))

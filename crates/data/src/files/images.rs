@@ -12,7 +12,7 @@ use crate::image_decode::{self, DecodedImage};
 use crate::{DataError, LoadProgress, Sample};
 
 /// Reads images at `CLASS/…` or `train/CLASS/…` and `test/CLASS/…`, relative to the folder.
-pub fn gather(
+pub(super) fn gather(
     folder: &Path,
     images: &[&PathBuf],
     reading: &mut Reading<'_>,
@@ -55,7 +55,7 @@ pub fn gather(
 
 /// Decoded images before they become rows.
 #[derive(Debug, Default)]
-pub struct DecodedImages {
+pub(super) struct DecodedImages {
     found: Vec<Found>,
     pub bad: Bad,
 }
@@ -71,7 +71,7 @@ struct Found {
 
 impl DecodedImages {
     /// Adds an image or records it as a bad row. Fails if the memory limit is reached.
-    pub fn add(
+    pub(super) fn add(
         &mut self,
         file: &str,
         line: u64,
@@ -98,7 +98,7 @@ impl DecodedImages {
     }
 
     /// Keeps the images of the most frequent size. If one image has color, all get 3 channels.
-    pub fn gathered(
+    pub(super) fn gathered(
         mut self,
         path: &Path,
         classes: Option<Vec<String>>,

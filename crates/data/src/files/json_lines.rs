@@ -15,7 +15,7 @@ use super::records::{Record, Table};
 use crate::DataError;
 
 /// Reads a whole file. Its columns are all keys of all lines, sorted by name.
-pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
+pub(super) fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
     let parsed = parse(&name_of(path), BufReader::new(file), memory);
     parsed.map_err(|reason| DataError::file(path, reason))

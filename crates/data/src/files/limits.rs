@@ -6,9 +6,9 @@ use std::path::Path;
 use crate::LoadProgress;
 
 /// Longest row in bytes. A longer row usually misses a closing quote.
-pub const LONGEST_ROW: u64 = 16 << 20;
+pub(super) const LONGEST_ROW: u64 = 16 << 20;
 /// Most columns of a table: enough for an image of 140×140 gray values.
-pub const MOST_COLUMNS: usize = 20_000;
+pub(super) const MOST_COLUMNS: usize = 20_000;
 
 /// Memory of a cell besides its bytes: its place in the row and the allocator's overhead.
 const CELL: usize = 40;
@@ -42,18 +42,18 @@ pub(crate) struct Reading<'a> {
 
 /// Memory budget for rows.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub(crate) struct Memory {
     most: u64,
     left: u64,
 }
 
 impl Memory {
-    pub fn of(bytes: u64) -> Self {
+    pub(crate) fn of(bytes: u64) -> Self {
         Self { most: bytes, left: bytes }
     }
 
     /// Reserves `bytes`. Fails with a message if fewer are left.
-    pub fn take(&mut self, bytes: usize) -> Result<(), String> {
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), String> {
         match self.left.checked_sub(bytes as u64) {
             Some(left) => {
                 self.left = left;
@@ -67,18 +67,18 @@ impl Memory {
     }
 
     /// Reserves the memory of one cell.
-    pub fn take_cell(&mut self, length: usize) -> Result<(), String> {
+    pub(crate) fn take_cell(&mut self, length: usize) -> Result<(), String> {
         self.take(CELL + length)
     }
 
     /// Reserves the memory of one row besides its cells.
-    pub fn take_row(&mut self) -> Result<(), String> {
+    pub(crate) fn take_row(&mut self) -> Result<(), String> {
         self.take(ROW)
     }
 }
 
 /// Refuses a table with too many columns.
-pub fn check_columns(count: usize) -> Result<(), String> {
+pub(super) fn check_columns(count: usize) -> Result<(), String> {
     if count <= MOST_COLUMNS {
         return Ok(());
     }

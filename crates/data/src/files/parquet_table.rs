@@ -12,7 +12,7 @@ use crate::columns::{Cell, Columns};
 use crate::{DataError, LoadProgress};
 
 /// Reads every column of plain values as strings.
-pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
+pub(super) fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
     let file = Columns::open(path)?;
     let names: Vec<String> = file.names().map(str::to_owned).collect();
     let refused = |reason: String| DataError::file(path, reason);
@@ -42,12 +42,12 @@ pub fn read(path: &Path, memory: &mut Memory) -> Result<Table, DataError> {
 }
 
 /// Returns the class names that the file states for its label column.
-pub fn class_names(path: &Path, label: &str) -> Result<Option<Vec<String>>, DataError> {
+pub(super) fn class_names(path: &Path, label: &str) -> Result<Option<Vec<String>>, DataError> {
     Ok(Columns::open(path)?.class_names(label))
 }
 
 /// Reads a file with a column of encoded images. Returns `None` if there is none.
-pub fn gather_images(
+pub(super) fn gather_images(
     path: &Path,
     reading: &mut Reading<'_>,
 ) -> Result<Option<Gathered>, DataError> {

@@ -43,7 +43,7 @@ impl Bad {
     /// Longest reason in characters. A reason may quote the file.
     const LONGEST_REASON: usize = 300;
 
-    pub fn push(&mut self, file: &str, line: u64, reason: impl Into<String>, change: &str) {
+    pub(crate) fn push(&mut self, file: &str, line: u64, reason: impl Into<String>, change: &str) {
         self.count += 1;
         if self.first.len() < Self::KEPT {
             let reason = reason.into().chars().take(Self::LONGEST_REASON).collect();
@@ -53,7 +53,7 @@ impl Bad {
     }
 
     /// Returns the error for a file with so many bad rows that it was probably misinterpreted.
-    pub fn too_many(self, file: &Path, good: u64) -> DataError {
+    pub(crate) fn too_many(self, file: &Path, good: u64) -> DataError {
         let (file, rows) = (file.display().to_string(), good + self.count);
         DataError::TooManyBadRows { file, bad: self.count, rows, first: self.first }
     }

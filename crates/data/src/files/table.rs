@@ -19,7 +19,10 @@ const LONGEST_TEXT: usize = 1 << 20;
 const REPORT: usize = 10_000;
 
 /// Converts one table, or a train and a test table with the same columns, to rows.
-pub fn gather(files: &[(&Path, Kind)], reading: &mut Reading<'_>) -> Result<Gathered, DataError> {
+pub(super) fn gather(
+    files: &[(&Path, Kind)],
+    reading: &mut Reading<'_>,
+) -> Result<Gathered, DataError> {
     let mut tables = Vec::new();
     let mut classes = None;
     let mut seen = 0;

@@ -19,7 +19,10 @@ pub(super) const DEEPEST: usize = 8;
 const MOST_FILES: usize = 2_000_000;
 
 /// Unpacks a gzip file into a folder that is deleted when dropped.
-pub fn gzip(path: &Path, reading: &mut Reading<'_>) -> Result<(TempDir, PathBuf), DataError> {
+pub(super) fn gzip(
+    path: &Path,
+    reading: &mut Reading<'_>,
+) -> Result<(TempDir, PathBuf), DataError> {
     let folder = temporary(path, reading)?;
     let name = name_of(path);
     let inner = folder.path().join(name.strip_suffix(".gz").unwrap_or(&name));
@@ -29,7 +32,7 @@ pub fn gzip(path: &Path, reading: &mut Reading<'_>) -> Result<(TempDir, PathBuf)
 }
 
 /// Unpacks a zip file into a folder that is deleted when dropped.
-pub fn zip(path: &Path, reading: &mut Reading<'_>) -> Result<TempDir, DataError> {
+pub(super) fn zip(path: &Path, reading: &mut Reading<'_>) -> Result<TempDir, DataError> {
     let broken = |error: &dyn ToString| {
         DataError::file(path, format!("is a damaged zip file ({})", error.to_string()))
     };

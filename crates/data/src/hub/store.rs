@@ -14,7 +14,7 @@ use crate::published::Files;
 use crate::{DataError, LoadProgress, layout};
 
 /// One repository in the cache.
-pub struct Store {
+pub(super) struct Store {
     pub cache: Cache,
     pub repo: Repo,
     repository: String,
@@ -23,7 +23,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the cache. Returns `None` if neither `HF_HOME` nor a home folder is known.
-    pub fn open(settings: &HubSettings, repository: &str) -> Option<Self> {
+    pub(super) fn open(settings: &HubSettings, repository: &str) -> Option<Self> {
         let cache = match &settings.home {
             Some(home) => Cache::new(home.join("hub")),
             // `Cache::default` panics without a home folder.
@@ -35,14 +35,14 @@ impl Store {
     }
 
     /// Returns the files of the main branch's snapshot as of the last fetch.
-    pub fn files(&self) -> Option<Files> {
+    pub(super) fn files(&self) -> Option<Files> {
         let commit =
             fs::read_to_string(self.folder.join("refs").join(self.repo.revision())).ok()?;
         layout::on_disk(&self.folder.join("snapshots").join(commit.trim()))
     }
 
     /// Checks a cached file's digest against its blob's name, and deletes the file on a mismatch.
-    pub fn check_cached(file: &Path) -> Result<bool, DataError> {
+    pub(super) fn check_cached(file: &Path) -> Result<bool, DataError> {
         let blob = fs::canonicalize(file).map_err(DataError::io(file))?;
         let name = blob.file_name().map(|name| name.to_string_lossy().into_owned());
         let Some(digest) = name.filter(|name| is_sha256(name)) else { return Ok(true) };
@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// Downloads one file into the snapshot of a commit.
-    pub fn place(
+    pub(super) fn place(
         &self,
         wire: &Wire<'_>,
         commit: &str,
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Records that the main branch is at this commit.
-    pub fn set_main_branch(&self, commit: &str) -> Result<(), DataError> {
+    pub(super) fn set_main_branch(&self, commit: &str) -> Result<(), DataError> {
         let cache = self.cache.repo(self.repo.clone());
         cache.create_ref(commit).map_err(DataError::io(&self.folder))
     }

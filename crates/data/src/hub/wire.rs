@@ -21,7 +21,7 @@ use crate::{DataError, LoadProgress};
 const REPORT: u64 = 1 << 20;
 
 /// One repository on the hub.
-pub struct Wire<'a> {
+pub(super) struct Wire<'a> {
     agent: Agent,
     endpoint: String,
     token: Option<String>,
@@ -30,20 +30,20 @@ pub struct Wire<'a> {
 }
 
 /// Content of a commit.
-pub struct Listing {
+pub(super) struct Listing {
     pub commit: String,
     pub files: Vec<String>,
 }
 
 /// Metadata of a file before its download.
-pub struct Head {
+pub(super) struct Head {
     pub etag: String,
     pub size: Option<u64>,
     url: String,
 }
 
 impl<'a> Wire<'a> {
-    pub fn open(
+    pub(super) fn open(
         settings: &HubSettings,
         published: &'a Published,
         cache: &Cache,
@@ -69,7 +69,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Lists the files of the main branch.
-    pub fn listing(&self) -> Result<Listing, DataError> {
+    pub(super) fn listing(&self) -> Result<Listing, DataError> {
         let url = format!("{}/api/{}", self.endpoint, self.repo.api_url());
         let mut request = self.agent.get(&url);
         if let Some(token) = &self.token {
@@ -88,7 +88,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Returns the digest and size of a file from the hub itself, not from its redirect target.
-    pub fn head(&self, commit: &str, file: &str) -> Result<Head, DataError> {
+    pub(super) fn head(&self, commit: &str, file: &str) -> Result<Head, DataError> {
         const MOST_REDIRECTS: usize = 5;
         let mut url = format!("{}/{}/resolve/{commit}/{file}", self.endpoint, self.repo.url());
         for _ in 0..MOST_REDIRECTS {
@@ -111,7 +111,7 @@ impl<'a> Wire<'a> {
 
     /// Appends the file's bytes from `done` on. If the connection breaks, received bytes stay
     /// written.
-    pub fn get(
+    pub(super) fn get(
         &self,
         head: &Head,
         file: &str,

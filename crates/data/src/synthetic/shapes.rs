@@ -7,13 +7,13 @@ use protocol::dataset::SampleShape;
 
 use crate::{Row, Sample};
 
-pub const CLASSES: [&str; 4] = ["circle", "square", "triangle", "cross"];
+pub(super) const CLASSES: [&str; 4] = ["circle", "square", "triangle", "cross"];
 const SIDE: i64 = 16;
-pub const SHAPE: SampleShape = SampleShape::Image { channels: 1, height: 16, width: 16 };
+pub(super) const SHAPE: SampleShape = SampleShape::Image { channels: 1, height: 16, width: 16 };
 
 const RADII: std::ops::RangeInclusive<i64> = 4..=6;
 
-pub fn draw(rng: &mut SeededRng) -> Row {
+pub(super) fn draw(rng: &mut SeededRng) -> Row {
     let class = rng.index(CLASSES.len());
     let mut within = |low: i64, high: i64| -> i64 {
         low + i64::try_from(rng.below((high - low + 1).unsigned_abs())).unwrap_or(0)

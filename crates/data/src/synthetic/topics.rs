@@ -6,13 +6,13 @@ use protocol::SeededRng;
 
 use crate::{Row, Sample};
 
-pub const CLASSES: [&str; 4] = ["nature", "music", "space", "kitchen"];
+pub(super) const CLASSES: [&str; 4] = ["nature", "music", "space", "kitchen"];
 
 /// Out of 100 words, the number from the text's own topic and the number from any topic.
 const OWN: u64 = 27;
 const ANY: u64 = 14;
 
-pub fn draw(rng: &mut SeededRng) -> Row {
+pub(super) fn draw(rng: &mut SeededRng) -> Row {
     let topic = rng.index(CLASSES.len());
     let length = 10 + rng.below(21);
     let mut text = String::new();

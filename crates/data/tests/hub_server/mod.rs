@@ -19,7 +19,7 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// Fault of the server.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ServerFault {
+pub(crate) enum ServerFault {
     None,
     /// The first response with a file ends at its half.
     BreaksOnce,
@@ -31,13 +31,13 @@ pub enum ServerFault {
     Status(u16),
 }
 
-pub struct Request {
+pub(crate) struct Request {
     pub path: String,
     /// All headers in lower case.
     pub headers: String,
 }
 
-pub struct HubServer {
+pub(crate) struct HubServer {
     pub url: String,
     files: Arc<Vec<(String, Vec<u8>)>>,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -46,7 +46,7 @@ pub struct HubServer {
 }
 
 impl HubServer {
-    pub fn start(fault: ServerFault) -> Self {
+    pub(crate) fn start(fault: ServerFault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         // The storage uses another host name, so that it counts as another host.
         let port = listener.local_addr().unwrap().port();
@@ -69,21 +69,21 @@ impl HubServer {
         Self { url, files, requests, stop, thread: Some(thread) }
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
 
-    pub fn first_file(&self) -> &[u8] {
+    pub(crate) fn first_file(&self) -> &[u8] {
         &self.files[0].1
     }
 
     /// Byte at which a fault truncates the first file.
-    pub fn half(&self) -> u64 {
+    pub(crate) fn half(&self) -> u64 {
         self.first_file().len() as u64 / 2
     }
 
     /// Path of the first file in the cache.
-    pub fn blob(&self) -> PathBuf {
+    pub(crate) fn blob(&self) -> PathBuf {
         let folder = PathBuf::from("hub/datasets--fancyzhx--ag_news/blobs");
         folder.join(digest(self.first_file()))
     }

@@ -9,18 +9,19 @@ use protocol::model::{ModelSpec, Preset};
 use protocol::plan::{LocalWork, Optimizer, Plan};
 use protocol::{RngDomain, SeededRng};
 
-pub const BATCH: usize = 64;
-pub const SGD: Optimizer = Optimizer::Sgd { learning_rate: 0.01, momentum: 0.0, weight_decay: 0.0 };
+pub(crate) const BATCH: usize = 64;
+pub(crate) const SGD: Optimizer =
+    Optimizer::Sgd { learning_rate: 0.01, momentum: 0.0, weight_decay: 0.0 };
 
 /// Model with rows that it reads: random pixels, or texts of 60 ids.
-pub struct Workload {
+pub(crate) struct Workload {
     pub spec: ModelSpec,
     pub base: Vec<f32>,
     pub rows: Vec<Row>,
 }
 
 impl Workload {
-    pub fn new(preset: Preset, batches: usize) -> Self {
+    pub(crate) fn new(preset: Preset, batches: usize) -> Self {
         let image = SampleShape::Image { channels: 1, height: 28, width: 28 };
         let (sample, classes) = match preset {
             Preset::Mlp | Preset::Cnn => (image, 10),
@@ -46,7 +47,7 @@ impl Workload {
     }
 
     /// Trains this many steps with the engine.
-    pub fn train(
+    pub(crate) fn train(
         &self,
         optimizer: Optimizer,
         threads: u32,

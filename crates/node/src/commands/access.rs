@@ -15,7 +15,7 @@ pub(crate) const UPLOADS_FOLDER: &str = "datasets";
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Coordinator")]
-pub struct AccessArguments {
+pub(crate) struct AccessArguments {
     /// Address of the coordinator, such as `https://192.168.1.10:8000` [default: the one on this machine]
     #[arg(long, value_name = "URL", global = true)]
     coordinator: Option<String>,
@@ -42,7 +42,7 @@ impl AccessArguments {
         Ok(data_dir(self.data_dir.as_deref(), COORDINATOR_FOLDER)?.join(UPLOADS_FOLDER))
     }
 
-    pub fn client(self, settings: Settings) -> anyhow::Result<Client> {
+    pub(crate) fn client(self, settings: Settings) -> anyhow::Result<Client> {
         let data_dir = data_dir(self.data_dir.as_deref(), COORDINATOR_FOLDER)?;
         // The settings name the coordinator of this machine's worker. An explicit data folder selects another one.
         let address = match self.data_dir {

@@ -51,7 +51,7 @@ enum AuditCommand {
     },
 }
 
-pub async fn run(arguments: AuditArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: AuditArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     match arguments.command {
         AuditCommand::List { after, limit } => {

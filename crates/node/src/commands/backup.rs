@@ -43,7 +43,7 @@ pub struct RestoreArguments {
     json: bool,
 }
 
-pub async fn back_up(arguments: BackupArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn back_up(arguments: BackupArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     let file = arguments.file;
@@ -90,7 +90,7 @@ async fn download(client: &Client, file: &Path) -> anyhow::Result<backup::Manife
     Ok(manifest)
 }
 
-pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<()> {
+pub(super) async fn restore(arguments: RestoreArguments) -> anyhow::Result<()> {
     let RestoreArguments { file, data_dir: folder, force, json } = arguments;
     let folder = data_dir(folder.as_deref(), COORDINATOR_FOLDER)?;
     let length = std::fs::metadata(&file).with_context(|| format!("can't read {}", file.display()));

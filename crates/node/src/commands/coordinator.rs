@@ -149,11 +149,11 @@ impl CoordinatorArguments {
 /// The first line of `constellation coordinator --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Opening {
+pub(super) enum Opening {
     Listening { url: String, cluster: String, pin: Pin },
 }
 
-pub async fn run(
+pub(super) async fn run(
     arguments: CoordinatorArguments,
     settings: Settings,
     context: &CommandContext,

@@ -37,7 +37,7 @@ enum DatasetCommand {
     },
 }
 
-pub async fn run(arguments: DatasetArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     match arguments.command {

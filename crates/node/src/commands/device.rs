@@ -58,7 +58,7 @@ enum DeviceCommand {
     },
 }
 
-pub async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: DeviceArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     match arguments.command {

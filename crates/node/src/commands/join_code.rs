@@ -61,7 +61,7 @@ fn seconds(text: &str) -> Result<u64, String> {
     number.checked_mul(each).filter(|seconds| *seconds > 0).ok_or_else(expected)
 }
 
-pub async fn run(arguments: JoinCodeArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: JoinCodeArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     match arguments.command {

@@ -30,7 +30,7 @@ pub struct LeaveArguments {
     json: bool,
 }
 
-pub async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Result<()> {
     let folder = super::worker::folder(arguments.instance);
     let data_dir = data_dir(arguments.data_dir.as_deref(), &folder)?;
     if !arguments.yes && !is_confirmed(&data_dir)? {

@@ -63,7 +63,7 @@ enum ModelCommand {
     },
 }
 
-pub async fn run(
+pub(super) async fn run(
     arguments: ModelArguments,
     settings: Settings,
     context: &CommandContext,

@@ -31,7 +31,7 @@ enum NoticeCommand {
     },
 }
 
-pub async fn run(arguments: NoticeArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: NoticeArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     match arguments.command {

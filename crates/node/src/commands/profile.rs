@@ -34,7 +34,7 @@ pub struct ProfileArguments {
     json: bool,
 }
 
-pub async fn run(arguments: ProfileArguments) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: ProfileArguments) -> anyhow::Result<()> {
     let code = match arguments.join {
         Join::Link(code) => code,
         Join::Typed(_) => bail!(

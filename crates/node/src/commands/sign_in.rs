@@ -9,7 +9,7 @@ use crate::output;
 use crate::settings::Settings;
 
 #[derive(Debug, Args)]
-pub struct SignInArguments {
+pub(super) struct SignInArguments {
     #[command(flatten)]
     access: AccessArguments,
     /// Role of the person who opens the link
@@ -38,7 +38,7 @@ impl From<PersonRole> for Role {
     }
 }
 
-pub async fn run(arguments: SignInArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: SignInArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     let request = SignInLinkRequest { role: arguments.role.into(), name: arguments.name };

@@ -41,7 +41,7 @@ pub struct StartArguments {
     no_open: bool,
 }
 
-pub async fn run(arguments: StartArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: StartArguments, settings: Settings) -> anyhow::Result<()> {
     let stop = lifetime::until_told(false)?;
     let folder = data_dir(arguments.data_dir.as_deref(), FOLDER)?;
     let _lock = platform::files::FolderLock::take(&folder)?;

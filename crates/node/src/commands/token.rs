@@ -62,7 +62,7 @@ impl From<TokenRole> for Role {
     }
 }
 
-pub async fn run(arguments: TokenArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: TokenArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     match arguments.command {

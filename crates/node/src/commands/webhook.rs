@@ -55,7 +55,7 @@ fn event(word: &str) -> Result<NoticeKind, String> {
     })
 }
 
-pub async fn run(arguments: WebhookArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: WebhookArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     match arguments.command {

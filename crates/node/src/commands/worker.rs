@@ -70,7 +70,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number above 0".to_owned())
 }
 
-pub async fn run(
+pub(crate) async fn run(
     arguments: WorkerArguments,
     settings: Settings,
     context: &CommandContext,

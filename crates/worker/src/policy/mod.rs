@@ -14,7 +14,8 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use hold::{HoldDetail, Kind, PresenceDetail};
+pub use hold::PresenceDetail;
+pub(crate) use hold::{HoldDetail, Kind};
 
 /// Whether a machine trains only while idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,7 +86,7 @@ impl Default for IdlePolicy {
 
 /// A point in time, and its weekday and time of day by the machine's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocalTime {
+pub(crate) struct LocalTime {
     pub now: Timestamp,
     pub weekday: Weekday,
     /// Minutes since local midnight, below 1440.
@@ -94,14 +95,14 @@ pub struct LocalTime {
 
 /// The previous decision. Thresholds have some slack while running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     Running,
     Held,
 }
 
 /// Whether the machine may train.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     Run,
     Hold(HoldDetail),
 }
@@ -115,7 +116,7 @@ const BATTERY_SLACK: f32 = 0.05;
 
 /// Decides whether to train now. An unknown reading holds nothing, except an unknown input: without it
 /// the machine may be in use.
-pub fn decide(
+pub(crate) fn decide(
     policy: &IdlePolicy,
     was: Presence,
     reading: &SensorReading,
@@ -143,7 +144,7 @@ pub fn decide(
 
 /// Returns how long a machine that yields to its owner keeps a lease with `left` remaining time. See
 /// "How fast it stops" in `docs/design/idle-policy.md`.
-pub fn keep_for(left: Duration) -> Duration {
+pub(crate) fn keep_for(left: Duration) -> Duration {
     (left / 2).min(Duration::from_mins(1))
 }
 

@@ -18,7 +18,7 @@ mod screen;
 mod summary;
 mod task;
 
-pub use arguments::DemoArguments;
+pub(super) use arguments::DemoArguments;
 use chaos::Chaos;
 use play::Play;
 use screen::Screen;
@@ -27,7 +27,7 @@ use summary::Summary;
 /// Short, so that lost leases expire within the demo.
 const LEASE_TIMEOUT_SECONDS: u32 = 5;
 
-pub async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result<()> {
     let stop = lifetime::until_told(false)?;
     let folder = tempfile::Builder::new()
         .prefix("constellation-demo-")

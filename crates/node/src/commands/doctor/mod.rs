@@ -60,7 +60,7 @@ pub struct DoctorArguments {
     json: bool,
 }
 
-pub async fn run(
+pub(super) async fn run(
     arguments: DoctorArguments,
     settings: Result<Settings, SettingsError>,
     context: &CommandContext,

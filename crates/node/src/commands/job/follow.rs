@@ -17,7 +17,7 @@ const RECONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A job at one point in time.
 #[derive(Debug, Clone)]
-pub struct News {
+pub(crate) struct News {
     pub job: Job,
     /// Rounds closed since the previous [`News`].
     pub closed: Vec<Round>,
@@ -25,7 +25,7 @@ pub struct News {
 
 /// Fetches a job each time it changes.
 #[derive(Debug)]
-pub struct Follower {
+pub(crate) struct Follower {
     client: Client,
     job: JobId,
     /// Revision of the last fetch; `None` before the first one.
@@ -35,13 +35,13 @@ pub struct Follower {
 }
 
 impl Follower {
-    pub fn new(client: Client, job: JobId) -> Self {
+    pub(crate) fn new(client: Client, job: JobId) -> Self {
         Self { client, job, revision: None, last_round: 0 }
     }
 
     /// Returns the job: immediately on the first call, then whenever it has changed. Waits for a coordinator that
     /// restarts.
-    pub async fn next(&mut self) -> Result<News, ClientError> {
+    pub(crate) async fn next(&mut self) -> Result<News, ClientError> {
         let mut unreachable_since = None;
         loop {
             let error = match self.fetch().await {

@@ -18,7 +18,7 @@ mod follow;
 mod watch;
 
 use explanation::told;
-pub use follow::{Follower, News};
+pub(super) use follow::{Follower, News};
 
 #[derive(Debug, Args)]
 pub struct JobArguments {
@@ -57,7 +57,7 @@ enum JobCommand {
     Cancel { id: JobId },
 }
 
-pub async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     // An invalid file is reported without connecting to a coordinator.
     let spec = match &arguments.command {
@@ -93,7 +93,7 @@ pub async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<
 }
 
 /// Sends an action to a job; returns the updated job.
-pub async fn act(client: &Client, id: JobId, action: &str) -> Result<Job, ClientError> {
+pub(super) async fn act(client: &Client, id: JobId, action: &str) -> Result<Job, ClientError> {
     client.post(&format!("/jobs/{id}/{action}"), &serde_json::json!({})).await
 }
 
