@@ -87,6 +87,7 @@ lint: ## formatting, clippy, dependency arrows, import circles, house rules
 	@if command -v shellcheck >/dev/null; then shellcheck packaging/*.sh packaging/scripts/*install packaging/scripts/*.sh; fi
 	scripts/check_layers.py
 	scripts/check_cycles.py
+	scripts/check_glossary.py
 	scripts/check_house.py
 	@npm --prefix ui run --silent check
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check -A unused-wrapper -A license-not-encountered bans licenses sources; fi

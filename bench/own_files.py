@@ -86,21 +86,21 @@ def dbpedia(path: pathlib.Path, home: pathlib.Path) -> pathlib.Path:
 
 
 def digits(paths: list[pathlib.Path], home: pathlib.Path) -> tuple[pathlib.Path, int]:
-    """64 brightnesses of 0 to 16 and the digit, as a zip with a folder of grey pictures for each digit."""
+    """64 brightnesses of 0 to 16 and the digit, as a zip with a folder of gray pictures for each digit."""
     file, rows = home / "digits.zip", 0
     with zipfile.ZipFile(file, "w") as archive:
         for path in paths:
             for line in path.read_text().split():
                 *pixels, label = [int(value) for value in line.split(",")]
-                grey = bytes(pixel * 255 // BRIGHTEST for pixel in pixels)
-                archive.writestr(f"{label}/{rows}.png", png(grey))
+                gray = bytes(pixel * 255 // BRIGHTEST for pixel in pixels)
+                archive.writestr(f"{label}/{rows}.png", png(gray))
                 rows += 1
     return file, rows
 
 
-def png(grey: bytes) -> bytes:
-    """A grey picture of SIDE x SIDE (PNG specification, third edition, sections 5 and 11)."""
-    lines = b"".join(b"\0" + grey[start : start + SIDE] for start in range(0, len(grey), SIDE))
+def png(gray: bytes) -> bytes:
+    """A gray picture of SIDE x SIDE (PNG specification, third edition, sections 5 and 11)."""
+    lines = b"".join(b"\0" + gray[start : start + SIDE] for start in range(0, len(gray), SIDE))
     header = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)
     parts = [(b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
     chunks = [

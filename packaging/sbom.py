@@ -82,7 +82,7 @@ def licenses(packages):
     expression."""
     texts, without = {}, []
     for package in packages:
-        name = f"{package['name']} {package['version']} ({package['license'] or 'no licence named'})"
+        name = f"{package['name']} {package['version']} ({package['license'] or 'no license named'})"
         found = license_texts(Path(package["manifest_path"]).parent)
         for text in found:
             texts.setdefault(text, []).append(name)
@@ -92,7 +92,7 @@ def licenses(packages):
     for text, names in sorted(texts.items(), key=lambda item: item[1]):
         parts.append("\n".join(["=" * 100, *names, "-" * 100, text]))
     if without:
-        parts.append("\n".join(["=" * 100, "Published without a text of their licence:", *without]))
+        parts.append("\n".join(["=" * 100, "Published without a text of their license:", *without]))
     return "\n".join(parts) + "\n"
 
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Tests of check_house.py, check_layers.py and check_cycles.py: each rule reports violations and accepts valid input."""
+"""Tests of check_house.py, check_layers.py, check_cycles.py and check_glossary.py: each rule reports violations and accepts valid input."""
 
 import tempfile
 import unittest
 from pathlib import Path
 
 import check_cycles
+import check_glossary
 import check_house
 import check_layers
 
@@ -168,6 +169,32 @@ class Cycles(unittest.TestCase):
     def test_items_that_macros_make_belong_to_the_file_that_calls_them(self):
         files = {"lib": "mod a; mod b;", "a": "make!(A); use crate::b::B;", "b": "use super::a::A; pub struct B;"}
         self.assertEqual(self.arrows(**files), ["a.rs -> b.rs", "b.rs -> a.rs"])
+
+
+class Glossary(unittest.TestCase):
+    def reasons(self, path, text):
+        return [problem.split(": ", 1)[1] for problem in check_glossary.problems(path, text)]
+
+    def test_an_old_name_is_not_defined_again(self):
+        for line in ["pub struct Courier;", "    fn told(&self) {}", "pub(crate) enum Chance {"]:
+            self.assertEqual(len(self.reasons("crates/a/src/b.rs", line)), 1, line)
+        self.assertEqual(len(self.reasons("ui/src/a.ts", "export function moment(at: number) {")), 1)
+
+    def test_an_old_module_does_not_come_back(self):
+        self.assertIn("lease_timeout", self.reasons("crates/a/src/pace.rs", "//! A.")[0])
+        self.assertEqual(self.reasons("crates/a/tests/pace.rs", "//! A."), [])
+
+    def test_a_use_in_a_sentence_and_an_associated_type_are_no_definitions(self):
+        for line in ["// struct Courier", "    type Rejection = ApiError;", "fn words_of_a_text() {}"]:
+            self.assertEqual(self.reasons("crates/a/src/b.rs", line), [], line)
+
+    def test_text_is_in_american_spelling_except_for_kept_names(self):
+        self.assertEqual(self.reasons("a.md", "The behavi" + "our of an enrol" + "ment."), [
+            "'behavi" + "our': American spelling",
+            "'enrol" + "ment': American spelling",
+        ])
+        for line in ["`enrol`", "info.licence", "#/enrol", "an enrolled device"]:
+            self.assertEqual(self.reasons("a.md", line), [], line)
 
 
 if __name__ == "__main__":

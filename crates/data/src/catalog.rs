@@ -99,7 +99,7 @@ pub const PUBLISHED: &[Published] = &[
         sample: SampleShape::Text,
         columns: TEXT,
         classes: &["1", "2"],
-        licence: "Yelp's dataset licence",
+        licence: "Yelp's dataset license",
     },
     Published {
         name: "yelp_full",
@@ -107,7 +107,7 @@ pub const PUBLISHED: &[Published] = &[
         sample: SampleShape::Text,
         columns: TEXT,
         classes: &["1 star", "2 star", "3 stars", "4 stars", "5 stars"],
-        licence: "Yelp's dataset licence",
+        licence: "Yelp's dataset license",
     },
     Published {
         name: "amazon",

@@ -25,7 +25,7 @@ pub struct DeviceSnapshot {
     pub fingerprint: Fingerprint,
     pub quarantined: bool,
     /// Whether the device has one of the job's labels. True if the job requires none.
-    pub labelled: bool,
+    pub labeled: bool,
     /// Other job of which the device holds a lease.
     pub other_job: Option<OtherJob>,
 }
@@ -151,7 +151,7 @@ fn idle_reason(round: &RoundSnapshot, device: &DeviceSnapshot) -> IdleReason {
     if let Some(other) = &device.other_job {
         return IdleReason::OtherJob(other.clone());
     }
-    if !device.labelled {
+    if !device.labeled {
         return IdleReason::OtherLabels;
     }
     if round.fingerprint.as_ref().is_some_and(|bound| *bound != device.fingerprint) {
@@ -209,7 +209,7 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
 
 /// Returns a sentence if no device has a label that the job requires.
 fn missing_labels(labels: &[String], devices: &[DeviceSnapshot]) -> Option<String> {
-    if labels.is_empty() || devices.is_empty() || devices.iter().any(|device| device.labelled) {
+    if labels.is_empty() || devices.is_empty() || devices.iter().any(|device| device.labeled) {
         return None;
     }
     let labels = labels.join("' or '");

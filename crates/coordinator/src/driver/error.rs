@@ -49,7 +49,7 @@ pub(crate) enum DriverError {
     AtWork { name: String, seconds: u64 },
     #[error(
         "another worker is at work as {name}: if this data folder was copied from another machine, \
-         remove its identity.json and enrol it anew; if two workers run on one machine, give each its \
+         remove its identity.json and enroll it again; if two workers run on one machine, give each its \
          own --data-dir and --instance"
     )]
     SecondSession { name: String },

@@ -58,7 +58,7 @@ const VERSION_1: &str = "
 const VERSION_2: &str = "
     -- Join codes take the place of join tokens.
     DELETE FROM tokens WHERE role = 'join';
-    -- Devices of version 1 know no pin of the cluster's: they enrol anew.
+    -- Devices of version 1 know no pin of the cluster's: they enroll again.
     DELETE FROM tokens WHERE role = 'device';
     DELETE FROM devices;
     ALTER TABLE tokens ADD COLUMN expires_at INTEGER;

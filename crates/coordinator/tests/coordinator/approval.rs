@@ -54,9 +54,9 @@ impl Claimed {
 
 /// Starts a job for the label and one for every device. Returns their ids.
 async fn start_jobs(coordinator: &Coordinator) -> [String; 2] {
-    let mut labelled = tiny_job();
-    labelled["run"]["labels"] = json!(["lab"]);
-    let ids = [coordinator.start_job(labelled).await, coordinator.start_job(tiny_job()).await];
+    let mut labeled = tiny_job();
+    labeled["run"]["labels"] = json!(["lab"]);
+    let ids = [coordinator.start_job(labeled).await, coordinator.start_job(tiny_job()).await];
     for id in &ids {
         coordinator.job_in(id, "running").await;
     }

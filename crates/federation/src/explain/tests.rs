@@ -28,7 +28,7 @@ fn snapshot(number: u64, state: DeviceState) -> DeviceSnapshot {
         reason: None,
         fingerprint: fingerprint("x86_64+avx2"),
         quarantined: false,
-        labelled: true,
+        labeled: true,
         other_job: None,
     }
 }
@@ -201,7 +201,7 @@ fn a_deadline_below_the_minimum_and_a_seat_that_fails() {
 #[test]
 fn labels_that_no_device_has_are_reported_with_a_remedy() {
     let labels = ["lab".to_owned(), "studio".to_owned()];
-    let other = DeviceSnapshot { labelled: false, ..snapshot(1, DeviceState::Waiting) };
+    let other = DeviceSnapshot { labeled: false, ..snapshot(1, DeviceState::Waiting) };
     let explained = |devices: &[DeviceSnapshot]| {
         explain(Some("…"), &JobSnapshot::Collecting(Box::new(round())), &labels, devices, NOW)
     };

@@ -134,8 +134,14 @@ async fn from_form(
     blobs: &Blobs,
 ) -> ApiResult<(String, PathBuf)> {
     let form = Multipart::from_request(request, &()).await;
-    let mut form =
-        form.map_err(|error| ApiError::bad_request("malformed-form", error.body_text()))?;
+    let mut form = form.map_err(|error| {
+        tracing::debug!(%error, "a form without a boundary");
+        ApiError::bad_request(
+            "malformed-form",
+            "the header Content-Type of a form needs its boundary; let the HTTP library set it, or send \
+             the file itself as the body: POST /datasets?name=NAME&filename=FILE",
+        )
+    })?;
     let (mut name, mut file) = (named.name, None);
     while let Some(field) = form.next_field().await.map_err(|error| malformed(&error))? {
         match field.name() {
@@ -175,7 +181,12 @@ fn malformed(error: &MultipartError) -> ApiError {
             MOST_JSON >> 20
         ));
     }
-    stalled(error).unwrap_or_else(|| ApiError::bad_request("malformed-form", error.body_text()))
+    stalled(error).unwrap_or_else(|| {
+        tracing::debug!(%error, "a malformed form");
+        let message = "the form is cut off or not valid multipart/form-data; send it again, with the \
+                       fields `name` and `file`";
+        ApiError::bad_request("malformed-form", message)
+    })
 }
 
 /// Stores the received bytes under the last component of the file name.

@@ -22,7 +22,7 @@ pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
             state: device.state,
             reason: device.reason,
             quarantined: device.quarantined.is_some(),
-            labelled: view.job.config.run.takes(&device.labels),
+            labeled: view.job.config.run.takes(&device.labels),
             other_job: others.get(&device.id).cloned(),
             fingerprint: device.fingerprint,
         })
