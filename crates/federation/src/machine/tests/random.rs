@@ -1,5 +1,6 @@
-//! Random events at any time: the machine keeps its invariants, is reloaded from its JSON after
-//! every step, and always ends while devices keep requesting work.
+//! Random events at any time: the machine keeps its invariants, every event can be undone, the rows
+//! that each commit writes restore the machine, and it always ends while devices keep requesting
+//! work.
 
 use std::collections::BTreeMap;
 
@@ -67,6 +68,7 @@ fn action() -> impl Strategy<Value = Action> {
 /// A machine and the expected state derived from its effects.
 struct World {
     machine: Machine,
+    database: Database,
     now: i64,
     /// By lease number: the device, and the round and partition once granted.
     leases: Vec<(u64, Option<(u32, u32)>)>,
@@ -77,6 +79,7 @@ struct World {
 impl World {
     fn new(machine: Machine) -> Self {
         Self {
+            database: Database::of(&machine),
             machine,
             now: 0,
             leases: Vec::new(),
@@ -149,9 +152,17 @@ impl World {
     #[expect(clippy::needless_pass_by_value, reason = "an event is made where it is handed over")]
     fn handle(&mut self, event: Event) -> Vec<Effect> {
         let before = self.machine.clone();
+        let mut undone = before.clone();
+        let attempt = undone.handle(at(self.now), event.clone());
+        undone.roll_back();
+        assert_eq!(undone, before, "{event:?} was not undone");
         let effects = self.machine.handle(at(self.now), event.clone());
-        let after = reload(&self.machine);
+        assert_eq!(effects, attempt);
+        self.database.write(self.machine.changes(true));
+        self.machine.commit(true);
+        let after = self.database.machine();
         assert_eq!(after, self.machine);
+        assert_eq!(reload(&after), after);
         self.machine = after;
         let Ok(effects) = effects else {
             assert_eq!(self.machine, before, "a rejected {event:?} changed the machine");
@@ -223,7 +234,7 @@ impl World {
         assert!((0.0..=1.0).contains(&machine.progress()));
         assert_eq!(machine.completed_at().is_some(), machine.status().is_final());
         assert_eq!(machine.result().is_some(), machine.status() == JobStatus::Completed);
-        if let Some(open) = machine.history().last() {
+        if let Some(open) = machine.history().next_back() {
             assert_eq!(open.round, machine.round());
             assert_eq!(open.leased as usize, seats.len());
             let reported = self.accepted.keys().filter(|(round, _)| *round == open.round).count();

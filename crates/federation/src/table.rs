@@ -1,0 +1,395 @@
+//! Table of rows in memory whose changes are committed or rolled back together with those in the
+//! database.
+//!
+//! A table keeps the image of each row before its first change in a transaction. It also keeps the
+//! keys of the rows to write, so that a commit costs as much as it changes.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+
+/// Secondary index of a table. The table keeps it up to date.
+pub trait Index<K, V> {
+    /// Adds a row.
+    fn insert(&mut self, key: &K, row: &V);
+    /// Removes a row that was added.
+    fn remove(&mut self, key: &K, row: &V);
+}
+
+impl<K, V> Index<K, V> for () {
+    fn insert(&mut self, _key: &K, _row: &V) {}
+    fn remove(&mut self, _key: &K, _row: &V) {}
+}
+
+/// When a change is written to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// With the commit of its transaction.
+    Commit,
+    /// With a later flush. A crash may lose it.
+    Flush,
+    /// Never: other rows imply it.
+    Derived,
+}
+
+/// Rows by key, with a secondary index.
+#[derive(Debug, Clone)]
+pub struct Table<K, V, I = ()> {
+    rows: BTreeMap<K, V>,
+    index: I,
+    /// Rows that changed in this transaction, as they were before it.
+    before: BTreeMap<K, Image<V>>,
+    /// Keys of rows to write with the next commit.
+    unwritten: BTreeSet<K>,
+    /// Keys of rows to write with the next flush.
+    unflushed: BTreeSet<K>,
+}
+
+/// Row before a transaction.
+#[derive(Debug, Clone)]
+struct Image<V> {
+    /// `None` if there was no row.
+    row: Option<V>,
+    was_unwritten: bool,
+}
+
+impl<K, V, I: Default> Default for Table<K, V, I> {
+    fn default() -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            index: I::default(),
+            before: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
+            unflushed: BTreeSet::new(),
+        }
+    }
+}
+
+/// Tables are equal if their rows are.
+impl<K: PartialEq, V: PartialEq, I: PartialEq> PartialEq for Table<K, V, I> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows == other.rows && self.index == other.index
+    }
+}
+
+impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
+    /// Returns a table of rows that are written.
+    pub fn stored(rows: BTreeMap<K, V>, index: I) -> Self {
+        let (before, unwritten) = (BTreeMap::new(), BTreeSet::new());
+        let mut table = Self { rows, index, before, unwritten, unflushed: BTreeSet::new() };
+        for (key, row) in &table.rows {
+            table.index.insert(key, row);
+        }
+        table
+    }
+
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.rows.get(key)
+    }
+
+    pub fn contains_key(&self, key: &K) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub fn iter(&self) -> btree_map::Iter<'_, K, V> {
+        self.rows.iter()
+    }
+
+    pub fn keys(&self) -> btree_map::Keys<'_, K, V> {
+        self.rows.keys()
+    }
+
+    pub fn values(&self) -> btree_map::Values<'_, K, V> {
+        self.rows.values()
+    }
+
+    pub fn index(&self) -> &I {
+        &self.index
+    }
+
+    /// Inserts or replaces a row.
+    pub fn insert(&mut self, key: K, row: V) {
+        let before = self.rows.remove(&key);
+        if let Some(before) = &before {
+            self.index.remove(&key, before);
+        }
+        self.index.insert(&key, &row);
+        self.mark(&key, before);
+        self.rows.insert(key, row);
+    }
+
+    /// Inserts the default row if there is none.
+    pub fn ensure(&mut self, key: K, durability: Durability)
+    where
+        V: Default,
+    {
+        if self.rows.contains_key(&key) {
+            return;
+        }
+        self.insert(key.clone(), V::default());
+        if durability != Durability::Commit {
+            self.unwritten.remove(&key);
+        }
+        if durability == Durability::Flush {
+            self.unflushed.insert(key);
+        }
+    }
+
+    /// Removes a row and returns it.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let row = self.rows.remove(key)?;
+        self.index.remove(key, &row);
+        self.mark(key, Some(row.clone()));
+        Some(row)
+    }
+
+    /// Replaces all rows and the index. `index` is empty.
+    pub fn replace(&mut self, rows: BTreeMap<K, V>, index: I) {
+        for (key, row) in std::mem::take(&mut self.rows) {
+            self.mark(&key, Some(row));
+        }
+        self.index = index;
+        for (key, row) in rows {
+            self.insert(key, row);
+        }
+    }
+
+    /// Changes a row and returns the result of `change`. `None` if there is no row.
+    pub fn change<R>(
+        &mut self,
+        key: &K,
+        durability: Durability,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> Option<R> {
+        let row = self.rows.get_mut(key)?;
+        let was_unwritten = self.unwritten.contains(key);
+        let image = self.before.entry(key.clone());
+        image.or_insert_with(|| Image { row: Some(row.clone()), was_unwritten });
+        match durability {
+            Durability::Commit => drop(self.unwritten.insert(key.clone())),
+            Durability::Flush => drop(self.unflushed.insert(key.clone())),
+            Durability::Derived => {}
+        }
+        self.index.remove(key, row);
+        let result = change(row);
+        self.index.insert(key, row);
+        Some(result)
+    }
+
+    /// Returns a row for changes that the index does not read, and that are neither written nor
+    /// rolled back.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.rows.get_mut(key)
+    }
+
+    /// Drops a row from memory that stays in the database. Called after a commit.
+    pub fn evict(&mut self, key: &K) {
+        if let Some(row) = self.rows.remove(key) {
+            self.index.remove(key, &row);
+        }
+    }
+
+    /// Returns the keys that changed in this transaction, each with its row before.
+    pub fn changed(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
+        self.before.iter().map(|(key, image)| (key, image.row.as_ref()))
+    }
+
+    /// Returns the rows to write with the next commit. `None` for a removed row.
+    pub fn unwritten(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
+        self.unwritten.iter().map(|key| (key, self.rows.get(key)))
+    }
+
+    /// Returns the further rows to write with the next flush.
+    pub fn unflushed(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
+        let further = self.unflushed.iter().filter(|key| !self.unwritten.contains(key));
+        further.map(|key| (key, self.rows.get(key)))
+    }
+
+    /// Rebuilds the index from an empty one.
+    pub fn reindex(&mut self, empty: I) {
+        self.index = empty;
+        for (key, row) in &self.rows {
+            self.index.insert(key, row);
+        }
+    }
+
+    /// Keeps changes that a later commit or flush writes.
+    pub fn keep(&mut self) {
+        self.before.clear();
+    }
+
+    /// Forgets the rows of a flush, which are written.
+    pub fn flushed(&mut self) {
+        self.unflushed.clear();
+    }
+
+    /// Marks a row as unwritten. `before` is the row before the change.
+    fn mark(&mut self, key: &K, before: Option<V>) {
+        let was_unwritten = !self.unwritten.insert(key.clone());
+        self.before.entry(key.clone()).or_insert(Image { row: before, was_unwritten });
+    }
+}
+
+/// Changes of one transaction.
+pub trait Transaction {
+    /// Keeps the changes, which are written.
+    fn commit(&mut self);
+
+    /// Undoes the changes.
+    fn roll_back(&mut self);
+
+    /// Returns whether a commit has something to write.
+    fn has_unwritten(&self) -> bool;
+}
+
+impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Transaction for Table<K, V, I> {
+    fn commit(&mut self) {
+        self.before.clear();
+        self.unwritten.clear();
+    }
+
+    fn roll_back(&mut self) {
+        let before = std::mem::take(&mut self.before);
+        // All new rows go first: an old row may need a new one's place in the index.
+        for key in before.keys() {
+            self.evict(key);
+        }
+        for (key, image) in before {
+            if !image.was_unwritten {
+                self.unwritten.remove(&key);
+            }
+            if let Some(row) = image.row {
+                self.index.insert(&key, &row);
+                self.rows.insert(key, row);
+            }
+        }
+    }
+
+    fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Keys by value.
+    #[derive(Debug, Clone, Default, PartialEq)]
+    struct ByValue(BTreeSet<(u8, u8)>);
+
+    impl Index<u8, u8> for ByValue {
+        fn insert(&mut self, key: &u8, row: &u8) {
+            assert!(self.0.insert((*row, *key)), "inserted twice");
+        }
+
+        fn remove(&mut self, key: &u8, row: &u8) {
+            assert!(self.0.remove(&(*row, *key)), "removed twice");
+        }
+    }
+
+    type Numbers = Table<u8, u8, ByValue>;
+
+    #[derive(Debug, Clone)]
+    enum Action {
+        Insert(u8, u8),
+        Remove(u8),
+        Change(u8, u8),
+        Derive(u8, u8),
+        Replace(BTreeMap<u8, u8>),
+        Commit,
+        Keep,
+        RollBack,
+    }
+
+    fn action() -> impl Strategy<Value = Action> {
+        let key = || 0_u8..6;
+        prop_oneof![
+            4 => (key(), any::<u8>()).prop_map(|(key, row)| Action::Insert(key, row)),
+            2 => key().prop_map(Action::Remove),
+            4 => (key(), any::<u8>()).prop_map(|(key, row)| Action::Change(key, row)),
+            2 => (key(), any::<u8>()).prop_map(|(key, row)| Action::Derive(key, row)),
+            1 => prop::collection::btree_map(key(), any::<u8>(), 0..4).prop_map(Action::Replace),
+            2 => Just(Action::Commit),
+            1 => Just(Action::Keep),
+            2 => Just(Action::RollBack),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_rollback_restores_rows_and_index_and_a_commit_writes_all_that_changed(
+            actions in prop::collection::vec(action(), 0..60),
+        ) {
+            let mut table = Numbers::default();
+            let mut before = table.clone();
+            // What the database holds, apart from derived changes.
+            let mut stored: BTreeMap<u8, u8> = BTreeMap::new();
+            let mut derived: BTreeSet<u8> = BTreeSet::new();
+            for action in actions {
+                match action {
+                    Action::Insert(key, row) => table.insert(key, row),
+                    Action::Remove(key) => drop(table.remove(&key)),
+                    Action::Change(key, row) => {
+                        table.change(&key, Durability::Commit, |it| *it = row);
+                    }
+                    Action::Derive(key, row) => {
+                        table.change(&key, Durability::Derived, |it| *it = row);
+                        derived.insert(key);
+                    }
+                    Action::Replace(rows) => table.replace(rows, ByValue::default()),
+                    Action::Commit => {
+                        for (key, row) in table.unwritten() {
+                            match row {
+                                Some(row) => stored.insert(*key, *row),
+                                None => stored.remove(key),
+                            };
+                        }
+                        table.commit();
+                        prop_assert!(!table.has_unwritten());
+                        let written = |rows: &BTreeMap<u8, u8>| -> Vec<(u8, u8)> {
+                            let rows = rows.iter().filter(|(key, _)| !derived.contains(key));
+                            rows.map(|(key, row)| (*key, *row)).collect()
+                        };
+                        prop_assert_eq!(written(&table.rows), written(&stored));
+                        before = table.clone();
+                    }
+                    Action::Keep => {
+                        table.keep();
+                        before = table.clone();
+                    }
+                    Action::RollBack => {
+                        table.roll_back();
+                        prop_assert_eq!(&table, &before);
+                        prop_assert_eq!(&table.unwritten, &before.unwritten);
+                    }
+                }
+                let rebuilt = Numbers::stored(table.rows.clone(), ByValue::default());
+                prop_assert_eq!(&rebuilt.index, &table.index);
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_for_the_flush_is_not_part_of_the_commit() {
+        let mut table = Numbers::stored(BTreeMap::from([(1, 1), (2, 2)]), ByValue::default());
+        table.change(&1, Durability::Flush, |row| *row = 10);
+        assert!(!table.has_unwritten());
+        assert_eq!(table.unflushed().collect::<Vec<_>>(), [(&1, Some(&10))]);
+        table.change(&1, Durability::Commit, |row| *row = 11);
+        assert_eq!(table.unflushed().count(), 0, "the commit writes it");
+        table.roll_back();
+        assert_eq!(table.get(&1), Some(&1));
+        assert_eq!(table.unflushed().count(), 1);
+        table.flushed();
+        assert_eq!(table.unflushed().count(), 0);
+    }
+}
