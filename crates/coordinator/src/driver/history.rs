@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use federation::machine::LeaseEnd;
+use federation::table::Durability;
 use protocol::fingerprint::Backend;
 use protocol::lease::{Lease, LeaseOutcome, LeaseRecord, ReturnReason};
 use protocol::metrics::TrainMetrics;
 use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 
-use super::{Driver, DriverError, DriverHandle, State};
+use super::{Driver, DriverError, DriverHandle};
 use crate::clock;
 use crate::store::{LeaseRow, Trim};
 use protocol::usage::watts;
@@ -35,7 +36,7 @@ impl Driver {
     /// Records a granted lease. A device that asks again gets the lease that it holds, so the lease may be
     /// recorded already.
     pub(super) fn lease_granted(&mut self, lease: &Lease) {
-        if self.state.leases.contains_key(&lease.id) {
+        if self.has_open_record(lease.id) {
             return;
         }
         let device = self.state.devices.get(&lease.device_id);
@@ -65,11 +66,11 @@ impl Driver {
 
     /// Reopens the record of a lapsed lease that its device renewed.
     pub(super) fn lease_renewed(&mut self, job: JobId, lease: LeaseId) {
-        if self.state.leases.contains_key(&lease) {
+        if self.has_open_record(lease) {
             return;
         }
         let row = self.state.jobs.get(&job);
-        if row.is_some_and(|row| row.machine.lease(lease).is_some()) {
+        if row.is_some_and(|row| row.machine.is_held(lease)) {
             self.change_lease(job, lease, |record| {
                 (record.outcome, record.ended_at, record.reason) = (LeaseOutcome::Open, None, None);
             });
@@ -79,7 +80,7 @@ impl Driver {
     /// Records that a device returned a lease.
     pub(super) fn lease_returned(&mut self, job: JobId, lease: LeaseId, reason: ReturnReason) {
         // A lapsed lease stays lapsed.
-        if self.state.leases.contains_key(&lease) {
+        if self.has_open_record(lease) {
             self.lease_ended(job, lease, LeaseOutcome::Returned, reason.to_text());
         }
     }
@@ -117,33 +118,28 @@ impl Driver {
             (record.steps, record.examples) = (metrics.steps, metrics.examples);
         });
         let date = clock::date(now);
-        let Some(row) = self.state.devices.get_mut(&device) else { return };
-        let before = (row.contribution, row.contributed_on.clone());
-        if row.contributed_on != date {
-            row.contributed_on.clone_from(&date);
-            row.contribution.seconds_today = 0.0;
-        }
-        row.contribution.examples += metrics.examples;
-        row.contribution.leases += 1;
-        row.contribution.seconds += metrics.seconds;
-        row.contribution.seconds_today += metrics.seconds;
-        let watts = watts(&row.device_type, backend);
-        self.pending.device_counted(device);
-        let day = self.state.days.entry(date.clone()).or_default();
-        let day_before = *day;
-        match backend {
-            Backend::Cpu => day.cpu_seconds += metrics.seconds,
-            Backend::Wgpu => day.gpu_seconds += metrics.seconds,
-        }
-        day.examples += metrics.examples;
-        day.leases += 1;
-        day.watt_hours += watts * metrics.seconds / 3600.0;
-        self.pending.days.insert(date.clone());
-        self.pending.undo(move |state| {
-            state.days.insert(date, day_before);
-            if let Some(row) = state.devices.get_mut(&device) {
-                (row.contribution, row.contributed_on) = before;
+        // No event announces it: dashboards would reload the device after each lease.
+        let watts = self.state.devices.change(&device, Durability::Commit, |row| {
+            if row.contributed_on != date {
+                row.contributed_on.clone_from(&date);
+                row.contribution.seconds_today = 0.0;
             }
+            row.contribution.examples += metrics.examples;
+            row.contribution.leases += 1;
+            row.contribution.seconds += metrics.seconds;
+            row.contribution.seconds_today += metrics.seconds;
+            watts(&row.device_type, backend)
+        });
+        let Some(watts) = watts else { return };
+        self.state.days.ensure(date.clone(), Durability::Commit);
+        self.state.days.change(&date, Durability::Commit, |day| {
+            match backend {
+                Backend::Cpu => day.cpu_seconds += metrics.seconds,
+                Backend::Wgpu => day.gpu_seconds += metrics.seconds,
+            }
+            day.examples += metrics.examples;
+            day.leases += 1;
+            day.watt_hours += watts * metrics.seconds / 3600.0;
         });
         if metrics.seconds > 0.0 {
             self.measured(device, metrics.examples as f64 / metrics.seconds);
@@ -166,7 +162,10 @@ impl Driver {
         self.trim_at = now.after(TRIM_EVERY);
         let before = now.before(KEPT);
         let date = clock::date(before);
-        self.state.days.retain(|day, _| *day >= date);
+        let old = self.state.days.keys().filter(|day| **day < date);
+        for day in old.cloned().collect::<Vec<_>>() {
+            self.state.days.remove(&day);
+        }
         let jobs = self.state.leased_jobs.drain().collect();
         // If the commit fails, the next trim after a grant removes it.
         self.pending.trim = Some(Trim { before, jobs, date });
@@ -174,8 +173,7 @@ impl Driver {
 
     /// Changes the record of a lease, held or ended. Does nothing if there is none.
     fn change_lease(&mut self, job: JobId, lease: LeaseId, change: impl FnOnce(&mut LeaseRecord)) {
-        let known = self.pending.leases.get(&lease).or_else(|| self.state.leases.get(&lease));
-        let row = match known {
+        let row = match self.state.leases.get(&lease) {
             Some(row) => Some(row.clone()),
             None => self.store.lease(job, lease).unwrap_or_else(|error| {
                 tracing::warn!(%job, %lease, %error, "the record of a lease can't be read");
@@ -183,32 +181,18 @@ impl Driver {
             }),
         };
         if let Some(mut row) = row {
-            // The steps of a held lease are current in memory only.
-            if let Some(held) = self.state.leases.get(&lease) {
-                row.record.steps = held.record.steps;
-            }
             change(&mut row.record);
             self.put_lease(row);
         }
     }
 
     fn put_lease(&mut self, row: LeaseRow) {
-        let id = row.record.id;
-        let before = match row.record.outcome {
-            LeaseOutcome::Open => self.state.leases.insert(id, row.clone()),
-            LeaseOutcome::Reported
-            | LeaseOutcome::Returned
-            | LeaseOutcome::Lapsed
-            | LeaseOutcome::Refused
-            | LeaseOutcome::Ended => self.state.leases.remove(&id),
-        };
-        self.pending.undo(move |state: &mut State| {
-            match before {
-                Some(before) => state.leases.insert(id, before),
-                None => state.leases.remove(&id),
-            };
-        });
-        self.pending.leases.insert(id, row);
+        self.state.leases.insert(row.record.id, row);
+    }
+
+    /// Returns whether the record of a lease says that it is held.
+    fn has_open_record(&self, lease: LeaseId) -> bool {
+        self.state.leases.get(&lease).is_some_and(LeaseRow::is_open)
     }
 }
 
@@ -219,7 +203,7 @@ impl DriverHandle {
         wanted: impl Fn(&LeaseRow) -> bool + Send + 'static,
     ) -> Result<HashMap<LeaseId, u64>, DriverError> {
         self.read(move |driver| {
-            let held = driver.state.leases.values().filter(|row| wanted(row));
+            let held = driver.state.leases.values().filter(|row| row.is_open() && wanted(row));
             Ok(held.map(|row| (row.record.id, row.record.steps)).collect())
         })
         .await

@@ -19,6 +19,13 @@ pub(crate) struct LeaseRow {
     pub(crate) record: LeaseRecord,
 }
 
+impl LeaseRow {
+    /// Returns whether the lease is held.
+    pub(crate) fn is_open(&self) -> bool {
+        self.record.outcome == LeaseOutcome::Open
+    }
+}
+
 /// Totals of the accepted updates of one day.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Day {
@@ -73,7 +80,7 @@ impl Reader {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT record FROM leases WHERE job = ?1 AND granted_at >= ?2
-                 AND max(granted_at, ifnull(ended_at, granted_at)) >= ?3
+                 AND (granted_at >= ?3 OR ended_at >= ?3)
                  ORDER BY id DESC LIMIT ?4",
             )?;
             let values = params![
@@ -102,8 +109,8 @@ impl Reader {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT job, record FROM leases
-                 WHERE record ->> '$.device' = ?1 AND granted_at >= ?2
-                 AND max(granted_at, ifnull(ended_at, granted_at)) >= ?3
+                 WHERE device = ?1 AND granted_at >= ?2
+                 AND (granted_at >= ?3 OR ended_at >= ?3)
                  ORDER BY granted_at DESC, id DESC LIMIT ?4",
             )?;
             let values = params![
@@ -154,7 +161,8 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
     for LeaseRow { job, record } in &batch.leases {
         transaction
             .prepare_cached(
-                "INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO leases (job, id, granted_at, ended_at, outcome, record, device)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (job, id) DO UPDATE SET
                  ended_at = excluded.ended_at, outcome = excluded.outcome, record = excluded.record",
             )?
@@ -164,7 +172,8 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
                 record.granted_at.as_millis(),
                 record.ended_at.map(Timestamp::as_millis),
                 record.outcome.word(),
-                json("lease", record)?
+                json("lease", record)?,
+                record.device.to_string()
             ])?;
     }
     for DayRow { date, day } in &batch.days {

@@ -53,7 +53,6 @@ pub use snapshot::{JobSnapshot, RoundSnapshot};
 pub(crate) use stall_detection::duration_text;
 pub use stored::{Changes, Head, Record};
 use transaction::Journal;
-pub use view::AwaitedStep;
 
 /// Constant settings of a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -294,7 +294,7 @@ impl Run {
         for lease in old.map(|(lease, _)| *lease).collect::<Vec<_>>() {
             self.past_leases.remove(&lease);
         }
-        for (lease, record) in self.leases.iter() {
+        for (lease, record) in &self.leases {
             let Some(seat) = self.seats.get(&record.seat) else { continue };
             let past = PastLease {
                 round: number,

@@ -1,6 +1,6 @@
 //! Transactions of a machine: what changed since the last commit, and how to undo it.
 
-use protocol::{BlobHash, DeviceId, Timestamp};
+use protocol::{BlobHash, DeviceId, LeaseId, Timestamp};
 
 use super::Machine;
 use super::collections::SeatIndex;
@@ -56,14 +56,26 @@ impl Machine {
     }
 
     /// Returns the devices whose leases changed in this transaction, and whether each holds one now.
-    pub fn changed_holders(&self) -> Vec<(DeviceId, bool)> {
-        let Some(run) = self.phase.run() else { return Vec::new() };
-        let changed = run.leases.changed().flat_map(|(lease, before)| {
-            let now = run.leases.get(lease).map(|record| record.device);
-            [before.map(|record| record.device), now]
-        });
-        let changed = changed.flatten();
-        changed.map(|device| (device, run.leases.index().held_by(device).is_some())).collect()
+    pub fn changed_holders(&self) -> impl Iterator<Item = (DeviceId, bool)> {
+        self.phase.run().into_iter().flat_map(|run| {
+            let changed = run.leases.changed().filter_map(|(lease, before)| {
+                let record = before.or_else(|| run.leases.get(lease))?;
+                Some(record.device)
+            });
+            changed.map(|device| (device, run.leases.index().held_by(device).is_some()))
+        })
+    }
+
+    /// Returns the leases that this transaction changed or forgot.
+    pub fn changed_leases(&self) -> impl Iterator<Item = LeaseId> {
+        let run = self.phase.run().into_iter();
+        run.flat_map(|run| run.leases.changed().map(|(lease, _)| *lease))
+    }
+
+    /// Returns the seats that this transaction changed.
+    pub fn changed_seats(&self) -> impl Iterator<Item = u32> {
+        let run = self.phase.run().into_iter();
+        run.flat_map(|run| run.seats.changed().map(|(seat, _)| *seat))
     }
 
     /// Keeps the transaction's changes, which are written. `flushed` says whether those that a crash

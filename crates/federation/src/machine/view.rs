@@ -13,15 +13,6 @@ use super::seat::{Occupancy, SeatLeaseState};
 use super::{Effect, Machine, Preparation};
 use crate::explain::plural;
 
-/// Step of the coordinator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AwaitedStep {
-    Prepare,
-    Aggregate { round: u32 },
-    Evaluate { round: u32 },
-    Register,
-}
-
 impl Machine {
     pub fn job(&self) -> JobId {
         self.settings.job
@@ -187,6 +178,25 @@ impl Machine {
         self.phase.run()?.lease(&self.settings, lease)
     }
 
+    /// Returns whether the job granted the lease and still remembers it.
+    pub fn remembers(&self, lease: LeaseId) -> bool {
+        let run = self.phase.run();
+        run.is_some_and(|run| {
+            run.leases.contains_key(&lease) || run.past_leases.contains_key(&lease)
+        })
+    }
+
+    /// Returns the deadline of a held lease.
+    pub fn deadline_of(&self, lease: LeaseId) -> Option<Timestamp> {
+        let record = self.phase.run()?.leases.get(&lease)?;
+        (record.state == SeatLeaseState::Held).then_some(record.deadline)
+    }
+
+    /// Returns the index of a lease's seat in the open round.
+    pub fn seat_of(&self, lease: LeaseId) -> Option<u32> {
+        self.phase.run()?.leases.get(&lease).map(|record| record.seat)
+    }
+
     /// Returns whether the lease is held now.
     pub fn is_held(&self, lease: LeaseId) -> bool {
         let run = self.phase.run();
@@ -229,20 +239,12 @@ impl Machine {
         }
     }
 
-    /// Returns the step of the coordinator that the job waits for. Cheaper than
-    /// [`Self::outstanding`].
-    pub fn awaited_step(&self) -> Option<AwaitedStep> {
+    /// Returns the effect of [`Self::outstanding`] whose result the job awaits. Costs nothing while
+    /// updates are collected.
+    pub fn awaited_step(&self) -> Option<Effect> {
         match &self.phase {
-            Phase::Preparing => Some(AwaitedStep::Prepare),
-            Phase::Running(run) => {
-                let round = run.head.round.number;
-                match run.head.stage {
-                    Stage::Collecting => None,
-                    Stage::Aggregating => Some(AwaitedStep::Aggregate { round }),
-                    Stage::Evaluating { .. } => Some(AwaitedStep::Evaluate { round }),
-                    Stage::Registering { .. } => Some(AwaitedStep::Register),
-                }
-            }
+            Phase::Running(run) if run.head.stage == Stage::Collecting => None,
+            Phase::Preparing | Phase::Running(_) => self.outstanding().pop(),
             Phase::Pending | Phase::Finished { .. } => None,
         }
     }
