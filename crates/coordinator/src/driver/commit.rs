@@ -167,7 +167,11 @@ impl Driver {
         let idle_devices = idle_devices.filter_map(|id| state.devices.get(id));
         Batch {
             jobs: rows.map(|row| JobChanges::of(row, is_new(&row.id), idle.is_some())).collect(),
-            devices: changed_devices.filter_map(|(_, row)| row).chain(idle_devices).cloned().collect(),
+            devices: changed_devices
+                .filter_map(|(_, row)| row)
+                .chain(idle_devices)
+                .cloned()
+                .collect(),
             removed_devices: removed(state.devices.unwritten()),
             tokens: written(state.tokens.unwritten()),
             removed_tokens: removed(state.tokens.unwritten()),

@@ -96,11 +96,7 @@ impl Driver {
     }
 
     /// Changes a device. Does nothing if there is none.
-    pub(super) fn change_device(
-        &mut self,
-        device: DeviceId,
-        change: impl FnOnce(&mut DeviceRow),
-    ) {
+    pub(super) fn change_device(&mut self, device: DeviceId, change: impl FnOnce(&mut DeviceRow)) {
         if self.state.devices.change(&device, Durability::Commit, change).is_some() {
             self.pending.changed(ChangeKind::Device, device.to_string());
         }

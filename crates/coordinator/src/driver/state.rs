@@ -127,7 +127,10 @@ impl From<Loaded> for State {
             tokens: stored(loaded.tokens, |row| row.id.clone()),
             sessions: stored(loaded.sessions, |row| row.id.clone()),
             leases: stored(loaded.leases, |row| row.record.id),
-            days: Table::stored(loaded.days.into_iter().map(|row| (row.date, row.day)).collect(), ()),
+            days: Table::stored(
+                loaded.days.into_iter().map(|row| (row.date, row.day)).collect(),
+                (),
+            ),
             ..Self::default()
         }
     }

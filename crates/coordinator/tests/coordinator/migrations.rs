@@ -53,11 +53,12 @@ fn back_to_version_2(database: &Connection) {
     database.execute_batch("ALTER TABLE jobs ADD COLUMN machine TEXT NOT NULL DEFAULT ''").unwrap();
     for (job, mut machine) in texts(database, "SELECT job, head FROM machines") {
         let rows = |table: &str, key: &str| -> Vec<(String, Value)> {
-            let query = format!("SELECT {key}, record FROM {table} WHERE job = '{job}' ORDER BY {key}");
+            let query = format!(
+                "SELECT CAST({key} AS TEXT), record FROM {table} WHERE job = '{job}' ORDER BY {key}"
+            );
             texts(database, &query)
         };
-        let preparation =
-            format!("SELECT job, preparation FROM preparations WHERE job = '{job}'");
+        let preparation = format!("SELECT job, preparation FROM preparations WHERE job = '{job}'");
         let run = &mut machine["phase"]["running"];
         run["preparation"] = texts(database, &preparation).remove(0).1;
         let seats = rows("job_seats", "seat").into_iter().map(|(_, seat)| seat);
@@ -77,13 +78,8 @@ fn back_to_version_2(database: &Connection) {
 /// Returns the key and the JSON document of each row.
 fn texts(database: &Connection, query: &str) -> Vec<(String, Value)> {
     let mut statement = database.prepare(query).unwrap();
-    let rows = statement.query_map([], |row| {
-        let key = match row.get::<_, rusqlite::types::Value>(0)? {
-            rusqlite::types::Value::Integer(key) => key.to_string(),
-            _ => row.get(0)?,
-        };
-        Ok((key, row.get::<_, String>(1)?))
-    });
+    let rows =
+        statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
     let rows = rows.unwrap().map(Result::unwrap);
     rows.map(|(key, record)| (key, serde_json::from_str(&record).unwrap())).collect()
 }

@@ -256,12 +256,7 @@ impl Run {
     }
 
     /// Returns the outcome of an update whose seat no longer needs one, or `None` if it does.
-    fn outcome_if_settled(
-        &self,
-        seat: u32,
-        receipt: &Receipt,
-        over: bool,
-    ) -> Option<Vec<Effect>> {
+    fn outcome_if_settled(&self, seat: u32, receipt: &Receipt, over: bool) -> Option<Vec<Effect>> {
         let seat = self.seats.get(&seat)?;
         let superseded = Effect::Outcome(UpdateOutcome::Superseded);
         match &seat.occupancy {

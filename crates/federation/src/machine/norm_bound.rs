@@ -70,8 +70,7 @@ impl Norms {
         while self.rounds.len() > KEPT_ROUNDS {
             self.rounds.pop_front();
         }
-        let mut all: Vec<f64> =
-            self.rounds.iter().flat_map(|(_, norms)| norms).copied().collect();
+        let mut all: Vec<f64> = self.rounds.iter().flat_map(|(_, norms)| norms).copied().collect();
         all.sort_unstable_by(f64::total_cmp);
         self.median = lower_median(&all).copied();
     }

@@ -124,7 +124,7 @@ impl Parts {
         self.take_version_5(&mut head);
         self.occupy_seats()?;
         let preparation = self.preparation.take().ok_or(MissingPart("preparation"))?;
-                let norms = self.rounds.iter_mut().map(|(number, round)| {
+        let norms = self.rounds.iter_mut().map(|(number, round)| {
             let norms = std::mem::take(&mut round.norms);
             (*number, norms)
         });

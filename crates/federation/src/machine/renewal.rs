@@ -93,9 +93,9 @@ impl Run {
             }
         };
         let rate = self.step_rate(device);
-        let renewed = self.leases.change(&lease, durability, |record| {
-            renew(record, settings, now, renewal, rate)
-        });
+        let renewed = self
+            .leases
+            .change(&lease, durability, |record| renew(record, settings, now, renewal, rate));
         let Some(Renewed { measured, is_further, is_held }) = renewed else { return };
         if let Some(measured) = measured {
             let flush = Durability::Flush;

@@ -232,8 +232,9 @@ impl Run {
 
 impl From<&Run> for HeadRun {
     fn from(run: &Run) -> Self {
-        let RunHead { binding, stage, round, leases_lost, moved_at, longest_lease, closing, .. } =
-            &run.head;
+        let RunHead {
+            binding, stage, round, leases_lost, moved_at, longest_lease, closing, ..
+        } = &run.head;
         Self {
             preparation: None,
             parameters: run.parameters,

@@ -256,12 +256,13 @@ impl Machine {
             Phase::Pending => Some("waiting to be started".to_owned()),
             Phase::Preparing => Some(format!("{paused}fetching and dividing the dataset")),
             Phase::Running(run) => Some(format!("{paused}{}", self.stage_text(run))),
-            Phase::Finished { ending, run } => match (ending, run.as_ref().and_then(|r| r.head.closing))
-            {
-                (Ending::Failed { reason }, _) => Some(reason.clone()),
-                (Ending::Completed { .. }, Some(closing)) => Some(self.closing_text(closing)),
-                (Ending::Completed { .. }, None) | (Ending::Cancelled, _) => None,
-            },
+            Phase::Finished { ending, run } => {
+                match (ending, run.as_ref().and_then(|r| r.head.closing)) {
+                    (Ending::Failed { reason }, _) => Some(reason.clone()),
+                    (Ending::Completed { .. }, Some(closing)) => Some(self.closing_text(closing)),
+                    (Ending::Completed { .. }, None) | (Ending::Cancelled, _) => None,
+                }
+            }
         }
     }
 
