@@ -116,14 +116,19 @@ impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
         &self.index
     }
 
-    /// Inserts or replaces a row.
+    /// Inserts or replaces a row, which the next commit writes.
     pub fn insert(&mut self, key: K, row: V) {
+        self.insert_with(key, Durability::Commit, row);
+    }
+
+    /// Inserts or replaces a row.
+    pub fn insert_with(&mut self, key: K, durability: Durability, row: V) {
         let before = self.rows.remove(&key);
         if let Some(before) = &before {
             self.index.remove(&key, before);
         }
         self.index.insert(&key, &row);
-        self.mark(&key, before);
+        self.mark(&key, durability, before);
         self.rows.insert(key, row);
     }
 
@@ -135,27 +140,21 @@ impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
         if self.rows.contains_key(&key) {
             return;
         }
-        self.insert(key.clone(), V::default());
-        if durability != Durability::Commit {
-            self.unwritten.remove(&key);
-        }
-        if durability == Durability::Flush {
-            self.unflushed.insert(key);
-        }
+        self.insert_with(key, durability, V::default());
     }
 
     /// Removes a row and returns it.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let row = self.rows.remove(key)?;
         self.index.remove(key, &row);
-        self.mark(key, Some(row.clone()));
+        self.mark(key, Durability::Commit, Some(row.clone()));
         Some(row)
     }
 
     /// Replaces all rows and the index. `index` is empty.
     pub fn replace(&mut self, rows: BTreeMap<K, V>, index: I) {
         for (key, row) in std::mem::take(&mut self.rows) {
-            self.mark(&key, Some(row));
+            self.mark(&key, Durability::Commit, Some(row));
         }
         self.index = index;
         for (key, row) in rows {
@@ -174,14 +173,10 @@ impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
         let was_unwritten = self.unwritten.contains(key);
         let image = self.before.entry(key.clone());
         image.or_insert_with(|| Image { row: Some(row.clone()), was_unwritten });
-        match durability {
-            Durability::Commit => drop(self.unwritten.insert(key.clone())),
-            Durability::Flush => drop(self.unflushed.insert(key.clone())),
-            Durability::Derived => {}
-        }
         self.index.remove(key, row);
         let result = change(row);
         self.index.insert(key, row);
+        self.mark_unwritten(key, durability);
         Some(result)
     }
 
@@ -232,10 +227,20 @@ impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
         self.unflushed.clear();
     }
 
-    /// Marks a row as unwritten. `before` is the row before the change.
-    fn mark(&mut self, key: &K, before: Option<V>) {
-        let was_unwritten = !self.unwritten.insert(key.clone());
-        self.before.entry(key.clone()).or_insert(Image { row: before, was_unwritten });
+    /// Keeps the row before the change, and marks the row to be written.
+    fn mark(&mut self, key: &K, durability: Durability, before: Option<V>) {
+        let was_unwritten = self.unwritten.contains(key);
+        let image = Image { row: before, was_unwritten };
+        self.before.entry(key.clone()).or_insert(image);
+        self.mark_unwritten(key, durability);
+    }
+
+    fn mark_unwritten(&mut self, key: &K, durability: Durability) {
+        match durability {
+            Durability::Commit => drop(self.unwritten.insert(key.clone())),
+            Durability::Flush => drop(self.unflushed.insert(key.clone())),
+            Durability::Derived => {}
+        }
     }
 }
 

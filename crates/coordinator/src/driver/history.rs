@@ -1,7 +1,7 @@
 //! Lease history: the outcome of each lease, each device's total contribution, and the contribution of
 //! all devices by day.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use federation::machine::LeaseEnd;
@@ -13,7 +13,7 @@ use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 
 use super::{Driver, DriverError, DriverHandle};
 use crate::clock;
-use crate::store::{LeaseRow, Trim};
+use crate::store::{DeviceRow, LeaseRow, Trim};
 use protocol::usage::watts;
 
 /// Retention time of leases and days.
@@ -39,22 +39,10 @@ impl Driver {
         if self.has_open_record(lease.id) {
             return;
         }
-        let device = self.state.devices.get(&lease.device_id);
-        let record = LeaseRecord {
-            id: lease.id,
-            device: lease.device_id,
-            device_name: device.map(|row| row.name.clone()).unwrap_or_default(),
-            round: lease.round,
-            partition: lease.partition,
-            granted_at: lease.granted_at,
-            ended_at: None,
-            outcome: LeaseOutcome::Open,
-            reason: None,
-            steps: 0,
-            examples: 0,
-        };
         self.state.leased_jobs.insert(lease.job_id);
-        self.put_lease(LeaseRow { job: lease.job_id, record });
+        let row = open_record(lease, self.state.devices.get(&lease.device_id));
+        // The machine stores it. The record is written when the lease ends.
+        self.state.leases.insert_with(lease.id, Durability::Derived, row);
     }
 
     /// Counts a lease's steps in memory; they are stored when the lease ends.
@@ -182,12 +170,8 @@ impl Driver {
         };
         if let Some(mut row) = row {
             change(&mut row.record);
-            self.put_lease(row);
+            self.state.leases.insert(lease, row);
         }
-    }
-
-    fn put_lease(&mut self, row: LeaseRow) {
-        self.state.leases.insert(row.record.id, row);
     }
 
     /// Returns whether the record of a lease says that it is held.
@@ -196,15 +180,37 @@ impl Driver {
     }
 }
 
+/// Returns the record of a held lease.
+pub(super) fn open_record(lease: &Lease, device: Option<&DeviceRow>) -> LeaseRow {
+    let record = LeaseRecord {
+        id: lease.id,
+        device: lease.device_id,
+        device_name: device.map(|row| row.name.clone()).unwrap_or_default(),
+        round: lease.round,
+        partition: lease.partition,
+        granted_at: lease.granted_at,
+        ended_at: None,
+        outcome: LeaseOutcome::Open,
+        reason: None,
+        steps: 0,
+        examples: 0,
+    };
+    LeaseRow { job: lease.job_id, record }
+}
+
 impl DriverHandle {
-    /// Returns the current steps of the held leases that `wanted` selects.
-    pub(crate) async fn held_steps(
+    /// Returns the records of the held leases that `wanted` selects.
+    pub(crate) async fn held_leases(
         &self,
         wanted: impl Fn(&LeaseRow) -> bool + Send + 'static,
-    ) -> Result<HashMap<LeaseId, u64>, DriverError> {
+    ) -> Result<HashMap<LeaseId, LeaseRow>, DriverError> {
         self.read(move |driver| {
-            let held = driver.state.leases.values().filter(|row| row.is_open() && wanted(row));
-            Ok(held.map(|row| (row.record.id, row.record.steps)).collect())
+            let leases = &driver.state.leases;
+            let new = leases.changed().filter(|(_, before)| before.is_none());
+            let uncommitted: HashSet<LeaseId> = new.map(|(lease, _)| *lease).collect();
+            let held = leases.values().filter(|row| row.is_open() && wanted(row));
+            let held = held.filter(|row| !uncommitted.contains(&row.record.id));
+            Ok(held.map(|row| (row.record.id, row.clone())).collect())
         })
         .await
     }

@@ -6,6 +6,7 @@ use federation::table::{Table, Transaction};
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId};
 
 use super::device_index::{DeviceIndex, Devices};
+use super::history::open_record;
 use super::join_codes::{JoinCodeIndex, JoinCodes};
 use super::notifications::Notifications;
 use super::sessions::Links;
@@ -116,17 +117,26 @@ impl From<Loaded> for State {
         let telling = Notifications::from(&loaded.told);
         let join_codes = loaded.join_codes.into_iter().map(|row| (row.id.clone(), row)).collect();
         let devices = loaded.devices.into_iter().map(|row| (row.id, row)).collect();
+        let devices = Devices::stored(devices, DeviceIndex::default());
+        let mut leases: BTreeMap<LeaseId, LeaseRow> =
+            loaded.leases.into_iter().map(|row| (row.record.id, row)).collect();
+        for machine in loaded.jobs.iter().map(|row| &row.machine) {
+            for lease in machine.holders().filter_map(|device| machine.lease_of(device)) {
+                let record = || open_record(&lease, devices.get(&lease.device_id));
+                leases.entry(lease.id).or_insert_with(record);
+            }
+        }
         Self {
             model_files: Table::stored(model_files.collect(), ()),
             versions: Table::stored(versions, ()),
             stalled: Table::stored(telling.stalled().map(|job| (job, ())).collect(), ()),
             telling,
             jobs: stored(loaded.jobs, |row| row.id),
-            devices: Table::stored(devices, DeviceIndex::default()),
+            devices,
             join_codes: Table::stored(join_codes, JoinCodeIndex::default()),
             tokens: stored(loaded.tokens, |row| row.id.clone()),
             sessions: stored(loaded.sessions, |row| row.id.clone()),
-            leases: stored(loaded.leases, |row| row.record.id),
+            leases: Table::stored(leases, ()),
             days: Table::stored(
                 loaded.days.into_iter().map(|row| (row.date, row.day)).collect(),
                 (),

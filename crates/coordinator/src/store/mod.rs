@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use crate::crash_points::CrashPoints;
 
 pub(crate) use audit::MOST_ENTRIES;
-pub(crate) use leases::{Day, DayRow, LeaseRow, Trim};
+pub(crate) use leases::{Day, DayRow, LeaseRow, MOST_LEASES, Trim};
 pub(crate) use migrations::KNOWN_VERSION;
 pub(crate) use notifications::{
     DeliveryRow, NotificationRow, StoredNotifications, WebhookRow, WebhookTarget,

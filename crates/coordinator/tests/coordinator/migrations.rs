@@ -112,7 +112,9 @@ async fn a_database_of_version_2_keeps_its_held_leases() {
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let coordinator = coordinator.changed(back_to_version_2).await;
     let path = format!("/jobs/{id}/leases");
-    assert_eq!(coordinator.get(&path).await, json!([]), "version 2 stored no lease records");
+    // Version 2 stored no lease records, but its machine names the held lease.
+    let held = coordinator.get(&path).await;
+    assert_eq!((held.as_array().unwrap().len(), &held[0]["outcome"]), (1, &json!("open")));
     assert_eq!(device.next_job(&coordinator, 60).await.unwrap().id, lease.id);
     device.work(&coordinator).await;
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
