@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 
 /// Secondary index of a table. The table keeps it up to date.
 pub trait Index<K, V> {
@@ -42,8 +42,15 @@ pub struct Table<K, V, I = ()> {
     before: BTreeMap<K, Image<V>>,
     /// Keys of rows to write with the next commit.
     unwritten: BTreeSet<K>,
-    /// Keys of rows to write with the next flush.
-    unflushed: BTreeSet<K>,
+    unflushed: FlushQueue<K>,
+}
+
+/// Keys of rows to write with a flush, in the order of their first change. A flush takes the first
+/// ones, so that each gets its turn however often others change.
+#[derive(Debug, Clone)]
+struct FlushQueue<K> {
+    order: VecDeque<K>,
+    keys: BTreeSet<K>,
 }
 
 /// Row before a transaction.
@@ -54,6 +61,20 @@ struct Image<V> {
     was_unwritten: bool,
 }
 
+impl<K> Default for FlushQueue<K> {
+    fn default() -> Self {
+        Self { order: VecDeque::new(), keys: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone> FlushQueue<K> {
+    fn push(&mut self, key: &K) {
+        if self.keys.insert(key.clone()) {
+            self.order.push_back(key.clone());
+        }
+    }
+}
+
 impl<K, V, I: Default> Default for Table<K, V, I> {
     fn default() -> Self {
         Self {
@@ -61,7 +82,7 @@ impl<K, V, I: Default> Default for Table<K, V, I> {
             index: I::default(),
             before: BTreeMap::new(),
             unwritten: BTreeSet::new(),
-            unflushed: BTreeSet::new(),
+            unflushed: FlushQueue::default(),
         }
     }
 }
@@ -77,7 +98,7 @@ impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
     /// Returns a table of rows that are written. `index` is empty.
     pub fn stored(rows: BTreeMap<K, V>, index: I) -> Self {
         let (before, unwritten) = (BTreeMap::new(), BTreeSet::new());
-        let mut table = Self { rows, index, before, unwritten, unflushed: BTreeSet::new() };
+        let mut table = Self { rows, index, before, unwritten, unflushed: FlushQueue::default() };
         for (key, row) in &table.rows {
             table.index.insert(key, row);
         }
@@ -203,9 +224,10 @@ impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
         self.unwritten.iter().map(|key| (key, self.rows.get(key)))
     }
 
-    /// Returns the further rows to write with the next flush.
-    pub fn unflushed(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
-        let further = self.unflushed.iter().filter(|key| !self.unwritten.contains(key));
+    /// Returns the further rows that a flush of `most` rows writes.
+    pub fn unflushed(&self, most: usize) -> impl Iterator<Item = (&K, Option<&V>)> {
+        let first = self.unflushed.order.iter().take(most);
+        let further = first.filter(|key| !self.unwritten.contains(key));
         further.map(|key| (key, self.rows.get(key)))
     }
 
@@ -222,9 +244,17 @@ impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
         self.before.clear();
     }
 
-    /// Forgets the rows of a flush, which are written.
-    pub fn flushed(&mut self) {
-        self.unflushed.clear();
+    /// Forgets the rows of a flush of `most` rows, which are written.
+    pub fn flushed(&mut self, most: usize) {
+        let first = most.min(self.unflushed.order.len());
+        for key in self.unflushed.order.drain(..first) {
+            self.unflushed.keys.remove(&key);
+        }
+    }
+
+    /// Returns whether a flush has something to write.
+    pub fn owes_flush(&self) -> bool {
+        !self.unflushed.order.is_empty()
     }
 
     /// Keeps the row before the change, and marks the row to be written.
@@ -238,7 +268,7 @@ impl<K: Ord + Clone, V: Clone, I: Index<K, V>> Table<K, V, I> {
     fn mark_unwritten(&mut self, key: &K, durability: Durability) {
         match durability {
             Durability::Commit => drop(self.unwritten.insert(key.clone())),
-            Durability::Flush => drop(self.unflushed.insert(key.clone())),
+            Durability::Flush => self.unflushed.push(key),
             Durability::Derived => {}
         }
     }

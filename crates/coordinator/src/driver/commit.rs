@@ -7,7 +7,7 @@ use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
 use protocol::{DeviceId, JobId, Timestamp};
 
-use super::{Driver, DriverError, FLUSH, FLUSHED_DEVICES, RETRY, sessions};
+use super::{Driver, DriverError, FLUSH, FLUSHED_DEVICES, FLUSHED_ROWS, RETRY, sessions};
 use crate::clock;
 use crate::crash_points::CrashPoint;
 use crate::store::{Batch, DayRow, JobChanges, Trim, Uses};
@@ -33,6 +33,14 @@ pub(super) struct Pending {
     pub(super) uses: Uses,
     /// Last idle device that was written. The next flush continues after it.
     flushed_to: Option<DeviceId>,
+}
+
+/// Numbers of rows to write although a crash may lose their changes.
+#[derive(Debug, Clone, Copy)]
+struct Flush {
+    devices: usize,
+    /// Leases, and devices, of each job.
+    rows: usize,
 }
 
 impl Pending {
@@ -99,21 +107,25 @@ impl Driver {
         if due {
             self.flush_at = now.after(FLUSH);
         }
-        self.commit_with(now, due.then_some(FLUSHED_DEVICES));
+        self.commit_with(
+            now,
+            due.then_some(Flush { devices: FLUSHED_DEVICES, rows: FLUSHED_ROWS }),
+        );
     }
 
     /// Commits the last batch, including all changes that a crash might have lost.
     pub(super) fn commit_all(&mut self) {
-        self.commit_with(clock::now(), Some(usize::MAX));
+        let all = Flush { devices: usize::MAX, rows: usize::MAX };
+        self.commit_with(clock::now(), Some(all));
     }
 
-    /// `flush` is the number of idle devices to write with the batch, if a flush is due.
-    fn commit_with(&mut self, now: Timestamp, flush: Option<usize>) {
+    /// `flush` says how much is written that a crash may lose, if a flush is due.
+    fn commit_with(&mut self, now: Timestamp, flush: Option<Flush>) {
         let wrote = self.pending.writes() || self.state.has_unwritten() || flush.is_some();
         let outcome = if wrote {
             self.write(flush)
         } else {
-            self.publish(&BTreeSet::new(), false);
+            self.publish(&BTreeSet::new(), 0);
             Ok(())
         };
         if outcome.is_err() {
@@ -127,24 +139,28 @@ impl Driver {
         }
     }
 
-    fn write(&mut self, flush: Option<usize>) -> Result<(), DriverError> {
-        let idle = flush.map(|most| self.pending.next_idle(most));
+    fn write(&mut self, flush: Option<Flush>) -> Result<(), DriverError> {
+        let idle = flush.map(|flush| self.pending.next_idle(flush.devices));
+        let rows = flush.map_or(0, |flush| flush.rows);
         let mut jobs = self.pending.jobs.clone();
         if idle.is_some() {
             jobs.extend(&self.pending.idle_jobs);
         }
-        let batch = self.batch(&jobs, idle.as_deref());
+        let batch = self.batch(&jobs, rows, idle.as_deref());
         match self.store.commit(&batch) {
             Ok(revision) => {
+                self.publish(&jobs, rows);
                 if let Some(idle) = &idle {
-                    self.pending.idle_jobs.clear();
+                    let jobs = &self.state.jobs;
+                    let owes =
+                        |id: &JobId| jobs.get(id).is_some_and(|row| row.machine.owes_flush());
+                    self.pending.idle_jobs.retain(owes);
                     for device in idle {
                         self.pending.idle_devices.remove(device);
                     }
                     self.pending.flushed_to = idle.last().copied();
                     self.pending.uses.clear();
                 }
-                self.publish(&jobs, idle.is_some());
                 self.revision.send_replace(revision);
                 self.steps.observer.points.pass(CrashPoint::Published);
                 Ok(())
@@ -157,8 +173,14 @@ impl Driver {
         }
     }
 
-    /// `idle` lists the idle devices to write too.
-    fn batch(&mut self, jobs: &BTreeSet<JobId>, idle: Option<&[DeviceId]>) -> Batch {
+    /// `flushed_rows` is the number of rows of a job to write too, `idle` lists the idle devices to
+    /// write too.
+    fn batch(
+        &mut self,
+        jobs: &BTreeSet<JobId>,
+        flushed_rows: usize,
+        idle: Option<&[DeviceId]>,
+    ) -> Batch {
         let (pending, state) = (&mut self.pending, &self.state);
         let is_new = |job: &JobId| state.jobs.unwritten().any(|(id, _)| id == job);
         let rows = jobs.iter().filter_map(|id| state.jobs.get(id));
@@ -166,7 +188,7 @@ impl Driver {
         let idle_devices = idle.unwrap_or_default().iter();
         let idle_devices = idle_devices.filter_map(|id| state.devices.get(id));
         Batch {
-            jobs: rows.map(|row| JobChanges::of(row, is_new(&row.id), idle.is_some())).collect(),
+            jobs: rows.map(|row| JobChanges::of(row, is_new(&row.id), flushed_rows)).collect(),
             devices: changed_devices
                 .filter_map(|(_, row)| row)
                 .chain(idle_devices)
@@ -194,8 +216,8 @@ impl Driver {
     }
 
     /// Publishes the new state, and starts and stops steps accordingly. `written` lists the jobs
-    /// that are written, `flushed` says whether with all changes that a crash may lose.
-    fn publish(&mut self, written: &BTreeSet<JobId>, flushed: bool) {
+    /// that are written, `flushed_rows` is the number of their rows that a crash might have lost.
+    fn publish(&mut self, written: &BTreeSet<JobId>, flushed_rows: usize) {
         let jobs = std::mem::take(&mut self.pending.jobs);
         let handled = std::mem::take(&mut self.pending.handled);
         self.publish_access();
@@ -217,9 +239,12 @@ impl Driver {
             self.views.publish_holders(id, row.machine.changed_holders());
             self.transfers.stop(id, &row.machine);
             if written.contains(&id) {
-                released.extend(row.machine.commit(flushed));
+                released.extend(row.machine.commit(flushed_rows));
             } else {
                 row.machine.keep();
+            }
+            if row.machine.owes_flush() {
+                self.pending.job_heard_of(id);
             }
         }
         for id in &jobs {

@@ -76,6 +76,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Number of devices that one flush writes. The driver answers no requests meanwhile, so writing a
 /// whole fleet at once would delay heartbeats.
 const FLUSHED_DEVICES: usize = 512;
+/// Number of leases, and of devices, of each job that one flush writes.
+const FLUSHED_ROWS: usize = 2048;
 /// Interval between checks for silent devices and disk usage.
 const ROUNDS: Duration = Duration::from_secs(10);
 /// Like [`ROUNDS`], while no device is connected.

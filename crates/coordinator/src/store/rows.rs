@@ -37,9 +37,9 @@ pub(crate) struct JobChanges {
 }
 
 impl JobChanges {
-    /// Returns the changes of a job. `flush` says whether those that a crash may lose are written
-    /// too.
-    pub(crate) fn of(row: &JobRow, is_new: bool, flush: bool) -> Self {
+    /// Returns the changes of a job. `flush` is the number of rows of a kind to write although a
+    /// crash may lose their changes.
+    pub(crate) fn of(row: &JobRow, is_new: bool, flush: usize) -> Self {
         Self {
             id: row.id,
             created_at: row.created_at,

@@ -137,9 +137,9 @@ pub struct Changes {
 }
 
 impl Machine {
-    /// Returns what the next commit writes. `flush` says whether it also writes what a crash may
-    /// lose.
-    pub fn changes(&self, flush: bool) -> Changes {
+    /// Returns what the next commit writes. `flush` is the number of leases and of devices that it
+    /// writes too, although a crash may lose their changes.
+    pub fn changes(&self, flush: usize) -> Changes {
         let mut changes = Changes::of_head(self.head());
         let Some(run) = self.phase.run() else { return changes };
         let seat = |seat: &Seat| Record(Content::Seat(seat.clone()));
@@ -150,11 +150,11 @@ impl Machine {
             changes.preparation = Some(run.preparation.clone());
         }
         changes.seats = run.seats.unwritten().map(|(key, row)| (*key, row.map(seat))).collect();
-        let leases = run.leases.unwritten().chain(run.leases.unflushed().filter(|_| flush));
+        let leases = run.leases.unwritten().chain(run.leases.unflushed(flush));
         changes.leases = leases.map(|(key, row)| (*key, row.map(lease))).collect();
         let past_leases = run.past_leases.unwritten();
         changes.past_leases = past_leases.map(|(key, row)| (*key, row.map(past))).collect();
-        let devices = run.devices.unwritten().chain(run.devices.unflushed().filter(|_| flush));
+        let devices = run.devices.unwritten().chain(run.devices.unflushed(flush));
         changes.devices = devices.map(|(key, row)| (*key, row.map(device))).collect();
         let rounds = run.unwritten_rounds.iter();
         changes.rounds = rounds.map(|number| (*number, run.round_record(*number))).collect();

@@ -78,9 +78,9 @@ impl Machine {
         run.flat_map(|run| run.seats.changed().map(|(seat, _)| *seat))
     }
 
-    /// Keeps the transaction's changes, which are written. `flushed` says whether those that a crash
-    /// may lose are written too. Returns the blobs that the job no longer needs.
-    pub fn commit(&mut self, flushed: bool) -> Vec<BlobHash> {
+    /// Keeps the transaction's changes, which are written. `flushed` is the number that
+    /// [`Machine::changes`] got. Returns the blobs that the job no longer needs.
+    pub fn commit(&mut self, flushed: usize) -> Vec<BlobHash> {
         if let Some(run) = self.phase.run_mut() {
             run.seats.commit();
             run.leases.commit();
@@ -88,13 +88,17 @@ impl Machine {
             run.devices.commit();
             run.unwritten_rounds.clear();
             run.is_preparation_unwritten = false;
-            if flushed {
-                run.leases.flushed();
-                run.devices.flushed();
-            }
+            run.leases.flushed(flushed);
+            run.devices.flushed(flushed);
         }
         self.journal.before = None;
         std::mem::take(&mut self.journal.released)
+    }
+
+    /// Returns whether there are changes that a crash may lose.
+    pub fn owes_flush(&self) -> bool {
+        let run = self.phase.run();
+        run.is_some_and(|run| run.leases.owes_flush() || run.devices.owes_flush())
     }
 
     /// Keeps the transaction's changes, which a later commit or flush writes.

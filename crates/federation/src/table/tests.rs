@@ -105,12 +105,29 @@ fn a_change_for_the_flush_is_not_part_of_the_commit() {
     let mut table = Numbers::stored(BTreeMap::from([(1, 1), (2, 2)]), ByValue::default());
     table.change(&1, Durability::Flush, |row| *row = 10);
     assert!(!table.has_unwritten());
-    assert_eq!(table.unflushed().collect::<Vec<_>>(), [(&1, Some(&10))]);
+    assert_eq!(table.unflushed(usize::MAX).collect::<Vec<_>>(), [(&1, Some(&10))]);
     table.change(&1, Durability::Commit, |row| *row = 11);
-    assert_eq!(table.unflushed().count(), 0, "the commit writes it");
+    assert_eq!(table.unflushed(usize::MAX).count(), 0, "the commit writes it");
     table.roll_back();
     assert_eq!(table.get(&1), Some(&1));
-    assert_eq!(table.unflushed().count(), 1);
-    table.flushed();
-    assert_eq!(table.unflushed().count(), 0);
+    assert_eq!(table.unflushed(usize::MAX).count(), 1);
+    table.flushed(usize::MAX);
+    assert_eq!(table.unflushed(usize::MAX).count(), 0);
+}
+
+#[test]
+fn every_row_has_its_turn_in_flushes() {
+    let rows = (0..5).map(|key| (key, 0)).collect();
+    let mut table = Numbers::stored(rows, ByValue::default());
+    let mut written = Vec::new();
+    for turn in 1..=4 {
+        // The first two change before every flush.
+        for key in (0..5).filter(|key| *key < 2 || !written.contains(key)) {
+            table.change(&key, Durability::Flush, |row| *row = turn);
+        }
+        written.extend(table.unflushed(2).map(|(key, _)| *key));
+        table.flushed(2);
+    }
+    assert_eq!(written, [0, 1, 2, 3, 4, 0, 1, 0]);
+    assert!(table.owes_flush());
 }

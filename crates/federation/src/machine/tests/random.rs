@@ -83,7 +83,7 @@ struct World {
 
 impl World {
     fn new(mut machine: Machine) -> Self {
-        machine.commit(true);
+        machine.commit(usize::MAX);
         Self {
             database: Database::of(&machine),
             committed: machine.clone(),
@@ -184,7 +184,7 @@ impl World {
 
     /// Writes the changes and continues with the machine that the rows restore.
     fn commit(&mut self) {
-        self.database.write(self.machine.changes(true));
+        self.database.write(self.machine.changes(usize::MAX));
         let restored = self.database.machine();
         assert_eq!(restored, self.machine);
         assert_eq!(reload(&restored), restored);

@@ -134,8 +134,9 @@ impl World {
         if may_be_lost && !flush {
             self.machine.keep();
         } else {
-            self.database.write(self.machine.changes(flush));
-            self.machine.commit(flush);
+            let most = if flush { usize::MAX } else { 0 };
+            self.database.write(self.machine.changes(most));
+            self.machine.commit(most);
         }
         if flush {
             assert_eq!(self.database.machine(), self.machine);
