@@ -130,6 +130,7 @@ check-package: pkg ## make the package and check it by other means: signatures, 
 bench: ## run the benchmarks (criterion); ARGS go to them
 	GLIBC_TUNABLES=glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=33554432 \
 	cargo bench --locked -p engine -p federation --bench '*' -- $(ARGS)
+	@cargo test --release --locked --quiet -p coordinator --lib -- --ignored --nocapture benchmark_of
 
 # One build for what is measured on whole programs: another selection of packages would have other features, and build burn anew.
 MEASURED = cargo build --release --locked --workspace --bins --bench load --bench yielding

@@ -1,11 +1,11 @@
 //! Snapshots of the driver's state for the API. The driver replaces them after each commit;
 //! handlers read them without a request to the driver.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use federation::machine::{JobSnapshot, Machine};
+use federation::machine::{JobSnapshot, Machine, Preparation};
 use protocol::api::{Job, JobStatus, MetricPoint, Round};
 use protocol::device::{Device, Heartbeat};
 use protocol::notice::Notice;
@@ -22,17 +22,36 @@ use crate::traffic::Traffic;
 #[derive(Debug)]
 pub(crate) struct JobView {
     pub(crate) job: Job,
-    pub(crate) rounds: Vec<Round>,
-    /// Class names, once the dataset is known.
-    pub(crate) classes: Vec<String>,
-    /// Snapshot for [`crate::http::api::explain`].
-    pub(crate) outlook: JobSnapshot,
+    earlier_rounds: Option<Arc<Vec<Round>>>,
+    current_round: Option<Round>,
+    preparation: Option<Arc<Preparation>>,
+    /// Snapshot without the devices that train. [`Views::outlook`] adds them.
+    outline: JobSnapshot,
+}
+
+impl JobView {
+    /// Returns the closed rounds, followed by the open one.
+    pub(crate) fn rounds(&self) -> impl DoubleEndedIterator<Item = &Round> {
+        self.earlier_rounds.iter().flat_map(|rounds| rounds.iter()).chain(&self.current_round)
+    }
+
+    /// Returns the open round, or the last one of a finished job.
+    pub(crate) fn current_round(&self) -> Option<&Round> {
+        self.current_round.as_ref()
+    }
+
+    /// Returns the class names. Empty until the dataset is known.
+    pub(crate) fn classes(&self) -> &[String] {
+        self.preparation.as_ref().map_or(&[], |preparation| &preparation.classes)
+    }
 }
 
 /// All snapshots.
 #[derive(Debug, Default)]
 pub(crate) struct Views {
     jobs: RwLock<BTreeMap<JobId, Arc<JobView>>>,
+    /// Devices that hold a lease of each job.
+    holders: RwLock<HashMap<JobId, BTreeSet<DeviceId>>>,
     /// Whether a job is in progress. A job that waits to be started or resumed is not.
     working: watch::Sender<bool>,
     devices: RwLock<BTreeMap<DeviceId, Arc<DeviceRow>>>,
@@ -58,6 +77,40 @@ impl Views {
 
     pub(crate) fn job(&self, id: JobId) -> Option<Arc<JobView>> {
         read(&self.jobs).get(&id).cloned()
+    }
+
+    /// Returns a job's snapshot for [`crate::http::api::explain`].
+    pub(crate) fn outlook(&self, view: &JobView) -> JobSnapshot {
+        let mut outlook = view.outline.clone();
+        if let JobSnapshot::Collecting(round) = &mut outlook {
+            let holders = read(&self.holders);
+            round.training = holders.get(&view.job.id).cloned().unwrap_or_default();
+        }
+        outlook
+    }
+
+    /// Publishes which of these devices hold a lease of the job.
+    pub(crate) fn publish_holders(
+        &self,
+        job: JobId,
+        devices: impl Iterator<Item = (DeviceId, bool)>,
+    ) {
+        let mut devices = devices.peekable();
+        if devices.peek().is_none() {
+            return;
+        }
+        let mut jobs = write(&self.holders);
+        let holders = jobs.entry(job).or_default();
+        for (device, holds) in devices {
+            if holds {
+                holders.insert(device);
+            } else {
+                holders.remove(&device);
+            }
+        }
+        if holders.is_empty() {
+            jobs.remove(&job);
+        }
     }
 
     /// Returns all devices, in order of enrollment.
@@ -199,7 +252,7 @@ const fn is_under_way(status: JobStatus) -> bool {
 pub(crate) fn job_view(row: &JobRow, note: Option<&str>) -> JobView {
     let machine = &row.machine;
     let spec = machine.spec();
-    let evaluation = machine.history().iter().rev().find_map(|round| round.evaluation.as_ref());
+    let evaluation = machine.history().rev().find_map(|round| round.evaluation.as_ref());
     let (model_id, model_blake3) = machine.result().unzip();
     let job = Job {
         id: row.id,
@@ -227,12 +280,12 @@ pub(crate) fn job_view(row: &JobRow, note: Option<&str>) -> JobView {
         stalled: false,
         explanation: Vec::new(),
     };
-    let classes = machine.preparation().map(|preparation| preparation.classes.clone());
     JobView {
         job,
-        rounds: machine.history().to_vec(),
-        classes: classes.unwrap_or_default(),
-        outlook: machine.snapshot(),
+        earlier_rounds: machine.earlier_rounds().cloned(),
+        current_round: machine.current_round().cloned(),
+        preparation: machine.preparation().cloned(),
+        outline: machine.outline(),
     }
 }
 
@@ -245,8 +298,8 @@ fn reason(machine: &Machine, note: Option<&str>) -> Option<String> {
 }
 
 /// Returns the curves of a job's closed rounds.
-pub(crate) fn metric_points(rounds: &[Round]) -> Vec<MetricPoint> {
-    let closed = rounds.iter().filter_map(|round| Some((round, round.closed_at?)));
+pub(crate) fn metric_points<'a>(rounds: impl Iterator<Item = &'a Round>) -> Vec<MetricPoint> {
+    let closed = rounds.filter_map(|round| Some((round, round.closed_at?)));
     closed
         .flat_map(|(round, at)| {
             let evaluation = round.evaluation.as_ref();

@@ -6,3 +6,4 @@ pub mod explain;
 pub mod machine;
 pub mod partition;
 pub mod schedule;
+pub mod table;

@@ -131,7 +131,7 @@ impl Simulation {
     }
 
     pub(super) fn final_line(&self, file: &[u8]) -> FinalLine {
-        let last = self.machine.history().iter().rev().find_map(|round| round.evaluation.as_ref());
+        let last = self.machine.history().rev().find_map(|round| round.evaluation.as_ref());
         FinalLine {
             is_final: true,
             status: self.machine.status(),

@@ -8,11 +8,13 @@
 //! gets no work. A machine has at most one waiting record.
 
 use protocol::DeviceId;
+use protocol::api::ChangeKind;
 use protocol::audit::{Action, SubjectKind};
 use protocol::device::{ApprovalRequest, Device, PendingApproval, Quarantine};
 use protocol::notice::NoticeKind;
 
 use super::audited::Audited;
+use super::device_index::FindDevice;
 use super::{Driver, DriverError, EnrollmentCredential};
 use crate::access::caller::{Caller, detail};
 use crate::clock;
@@ -57,14 +59,7 @@ impl Driver {
         let waiting = self.state.devices.waiting_of(&row.hardware_id, row.instance);
         let Some(id) = waiting.map(|waiting| waiting.id) else { return };
         let approval = PendingApproval { replaces: row.id, name: row.name.clone() };
-        let Some(waiting) = self.state.devices.get_mut(&id) else { return };
-        let before = waiting.approval.replace(approval);
-        self.pending.undo(move |state| {
-            if let Some(waiting) = state.devices.get_mut(&id) {
-                waiting.approval = before;
-            }
-        });
-        self.pending.device_changed(id);
+        self.change_device(id, move |waiting| waiting.approval = Some(approval));
     }
 
     /// Notifies administrators of a waiting record. An administrator's token approves it at once.
@@ -133,8 +128,7 @@ impl Driver {
             self.raise(NoticeKind::DeviceQuarantined, Some(device.to_string()), text);
         }
         self.state.devices.insert(device, approved);
-        self.pending.undo(move |state| drop(state.devices.insert(device, before)));
-        self.pending.device_changed(device);
+        self.pending.changed(ChangeKind::Device, device.to_string());
         self.end_notice(NoticeKind::DeviceAwaitingApproval, Some(&device.to_string()));
         self.work_may_be_there = true;
         Ok(Approved { view: self.shown_device(device)?, superseded })

@@ -1,45 +1,31 @@
 //! Transaction batch: decisions that are not durable yet, and the actions that follow their commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use federation::machine::Machine;
 use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
-use protocol::{DeviceId, JobId, LeaseId, Timestamp};
+use protocol::{DeviceId, JobId, Timestamp};
 
-use super::notifications::ChangedRow;
-use super::{Driver, DriverError, FLUSH, FLUSHED_DEVICES, RETRY, State, sessions};
+use super::{Driver, DriverError, FLUSH, FLUSHED_DEVICES, FLUSHED_ROWS, RETRY, sessions};
 use crate::clock;
 use crate::crash_points::CrashPoint;
-use crate::store::{Batch, DayRow, LeaseRow, ModelRow, SessionRow, TokenRow, Trim, Uses};
+use crate::store::{Batch, DayRow, JobChanges, Trim, Uses};
 use crate::views::job_view;
 
-type Undo = Box<dyn FnOnce(&mut State) + Send>;
 type Settle = Box<dyn FnOnce(&mut Driver, Result<(), DriverError>) + Send>;
 
-/// Changes of the next commit, how to undo them, and the replies that wait for it.
+/// What the next commit writes beside the changes of [`super::state::State`], and the replies that
+/// wait for it.
 #[derive(Default)]
 pub(super) struct Pending {
+    /// Jobs to write and publish.
     jobs: BTreeSet<JobId>,
-    /// Jobs before this batch.
-    before: BTreeMap<JobId, Machine>,
-    devices: BTreeSet<DeviceId>,
-    pub(super) removed_devices: Vec<DeviceId>,
-    pub(super) tokens: Vec<TokenRow>,
-    pub(super) removed_tokens: BTreeMap<String, [u8; 32]>,
-    pub(super) sessions: Vec<SessionRow>,
-    pub(super) removed_sessions: BTreeMap<String, [u8; 32]>,
-    join_codes: BTreeSet<String>,
-    pub(super) models: Vec<ModelRow>,
-    pub(super) telling: BTreeSet<ChangedRow>,
-    pub(super) leases: BTreeMap<LeaseId, LeaseRow>,
-    /// By date.
-    pub(super) days: BTreeSet<String>,
+    /// Jobs whose machines handled an event in this batch.
+    pub(super) handled: BTreeSet<JobId>,
     pub(super) trim: Option<Trim>,
     changes: Vec<Change>,
     pub(super) audit: Vec<Record>,
-    undo: Vec<Undo>,
     settle: Vec<Settle>,
     /// Jobs with changes that a crash may lose. The next flush writes them.
     idle_jobs: BTreeSet<JobId>,
@@ -49,14 +35,17 @@ pub(super) struct Pending {
     flushed_to: Option<DeviceId>,
 }
 
+/// Numbers of rows to write although a crash may lose their changes.
+#[derive(Debug, Clone, Copy)]
+struct Flush {
+    devices: usize,
+    /// Leases, and devices, of each job.
+    rows: usize,
+}
+
 impl Pending {
     pub(super) fn owes_flush(&self) -> bool {
         !self.idle_jobs.is_empty() || !self.idle_devices.is_empty() || !self.uses.is_empty()
-    }
-
-    /// Saves the job's state before its first durable change in a batch.
-    pub(super) fn remember(&mut self, job: JobId, machine: &Machine) {
-        self.before.entry(job).or_insert_with(|| machine.clone());
     }
 
     pub(super) fn job_changed(&mut self, job: JobId) {
@@ -69,24 +58,9 @@ impl Pending {
         self.idle_jobs.insert(job);
     }
 
-    pub(super) fn device_changed(&mut self, device: DeviceId) {
-        self.devices.insert(device);
-        self.changed(ChangeKind::Device, device.to_string());
-    }
-
-    /// Marks a change that is not published as an event.
-    pub(super) fn device_counted(&mut self, device: DeviceId) {
-        self.devices.insert(device);
-    }
-
     /// Marks a change that a crash may lose.
     pub(super) fn device_heard_of(&mut self, device: DeviceId) {
         self.idle_devices.insert(device);
-    }
-
-    pub(super) fn join_code_changed(&mut self, id: &str) {
-        self.join_codes.insert(id.to_owned());
-        self.changed(ChangeKind::JoinCode, id.to_owned());
     }
 
     /// Adds an event for clients that watch changes.
@@ -95,11 +69,6 @@ impl Pending {
         if !self.changes.contains(&change) {
             self.changes.push(change);
         }
-    }
-
-    /// Adds an undo step, which runs if the commit fails.
-    pub(super) fn undo(&mut self, undo: impl FnOnce(&mut State) + Send + 'static) {
-        self.undo.push(Box::new(undo));
     }
 
     /// Returns the next idle devices to flush, at most `most`. The order is round-robin, so every
@@ -116,16 +85,6 @@ impl Pending {
 
     fn writes(&self) -> bool {
         !self.jobs.is_empty()
-            || !self.devices.is_empty()
-            || !self.removed_devices.is_empty()
-            || !self.tokens.is_empty()
-            || !self.removed_tokens.is_empty()
-            || !self.sessions.is_empty()
-            || !self.removed_sessions.is_empty()
-            || !self.join_codes.is_empty()
-            || !self.models.is_empty()
-            || !self.telling.is_empty()
-            || !self.leases.is_empty()
             || self.trim.is_some()
             || !self.changes.is_empty()
             || !self.audit.is_empty()
@@ -148,21 +107,25 @@ impl Driver {
         if due {
             self.flush_at = now.after(FLUSH);
         }
-        self.commit_with(now, due.then_some(FLUSHED_DEVICES));
+        self.commit_with(
+            now,
+            due.then_some(Flush { devices: FLUSHED_DEVICES, rows: FLUSHED_ROWS }),
+        );
     }
 
     /// Commits the last batch, including all changes that a crash might have lost.
     pub(super) fn commit_all(&mut self) {
-        self.commit_with(clock::now(), Some(usize::MAX));
+        let all = Flush { devices: usize::MAX, rows: usize::MAX };
+        self.commit_with(clock::now(), Some(all));
     }
 
-    /// `flush` is the number of idle devices to write with the batch, if a flush is due.
-    fn commit_with(&mut self, now: Timestamp, flush: Option<usize>) {
-        let wrote = self.pending.writes() || flush.is_some();
+    /// `flush` says how much is written that a crash may lose, if a flush is due.
+    fn commit_with(&mut self, now: Timestamp, flush: Option<Flush>) {
+        let wrote = self.pending.writes() || self.state.has_unwritten() || flush.is_some();
         let outcome = if wrote {
             self.write(flush)
         } else {
-            self.publish();
+            self.publish(&BTreeSet::new(), 0);
             Ok(())
         };
         if outcome.is_err() {
@@ -176,65 +139,75 @@ impl Driver {
         }
     }
 
-    fn write(&mut self, flush: Option<usize>) -> Result<(), DriverError> {
-        let idle = flush.map(|most| self.pending.next_idle(most));
-        let batch = self.batch(idle.as_deref());
+    fn write(&mut self, flush: Option<Flush>) -> Result<(), DriverError> {
+        let idle = flush.map(|flush| self.pending.next_idle(flush.devices));
+        let rows = flush.map_or(0, |flush| flush.rows);
+        let mut jobs = self.pending.jobs.clone();
+        if idle.is_some() {
+            jobs.extend(&self.pending.idle_jobs);
+        }
+        let batch = self.batch(&jobs, rows, idle.as_deref());
         match self.store.commit(&batch) {
             Ok(revision) => {
-                if let Some(idle) = idle {
-                    self.pending.idle_jobs.clear();
-                    for device in &idle {
+                self.publish(&jobs, rows);
+                if let Some(idle) = &idle {
+                    let jobs = &self.state.jobs;
+                    let owes =
+                        |id: &JobId| jobs.get(id).is_some_and(|row| row.machine.owes_flush());
+                    self.pending.idle_jobs.retain(owes);
+                    for device in idle {
                         self.pending.idle_devices.remove(device);
                     }
                     self.pending.flushed_to = idle.last().copied();
                     self.pending.uses.clear();
                 }
-                self.publish();
                 self.revision.send_replace(revision);
                 self.steps.observer.points.pass(CrashPoint::Published);
                 Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, "could not write to the database");
-                self.take_back();
+                self.roll_back();
                 Err(error.into())
             }
         }
     }
 
-    /// `idle` lists the idle devices to write too. All idle jobs are written with them.
-    fn batch(&mut self, idle: Option<&[DeviceId]>) -> Batch {
-        let pending = &mut self.pending;
-        let idle_jobs = pending.idle_jobs.iter().filter(|_| idle.is_some());
-        let jobs: BTreeSet<_> = pending.jobs.iter().chain(idle_jobs).collect();
-        let devices: BTreeSet<_> = pending.devices.iter().chain(idle.unwrap_or_default()).collect();
+    /// `flushed_rows` is the number of rows of a job to write too, `idle` lists the idle devices to
+    /// write too.
+    fn batch(
+        &mut self,
+        jobs: &BTreeSet<JobId>,
+        flushed_rows: usize,
+        idle: Option<&[DeviceId]>,
+    ) -> Batch {
+        let (pending, state) = (&mut self.pending, &self.state);
+        let is_new = |job: &JobId| state.jobs.unwritten().any(|(id, _)| id == job);
+        let rows = jobs.iter().filter_map(|id| state.jobs.get(id));
+        let changed_devices = state.devices.unwritten();
+        let idle_devices = idle.unwrap_or_default().iter();
+        let idle_devices = idle_devices.filter_map(|id| state.devices.get(id));
         Batch {
-            jobs: jobs.into_iter().filter_map(|id| self.state.jobs.get(id).cloned()).collect(),
-            devices: devices
-                .into_iter()
-                .filter_map(|id| self.state.devices.get(id).cloned())
+            jobs: rows.map(|row| JobChanges::of(row, is_new(&row.id), flushed_rows)).collect(),
+            devices: changed_devices
+                .filter_map(|(_, row)| row)
+                .chain(idle_devices)
+                .cloned()
                 .collect(),
-            removed_devices: pending.removed_devices.clone(),
-            tokens: pending.tokens.clone(),
-            removed_tokens: pending.removed_tokens.keys().cloned().collect(),
-            sessions: pending.sessions.clone(),
-            removed_sessions: pending.removed_sessions.keys().cloned().collect(),
+            removed_devices: removed(state.devices.unwritten()),
+            tokens: written(state.tokens.unwritten()),
+            removed_tokens: removed(state.tokens.unwritten()),
+            sessions: written(state.sessions.unwritten()),
+            removed_sessions: removed(state.sessions.unwritten()),
             uses: if idle.is_some() { pending.uses.clone() } else { Uses::new() },
-            join_codes: pending
-                .join_codes
-                .iter()
-                .filter_map(|id| self.state.join_codes.get(id).cloned())
-                .collect(),
-            models: pending.models.clone(),
-            telling: pending.telling.iter().map(|it| self.state.telling.entry(*it)).collect(),
-            leases: pending.leases.values().cloned().collect(),
-            days: pending
+            join_codes: written(state.join_codes.unwritten()),
+            models: written(state.models.unwritten()),
+            telling: state.telling.unwritten(),
+            leases: written(state.leases.unwritten()),
+            days: state
                 .days
-                .iter()
-                .filter_map(|date| {
-                    let day = *self.state.days.get(date)?;
-                    Some(DayRow { date: date.clone(), day })
-                })
+                .unwritten()
+                .filter_map(|(date, day)| Some(DayRow { date: date.clone(), day: *day? }))
                 .collect(),
             trim: pending.trim.take(),
             changes: std::mem::take(&mut pending.changes),
@@ -242,49 +215,70 @@ impl Driver {
         }
     }
 
-    /// Publishes the new state, and starts and stops steps accordingly.
-    fn publish(&mut self) {
-        let pending = &mut self.pending;
-        let jobs = std::mem::take(&mut pending.jobs);
-        let devices = std::mem::take(&mut pending.devices);
-        let before = std::mem::take(&mut pending.before);
-        pending.undo.clear();
-        for hash in std::mem::take(&mut pending.removed_tokens).into_values() {
-            self.views.remove_credential(&hash);
-        }
-        for hash in std::mem::take(&mut pending.removed_sessions).into_values() {
-            self.views.remove_credential(&hash);
-        }
-        for row in std::mem::take(&mut pending.sessions) {
-            self.views.publish_credential(row.hash, sessions::credential(&row));
-        }
-        for row in std::mem::take(&mut pending.tokens) {
-            self.views.publish_credential(row.hash, self.state.credential(&row));
-        }
-        for id in std::mem::take(&mut pending.removed_devices) {
-            self.views.remove_device(id);
-        }
-        pending.join_codes.clear();
-        pending.models.clear();
-        pending.leases.clear();
-        pending.days.clear();
-        let telling = !std::mem::take(&mut pending.telling).is_empty();
-        for id in &devices {
-            if let Some(row) = self.state.devices.get(id) {
-                self.views.publish_device(row.clone());
+    /// Publishes the new state, and starts and stops steps accordingly. `written` lists the jobs
+    /// that are written, `flushed_rows` is the number of their rows that a crash might have lost.
+    fn publish(&mut self, written: &BTreeSet<JobId>, flushed_rows: usize) {
+        let jobs = std::mem::take(&mut self.pending.jobs);
+        let handled = std::mem::take(&mut self.pending.handled);
+        self.publish_access();
+        let devices = self.state.devices.changed().map(|(id, _)| *id);
+        for id in devices.collect::<Vec<_>>() {
+            match self.state.devices.get(&id) {
+                Some(row) => self.views.publish_device(row.clone()),
+                None => self.views.remove_device(id),
             }
         }
+        let telling = self.state.telling.has_changed();
+        self.state.commit();
         if telling {
             self.publish_telling();
         }
-        if !jobs.is_empty() {
-            self.stop_transfers();
+        let mut released = Vec::new();
+        for id in handled.union(written).copied() {
+            let Some(row) = self.state.jobs.get_mut(&id) else { continue };
+            self.views.publish_holders(id, row.machine.changed_holders());
+            self.transfers.stop(id, &row.machine);
+            if written.contains(&id) {
+                released.extend(row.machine.commit(flushed_rows));
+            } else {
+                row.machine.keep();
+            }
+            if row.machine.owes_flush() {
+                self.pending.job_heard_of(id);
+            }
         }
-        for id in jobs {
-            self.match_steps(id);
-            self.publish_job(id);
-            if let Some(before) = before.get(&id) {
-                self.sort_out(id, before);
+        for id in &jobs {
+            self.match_steps(*id);
+            self.publish_job(*id);
+        }
+        if !jobs.is_empty() || !released.is_empty() {
+            self.sort_out(released);
+        }
+    }
+
+    /// Publishes the credentials and the sessions of devices.
+    fn publish_access(&self) {
+        let state = &self.state;
+        for (id, before) in state.tokens.changed() {
+            match (before, state.tokens.get(id)) {
+                (_, Some(row)) => self.views.publish_credential(row.hash, state.credential(row)),
+                (Some(row), None) => self.views.remove_credential(&row.hash),
+                (None, None) => {}
+            }
+        }
+        for (id, before) in state.sessions.changed() {
+            match (before, state.sessions.get(id)) {
+                (_, Some(row)) => {
+                    self.views.publish_credential(row.hash, sessions::credential(row));
+                }
+                (Some(row), None) => self.views.remove_credential(&row.hash),
+                (None, None) => {}
+            }
+        }
+        for (device, _) in state.runs.changed() {
+            match state.runs.get(device) {
+                Some(run) => self.views.publish_session(*device, run.clone()),
+                None => self.views.end_session(*device),
             }
         }
     }
@@ -293,35 +287,31 @@ impl Driver {
         if let Some(row) = self.state.jobs.get(&id) {
             let note = self.running.get(&id).and_then(|step| step.note.as_deref());
             let mut view = job_view(row, note);
-            view.job.stalled = self.state.stalled.contains(&id);
+            view.job.stalled = self.state.stalled.contains_key(&id);
             self.views.publish_job(view);
         }
     }
 
     /// Undoes the batch in memory.
-    fn take_back(&mut self) {
-        let pending = &mut self.pending;
-        for (id, machine) in std::mem::take(&mut pending.before) {
+    fn roll_back(&mut self) {
+        self.pending.jobs.clear();
+        for id in std::mem::take(&mut self.pending.handled) {
             if let Some(row) = self.state.jobs.get_mut(&id) {
-                row.machine = machine;
+                row.machine.roll_back();
             }
         }
-        for undo in std::mem::take(&mut pending.undo).into_iter().rev() {
-            undo(&mut self.state);
-        }
-        pending.jobs.clear();
-        pending.devices.clear();
-        pending.removed_devices.clear();
-        pending.tokens.clear();
-        pending.removed_tokens.clear();
-        pending.sessions.clear();
-        pending.removed_sessions.clear();
-        pending.join_codes.clear();
-        pending.models.clear();
-        pending.leases.clear();
-        pending.days.clear();
-        pending.telling.clear();
+        self.state.roll_back();
     }
+}
+
+/// Clones the rows that remain.
+fn written<'a, K: 'a, V: Clone + 'a>(rows: impl Iterator<Item = (&'a K, Option<&'a V>)>) -> Vec<V> {
+    rows.filter_map(|(_, row)| row.cloned()).collect()
+}
+
+/// Returns the keys of the removed rows.
+fn removed<'a, K: Clone + 'a, V: 'a>(rows: impl Iterator<Item = (&'a K, Option<&'a V>)>) -> Vec<K> {
+    rows.filter(|(_, row)| row.is_none()).map(|(key, _)| key.clone()).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use federation::machine::Event;
+use federation::table::Durability;
 use protocol::api::{ChangeKind, Role};
 use protocol::audit::{Action, SubjectKind};
 use protocol::device::{
@@ -30,22 +31,15 @@ impl Driver {
         self.check_session(device, said.session.as_ref(), now)?;
         self.hear(device, now)?;
         self.begin_session(device, said.session.clone());
-        if let Some(row) = self.state.devices.get_mut(&device)
-            && (row.state, row.reason) != (said.state, said.reason)
-        {
-            let before = (row.state, row.reason);
-            (row.state, row.reason) = (said.state, said.reason);
-            self.pending.undo(move |state| {
-                if let Some(row) = state.devices.get_mut(&device) {
-                    (row.state, row.reason) = before;
-                }
-            });
-            self.pending.device_changed(device);
+        let row = self.state.devices.get(&device);
+        if row.is_some_and(|row| (row.state, row.reason) != (said.state, said.reason)) {
+            let (state, reason) = (said.state, said.reason);
+            self.change_device(device, |row| (row.state, row.reason) = (state, reason));
         }
         let lease_held = said.lease.is_none_or(|lease| {
             let job = self.renew(now, lease, device).ok();
             let row = job.and_then(|job| self.state.jobs.get(&job));
-            row.is_some_and(|row| row.machine.lease(lease).is_some())
+            row.is_some_and(|row| row.machine.is_held(lease))
         });
         let row = self.state.devices.get(&device);
         let awaiting_approval = row.is_some_and(|row| row.approval.is_some());
@@ -101,45 +95,35 @@ impl Driver {
         }
     }
 
+    /// Changes a device. Does nothing if there is none.
+    pub(super) fn change_device(&mut self, device: DeviceId, change: impl FnOnce(&mut DeviceRow)) {
+        if self.state.devices.change(&device, Durability::Commit, change).is_some() {
+            self.pending.changed(ChangeKind::Device, device.to_string());
+        }
+    }
+
     /// Sets the device's labels and a name that re-enrollment keeps.
     fn name_and_label(
         &mut self,
         device: DeviceId,
         change: DeviceChange,
     ) -> Result<Device, DriverError> {
-        let offline_after = self.offline_after();
-        let row = self.state.devices.get_mut(&device).ok_or(DriverError::UnknownDevice(device))?;
-        let before = (row.name.clone(), row.is_named, row.labels.clone());
-        if let Some(name) = change.name {
-            (row.name, row.is_named) = (name, true);
-        }
-        if let Some(labels) = change.labels {
-            row.labels = labels;
-        }
-        let now = clock::now();
-        let view = row.view(is_active(row, now, offline_after), now);
-        self.pending.undo(move |state| {
-            if let Some(row) = state.devices.get_mut(&device) {
-                (row.name, row.is_named, row.labels) = before;
+        self.change_device(device, |row| {
+            if let Some(name) = change.name {
+                (row.name, row.is_named) = (name, true);
+            }
+            if let Some(labels) = change.labels {
+                row.labels = labels;
             }
         });
-        self.pending.device_changed(device);
         self.work_may_be_there = true;
-        Ok(view)
+        self.shown_device(device)
     }
 
     /// Ends the device's token and leases at once.
     pub(super) fn revoke(&mut self, device: DeviceId) -> Result<Device, DriverError> {
-        let row = self.state.devices.get_mut(&device).ok_or(DriverError::UnknownDevice(device))?;
-        let before = row.revoked;
-        row.revoked = true;
-        let view = row.view(false, clock::now());
-        self.pending.undo(move |state| {
-            if let Some(row) = state.devices.get_mut(&device) {
-                row.revoked = before;
-            }
-        });
-        self.pending.device_changed(device);
+        self.change_device(device, |row| row.revoked = true);
+        let view = self.shown_device(device)?;
         self.part_with(device);
         Ok(view)
     }
@@ -168,10 +152,7 @@ impl Driver {
 
     pub(super) fn forget(&mut self, device: DeviceId) {
         self.part_with(device);
-        if let Some(row) = self.state.devices.remove(&device) {
-            self.pending.undo(move |state| drop(state.devices.insert(row.id, row)));
-        }
-        self.pending.removed_devices.push(device);
+        self.state.devices.remove(&device);
         self.pending.changed(ChangeKind::Device, device.to_string());
     }
 
@@ -180,7 +161,6 @@ impl Driver {
         self.state.active.remove(&device);
         self.views.traffic.forget(device);
         self.state.runs.remove(&device);
-        self.views.end_session(device);
         self.waiters.remove(device);
         self.drop_device_tokens(device);
         self.end_leases_of(device);
@@ -218,19 +198,12 @@ impl Driver {
         let token = TokenText::generate(role);
         let row = TokenRow { expires_at, ..token.row(role, name, device, clock::now()) };
         let id = row.id.clone();
-        self.pending.tokens.push(row.clone());
-        self.state.tokens.insert(id.clone(), row);
-        self.pending.undo(move |state| drop(state.tokens.remove(&id)));
+        self.state.tokens.insert(id, row);
         token
     }
 
-    pub(super) fn drop_token(&mut self, id: &str) {
-        if let Some(row) = self.state.tokens.remove(id) {
-            // The token may have been created in this batch.
-            self.pending.tokens.retain(|made| made.id != row.id);
-            self.pending.removed_tokens.insert(row.id.clone(), row.hash);
-            self.pending.undo(move |state| drop(state.tokens.insert(row.id.clone(), row)));
-        }
+    pub(super) fn drop_token(&mut self, id: &String) {
+        self.state.tokens.remove(id);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Device enrollment: identifies the registering machine and decides what its join code allows.
 
-use protocol::api::Role;
+use protocol::api::{ChangeKind, Role};
 use protocol::device::PendingApproval;
 use protocol::enrollment::{DeviceRegistration, EnrollmentKind, Registered, Session};
 use protocol::{DeviceId, Timestamp};
 use uuid::Uuid;
 
-use super::device_index::DeviceIndex;
+use super::device_index::{Devices, FindDevice};
 use super::{Driver, DriverError};
 use crate::clock;
 use crate::poll_interval;
@@ -97,11 +97,7 @@ impl Driver {
             (DeviceMatch::Same(_) | DeviceMatch::Rekeyed(_), _) => {}
         }
         self.state.devices.insert(id, row);
-        self.pending.undo(move |state| match known {
-            Some(known) => drop(state.devices.insert(id, known)),
-            None => drop(state.devices.remove(&id)),
-        });
-        self.pending.device_changed(id);
+        self.pending.changed(ChangeKind::Device, id.to_string());
         let awaiting_approval = self.settle_approval(id, voucher)?;
         self.state.active.insert(id);
         self.begin_session(id, session);
@@ -133,8 +129,9 @@ impl Driver {
     }
 
     pub(super) fn begin_session(&mut self, device: DeviceId, session: Option<Session>) {
-        if let Some(session) = session {
-            self.views.publish_session(device, session.id.clone());
+        if let Some(session) = session
+            && self.state.runs.get(&device) != Some(&session.id)
+        {
             self.state.runs.insert(device, session.id);
         }
     }
@@ -143,7 +140,7 @@ impl Driver {
 /// Matches by key first, because the device proves it. The machine id alone proves nothing: a
 /// record whose device is at work stays unchanged, and so does a record that waits for approval.
 fn who(
-    devices: &DeviceIndex,
+    devices: &Devices,
     said: &DeviceRegistration,
     now: Timestamp,
 ) -> Result<DeviceMatch, DriverError> {
@@ -177,6 +174,7 @@ mod tests {
 
     use std::time::Duration;
 
+    use super::super::device_index::DeviceIndex;
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_763_888_400_000);
@@ -192,9 +190,10 @@ mod tests {
     }
 
     /// Device 1 with key 1 on machine "one", last heard at [`NOW`].
-    fn devices() -> (DeviceIndex, DeviceId) {
+    fn devices() -> (Devices, DeviceId) {
         let id = DeviceId::from_uuid(Uuid::from_u128(1));
-        ([DeviceRow::new(id, said(1, "one", 0), NOW)].into_iter().collect(), id)
+        let row = DeviceRow::new(id, said(1, "one", 0), NOW);
+        (Devices::stored([(id, row)].into(), DeviceIndex::default()), id)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use federation::machine::{Effect, Machine, Preparation};
-use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp};
+use protocol::{BlobHash, DeviceId, LeaseId, Timestamp};
 
 use super::Driver;
 use crate::crash_points::CrashPoint;
@@ -45,7 +45,8 @@ fn temporary_blobs(machine: &Machine) -> HashSet<BlobHash> {
     if machine.status().is_final() {
         return HashSet::new();
     }
-    let shards = machine.preparation().map(shards).unwrap_or_default();
+    let preparation = machine.preparation();
+    let shards = preparation.map(|preparation| shards(preparation)).unwrap_or_default();
     let updates = machine.outstanding().into_iter().flat_map(|effect| match effect {
         Effect::Accumulate { update, .. } => vec![update.blob],
         Effect::Aggregate { updates, .. } => {
@@ -65,7 +66,7 @@ fn temporary_blobs(machine: &Machine) -> HashSet<BlobHash> {
 /// Returns every blob that must be kept for the job.
 fn job_blobs(machine: &Machine) -> HashSet<BlobHash> {
     let mut blobs = temporary_blobs(machine);
-    blobs.extend(machine.history().iter().filter_map(|round| round.model));
+    blobs.extend(machine.history().filter_map(|round| round.model));
     let base = machine.preparation().map(|preparation| preparation.base);
     blobs.extend(base.filter(|_| !machine.status().is_final()));
     blobs
@@ -80,15 +81,10 @@ pub(crate) fn needed<'a>(
 }
 
 impl Driver {
-    /// Runs after a commit: removes blobs that the job no longer needs and nothing else names.
-    pub(super) fn sort_out(&mut self, id: JobId, before: &Machine) {
-        let Some(row) = self.state.jobs.get(&id) else { return };
-        let machine = &row.machine;
-        let round_ended = machine.history().last().map(|round| round.model)
-            != before.history().last().map(|round| round.model);
-        if round_ended || machine.status().is_final() {
-            let still_needed = job_blobs(machine);
-            self.garbage.extend(job_blobs(before).difference(&still_needed));
+    /// Runs after a commit: removes the blobs that a job no longer needs and nothing else names.
+    pub(super) fn sort_out(&mut self, released: Vec<BlobHash>) {
+        if !released.is_empty() {
+            self.garbage.extend(released);
             self.remove_partials();
         }
         self.remove_garbage();
@@ -163,6 +159,6 @@ impl Driver {
 
     fn needed(&self) -> HashSet<BlobHash> {
         let machines = self.state.jobs.values().map(|row| &row.machine);
-        needed(machines, self.state.model_files.iter().copied())
+        needed(machines, self.state.model_files.keys().copied())
     }
 }

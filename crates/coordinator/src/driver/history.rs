@@ -1,18 +1,19 @@
 //! Lease history: the outcome of each lease, each device's total contribution, and the contribution of
 //! all devices by day.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use federation::machine::LeaseEnd;
+use federation::table::Durability;
 use protocol::fingerprint::Backend;
 use protocol::lease::{Lease, LeaseOutcome, LeaseRecord, ReturnReason};
 use protocol::metrics::TrainMetrics;
 use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 
-use super::{Driver, DriverError, DriverHandle, State};
+use super::{Driver, DriverError, DriverHandle};
 use crate::clock;
-use crate::store::{LeaseRow, Trim};
+use crate::store::{DeviceRow, LeaseRow, Trim};
 use protocol::usage::watts;
 
 /// Retention time of leases and days.
@@ -35,25 +36,13 @@ impl Driver {
     /// Records a granted lease. A device that asks again gets the lease that it holds, so the lease may be
     /// recorded already.
     pub(super) fn lease_granted(&mut self, lease: &Lease) {
-        if self.state.leases.contains_key(&lease.id) {
+        if self.has_open_record(lease.id) {
             return;
         }
-        let device = self.state.devices.get(&lease.device_id);
-        let record = LeaseRecord {
-            id: lease.id,
-            device: lease.device_id,
-            device_name: device.map(|row| row.name.clone()).unwrap_or_default(),
-            round: lease.round,
-            partition: lease.partition,
-            granted_at: lease.granted_at,
-            ended_at: None,
-            outcome: LeaseOutcome::Open,
-            reason: None,
-            steps: 0,
-            examples: 0,
-        };
         self.state.leased_jobs.insert(lease.job_id);
-        self.put_lease(LeaseRow { job: lease.job_id, record });
+        let row = open_record(lease, self.state.devices.get(&lease.device_id));
+        // The machine stores it. The record is written when the lease ends.
+        self.state.leases.insert_with(lease.id, Durability::Derived, row);
     }
 
     /// Counts a lease's steps in memory; they are stored when the lease ends.
@@ -65,11 +54,11 @@ impl Driver {
 
     /// Reopens the record of a lapsed lease that its device renewed.
     pub(super) fn lease_renewed(&mut self, job: JobId, lease: LeaseId) {
-        if self.state.leases.contains_key(&lease) {
+        if self.has_open_record(lease) {
             return;
         }
         let row = self.state.jobs.get(&job);
-        if row.is_some_and(|row| row.machine.lease(lease).is_some()) {
+        if row.is_some_and(|row| row.machine.is_held(lease)) {
             self.change_lease(job, lease, |record| {
                 (record.outcome, record.ended_at, record.reason) = (LeaseOutcome::Open, None, None);
             });
@@ -79,7 +68,7 @@ impl Driver {
     /// Records that a device returned a lease.
     pub(super) fn lease_returned(&mut self, job: JobId, lease: LeaseId, reason: ReturnReason) {
         // A lapsed lease stays lapsed.
-        if self.state.leases.contains_key(&lease) {
+        if self.has_open_record(lease) {
             self.lease_ended(job, lease, LeaseOutcome::Returned, reason.to_text());
         }
     }
@@ -117,33 +106,28 @@ impl Driver {
             (record.steps, record.examples) = (metrics.steps, metrics.examples);
         });
         let date = clock::date(now);
-        let Some(row) = self.state.devices.get_mut(&device) else { return };
-        let before = (row.contribution, row.contributed_on.clone());
-        if row.contributed_on != date {
-            row.contributed_on.clone_from(&date);
-            row.contribution.seconds_today = 0.0;
-        }
-        row.contribution.examples += metrics.examples;
-        row.contribution.leases += 1;
-        row.contribution.seconds += metrics.seconds;
-        row.contribution.seconds_today += metrics.seconds;
-        let watts = watts(&row.device_type, backend);
-        self.pending.device_counted(device);
-        let day = self.state.days.entry(date.clone()).or_default();
-        let day_before = *day;
-        match backend {
-            Backend::Cpu => day.cpu_seconds += metrics.seconds,
-            Backend::Wgpu => day.gpu_seconds += metrics.seconds,
-        }
-        day.examples += metrics.examples;
-        day.leases += 1;
-        day.watt_hours += watts * metrics.seconds / 3600.0;
-        self.pending.days.insert(date.clone());
-        self.pending.undo(move |state| {
-            state.days.insert(date, day_before);
-            if let Some(row) = state.devices.get_mut(&device) {
-                (row.contribution, row.contributed_on) = before;
+        // No event announces it: dashboards would reload the device after each lease.
+        let watts = self.state.devices.change(&device, Durability::Commit, |row| {
+            if row.contributed_on != date {
+                row.contributed_on.clone_from(&date);
+                row.contribution.seconds_today = 0.0;
             }
+            row.contribution.examples += metrics.examples;
+            row.contribution.leases += 1;
+            row.contribution.seconds += metrics.seconds;
+            row.contribution.seconds_today += metrics.seconds;
+            watts(&row.device_type, backend)
+        });
+        let Some(watts) = watts else { return };
+        self.state.days.ensure(date.clone(), Durability::Commit);
+        self.state.days.change(&date, Durability::Commit, |day| {
+            match backend {
+                Backend::Cpu => day.cpu_seconds += metrics.seconds,
+                Backend::Wgpu => day.gpu_seconds += metrics.seconds,
+            }
+            day.examples += metrics.examples;
+            day.leases += 1;
+            day.watt_hours += watts * metrics.seconds / 3600.0;
         });
         if metrics.seconds > 0.0 {
             self.measured(device, metrics.examples as f64 / metrics.seconds);
@@ -166,7 +150,10 @@ impl Driver {
         self.trim_at = now.after(TRIM_EVERY);
         let before = now.before(KEPT);
         let date = clock::date(before);
-        self.state.days.retain(|day, _| *day >= date);
+        let old = self.state.days.keys().filter(|day| **day < date);
+        for day in old.cloned().collect::<Vec<_>>() {
+            self.state.days.remove(&day);
+        }
         let jobs = self.state.leased_jobs.drain().collect();
         // If the commit fails, the next trim after a grant removes it.
         self.pending.trim = Some(Trim { before, jobs, date });
@@ -174,8 +161,7 @@ impl Driver {
 
     /// Changes the record of a lease, held or ended. Does nothing if there is none.
     fn change_lease(&mut self, job: JobId, lease: LeaseId, change: impl FnOnce(&mut LeaseRecord)) {
-        let known = self.pending.leases.get(&lease).or_else(|| self.state.leases.get(&lease));
-        let row = match known {
+        let row = match self.state.leases.get(&lease) {
             Some(row) => Some(row.clone()),
             None => self.store.lease(job, lease).unwrap_or_else(|error| {
                 tracing::warn!(%job, %lease, %error, "the record of a lease can't be read");
@@ -183,44 +169,48 @@ impl Driver {
             }),
         };
         if let Some(mut row) = row {
-            // The steps of a held lease are current in memory only.
-            if let Some(held) = self.state.leases.get(&lease) {
-                row.record.steps = held.record.steps;
-            }
             change(&mut row.record);
-            self.put_lease(row);
+            self.state.leases.insert(lease, row);
         }
     }
 
-    fn put_lease(&mut self, row: LeaseRow) {
-        let id = row.record.id;
-        let before = match row.record.outcome {
-            LeaseOutcome::Open => self.state.leases.insert(id, row.clone()),
-            LeaseOutcome::Reported
-            | LeaseOutcome::Returned
-            | LeaseOutcome::Lapsed
-            | LeaseOutcome::Refused
-            | LeaseOutcome::Ended => self.state.leases.remove(&id),
-        };
-        self.pending.undo(move |state: &mut State| {
-            match before {
-                Some(before) => state.leases.insert(id, before),
-                None => state.leases.remove(&id),
-            };
-        });
-        self.pending.leases.insert(id, row);
+    /// Returns whether the record of a lease says that it is held.
+    fn has_open_record(&self, lease: LeaseId) -> bool {
+        self.state.leases.get(&lease).is_some_and(LeaseRow::is_open)
     }
 }
 
+/// Returns the record of a held lease.
+pub(super) fn open_record(lease: &Lease, device: Option<&DeviceRow>) -> LeaseRow {
+    let record = LeaseRecord {
+        id: lease.id,
+        device: lease.device_id,
+        device_name: device.map(|row| row.name.clone()).unwrap_or_default(),
+        round: lease.round,
+        partition: lease.partition,
+        granted_at: lease.granted_at,
+        ended_at: None,
+        outcome: LeaseOutcome::Open,
+        reason: None,
+        steps: 0,
+        examples: 0,
+    };
+    LeaseRow { job: lease.job_id, record }
+}
+
 impl DriverHandle {
-    /// Returns the current steps of the held leases that `wanted` selects.
-    pub(crate) async fn held_steps(
+    /// Returns the records of the held leases that `wanted` selects.
+    pub(crate) async fn held_leases(
         &self,
         wanted: impl Fn(&LeaseRow) -> bool + Send + 'static,
-    ) -> Result<HashMap<LeaseId, u64>, DriverError> {
+    ) -> Result<HashMap<LeaseId, LeaseRow>, DriverError> {
         self.read(move |driver| {
-            let held = driver.state.leases.values().filter(|row| wanted(row));
-            Ok(held.map(|row| (row.record.id, row.record.steps)).collect())
+            let leases = &driver.state.leases;
+            let new = leases.changed().filter(|(_, before)| before.is_none());
+            let uncommitted: HashSet<LeaseId> = new.map(|(lease, _)| *lease).collect();
+            let held = leases.values().filter(|row| row.is_open() && wanted(row));
+            let held = held.filter(|row| !uncommitted.contains(&row.record.id));
+            Ok(held.map(|row| (row.record.id, row.clone())).collect())
         })
         .await
     }

@@ -36,7 +36,6 @@ impl Driver {
         let job = job_view(&row, None).job;
         self.state.jobs.insert(id, row);
         self.pending.job_changed(id);
-        self.pending.undo(move |state| drop(state.jobs.remove(&id)));
         job
     }
 
@@ -58,13 +57,13 @@ impl Driver {
         event: Event,
     ) -> Result<ApplyOutcome, DriverError> {
         let row = self.state.jobs.get_mut(&id).ok_or(DriverError::UnknownJob(id))?;
+        self.pending.handled.insert(id);
         // These events never end a lease.
         if let Event::Progressed { .. } | Event::Renewed { .. } = event {
             let effects = row.machine.handle(now, event)?;
             self.pending.job_heard_of(id);
             return Ok(Self::collect_outcome(id, effects));
         }
-        self.pending.remember(id, &row.machine);
         let old_status = row.machine.status();
         let effects = row.machine.handle(now, event)?;
         let new_status = row.machine.status();
@@ -138,7 +137,7 @@ impl Driver {
             job: id,
             spec: row.machine.spec().clone(),
             preparation: row.machine.preparation().cloned(),
-            rounds: row.machine.history().len(),
+            rounds: row.machine.history().count(),
             effect,
         };
         let cancel = steps::spawn(&self.steps, key, task, self.handle.clone());
@@ -197,21 +196,13 @@ impl Driver {
     }
 
     fn insert_model(&mut self, id: ModelId, new: NewModel) -> Model {
-        let latest_version = self.state.versions.entry(new.name.clone()).or_default();
-        let before = *latest_version;
-        *latest_version += 1;
-        let row = new.row(id, *latest_version, clock::now());
+        let version = 1 + self.state.versions.get(&new.name).copied().unwrap_or_default();
+        let row = new.row(id, version, clock::now());
         let model = row.model.clone();
-        let is_new_file = self.state.model_files.insert(model.blake3);
-        let (name, file) = (model.name.clone(), model.blake3);
-        self.pending.undo(move |state| {
-            state.versions.insert(name, before);
-            if is_new_file {
-                state.model_files.remove(&file);
-            }
-        });
+        self.state.versions.insert(model.name.clone(), version);
+        self.state.model_files.insert(model.blake3, ());
         self.pending.changed(ChangeKind::Model, id.to_string());
-        self.pending.models.push(row);
+        self.state.models.insert(id, row);
         model
     }
 
@@ -242,8 +233,6 @@ impl Driver {
 
 /// Returns the step that a job waits for, if any.
 fn wanted_step(machine: &Machine) -> Option<(StepKey, Effect)> {
-    machine
-        .outstanding()
-        .into_iter()
-        .find_map(|effect| Some((StepKey::for_effect(&effect)?, effect)))
+    let effect = machine.awaited_step()?;
+    Some((StepKey::for_effect(&effect)?, effect))
 }

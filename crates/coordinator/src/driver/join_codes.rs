@@ -1,10 +1,12 @@
 //! Join codes: creation, revocation and use.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use federation::table::{Durability, Index, Table};
 use protocol::Timestamp;
+use protocol::api::ChangeKind;
 use protocol::audit::{Action, SubjectKind};
 use protocol::join::{JoinCodeState, JoinHint, JoinSecret, SECRET_BYTES};
 use uuid::Uuid;
@@ -17,40 +19,25 @@ use crate::clock;
 use crate::cluster::sealed_secrets::SecretError;
 use crate::store::{DeviceRow, JoinCodeRow, StoreError, password_row};
 
-/// All join codes, indexed by id, hint and proof.
+/// All join codes by id.
+pub(super) type JoinCodes = Table<String, JoinCodeRow, JoinCodeIndex>;
+
+/// Index of the join codes by hint and proof.
 #[derive(Debug, Default)]
-pub(super) struct JoinCodes {
-    rows: BTreeMap<String, JoinCodeRow>,
+pub(super) struct JoinCodeIndex {
     by_hint: HashMap<JoinHint, String>,
     by_proof: HashMap<[u8; 32], String>,
 }
 
-impl JoinCodes {
-    pub(super) fn get(&self, id: &str) -> Option<&JoinCodeRow> {
-        self.rows.get(id)
+impl Index<String, JoinCodeRow> for JoinCodeIndex {
+    fn insert(&mut self, id: &String, row: &JoinCodeRow) {
+        self.by_hint.insert(row.hint, id.clone());
+        self.by_proof.insert(row.proof, id.clone());
     }
 
-    fn insert(&mut self, row: JoinCodeRow) {
-        self.by_hint.insert(row.hint, row.id.clone());
-        self.by_proof.insert(row.proof, row.id.clone());
-        self.rows.insert(row.id.clone(), row);
-    }
-
-    fn remove(&mut self, id: &str) {
-        if let Some(row) = self.rows.remove(id) {
-            self.by_hint.remove(&row.hint);
-            self.by_proof.remove(&row.proof);
-        }
-    }
-}
-
-impl FromIterator<JoinCodeRow> for JoinCodes {
-    fn from_iter<I: IntoIterator<Item = JoinCodeRow>>(rows: I) -> Self {
-        let mut codes = Self::default();
-        for row in rows {
-            codes.insert(row);
-        }
-        codes
+    fn remove(&mut self, _id: &String, row: &JoinCodeRow) {
+        self.by_hint.remove(&row.hint);
+        self.by_proof.remove(&row.proof);
     }
 }
 
@@ -117,7 +104,7 @@ impl Driver {
         let secret = loop {
             let secret = JoinSecret::from_bytes(rand::random::<[u8; SECRET_BYTES]>());
             // A hint has 32 bits: two codes rarely share one, but hints must be unique.
-            if !self.state.join_codes.by_hint.contains_key(&secret.hint()) {
+            if !self.state.join_codes.index().by_hint.contains_key(&secret.hint()) {
                 break secret;
             }
         };
@@ -136,18 +123,16 @@ impl Driver {
             created_at: now,
             revoked: false,
         };
-        let id = row.id.clone();
-        self.state.join_codes.insert(row.clone());
-        self.pending.join_code_changed(&id);
-        self.pending.undo(move |state| state.join_codes.remove(&id));
+        self.state.join_codes.insert(row.id.clone(), row.clone());
+        self.pending.changed(ChangeKind::JoinCode, row.id.clone());
         Ok(MadeJoinCode { row, secret })
     }
 
     /// Revokes the code and returns its name.
-    fn revoke_join_code(&mut self, id: &str) -> Result<String, DriverError> {
+    fn revoke_join_code(&mut self, id: &String) -> Result<String, DriverError> {
         let row = self.state.join_codes.get(id);
         let name = row.map(|row| row.name.clone());
-        let name = name.ok_or_else(|| DriverError::UnknownJoinCode(id.to_owned()))?;
+        let name = name.ok_or_else(|| DriverError::UnknownJoinCode(id.clone()))?;
         self.change_code(id, |row| row.revoked = true);
         Ok(name)
     }
@@ -157,7 +142,7 @@ impl Driver {
     fn begin_exchange(&mut self, hint: JoinHint) -> Result<ExchangePassword, DriverError> {
         let now = clock::now();
         let codes = &self.state.join_codes;
-        let row = codes.by_hint.get(&hint).and_then(|id| codes.get(id));
+        let row = codes.index().by_hint.get(&hint).and_then(|id| codes.get(id));
         let row = row.ok_or(DriverError::WrongJoinCode)?;
         check(row, now)?;
         let id = row.id.clone();
@@ -180,7 +165,7 @@ impl Driver {
         now: Timestamp,
     ) -> Result<String, DriverError> {
         let codes = &self.state.join_codes;
-        let row = codes.by_proof.get(&proof).and_then(|id| codes.get(id));
+        let row = codes.index().by_proof.get(&proof).and_then(|id| codes.get(id));
         let row = row.ok_or(DriverError::WrongJoinCode)?;
         let id = row.id.clone();
         let is_again = known.is_some_and(|known| known.join_code.as_ref() == Some(&id));
@@ -198,12 +183,10 @@ impl Driver {
         Ok(id)
     }
 
-    fn change_code(&mut self, id: &str, change: impl FnOnce(&mut JoinCodeRow)) {
-        let Some(row) = self.state.join_codes.rows.get_mut(id) else { return };
-        let before = row.clone();
-        change(row);
-        self.pending.join_code_changed(id);
-        self.pending.undo(move |state| state.join_codes.insert(before));
+    fn change_code(&mut self, id: &String, change: impl FnOnce(&mut JoinCodeRow)) {
+        if self.state.join_codes.change(id, Durability::Commit, change).is_some() {
+            self.pending.changed(ChangeKind::JoinCode, id.clone());
+        }
     }
 }
 

@@ -135,8 +135,8 @@ impl Driver {
         let job = self.renew(now, lease, device)?;
         self.lease_stepped(lease, progress.step);
         self.apply(now, job, Event::Progressed { lease, device, progress })?;
-        let held = self.state.jobs.get(&job).and_then(|row| row.machine.lease(lease));
-        Ok(self.progress_answer(now, held.map(|lease| lease.deadline)))
+        let row = self.state.jobs.get(&job);
+        Ok(self.progress_answer(now, row.and_then(|row| row.machine.deadline_of(lease))))
     }
 
     /// `deadline` is the deadline of a held lease.
@@ -166,19 +166,19 @@ impl Driver {
             return Err(DriverError::Quarantined);
         }
         let bytes = self.views.traffic.of(device);
-        // Most leases belong to the newest jobs.
-        let jobs: Vec<JobId> = self.state.jobs.keys().rev().copied().collect();
-        for job in jobs {
-            match self.apply(now, job, Event::Renewed { lease, device, bytes }) {
-                Ok(_) => {
-                    self.lease_renewed(job, lease);
-                    return Ok(job);
-                }
-                Err(DriverError::Rejected(Rejection::UnknownLease { .. })) => {}
-                Err(refusal) => return Err(refusal),
-            }
-        }
-        Err(DriverError::UnknownLease(lease))
+        let job = self.job_of(lease).ok_or(DriverError::UnknownLease(lease))?;
+        self.apply(now, job, Event::Renewed { lease, device, bytes })?;
+        self.lease_renewed(job, lease);
+        Ok(job)
+    }
+
+    /// Returns the job that granted a lease. `None` if no job remembers it.
+    fn job_of(&self, lease: LeaseId) -> Option<JobId> {
+        let held = self.state.leases.get(&lease).map(|row| row.job);
+        held.or_else(|| {
+            let mut jobs = self.state.jobs.values();
+            jobs.find(|row| row.machine.remembers(lease)).map(|row| row.id)
+        })
     }
 
     pub(super) fn return_lease(

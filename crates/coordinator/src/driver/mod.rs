@@ -10,6 +10,8 @@
 
 mod approval;
 mod audited;
+#[cfg(test)]
+mod benchmark;
 mod commit;
 mod device_index;
 mod devices;
@@ -27,18 +29,19 @@ mod monitors;
 mod notifications;
 mod quarantine;
 mod sessions;
+mod state;
 mod steps;
 mod tokens;
 mod transfers;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use platform::FolderLock;
-use protocol::{BlobHash, DeviceId, JobId, LeaseId, Timestamp, WebhookId};
+use protocol::{BlobHash, JobId, Timestamp, WebhookId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -58,14 +61,11 @@ use crate::cluster::Current;
 use crate::cluster::sealed_secrets::SecretKey;
 use crate::notifications::WebhookSender;
 use crate::steps::StepContext;
-use crate::store::{Day, JobRow, LeaseRow, Loaded, SessionRow, Store, TokenRow};
+use crate::store::{Loaded, Store};
 use crate::views::{Views, is_active};
 use commit::Pending;
-use device_index::DeviceIndex;
-use join_codes::JoinCodes;
 use long_polls::LongPolls;
-use notifications::Notifications;
-use sessions::Links;
+use state::State;
 use steps::RunningStep;
 use transfers::Transfers;
 
@@ -76,6 +76,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Number of devices that one flush writes. The driver answers no requests meanwhile, so writing a
 /// whole fleet at once would delay heartbeats.
 const FLUSHED_DEVICES: usize = 512;
+/// Number of leases, and of devices, of each job that one flush writes.
+const FLUSHED_ROWS: usize = 2048;
 /// Interval between checks for silent devices and disk usage.
 const ROUNDS: Duration = Duration::from_secs(10);
 /// Like [`ROUNDS`], while no device is connected.
@@ -141,71 +143,12 @@ pub(crate) struct Driver {
     started_at: Timestamp,
 }
 
-/// In-memory copy of the database.
-#[derive(Debug, Default)]
-struct State {
-    jobs: BTreeMap<JobId, JobRow>,
-    devices: DeviceIndex,
-    /// Worker run that each device last reported. A restart clears them.
-    runs: HashMap<DeviceId, String>,
-    join_codes: JoinCodes,
-    tokens: BTreeMap<String, TokenRow>,
-    sessions: BTreeMap<String, SessionRow>,
-    links: Links,
-    /// Newest version of each model name.
-    versions: HashMap<String, u32>,
-    model_files: HashSet<BlobHash>,
-    /// Devices that were active at the last check, to detect those that go silent.
-    active: HashSet<DeviceId>,
-    telling: Notifications,
-    /// Jobs with an open notice that they are stalled.
-    stalled: HashSet<JobId>,
-    /// Held leases.
-    leases: HashMap<LeaseId, LeaseRow>,
-    /// By date.
-    days: BTreeMap<String, Day>,
-    /// Jobs that were granted leases since the last trim.
-    leased_jobs: HashSet<JobId>,
-}
-
 /// Starts the driver's thread.
 pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandle<()>)> {
     let (sender, inbox) = mpsc::channel();
     let handle = DriverHandle::new(sender);
-    let now = clock::now();
-    let mut driver = Driver {
-        state: State::from(&parts.loaded),
-        store: parts.store,
-        blobs: parts.blobs,
-        views: parts.views,
-        revision: parts.revision,
-        lease_timeout: parts.lease_timeout,
-        steps: parts.steps,
-        webhook_sender: parts.webhook_sender,
-        secrets: parts.secrets,
-        own_certificate: parts.own_certificate,
-        under_way: HashSet::new(),
-        handle: handle.clone(),
-        pending: Pending::default(),
-        waiters: LongPolls::default(),
-        transfers: Transfers::default(),
-        work_may_be_there: false,
-        running: HashMap::new(),
-        garbage: HashSet::new(),
-        patient_until: now.after(parts.lease_timeout),
-        retry_at: now,
-        flush_at: now,
-        rounds_at: now,
-        look_through_at: now.after(garbage_collection::LOOK_EVERY),
-        trim_at: now.after(history::TRIM_EVERY),
-        started_at: now,
-    };
-    let offline_after = driver.offline_after();
-    let devices = driver.state.devices.values();
-    let heard_lately = devices.filter(|row| is_active(row, now, offline_after));
-    driver.state.active = heard_lately.map(|row| row.id).collect();
-    driver.publish_everything();
-    let (ended, lock) = (parts.ended.drop_guard(), parts.lock);
+    let (mut driver, ended, lock) = Driver::new(parts, handle.clone());
+    let ended = ended.drop_guard();
     let thread = thread::Builder::new().name("driver".to_owned()).spawn(move || {
         let (_ended, _lock) = (ended, lock);
         driver.run(&inbox);
@@ -214,6 +157,44 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
 }
 
 impl Driver {
+    /// Returns a driver that has published its state. The token and the lock live as long as it.
+    fn new(parts: Parts, handle: DriverHandle) -> (Self, CancellationToken, FolderLock) {
+        let now = clock::now();
+        let mut driver = Self {
+            state: State::from(parts.loaded),
+            store: parts.store,
+            blobs: parts.blobs,
+            views: parts.views,
+            revision: parts.revision,
+            lease_timeout: parts.lease_timeout,
+            steps: parts.steps,
+            webhook_sender: parts.webhook_sender,
+            secrets: parts.secrets,
+            own_certificate: parts.own_certificate,
+            under_way: HashSet::new(),
+            handle,
+            pending: Pending::default(),
+            waiters: LongPolls::default(),
+            transfers: Transfers::default(),
+            work_may_be_there: false,
+            running: HashMap::new(),
+            garbage: HashSet::new(),
+            patient_until: now.after(parts.lease_timeout),
+            retry_at: now,
+            flush_at: now,
+            rounds_at: now,
+            look_through_at: now.after(garbage_collection::LOOK_EVERY),
+            trim_at: now.after(history::TRIM_EVERY),
+            started_at: now,
+        };
+        let offline_after = driver.offline_after();
+        let devices = driver.state.devices.values();
+        let heard_lately = devices.filter(|row| is_active(row, now, offline_after));
+        driver.state.active = heard_lately.map(|row| row.id).collect();
+        driver.publish_everything();
+        (driver, parts.ended, parts.lock)
+    }
+
     fn run(&mut self, inbox: &mpsc::Receiver<Message>) {
         self.sweep_all();
         let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
@@ -305,6 +286,10 @@ impl Driver {
         let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
         for job in jobs {
             self.publish_job(job);
+            if let Some(row) = self.state.jobs.get(&job) {
+                let holders = row.machine.holders().map(|device| (device, true));
+                self.views.publish_holders(job, holders);
+            }
         }
         for row in self.state.devices.values() {
             self.views.publish_device(row.clone());
@@ -317,28 +302,5 @@ impl Driver {
         }
         self.publish_telling();
         self.revision.send_replace(self.store.revision());
-    }
-}
-
-impl From<&Loaded> for State {
-    fn from(loaded: &Loaded) -> Self {
-        let mut state = Self {
-            jobs: loaded.jobs.iter().map(|row| (row.id, row.clone())).collect(),
-            devices: loaded.devices.iter().cloned().collect(),
-            join_codes: loaded.join_codes.iter().cloned().collect(),
-            tokens: loaded.tokens.iter().map(|row| (row.id.clone(), row.clone())).collect(),
-            sessions: loaded.sessions.iter().map(|row| (row.id.clone(), row.clone())).collect(),
-            telling: Notifications::from(&loaded.told),
-            leases: loaded.leases.iter().map(|row| (row.record.id, row.clone())).collect(),
-            days: loaded.days.iter().map(|row| (row.date.clone(), row.day)).collect(),
-            ..Self::default()
-        };
-        state.stalled = state.telling.stalled();
-        for row in &loaded.models {
-            let newest = state.versions.entry(row.model.name.clone()).or_default();
-            *newest = row.model.version.max(*newest);
-            state.model_files.insert(row.model.blake3);
-        }
-        state
     }
 }

@@ -20,7 +20,7 @@ impl Driver {
         stage: Option<&str>,
     ) -> Result<Model, DriverError> {
         let stored = self.store.versions(name)?.into_iter();
-        let pending = self.pending.models.iter().filter(|row| row.model.name == name).cloned();
+        let pending = self.state.models.values().filter(|row| row.model.name == name).cloned();
         // Changes of this batch override stored rows.
         let mut rows: BTreeMap<u32, ModelRow> =
             stored.chain(pending).map(|row| (row.model.version, row)).collect();
@@ -39,7 +39,7 @@ impl Driver {
             if is_replaced || version == chosen {
                 row.card["model"]["stage"] = row.model.stage.clone().into();
                 self.pending.changed(ChangeKind::Model, row.model.id.to_string());
-                self.pending.models.push(row);
+                self.state.models.insert(row.model.id, row);
             }
         }
         Ok(model)

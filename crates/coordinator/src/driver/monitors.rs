@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::notice::NoticeKind;
 use protocol::{JobId, Timestamp};
 
-use super::{Driver, State};
+use super::Driver;
 use crate::store::JobRow;
 
 /// The disk counts as nearly full below 1/20 of its size or below [`LOW_SPACE_BYTES`], whichever is
@@ -19,7 +19,7 @@ impl Driver {
     /// Returns when the next job counts as stalled.
     pub(super) fn next_stall(&self) -> Option<Timestamp> {
         let open = self.state.jobs.values().filter(|row| Self::is_open(row));
-        let moving = open.filter(|row| !self.state.stalled.contains(&row.id));
+        let moving = open.filter(|row| !self.state.stalled.contains_key(&row.id));
         moving.filter_map(|row| self.stalls_at(row)).min()
     }
 
@@ -35,7 +35,7 @@ impl Driver {
         let open = self.state.jobs.values().filter(|row| Self::is_open(row));
         let changed: Vec<(JobId, bool)> = open
             .map(|row| (row.id, self.stalls_at(row).is_some_and(|at| at <= now)))
-            .filter(|(id, is_stalled)| self.state.stalled.contains(id) != *is_stalled)
+            .filter(|(id, is_stalled)| self.state.stalled.contains_key(id) != *is_stalled)
             .collect();
         for (id, is_stalled) in changed {
             if is_stalled {
@@ -58,15 +58,11 @@ impl Driver {
     }
 
     pub(super) fn set_stalled(&mut self, id: JobId, stalled: bool) {
-        let was =
-            if stalled { !self.state.stalled.insert(id) } else { self.state.stalled.remove(&id) };
-        self.pending.undo(move |state: &mut State| {
-            if was {
-                state.stalled.insert(id);
-            } else {
-                state.stalled.remove(&id);
-            }
-        });
+        if stalled {
+            self.state.stalled.insert(id, ());
+        } else {
+            self.state.stalled.remove(&id);
+        }
     }
 
     /// Raises a notice for a certificate that expires soon, and ends it after the renewal.

@@ -2,8 +2,9 @@
 //! delivery for each subscribed webhook. Deliveries are sent after the commit and retried until
 //! they succeed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
+use federation::table::Table;
 use protocol::api::{ChangeKind, JobStatus};
 use protocol::audit::{Action, SubjectKind};
 use protocol::notice::{Notice, NoticeKind};
@@ -12,7 +13,8 @@ use protocol::{DeliveryId, JobId, NoticeId, Timestamp, WebhookId};
 use uuid::Uuid;
 
 use super::audited::Audited;
-use super::{Driver, DriverError, DriverHandle, State};
+use super::state::State;
+use super::{Driver, DriverError, DriverHandle};
 use crate::access::caller::{Detail, detail};
 use crate::clock;
 use crate::notifications::{
@@ -26,40 +28,41 @@ use crate::store::{
 #[derive(Debug, Default)]
 pub(super) struct Notifications {
     /// Oldest first, because ids grow.
-    pub(super) notices: BTreeMap<NoticeId, Notice>,
-    pub(super) webhooks: BTreeMap<WebhookId, WebhookRow>,
-    pub(super) deliveries: BTreeMap<DeliveryId, DeliveryRow>,
-}
-
-/// Row that changed in this batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum ChangedRow {
-    Notice(NoticeId),
-    Webhook(WebhookId),
-    Delivery(DeliveryId),
+    pub(super) notices: Table<NoticeId, Notice>,
+    pub(super) webhooks: Table<WebhookId, WebhookRow>,
+    pub(super) deliveries: Table<DeliveryId, DeliveryRow>,
 }
 
 impl From<&StoredNotifications> for Notifications {
     fn from(told: &StoredNotifications) -> Self {
+        let notices = told.notices.iter().map(|row| (row.id, row.clone()));
+        let webhooks = told.webhooks.iter().map(|row| (row.id, row.clone()));
+        let deliveries = told.deliveries.iter().map(|row| (row.id, row.clone()));
         Self {
-            notices: told.notices.iter().map(|row| (row.id, row.clone())).collect(),
-            webhooks: told.webhooks.iter().map(|row| (row.id, row.clone())).collect(),
-            deliveries: told.deliveries.iter().map(|row| (row.id, row.clone())).collect(),
+            notices: Table::stored(notices.collect(), ()),
+            webhooks: Table::stored(webhooks.collect(), ()),
+            deliveries: Table::stored(deliveries.collect(), ()),
         }
     }
 }
 
 impl Notifications {
-    pub(super) fn entry(&self, touched: ChangedRow) -> NotificationRow {
-        match touched {
-            ChangedRow::Notice(id) => NotificationRow::Notice(id, self.notices.get(&id).cloned()),
-            ChangedRow::Webhook(id) => {
-                NotificationRow::Webhook(id, self.webhooks.get(&id).cloned())
-            }
-            ChangedRow::Delivery(id) => {
-                NotificationRow::Delivery(id, self.deliveries.get(&id).cloned())
-            }
-        }
+    /// Returns the rows to write.
+    pub(super) fn unwritten(&self) -> Vec<NotificationRow> {
+        let notices = self.notices.unwritten();
+        let notices = notices.map(|(id, row)| NotificationRow::Notice(*id, row.cloned()));
+        let webhooks = self.webhooks.unwritten();
+        let webhooks = webhooks.map(|(id, row)| NotificationRow::Webhook(*id, row.cloned()));
+        let deliveries = self.deliveries.unwritten();
+        let deliveries = deliveries.map(|(id, row)| NotificationRow::Delivery(*id, row.cloned()));
+        notices.chain(webhooks).chain(deliveries).collect()
+    }
+
+    /// Returns whether something changed in this batch.
+    pub(super) fn has_changed(&self) -> bool {
+        let notices = self.notices.changed().next().is_some();
+        let webhooks = self.webhooks.changed().next().is_some();
+        notices || webhooks || self.deliveries.changed().next().is_some()
     }
 
     /// Returns the newest open notice of a lasting state.
@@ -70,12 +73,12 @@ impl Notifications {
     }
 
     /// Returns the jobs that an open notice reports as stalled.
-    pub(super) fn stalled(&self) -> HashSet<JobId> {
+    pub(super) fn stalled(&self) -> impl Iterator<Item = JobId> {
         let open = self
             .notices
             .values()
             .filter(|notice| notice.kind == NoticeKind::JobStalled && notice.ended_at.is_none());
-        open.filter_map(|notice| notice.subject.as_deref()?.parse().ok()).collect()
+        open.filter_map(|notice| notice.subject.as_deref()?.parse().ok())
     }
 
     fn waiting_for(&self, webhook: WebhookId) -> impl Iterator<Item = &DeliveryRow> {
@@ -137,7 +140,7 @@ impl Driver {
         let (name, reason) = (&machine.spec().name, machine.reason());
         let (kind, words) = match machine.status() {
             JobStatus::Completed => {
-                let accuracy = machine.history().iter().rev().find_map(|round| {
+                let accuracy = machine.history().rev().find_map(|round| {
                     Some(format!("; test accuracy {:.4}", round.evaluation.as_ref()?.accuracy))
                 });
                 let words = format!(
@@ -282,22 +285,16 @@ impl Driver {
     }
 
     fn put_notice(&mut self, id: NoticeId, row: Option<Notice>) {
-        let before = put(&mut self.state.telling.notices, id, row);
-        self.pending.undo(move |state| drop(put(&mut state.telling.notices, id, before)));
-        self.pending.telling.insert(ChangedRow::Notice(id));
+        put(&mut self.state.telling.notices, id, row);
         self.pending.changed(ChangeKind::Notice, id.to_string());
     }
 
     fn put_webhook(&mut self, id: WebhookId, row: Option<WebhookRow>) {
-        let before = put(&mut self.state.telling.webhooks, id, row);
-        self.pending.undo(move |state| drop(put(&mut state.telling.webhooks, id, before)));
-        self.pending.telling.insert(ChangedRow::Webhook(id));
+        put(&mut self.state.telling.webhooks, id, row);
     }
 
     fn put_delivery(&mut self, id: DeliveryId, row: Option<DeliveryRow>) {
-        let before = put(&mut self.state.telling.deliveries, id, row);
-        self.pending.undo(move |state| drop(put(&mut state.telling.deliveries, id, before)));
-        self.pending.telling.insert(ChangedRow::Delivery(id));
+        put(&mut self.state.telling.deliveries, id, row);
     }
 
     /// Publishes the current notices and webhooks.
@@ -317,10 +314,10 @@ fn undelivered(error: &StoreError) -> WebhookResult {
     WebhookResult { at: clock::now(), delivered: false, detail: error.to_string() }
 }
 
-fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, id: K, row: Option<V>) -> Option<V> {
+fn put<K: Ord + Clone, V: Clone>(table: &mut Table<K, V>, id: K, row: Option<V>) {
     match row {
-        Some(row) => map.insert(id, row),
-        None => map.remove(&id),
+        Some(row) => table.insert(id, row),
+        None => drop(table.remove(&id)),
     }
 }
 

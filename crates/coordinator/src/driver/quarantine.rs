@@ -150,18 +150,6 @@ impl Driver {
     pub(super) fn is_quarantined(&self, device: DeviceId) -> bool {
         self.state.devices.get(&device).is_some_and(|row| row.quarantined.is_some())
     }
-
-    fn change_device(&mut self, device: DeviceId, change: impl FnOnce(&mut DeviceRow)) {
-        let Some(row) = self.state.devices.get_mut(&device) else { return };
-        let before = (row.quarantined.clone(), row.refused.clone());
-        change(row);
-        self.pending.undo(move |state| {
-            if let Some(row) = state.devices.get_mut(&device) {
-                (row.quarantined, row.refused) = before;
-            }
-        });
-        self.pending.device_changed(device);
-    }
 }
 
 impl Audited<'_> {

@@ -1,9 +1,9 @@
 //! Sign-in: one-time links and the sessions they start.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use federation::table::Table;
 use protocol::Timestamp;
 use protocol::api::Role;
 use protocol::audit::{Action, SubjectKind};
@@ -24,7 +24,7 @@ const LINK_LASTS: Duration = Duration::from_mins(5);
 const BROWSER: &str = "browser";
 
 /// Unused links, by the BLAKE3 of their codes. They are not stored, so a restart ends them.
-pub(super) type Links = HashMap<[u8; 32], Link>;
+pub(super) type Links = Table<[u8; 32], Link>;
 
 #[derive(Debug, Clone)]
 pub(super) struct Link {
@@ -120,12 +120,14 @@ impl DriverHandle {
 impl Driver {
     fn create_link(&mut self, role: Role, name: String) -> SignInLink {
         let now = clock::now();
-        self.state.links.retain(|_, link| now < link.expires_at);
+        let expired = self.state.links.iter().filter(|(_, link)| now >= link.expires_at);
+        for hash in expired.map(|(hash, _)| *hash).collect::<Vec<_>>() {
+            self.state.links.remove(&hash);
+        }
         let code = format!("{:032x}", rand::random::<u128>());
         let expires_at = now.after(LINK_LASTS);
         let hash = *blake3::hash(code.as_bytes()).as_bytes();
         self.state.links.insert(hash, Link { role, name, expires_at });
-        self.pending.undo(move |state| drop(state.links.remove(&hash)));
         SignInLink { path: format!("/#/sign-in/{code}"), code, expires_at }
     }
 
@@ -138,8 +140,6 @@ impl Driver {
         let now = clock::now();
         let hash = *blake3::hash(code.as_bytes()).as_bytes();
         let link = self.state.links.remove(&hash).ok_or(DriverError::UnknownSignInCode)?;
-        let kept = link.clone();
-        self.pending.undo(move |state| drop(state.links.insert(hash, kept)));
         if now >= link.expires_at {
             return Err(DriverError::UnknownSignInCode);
         }
@@ -157,19 +157,11 @@ impl Driver {
             last_used: now,
         };
         self.state.sessions.insert(row.id.clone(), row.clone());
-        let id = row.id.clone();
-        self.pending.undo(move |state| drop(state.sessions.remove(&id)));
-        self.pending.sessions.push(row.clone());
         Ok((row, secret))
     }
 
-    fn end_session(&mut self, id: &str) -> Option<SessionRow> {
-        let row = self.state.sessions.remove(id)?;
-        self.pending.sessions.retain(|begun| begun.id != row.id);
-        self.pending.removed_sessions.insert(row.id.clone(), row.hash);
-        let kept = row.clone();
-        self.pending.undo(move |state| drop(state.sessions.insert(kept.id.clone(), kept)));
-        Some(row)
+    fn end_session(&mut self, id: &String) -> Option<SessionRow> {
+        self.state.sessions.remove(id)
     }
 
     /// Removes idle sessions when a new session starts.

@@ -6,7 +6,8 @@ use protocol::api::{CreatedToken, Role, TokenRequest};
 use protocol::{DeviceId, Timestamp};
 use uuid::Uuid;
 
-use super::{Driver, DriverError, State};
+use super::state::State;
+use super::{Driver, DriverError};
 use crate::access::caller::Principal;
 use crate::access::credential::{Credential, CredentialKind};
 use crate::clock;
@@ -96,15 +97,15 @@ impl Driver {
 
     /// Deletes a token of a person or program. A device's token is deleted with the device, by
     /// [`Driver::revoke`].
-    pub(super) fn delete_token(&mut self, id: &str) -> Result<TokenRow, DriverError> {
+    pub(super) fn delete_token(&mut self, id: &String) -> Result<TokenRow, DriverError> {
         let row = self.state.tokens.get(id).filter(|row| row.role != Role::Device);
-        let Some(row) = row.cloned() else { return Err(DriverError::UnknownToken(id.to_owned())) };
+        let Some(row) = row.cloned() else { return Err(DriverError::UnknownToken(id.clone())) };
         let now = clock::now();
         let is_admin =
             |row: &TokenRow| row.role == Role::Admin && row.expires_at.is_none_or(|end| now < end);
         // The last admin token that never expires can't be deleted.
         let permanent = |other: &&TokenRow| is_admin(other) && other.expires_at.is_none();
-        let others = self.state.tokens.values().filter(permanent).filter(|other| other.id != id);
+        let others = self.state.tokens.values().filter(permanent).filter(|other| other.id != *id);
         if is_admin(&row) && others.count() == 0 {
             return Err(DriverError::LastAdmin);
         }

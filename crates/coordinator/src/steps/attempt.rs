@@ -1,5 +1,7 @@
 //! One run of a step.
 
+use std::sync::Arc;
+
 use federation::machine::{Effect, Event, Preparation};
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +63,7 @@ pub(crate) async fn attempt(
     Ok(StepOutcome::Event(Box::new(event)))
 }
 
-fn preparation(task: &Task) -> Result<&Preparation, StepError> {
+fn preparation(task: &Task) -> Result<&Arc<Preparation>, StepError> {
     let missing = || StepError::Permanent("internal: the job has no preparation".to_owned());
     task.preparation.as_ref().ok_or_else(missing)
 }

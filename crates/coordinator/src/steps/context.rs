@@ -19,7 +19,7 @@ pub(crate) struct Task {
     pub(crate) job: JobId,
     pub(crate) spec: JobSpec,
     /// Set for every step after the preparation.
-    pub(crate) preparation: Option<Preparation>,
+    pub(crate) preparation: Option<Arc<Preparation>>,
     /// Number of closed rounds.
     pub(crate) rounds: usize,
     pub(crate) effect: Effect,

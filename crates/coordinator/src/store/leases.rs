@@ -10,13 +10,20 @@ use super::write::{json, sqlite_integer};
 use super::{Batch, Reader, Store, StoreError, parsed, read};
 
 /// Maximum number of stored leases of a job; older ones are removed.
-const MOST_LEASES: u64 = 2000;
+pub(crate) const MOST_LEASES: u64 = 2000;
 
-/// A lease record, stored from the grant on.
+/// A lease record, stored once the lease has ended. Until then the machine stores the lease.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LeaseRow {
     pub(crate) job: JobId,
     pub(crate) record: LeaseRecord,
+}
+
+impl LeaseRow {
+    /// Returns whether the lease is held.
+    pub(crate) fn is_open(&self) -> bool {
+        self.record.outcome == LeaseOutcome::Open
+    }
 }
 
 /// Totals of the accepted updates of one day.
@@ -69,11 +76,11 @@ impl Reader {
         job: JobId,
         oldest: Timestamp,
         after: Timestamp,
-    ) -> Result<Vec<LeaseRecord>, StoreError> {
+    ) -> Result<Vec<LeaseRow>, StoreError> {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT record FROM leases WHERE job = ?1 AND granted_at >= ?2
-                 AND max(granted_at, ifnull(ended_at, granted_at)) >= ?3
+                "SELECT job, record FROM leases WHERE job = ?1 AND granted_at >= ?2
+                 AND (granted_at >= ?3 OR ended_at >= ?3)
                  ORDER BY id DESC LIMIT ?4",
             )?;
             let values = params![
@@ -82,11 +89,12 @@ impl Reader {
                 after.as_millis(),
                 sqlite_integer(MOST_LEASES)
             ];
-            let rows = statement.query_map(values, |row| row.get::<_, String>(0))?;
-            let mut records: Vec<LeaseRecord> =
-                rows.map(|row| read("lease", &row?)).collect::<Result<_, _>>()?;
-            records.reverse();
-            Ok(records)
+            let mut rows = statement
+                .query_map(values, texts)?
+                .map(|row| lease_row(&row?))
+                .collect::<Result<Vec<_>, _>>()?;
+            rows.reverse();
+            Ok(rows)
         })
     }
 
@@ -102,8 +110,8 @@ impl Reader {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT job, record FROM leases
-                 WHERE record ->> '$.device' = ?1 AND granted_at >= ?2
-                 AND max(granted_at, ifnull(ended_at, granted_at)) >= ?3
+                 WHERE device = ?1 AND granted_at >= ?2
+                 AND (granted_at >= ?3 OR ended_at >= ?3)
                  ORDER BY granted_at DESC, id DESC LIMIT ?4",
             )?;
             let values = params![
@@ -127,7 +135,8 @@ impl Reader {
     }
 }
 
-/// Returns the open leases of all jobs.
+/// Returns the stored records of leases that are held: those that lapsed and were renewed, and those
+/// that version 5 granted.
 pub(super) fn open(connection: &Connection) -> Result<Vec<LeaseRow>, StoreError> {
     let mut statement = connection.prepare("SELECT job, record FROM leases WHERE outcome = ?1")?;
     let rows = statement.query_map([LeaseOutcome::Open.word()], texts)?;
@@ -154,7 +163,8 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
     for LeaseRow { job, record } in &batch.leases {
         transaction
             .prepare_cached(
-                "INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO leases (job, id, granted_at, ended_at, outcome, record, device)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (job, id) DO UPDATE SET
                  ended_at = excluded.ended_at, outcome = excluded.outcome, record = excluded.record",
             )?
@@ -164,7 +174,8 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
                 record.granted_at.as_millis(),
                 record.ended_at.map(Timestamp::as_millis),
                 record.outcome.word(),
-                json("lease", record)?
+                json("lease", record)?,
+                record.device.to_string()
             ])?;
     }
     for DayRow { date, day } in &batch.days {
@@ -231,7 +242,11 @@ mod tests {
         let job = JobId::from_uuid(Uuid::from_u128(1));
         let since = |oldest| {
             let leases = reader.leases(job, Timestamp::from_millis(oldest), Timestamp::default());
-            leases.unwrap().iter().map(|it| it.granted_at.as_millis() / 1000).collect::<Vec<_>>()
+            leases
+                .unwrap()
+                .iter()
+                .map(|it| it.record.granted_at.as_millis() / 1000)
+                .collect::<Vec<_>>()
         };
         let newest: Vec<i64> = (11..=2010).collect();
         assert_eq!(since(0), newest, "the newest leases, sorted from old to new");

@@ -4,6 +4,7 @@
 mod audit;
 mod join_codes;
 mod leases;
+mod machines;
 mod migrations;
 mod notifications;
 mod reader;
@@ -13,6 +14,7 @@ mod sessions;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod triggers;
 mod write;
 
 use std::collections::BTreeMap;
@@ -27,14 +29,14 @@ use serde::de::DeserializeOwned;
 use crate::crash_points::CrashPoints;
 
 pub(crate) use audit::MOST_ENTRIES;
-pub(crate) use leases::{Day, DayRow, LeaseRow, Trim};
+pub(crate) use leases::{Day, DayRow, LeaseRow, MOST_LEASES, Trim};
 pub(crate) use migrations::KNOWN_VERSION;
 pub(crate) use notifications::{
     DeliveryRow, NotificationRow, StoredNotifications, WebhookRow, WebhookTarget,
 };
 pub(crate) use reader::Reader;
 pub(crate) use rows::{
-    DeviceNote, DeviceRow, JobRow, JoinCodeRow, ModelRow, RefusedUpdate, TokenRow,
+    DeviceNote, DeviceRow, JobChanges, JobRow, JoinCodeRow, ModelRow, RefusedUpdate, TokenRow,
 };
 pub(crate) use secrets::password_row;
 pub(crate) use sessions::SessionRow;
@@ -79,7 +81,7 @@ pub(crate) type Uses = BTreeMap<(CredentialKind, String), Timestamp>;
 /// Contents of an atomic commit.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) jobs: Vec<JobRow>,
+    pub(crate) jobs: Vec<JobChanges>,
     pub(crate) devices: Vec<DeviceRow>,
     /// Removed devices, whose tokens are removed too.
     pub(crate) removed_devices: Vec<DeviceId>,
@@ -176,7 +178,7 @@ impl Store {
     pub(crate) fn load(&self, new_cluster_id: &str) -> Result<Loaded, StoreError> {
         Ok(Loaded {
             cluster_id: self.cluster_id(new_cluster_id)?,
-            jobs: self.jobs()?,
+            jobs: machines::read_all(&self.connection)?,
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,
             sessions: sessions::sessions(&self.connection)?,
@@ -186,23 +188,6 @@ impl Store {
             leases: leases::open(&self.connection)?,
             days: leases::days(&self.connection, "")?,
         })
-    }
-
-    fn jobs(&self) -> Result<Vec<JobRow>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare("SELECT id, created_at, created_by, machine FROM jobs ORDER BY id")?;
-        let rows = statement.query_map([], |row| {
-            let (id, machine): (String, String) = (row.get(0)?, row.get(3)?);
-            Ok((id, row.get(1)?, row.get(2)?, machine))
-        })?;
-        rows.map(|row| {
-            let (id, created_at, created_by, machine) = row?;
-            let (id, machine) = (parsed("job", &id)?, read("job", &machine)?);
-            let created_at = Timestamp::from_millis(created_at);
-            Ok(JobRow { id, created_at, created_by, machine })
-        })
-        .collect()
     }
 
     fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {

@@ -1,12 +1,13 @@
 //! Rows of the database, one struct for each table.
 
-use federation::machine::Machine;
+use federation::machine::{Changes, Machine};
 use protocol::api::{Model, Role};
 use protocol::device::{
     Contribution, Device, DeviceState, HoldReason, PendingApproval, Quarantine,
 };
 use protocol::enrollment::DeviceRegistration;
 use protocol::fingerprint::Fingerprint;
+use protocol::job::JobSpec;
 use protocol::join::{JoinCodeState, JoinCodeView, JoinHint};
 use protocol::{DeviceId, JobId, LeaseId, Opaque, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,31 @@ pub(crate) struct JobRow {
     /// Creator, as named in the audit log.
     pub(crate) created_by: Option<String>,
     pub(crate) machine: Machine,
+}
+
+/// What a commit writes of a job.
+#[derive(Debug, Clone)]
+pub(crate) struct JobChanges {
+    pub(crate) id: JobId,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: Option<String>,
+    /// `None` for a job that is stored already.
+    pub(crate) new_spec: Option<JobSpec>,
+    pub(crate) machine: Changes,
+}
+
+impl JobChanges {
+    /// Returns the changes of a job. `flush` is the number of rows of a kind to write although a
+    /// crash may lose their changes.
+    pub(crate) fn of(row: &JobRow, is_new: bool, flush: usize) -> Self {
+        Self {
+            id: row.id,
+            created_at: row.created_at,
+            created_by: row.created_by.clone(),
+            new_spec: is_new.then(|| row.machine.spec().clone()),
+            machine: row.machine.changes(flush),
+        }
+    }
 }
 
 /// Enrolled device.

@@ -5,7 +5,7 @@ use protocol::api::{Change, ChangeKind};
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
-use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit, sessions};
+use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit, machines, sessions};
 use crate::crash_points::CrashPoint;
 
 impl Store {
@@ -33,18 +33,7 @@ impl Store {
 
 fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     for job in &batch.jobs {
-        transaction
-            .prepare_cached(
-                "INSERT INTO jobs VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (id) DO UPDATE SET machine = excluded.machine",
-            )?
-            .execute(params![
-                job.id.to_string(),
-                job.created_at.as_millis(),
-                json("job", job.machine.spec())?,
-                json("job", &job.machine)?,
-                job.created_by
-            ])?;
+        machines::write(transaction, job)?;
     }
     for device in &batch.removed_devices {
         let id = device.to_string();
@@ -107,7 +96,7 @@ fn write_changes(
     }
     for change in changes {
         transaction
-            .prepare_cached("INSERT OR IGNORE INTO changes VALUES (?1, ?2, ?3)")?
+            .prepare_cached("INSERT INTO changes VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
             .execute(params![sqlite_integer(revision), kind_word(change.kind), change.id])?;
     }
     transaction

@@ -151,17 +151,26 @@ fn needed(folder: &Path) -> BTreeSet<String> {
     for model in column("SELECT model FROM models") {
         collect_hashes(&model["blake3"], &mut needed);
     }
-    for machine in column("SELECT machine FROM jobs") {
-        let phase = &machine["phase"];
-        let run = &phase["running"];
-        collect_hashes(&run["preparation"], &mut needed);
+    for record in column("SELECT record FROM job_rounds") {
+        collect_hashes(&record, &mut needed);
+    }
+    for machine in column("SELECT head FROM machines") {
+        let run = &machine["phase"]["running"];
+        let id = machine["settings"]["job"].as_str().unwrap();
+        if run.is_null() {
+            continue;
+        }
+        let of_job =
+            |table: &str, record: &str| format!("SELECT {record} FROM {table} WHERE job = '{id}'");
+        for preparation in column(&of_job("preparations", "preparation")) {
+            collect_hashes(&preparation, &mut needed);
+        }
         collect_hashes(&run["round"]["base"], &mut needed);
         // After the aggregation, the updates are no longer needed.
         if run["stage"] == "collecting" || run["stage"] == "aggregating" {
-            collect_hashes(&run["round"]["seats"], &mut needed);
-        }
-        for run in [run, &phase["finished"]["run"]] {
-            collect_hashes(&run["history"], &mut needed);
+            for seat in column(&of_job("job_seats", "record")) {
+                collect_hashes(&seat, &mut needed);
+            }
         }
     }
     needed

@@ -50,7 +50,7 @@ fn round() -> RoundSnapshot {
         training: BTreeSet::new(),
         paused: false,
         fingerprint: None,
-        short_of_memory: BTreeSet::new(),
+        short_of_memory: BTreeSet::new().into(),
         failed_all: BTreeSet::new(),
         failure: None,
         moved_at: NOW,
@@ -111,7 +111,7 @@ fn each_device_state_has_its_text() {
     one.push(snapshot(15, DeviceState::Waiting));
     let round = || RoundSnapshot {
         fingerprint: Some(fingerprint("x86_64+avx2")),
-        short_of_memory: [device(14), device(114)].into(),
+        short_of_memory: BTreeSet::from([device(14), device(114)]).into(),
         failed_all: [device(15), device(115)].into(),
         ..round()
     };

@@ -1,5 +1,6 @@
 //! Lease requests, returns and updates.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::fingerprint::Fingerprint;
@@ -9,8 +10,9 @@ use protocol::{DeviceId, LeaseId, Timestamp};
 use super::lease_timeout::LeaseProgress;
 use super::phase::{Ending, Phase, Run, Stage};
 use super::renewal::LeaseRenewal;
-use super::seat::{Occupancy, PastLease, Report, RoundLease, Seat, SeatFailure, SeatLeaseState};
+use super::seat::{Occupancy, Report, RoundLease, Seat, SeatFailure, SeatLeaseState};
 use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, Rejection, unknown_lease};
+use crate::table::Durability;
 
 /// Time, as a multiple of the lease timeout, within which another device must have been seen for a
 /// failed seat to be withheld from the device that failed it.
@@ -54,7 +56,7 @@ impl Machine {
             Phase::Running(run) => match run.locate(lease, device)? {
                 Located::Open { seat } => {
                     run.returned(now, lease, seat, reason, detail);
-                    run.failure_reason()
+                    run.failure_reason(seat)
                 }
                 Located::PastLease => None,
             },
@@ -96,13 +98,13 @@ impl Machine {
 
 /// Round in which a lease was found.
 pub(super) enum Located {
-    Open { seat: usize },
+    Open { seat: u32 },
     PastLease,
 }
 
 impl Run {
     pub(super) fn locate(&self, lease: LeaseId, device: DeviceId) -> Result<Located, Rejection> {
-        let (owner, located) = match (self.round.leases.get(&lease), self.past_leases.get(&lease)) {
+        let (owner, located) = match (self.leases.get(&lease), self.past_leases.get(&lease)) {
             (Some(record), _) => (record.device, Located::Open { seat: record.seat }),
             (None, Some(past)) => (past.device, Located::PastLease),
             (None, None) => return Err(unknown_lease(lease)),
@@ -120,15 +122,16 @@ impl Run {
     ) -> Result<Vec<Effect>, Rejection> {
         let seat = self.seat_for(settings, device, fingerprint, now);
         let seat = seat.ok_or(Rejection::NothingToDo)?;
-        if let Some((held, _)) = self.round.held_by(device) {
+        if let Some(held) = self.leases.index().held_by(device) {
             // Repeated request: the response was lost, or the device's process restarted.
             self.renewed(settings, now, held, LeaseRenewal::Restart, false);
             return self.grant(settings, held);
         }
-        if self.round.leases.contains_key(&lease) || self.past_leases.contains_key(&lease) {
+        if self.leases.contains_key(&lease) || self.past_leases.contains_key(&lease) {
             return Err(Rejection::NothingToDo);
         }
-        self.binding = self.binding.decided(settings.spec.run.reproducible, fingerprint);
+        let binding = self.head.binding.decided(settings.spec.run.reproducible, fingerprint);
+        self.head.binding = binding;
         self.count_base(device);
         let progress = LeaseProgress::started(now);
         let record = RoundLease {
@@ -140,9 +143,10 @@ impl Run {
             stepped: false,
             state: SeatLeaseState::Held,
         };
-        self.round.leases.insert(lease, record);
-        self.round.seats[seat].occupancy = Occupancy::Leased { lease };
-        self.seen.insert(device, now);
+        self.leases.insert(lease, record);
+        let held = Occupancy::Leased { lease };
+        self.seats.change(&seat, Durability::Derived, |seat| seat.occupancy = held);
+        self.see(device, now);
         self.grant(settings, lease)
     }
 
@@ -159,23 +163,19 @@ impl Run {
         device: DeviceId,
         fingerprint: &Fingerprint,
         now: Timestamp,
-    ) -> Option<usize> {
-        let collecting = self.stage == Stage::Collecting;
-        if !collecting || !self.binding.takes(fingerprint) || self.round.is_too_much_for(device) {
+    ) -> Option<u32> {
+        let collecting = self.head.stage == Stage::Collecting;
+        let takes = self.head.binding.takes(fingerprint);
+        if !collecting || !takes || self.head.round.is_too_much_for(device) {
             return None;
         }
-        if let Some((_, record)) = self.round.held_by(device) {
-            return Some(record.seat);
+        if let Some(held) = self.leases.index().held_by(device) {
+            return self.leases.get(&held).map(|record| record.seat);
         }
-        let last_round = self.round.number.saturating_sub(1);
-        let in_last_round = |past: &&PastLease| past.device == device && past.round == last_round;
-        let had: Vec<u32> =
-            self.past_leases.values().filter(in_last_round).map(|past| past.partition).collect();
-        let open = self.round.seats.iter().enumerate().filter(|(_, seat)| {
-            seat.occupancy == Occupancy::Open && self.may_try(settings, seat, device, now)
-        });
-        open.min_by_key(|(index, seat)| (!had.contains(&seat.partition), *index))
-            .map(|(index, _)| index)
+        self.seats.index().open_for(device).find(|index| {
+            let seat = self.seats.get(index);
+            seat.is_some_and(|seat| self.may_try(settings, seat, device, now))
+        })
     }
 
     fn may_try(
@@ -186,49 +186,51 @@ impl Run {
         now: Timestamp,
     ) -> bool {
         let recently = settings.lease_timeout().saturating_mul(RECENTLY_SEEN);
-        let another = |(other, at): (&DeviceId, &Timestamp)| {
-            *other != device
-                && !seat.failed_on(*other)
-                && !self.round.is_too_much_for(*other)
-                && now.since(*at) <= recently
+        let another = |(other, at): (DeviceId, Timestamp)| {
+            other != device
+                && !seat.failed_on(other)
+                && !self.head.round.is_too_much_for(other)
+                && now.since(at) <= recently
         };
-        !seat.failed_on(device) || !self.seen.iter().any(another)
+        !seat.failed_on(device) || !self.seen().any(another)
     }
 
     fn returned(
         &mut self,
         now: Timestamp,
         lease: LeaseId,
-        seat: usize,
+        seat: u32,
         reason: ReturnReason,
         detail: Option<String>,
     ) {
-        let Some(record) = self.round.leases.get_mut(&lease) else { return };
+        let Some(record) = self.leases.get(&lease) else { return };
+        let (device, stepped) = (record.device, record.stepped);
         let held = match record.state {
             SeatLeaseState::Held => true,
             SeatLeaseState::Lapsed { .. } => false,
             SeatLeaseState::Returned | SeatLeaseState::Accepted => return,
         };
-        record.state = SeatLeaseState::Returned;
-        let (device, stepped) = (record.device, record.stepped);
-        self.seen.insert(device, now);
+        let commit = Durability::Commit;
+        self.leases.change(&lease, commit, |record| record.state = SeatLeaseState::Returned);
+        self.see(device, now);
         if held {
-            self.round.seats[seat].occupancy = Occupancy::Open;
+            let open = Occupancy::Open;
+            self.seats.change(&seat, Durability::Derived, |seat| seat.occupancy = open);
         }
+        let number = Some(self.head.round.number);
         match reason {
             ReturnReason::Failed => {
-                self.leases_lost += u64::from(held && stepped);
-                self.round.seats[seat].failures.push(SeatFailure {
-                    device,
-                    detail,
-                    rejected: false,
-                });
+                self.head.leases_lost += u64::from(held && stepped);
+                let failure = SeatFailure { device, detail, rejected: false };
+                self.seats.change(&seat, commit, |seat| seat.failures.push(failure));
             }
             ReturnReason::Memory => {
-                self.round.short_of_memory.insert(device);
+                Arc::make_mut(&mut self.head.round.short_of_memory).insert(device);
+                self.change_device(device, commit, |row| row.short_of_memory = number);
             }
             ReturnReason::Disk => {
-                self.round.short_of_disk.insert(device);
+                Arc::make_mut(&mut self.head.round.short_of_disk).insert(device);
+                self.change_device(device, commit, |row| row.short_of_disk = number);
             }
             ReturnReason::InUse
             | ReturnReason::OnBattery
@@ -240,9 +242,10 @@ impl Run {
         }
     }
 
-    fn failure_reason(&self) -> Option<String> {
-        let open = self.round.seats.iter().filter(|seat| seat.report().is_none());
-        open.into_iter().find_map(|seat| seat.failure_reason(self.round.number))
+    /// Returns the reason if the seat failed for good and has no update.
+    fn failure_reason(&self, seat: u32) -> Option<String> {
+        let seat = self.seats.get(&seat).filter(|seat| seat.report().is_none())?;
+        seat.failure_reason(self.head.round.number)
     }
 
     /// Returns the outcome of an update of an earlier round.
@@ -253,22 +256,18 @@ impl Run {
     }
 
     /// Returns the outcome of an update whose seat no longer needs one, or `None` if it does.
-    fn outcome_if_settled(
-        &self,
-        seat: usize,
-        receipt: &Receipt,
-        over: bool,
-    ) -> Option<Vec<Effect>> {
-        let seat = &self.round.seats[seat];
+    fn outcome_if_settled(&self, seat: u32, receipt: &Receipt, over: bool) -> Option<Vec<Effect>> {
+        let seat = self.seats.get(&seat)?;
         let superseded = Effect::Outcome(UpdateOutcome::Superseded);
         match &seat.occupancy {
             Occupancy::Reported(report) if report.blob == receipt.blob => {
                 Some(vec![Effect::Outcome(UpdateOutcome::Duplicate)])
             }
             Occupancy::Reported(report) => {
-                let promised = self.binding.is_bound() && report.fingerprint == receipt.fingerprint;
+                let bound = self.head.binding.is_bound();
+                let promised = bound && report.fingerprint == receipt.fingerprint;
                 let differs = promised.then_some(Effect::Nondeterminism {
-                    round: self.round.number,
+                    round: self.head.round.number,
                     partition: seat.partition,
                     first: report.blob,
                     second: receipt.blob,
@@ -285,33 +284,46 @@ impl Run {
         &mut self,
         now: Timestamp,
         lease: LeaseId,
-        seat: usize,
+        seat: u32,
         receipt: Receipt,
     ) -> Vec<Effect> {
         let mut effects = vec![Effect::Outcome(UpdateOutcome::Accepted)];
-        if let Some(record) = self.round.leases.get_mut(&lease) {
-            let lost = record.state == (SeatLeaseState::Lapsed { lost: true });
-            record.state = SeatLeaseState::Accepted;
-            self.leases_lost -= u64::from(lost);
-            self.seen.insert(record.device, now);
+        let commit = Durability::Commit;
+        let accepted = self.leases.change(&lease, commit, |record| {
+            let before = std::mem::replace(&mut record.state, SeatLeaseState::Accepted);
+            (before, record.device)
+        });
+        if let Some((before, device)) = accepted {
+            let lost = before == (SeatLeaseState::Lapsed { lost: true });
+            self.head.leases_lost -= u64::from(lost);
+            self.see(device, now);
         }
-        let seat = &mut self.round.seats[seat];
-        let before =
-            std::mem::replace(&mut seat.occupancy, Occupancy::Reported(Report::from(receipt)));
-        let update = seat.update();
+        let report = Report::from(receipt);
+        let (loss, examples, bytes) = (report.loss, report.examples, report.bytes);
+        let reported = self.seats.change(&seat, commit, |seat| {
+            let before = std::mem::replace(&mut seat.occupancy, Occupancy::Reported(report));
+            (before, seat.update(), seat.rows)
+        });
+        let Some((before, update, rows)) = reported else { return effects };
+        self.head.round.loss.add(rows, loss);
+        let mean = self.head.round.loss.mean();
+        let round = self.current();
+        round.train_loss = mean;
+        round.examples += examples;
+        round.bytes_up += bytes;
         if let Occupancy::Leased { lease: other } = before
             && other != lease
         {
             effects.extend(self.lapse(other, LeaseEnd::Superseded));
         }
-        let round = self.round.number;
+        let round = self.head.round.number;
         effects.extend(update.map(|update| Effect::Accumulate { round, update }));
         effects
     }
 
     /// Ends a held lease without an action of its device.
     pub(super) fn lapse(&mut self, lease: LeaseId, why: LeaseEnd) -> Option<Effect> {
-        let record = self.round.leases.get_mut(&lease)?;
+        let record = self.leases.get(&lease)?;
         match record.state {
             SeatLeaseState::Held => {}
             SeatLeaseState::Lapsed { .. } | SeatLeaseState::Returned | SeatLeaseState::Accepted => {
@@ -319,23 +331,25 @@ impl Run {
             }
         }
         let lost = why.counts() && record.stepped;
-        record.state = SeatLeaseState::Lapsed { lost };
-        self.leases_lost += u64::from(lost);
-        let seat = &mut self.round.seats[record.seat];
-        if seat.occupancy == (Occupancy::Leased { lease }) {
-            seat.occupancy = Occupancy::Open;
-        }
-        let (device, after_first_step) = (record.device, record.stepped);
+        let (seat, device, after_first_step) = (record.seat, record.device, record.stepped);
+        let lapsed = SeatLeaseState::Lapsed { lost };
+        self.leases.change(&lease, Durability::Commit, |record| record.state = lapsed);
+        self.head.leases_lost += u64::from(lost);
+        self.seats.change(&seat, Durability::Derived, |seat| {
+            if seat.occupancy == (Occupancy::Leased { lease }) {
+                seat.occupancy = Occupancy::Open;
+            }
+        });
         Some(Effect::LeaseEnded { lease, device, after_first_step, why })
     }
 
     /// Returns a held lease of the open round as it is sent to its device.
     pub(super) fn lease(&self, settings: &MachineSettings, id: LeaseId) -> Option<Lease> {
-        let record = self.round.leases.get(&id)?;
+        let record = self.leases.get(&id)?;
         if record.state != SeatLeaseState::Held {
             return None;
         }
-        let seat = self.round.seats.get(record.seat)?;
+        let seat = self.seats.get(&record.seat)?;
         let partition = self.preparation.partitions.get(usize::try_from(seat.partition).ok()?)?;
         Some(Lease {
             id,
@@ -343,13 +357,13 @@ impl Run {
             job_name: settings.spec.name.clone(),
             dataset: settings.spec.dataset.clone(),
             device_id: record.device,
-            round: self.round.number,
+            round: self.head.round.number,
             total_rounds: settings.spec.rounds(),
             partition: seat.partition,
             seed: settings.spec.seed,
             spec: self.preparation.spec.clone(),
             plan: settings.spec.plan(),
-            base: self.round.base,
+            base: self.head.round.base,
             shards: partition.shards.clone(),
             rows: seat.rows,
             granted_at: record.granted_at,

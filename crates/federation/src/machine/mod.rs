@@ -16,10 +16,13 @@
 //!
 //! A rejected event leaves the machine unchanged.
 
+mod collections;
 mod event;
 mod lease;
 mod lease_timeout;
 mod norm_bound;
+mod opening;
+mod parts;
 mod phase;
 mod rejected_updates;
 mod renewal;
@@ -27,8 +30,10 @@ mod round;
 mod seat;
 mod snapshot;
 mod stall_detection;
+mod stored;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod view;
 
 use std::time::Duration;
@@ -41,10 +46,13 @@ use serde::{Deserialize, Serialize};
 pub use event::{
     Effect, Event, LeaseEnd, Partition, Preparation, Receipt, Rejection, WeightedUpdate,
 };
+pub use parts::{MissingPart, Parts};
 use phase::{Ending, Phase, Run, Stage};
 use renewal::LeaseRenewal;
 pub use snapshot::{JobSnapshot, RoundSnapshot};
 pub(crate) use stall_detection::duration_text;
+pub use stored::{Changes, Head, Record};
+use transaction::Journal;
 
 /// Constant settings of a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,8 +87,10 @@ mod seconds {
 }
 
 /// One job, from its creation to its end. The stored state is complete: a machine restored from its
-/// JSON continues as if nothing had happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// rows ([`Parts`]) continues as if nothing had happened.
+///
+/// Events change it within a transaction, which [`Machine::commit`] or [`Machine::roll_back`] ends.
+#[derive(Debug, Clone)]
 pub struct Machine {
     settings: MachineSettings,
     phase: Phase,
@@ -88,11 +98,30 @@ pub struct Machine {
     paused: Option<Timestamp>,
     started_at: Option<Timestamp>,
     completed_at: Option<Timestamp>,
+    journal: Journal,
+}
+
+/// Uncommitted changes do not count.
+impl PartialEq for Machine {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+            && self.phase == other.phase
+            && self.paused == other.paused
+            && self.started_at == other.started_at
+            && self.completed_at == other.completed_at
+    }
 }
 
 impl Machine {
     pub fn new(settings: MachineSettings) -> Self {
-        Self { settings, phase: Phase::Pending, paused: None, started_at: None, completed_at: None }
+        Self {
+            settings,
+            phase: Phase::Pending,
+            paused: None,
+            started_at: None,
+            completed_at: None,
+            journal: Journal::default(),
+        }
     }
 
     /// Applies an event and returns the effects to perform, in this order.
@@ -100,6 +129,7 @@ impl Machine {
     /// # Errors
     /// A [`Rejection`] if the event is not allowed now. The machine is unchanged.
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Result<Vec<Effect>, Rejection> {
+        self.remember();
         let effects = match event {
             Event::Start => self.start(now),
             Event::Prepared(preparation) => self.prepared(now, *preparation),
@@ -184,7 +214,11 @@ impl Machine {
     }
 
     fn aggregated(&mut self, round: u32, model: BlobHash) -> Result<Vec<Effect>, Rejection> {
-        self.phase.running(round)?.aggregated(round, model)
+        let run = self.phase.running(round)?;
+        let effects = run.aggregated(round, model)?;
+        // The model contains them.
+        self.journal.released.extend(run.updates().into_iter().map(|update| update.blob));
+        Ok(effects)
     }
 
     fn evaluated(
@@ -208,7 +242,9 @@ impl Machine {
             );
             return Ok(self.finish(now, Ending::Failed { reason }));
         }
-        Ok(run.evaluated(&self.settings, now, model, test, validation))
+        let (effects, released) = run.evaluated(&self.settings, now, model, test, validation);
+        self.journal.released.extend(released);
+        Ok(effects)
     }
 
     fn registered(
@@ -307,6 +343,10 @@ impl Machine {
             Phase::Pending | Phase::Preparing => None,
         };
         let effects = run.as_mut().map_or_else(Vec::new, |run| run.end_leases());
+        if let Some(run) = &mut run {
+            run.settle_loss();
+            self.journal.released.extend(run.temporary_blobs());
+        }
         self.phase = Phase::Finished { ending, run };
         self.paused = None;
         self.completed_at = Some(now);

@@ -8,8 +8,7 @@
 //! updates moves the median itself.
 
 use std::collections::VecDeque;
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::phase::Run;
 use super::seat::Seat;
@@ -29,33 +28,51 @@ const KEPT_ROUNDS: usize = 8;
 const KEPT_NORMS: usize = 64;
 
 /// Accepted norms of the last closed rounds.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Norms {
-    /// Oldest round first, each in ascending order.
-    rounds: VecDeque<Vec<f64>>,
+    /// Round numbers with norms in ascending order. Oldest round first.
+    rounds: VecDeque<(u32, Vec<f64>)>,
+    /// Lower median of all of them. `None` before a round has closed.
+    median: Option<f64>,
 }
 
 impl Norms {
-    /// Adds the norms of a closed round, in ascending order. A round without updates is ignored.
-    fn close(&mut self, mut norms: Vec<f64>) {
-        if norms.is_empty() {
-            return;
+    /// Returns the norms of stored rounds, oldest first.
+    pub(super) fn stored(rounds: impl Iterator<Item = (u32, Vec<f64>)>) -> Self {
+        let mut norms = Self::default();
+        for (round, kept) in rounds {
+            norms.keep(round, kept);
         }
+        norms
+    }
+
+    /// Returns the kept norms of a round. Empty if there are none.
+    pub(super) fn of_round(&self, round: u32) -> &[f64] {
+        let kept = self.rounds.iter().find(|(number, _)| *number == round);
+        kept.map_or(&[], |(_, norms)| norms)
+    }
+
+    /// Adds the norms of a closed round, in ascending order.
+    fn close(&mut self, round: u32, mut norms: Vec<f64>) {
         if norms.len() > KEPT_NORMS {
             let last = norms.len() - 1;
             norms = (0..KEPT_NORMS).map(|kept| norms[kept * last / (KEPT_NORMS - 1)]).collect();
         }
-        self.rounds.push_back(norms);
+        self.keep(round, norms);
+    }
+
+    /// Adds the kept norms of a round. A round without updates is ignored.
+    fn keep(&mut self, round: u32, norms: Vec<f64>) {
+        if norms.is_empty() {
+            return;
+        }
+        self.rounds.push_back((round, norms));
         while self.rounds.len() > KEPT_ROUNDS {
             self.rounds.pop_front();
         }
-    }
-
-    /// Returns the lower median, or `None` before a round has closed.
-    fn median(&self) -> Option<f64> {
-        let mut norms: Vec<f64> = self.rounds.iter().flatten().copied().collect();
-        norms.sort_unstable_by(f64::total_cmp);
-        lower_median(&norms).copied()
+        let mut all: Vec<f64> = self.rounds.iter().flat_map(|(_, norms)| norms).copied().collect();
+        all.sort_unstable_by(f64::total_cmp);
+        self.median = lower_median(&all).copied();
     }
 
     /// Returns the largest norm for a model of `parameters`. `share` is the partition's number of
@@ -63,7 +80,7 @@ impl Norms {
     /// not lower it.
     fn bound(&self, parameters: u64, share: f64) -> f64 {
         let root = (parameters as f64).sqrt();
-        match self.median() {
+        match self.median {
             None => FIRST_ROUND_RMS * root,
             Some(median) => (MEDIAN_FACTOR * median * share.max(1.0)).max(MINIMUM_RMS * root),
         }
@@ -78,11 +95,12 @@ impl Run {
     pub(super) fn admit(
         &self,
         settings: &MachineSettings,
-        seat: usize,
+        seat: u32,
         receipt: &Receipt,
     ) -> Result<(), Rejection> {
-        self.binding.check(&receipt.fingerprint)?;
-        let bound = self.norm_bound(settings, &self.round.seats[seat]);
+        self.head.binding.check(&receipt.fingerprint)?;
+        let rows = self.seats.get(&seat).map_or(0, |seat| seat.rows);
+        let bound = self.norm_bound(settings, rows);
         // NaN fails this comparison too.
         if receipt.norm <= bound {
             return Ok(());
@@ -90,33 +108,33 @@ impl Run {
         Err(Rejection::Norm { norm: receipt.norm, bound })
     }
 
-    fn norm_bound(&self, settings: &MachineSettings, seat: &Seat) -> f64 {
+    /// Returns the largest norm of an update for a partition of `rows` rows.
+    fn norm_bound(&self, settings: &MachineSettings, rows: u64) -> f64 {
         match settings.spec.strategy.maximum_norm {
             Some(0.0) => f64::MAX,
             Some(bound) => bound,
             None => {
-                let steps = settings.spec.plan().steps(seat.rows) as f64;
-                let usual = usual_steps(settings, &self.preparation);
-                self.norms.bound(self.parameters, steps / usual)
+                let steps = settings.spec.plan().steps(rows) as f64;
+                self.head.norms.bound(self.parameters, steps / self.usual_steps)
             }
         }
     }
 
     /// Records the round's norms, once its model has been evaluated.
     pub(super) fn close_norms(&mut self) {
-        let reports = self.round.seats.iter().filter_map(Seat::report);
+        let reports = self.seats.values().filter_map(Seat::report);
         let mut norms: Vec<f64> = reports.map(|report| report.norm).collect();
         norms.sort_unstable_by(f64::total_cmp);
-        if let Some(last) = self.history.last_mut() {
-            last.median_norm = lower_median(&norms).copied();
-            last.largest_norm = norms.last().copied();
-        }
-        self.norms.close(norms);
+        let round = self.current();
+        round.median_norm = lower_median(&norms).copied();
+        round.largest_norm = norms.last().copied();
+        let number = round.round;
+        Arc::make_mut(&mut self.head.norms).close(number, norms);
     }
 }
 
 /// Returns the lower median of the partitions' step counts, at least 1.
-fn usual_steps(settings: &MachineSettings, preparation: &Preparation) -> f64 {
+pub(super) fn usual_steps(settings: &MachineSettings, preparation: &Preparation) -> f64 {
     let plan = settings.spec.plan();
     let rows = preparation.partitions.iter().map(|partition| partition.rows);
     let mut steps: Vec<u64> = rows.filter(|rows| *rows > 0).map(|rows| plan.steps(rows)).collect();
@@ -138,19 +156,19 @@ mod tests {
     fn the_first_round_has_the_absolute_bound_and_later_ones_the_median() {
         let mut norms = Norms::default();
         assert_eq!(norms.bound(100, 1.0).to_bits(), 10.0_f64.to_bits());
-        norms.close(vec![1.0, 2.0, 3.0]);
+        norms.close(1, vec![1.0, 2.0, 3.0]);
         assert_eq!(norms.bound(100, 1.0).to_bits(), 20.0_f64.to_bits());
         // A long partition raises the bound, a short one does not lower it.
         assert_eq!(norms.bound(100, 3.0).to_bits(), 60.0_f64.to_bits());
         assert_eq!(norms.bound(100, 0.1).to_bits(), 20.0_f64.to_bits());
-        norms.close(Vec::new());
+        norms.close(2, Vec::new());
         assert_eq!(norms.bound(100, 1.0).to_bits(), 20.0_f64.to_bits());
     }
 
     #[test]
     fn updates_of_zeros_leave_room_for_change() {
         let mut norms = Norms::default();
-        norms.close(vec![0.0; 5]);
+        norms.close(1, vec![0.0; 5]);
         assert!((norms.bound(10_000, 1.0) - 0.1).abs() < 1e-12);
     }
 
@@ -162,12 +180,12 @@ mod tests {
             let mut norms = Norms::default();
             for mut round in rounds.clone() {
                 round.sort_unstable_by(f64::total_cmp);
-                norms.close(round);
+                norms.close(1, round);
             }
             prop_assert!(norms.rounds.len() <= KEPT_ROUNDS);
-            prop_assert!(norms.rounds.iter().all(|round| round.len() <= KEPT_NORMS));
+            prop_assert!(norms.rounds.iter().all(|(_, round)| round.len() <= KEPT_NORMS));
             let kept: Vec<f64> = rounds.into_iter().rev().take(KEPT_ROUNDS).flatten().collect();
-            let median = norms.median().expect("there are norms");
+            let median = norms.median.expect("there are norms");
             prop_assert!(kept.contains(&median));
         }
 
@@ -184,7 +202,7 @@ mod tests {
             round.extend((0..bad as usize).map(|_| 2.0 * scale));
             round.sort_unstable_by(f64::total_cmp);
             let mut norms = Norms::default();
-            norms.close(round);
+            norms.close(1, round);
             prop_assert!(norms.bound(4, 1.0) <= MEDIAN_FACTOR * 2.0);
         }
     }

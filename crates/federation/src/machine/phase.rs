@@ -1,21 +1,21 @@
 //! Phases of a job, each with its own data.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::api::Round;
 use protocol::fingerprint::{Backend, Fingerprint};
-use protocol::{BlobHash, DeviceId, LeaseId, ModelId, Timestamp};
+use protocol::{BlobHash, ModelId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::lease_timeout::StepRate;
+use super::collections::{Devices, Leases, PastLeases, Seats};
 use super::norm_bound::Norms;
-use super::seat::{OpenRound, PastLease};
+use super::seat::OpenRound;
 use super::{Preparation, Rejection};
 
 /// Phase of a job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Phase {
     Pending,
     Preparing,
@@ -66,41 +66,60 @@ pub(super) enum Ending {
 }
 
 /// The rounds of a job whose data is prepared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct Run {
-    pub(super) preparation: Preparation,
+    pub(super) preparation: Arc<Preparation>,
     /// Parameters of the model.
     pub(super) parameters: u64,
+    /// Lower median of the partitions' step counts.
+    pub(super) usual_steps: f64,
+    pub(super) head: RunHead,
+    pub(super) seats: Seats,
+    pub(super) leases: Leases,
+    pub(super) past_leases: PastLeases,
+    pub(super) devices: Devices,
+    /// Numbers of the rounds to write with the next commit.
+    pub(super) unwritten_rounds: BTreeSet<u32>,
+    /// The preparation is to be written with the next commit.
+    pub(super) is_preparation_unwritten: bool,
+}
+
+/// What is to be written does not count.
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        self.preparation == other.preparation
+            && self.head == other.head
+            && self.seats == other.seats
+            && self.leases == other.leases
+            && self.past_leases == other.past_leases
+            && self.devices == other.devices
+    }
+}
+
+/// State of a run apart from its collections. A copy costs little.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RunHead {
     pub(super) binding: Binding,
     pub(super) stage: Stage,
     pub(super) round: OpenRound,
-    /// Leases of the two rounds before the open one, for late updates.
-    #[serde(rename = "earlier")]
-    pub(super) past_leases: BTreeMap<LeaseId, PastLease>,
-    /// Time at which each device was last seen in this job.
-    pub(super) seen: BTreeMap<DeviceId, Timestamp>,
-    /// Speed of each device in this job.
-    #[serde(default, rename = "paces")]
-    pub(super) step_rates: BTreeMap<DeviceId, StepRate>,
-    /// Closed rounds, followed by the open one.
-    pub(super) history: Vec<Round>,
+    /// Earlier rounds, closed.
+    pub(super) history: Arc<Vec<Round>>,
+    /// The open round, or the last one of a finished job.
+    pub(super) current: Round,
     pub(super) leases_lost: u64,
     /// Time of the last step, update or new round.
-    #[serde(default)]
     pub(super) moved_at: Timestamp,
     /// Longest lease with an accepted update, from grant to update.
-    #[serde(default)]
     pub(super) longest_lease: Duration,
     /// Norms of the updates of closed rounds.
-    #[serde(default)]
-    pub(super) norms: Norms,
+    pub(super) norms: Arc<Norms>,
     /// Reason for which the job ends after this round, unless the number of rounds is reached.
     pub(super) closing: Option<Closing>,
 }
 
 impl Run {
     pub(super) fn stage(&self) -> &Stage {
-        &self.stage
+        &self.head.stage
     }
 }
 

@@ -8,6 +8,7 @@ use protocol::{DeviceId, LeaseId, Timestamp};
 use super::phase::{Ending, Phase, Run};
 use super::seat::{Seat, SeatFailure};
 use super::{Effect, Machine, Rejection};
+use crate::table::Durability;
 
 /// Number of devices with rejected updates that fails a job, if its round accepted none.
 const REJECTED_DEVICES: usize = 3;
@@ -22,11 +23,11 @@ impl Machine {
         device: DeviceId,
         reason: &str,
     ) -> Result<Vec<Effect>, Rejection> {
-        let before = self.phase.run().map_or(0, |run| run.failures().count());
+        let before = self.phase.run().map_or(0, |run| run.failures_of(lease));
         let mut effects =
             self.returned(now, lease, device, ReturnReason::Failed, Some(reason.to_owned()))?;
         if let Some(run) = self.phase.run_mut()
-            && run.failures().count() > before
+            && run.failures_of(lease) > before
         {
             run.mark_rejected(lease);
         }
@@ -45,7 +46,7 @@ impl Machine {
     pub fn failed_on_many(&self) -> bool {
         match &self.phase {
             Phase::Finished { ending: Ending::Failed { .. }, run: Some(run) } => {
-                run.round.seats.iter().any(Seat::failed_on_many) || run.rejected_everywhere()
+                run.failed_seats().any(Seat::failed_on_many) || run.rejected_everywhere()
             }
             Phase::Finished { .. } | Phase::Pending | Phase::Preparing | Phase::Running(_) => false,
         }
@@ -53,16 +54,29 @@ impl Machine {
 }
 
 impl Run {
+    /// Returns the seats with failures.
+    fn failed_seats(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.index().failed().filter_map(|seat| self.seats.get(&seat))
+    }
+
     fn failures(&self) -> impl Iterator<Item = &SeatFailure> {
-        self.round.seats.iter().flat_map(|seat| &seat.failures)
+        self.failed_seats().flat_map(|seat| &seat.failures)
+    }
+
+    /// Returns the number of failures of a lease's seat.
+    fn failures_of(&self, lease: LeaseId) -> usize {
+        let seat = self.leases.get(&lease).and_then(|record| self.seats.get(&record.seat));
+        seat.map_or(0, |seat| seat.failures.len())
     }
 
     /// Marks the lease's failure as a rejected update.
     fn mark_rejected(&mut self, lease: LeaseId) {
-        let Some(record) = self.round.leases.get(&lease) else { return };
-        if let Some(failure) = self.round.seats[record.seat].failures.last_mut() {
-            failure.rejected = true;
-        }
+        let Some(record) = self.leases.get(&lease) else { return };
+        self.seats.change(&record.seat, Durability::Commit, |seat| {
+            if let Some(failure) = seat.failures.last_mut() {
+                failure.rejected = true;
+            }
+        });
     }
 
     fn rejected_devices(&self) -> BTreeSet<DeviceId> {
@@ -73,17 +87,17 @@ impl Run {
     /// theirs rejected.
     fn rejected_everywhere(&self) -> bool {
         let rejected = self.rejected_devices();
-        let others = self.seen.keys().filter(|device| !rejected.contains(device)).count();
+        let others = self.seen().filter(|(device, _)| !rejected.contains(device)).count();
         let needed = (others + rejected.len()).min(REJECTED_DEVICES);
         let count = self.failures().filter(|failure| failure.rejected).count();
-        self.round.reported() == 0
+        self.seats.index().reported == 0
             && count >= REJECTED_DEVICES
             && rejected.len() >= 2
             && rejected.len() >= needed
     }
 
     fn rejection_failure(&self, reason: &str) -> Option<String> {
-        let (round, devices) = (self.round.number, self.rejected_devices().len());
+        let (round, devices) = (self.head.round.number, self.rejected_devices().len());
         self.rejected_everywhere().then(|| {
             format!(
                 "the updates of {devices} devices were rejected in round {round} and none was \

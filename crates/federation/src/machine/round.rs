@@ -1,106 +1,64 @@
-//! Opening and closing of rounds.
+//! Closing of rounds, and what follows until the next one.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::api::Round;
 use protocol::metrics::EvalMetrics;
-use protocol::{BlobHash, DeviceId, LeaseId, RngDomain, SeededRng, Timestamp};
+use protocol::{BlobHash, DeviceId, Timestamp};
 
-use super::norm_bound::Norms;
-use super::phase::{Binding, Closing, Run, Stage};
-use super::seat::{Occupancy, OpenRound, PastLease, Seat, SeatLeaseState};
-use super::{Effect, LeaseEnd, MachineSettings, Preparation, Rejection};
+use super::collections::{JobDevice, LeaseIndex, SeatIndex};
+use super::opening::{count, open_round, opened, share};
+use super::phase::{Closing, Run, Stage};
+use super::seat::{Occupancy, PastLease, Seat};
+use super::{Effect, LeaseEnd, MachineSettings, Rejection, WeightedUpdate};
+use crate::table::Durability;
 
 /// Number of closed rounds whose leases are still known, for late updates.
 const REMEMBERED_ROUNDS: u32 = 2;
 /// Number of closed rounds whose models a job keeps. A registered model is a separate file.
 const KEPT_MODELS: usize = 10;
-/// Longest round deadline, because JSON times end in the year 9999.
-const LONGEST_DEADLINE: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Run {
-    /// Opens round 1.
-    ///
-    /// # Errors
-    /// The reason as text, if the preparation does not allow a round.
-    pub(super) fn open(
-        settings: &MachineSettings,
-        preparation: Preparation,
-        now: Timestamp,
-    ) -> Result<Self, String> {
-        let layout = preparation.spec.layout().map_err(|error| format!("model: {error}"))?;
-        if preparation.partitions.iter().all(|partition| partition.rows == 0) {
-            return Err("the dataset has no training rows; choose another dataset or raise \
-                        data.train_limit"
-                .to_owned());
-        }
-        let mut run = Self {
-            round: open_round(settings, &preparation, 1, preparation.base, now),
-            parameters: layout.parameters as u64,
-            preparation,
-            binding: Binding::Undecided,
-            stage: Stage::Collecting,
-            past_leases: std::collections::BTreeMap::new(),
-            seen: std::collections::BTreeMap::new(),
-            step_rates: std::collections::BTreeMap::new(),
-            history: Vec::new(),
-            leases_lost: 0,
-            moved_at: now,
-            longest_lease: Duration::ZERO,
-            norms: Norms::default(),
-            closing: None,
-        };
-        run.record(now);
-        Ok(run)
+    /// Returns the open round's record for a change.
+    pub(super) fn current(&mut self) -> &mut Round {
+        self.unwritten_rounds.insert(self.head.current.round);
+        &mut self.head.current
     }
 
-    /// Appends the open round to the history.
-    fn record(&mut self, now: Timestamp) {
-        self.history.push(Round {
-            round: self.round.number,
-            seats: count(self.round.seats.len()),
-            reported: 0,
-            leased: 0,
-            opened_at: now,
-            closed_at: None,
-            evaluation: None,
-            train_loss: None,
-            examples: 0,
-            bytes_up: 0,
-            bytes_down: 0,
-            median_norm: None,
-            largest_norm: None,
-            model: None,
-        });
-    }
-
-    /// Updates the history's last round.
+    /// Updates the counts of the open round's record.
     pub(super) fn sync(&mut self) {
-        let (reported, leased) = (count(self.round.reported()), count(self.round.leased()));
-        let Some(last) = self.history.last_mut() else { return };
-        if last.round != self.round.number || (last.reported, last.leased) == (reported, leased) {
-            return;
+        let index = self.seats.index();
+        let (reported, leased) = (count(index.reported), count(index.leased));
+        let current = &self.head.current;
+        if (current.reported, current.leased) != (reported, leased) {
+            let current = self.current();
+            (current.reported, current.leased) = (reported, leased);
         }
+    }
+
+    /// Computes the round's loss once more, in order of partition, so that it does not depend on the
+    /// order of arrival.
+    pub(super) fn settle_loss(&mut self) {
         let reports = || {
-            let seats = self.round.seats.iter();
+            let seats = self.seats.values();
             seats.filter_map(|seat| seat.report().map(|report| (seat.rows as f64, report)))
         };
         let losses = || reports().filter_map(|(rows, report)| Some((rows, report.loss?)));
         let total: f64 = losses().map(|(rows, _)| rows).sum();
-        last.reported = reported;
-        last.leased = leased;
-        last.train_loss =
-            (total > 0.0).then(|| losses().map(|(rows, loss)| rows / total * loss).sum());
-        last.examples = reports().map(|(_, report)| report.examples).sum();
-        last.bytes_up = reports().map(|(_, report)| report.bytes).sum();
+        let loss =
+            (total > 0.0).then(|| losses().map(|(rows, loss)| rows / total * loss).sum::<f64>());
+        self.current().train_loss = loss;
     }
 
     /// Counts the download of the round's base model, which a device fetches once per round.
     pub(super) fn count_base(&mut self, device: DeviceId) {
-        let fetched = self.round.leases.values().any(|record| record.device == device);
-        if let (false, Some(last)) = (fetched, self.history.last_mut()) {
-            last.bytes_down = last.bytes_down.saturating_add(self.parameters.saturating_mul(4));
+        if self.leases.index().had_lease(device) {
+            return;
         }
+        let bytes = self.parameters.saturating_mul(4);
+        let current = self.current();
+        current.bytes_down = current.bytes_down.saturating_add(bytes);
     }
 
     pub(super) fn tick(
@@ -109,13 +67,7 @@ impl Run {
         now: Timestamp,
         paused: bool,
     ) -> Vec<Effect> {
-        let expired: Vec<LeaseId> = self
-            .round
-            .leases
-            .iter()
-            .filter(|(_, record)| record.state == SeatLeaseState::Held && record.deadline <= now)
-            .map(|(lease, _)| *lease)
-            .collect();
+        let expired = self.leases.index().expired(now);
         let mut effects: Vec<Effect> =
             expired.into_iter().filter_map(|lease| self.lapse(lease, LeaseEnd::Lapsed)).collect();
         effects.extend(self.close_if_due(settings, now, paused));
@@ -123,16 +75,22 @@ impl Run {
     }
 
     pub(super) fn device_gone(&mut self, device: DeviceId) -> Vec<Effect> {
-        self.seen.remove(&device);
-        self.step_rates.remove(&device);
-        let held = self.round.held_by(device).map(|(lease, _)| lease);
+        if let Some(known) = self.devices.get(&device) {
+            let rest = JobDevice { seen_at: None, step_rate: None, ..known.clone() };
+            if rest == JobDevice::default() {
+                self.devices.remove(&device);
+            } else {
+                self.devices.insert(device, rest);
+            }
+        }
+        let held = self.leases.index().held_by(device);
         held.and_then(|lease| self.lapse(lease, LeaseEnd::DeviceGone)).into_iter().collect()
     }
 
     /// Ends every held lease because of a person's action. They do not count as lost.
     pub(super) fn end_leases(&mut self) -> Vec<Effect> {
-        let leases: Vec<LeaseId> = self.round.leases.keys().copied().collect();
-        leases.into_iter().filter_map(|lease| self.lapse(lease, LeaseEnd::Stopped)).collect()
+        let held = self.leases.index().held();
+        held.into_iter().filter_map(|lease| self.lapse(lease, LeaseEnd::Stopped)).collect()
     }
 
     /// Closes the round if all seats have reported, or if the deadline has passed and enough have.
@@ -142,44 +100,60 @@ impl Run {
         now: Timestamp,
         paused: bool,
     ) -> Vec<Effect> {
-        if self.stage != Stage::Collecting {
+        if self.head.stage != Stage::Collecting {
             return Vec::new();
         }
-        let reported = self.round.reported();
-        self.round.overdue |= !paused && self.round.closes_at.is_some_and(|at| at <= now);
-        let due = self.round.overdue && !paused && reported >= self.minimum(settings);
-        if reported < self.round.seats.len() && !due {
+        let reported = self.seats.index().reported;
+        let round = &mut self.head.round;
+        round.overdue |= !paused && round.closes_at.is_some_and(|at| at <= now);
+        let due = round.overdue && !paused && reported >= self.minimum(settings);
+        if reported < self.seats.len() && !due {
             return Vec::new();
         }
         let mut effects = self.give_up_open_seats(LeaseEnd::RoundClosed);
-        self.stage = Stage::Aggregating;
+        self.head.stage = Stage::Aggregating;
         effects.push(self.aggregate());
         effects
     }
 
     fn give_up_open_seats(&mut self, why: LeaseEnd) -> Vec<Effect> {
-        let leases: Vec<LeaseId> = self.round.leases.keys().copied().collect();
-        let effects = leases.into_iter().filter_map(|lease| self.lapse(lease, why)).collect();
-        for seat in &mut self.round.seats {
-            if seat.report().is_none() {
-                seat.occupancy = Occupancy::Lost;
-            }
+        let held = self.leases.index().held();
+        let effects = held.into_iter().filter_map(|lease| self.lapse(lease, why)).collect();
+        let without_update = self.seats.iter().filter(|(_, seat)| seat.report().is_none());
+        for seat in without_update.map(|(index, _)| *index).collect::<Vec<_>>() {
+            let lost = Occupancy::Lost;
+            self.seats.change(&seat, Durability::Commit, |seat| seat.occupancy = lost);
         }
+        self.settle_loss();
         effects
     }
 
     pub(super) fn aggregate(&self) -> Effect {
         Effect::Aggregate {
-            round: self.round.number,
-            base: self.round.base,
-            updates: self.round.updates(),
-            seat_rows: self.round.seat_rows(),
+            round: self.head.round.number,
+            base: self.head.round.base,
+            updates: self.updates(),
+            seat_rows: self.seats.index().rows,
         }
+    }
+
+    /// Returns the updates to aggregate, in order of partition.
+    pub(super) fn updates(&self) -> Vec<WeightedUpdate> {
+        self.seats.values().filter_map(Seat::update).collect()
+    }
+
+    /// Returns the blobs that the job needs only while it is open.
+    pub(super) fn temporary_blobs(&self) -> impl Iterator<Item = BlobHash> {
+        let preparation = &self.preparation;
+        let partitions = preparation.partitions.iter().flat_map(|partition| &partition.shards);
+        let splits = preparation.test.iter().chain(&preparation.validation);
+        let shards = partitions.chain(splits).chain(std::iter::once(&preparation.base)).copied();
+        shards.chain(self.updates().into_iter().map(|update| update.blob))
     }
 
     /// Returns the number of seats that must have reported for the round to close at its deadline.
     pub(super) fn minimum(&self, settings: &MachineSettings) -> usize {
-        share(settings.spec.run.minimum_fraction, self.round.seats.len())
+        share(settings.spec.run.minimum_fraction, self.seats.len())
     }
 
     pub(super) fn aggregated(
@@ -187,12 +161,10 @@ impl Run {
         round: u32,
         model: BlobHash,
     ) -> Result<Vec<Effect>, Rejection> {
-        match self.stage {
-            Stage::Aggregating if round == self.round.number => {
-                self.stage = Stage::Evaluating { model };
-                if let Some(last) = self.history.last_mut() {
-                    last.model = Some(model);
-                }
+        match self.head.stage {
+            Stage::Aggregating if round == self.head.round.number => {
+                self.head.stage = Stage::Evaluating { model };
+                self.current().model = Some(model);
                 Ok(vec![Effect::Evaluate { round, model }])
             }
             Stage::Collecting
@@ -204,8 +176,8 @@ impl Run {
 
     /// Returns the model under evaluation, if it is this round's.
     pub(super) fn evaluating(&self, round: u32) -> Result<BlobHash, Rejection> {
-        match self.stage {
-            Stage::Evaluating { model } if round == self.round.number => Ok(model),
+        match self.head.stage {
+            Stage::Evaluating { model } if round == self.head.round.number => Ok(model),
             Stage::Collecting
             | Stage::Aggregating
             | Stage::Evaluating { .. }
@@ -213,6 +185,7 @@ impl Run {
         }
     }
 
+    /// Closes the round. Also returns the blobs that the job no longer needs.
     pub(super) fn evaluated(
         &mut self,
         settings: &MachineSettings,
@@ -220,46 +193,68 @@ impl Run {
         model: BlobHash,
         test: EvalMetrics,
         validation: Option<&EvalMetrics>,
-    ) -> Vec<Effect> {
-        if let Some(last) = self.history.last_mut() {
-            last.evaluation = Some(test);
-            last.closed_at = Some(now);
-        }
-        for round in self.history.iter_mut().rev().skip(KEPT_MODELS) {
-            round.model = None;
-        }
+    ) -> (Vec<Effect>, Vec<BlobHash>) {
+        let current = self.current();
+        current.evaluation = Some(test);
+        current.closed_at = Some(now);
+        let released = self.release_models();
         self.close_norms();
         let target = settings.spec.run.target_accuracy;
         let reached = validation
             .map(|metrics| metrics.accuracy)
             .filter(|accuracy| target > 0.0 && *accuracy >= target);
-        self.closing = self.closing.or(reached.map(|accuracy| Closing::Target { accuracy }));
-        if self.closing.is_some() || self.round.number >= settings.spec.rounds() {
-            return vec![self.register(model)];
+        let reached = reached.map(|accuracy| Closing::Target { accuracy });
+        self.head.closing = self.head.closing.or(reached);
+        if self.head.closing.is_some() || self.head.round.number >= settings.spec.rounds() {
+            return (vec![self.register(model)], released);
         }
-        let number = self.round.number + 1;
-        let next = open_round(settings, &self.preparation, number, model, now);
-        let closed = std::mem::replace(&mut self.round, next);
-        self.remember(closed);
-        self.stage = Stage::Collecting;
-        self.moved_at = now;
-        self.record(now);
-        Vec::new()
+        self.next_round(settings, model, now);
+        (Vec::new(), released)
+    }
+
+    /// Forgets the models of old rounds and returns them.
+    fn release_models(&mut self) -> Vec<BlobHash> {
+        let history = &self.head.history;
+        // The open round's model is one of those that are kept.
+        let old = history.len().saturating_sub(KEPT_MODELS - 1);
+        let first = history[..old].partition_point(|round| round.model.is_none());
+        if first == old {
+            return Vec::new();
+        }
+        let rounds = &mut Arc::make_mut(&mut self.head.history)[first..old];
+        self.unwritten_rounds.extend(rounds.iter().map(|round| round.round));
+        rounds.iter_mut().filter_map(|round| round.model.take()).collect()
+    }
+
+    /// Opens the next round. `model` is its base.
+    fn next_round(&mut self, settings: &MachineSettings, model: BlobHash, now: Timestamp) {
+        self.remember_leases();
+        let number = self.head.round.number + 1;
+        let (round, seats) = open_round(settings, &self.preparation, number, model, now);
+        let record = opened(number, count(seats.len()), now);
+        self.unwritten_rounds.insert(number);
+        let closed = std::mem::replace(&mut self.head.current, record);
+        Arc::make_mut(&mut self.head.history).push(closed);
+        let index = SeatIndex::new(self.past_leases.values(), self.head.round.number);
+        self.seats.replace(seats, index);
+        self.head.round = round;
+        self.head.stage = Stage::Collecting;
+        self.head.moved_at = now;
     }
 
     /// Ends the job with the last closed round's model. Returns `None` if no round has closed.
     pub(super) fn complete(&mut self) -> Option<Vec<Effect>> {
-        match self.stage {
-            Stage::Collecting if self.round.number == 1 => return None,
+        match self.head.stage {
+            Stage::Collecting if self.head.round.number == 1 => return None,
             Stage::Collecting => {
-                self.closing = Some(Closing::Requested);
+                self.head.closing = Some(Closing::Requested);
                 let mut effects = self.give_up_open_seats(LeaseEnd::Stopped);
-                effects.push(self.register(self.round.base));
+                effects.push(self.register(self.head.round.base));
                 return Some(effects);
             }
             // The round already has its updates, so it is finished first.
             Stage::Aggregating | Stage::Evaluating { .. } => {
-                self.closing = Some(Closing::Requested);
+                self.head.closing = Some(Closing::Requested);
             }
             Stage::Registering { .. } => {}
         }
@@ -267,13 +262,13 @@ impl Run {
     }
 
     fn register(&mut self, model: BlobHash) -> Effect {
-        self.stage = Stage::Registering { model };
+        self.head.stage = Stage::Registering { model };
         Effect::Register { model, evaluation: self.evaluation().cloned() }
     }
 
     /// Returns the evaluation of the last closed round.
     pub(super) fn evaluation(&self) -> Option<&EvalMetrics> {
-        self.history.iter().rev().find_map(|round| round.evaluation.as_ref())
+        self.rounds().rev().find_map(|round| round.evaluation.as_ref())
     }
 
     /// Moves the deadline by the length of the pause. A deadline that had passed before the pause
@@ -284,84 +279,36 @@ impl Run {
         since: Timestamp,
         now: Timestamp,
     ) -> Vec<Effect> {
-        self.moved_at = now;
-        let opened_at = self.history.last().map_or(since, |round| round.opened_at);
-        let pause = now.since(since.max(opened_at));
-        self.round.closes_at = self.round.closes_at.map(|at| at.after(pause));
+        self.head.moved_at = now;
+        let pause = now.since(since.max(self.head.current.opened_at));
+        let round = &mut self.head.round;
+        round.closes_at = round.closes_at.map(|at| at.after(pause));
         self.close_if_due(settings, now, false)
     }
 
-    /// Keeps a closed round's leases for late updates.
-    fn remember(&mut self, closed: OpenRound) {
-        let oldest = self.round.number.saturating_sub(REMEMBERED_ROUNDS);
-        self.past_leases.retain(|_, past| past.round >= oldest);
-        let OpenRound { number, seats, leases, .. } = closed;
-        self.past_leases.extend(leases.into_iter().filter_map(|(lease, record)| {
-            let seat = seats.get(record.seat)?;
-            let accepted = seat.report().map(|report| report.blob);
+    /// Keeps the closed round's leases for late updates.
+    fn remember_leases(&mut self) {
+        let number = self.head.round.number;
+        let oldest = (number + 1).saturating_sub(REMEMBERED_ROUNDS);
+        let old = self.past_leases.iter().filter(|(_, past)| past.round < oldest);
+        for lease in old.map(|(lease, _)| *lease).collect::<Vec<_>>() {
+            self.past_leases.remove(&lease);
+        }
+        for (lease, record) in &self.leases {
+            let Some(seat) = self.seats.get(&record.seat) else { continue };
             let past = PastLease {
                 round: number,
                 partition: seat.partition,
                 device: record.device,
-                accepted,
+                accepted: seat.report().map(|report| report.blob),
             };
-            Some((lease, past))
-        }));
+            self.past_leases.insert(*lease, past);
+        }
+        self.leases.replace(BTreeMap::new(), LeaseIndex::default());
     }
-}
 
-fn open_round(
-    settings: &MachineSettings,
-    preparation: &Preparation,
-    number: u32,
-    base: BlobHash,
-    now: Timestamp,
-) -> OpenRound {
-    // An unreadable deadline was refused when the job was created.
-    let deadline = settings.spec.round_deadline().ok().flatten();
-    OpenRound {
-        number,
-        base,
-        closes_at: deadline.map(|deadline| now.after(deadline.min(LONGEST_DEADLINE))),
-        overdue: false,
-        seats: select(settings, preparation, number),
-        leases: std::collections::BTreeMap::new(),
-        short_of_memory: std::collections::BTreeSet::new(),
-        short_of_disk: std::collections::BTreeSet::new(),
+    /// Returns the closed rounds, followed by the open one.
+    pub(super) fn rounds(&self) -> impl DoubleEndedIterator<Item = &Round> {
+        self.head.history.iter().chain(std::iter::once(&self.head.current))
     }
-}
-
-/// Draws the round's seats: a share of the partitions. Empty partitions have no seat.
-fn select(settings: &MachineSettings, preparation: &Preparation, round: u32) -> Vec<Seat> {
-    let partitions = preparation.partitions.len();
-    let mut seats: Vec<Seat> = (0_u32..)
-        .zip(&preparation.partitions)
-        .filter(|(_, partition)| partition.rows > 0)
-        .map(|(number, partition)| Seat {
-            partition: number,
-            rows: partition.rows,
-            occupancy: Occupancy::Open,
-            failures: Vec::new(),
-        })
-        .collect();
-    SeededRng::new(RngDomain::Selection, settings.spec.seed, round, 0, 0).shuffle(&mut seats);
-    seats.truncate(share(settings.spec.strategy.fraction, partitions));
-    seats.sort_unstable_by_key(|seat| seat.partition);
-    seats
-}
-
-/// Returns ⌈fraction · count⌉, at least 1. Rounding errors just above a whole number are ignored
-/// (0.1 · 30 is 3).
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "between 1 and a count of partitions"
-)]
-fn share(fraction: f64, count: usize) -> usize {
-    let share = (fraction * count as f64 - 1e-9).ceil();
-    (share.max(1.0) as usize).min(count.max(1))
-}
-
-fn count(items: usize) -> u32 {
-    u32::try_from(items).unwrap_or(u32::MAX)
 }

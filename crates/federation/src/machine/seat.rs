@@ -1,6 +1,7 @@
-//! Stored state of a round: its seats and their leases.
+//! State of a round: its seats and their leases.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use protocol::fingerprint::Fingerprint;
 use protocol::{BlobHash, DeviceId, LeaseId, Timestamp};
@@ -13,7 +14,7 @@ use super::{Receipt, WeightedUpdate};
 const FAILURES: usize = 3;
 
 /// The open round, or the last one of a finished job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct OpenRound {
     /// Round number, from 1.
     pub(super) number: u32,
@@ -22,14 +23,11 @@ pub(super) struct OpenRound {
     pub(super) closes_at: Option<Timestamp>,
     /// The deadline has passed with fewer reported seats than the minimum.
     pub(super) overdue: bool,
-    /// In order of partition.
-    pub(super) seats: Vec<Seat>,
-    /// All leases of the round, including ended ones.
-    pub(super) leases: BTreeMap<LeaseId, RoundLease>,
-    /// Devices on which this round's work does not fit.
-    pub(super) short_of_memory: BTreeSet<DeviceId>,
-    #[serde(default)]
-    pub(super) short_of_disk: BTreeSet<DeviceId>,
+    /// Devices on which this round's work does not fit. Their rows imply these sets.
+    pub(super) short_of_memory: Arc<BTreeSet<DeviceId>>,
+    pub(super) short_of_disk: Arc<BTreeSet<DeviceId>>,
+    /// Loss of the updates so far.
+    pub(super) loss: MeanLoss,
 }
 
 impl OpenRound {
@@ -37,30 +35,26 @@ impl OpenRound {
     pub(super) fn is_too_much_for(&self, device: DeviceId) -> bool {
         self.short_of_memory.contains(&device) || self.short_of_disk.contains(&device)
     }
+}
 
-    pub(super) fn held_by(&self, device: DeviceId) -> Option<(LeaseId, &RoundLease)> {
-        self.leases
-            .iter()
-            .find(|(_, record)| record.device == device && record.state == SeatLeaseState::Held)
-            .map(|(id, record)| (*id, record))
+/// Row-weighted mean of training losses, in order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct MeanLoss {
+    rows: f64,
+    weighted: f64,
+}
+
+impl MeanLoss {
+    /// Adds an update. A loss that is not a number is ignored.
+    pub(super) fn add(&mut self, rows: u64, loss: Option<f64>) {
+        if let Some(loss) = loss {
+            self.rows += rows as f64;
+            self.weighted += rows as f64 * loss;
+        }
     }
 
-    pub(super) fn reported(&self) -> usize {
-        self.seats.iter().filter(|seat| seat.report().is_some()).count()
-    }
-
-    pub(super) fn leased(&self) -> usize {
-        self.seats.iter().filter(|seat| matches!(seat.occupancy, Occupancy::Leased { .. })).count()
-    }
-
-    /// Returns the rows of all seats. The grid of the exact sum depends on them.
-    pub(super) fn seat_rows(&self) -> u64 {
-        self.seats.iter().map(|seat| seat.rows).sum()
-    }
-
-    /// Returns the updates to aggregate, in order of partition.
-    pub(super) fn updates(&self) -> Vec<WeightedUpdate> {
-        self.seats.iter().filter_map(Seat::update).collect()
+    pub(super) fn mean(&self) -> Option<f64> {
+        (self.rows > 0.0).then(|| self.weighted / self.rows)
     }
 }
 
@@ -174,7 +168,7 @@ impl From<Receipt> for Report {
 pub(super) struct RoundLease {
     pub(super) device: DeviceId,
     /// Index into the round's seats.
-    pub(super) seat: usize,
+    pub(super) seat: u32,
     pub(super) granted_at: Timestamp,
     pub(super) deadline: Timestamp,
     #[serde(default, rename = "headway")]

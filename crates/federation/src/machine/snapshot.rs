@@ -1,12 +1,12 @@
 //! Snapshots of a job's open round, as input for [`crate::explain`].
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use protocol::DeviceId;
 use protocol::fingerprint::Fingerprint;
 
 use super::phase::{Binding, Phase, Run, Stage};
-use super::seat::{Occupancy, SeatLeaseState};
 use super::{Machine, MachineSettings, Timestamp};
 
 /// Snapshot of a job.
@@ -31,7 +31,7 @@ pub struct RoundSnapshot {
     /// Required fingerprint. `None` if any is allowed, or no lease was granted yet.
     pub fingerprint: Option<Fingerprint>,
     /// Devices that returned this round's work because of too little memory.
-    pub short_of_memory: BTreeSet<DeviceId>,
+    pub short_of_memory: Arc<BTreeSet<DeviceId>>,
     /// Devices that failed every open seat.
     pub failed_all: BTreeSet<DeviceId>,
     /// The seat that failed most often: its partition, number of failures and last error.
@@ -49,10 +49,24 @@ pub struct RoundSnapshot {
 impl Machine {
     /// Returns a snapshot for [`crate::explain::explain`].
     pub fn snapshot(&self) -> JobSnapshot {
+        let mut snapshot = self.outline();
+        if let JobSnapshot::Collecting(round) = &mut snapshot {
+            round.training = self.holders().collect();
+        }
+        snapshot
+    }
+
+    /// Returns the devices that hold a lease.
+    pub fn holders(&self) -> impl Iterator<Item = DeviceId> {
+        self.phase.run().into_iter().flat_map(|run| run.leases.index().holders())
+    }
+
+    /// Returns a snapshot without the devices that train. It costs the same for any number of them.
+    pub fn outline(&self) -> JobSnapshot {
         match &self.phase {
             Phase::Running(run) if *run.stage() == Stage::Collecting => {
                 let paused = self.paused.is_some();
-                JobSnapshot::Collecting(Box::new(run.snapshot(&self.settings, paused)))
+                JobSnapshot::Collecting(Box::new(run.outline(&self.settings, paused)))
             }
             Phase::Running(_) | Phase::Pending | Phase::Preparing | Phase::Finished { .. } => {
                 JobSnapshot::NotCollecting
@@ -62,38 +76,37 @@ impl Machine {
 }
 
 impl Run {
-    fn snapshot(&self, settings: &MachineSettings, paused: bool) -> RoundSnapshot {
-        let seats = &self.round.seats;
-        let held = self.round.leases.values().filter(|it| it.state == SeatLeaseState::Held);
-        let unreported = || seats.iter().filter(|seat| seat.report().is_none());
-        let worst = unreported().max_by_key(|seat| seat.failures.len());
-        let failure = worst.and_then(|seat| {
+    fn outline(&self, settings: &MachineSettings, paused: bool) -> RoundSnapshot {
+        let index = self.seats.index();
+        let failure = index.worst().and_then(|seat| {
+            let seat = self.seats.get(&seat)?;
             let detail = seat.failures.last()?.detail.clone();
             let detail = detail.unwrap_or_else(|| "no reason was given".to_owned());
             Some((seat.partition, seat.failures.len(), detail))
         });
-        let open = || unreported().filter(|seat| seat.occupancy == Occupancy::Open);
+        let open = || index.open().iter().filter_map(|seat| self.seats.get(seat));
         let failing = open().next().into_iter().flat_map(|seat| &seat.failures);
         let failed_all = failing
             .map(|failure| failure.device)
             .filter(|device| open().all(|seat| seat.failed_on(*device)))
             .collect();
+        let round = &self.head.round;
         RoundSnapshot {
-            seats: seats.len(),
-            reported: self.round.reported(),
-            open: open().count(),
-            training: held.map(|record| record.device).collect(),
+            seats: self.seats.len(),
+            reported: index.reported,
+            open: index.open().len(),
+            training: BTreeSet::new(),
             paused,
-            fingerprint: match &self.binding {
+            fingerprint: match &self.head.binding {
                 Binding::One { fingerprint } => Some(fingerprint.clone()),
                 Binding::Undecided | Binding::Any => None,
             },
-            short_of_memory: self.round.short_of_memory.clone(),
+            short_of_memory: round.short_of_memory.clone(),
             failed_all,
             failure,
-            moved_at: self.moved_at,
-            closes_at: self.round.closes_at,
-            overdue: self.round.overdue,
+            moved_at: self.head.moved_at,
+            closes_at: round.closes_at,
+            overdue: round.overdue,
             minimum: self.minimum(settings),
         }
     }

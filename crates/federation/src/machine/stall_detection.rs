@@ -17,13 +17,13 @@ impl Machine {
     /// Returns the time of the last progress while seats are open: a training step, an update or a
     /// new round. `None` while the job does not wait for devices.
     pub fn moved_at(&self) -> Option<Timestamp> {
-        self.collecting().map(|run| run.moved_at)
+        self.collecting().map(|run| run.head.moved_at)
     }
 
     /// Returns the time without progress after which the job counts as stalled: three times the
     /// longest lease with an update, and at least five lease timeouts.
     pub fn stall_timeout(&self) -> Duration {
-        let measured = self.phase.run().map_or(Duration::ZERO, |run| run.longest_lease);
+        let measured = self.phase.run().map_or(Duration::ZERO, |run| run.head.longest_lease);
         let least = self.settings.lease_timeout().saturating_mul(LEASE_TIMEOUTS);
         measured.saturating_mul(LONGEST_LEASES).max(least)
     }
@@ -42,9 +42,10 @@ impl Machine {
 impl Run {
     /// Records the duration of a lease with an accepted update.
     pub(super) fn record_lease_duration(&mut self, now: Timestamp, lease: LeaseId) {
-        self.moved_at = self.moved_at.max(now);
-        if let Some(record) = self.round.leases.get(&lease) {
-            self.longest_lease = self.longest_lease.max(now.since(record.granted_at));
+        self.head.moved_at = self.head.moved_at.max(now);
+        if let Some(record) = self.leases.get(&lease) {
+            let duration = now.since(record.granted_at);
+            self.head.longest_lease = self.head.longest_lease.max(duration);
         }
     }
 }

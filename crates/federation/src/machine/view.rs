@@ -1,5 +1,7 @@
 //! Read access to a machine: status, reason, and the outstanding effects after a restart.
 
+use std::sync::Arc;
+
 use protocol::api::{JobStatus, Round};
 use protocol::fingerprint::Fingerprint;
 use protocol::job::JobSpec;
@@ -57,12 +59,12 @@ impl Machine {
 
     /// Returns the number of the open or last round, or 0 before the first.
     pub fn round(&self) -> u32 {
-        self.phase.run().map_or(0, |run| run.round.number)
+        self.phase.run().map_or(0, |run| run.head.round.number)
     }
 
     /// Returns the number of rounds whose model is created and evaluated.
     pub fn rounds_closed(&self) -> u32 {
-        let mut closed = self.history().iter().filter(|round| round.closed_at.is_some());
+        let mut closed = self.history().filter(|round| round.closed_at.is_some());
         closed.next_back().map_or(0, |round| round.round)
     }
 
@@ -72,7 +74,7 @@ impl Machine {
         if self.status() == JobStatus::Completed {
             return 1.0;
         }
-        let open = self.history().last().filter(|round| round.closed_at.is_none());
+        let open = self.current_round().filter(|round| round.closed_at.is_none());
         let share =
             open.map_or(0.0, |open| f64::from(open.reported) / f64::from(open.seats.max(1)));
         let total = f64::from(self.settings.spec.rounds().max(1));
@@ -80,7 +82,7 @@ impl Machine {
     }
 
     /// Returns the preparation, or `None` until the dataset is partitioned.
-    pub fn preparation(&self) -> Option<&Preparation> {
+    pub fn preparation(&self) -> Option<&Arc<Preparation>> {
         self.phase.run().map(|run| &run.preparation)
     }
 
@@ -92,26 +94,36 @@ impl Machine {
     /// Returns the closed rounds, followed by the open one. `bytes_up` counts the updates that took
     /// a seat. `bytes_down` counts the round's base model once per device, without shards, which
     /// devices keep.
-    pub fn history(&self) -> &[Round] {
-        self.phase.run().map_or(&[], |run| &run.history)
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &Round> {
+        self.phase.run().into_iter().flat_map(Run::rounds)
+    }
+
+    /// Returns the rounds before the open one.
+    pub fn earlier_rounds(&self) -> Option<&Arc<Vec<Round>>> {
+        self.phase.run().map(|run| &run.head.history)
+    }
+
+    /// Returns the open round, or the last one of a finished job.
+    pub fn current_round(&self) -> Option<&Round> {
+        self.phase.run().map(|run| &run.head.current)
     }
 
     /// Returns the number of leases that ended without an update after their first step, except by
     /// an orderly return or a person's action. A lease that is renewed later, or whose update still
     /// counts, is not lost.
     pub fn leases_lost(&self) -> u64 {
-        self.phase.run().map_or(0, |run| run.leases_lost)
+        self.phase.run().map_or(0, |run| run.head.leases_lost)
     }
 
     /// Returns the number of leased seats, for fair sharing.
     pub fn leased_seats(&self) -> usize {
-        self.phase.run().map_or(0, |run| run.round.leased())
+        self.phase.run().map_or(0, |run| run.seats.index().leased)
     }
 
     /// Returns the fingerprint that a reproducible job is bound to. `None` if it accepts any, or no
     /// lease was granted yet.
     pub fn fingerprint(&self) -> Option<&Fingerprint> {
-        match &self.phase.run()?.binding {
+        match &self.phase.run()?.head.binding {
             Binding::One { fingerprint } => Some(fingerprint),
             Binding::Undecided | Binding::Any => None,
         }
@@ -144,8 +156,7 @@ impl Machine {
     pub fn has_open_seat(&self) -> bool {
         match &self.phase {
             Phase::Running(run) if self.paused.is_none() => {
-                run.stage == Stage::Collecting
-                    && run.round.seats.iter().any(|seat| seat.occupancy == Occupancy::Open)
+                run.head.stage == Stage::Collecting && !run.seats.index().open().is_empty()
             }
             Phase::Running(_) | Phase::Pending | Phase::Preparing | Phase::Finished { .. } => false,
         }
@@ -153,13 +164,13 @@ impl Machine {
 
     /// Returns whether the device holds a lease.
     pub fn holds(&self, device: DeviceId) -> bool {
-        self.phase.run().is_some_and(|run| run.round.held_by(device).is_some())
+        self.phase.run().is_some_and(|run| run.leases.index().held_by(device).is_some())
     }
 
     /// Returns the lease that the device holds.
     pub fn lease_of(&self, device: DeviceId) -> Option<Lease> {
         let run = self.phase.run()?;
-        run.round.held_by(device).and_then(|(lease, _)| run.lease(&self.settings, lease))
+        run.leases.index().held_by(device).and_then(|lease| run.lease(&self.settings, lease))
     }
 
     /// Returns a held lease.
@@ -167,11 +178,30 @@ impl Machine {
         self.phase.run()?.lease(&self.settings, lease)
     }
 
+    /// Returns whether the job granted the lease and still remembers it.
+    pub fn remembers(&self, lease: LeaseId) -> bool {
+        let run = self.phase.run();
+        run.is_some_and(|run| {
+            run.leases.contains_key(&lease) || run.past_leases.contains_key(&lease)
+        })
+    }
+
+    /// Returns the deadline of a held lease.
+    pub fn deadline_of(&self, lease: LeaseId) -> Option<Timestamp> {
+        let record = self.phase.run()?.leases.get(&lease)?;
+        (record.state == SeatLeaseState::Held).then_some(record.deadline)
+    }
+
+    /// Returns the index of a lease's seat in the open round.
+    pub fn seat_of(&self, lease: LeaseId) -> Option<u32> {
+        self.phase.run()?.leases.get(&lease).map(|record| record.seat)
+    }
+
     /// Returns whether the lease is held now.
     pub fn is_held(&self, lease: LeaseId) -> bool {
         let run = self.phase.run();
         run.is_some_and(|run| {
-            let record = run.round.leases.get(&lease);
+            let record = run.leases.get(&lease);
             record.is_some_and(|record| record.state == SeatLeaseState::Held)
         })
     }
@@ -180,11 +210,12 @@ impl Machine {
     /// it ended but its seat has no update yet. Its device may upload blobs.
     pub fn awaits(&self, lease: LeaseId, device: DeviceId) -> bool {
         match &self.phase {
-            Phase::Running(run) => run.round.leases.get(&lease).is_some_and(|record| {
+            Phase::Running(run) => run.leases.get(&lease).is_some_and(|record| {
+                let occupancy = run.seats.get(&record.seat).map(|seat| &seat.occupancy);
                 record.device == device
-                    && match run.round.seats[record.seat].occupancy {
-                        Occupancy::Open | Occupancy::Leased { .. } => true,
-                        Occupancy::Reported(_) | Occupancy::Lost => false,
+                    && match occupancy {
+                        Some(Occupancy::Open | Occupancy::Leased { .. }) => true,
+                        Some(Occupancy::Reported(_) | Occupancy::Lost) | None => false,
                     }
             }),
             Phase::Pending | Phase::Preparing | Phase::Finished { .. } => false,
@@ -208,6 +239,16 @@ impl Machine {
         }
     }
 
+    /// Returns the effect of [`Self::outstanding`] whose result the job awaits. Costs nothing while
+    /// updates are collected.
+    pub fn awaited_step(&self) -> Option<Effect> {
+        match &self.phase {
+            Phase::Running(run) if run.head.stage == Stage::Collecting => None,
+            Phase::Preparing | Phase::Running(_) => self.outstanding().pop(),
+            Phase::Pending | Phase::Finished { .. } => None,
+        }
+    }
+
     /// Returns a plain-language reason for the job's status, or `None` if the status is sufficient.
     pub fn reason(&self) -> Option<String> {
         let paused = if self.paused.is_some() { "paused; " } else { "" };
@@ -215,21 +256,22 @@ impl Machine {
             Phase::Pending => Some("waiting to be started".to_owned()),
             Phase::Preparing => Some(format!("{paused}fetching and dividing the dataset")),
             Phase::Running(run) => Some(format!("{paused}{}", self.stage_text(run))),
-            Phase::Finished { ending, run } => match (ending, run.as_ref().and_then(|r| r.closing))
-            {
-                (Ending::Failed { reason }, _) => Some(reason.clone()),
-                (Ending::Completed { .. }, Some(closing)) => Some(self.closing_text(closing)),
-                (Ending::Completed { .. }, None) | (Ending::Cancelled, _) => None,
-            },
+            Phase::Finished { ending, run } => {
+                match (ending, run.as_ref().and_then(|r| r.head.closing)) {
+                    (Ending::Failed { reason }, _) => Some(reason.clone()),
+                    (Ending::Completed { .. }, Some(closing)) => Some(self.closing_text(closing)),
+                    (Ending::Completed { .. }, None) | (Ending::Cancelled, _) => None,
+                }
+            }
         }
     }
 
     fn stage_text(&self, run: &Run) -> String {
-        let round = run.round.number;
-        match run.stage {
+        let round = run.head.round.number;
+        match run.head.stage {
             Stage::Collecting => self.collecting_text(run),
             Stage::Aggregating => {
-                format!("aggregating the {} updates of round {round}", run.round.reported())
+                format!("aggregating the {} updates of round {round}", run.seats.index().reported)
             }
             Stage::Evaluating { .. } => format!("evaluating the model of round {round}"),
             Stage::Registering { .. } => "registering the model".to_owned(),
@@ -237,34 +279,34 @@ impl Machine {
     }
 
     fn collecting_text(&self, run: &Run) -> String {
-        let (reported, leased) = (run.round.reported(), run.round.leased());
+        let index = run.seats.index();
+        let (reported, leased) = (index.reported, index.leased);
         let training = if leased > 0 { format!(", {leased} training") } else { String::new() };
-        let seats = run.round.seats.len();
+        let seats = run.seats.len();
         let mut parts = vec![format!("{reported} of {seats} seats reported{training}")];
         if leased == 0 && self.paused.is_none() {
-            parts.push(match &run.binding {
+            parts.push(match &run.head.binding {
                 Binding::Undecided | Binding::Any => "waiting for a device".to_owned(),
                 Binding::One { fingerprint } => {
                     format!("waiting for a device with numeric fingerprint {fingerprint}")
                 }
             });
         }
-        if run.round.overdue {
+        if run.head.round.overdue {
             let minimum = run.minimum(&self.settings);
             parts.push(format!(
                 "the deadline has passed; the round closes when {minimum} seats have reported"
             ));
         }
-        let short =
-            [(&run.round.short_of_memory, "memory"), (&run.round.short_of_disk, "disk space")];
+        let round = &run.head.round;
+        let short = [(&round.short_of_memory, "memory"), (&round.short_of_disk, "disk space")];
         for (devices, resource) in short.into_iter().filter(|(devices, _)| !devices.is_empty()) {
             if leased == 0 {
                 let devices = plural(devices.len(), "device");
                 parts.push(format!("too little {resource} on {devices}"));
             }
         }
-        let open = run.round.seats.iter().filter(|seat| seat.report().is_none());
-        if let Some(seat) = open.max_by_key(|seat| seat.failures.len())
+        if let Some(seat) = index.worst().and_then(|seat| run.seats.get(&seat))
             && let Some(failure) = seat.failures.last()
         {
             let detail = failure.detail.as_deref().unwrap_or("no reason was given");
@@ -289,18 +331,18 @@ impl Machine {
 
 impl Run {
     fn deadline(&self, paused: bool) -> Option<Timestamp> {
-        let held = self.round.leases.values().filter(|record| record.state == SeatLeaseState::Held);
-        let leases = held.map(|record| record.deadline).min();
-        let waits = self.stage == Stage::Collecting && !self.round.overdue && !paused;
-        let closes = self.round.closes_at.filter(|_| waits);
+        let leases = self.leases.index().deadline();
+        let round = &self.head.round;
+        let waits = self.head.stage == Stage::Collecting && !round.overdue && !paused;
+        let closes = round.closes_at.filter(|_| waits);
         leases.into_iter().chain(closes).min()
     }
 
     fn outstanding(&self) -> Vec<Effect> {
-        let round = self.round.number;
-        match self.stage {
+        let round = self.head.round.number;
+        match self.head.stage {
             Stage::Collecting => {
-                let updates = self.round.updates().into_iter();
+                let updates = self.updates().into_iter();
                 updates.map(|update| Effect::Accumulate { round, update }).collect()
             }
             Stage::Aggregating => vec![self.aggregate()],

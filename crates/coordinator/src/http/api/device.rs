@@ -10,13 +10,14 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::job_history::show_steps;
+use super::job_history::with_held;
 use crate::clock;
 use crate::driver::{DriverError, LEASES_KEPT};
 use crate::http::auth::extractors::Viewer;
 use crate::http::extract::{InPath, InQuery};
 use crate::http::problem::ApiResult;
 use crate::http::state::ApiState;
+use crate::store::MOST_LEASES;
 
 /// Default number of leases in an answer.
 const DEFAULT_LEASES: u64 = 200;
@@ -59,13 +60,12 @@ async fn leases(
     let device = find_device(&shared, id)?;
     let oldest = clock::now().before(LEASES_KEPT);
     let after = query.after.unwrap_or(Timestamp::from_millis(i64::MIN));
-    let limit = query.limit.unwrap_or(DEFAULT_LEASES);
+    let limit = query.limit.unwrap_or(DEFAULT_LEASES).min(MOST_LEASES);
+    let held = shared.driver.held_leases(move |row| row.record.device == id).await?;
     let rows = shared.read(move |reader| reader.leases_of_device(id, oldest, after, limit)).await?;
-    let held = shared.driver.held_steps(move |row| row.record.device == id).await?;
-    let leases = rows.into_iter().map(|row| {
+    let leases = with_held(rows, held, [oldest, after], limit).into_iter().map(|row| {
         let job = shared.views.job(row.job);
         let mut lease = row.record;
-        show_steps(&mut lease, &held);
         lease.device_name.clone_from(&device.name);
         let job_name = job.map(|view| view.job.name.clone()).unwrap_or_default();
         DeviceLease { job: row.job, job_name, lease }

@@ -21,6 +21,7 @@ use crate::http::auth::extractors::Viewer;
 use crate::http::extract::{InPath, InQuery};
 use crate::http::problem::ApiResult;
 use crate::http::state::ApiState;
+use crate::store::{LeaseRow, MOST_LEASES};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(leases)).routes(routes!(show_log))
@@ -45,19 +46,31 @@ async fn leases(
 ) -> ApiResult<Json<Vec<LeaseRecord>>> {
     view(&shared, id)?;
     let after = since.after.unwrap_or(Timestamp::from_millis(i64::MIN));
-    let mut records = lease_records(&shared, id, after).await?;
-    let held = shared.driver.held_steps(move |row| row.job == id).await?;
-    for record in &mut records {
-        show_steps(record, &held);
-    }
-    Ok(Json(records))
+    Ok(Json(lease_records(&shared, id, after).await?))
 }
 
-/// Sets the current steps of a held lease. The database has only the steps of ended leases.
-pub(crate) fn show_steps(record: &mut LeaseRecord, held: &HashMap<LeaseId, u64>) {
-    if let Some(steps) = held.get(&record.id).filter(|_| record.ended_at.is_none()) {
-        record.steps = *steps;
+/// Adds the held leases to those that the database has, which are the ended ones, and keeps the newest
+/// `most` that were granted since `oldest` and granted or ended at `after` or later. The stored rows
+/// are read after `held`, so that a lease that ends meanwhile is in one of them.
+pub(crate) fn with_held(
+    stored: Vec<LeaseRow>,
+    mut held: HashMap<LeaseId, LeaseRow>,
+    [oldest, after]: [Timestamp; 2],
+    most: u64,
+) -> Vec<LeaseRow> {
+    let mut rows = stored;
+    for row in &mut rows {
+        // A lease that lapsed and was renewed. The database has the steps of ended leases only.
+        if let Some(held) = held.remove(&row.record.id)
+            && row.record.ended_at.is_none()
+        {
+            row.record.steps = held.record.steps;
+        }
     }
+    rows.extend(held.into_values().filter(|row| row.record.granted_at >= oldest.max(after)));
+    rows.sort_by_key(|row| (row.record.granted_at, row.record.id));
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    rows.split_off(rows.len().saturating_sub(most))
 }
 
 /// Returns the log of a job, the oldest entry first: who created and started it, its rounds, its lost
@@ -84,7 +97,10 @@ async fn lease_records(
     after: Timestamp,
 ) -> ApiResult<Vec<LeaseRecord>> {
     let oldest = clock::now().before(LEASES_KEPT);
-    let mut records = shared.read(move |reader| reader.leases(id, oldest, after)).await?;
+    let held = shared.driver.held_leases(move |row| row.job == id).await?;
+    let stored = shared.read(move |reader| reader.leases(id, oldest, after)).await?;
+    let rows = with_held(stored, held, [oldest, after], MOST_LEASES);
+    let mut records: Vec<LeaseRecord> = rows.into_iter().map(|row| row.record).collect();
     for record in &mut records {
         if let Some(name) = shared.views.device_name(record.device) {
             record.device_name = name;

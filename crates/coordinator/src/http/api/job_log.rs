@@ -22,7 +22,7 @@ pub(crate) struct Known<'a> {
 pub(crate) fn log(known: &Known<'_>) -> Vec<LogEntry> {
     let mut log: Vec<LogEntry> = known.leases.iter().filter_map(lost).collect();
     log.extend(known.entries.iter().filter_map(by_somebody));
-    log.extend(known.view.rounds.iter().filter_map(closed));
+    log.extend(known.view.rounds().filter_map(closed));
     let id = known.view.job.id.to_string();
     let own = known.notices.iter().filter(|notice| notice.subject.as_ref() == Some(&id));
     log.extend(own.flat_map(stalled));

@@ -134,7 +134,7 @@ async fn rounds(
     State(shared): State<ApiState>,
     InPath(id): InPath<JobId>,
 ) -> ApiResult<Json<Vec<Round>>> {
-    Ok(Json(view(&shared, id)?.rounds.clone()))
+    Ok(Json(view(&shared, id)?.rounds().cloned().collect()))
 }
 
 /// Returns a job's metrics: one point for each closed round and metric.
@@ -145,5 +145,5 @@ async fn metrics(
     State(shared): State<ApiState>,
     InPath(id): InPath<JobId>,
 ) -> ApiResult<Json<Vec<MetricPoint>>> {
-    Ok(Json(metric_points(&view(&shared, id)?.rounds)))
+    Ok(Json(metric_points(view(&shared, id)?.rounds())))
 }

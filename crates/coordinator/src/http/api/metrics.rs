@@ -82,7 +82,7 @@ fn register_jobs(registry: &mut Registry, jobs: &[Arc<JobView>]) {
     registry.register("jobs", "Jobs, by their status", Labeled::gauges("status", by_status));
 
     let rounds = |count: fn(&Round) -> u64| {
-        ConstCounter::new(jobs.iter().flat_map(|view| &view.rounds).map(count).sum::<u64>())
+        ConstCounter::new(jobs.iter().flat_map(|view| view.rounds()).map(count).sum::<u64>())
     };
     let closed = rounds(|round| u64::from(round.closed_at.is_some()));
     registry.register("rounds_closed", "Closed rounds of all jobs", closed);
@@ -95,7 +95,7 @@ fn register_jobs(registry: &mut Registry, jobs: &[Arc<JobView>]) {
     registry.register("leases_lost", "Leases lost after their first step", lost);
 
     let open = jobs.iter().filter(|view| !view.job.status.is_final());
-    let open = open.filter_map(|view| view.rounds.last());
+    let open = open.filter_map(|view| view.current_round());
     let open: Vec<&Round> = open.filter(|round| round.closed_at.is_none()).collect();
     let seats =
         |count: fn(&Round) -> u32| open.iter().map(|round| u64::from(count(round))).sum::<u64>();

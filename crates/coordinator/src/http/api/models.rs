@@ -107,7 +107,7 @@ fn of_job(
     id: JobId,
 ) -> ApiResult<(NewModel, BlobHash)> {
     let view = shared.views.job(id).ok_or(DriverError::UnknownJob(id))?;
-    let closed = view.rounds.iter().filter(|round| round.closed_at.is_some());
+    let closed = view.rounds().filter(|round| round.closed_at.is_some());
     let mut chosen = closed.filter(|round| asked.round.is_none_or(|number| number == round.round));
     let round = chosen.next_back();
     let (Some(round), Some(spec)) = (round, view.job.spec.clone()) else {
@@ -126,7 +126,7 @@ fn of_job(
         bytes: 0,
         job: Some(id),
         dataset: job.dataset.clone(),
-        classes: view.classes.clone(),
+        classes: view.classes().to_vec(),
         spec,
         parameters: 0,
         evaluation: round.evaluation.clone(),

@@ -172,7 +172,7 @@ fn a_diverged_model_fails_the_job_and_the_machine_can_be_reloaded() {
     receipt.metrics.loss = f64::NAN;
     machine.handle(at(0), request(1, 1)).unwrap();
     machine.handle(at(0), Event::Updated { lease, device, receipt }).unwrap();
-    assert_eq!(machine.history()[0].train_loss, None);
+    assert_eq!(machine.history().next().unwrap().train_loss, None);
     machine.handle(at(1), aggregated(1)).unwrap();
     machine.handle(at(2), evaluated(1, f64::NAN)).unwrap();
     assert!(machine.reason().unwrap().contains("lower the learning rate"));

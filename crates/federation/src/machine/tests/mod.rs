@@ -1,11 +1,13 @@
 //! Tests of the machine, and their shared helpers.
 
 mod closing;
+mod database;
 mod leases;
 mod norms;
 mod random;
 mod rejections;
 mod simulation;
+mod stored;
 mod walk;
 
 use std::time::Duration;
@@ -19,6 +21,7 @@ use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
+use database::Database;
 
 const LEASE_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -172,8 +175,9 @@ fn close(machine: &mut Machine, now: Timestamp, seats: u64) -> Vec<Effect> {
     machine.handle(now, evaluated(round, 0.5)).unwrap()
 }
 
+/// Restores a machine from its rows.
 fn reload(machine: &Machine) -> Machine {
-    serde_json::from_str(&serde_json::to_string(machine).unwrap()).unwrap()
+    Database::of(machine).machine()
 }
 
 /// Effect for the lease and the device with this number.

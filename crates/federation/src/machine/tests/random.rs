@@ -1,5 +1,6 @@
-//! Random events at any time: the machine keeps its invariants, is reloaded from its JSON after
-//! every step, and always ends while devices keep requesting work.
+//! Random events at any time: the machine keeps its invariants, every event can be undone, the rows
+//! that each commit writes restore the machine, and it always ends while devices keep requesting
+//! work.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ use super::*;
 
 const PARTITIONS: u64 = 4;
 const DEVICES: u64 = 4;
+/// Number of events in a transaction.
+const COMMIT: u64 = 2;
 
 /// Event whose ids are filled in from the leases granted so far.
 #[derive(Debug, Clone)]
@@ -67,6 +70,10 @@ fn action() -> impl Strategy<Value = Action> {
 /// A machine and the expected state derived from its effects.
 struct World {
     machine: Machine,
+    database: Database,
+    /// Machine at the last commit.
+    committed: Machine,
+    handled: u64,
     now: i64,
     /// By lease number: the device, and the round and partition once granted.
     leases: Vec<(u64, Option<(u32, u32)>)>,
@@ -75,8 +82,12 @@ struct World {
 }
 
 impl World {
-    fn new(machine: Machine) -> Self {
+    fn new(mut machine: Machine) -> Self {
+        machine.commit(usize::MAX);
         Self {
+            database: Database::of(&machine),
+            committed: machine.clone(),
+            handled: 0,
             machine,
             now: 0,
             leases: Vec::new(),
@@ -150,9 +161,13 @@ impl World {
     fn handle(&mut self, event: Event) -> Vec<Effect> {
         let before = self.machine.clone();
         let effects = self.machine.handle(at(self.now), event.clone());
-        let after = reload(&self.machine);
-        assert_eq!(after, self.machine);
-        self.machine = after;
+        let mut undone = self.machine.clone();
+        undone.roll_back();
+        assert_eq!(undone, self.committed, "{event:?} was not undone");
+        self.handled += 1;
+        if self.handled.is_multiple_of(COMMIT) {
+            self.commit();
+        }
         let Ok(effects) = effects else {
             assert_eq!(self.machine, before, "a rejected {event:?} changed the machine");
             return Vec::new();
@@ -165,6 +180,16 @@ impl World {
         }
         self.check();
         effects
+    }
+
+    /// Writes the changes and continues with the machine that the rows restore.
+    fn commit(&mut self) {
+        self.database.write(self.machine.changes(usize::MAX));
+        let restored = self.database.machine();
+        assert_eq!(restored, self.machine);
+        assert_eq!(reload(&restored), restored);
+        self.committed = restored.clone();
+        self.machine = restored;
     }
 
     fn record(&mut self, event: &Event, effect: &Effect) {
@@ -223,7 +248,7 @@ impl World {
         assert!((0.0..=1.0).contains(&machine.progress()));
         assert_eq!(machine.completed_at().is_some(), machine.status().is_final());
         assert_eq!(machine.result().is_some(), machine.status() == JobStatus::Completed);
-        if let Some(open) = machine.history().last() {
+        if let Some(open) = machine.history().next_back() {
             assert_eq!(open.round, machine.round());
             assert_eq!(open.leased as usize, seats.len());
             let reported = self.accepted.keys().filter(|(round, _)| *round == open.round).count();

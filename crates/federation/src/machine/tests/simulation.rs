@@ -1,6 +1,6 @@
 //! Simulation of whole jobs in virtual time. Messages are dropped, delayed and duplicated, trainers
-//! hang, devices crash, and the coordinator is killed and reloaded. The same updates are aggregated
-//! as in a run without faults.
+//! hang, devices crash, and the coordinator is killed and restored from the rows that it wrote. The
+//! same updates are aggregated as in a run without faults.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,8 @@ use super::*;
 
 const DEVICES: u64 = 5;
 const PARTITIONS: u64 = 7;
+/// Number of events between two flushes of what a crash may lose.
+const FLUSH: u64 = 25;
 
 /// Event of the simulation.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ struct World {
     /// Whether faults occur.
     faults: bool,
     machine: Machine,
+    database: Database,
+    handled: u64,
     /// Current time in milliseconds.
     now: i64,
     /// Planned events by time and order of planning.
@@ -58,7 +62,9 @@ impl World {
         let mut world = Self {
             rng: SeededRng::new(RngDomain::SyntheticData, seed, 0, 0, 0),
             faults,
+            database: Database::of(&machine(changes.clone())),
             machine: machine(changes),
+            handled: 0,
             now: 0,
             queue: BTreeMap::new(),
             planned: 0,
@@ -105,7 +111,10 @@ impl World {
 
     /// Handles and stores an event and begins its effects, as the coordinator's single writer does.
     fn take(&mut self, event: Event) -> Option<Box<Lease>> {
-        let effects = self.machine.handle(self.time(), event).ok()?;
+        let may_be_lost = matches!(event, Event::Progressed { .. } | Event::Renewed { .. });
+        let effects = self.machine.handle(self.time(), event);
+        self.store(may_be_lost);
+        let effects = effects.ok()?;
         let mut granted = None;
         for effect in effects {
             if let Effect::Aggregate { round, base, updates, .. } = &effect {
@@ -117,6 +126,22 @@ impl World {
             }
         }
         granted
+    }
+
+    fn store(&mut self, may_be_lost: bool) {
+        self.handled += 1;
+        let flush = self.handled.is_multiple_of(FLUSH);
+        if may_be_lost && !flush {
+            self.machine.keep();
+        } else {
+            let most = if flush { usize::MAX } else { 0 };
+            self.database.write(self.machine.changes(most));
+            self.machine.commit(most);
+        }
+        if flush {
+            assert_eq!(self.database.machine(), self.machine);
+        }
+        assert_eq!(reload(&self.machine), self.machine);
     }
 
     fn begin(&mut self, effect: &Effect) {
@@ -167,7 +192,7 @@ impl World {
             }
             SimulatedEvent::CoordinatorCrash => {
                 self.coordinator_incarnation += 1;
-                self.machine = reload(&self.machine);
+                self.machine = self.database.machine();
                 for effect in self.machine.outstanding() {
                     self.begin(&effect);
                 }

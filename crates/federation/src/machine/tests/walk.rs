@@ -54,7 +54,7 @@ fn a_job_runs_from_creation_to_its_model() {
     assert_eq!(machine.handle(at(6), aggregated(1)).unwrap(), [evaluate]);
     assert_eq!(machine.handle(at(7), evaluated(1, 0.7)).unwrap(), []);
     assert_eq!((machine.round(), machine.rounds_closed()), (2, 1));
-    let round = &machine.history()[0];
+    let round = machine.history().next().unwrap();
     assert_eq!((round.reported, round.leased, round.examples), (2, 0, 200));
     assert_eq!((round.bytes_up, round.train_loss), (80, Some(0.5)));
     assert_eq!(round.bytes_down, 2 * 4 * machine.parameters().unwrap());

@@ -1,0 +1,151 @@
+//! In-memory copy of the database, as tables whose changes are committed or rolled back together.
+
+use std::collections::{BTreeMap, HashSet};
+
+use federation::table::{Table, Transaction};
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId};
+
+use super::device_index::{DeviceIndex, Devices};
+use super::history::open_record;
+use super::join_codes::{JoinCodeIndex, JoinCodes};
+use super::notifications::Notifications;
+use super::sessions::Links;
+use crate::store::{Day, JobRow, LeaseRow, Loaded, ModelRow, SessionRow, TokenRow};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Each machine has a transaction of its own.
+    pub(super) jobs: Table<JobId, JobRow>,
+    pub(super) devices: Devices,
+    /// Worker run that each device last reported. A restart clears them.
+    pub(super) runs: Table<DeviceId, String>,
+    pub(super) join_codes: JoinCodes,
+    pub(super) tokens: Table<String, TokenRow>,
+    pub(super) sessions: Table<String, SessionRow>,
+    pub(super) links: Links,
+    /// Newest version of each model name.
+    pub(super) versions: Table<String, u32>,
+    pub(super) model_files: Table<BlobHash, ()>,
+    /// Models that this batch writes.
+    pub(super) models: Table<ModelId, ModelRow>,
+    /// Devices that were active at the last check, to detect those that go silent.
+    pub(super) active: HashSet<DeviceId>,
+    pub(super) telling: Notifications,
+    /// Jobs with an open notice that they are stalled.
+    pub(super) stalled: Table<JobId, ()>,
+    /// Held leases, and those that this batch ends.
+    pub(super) leases: Table<LeaseId, LeaseRow>,
+    /// By date.
+    pub(super) days: Table<String, Day>,
+    /// Jobs that were granted leases since the last trim.
+    pub(super) leased_jobs: HashSet<JobId>,
+}
+
+impl State {
+    /// Returns whether a commit has something to write, apart from the jobs' machines.
+    pub(super) fn has_unwritten(&mut self) -> bool {
+        self.written_tables().iter().any(|table| table.has_unwritten())
+    }
+
+    /// Keeps the changes of all tables, which are written.
+    pub(super) fn commit(&mut self) {
+        let changed = self.leases.changed().filter_map(|(lease, _)| self.leases.get(lease));
+        let ended = changed.filter(|row| !row.is_open()).map(|row| row.record.id);
+        let ended: Vec<LeaseId> = ended.collect();
+        for table in self.written_tables() {
+            table.commit();
+        }
+        for table in self.transient_tables() {
+            table.commit();
+        }
+        // They are only read from the database from now on.
+        for lease in ended {
+            self.leases.evict(&lease);
+        }
+        for model in self.models.keys().copied().collect::<Vec<_>>() {
+            self.models.evict(&model);
+        }
+    }
+
+    /// Undoes the changes of all tables.
+    pub(super) fn roll_back(&mut self) {
+        for table in self.written_tables() {
+            table.roll_back();
+        }
+        for table in self.transient_tables() {
+            table.roll_back();
+        }
+    }
+
+    /// Returns the tables that the database has too.
+    fn written_tables(&mut self) -> [&mut dyn Transaction; 11] {
+        [
+            &mut self.jobs,
+            &mut self.devices,
+            &mut self.join_codes,
+            &mut self.tokens,
+            &mut self.sessions,
+            &mut self.models,
+            &mut self.telling.notices,
+            &mut self.telling.webhooks,
+            &mut self.telling.deliveries,
+            &mut self.leases,
+            &mut self.days,
+        ]
+    }
+
+    /// Returns the tables that follow from others or that a restart clears.
+    fn transient_tables(&mut self) -> [&mut dyn Transaction; 5] {
+        [
+            &mut self.runs,
+            &mut self.links,
+            &mut self.versions,
+            &mut self.model_files,
+            &mut self.stalled,
+        ]
+    }
+}
+
+impl From<Loaded> for State {
+    fn from(loaded: Loaded) -> Self {
+        let mut versions: BTreeMap<String, u32> = BTreeMap::new();
+        for row in &loaded.models {
+            let newest = versions.entry(row.model.name.clone()).or_default();
+            *newest = row.model.version.max(*newest);
+        }
+        let model_files = loaded.models.iter().map(|row| (row.model.blake3, ()));
+        let telling = Notifications::from(&loaded.told);
+        let join_codes = loaded.join_codes.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let devices = loaded.devices.into_iter().map(|row| (row.id, row)).collect();
+        let devices = Devices::stored(devices, DeviceIndex::default());
+        let mut leases: BTreeMap<LeaseId, LeaseRow> =
+            loaded.leases.into_iter().map(|row| (row.record.id, row)).collect();
+        for machine in loaded.jobs.iter().map(|row| &row.machine) {
+            for lease in machine.holders().filter_map(|device| machine.lease_of(device)) {
+                let record = || open_record(&lease, devices.get(&lease.device_id));
+                leases.entry(lease.id).or_insert_with(record);
+            }
+        }
+        Self {
+            model_files: Table::stored(model_files.collect(), ()),
+            versions: Table::stored(versions, ()),
+            stalled: Table::stored(telling.stalled().map(|job| (job, ())).collect(), ()),
+            telling,
+            jobs: stored(loaded.jobs, |row| row.id),
+            devices,
+            join_codes: Table::stored(join_codes, JoinCodeIndex::default()),
+            tokens: stored(loaded.tokens, |row| row.id.clone()),
+            sessions: stored(loaded.sessions, |row| row.id.clone()),
+            leases: Table::stored(leases, ()),
+            days: Table::stored(
+                loaded.days.into_iter().map(|row| (row.date, row.day)).collect(),
+                (),
+            ),
+            ..Self::default()
+        }
+    }
+}
+
+fn stored<K: Ord + Clone, V: Clone>(rows: Vec<V>, key: impl Fn(&V) -> K) -> Table<K, V> {
+    Table::stored(rows.into_iter().map(|row| (key(&row), row)).collect(), ())
+}
