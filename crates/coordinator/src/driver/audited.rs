@@ -14,7 +14,7 @@ use protocol::enrollment::{DeviceRegistration, EnrollmentKind, Registered};
 use protocol::job::JobSpec;
 use protocol::{DeviceId, JobId};
 
-use super::handle::DriverResult;
+use super::writer::DriverResult;
 use super::{Driver, DriverHandle, EnrollmentCredential};
 use crate::access::caller::{Caller, Detail, detail};
 use crate::clock;
@@ -25,6 +25,13 @@ use crate::steps::register::NewModel;
 pub(crate) struct Audited<'a> {
     pub(super) driver: &'a DriverHandle,
     pub(super) caller: &'a Caller,
+}
+
+impl DriverHandle {
+    /// Returns the handle for audited changes, which are recorded as this caller's.
+    pub(crate) fn by<'a>(&'a self, caller: &'a Caller) -> Audited<'a> {
+        Audited { driver: self, caller }
+    }
 }
 
 /// Job control requested by a person.

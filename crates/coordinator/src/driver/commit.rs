@@ -7,33 +7,12 @@ use protocol::api::{Change, ChangeKind};
 use protocol::audit::Record;
 use protocol::{DeviceId, JobId, Timestamp};
 
-use super::{Driver, DriverError, FLUSH, FLUSHED_DEVICES, FLUSHED_ROWS, RETRY, sessions};
+use super::writer::{FLUSH, FLUSHED_DEVICES, FLUSHED_ROWS, RETRY};
+use super::{Driver, DriverError, sign_in_links};
 use crate::clock;
 use crate::crash_points::CrashPoint;
 use crate::store::{Batch, DayRow, JobChanges, Trim, Uses};
 use crate::views::job_view;
-
-type Settle = Box<dyn FnOnce(&mut Driver, Result<(), DriverError>) + Send>;
-
-/// What the next commit writes beside the changes of [`super::state::State`], and the replies that
-/// wait for it.
-#[derive(Default)]
-pub(super) struct Pending {
-    /// Jobs to write and publish.
-    jobs: BTreeSet<JobId>,
-    /// Jobs whose machines handled an event in this batch.
-    pub(super) handled: BTreeSet<JobId>,
-    pub(super) trim: Option<Trim>,
-    changes: Vec<Change>,
-    pub(super) audit: Vec<Record>,
-    settle: Vec<Settle>,
-    /// Jobs with changes that a crash may lose. The next flush writes them.
-    idle_jobs: BTreeSet<JobId>,
-    idle_devices: BTreeSet<DeviceId>,
-    pub(super) uses: Uses,
-    /// Last idle device that was written. The next flush continues after it.
-    flushed_to: Option<DeviceId>,
-}
 
 /// Numbers of rows to write although a crash may lose their changes.
 #[derive(Debug, Clone, Copy)]
@@ -41,54 +20,6 @@ struct Flush {
     devices: usize,
     /// Leases, and devices, of each job.
     rows: usize,
-}
-
-impl Pending {
-    pub(super) fn owes_flush(&self) -> bool {
-        !self.idle_jobs.is_empty() || !self.idle_devices.is_empty() || !self.uses.is_empty()
-    }
-
-    pub(super) fn job_changed(&mut self, job: JobId) {
-        self.jobs.insert(job);
-        self.changed(ChangeKind::Job, job.to_string());
-    }
-
-    /// Marks a change that a crash may lose.
-    pub(super) fn job_heard_of(&mut self, job: JobId) {
-        self.idle_jobs.insert(job);
-    }
-
-    /// Marks a change that a crash may lose.
-    pub(super) fn device_heard_of(&mut self, device: DeviceId) {
-        self.idle_devices.insert(device);
-    }
-
-    /// Adds an event for clients that watch changes.
-    pub(super) fn changed(&mut self, kind: ChangeKind, id: String) {
-        let change = Change { kind, id };
-        if !self.changes.contains(&change) {
-            self.changes.push(change);
-        }
-    }
-
-    /// Returns the next idle devices to flush, at most `most`. The order is round-robin, so every
-    /// device gets its turn however often others send heartbeats.
-    fn next_idle(&self, most: usize) -> Vec<DeviceId> {
-        let behind = match self.flushed_to {
-            Some(last) => (Bound::Excluded(last), Bound::Unbounded),
-            None => (Bound::Unbounded, Bound::Unbounded),
-        };
-        let idle = &self.idle_devices;
-        let around = idle.range(behind).chain(idle);
-        around.take(most.min(idle.len())).copied().collect()
-    }
-
-    fn writes(&self) -> bool {
-        !self.jobs.is_empty()
-            || self.trim.is_some()
-            || !self.changes.is_empty()
-            || !self.audit.is_empty()
-    }
 }
 
 impl Driver {
@@ -269,7 +200,7 @@ impl Driver {
         for (id, before) in state.sessions.changed() {
             match (before, state.sessions.get(id)) {
                 (_, Some(row)) => {
-                    self.views.publish_credential(row.hash, sessions::credential(row));
+                    self.views.publish_credential(row.hash, sign_in_links::credential(row));
                 }
                 (Some(row), None) => self.views.remove_credential(&row.hash),
                 (None, None) => {}

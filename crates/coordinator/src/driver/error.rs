@@ -57,7 +57,7 @@ pub(crate) enum DriverError {
     UnknownJoinCode(String),
     #[error("no join code of this cluster matches; check that you entered it correctly")]
     WrongJoinCode,
-    #[error("{}", super::join_codes::state_words(*.0))]
+    #[error("{}", super::join_code_index::state_words(*.0))]
     JoinCode(JoinCodeState),
     #[error("device {0} is not waiting for approval")]
     NotAwaitingApproval(DeviceId),

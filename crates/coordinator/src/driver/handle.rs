@@ -12,30 +12,12 @@ use protocol::{BlobHash, DeviceId, JobId, LeaseId};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::audited::Audited;
-use super::leases::UploadLimit;
-use super::{Driver, DriverError, Message};
-use crate::access::caller::Caller;
+use super::transfer_tokens::UploadLimit;
+use super::writer::{DriverHandle, DriverResult, Message};
+use super::{Driver, DriverError};
 use crate::steps::{StepKey, StepOutcome};
 
-/// Handle to the driver. Clones share the same driver.
-#[derive(Debug, Clone)]
-pub(crate) struct DriverHandle {
-    inbox: mpsc::Sender<Message>,
-}
-
-pub(super) type DriverResult<T> = Result<T, DriverError>;
-
 impl DriverHandle {
-    pub(super) fn new(inbox: mpsc::Sender<Message>) -> Self {
-        Self { inbox }
-    }
-
-    /// Returns the handle for audited changes, which are recorded as this caller's.
-    pub(crate) fn by<'a>(&'a self, caller: &'a Caller) -> Audited<'a> {
-        Audited { driver: self, caller }
-    }
-
     /// Reports the result of a job's step.
     pub(super) async fn step_ended(
         &self,

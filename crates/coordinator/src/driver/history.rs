@@ -11,6 +11,7 @@ use protocol::lease::{Lease, LeaseOutcome, LeaseRecord, ReturnReason};
 use protocol::metrics::TrainMetrics;
 use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 
+use super::lease_records::open_record;
 use super::{Driver, DriverError, DriverHandle};
 use crate::clock;
 use crate::store::{DeviceRow, LeaseRow, Trim};
@@ -178,24 +179,6 @@ impl Driver {
     fn has_open_record(&self, lease: LeaseId) -> bool {
         self.state.leases.get(&lease).is_some_and(LeaseRow::is_open)
     }
-}
-
-/// Returns the record of a held lease.
-pub(super) fn open_record(lease: &Lease, device: Option<&DeviceRow>) -> LeaseRow {
-    let record = LeaseRecord {
-        id: lease.id,
-        device: lease.device_id,
-        device_name: device.map(|row| row.name.clone()).unwrap_or_default(),
-        round: lease.round,
-        partition: lease.partition,
-        granted_at: lease.granted_at,
-        ended_at: None,
-        outcome: LeaseOutcome::Open,
-        reason: None,
-        steps: 0,
-        examples: 0,
-    };
-    LeaseRow { job: lease.job_id, record }
 }
 
 impl DriverHandle {

@@ -12,34 +12,13 @@ use protocol::join::{JoinCodeState, JoinHint, JoinSecret, SECRET_BYTES};
 use uuid::Uuid;
 
 use super::audited::Audited;
-use super::handle::DriverResult;
+use super::join_code_index::JoinCodeIndex;
+use super::writer::DriverResult;
 use super::{Driver, DriverError};
 use crate::access::caller::detail;
 use crate::clock;
 use crate::cluster::sealed_secrets::SecretError;
 use crate::store::{DeviceRow, JoinCodeRow, StoreError, password_row};
-
-/// All join codes by id.
-pub(super) type JoinCodes = Table<String, JoinCodeRow, JoinCodeIndex>;
-
-/// Index of the join codes by hint and proof.
-#[derive(Debug, Default)]
-pub(super) struct JoinCodeIndex {
-    by_hint: HashMap<JoinHint, String>,
-    by_proof: HashMap<[u8; 32], String>,
-}
-
-impl Index<String, JoinCodeRow> for JoinCodeIndex {
-    fn insert(&mut self, id: &String, row: &JoinCodeRow) {
-        self.by_hint.insert(row.hint, id.clone());
-        self.by_proof.insert(row.proof, id.clone());
-    }
-
-    fn remove(&mut self, _id: &String, row: &JoinCodeRow) {
-        self.by_hint.remove(&row.hint);
-        self.by_proof.remove(&row.proof);
-    }
-}
 
 /// Request of an administrator for a join code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,18 +182,5 @@ fn check(row: &JoinCodeRow, now: Timestamp) -> Result<(), DriverError> {
         | JoinCodeState::Expired
         | JoinCodeState::Revoked
         | JoinCodeState::Closed) => Err(DriverError::JoinCode(state)),
-    }
-}
-
-/// Returns why a code in this state can't enroll a device.
-pub(super) const fn state_words(state: JoinCodeState) -> &'static str {
-    match state {
-        JoinCodeState::Open => "this join code is valid",
-        JoinCodeState::UsedUp => "this join code has reached its device limit; ask for another",
-        JoinCodeState::Expired => "this join code has expired; ask for another",
-        JoinCodeState::Revoked => "this join code was revoked; ask for another",
-        JoinCodeState::Closed => {
-            "this join code was closed after too many failed attempts; ask for another"
-        }
     }
 }

@@ -7,19 +7,11 @@ use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 use uuid::Uuid;
 
 use super::long_polls::{LongPoll, Reply};
+use super::transfer_tokens::UploadLimit;
 use super::{Driver, DriverError};
 use crate::clock;
 use crate::poll_interval;
 use crate::store::{DeviceRow, JobRow};
-
-/// What may be uploaded under a lease.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UploadLimit {
-    /// Parameter count of the model. An update has four bytes for each.
-    pub(crate) parameters: u64,
-    /// Whether the lease's seat still accepts an update.
-    pub(crate) awaited: bool,
-}
 
 impl Driver {
     /// Sends a lease to `reply` as soon as one is available for the device.

@@ -21,18 +21,24 @@ mod garbage_collection;
 mod handle;
 mod history;
 mod jobs;
+mod join_code_index;
 mod join_codes;
+mod lease_records;
 mod leases;
 mod long_polls;
 mod models;
 mod monitors;
+mod notification_tables;
 mod notifications;
 mod quarantine;
 mod sessions;
+mod sign_in_links;
 mod state;
 mod steps;
 mod tokens;
+mod transfer_tokens;
 mod transfers;
+mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -49,7 +55,6 @@ pub(crate) use audited::JobAction;
 pub(crate) use enroll::EnrollmentCredential;
 pub(crate) use error::DriverError;
 pub(crate) use garbage_collection::{needed, upload_key};
-pub(crate) use handle::DriverHandle;
 pub(crate) use history::KEPT as LEASES_KEPT;
 pub(crate) use join_codes::{MadeJoinCode, NewJoinCode};
 
@@ -63,32 +68,11 @@ use crate::notifications::WebhookSender;
 use crate::steps::StepContext;
 use crate::store::{Loaded, Store};
 use crate::views::{Views, is_active};
-use commit::Pending;
 use long_polls::LongPolls;
 use state::State;
-use steps::RunningStep;
-use transfers::Transfers;
-
-/// Maximum number of requests in one transaction.
-const BATCH: usize = 256;
-/// Interval between writes of data that may be lost (heartbeats).
-const FLUSH: Duration = Duration::from_secs(5);
-/// Number of devices that one flush writes. The driver answers no requests meanwhile, so writing a
-/// whole fleet at once would delay heartbeats.
-const FLUSHED_DEVICES: usize = 512;
-/// Number of leases, and of devices, of each job that one flush writes.
-const FLUSHED_ROWS: usize = 2048;
-/// Interval between checks for silent devices and disk usage.
-const ROUNDS: Duration = Duration::from_secs(10);
-/// Like [`ROUNDS`], while no device is connected.
-const QUIET_ROUNDS: Duration = Duration::from_mins(1);
-/// Delay after a failed commit.
-const RETRY: Duration = Duration::from_secs(1);
-
-pub(super) enum Message {
-    Do(Box<dyn FnOnce(&mut Driver) + Send>),
-    Stop,
-}
+use transfer_tokens::Transfers;
+pub(crate) use writer::DriverHandle;
+use writer::{BATCH, Driver, Message, Pending, QUIET_ROUNDS, ROUNDS};
 
 /// Parts of a driver.
 pub(crate) struct Parts {
@@ -106,41 +90,6 @@ pub(crate) struct Parts {
     pub(crate) lock: FolderLock,
     /// Cancelled when the driver ends, for whatever reason.
     pub(crate) ended: CancellationToken,
-}
-
-pub(crate) struct Driver {
-    store: Store,
-    blobs: Blobs,
-    views: Arc<Views>,
-    revision: watch::Sender<u64>,
-    lease_timeout: Duration,
-    steps: StepContext,
-    webhook_sender: WebhookSender,
-    secrets: SecretKey,
-    own_certificate: Option<Arc<Current>>,
-    /// Webhooks with a delivery in progress.
-    under_way: HashSet<WebhookId>,
-    handle: DriverHandle,
-    state: State,
-    pending: Pending,
-    waiters: LongPolls,
-    transfers: Transfers,
-    /// A change may provide work for a waiting device.
-    work_may_be_there: bool,
-    running: HashMap<JobId, RunningStep>,
-    /// Blobs that may no longer be needed.
-    garbage: HashSet<BlobHash>,
-    /// No lease expires before this time, so that devices can find the coordinator again.
-    patient_until: Timestamp,
-    /// A failed commit is not retried before this time.
-    retry_at: Timestamp,
-    flush_at: Timestamp,
-    rounds_at: Timestamp,
-    /// Time of the next scan of all blobs.
-    look_through_at: Timestamp,
-    /// Time when old lease records are trimmed again.
-    trim_at: Timestamp,
-    started_at: Timestamp,
 }
 
 /// Starts the driver's thread.
@@ -298,7 +247,7 @@ impl Driver {
             self.views.publish_credential(row.hash, self.state.credential(row));
         }
         for row in self.state.sessions.values() {
-            self.views.publish_credential(row.hash, sessions::credential(row));
+            self.views.publish_credential(row.hash, sign_in_links::credential(row));
         }
         self.publish_telling();
         self.revision.send_replace(self.store.revision());

@@ -11,7 +11,8 @@ use protocol::session::{SignInLink, SignInLinkRequest};
 use uuid::Uuid;
 
 use super::audited::Audited;
-use super::handle::DriverResult;
+use super::sign_in_links::{Link, principal};
+use super::writer::DriverResult;
 use super::{Driver, DriverError, DriverHandle};
 use crate::access::caller::{CallerIdentity, Principal, detail};
 use crate::access::credential::{Carrier, Credential, CredentialKind, SESSION_IDLE};
@@ -22,16 +23,6 @@ use crate::store::SessionRow;
 const LINK_LASTS: Duration = Duration::from_mins(5);
 /// Session name for a link without a name.
 const BROWSER: &str = "browser";
-
-/// Unused links, by the BLAKE3 of their codes. They are not stored, so a restart ends them.
-pub(super) type Links = Table<[u8; 32], Link>;
-
-#[derive(Debug, Clone)]
-pub(super) struct Link {
-    role: Role,
-    name: String,
-    expires_at: Timestamp,
-}
 
 /// Session that just started.
 #[derive(Debug)]
@@ -176,14 +167,4 @@ impl Driver {
             self.end_session(&id);
         }
     }
-}
-
-fn principal(row: &SessionRow) -> Principal {
-    Principal { role: row.role, device: None, name: row.name.as_str().into() }
-}
-
-/// Returns the credential that requests are checked against.
-pub(super) fn credential(row: &SessionRow) -> Credential {
-    let kind = CredentialKind::Session;
-    Credential::new(kind, row.id.clone(), principal(row), None, Some(row.last_used))
 }

@@ -6,10 +6,10 @@ use federation::table::{Table, Transaction};
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId};
 
 use super::device_index::{DeviceIndex, Devices};
-use super::history::open_record;
-use super::join_codes::{JoinCodeIndex, JoinCodes};
-use super::notifications::Notifications;
-use super::sessions::Links;
+use super::join_code_index::{JoinCodeIndex, JoinCodes};
+use super::lease_records::open_record;
+use super::notification_tables::Notifications;
+use super::sign_in_links::Links;
 use crate::store::{Day, JobRow, LeaseRow, Loaded, ModelRow, SessionRow, TokenRow};
 
 #[derive(Debug, Default)]

@@ -18,15 +18,6 @@ const MAXIMUM_TRANSIENT_ERRORS: u32 = 5;
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAXIMUM_RETRY_DELAY: Duration = Duration::from_secs(30);
 
-/// A running step.
-#[derive(Debug)]
-pub(super) struct RunningStep {
-    pub(super) key: StepKey,
-    pub(super) cancel: CancellationToken,
-    /// Latest progress note.
-    pub(super) note: Option<String>,
-}
-
 /// Starts a step and returns the token that cancels it.
 pub(super) fn spawn(
     context: &StepContext,

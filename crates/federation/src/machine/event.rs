@@ -205,3 +205,8 @@ pub enum Rejection {
     #[error("round {round} is not waiting for this result")]
     Stale { round: u32 },
 }
+
+/// Returns the error for an unknown lease.
+pub(super) fn unknown_lease(lease: LeaseId) -> Rejection {
+    Rejection::UnknownLease { lease }
+}

@@ -16,6 +16,7 @@
 //!
 //! A rejected event leaves the machine unchanged.
 
+mod admission;
 mod collections;
 mod event;
 mod lease;
@@ -28,20 +29,18 @@ mod rejected_updates;
 mod renewal;
 mod round;
 mod seat;
+mod settings;
 mod snapshot;
 mod stall_detection;
+mod state;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod view;
 
-use std::time::Duration;
-
-use protocol::job::JobSpec;
 use protocol::metrics::EvalMetrics;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp};
-use serde::{Deserialize, Serialize};
 
 pub use event::{
     Effect, Event, LeaseEnd, Partition, Preparation, Receipt, Rejection, WeightedUpdate,
@@ -49,68 +48,12 @@ pub use event::{
 pub use parts::{MissingPart, Parts};
 use phase::{Ending, Phase, Run, Stage};
 use renewal::LeaseRenewal;
+pub use settings::MachineSettings;
 pub use snapshot::{JobSnapshot, RoundSnapshot};
 pub(crate) use stall_detection::duration_text;
+use state::Journal;
+pub use state::Machine;
 pub use stored::{Changes, Head, Record};
-use transaction::Journal;
-
-/// Constant settings of a machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MachineSettings {
-    pub job: JobId,
-    /// Checked with [`JobSpec::check`].
-    pub spec: JobSpec,
-    /// Lease timeout: time without a heartbeat after which a lease expires, and the least time that
-    /// a device without progress is allowed. At least one second.
-    #[serde(rename = "lease_seconds", with = "seconds")]
-    pub lease_timeout: Duration,
-}
-
-/// Serialization of a duration as whole seconds.
-mod seconds {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        duration: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        duration.as_secs().serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_secs)
-    }
-}
-
-/// One job, from its creation to its end. The stored state is complete: a machine restored from its
-/// rows ([`Parts`]) continues as if nothing had happened.
-///
-/// Events change it within a transaction, which [`Machine::commit`] or [`Machine::roll_back`] ends.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    settings: MachineSettings,
-    phase: Phase,
-    /// Time at which the job was paused, if it is paused.
-    paused: Option<Timestamp>,
-    started_at: Option<Timestamp>,
-    completed_at: Option<Timestamp>,
-    journal: Journal,
-}
-
-/// Uncommitted changes do not count.
-impl PartialEq for Machine {
-    fn eq(&self, other: &Self) -> bool {
-        self.settings == other.settings
-            && self.phase == other.phase
-            && self.paused == other.paused
-            && self.started_at == other.started_at
-            && self.completed_at == other.completed_at
-    }
-}
 
 impl Machine {
     pub fn new(settings: MachineSettings) -> Self {
@@ -356,9 +299,4 @@ impl Machine {
     fn wrong_status(&self, action: &'static str, needed: &'static str) -> Rejection {
         Rejection::Status { status: self.status_name(), action, needed }
     }
-}
-
-/// Returns the error for an unknown lease.
-fn unknown_lease(lease: LeaseId) -> Rejection {
-    Rejection::UnknownLease { lease }
 }

@@ -8,11 +8,9 @@
 //! updates moves the median itself.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use super::phase::Run;
-use super::seat::Seat;
-use super::{MachineSettings, Preparation, Receipt, Rejection};
+use super::event::Preparation;
+use super::settings::MachineSettings;
 
 /// Factor on the median of the accepted norms, for a partition with the usual number of steps.
 const MEDIAN_FACTOR: f64 = 10.0;
@@ -53,7 +51,7 @@ impl Norms {
     }
 
     /// Adds the norms of a closed round, in ascending order.
-    fn close(&mut self, round: u32, mut norms: Vec<f64>) {
+    pub(super) fn close(&mut self, round: u32, mut norms: Vec<f64>) {
         if norms.len() > KEPT_NORMS {
             let last = norms.len() - 1;
             norms = (0..KEPT_NORMS).map(|kept| norms[kept * last / (KEPT_NORMS - 1)]).collect();
@@ -78,58 +76,12 @@ impl Norms {
     /// Returns the largest norm for a model of `parameters`. `share` is the partition's number of
     /// steps divided by the usual number. Longer training raises the bound, shorter training does
     /// not lower it.
-    fn bound(&self, parameters: u64, share: f64) -> f64 {
+    pub(super) fn bound(&self, parameters: u64, share: f64) -> f64 {
         let root = (parameters as f64).sqrt();
         match self.median {
             None => FIRST_ROUND_RMS * root,
             Some(median) => (MEDIAN_FACTOR * median * share.max(1.0)).max(MINIMUM_RMS * root),
         }
-    }
-}
-
-impl Run {
-    /// Checks an update's fingerprint and norm.
-    ///
-    /// # Errors
-    /// [`Rejection::Fingerprint`] and [`Rejection::Norm`].
-    pub(super) fn admit(
-        &self,
-        settings: &MachineSettings,
-        seat: u32,
-        receipt: &Receipt,
-    ) -> Result<(), Rejection> {
-        self.head.binding.check(&receipt.fingerprint)?;
-        let rows = self.seats.get(&seat).map_or(0, |seat| seat.rows);
-        let bound = self.norm_bound(settings, rows);
-        // NaN fails this comparison too.
-        if receipt.norm <= bound {
-            return Ok(());
-        }
-        Err(Rejection::Norm { norm: receipt.norm, bound })
-    }
-
-    /// Returns the largest norm of an update for a partition of `rows` rows.
-    fn norm_bound(&self, settings: &MachineSettings, rows: u64) -> f64 {
-        match settings.spec.strategy.maximum_norm {
-            Some(0.0) => f64::MAX,
-            Some(bound) => bound,
-            None => {
-                let steps = settings.spec.plan().steps(rows) as f64;
-                self.head.norms.bound(self.parameters, steps / self.usual_steps)
-            }
-        }
-    }
-
-    /// Records the round's norms, once its model has been evaluated.
-    pub(super) fn close_norms(&mut self) {
-        let reports = self.seats.values().filter_map(Seat::report);
-        let mut norms: Vec<f64> = reports.map(|report| report.norm).collect();
-        norms.sort_unstable_by(f64::total_cmp);
-        let round = self.current();
-        round.median_norm = lower_median(&norms).copied();
-        round.largest_norm = norms.last().copied();
-        let number = round.round;
-        Arc::make_mut(&mut self.head.norms).close(number, norms);
     }
 }
 
@@ -142,7 +94,8 @@ pub(super) fn usual_steps(settings: &MachineSettings, preparation: &Preparation)
     lower_median(&steps).copied().unwrap_or(1).max(1) as f64
 }
 
-fn lower_median<T>(ascending: &[T]) -> Option<&T> {
+/// Returns the lower median of an ascending list.
+pub(super) fn lower_median<T>(ascending: &[T]) -> Option<&T> {
     ascending.get(ascending.len().saturating_sub(1) / 2)
 }
 

@@ -3,10 +3,11 @@
 use protocol::{DeviceId, LeaseId, Timestamp};
 
 use super::collections::JobDevice;
+use super::event::unknown_lease;
 use super::lease_timeout::StepRate;
 use super::phase::{Phase, Run, Stage};
 use super::seat::{Occupancy, RoundLease, SeatLeaseState};
-use super::{Effect, Machine, MachineSettings, Rejection, unknown_lease};
+use super::{Effect, Machine, MachineSettings, Rejection};
 use crate::table::Durability;
 
 /// Message that renews a lease.

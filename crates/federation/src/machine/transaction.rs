@@ -1,38 +1,11 @@
 //! Transactions of a machine: what changed since the last commit, and how to undo it.
 
-use protocol::{BlobHash, DeviceId, LeaseId, Timestamp};
+use protocol::{BlobHash, DeviceId, LeaseId};
 
-use super::Machine;
 use super::collections::SeatIndex;
-use super::phase::{Ending, Phase, Run, RunHead};
+use super::phase::{Phase, Run, RunHead};
+use super::state::{Before, Machine, PhaseBefore};
 use crate::table::Transaction;
-
-/// Changes of the open transaction, except those within the run's tables.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Journal {
-    before: Option<Box<Before>>,
-    /// Blobs that the job no longer needs.
-    pub(super) released: Vec<BlobHash>,
-}
-
-/// Machine before the transaction, without the run's tables.
-#[derive(Debug, Clone)]
-struct Before {
-    phase: PhaseBefore,
-    paused: Option<Timestamp>,
-    started_at: Option<Timestamp>,
-    completed_at: Option<Timestamp>,
-    /// `None` if there was no run.
-    run: Option<RunHead>,
-}
-
-#[derive(Debug, Clone)]
-enum PhaseBefore {
-    Pending,
-    Preparing,
-    Running,
-    Finished(Ending),
-}
 
 impl Machine {
     /// Keeps an image of the machine before the first event of a transaction.

@@ -1,0 +1,23 @@
+//! Records of leases.
+
+use protocol::lease::{Lease, LeaseOutcome, LeaseRecord};
+
+use crate::store::{DeviceRow, LeaseRow};
+
+/// Returns the record of a held lease.
+pub(super) fn open_record(lease: &Lease, device: Option<&DeviceRow>) -> LeaseRow {
+    let record = LeaseRecord {
+        id: lease.id,
+        device: lease.device_id,
+        device_name: device.map(|row| row.name.clone()).unwrap_or_default(),
+        round: lease.round,
+        partition: lease.partition,
+        granted_at: lease.granted_at,
+        ended_at: None,
+        outcome: LeaseOutcome::Open,
+        reason: None,
+        steps: 0,
+        examples: 0,
+    };
+    LeaseRow { job: lease.job_id, record }
+}
