@@ -199,7 +199,7 @@ const VERSION_6: &str = "
     -- A column instead of an expression of the record.
     DROP INDEX leases_by_device;
     ALTER TABLE leases ADD COLUMN device TEXT;
-    UPDATE leases SET device = record ->> '$.device';
+    UPDATE leases SET device = record ->> 'device';
     CREATE INDEX leases_by_device ON leases (device, granted_at);
 ";
 

@@ -48,8 +48,8 @@ async fn a_database_of_version_1_is_migrated_and_a_copy_is_kept() {
     assert_eq!(number("SELECT count(*) FROM devices"), 1);
 }
 
-/// Removes the changes of versions 3 to 6 from a database.
-fn back_to_version_2(database: &Connection) {
+/// Changes the database to version 5, in which each machine is one JSON document.
+pub(crate) fn back_to_version_5(database: &Connection) {
     database.execute_batch("ALTER TABLE jobs ADD COLUMN machine TEXT NOT NULL DEFAULT ''").unwrap();
     for (job, mut machine) in texts(database, "SELECT job, head FROM machines") {
         let rows = |table: &str, key: &str| -> Vec<(String, Value)> {
@@ -59,20 +59,23 @@ fn back_to_version_2(database: &Connection) {
             texts(database, &query)
         };
         let preparation = format!("SELECT job, preparation FROM preparations WHERE job = '{job}'");
-        let run = &mut machine["phase"]["running"];
-        run["preparation"] = texts(database, &preparation).remove(0).1;
-        let seats = rows("job_seats", "seat").into_iter().map(|(_, seat)| seat);
-        run["round"]["seats"] = seats.collect();
-        run["round"]["leases"] = rows("job_leases", "lease").into_iter().collect();
-        run["round"]["short_of_memory"] = json!([]);
-        run["earlier"] = rows("job_past_leases", "lease").into_iter().collect();
-        let seen = rows("job_devices", "device").into_iter();
-        run["seen"] = seen.map(|(id, device)| (id, device["seen_at"].clone())).collect();
-        run["history"] = rows("job_rounds", "round").into_iter().map(|(_, round)| round).collect();
+        if let Some(run) = machine.pointer_mut("/phase/running") {
+            run["preparation"] = texts(database, &preparation).remove(0).1;
+            let seats = rows("job_seats", "seat").into_iter().map(|(_, seat)| seat);
+            run["round"]["seats"] = seats.collect();
+            run["round"]["leases"] = rows("job_leases", "lease").into_iter().collect();
+            run["round"]["short_of_memory"] = json!([]);
+            run["round"].as_object_mut().unwrap().remove("loss");
+            run["earlier"] = rows("job_past_leases", "lease").into_iter().collect();
+            let seen = rows("job_devices", "device").into_iter();
+            run["seen"] = seen.map(|(id, device)| (id, device["seen_at"].clone())).collect();
+            let rounds = rows("job_rounds", "round").into_iter();
+            run["history"] = rounds.map(|(_, round)| round).collect();
+        }
         let update = "UPDATE jobs SET machine = ?2 WHERE id = ?1";
         database.execute(update, (&job, machine.to_string())).unwrap();
     }
-    database.execute_batch(BACK_TO_VERSION_2).unwrap();
+    database.execute_batch(BACK_TO_VERSION_5).unwrap();
 }
 
 /// Returns the key and the JSON document of each row.
@@ -84,7 +87,7 @@ fn texts(database: &Connection, query: &str) -> Vec<(String, Value)> {
     rows.map(|(key, record)| (key, serde_json::from_str(&record).unwrap())).collect()
 }
 
-const BACK_TO_VERSION_2: &str = "
+const BACK_TO_VERSION_5: &str = "
     DROP TABLE machines;
     DROP TABLE preparations;
     DROP TABLE job_seats;
@@ -92,14 +95,21 @@ const BACK_TO_VERSION_2: &str = "
     DROP TABLE job_past_leases;
     DROP TABLE job_rounds;
     DROP TABLE job_devices;
+    DROP INDEX leases_by_device;
+    ALTER TABLE leases DROP COLUMN device;
+    CREATE INDEX leases_by_device ON leases (record ->> '$.device', granted_at);
+    PRAGMA user_version = 5;
+";
+
+/// Removes the changes of versions 3 and 4 from a database of version 5.
+const BACK_TO_VERSION_2: &str = "
     ALTER TABLE jobs DROP COLUMN created_by;
     DROP TABLE leases;
     DROP TABLE days;
     DROP INDEX audit_by_subject;
     UPDATE devices SET record = json_remove(record, '$.is_named', '$.labels',
         '$.examples_per_second', '$.contribution', '$.contributed_on');
-    UPDATE jobs SET machine = json_remove(machine, '$.settings.spec.run.labels',
-            '$.phase.running.round.loss'),
+    UPDATE jobs SET machine = json_remove(machine, '$.settings.spec.run.labels'),
         spec = json_remove(spec, '$.run.labels');
     PRAGMA user_version = 2;
 ";
@@ -110,7 +120,11 @@ async fn a_database_of_version_2_keeps_its_held_leases() {
     let device = Device::enroll(&coordinator, "one").await;
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
-    let coordinator = coordinator.changed(back_to_version_2).await;
+    let back = |database: &Connection| {
+        back_to_version_5(database);
+        database.execute_batch(BACK_TO_VERSION_2).unwrap();
+    };
+    let coordinator = coordinator.changed(back).await;
     let path = format!("/jobs/{id}/leases");
     // Version 2 stored no lease records, but its machine names the held lease.
     let held = coordinator.get(&path).await;

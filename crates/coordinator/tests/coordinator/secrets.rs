@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::backup::save;
 use crate::device::{register, registration};
+use crate::migrations::back_to_version_5;
 use crate::receiver::Receiver;
 use crate::support::{Coordinator, answer};
 use crate::webhooks::{SECRET, check_signature};
@@ -31,6 +32,7 @@ fn back_to_version_4(database: &Connection, code: &JoinCode, url: &str) {
         ALTER TABLE before RENAME TO devices;
         DELETE FROM meta WHERE key = 'secrets_encrypted';
         PRAGMA user_version = 4;";
+    back_to_version_5(database);
     database.execute_batch(back).unwrap();
     let password = code.secret.password();
     let set = "UPDATE join_codes SET password = ?1";
