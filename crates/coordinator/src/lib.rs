@@ -37,6 +37,7 @@ pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, CoordinatorSettings, Running, StartError, start, start_observed,
 };
 pub use steps::prepare;
+pub use store::StoreError;
 pub use trainer::TrainerCommand;
 
 /// Whether the dashboard is embedded in this program. Without it, `/` is a page that says how to build it.

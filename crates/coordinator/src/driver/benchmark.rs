@@ -12,7 +12,7 @@ use protocol::dataset::SampleShape;
 use protocol::enrollment::DeviceRegistration;
 use protocol::metrics::TrainMetrics;
 use protocol::model::Preset;
-use protocol::{DeviceId, JobId, LeaseId, SeededRng};
+use protocol::{BlobHash, DeviceId, JobId, LeaseId, SeededRng};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::oneshot;

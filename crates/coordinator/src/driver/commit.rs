@@ -1,17 +1,14 @@
 //! Transaction batch: decisions that are not durable yet, and the actions that follow their commit.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 
-use protocol::api::{Change, ChangeKind};
-use protocol::audit::Record;
 use protocol::{DeviceId, JobId, Timestamp};
 
 use super::writer::{FLUSH, FLUSHED_DEVICES, FLUSHED_ROWS, RETRY};
 use super::{Driver, DriverError, sign_in_links};
 use crate::clock;
 use crate::crash_points::CrashPoint;
-use crate::store::{Batch, DayRow, JobChanges, Trim, Uses};
+use crate::store::{Batch, DayRow, JobChanges, Uses};
 use crate::views::job_view;
 
 /// Numbers of rows to write although a crash may lose their changes.
@@ -250,6 +247,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::driver::writer::Pending;
 
     #[test]
     fn flushes_go_round_so_that_chatty_devices_keep_nobody_from_the_disk() {

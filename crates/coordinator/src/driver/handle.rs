@@ -1,7 +1,6 @@
 //! Handle to the driver for the rest of the crate: one method for each write. Audited changes are
 //! in [`super::audited`].
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use federation::machine::Receipt;

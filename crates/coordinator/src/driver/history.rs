@@ -14,7 +14,7 @@ use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 use super::lease_records::open_record;
 use super::{Driver, DriverError, DriverHandle};
 use crate::clock;
-use crate::store::{DeviceRow, LeaseRow, Trim};
+use crate::store::{LeaseRow, Trim};
 use protocol::usage::watts;
 
 /// Retention time of leases and days.

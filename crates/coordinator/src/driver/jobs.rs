@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::garbage_collection::prepared_blobs;
 use super::history::lease_end_reason;
-use super::steps::{self, RunningStep};
+use super::steps;
+use super::writer::RunningStep;
 use super::{Driver, DriverError};
 use crate::access::caller::Caller;
 use crate::clock;

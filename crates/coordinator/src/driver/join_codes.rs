@@ -1,10 +1,9 @@
 //! Join codes: creation, revocation and use.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use federation::table::{Durability, Index, Table};
+use federation::table::{Durability, Index};
 use protocol::Timestamp;
 use protocol::api::ChangeKind;
 use protocol::audit::{Action, SubjectKind};
@@ -12,7 +11,6 @@ use protocol::join::{JoinCodeState, JoinHint, JoinSecret, SECRET_BYTES};
 use uuid::Uuid;
 
 use super::audited::Audited;
-use super::join_code_index::JoinCodeIndex;
 use super::writer::DriverResult;
 use super::{Driver, DriverError};
 use crate::access::caller::detail;

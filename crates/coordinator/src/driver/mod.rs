@@ -47,7 +47,7 @@ use std::thread;
 use std::time::Duration;
 
 use platform::FolderLock;
-use protocol::{BlobHash, JobId, Timestamp, WebhookId};
+use protocol::{JobId, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

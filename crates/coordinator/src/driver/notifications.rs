@@ -2,8 +2,6 @@
 //! delivery for each subscribed webhook. Deliveries are sent after the commit and retried until
 //! they succeed.
 
-use std::collections::HashSet;
-
 use federation::table::Table;
 use protocol::api::{ChangeKind, JobStatus};
 use protocol::audit::{Action, SubjectKind};
@@ -21,9 +19,7 @@ use crate::clock;
 use crate::notifications::{
     GIVE_UP, MOST_NOTICES, MOST_WAITING, MOST_WEBHOOKS, host_of, new_secret, pause_after,
 };
-use crate::store::{
-    DeliveryRow, NotificationRow, StoreError, StoredNotifications, WebhookRow, WebhookTarget,
-};
+use crate::store::{DeliveryRow, StoreError, WebhookRow, WebhookTarget};
 
 impl Driver {
     /// Raises a notice. A lasting state has only one open notice until it ends.

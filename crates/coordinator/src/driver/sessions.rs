@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use federation::table::Table;
 use protocol::Timestamp;
 use protocol::api::Role;
 use protocol::audit::{Action, SubjectKind};
@@ -14,8 +13,8 @@ use super::audited::Audited;
 use super::sign_in_links::{Link, principal};
 use super::writer::DriverResult;
 use super::{Driver, DriverError, DriverHandle};
-use crate::access::caller::{CallerIdentity, Principal, detail};
-use crate::access::credential::{Carrier, Credential, CredentialKind, SESSION_IDLE};
+use crate::access::caller::{CallerIdentity, detail};
+use crate::access::credential::{Carrier, CredentialKind, SESSION_IDLE};
 use crate::clock;
 use crate::store::SessionRow;
 

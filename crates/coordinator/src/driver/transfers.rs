@@ -2,7 +2,7 @@
 //! an upload when the lease's seat accepts no more updates.
 
 use federation::machine::Machine;
-use protocol::{BlobHash, DeviceId, JobId, LeaseId};
+use protocol::{BlobHash, DeviceId, LeaseId};
 use tokio_util::sync::CancellationToken;
 
 use super::transfer_tokens::{Upload, UploadLimit};

@@ -6,9 +6,8 @@ use protocol::api::Role;
 use protocol::audit::{AuditHash, Chain, Entry, Head, Record, Subject, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::reader::unsigned;
-use super::write::sqlite_integer;
-use super::{Reader, StoreError, parsed, read};
+use super::values::{parsed, read, sqlite_integer, unsigned};
+use super::{Reader, StoreError};
 
 /// Maximum number of entries of one read.
 pub(crate) const MOST_ENTRIES: u64 = 1000;

@@ -3,8 +3,9 @@
 use protocol::{Opaque, Timestamp};
 use rusqlite::{Connection, Row, Transaction, params};
 
+use super::StoreError;
 use super::rows::JoinCodeRow;
-use super::{StoreError, parsed};
+use super::values::parsed;
 use crate::cluster::sealed_secrets::SealedSecret;
 
 /// Inserts the code, or updates its variable columns.

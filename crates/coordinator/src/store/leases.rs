@@ -1,60 +1,12 @@
 //! Tables of the lease records and of the daily totals.
 
-use protocol::lease::{LeaseOutcome, LeaseRecord};
+use protocol::lease::LeaseOutcome;
 use protocol::{DeviceId, JobId, LeaseId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use serde::{Deserialize, Serialize};
 
-use super::reader::texts;
-use super::write::{json, sqlite_integer};
-use super::{Batch, Reader, Store, StoreError, parsed, read};
-
-/// Maximum number of stored leases of a job; older ones are removed.
-pub(crate) const MOST_LEASES: u64 = 2000;
-
-/// A lease record, stored once the lease has ended. Until then the machine stores the lease.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct LeaseRow {
-    pub(crate) job: JobId,
-    pub(crate) record: LeaseRecord,
-}
-
-impl LeaseRow {
-    /// Returns whether the lease is held.
-    pub(crate) fn is_open(&self) -> bool {
-        self.record.outcome == LeaseOutcome::Open
-    }
-}
-
-/// Totals of the accepted updates of one day.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Day {
-    pub(crate) gpu_seconds: f64,
-    pub(crate) cpu_seconds: f64,
-    pub(crate) examples: u64,
-    pub(crate) leases: u64,
-    /// An estimate; see [`crate::http::api::usage_report`].
-    pub(crate) watt_hours: f64,
-}
-
-/// The totals of one date.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct DayRow {
-    /// UTC date, such as `2026-11-24`.
-    pub(crate) date: String,
-    pub(crate) day: Day,
-}
-
-/// History that is to be removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trim {
-    /// Removes leases granted before this time.
-    pub(crate) before: Timestamp,
-    /// Removes the leases of these jobs beyond [`MOST_LEASES`].
-    pub(crate) jobs: Vec<JobId>,
-    /// Removes days before this date.
-    pub(crate) date: String,
-}
+use super::lease_rows::{DayRow, LeaseRow, MOST_LEASES};
+use super::values::{json, parsed, read, sqlite_integer, texts};
+use super::{Batch, Reader, Store, StoreError};
 
 impl Store {
     /// Returns a lease's record.
@@ -205,7 +157,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::store::reader::unsigned;
+    use protocol::lease::LeaseRecord;
+
+    use crate::store::lease_rows::{Day, Trim};
+    use crate::store::values::unsigned;
 
     fn lease(job: u128, number: u64, outcome: LeaseOutcome) -> LeaseRow {
         let granted_at = Timestamp::from_millis(i64::try_from(number).unwrap() * 1000);

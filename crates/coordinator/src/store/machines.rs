@@ -8,9 +8,8 @@ use protocol::{JobId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Deserializer;
 
-use super::reader::texts;
-use super::write::json;
-use super::{JobChanges, JobRow, StoreError, parsed, read};
+use super::values::{json, parsed, read, texts};
+use super::{JobChanges, JobRow, StoreError};
 
 /// Table of a kind of rows of a machine, each with its key and its record.
 #[derive(Debug, Clone, Copy)]

@@ -5,11 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use protocol::Timestamp;
 use protocol::api::{Change, ChangeKind, Events, Role};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::rows::{JoinCodeRow, ModelRow, TokenRow};
-use super::write::{kind_word, sqlite_integer};
-use super::{Store, StoreError, parsed, read};
+use super::values::{kind_word, sqlite_integer, texts, unsigned};
+use super::values::{parsed, read};
+use super::{Store, StoreError};
 
 /// Pool of read-only connections; each call takes one. Calls block while SQLite reads.
 #[derive(Debug)]
@@ -169,10 +170,6 @@ pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreErro
     .collect()
 }
 
-pub(super) fn texts(row: &Row<'_>) -> Result<(String, String), rusqlite::Error> {
-    Ok((row.get(0)?, row.get(1)?))
-}
-
 fn model_row((model, card): (String, String)) -> Result<ModelRow, StoreError> {
     Ok(ModelRow { model: read("model", &model)?, card: read("model card", &card)? })
 }
@@ -189,8 +186,4 @@ fn kind_from(word: &str) -> Result<ChangeKind, StoreError> {
     .into_iter()
     .find(|kind| kind_word(*kind) == word)
     .ok_or_else(|| StoreError::Unreadable { what: "change", reason: format!("kind '{word}'") })
-}
-
-pub(super) fn unsigned(integer: i64) -> u64 {
-    u64::try_from(integer).unwrap_or(0)
 }

@@ -299,3 +299,17 @@ pub(crate) struct ModelRow {
     /// JSON object.
     pub(crate) card: serde_json::Value,
 }
+
+/// Signed-in browser. Only the hash of its secret is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionRow {
+    pub(crate) id: String,
+    /// BLAKE3 of the session's secret.
+    pub(crate) hash: [u8; 32],
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    /// Address of the sign-in.
+    pub(crate) from: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last_used: Timestamp,
+}

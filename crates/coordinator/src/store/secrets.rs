@@ -11,7 +11,8 @@ use protocol::Opaque;
 use rusqlite::{Connection, Transaction, params};
 use serde_json::{Map, Value};
 
-use super::{Store, StoreError, WebhookRow, WebhookTarget, join_codes, notifications, read};
+use super::values::read;
+use super::{Store, StoreError, WebhookRow, WebhookTarget, join_codes, notifications};
 use crate::cluster::sealed_secrets::{SealedSecret, SecretError, SecretKey};
 
 const MARK: &str = "secrets_encrypted";
@@ -87,7 +88,7 @@ fn seal_webhooks(transaction: &Transaction<'_>, secrets: &SecretKey) -> Result<(
         let row: WebhookRow = read("webhook", &Value::Object(fields).to_string())?;
         let row = WebhookRow { sealed: target.seal(row.id, secrets)?, ..row };
         let update = "UPDATE webhooks SET record = ?2 WHERE id = ?1";
-        let json = super::write::json("webhook", &row)?;
+        let json = super::values::json("webhook", &row)?;
         transaction.execute(update, params![row.id.to_string(), json])?;
     }
     Ok(())

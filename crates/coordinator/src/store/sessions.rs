@@ -4,22 +4,9 @@ use protocol::Timestamp;
 use protocol::api::Role;
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Batch, Reader, StoreError, parsed};
+use super::values::parsed;
+use super::{Batch, Reader, SessionRow, StoreError};
 use crate::access::credential::CredentialKind;
-
-/// Signed-in browser. Only the hash of its secret is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SessionRow {
-    pub(crate) id: String,
-    /// BLAKE3 of the session's secret.
-    pub(crate) hash: [u8; 32],
-    pub(crate) role: Role,
-    pub(crate) name: String,
-    /// Address of the sign-in.
-    pub(crate) from: Option<String>,
-    pub(crate) created_at: Timestamp,
-    pub(crate) last_used: Timestamp,
-}
 
 impl Reader {
     /// Returns all sessions, including recently expired ones.

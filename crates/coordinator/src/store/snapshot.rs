@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use super::write::{kind_word, sqlite_integer};
+use super::values::{kind_word, sqlite_integer};
 use super::{KNOWN_VERSION, Loaded, Reader, Store, StoreError, audit};
 use crate::crash_points::CrashPoints;
 use protocol::api::ChangeKind;

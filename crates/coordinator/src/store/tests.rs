@@ -1,10 +1,12 @@
 //! Tests of the store with a real database.
 
+use std::path::Path;
 use std::time::Duration;
 
 use federation::machine::{Event, Machine, MachineSettings};
-use protocol::api::{ChangeKind, Role};
+use protocol::api::{Change, ChangeKind, Role};
 use protocol::{DeviceId, JobId, Timestamp};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use protocol::api::Events;

@@ -1,12 +1,15 @@
 //! Writing a batch in one transaction. This is the only write to the database.
 
 use protocol::Timestamp;
-use protocol::api::{Change, ChangeKind};
+use protocol::api::Change;
 use rusqlite::{Transaction, params};
-use serde::Serialize;
 
-use super::{Batch, KEPT_REVISIONS, Store, StoreError, audit, machines, sessions};
+use super::values::{json, kind_word, sqlite_integer};
+use super::{Batch, Store, StoreError, audit, machines, sessions};
 use crate::crash_points::CrashPoint;
+
+/// Number of revisions for which changes are kept. Clients with older revisions start again.
+const KEPT_REVISIONS: u64 = 10_000;
 
 impl Store {
     /// Writes the batch durably and returns the newest revision.
@@ -103,25 +106,4 @@ fn write_changes(
         .prepare_cached("DELETE FROM changes WHERE revision <= ?1")?
         .execute([sqlite_integer(revision.saturating_sub(KEPT_REVISIONS))])?;
     Ok(())
-}
-
-/// Converts to SQLite's signed integers. Revisions never come near their maximum.
-pub(super) fn sqlite_integer(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-pub(super) const fn kind_word(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Job => "job",
-        ChangeKind::Device => "device",
-        ChangeKind::Model => "model",
-        ChangeKind::Dataset => "dataset",
-        ChangeKind::JoinCode => "join_code",
-        ChangeKind::Notice => "notice",
-    }
-}
-
-pub(super) fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value)
-        .map_err(|error| StoreError::Unreadable { what, reason: error.to_string() })
 }

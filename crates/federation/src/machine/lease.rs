@@ -7,11 +7,12 @@ use protocol::fingerprint::Fingerprint;
 use protocol::lease::{Lease, ReturnReason, UpdateOutcome};
 use protocol::{DeviceId, LeaseId, Timestamp};
 
+use super::event::unknown_lease;
 use super::lease_timeout::LeaseProgress;
 use super::phase::{Ending, Phase, Run, Stage};
 use super::renewal::LeaseRenewal;
 use super::seat::{Occupancy, Report, RoundLease, Seat, SeatFailure, SeatLeaseState};
-use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, Rejection, unknown_lease};
+use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, Rejection};
 use crate::table::Durability;
 
 /// Time, as a multiple of the lease timeout, within which another device must have been seen for a

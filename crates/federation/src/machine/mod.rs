@@ -40,7 +40,7 @@ mod transaction;
 mod view;
 
 use protocol::metrics::EvalMetrics;
-use protocol::{BlobHash, DeviceId, JobId, LeaseId, ModelId, Timestamp};
+use protocol::{BlobHash, DeviceId, ModelId, Timestamp};
 
 pub use event::{
     Effect, Event, LeaseEnd, Partition, Preparation, Receipt, Rejection, WeightedUpdate,

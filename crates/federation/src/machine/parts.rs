@@ -10,8 +10,8 @@ use super::collections::{Devices, JobDevice, LeaseIndex, Leases, PastLeases, Sea
 use super::norm_bound::{Norms, usual_steps};
 use super::phase::{Phase, Run, RunHead};
 use super::seat::{MeanLoss, Occupancy, OpenRound, PastLease, RoundLease, Seat, SeatLeaseState};
+use super::state::Journal;
 use super::stored::{Head, HeadPhase, HeadRun, StoredRound};
-use super::transaction::Journal;
 use super::{Machine, MachineSettings, Preparation};
 
 /// A part of a machine is not stored.

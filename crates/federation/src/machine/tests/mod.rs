@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use protocol::dataset::SampleShape;
 use protocol::fingerprint::{Backend, Fingerprint};
+use protocol::job::JobSpec;
 use protocol::lease::{Progress, ReturnReason};
 use protocol::metrics::{EvalMetrics, TrainMetrics};
 use protocol::model::Preset;

@@ -11,9 +11,6 @@ mod lines;
 mod state;
 mod supervisor;
 
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::ChildStdin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
