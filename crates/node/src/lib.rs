@@ -12,7 +12,6 @@ pub mod client;
 mod commands;
 mod coordinator_locator;
 pub mod discovery;
-mod duration;
 pub mod job_file;
 pub mod logging;
 pub mod output;

@@ -15,7 +15,6 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::Viewer;
 use crate::clock;
-use crate::views::status_word;
 
 /// Number of responses, by the first digit of their status.
 #[derive(Debug, Default)]
@@ -63,17 +62,9 @@ fn text(shared: &Shared) -> String {
 
     let jobs = shared.views.jobs();
     page.head("constellation_jobs", "gauge", "Jobs, by their status.");
-    for status in [
-        JobStatus::Pending,
-        JobStatus::Preparing,
-        JobStatus::Running,
-        JobStatus::Paused,
-        JobStatus::Completed,
-        JobStatus::Failed,
-        JobStatus::Cancelled,
-    ] {
+    for status in JobStatus::ALL {
         let count = jobs.iter().filter(|view| view.job.status == status).count();
-        page.line("constellation_jobs", &[("status", status_word(status))], count as f64);
+        page.line("constellation_jobs", &[("status", status.name())], count as f64);
     }
     let sum = |of: &dyn Fn(&crate::views::JobView) -> u64| {
         jobs.iter().map(|view| of(view)).sum::<u64>() as f64
