@@ -115,9 +115,10 @@ fn defaults_are_valid_and_match_the_policy() {
 /// A choice that the table allows and the program does not know would silently have the default's effect.
 #[test]
 fn the_program_knows_every_choice() {
+    type Knows<'a> = &'a dyn Fn(&str) -> bool;
     let backend =
         |text: &str| BackendSetting::named(text).is_some_and(|one| one.to_string() == text);
-    let types: [(Key, &dyn Fn(&str) -> bool); 4] = [
+    let types: [(Key, Knows<'_>); 4] = [
         (Key::Mode, &|text| matches!(text, "worker" | "coordinator" | "both")),
         (Key::MaximumThermalState, &|text| Thermal::named(text).is_some()),
         (Key::PresenceDetail, &|text| PresenceDetail::named(text).is_some()),
