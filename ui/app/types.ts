@@ -13,3 +13,4 @@ export type Icon = Schemas['Icon'];
 export type Seen = Schemas['Seen'];
 export type Setting = Schemas['Setting'];
 export type SettingsView = Schemas['SettingsView'];
+export type SettingKind = Schemas['SettingKind'];

@@ -1,5 +1,6 @@
 // The states of the app that its pages are looked at in.
-import type { SettingsView, View } from '../app/types';
+import type { Setting, SettingsView, View } from '../app/types';
+import settings from './settings.json';
 
 const AMOUNT = { leases: 0, examples: 0, gpu_seconds: 0, cpu_seconds: 0, watt_hours: 0 };
 
@@ -138,35 +139,23 @@ export const INVITATIONS: Record<string, View> = {
   managed: hindered('Managed by your organization: links and join codes are ignored.'),
 };
 
-const setting = (
-  key: string,
-  value: unknown,
-  origin: SettingsView['settings'][number]['origin'] = 'default',
-) => ({ key, value, origin, about: 'What it does, in a sentence.' });
+/** Values that differ from the defaults. */
+const VALUES: Record<string, [value: unknown, origin: Setting['origin']]> = {
+  IdleSeconds: [600, 'user'],
+  Schedule: ['Mon-Fri 19:00-07:00, Sat-Sun 00:00-24:00', 'user'],
+  PauseDuringVideo: [true, 'managed'],
+  PauseInFullScreen: [false, 'user'],
+  MaximumThermalState: ['fair', 'managed'],
+  MaximumCacheGB: [20, 'environment'],
+  AllowUserQuit: [false, 'managed'],
+};
 
+// The app's own list, which a test of the app writes (crates/node/src/settings/documents.rs).
 export const SETTINGS: SettingsView = {
-  settings: [
-    setting('Mode', 'worker'),
-    setting('CoordinatorURL', null),
-    setting('IdleSeconds', 600, 'user'),
-    setting('AllowBattery', false),
-    setting('MinimumBattery', 50),
-    setting('Schedule', 'Mon-Fri 19:00-07:00, Sat-Sun 00:00-24:00', 'user'),
-    setting('PauseDuringCalls', true),
-    setting('PauseDuringVideo', true, 'managed'),
-    setting('PauseInFullScreen', false),
-    setting('MaximumThermalState', 'fair', 'managed'),
-    setting('MaximumMemoryGB', null),
-    setting('MaximumCacheGB', 20, 'environment'),
-    setting('MaximumUploadMbps', null),
-    setting('Backend', 'auto'),
-    setting('StartAtLogin', true),
-    setting('UpdateChecks', true),
-    setting('PresenceDetail', 'reasons'),
-    setting('KeepAwake', false),
-    setting('LogLevel', 'info'),
-    setting('AllowUserQuit', false, 'managed'),
-  ],
+  settings: (settings as Setting[]).map((setting) => {
+    const [value, origin] = VALUES[setting.key] ?? [setting.value, setting.origin];
+    return { ...setting, value, origin };
+  }),
   unknown: [
     { name: 'Low-power mode', value: 'this system has none' },
     { name: 'Calls', value: 'no PipeWire answers here' },

@@ -155,23 +155,26 @@ fn managed_settings_cannot_be_changed_by_commands_or_variables() {
     let home = home.path();
     let output = constellation(home, &["settings", "list", "--json"]).output().unwrap();
     let unmanaged: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let names: Vec<&str> =
-        unmanaged.as_array().unwrap().iter().map(|entry| entry["key"].as_str().unwrap()).collect();
-    assert_eq!(names.len(), 24);
-    let pin = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    let values = |name: &str| match name {
-        "Mode" => ("both", "worker"),
-        "CoordinatorURL" | "ClusterName" => ("one", "two"),
-        "CoordinatorPin" => (pin, "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
-        "EnrollmentCode" => ("0123-4567-89ab-cdef", "1123-4567-89ab-cdef"),
-        "Schedule" => ("Mon 01:00-02:00", "Tue 01:00-02:00"),
-        "MaximumThermalState" => ("serious", "critical"),
-        "Backend" => ("cpu", "wgpu"),
-        "PresenceDetail" => ("state", "reasons"),
-        "LogLevel" => ("error", "warn"),
-        "IdleSeconds" | "MinimumBattery" => ("11", "12"),
-        "MaximumMemoryGB" | "MaximumCacheGB" | "MaximumUploadMbps" => ("1.5", "2.5"),
-        _ => ("false", "true"),
+    let entries = unmanaged.as_array().unwrap();
+    let names: Vec<&str> = entries.iter().map(|entry| entry["key"].as_str().unwrap()).collect();
+    assert!(names.len() >= 24, "{names:?}");
+    // Two values of each setting, by its kind.
+    let values = |name: &str| {
+        let kind = &entries.iter().find(|entry| entry["key"] == name).unwrap()["kind"];
+        let choice = |at: usize| kind["choices"][at]["value"].as_str().unwrap().to_owned();
+        let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        match kind["type"].as_str().unwrap() {
+            "bool" => pair("false", "true"),
+            "integer" | "duration" => pair("11", "12"),
+            "number" => pair("1.5", "2.5"),
+            "choice" => (choice(1), choice(0)),
+            "pin" => (format!("A{}", "A".repeat(42)), format!("B{}", "A".repeat(42))),
+            "secret" => pair("0123-4567-89ab-cdef", "1123-4567-89ab-cdef"),
+            "schedule" => pair("Mon 01:00-02:00", "Tue 01:00-02:00"),
+            "log_filter" => pair("error", "warn"),
+            "text" | "url" => pair("one", "two"),
+            other => panic!("{name}: {other}"),
+        }
     };
     let lines: Vec<String> =
         names.iter().map(|name| format!("{name} = '{}'\n", values(name).0)).collect();
@@ -182,7 +185,8 @@ fn managed_settings_cannot_be_changed_by_commands_or_variables() {
         command.output().unwrap()
     };
     for name in &names {
-        for change in [&["settings", "set", name, values(name).1][..], &["settings", "unset", name]]
+        for change in
+            [&["settings", "set", name, &values(name).1][..], &["settings", "unset", name]]
         {
             let output = run(change);
             let stderr = String::from_utf8(output.stderr).unwrap();
@@ -197,7 +201,8 @@ fn managed_settings_cannot_be_changed_by_commands_or_variables() {
         assert_eq!(entry["origin"], "managed", "{name}");
         let value = &entry["value"];
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let expected = if name == "EnrollmentCode" { "set" } else { values(name).0 };
+        let is_secret = entry["kind"]["type"] == "secret";
+        let expected = if is_secret { "set".to_owned() } else { values(name).0 };
         assert_eq!(value, expected, "{name}");
     }
     // The user's settings file was not written either.

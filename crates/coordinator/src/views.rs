@@ -317,19 +317,6 @@ pub(crate) fn metric_points<'a>(rounds: impl Iterator<Item = &'a Round>) -> Vec<
         .collect()
 }
 
-/// Returns a status as JSON names it.
-pub(crate) const fn status_word(status: JobStatus) -> &'static str {
-    match status {
-        JobStatus::Pending => "pending",
-        JobStatus::Preparing => "preparing",
-        JobStatus::Running => "running",
-        JobStatus::Paused => "paused",
-        JobStatus::Completed => "completed",
-        JobStatus::Failed => "failed",
-        JobStatus::Cancelled => "cancelled",
-    }
-}
-
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,6 @@ pub mod client;
 mod commands;
 mod coordinator_locator;
 mod discovery;
-mod duration;
 pub mod job_file;
 pub mod logging;
 pub mod output;

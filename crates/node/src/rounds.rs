@@ -103,13 +103,7 @@ impl FinalLine {
 
 impl fmt::Display for FinalLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} after {} rounds, {:.1} s",
-            status_word(self.status),
-            self.rounds,
-            self.seconds
-        )?;
+        write!(f, "{} after {} rounds, {:.1} s", self.status.name(), self.rounds, self.seconds)?;
         if let Some(accuracy) = self.test_accuracy {
             write!(f, "  test accuracy {accuracy:.4}")?;
         }
@@ -117,18 +111,5 @@ impl fmt::Display for FinalLine {
             Some(hash) => write!(f, "  model_blake3 {hash}"),
             None => Ok(()),
         }
-    }
-}
-
-/// Returns the status as it is written in JSON.
-pub const fn status_word(status: JobStatus) -> &'static str {
-    match status {
-        JobStatus::Pending => "pending",
-        JobStatus::Preparing => "preparing",
-        JobStatus::Running => "running",
-        JobStatus::Paused => "paused",
-        JobStatus::Completed => "completed",
-        JobStatus::Failed => "failed",
-        JobStatus::Cancelled => "cancelled",
     }
 }

@@ -9,10 +9,13 @@ use platform::managed::Managed;
 use platform::sensors::Thermal;
 use protocol::Pin;
 use protocol::join::Join;
-use worker::{IdlePolicy, PresenceDetail, Schedule};
+use protocol::setting::bytes_of;
+use worker::{IdlePolicy, PresenceDetail};
 
 mod change;
-mod key;
+mod check;
+#[cfg(test)]
+mod documents;
 mod layer;
 #[cfg(test)]
 mod manifests;
@@ -21,10 +24,9 @@ mod shown;
 pub(crate) mod tests;
 mod value;
 
-pub use key::{Declaration, Key, Range};
 use layer::Layer;
 pub use layer::SettingsError;
-pub use shown::shown;
+pub use protocol::setting::Key;
 pub use value::{BackendSetting, Chosen, Source};
 
 /// Effective settings of this machine. Settings that commands use have fields; [`Settings::shown`]
@@ -106,10 +108,10 @@ impl Settings {
             coordinator_pin: all.optional(Key::CoordinatorPin),
             enrollment_code: all.optional(Key::EnrollmentCode),
             maximum_memory_gb: all.optional(Key::MaximumMemoryGb),
-            maximum_cache_gb: all.or(Key::MaximumCacheGb, 10.0),
+            maximum_cache_gb: all.value(Key::MaximumCacheGb),
             maximum_upload_mbps: all.optional(Key::MaximumUploadMbps),
-            backend: all.or(Key::Backend, BackendSetting::Auto),
-            log_level: all.or(Key::LogLevel, Key::LogLevel.declaration().default.to_owned()),
+            backend: all.value(Key::Backend),
+            log_level: all.value(Key::LogLevel),
             all,
         };
         tracing::debug!(?settings, "settings and their sources");
@@ -123,7 +125,7 @@ impl Settings {
 
     /// Returns whether a boolean setting is on.
     pub fn is_on(&self, key: Key) -> bool {
-        self.all.or(key, false).value
+        self.all.value(key).value
     }
 
     /// Returns whether the organization manages any setting.
@@ -139,67 +141,57 @@ impl Settings {
 
     /// Returns the maximum size of the worker's cache in bytes.
     pub fn maximum_cache_bytes(&self) -> u64 {
-        bytes(self.maximum_cache_gb.value)
+        bytes_of(self.maximum_cache_gb.value)
     }
 
     /// Returns the maximum memory of a trainer in bytes, if it is set.
     pub fn maximum_memory_bytes(&self) -> Option<u64> {
-        self.maximum_memory_gb.value.map(bytes)
+        self.maximum_memory_gb.value.map(bytes_of)
     }
 
     /// Returns how much detail the coordinator receives while this machine may not train.
     pub fn presence(&self) -> PresenceDetail {
-        match self.text(Key::PresenceDetail).value.as_deref() {
-            Some("state") => PresenceDetail::State,
-            Some(_) | None => PresenceDetail::Reasons,
-        }
+        self.choice(Key::PresenceDetail, PresenceDetail::named).unwrap_or_default()
     }
 
     /// Returns the policy for when this machine may train.
     pub fn policy(&self) -> IdlePolicy {
-        let percent: u8 = self.all.or(Key::MinimumBattery, 50).value;
+        let percent: u8 = self.all.value(Key::MinimumBattery).value;
+        let usual = IdlePolicy::default();
         IdlePolicy {
-            idle: Duration::from_secs(self.all.or(Key::IdleSeconds, 300).value),
-            schedule: self.all.or(Key::Schedule, Schedule::default()).value,
+            idle: Duration::from_secs(self.all.value(Key::IdleSeconds).value),
+            schedule: self.all.value(Key::Schedule).value,
             allow_battery: self.is_on(Key::AllowBattery),
             minimum_battery: f32::from(percent) / 100.0,
             pause_during_calls: self.is_on(Key::PauseDuringCalls),
             pause_during_video: self.is_on(Key::PauseDuringVideo),
             pause_in_full_screen: self.is_on(Key::PauseInFullScreen),
-            maximum_thermal: match self.text(Key::MaximumThermalState).value.as_deref() {
-                Some("nominal") => Thermal::Nominal,
-                Some("serious") => Thermal::Serious,
-                Some("critical") => Thermal::Critical,
-                Some(_) | None => Thermal::Fair,
-            },
-            ..IdlePolicy::default()
+            maximum_thermal: self
+                .choice(Key::MaximumThermalState, Thermal::named)
+                .unwrap_or(usual.maximum_thermal),
+            ..usual
         }
+    }
+
+    fn choice<T>(&self, key: Key, named: fn(&str) -> Option<T>) -> Option<T> {
+        self.text(key).value.and_then(|text| named(&text))
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "above 0, and saturates"
-)]
-fn bytes(gigabytes: f64) -> u64 {
-    (gigabytes * 1e9) as u64
-}
-
 impl Layer {
-    /// Returns the value, which was validated when it was read, or the declared default.
+    /// Returns the value, which was validated when it was read, or the table's default.
     fn optional<T: FromStr>(&self, key: Key) -> Chosen<Option<T>> {
         if let Some(Chosen { value, source }) = self.0.get(&key) {
             return Chosen { value: value.0.parse().ok(), source: source.clone() };
         }
-        let default = Some(key.declaration().default).filter(|default| !default.is_empty());
-        let value = default.and_then(|default| default.parse().ok());
-        Chosen { value, source: Source::Default }
+        let default = key.declaration().kind.default_text();
+        Chosen { value: default.and_then(|text| text.parse().ok()), source: Source::Default }
     }
 
-    fn or<T: FromStr>(&self, key: Key, default: T) -> Chosen<T> {
+    /// Like `optional`, for a setting that has a default or whose type has a natural one, such as an empty schedule.
+    fn value<T: FromStr + Default>(&self, key: Key) -> Chosen<T> {
         let Chosen { value, source } = self.optional(key);
-        Chosen { value: value.unwrap_or(default), source }
+        Chosen { value: value.unwrap_or_default(), source }
     }
 }
 

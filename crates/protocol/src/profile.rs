@@ -5,11 +5,12 @@
 //! The same code gives the same bytes, ids included, so a profile that is pushed again replaces
 //! itself. A new code changes the content under the same identifiers.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use plist::Value;
 use uuid::Builder;
 
 use crate::join::JoinCode;
+use crate::property_list::to_xml;
+use crate::setting::Key;
 
 /// Bundle id of the app, and payload type of its managed settings.
 pub const DOMAIN: &str = "com.constellation.app";
@@ -33,107 +34,92 @@ pub struct Profile<'a> {
 impl Profile<'_> {
     /// Returns the profile as XML. It contains the code's secret.
     pub fn to_xml(&self) -> String {
-        let name = &self.code.cluster_name;
+        let name = self.code.cluster_name.as_str();
         let mut payloads = vec![self.settings(), self.notifications(), self.login_item()];
         payloads.extend(self.certificate.map(|der| self.root(der)));
-        format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-             <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \
-             \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
-             <plist version=\"1.0\">\n<dict>\n{head}  <key>PayloadContent</key>\n  <array>\n{payloads}  </array>\n\
-             </dict>\n</plist>\n",
-            head = [
-                self.payload(1, "Configuration", "profile"),
-                string(1, "PayloadDisplayName", &format!("Constellation: {name}")),
-                string(1, "PayloadOrganization", name),
-                string(
-                    1,
-                    "PayloadDescription",
-                    "Enrolls this Mac in the cluster and sets its coordinator's address."
-                ),
-                string(1, "PayloadScope", "System"),
-            ]
-            .concat(),
-            payloads = payloads.concat(),
-        )
+        let mut profile = self.payload("Configuration", "profile");
+        profile.extend([
+            entry("PayloadDisplayName", format!("Constellation: {name}")),
+            entry("PayloadOrganization", name),
+            entry(
+                "PayloadDescription",
+                "Enrolls this Mac in the cluster and sets its coordinator's address.",
+            ),
+            entry("PayloadScope", "System"),
+            entry("PayloadContent", Value::Array(payloads)),
+        ]);
+        to_xml(&dictionary(profile), b' ', 2)
     }
 
-    fn settings(&self) -> String {
-        let (pin, secret) = (self.code.pin.to_string(), self.code.secret.typed());
-        let settings = [
-            string(3, "Mode", "worker"),
-            string(3, "CoordinatorURL", self.url),
-            string(3, "CoordinatorPin", &pin),
-            string(3, "EnrollmentCode", &secret),
-            flag(3, "StartAtLogin"),
+    fn settings(&self) -> Value {
+        let content = vec![
+            entry(Key::Mode.name(), "worker"),
+            entry(Key::CoordinatorUrl.name(), self.url),
+            entry(Key::CoordinatorPin.name(), self.code.pin.to_string()),
+            entry(Key::EnrollmentCode.name(), self.code.secret.typed()),
+            entry(Key::StartAtLogin.name(), true),
         ];
-        self.payload_with_content(
-            DOMAIN,
-            "settings",
-            "Constellation's settings",
-            &settings.concat(),
-        )
+        self.payload_with_content(DOMAIN, "settings", "Constellation's settings", content)
     }
 
     /// Allows the app's notifications without a prompt.
-    fn notifications(&self) -> String {
-        let app = [
-            string(5, "BundleIdentifier", DOMAIN),
-            flag(5, "NotificationsEnabled"),
-            integer(5, "AlertType", 1),
-            flag(5, "ShowInNotificationCenter"),
+    fn notifications(&self) -> Value {
+        let app = vec![
+            entry("BundleIdentifier", DOMAIN),
+            entry("NotificationsEnabled", true),
+            entry("AlertType", 1),
+            entry("ShowInNotificationCenter", true),
         ];
-        let list = format!(
-            "      <key>NotificationSettings</key>\n      <array>\n        <dict>\n{}        </dict>\n      </array>\n",
-            app.concat()
-        );
+        let content = vec![entry("NotificationSettings", Value::Array(vec![dictionary(app)]))];
         let kind = "com.apple.notificationsettings";
-        self.payload_with_content(kind, "notifications", "Constellation's notifications", &list)
+        self.payload_with_content(kind, "notifications", "Constellation's notifications", content)
     }
 
     /// Lets the app start at login without a person's approval.
-    fn login_item(&self) -> String {
-        let rule = match self.team_id {
-            Some(team) => [string(5, "RuleType", "TeamIdentifier"), string(5, "RuleValue", team)],
-            None => [string(5, "RuleType", "BundleIdentifier"), string(5, "RuleValue", DOMAIN)],
+    fn login_item(&self) -> Value {
+        let (kind, value) = match self.team_id {
+            Some(team) => ("TeamIdentifier", team),
+            None => ("BundleIdentifier", DOMAIN),
         };
-        let list = format!(
-            "      <key>Rules</key>\n      <array>\n        <dict>\n{}{}        </dict>\n      </array>\n",
-            rule.concat(),
-            string(5, "Comment", "Constellation starts at login")
-        );
+        let rule = vec![
+            entry("RuleType", kind),
+            entry("RuleValue", value),
+            entry("Comment", "Constellation starts at login"),
+        ];
+        let content = vec![entry("Rules", Value::Array(vec![dictionary(rule)]))];
         let kind = "com.apple.servicemanagement";
-        self.payload_with_content(kind, "login-item", "Constellation's login item", &list)
+        self.payload_with_content(kind, "login-item", "Constellation's login item", content)
     }
 
-    fn root(&self, der: &[u8]) -> String {
-        let content = format!(
-            "{}      <key>PayloadContent</key>\n      <data>{}</data>\n",
-            string(3, "PayloadCertificateFileName", "constellation.cer"),
-            STANDARD.encode(der)
-        );
-        self.payload_with_content(
-            "com.apple.security.root",
-            "certificate",
-            "The cluster's certificate",
-            &content,
-        )
+    fn root(&self, der: &[u8]) -> Value {
+        let content = vec![
+            entry("PayloadCertificateFileName", "constellation.cer"),
+            entry("PayloadContent", Value::Data(der.to_owned())),
+        ];
+        let kind = "com.apple.security.root";
+        self.payload_with_content(kind, "certificate", "The cluster's certificate", content)
     }
 
-    fn payload_with_content(&self, kind: &str, part: &str, name: &str, content: &str) -> String {
-        let payload = self.payload(3, kind, part);
-        let name = string(3, "PayloadDisplayName", name);
-        format!("    <dict>\n{payload}{name}{content}    </dict>\n")
+    fn payload_with_content(
+        &self,
+        kind: &str,
+        part: &str,
+        name: &str,
+        content: Vec<Entry>,
+    ) -> Value {
+        let mut payload = self.payload(kind, part);
+        payload.push(entry("PayloadDisplayName", name));
+        payload.extend(content);
+        dictionary(payload)
     }
 
-    fn payload(&self, depth: usize, kind: &str, part: &str) -> String {
-        [
-            string(depth, "PayloadType", kind),
-            string(depth, "PayloadIdentifier", &format!("{DOMAIN}.{part}")),
-            string(depth, "PayloadUUID", &self.id(part)),
-            integer(depth, "PayloadVersion", 1),
+    fn payload(&self, kind: &str, part: &str) -> Vec<Entry> {
+        vec![
+            entry("PayloadType", kind),
+            entry("PayloadIdentifier", format!("{DOMAIN}.{part}")),
+            entry("PayloadUUID", self.id(part)),
+            entry("PayloadVersion", 1),
         ]
-        .concat()
     }
 
     /// Derives a payload id from the cluster and the part, so that a later profile of the cluster
@@ -146,22 +132,15 @@ impl Profile<'_> {
     }
 }
 
-fn string(depth: usize, key: &str, value: &str) -> String {
-    let value = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    entry(depth, key, &format!("<string>{value}</string>"))
+type Entry = (String, Value);
+
+fn entry(key: &str, value: impl Into<Value>) -> Entry {
+    (key.to_owned(), value.into())
 }
 
-fn integer(depth: usize, key: &str, value: u32) -> String {
-    entry(depth, key, &format!("<integer>{value}</integer>"))
-}
-
-fn flag(depth: usize, key: &str) -> String {
-    entry(depth, key, "<true/>")
-}
-
-fn entry(depth: usize, key: &str, value: &str) -> String {
-    let indent = "  ".repeat(depth);
-    format!("{indent}<key>{key}</key>\n{indent}{value}\n")
+/// Creates a dictionary that keeps the order of its entries.
+fn dictionary(entries: Vec<Entry>) -> Value {
+    Value::Dictionary(entries.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -195,8 +174,10 @@ mod tests {
         assert_ne!(text(&one), text(&other));
         assert_eq!(ids(&text(&one)), ids(&text(&other)));
         assert_eq!(ids(&text(&one)).len(), 5);
-        assert!(
-            text(&one).contains("Example &amp; Co") && text(&one).contains("<data>AQI=</data>")
-        );
+        assert!(text(&one).contains("Example &amp; Co"));
+        let profile = Value::from_reader_xml(text(&one).as_bytes()).unwrap();
+        let payloads = profile.as_dictionary().unwrap()["PayloadContent"].as_array().unwrap();
+        let certificate = &payloads[3].as_dictionary().unwrap()["PayloadContent"];
+        assert_eq!(certificate.as_data(), Some(&[1, 2][..]));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use platform::sensors::{Sensors, SystemSensors};
 use protocol::Pin;
 use protocol::join::Join;
+use protocol::setting::{Key, bytes_of};
 use tokio::sync::watch;
 use trainer::TrainerCommand;
 
@@ -59,8 +60,7 @@ pub enum JoinSource {
 }
 
 impl WorkerSettings {
-    /// Returns the defaults: the default policy, half of the machine's memory, 10 GB of cache, 2 GB of free disk
-    /// space, unlimited upload rate.
+    /// Returns the defaults of the settings; 2 GB of disk space stay free.
     pub fn new(
         data_dir: PathBuf,
         coordinator: watch::Receiver<Option<String>>,
@@ -79,7 +79,7 @@ impl WorkerSettings {
             presence: PresenceDetail::default(),
             sensors: Arc::new(SystemSensors::new()),
             maximum_memory_bytes: None,
-            maximum_cache_bytes: 10_000_000_000,
+            maximum_cache_bytes: const { bytes_of(Key::MaximumCacheGb.default_number()) },
             minimum_free_bytes: 2_000_000_000,
             maximum_upload_mbps: None,
             nice: true,

@@ -40,10 +40,22 @@ async fn a_profile_contains_everything_that_a_mac_needs_to_join() {
     }
 }
 
+/// The dashboard and other programs need nothing else to show a setting and what it may be.
 #[tokio::test]
-async fn settings_are_listed_as_set() {
+async fn settings_are_listed_as_set_with_their_declarations() {
     let coordinator = Coordinator::start().await;
-    let expected = json!([{ "key": "ClusterName", "value": "test cluster", "origin": "user",
-        "about": "What the cluster is called." }]);
-    assert_eq!(coordinator.get("/settings").await, expected);
+    let listed = coordinator.get("/settings").await;
+    let expected = json!({
+        "key": "ClusterName", "value": "test cluster", "origin": "user",
+        "about": "Name of the cluster that this machine coordinates.",
+        "title": "Cluster name", "hint": "", "default": "Constellation", "unset": "",
+        "kind": { "type": "text" }, "allowed": "a text", "example": null,
+        "variable": "CONSTELLATION_CLUSTER_NAME", "section": null,
+        "changed_by": "user", "takes_effect": "next_start",
+    });
+    assert_eq!(listed[0], expected);
+    let battery = &listed[1];
+    let kind = json!({ "type": "integer", "unit": "%", "minimum": 0, "maximum": 100 });
+    assert_eq!((&battery["kind"], &battery["default"]), (&kind, &json!(50)));
+    assert_eq!(battery["section"], "When to train");
 }

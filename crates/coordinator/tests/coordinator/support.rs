@@ -7,7 +7,7 @@ use std::time::Duration;
 use coordinator::{CoordinatorSettings, HubSettings, Running, Sources, TrainerCommand};
 use protocol::Pin;
 use protocol::join::JoinCode;
-use protocol::setting::{Setting, SettingOrigin};
+use protocol::setting::{Key, SettingOrigin};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -194,12 +194,10 @@ pub(crate) fn settings(folder: &Path) -> CoordinatorSettings {
         trainer: tiny_trainer(),
         predictor: tiny_trainer(),
         nice: false,
-        shown: vec![Setting {
-            key: "ClusterName".to_owned(),
-            value: json!("test cluster"),
-            origin: SettingOrigin::User,
-            about: "What the cluster is called.".to_owned(),
-        }],
+        shown: vec![
+            Key::ClusterName.declaration().setting(json!("test cluster"), SettingOrigin::User),
+            Key::MinimumBattery.declaration().setting(json!(50), SettingOrigin::Default),
+        ],
         sources: sources(folder.join("datasets")),
         allow_origins: Vec::new(),
         maximum_disk_bytes: None,

@@ -297,6 +297,6 @@ impl Machine {
     }
 
     fn wrong_status(&self, action: &'static str, needed: &'static str) -> Rejection {
-        Rejection::Status { status: self.status_name(), action, needed }
+        Rejection::Status { status: self.status().name(), action, needed }
     }
 }

@@ -45,18 +45,6 @@ impl Machine {
         }
     }
 
-    pub(super) fn status_name(&self) -> &'static str {
-        match self.status() {
-            JobStatus::Pending => "pending",
-            JobStatus::Preparing => "preparing",
-            JobStatus::Running => "running",
-            JobStatus::Paused => "paused",
-            JobStatus::Completed => "completed",
-            JobStatus::Failed => "failed",
-            JobStatus::Cancelled => "cancelled",
-        }
-    }
-
     /// Returns the number of the open or last round, or 0 before the first.
     pub fn round(&self) -> u32 {
         self.phase.run().map_or(0, |run| run.head.round.number)

@@ -2,7 +2,6 @@
 //! this process.
 
 use std::path::Path;
-use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -14,12 +13,12 @@ use tower::ServiceExt;
 
 use super::Options;
 use crate::commands::access::UPLOADS_FOLDER;
+use crate::commands::coordinator::LEASE_TIMEOUT;
 use crate::discovery::Advertisement;
 use crate::settings::{BackendSetting, Key, Settings};
 
 /// Maximum size of a response, which is held in memory whole.
 const LARGEST_ANSWER: usize = 1 << 30;
-const LEASE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Running coordinator and its announcement on the local network.
 pub(super) struct EmbeddedCoordinator {

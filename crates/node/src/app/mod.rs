@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use protocol::join::Join;
+use protocol::setting::TakesEffect;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -106,8 +107,12 @@ impl App {
     /// Returns a message that says what to change. Managed settings can't be changed here.
     pub fn set(&self, key: &str, value: Option<&str>) -> Result<SettingsView, String> {
         self.shared.change(|state| state.set(key, value))?;
-        match Key::named(key) {
-            Some(key) if needs_restart(key) => self.apply(),
+        let key = Key::named(key);
+        match key.map(|key| key.declaration().takes_effect) {
+            Some(TakesEffect::WorkerRestart) => self.apply(),
+            Some(TakesEffect::AtOnce | TakesEffect::NextStart) | None => {}
+        }
+        match key {
             Some(Key::StartAtLogin) => self.follow_login(),
             Some(Key::UpdateChecks) => {
                 let shared = self.shared.clone();
@@ -346,22 +351,6 @@ impl App {
         });
         link.ok()?.parse().ok()
     }
-}
-
-/// Returns whether the worker reads this setting only at its start.
-const fn needs_restart(key: Key) -> bool {
-    matches!(
-        key,
-        Key::Mode
-            | Key::CoordinatorUrl
-            | Key::CoordinatorPin
-            | Key::EnrollmentCode
-            | Key::MaximumMemoryGb
-            | Key::MaximumCacheGb
-            | Key::MaximumUploadMbps
-            | Key::Backend
-            | Key::PresenceDetail
-    )
 }
 
 /// Writes each state to the log in the text of the view, for apps without windows.

@@ -205,11 +205,11 @@ impl State {
             name: sensors::words(unknown.name).to_owned(),
             value: unknown.reason,
         });
-        let settings = self.settings.shown().into_iter();
+        let mut settings = self.settings.shown_by_section();
         let looks = self.options.updates.is_some();
         // A switch without effect would mislead, so it is hidden.
-        let settings = settings.filter(|setting| looks || setting.key != Key::UpdateChecks.name());
-        SettingsView { settings: settings.collect(), unknown: unknown.collect() }
+        settings.retain(|setting| looks || setting.key != Key::UpdateChecks.name());
+        SettingsView { settings, unknown: unknown.collect() }
     }
 
     fn view(&mut self) -> View {

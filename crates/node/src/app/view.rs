@@ -189,6 +189,7 @@ pub enum UpdateView {
 /// Contents of the settings page.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SettingsView {
+    /// Settings by section, in the page's order. Those without a section come last.
     pub settings: Vec<Setting>,
     /// Sensors that this machine lacks, each with the reason.
     pub unknown: Vec<Seen>,

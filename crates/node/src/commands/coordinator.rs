@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use coordinator::{BackupSchedule, Observer, Origin, OwnCertificate, Sources};
 use protocol::Pin;
-use protocol::setting::{Setting, SettingOrigin};
+use protocol::setting::Key;
 use protocol::text::{HiddenCharacter, check};
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +16,13 @@ use super::access::{COORDINATOR_FOLDER, UPLOADS_FOLDER};
 use super::lifetime;
 use super::sign_in::{self, SignInArguments};
 use crate::discovery::Advertisement;
-use crate::settings::{BackendSetting, Key, Settings, data_dir, shown};
+use crate::settings::{BackendSetting, Settings, data_dir};
 use crate::stdout_writer::StdoutWriter;
 use crate::{CommandContext, output};
 
-const DEFAULT_NAME: &str = "Constellation";
-const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
-/// Seconds.
-const DEFAULT_LEASE_TIMEOUT: u32 = 60;
+mod flags;
+
+pub(crate) use flags::LEASE_TIMEOUT;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -34,10 +33,10 @@ pub struct CoordinatorArguments {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Address and port to listen on; port 0 selects a free port
-    #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_LISTEN)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = flags::DEFAULT_LISTEN)]
     listen: SocketAddr,
     /// Name of the cluster
-    #[arg(long, default_value = DEFAULT_NAME, value_parser = cluster_name)]
+    #[arg(long, default_value = const { Key::ClusterName.default_str() }, value_parser = cluster_name)]
     name: String,
     /// TLS certificate for browsers, in PEM format [default: the cluster's certificate]
     ///
@@ -57,11 +56,11 @@ pub struct CoordinatorArguments {
     #[arg(long, value_enum)]
     backend: Option<BackendSetting>,
     /// Seconds without a heartbeat after which a lease expires
-    #[arg(long, alias = "lease-patience", value_name = "SECONDS", default_value_t = DEFAULT_LEASE_TIMEOUT,
-        value_parser = clap::value_parser!(u32).range(2..=86_400))]
-    lease_timeout: u32,
+    #[arg(long, alias = "lease-patience", value_name = "SECONDS", default_value_t = LEASE_TIMEOUT.as_secs(),
+        value_parser = clap::value_parser!(u64).range(flags::LEASE_SECONDS))]
+    lease_timeout: u64,
     /// Maximum disk usage in gigabytes [default: unlimited]
-    #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u64).range(flags::DISK_GIGABYTES))]
     maximum_disk_gb: Option<u64>,
     /// Write scheduled backups to this folder, preferably on another disk
     #[arg(long, value_name = "DIR")]
@@ -92,57 +91,6 @@ impl CoordinatorArguments {
     fn certificate(&self) -> Option<OwnCertificate> {
         let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
         Some(OwnCertificate { certificate, key })
-    }
-
-    /// Effective settings of this run: the machine's settings, and those that only a coordinator has.
-    fn shown(&self, settings: &Settings) -> Vec<Setting> {
-        let backend = settings.backend.clone().under(self.backend);
-        let origin = |is_default| {
-            if is_default { SettingOrigin::Default } else { SettingOrigin::User }
-        };
-        let name = origin(self.name == DEFAULT_NAME);
-        let listen = origin(self.listen.to_string() == DEFAULT_LISTEN);
-        let lease_timeout = origin(self.lease_timeout == DEFAULT_LEASE_TIMEOUT);
-        let (disk, backups) = (self.maximum_disk_gb, self.backup_dir.as_ref());
-        let mut shown = vec![
-            shown("ClusterName", &self.name, name, "Name of the cluster."),
-            shown("Listen", self.listen, listen, "Listen address of the coordinator."),
-            shown(
-                "LeaseSeconds",
-                self.lease_timeout,
-                lease_timeout,
-                "Seconds without a heartbeat after which a lease expires.",
-            ),
-            shown(
-                "MaximumDiskGB",
-                disk,
-                origin(disk.is_none()),
-                "Maximum disk usage in gigabytes.",
-            ),
-            shown(
-                "BackupFolder",
-                backups,
-                origin(backups.is_none()),
-                "Folder of scheduled backups.",
-            ),
-            shown(
-                "Discovery",
-                !self.no_discovery,
-                origin(!self.no_discovery),
-                "Announce the coordinator on the local network.",
-            ),
-        ];
-        // ClusterName is in the list already.
-        let machine = Key::ALL.iter().filter(|key| **key != Key::ClusterName);
-        shown.extend(machine.map(|key| {
-            let mut setting = settings.one_shown(*key);
-            if *key == Key::Backend {
-                setting.value = backend.value.to_string().into();
-                setting.origin = backend.source.origin();
-            }
-            setting
-        }));
-        shown
     }
 }
 
@@ -175,7 +123,7 @@ pub(super) async fn run(
         listen: arguments.listen,
         name: arguments.name.clone(),
         certificate: arguments.certificate(),
-        lease_timeout: Duration::from_secs(u64::from(arguments.lease_timeout)),
+        lease_timeout: Duration::from_secs(arguments.lease_timeout),
         trainer: context.trainer(settings.backend.under(arguments.backend).value)?,
         predictor: context.trainer(BackendSetting::Cpu)?,
         nice: false,
@@ -241,19 +189,11 @@ fn cluster_name(text: &str) -> Result<String, HiddenCharacter> {
     check(text).map(|()| text.to_owned())
 }
 
-/// Parses `30m`, `24h` or `7d`; the minimum of one minute keeps backups from overlapping.
+/// Parses an interval; the minimum of one minute keeps backups from overlapping.
 fn backup_every(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a duration such as 30m, 24h or 7d, from 1m to 365d".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let seconds = number.checked_mul(seconds).filter(|seconds| (60..=31_536_000).contains(seconds));
-    seconds.map(Duration::from_secs).ok_or_else(wrong)
+    let range = Duration::from_mins(1)..=Duration::from_hours(365 * 24);
+    let every = protocol::duration::parse(text).ok().filter(|every| range.contains(every));
+    every.ok_or_else(|| "expected a duration such as 30m, 24h or 7d, from 1m to 365d".to_owned())
 }
 
 #[cfg(test)]
@@ -266,7 +206,7 @@ mod tests {
         assert_eq!(backup_every("24h"), Ok(Duration::from_hours(24)));
         assert_eq!(backup_every("7d"), Ok(Duration::from_hours(7 * 24)));
         for wrong in
-            ["", "h", "24", "0m", "-1h", "1x", "24 h", "99999999999999999999h", "400d", "5é"]
+            ["", "h", "24", "0m", "59s", "-1h", "1x", "99999999999999999999h", "400d", "5é"]
         {
             assert!(backup_every(wrong).is_err(), "{wrong}");
         }

@@ -47,18 +47,8 @@ enum JoinCodeCommand {
 }
 
 fn seconds(text: &str) -> Result<u64, String> {
-    let expected = || format!("expected a duration such as 30m, 12h or 7d, not '{text}'");
-    let unit = text.chars().last().ok_or_else(expected)?;
-    let each: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        'w' => 7 * 86_400,
-        _ => return Err(expected()),
-    };
-    let number: u64 = text[..text.len() - 1].trim().parse().map_err(|_| expected())?;
-    number.checked_mul(each).filter(|seconds| *seconds > 0).ok_or_else(expected)
+    let seconds = protocol::duration::parse(text).map_err(|error| error.to_string())?.as_secs();
+    Some(seconds).filter(|seconds| *seconds > 0).ok_or_else(|| format!("'{text}' is below 1s"))
 }
 
 pub(super) async fn run(arguments: JoinCodeArguments, settings: Settings) -> anyhow::Result<()> {

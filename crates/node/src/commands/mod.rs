@@ -10,7 +10,7 @@ use crate::{CommandContext, logging, output};
 pub(crate) mod access;
 mod audit;
 mod backup;
-mod coordinator;
+pub(crate) mod coordinator;
 mod dataset;
 mod demo;
 mod device;

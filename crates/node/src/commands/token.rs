@@ -7,7 +7,6 @@ use protocol::Timestamp;
 use protocol::api::{CreatedToken, Role, Token, TokenRequest};
 
 use super::access::AccessArguments;
-use crate::duration;
 use crate::output;
 use crate::settings::Settings;
 
@@ -32,7 +31,7 @@ enum TokenCommand {
         #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
         /// Lifetime of the token, such as 30d or 12h [default: unlimited]
-        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        #[arg(long, value_name = "TIME", value_parser = protocol::duration::parse)]
         expires: Option<Duration>,
     },
     /// List tokens, without their secrets

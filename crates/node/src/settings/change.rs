@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use super::layer::{Layer, check, table, unknown};
-use super::{Key, Places, Range, Settings, SettingsError};
+use protocol::setting::{ChangedBy, SettingKind};
+
+use super::check::check;
+use super::layer::{Layer, table, unknown};
+use super::{Key, Places, Settings, SettingsError};
 
 impl Settings {
     /// Sets one of the user's settings on this machine.
@@ -32,16 +35,19 @@ impl Places {
     pub fn set_user(&self, name: &str, text: &str) -> Result<(), SettingsError> {
         let key = self.changeable(name)?;
         check(key, text, name)?;
-        let value = match key.declaration().range {
-            Range::Flag => text.parse().map(toml::Value::Boolean).ok(),
-            Range::Whole { .. } => text.parse().map(toml::Value::Integer).ok(),
-            Range::Number => text.parse().map(toml::Value::Float).ok(),
-            Range::Text
-            | Range::Pin
-            | Range::JoinCode
-            | Range::Choice(_)
-            | Range::Schedule
-            | Range::Filter => None,
+        let value = match key.declaration().kind {
+            SettingKind::Bool { .. } => text.parse().map(toml::Value::Boolean).ok(),
+            SettingKind::Integer { .. } | SettingKind::Duration { .. } => {
+                text.parse().map(toml::Value::Integer).ok()
+            }
+            SettingKind::Number { .. } => text.parse().map(toml::Value::Float).ok(),
+            SettingKind::Text { .. }
+            | SettingKind::Url
+            | SettingKind::Pin
+            | SettingKind::JoinCode
+            | SettingKind::Choice { .. }
+            | SettingKind::Schedule
+            | SettingKind::LogFilter { .. } => None,
         };
         let value = value.unwrap_or_else(|| text.into());
         self.change(|table| drop(table.insert(key.name().to_owned(), value)))
@@ -61,10 +67,12 @@ impl Places {
         if Layer::from_managed(&self.managed)?.0.contains_key(&key) {
             return Err(SettingsError::Managed(key));
         }
-        if !key.declaration().for_user {
-            return Err(SettingsError::NotForUsers(key));
+        match key.declaration().changed_by {
+            ChangedBy::User => Ok(key),
+            ChangedBy::Organization | ChangedBy::CommandLine => {
+                Err(SettingsError::NotForUsers(key))
+            }
         }
-        Ok(key)
     }
 
     fn change(&self, change: impl FnOnce(&mut toml::Table)) -> Result<(), SettingsError> {

@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use platform::managed::Managed;
-use protocol::join::{InvalidJoin, Join};
+use protocol::join::InvalidJoin;
+use protocol::setting::Key;
 
-use super::key::{Key, Range};
+use super::check::check;
 use super::value::{Chosen, Source};
 
 /// Error of reading or changing settings.
@@ -130,21 +131,6 @@ impl Layer {
     }
 }
 
-/// Checks that the setting accepts this value.
-pub(super) fn check(key: Key, text: &str, place: &str) -> Result<(), SettingsError> {
-    let place = || place.to_owned();
-    if key.declaration().range == Range::JoinCode {
-        let parsed = text.parse::<Join>().map(drop);
-        return parsed.map_err(|source| SettingsError::JoinCode { place: place(), source });
-    }
-    match key.wrong(text) {
-        None => Ok(()),
-        Some(expected) => {
-            Err(SettingsError::Value { place: place(), value: text.to_owned(), expected })
-        }
-    }
-}
-
 pub(super) fn unknown(place: String, name: &str) -> SettingsError {
     SettingsError::Unknown { place, key: name.to_owned(), nearest: Key::nearest(name) }
 }
@@ -179,7 +165,7 @@ mod tests {
         assert!(error.ends_with("unknown setting 'IdleSecond'; did you mean 'IdleSeconds'?"));
         std::fs::write(&path, "IdleSeconds = \"soon\"").unwrap();
         let error = user(&path).unwrap_err().to_string();
-        let expected = "IdleSeconds: 'soon' is not a whole number from 0 to 31536000";
+        let expected = "IdleSeconds: 'soon' is not a whole number from 0 to 31536000 (seconds)";
         assert!(error.ends_with(expected), "{error}");
     }
 

@@ -3,14 +3,16 @@
 //!
 //! A test compares the files in `assets/mdm` with the generated text, and writes them on request.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use protocol::profile::DOMAIN;
+use protocol::property_list::to_xml;
+use protocol::setting::{Declaration, SettingKind};
 use serde_json::{Value, json};
 
-use super::{Declaration, Key, Range};
+use super::Key;
+use super::check::wrong;
 
-const DOMAIN: &str = "com.constellation.app";
 const TITLE: &str = "Constellation";
 const ABOUT: &str =
     "Trains models on this Mac while it is idle, or coordinates the training of other Macs.";
@@ -30,102 +32,95 @@ const PAYLOAD: [(&str, &str, &str, &str); 5] = [
 
 /// Generates Apple's preference manifest, with the extensions of `ProfileManifests`. Its keys begin with `pfm_`.
 fn preference_manifest() -> String {
-    let mut subkeys = String::new();
+    let mut subkeys = Vec::new();
     for (name, title, about, default) in PAYLOAD {
-        let entries = [
-            ("pfm_default", string(default)),
-            ("pfm_description", string(about)),
-            ("pfm_name", string(name)),
-            ("pfm_require", string("always")),
-            ("pfm_title", string(title)),
-            ("pfm_type", string("string")),
-        ];
-        subkeys += &dictionary(2, &entries);
+        subkeys.push(dictionary([
+            ("pfm_default", default.into()),
+            ("pfm_description", about.into()),
+            ("pfm_name", name.into()),
+            ("pfm_require", "always".into()),
+            ("pfm_title", title.into()),
+            ("pfm_type", "string".into()),
+        ]));
     }
-    let version = [
-        ("pfm_default", "<integer>1</integer>".to_owned()),
-        ("pfm_description", string("Version of the payload format.")),
-        ("pfm_name", string("PayloadVersion")),
-        ("pfm_require", string("always")),
-        ("pfm_title", string("Payload Version")),
-        ("pfm_type", string("integer")),
-    ];
-    subkeys += &dictionary(2, &version);
-    for key in Key::ALL {
-        subkeys += &dictionary(2, &preference(&key.declaration()));
-    }
-    let entries = [
-        ("pfm_description", string(ABOUT)),
-        ("pfm_domain", string(DOMAIN)),
-        ("pfm_format_version", "<integer>1</integer>".to_owned()),
-        ("pfm_interaction", string("combined")),
-        ("pfm_last_modified", format!("<date>{LAST_MODIFIED}</date>")),
-        ("pfm_platforms", array(2, &[string("macOS")])),
-        ("pfm_subkeys", format!("<array>\n{subkeys}\t</array>")),
-        ("pfm_targets", array(2, &[string("system"), string("user")])),
-        ("pfm_title", string(TITLE)),
-        ("pfm_unique", "<true/>".to_owned()),
-        ("pfm_version", format!("<integer>{VERSION}</integer>")),
-    ];
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
-         <plist version=\"1.0\">\n{}</plist>\n",
-        dictionary(0, &entries)
-    )
+    subkeys.push(dictionary([
+        ("pfm_default", 1.into()),
+        ("pfm_description", "Version of the payload format.".into()),
+        ("pfm_name", "PayloadVersion".into()),
+        ("pfm_require", "always".into()),
+        ("pfm_title", "Payload Version".into()),
+        ("pfm_type", "integer".into()),
+    ]));
+    subkeys.extend(Key::ALL.iter().map(|key| preference(&key.declaration())));
+    let manifest = dictionary([
+        ("pfm_description", ABOUT.into()),
+        ("pfm_domain", DOMAIN.into()),
+        ("pfm_format_version", 1.into()),
+        ("pfm_interaction", "combined".into()),
+        ("pfm_last_modified", plist::Date::from_xml_format(LAST_MODIFIED).unwrap().into()),
+        ("pfm_platforms", strings(["macOS"])),
+        ("pfm_subkeys", plist::Value::Array(subkeys)),
+        ("pfm_targets", strings(["system", "user"])),
+        ("pfm_title", TITLE.into()),
+        ("pfm_unique", true.into()),
+        ("pfm_version", VERSION.into()),
+    ]);
+    to_xml(&manifest, b'\t', 1)
 }
 
 /// Returns the entries of one setting, sorted by name.
-fn preference(declaration: &Declaration) -> Vec<(&'static str, String)> {
-    let Declaration { name, range, default, .. } = *declaration;
-    let (kind, element) = match range {
-        Range::Flag => ("boolean", ""),
-        Range::Whole { .. } => ("integer", "integer"),
-        Range::Number => ("real", "real"),
-        Range::Text
-        | Range::Pin
-        | Range::JoinCode
-        | Range::Choice(_)
-        | Range::Schedule
-        | Range::Filter => ("string", "string"),
-    };
-    let value = |text: &str| match element {
-        "" => format!("<{text}/>"),
-        element => format!("<{element}>{}</{element}>", escaped(text)),
+fn preference(declaration: &Declaration) -> plist::Value {
+    let kind = declaration.kind;
+    let (type_name, default): (_, Option<plist::Value>) = match kind {
+        SettingKind::Bool { default } => ("boolean", Some(default.into())),
+        SettingKind::Integer { default, .. } => ("integer", default.map(Into::into)),
+        SettingKind::Duration { default, .. } => ("integer", Some(default.into())),
+        SettingKind::Number { default, .. } => ("real", default.map(Into::into)),
+        SettingKind::Text { .. }
+        | SettingKind::Url
+        | SettingKind::Pin
+        | SettingKind::JoinCode
+        | SettingKind::Choice { .. }
+        | SettingKind::Schedule
+        | SettingKind::LogFilter { .. } => ("string", kind.default_text().map(Into::into)),
     };
     let mut entries = Vec::new();
-    if !default.is_empty() {
-        entries.push(("pfm_default", value(default)));
-    }
-    entries.push(("pfm_description", string(declaration.about)));
-    entries.extend(pattern(range).map(|pattern| ("pfm_format", string(pattern))));
-    entries.push(("pfm_name", string(name)));
-    match range {
-        Range::Choice(words) => {
-            let words: Vec<String> = words.iter().map(|word| string(word)).collect();
-            entries.push(("pfm_range_list", array(4, &words)));
+    entries.extend(default.map(|default| ("pfm_default", default)));
+    entries.push(("pfm_description", declaration.about.into()));
+    entries.extend(pattern(&kind).map(|pattern| ("pfm_format", pattern.into())));
+    entries.push(("pfm_name", declaration.name.into()));
+    match kind {
+        SettingKind::Choice { choices, .. } => {
+            let values = strings(choices.iter().map(|choice| choice.value));
+            entries.push(("pfm_range_list", values));
         }
-        Range::Whole { least, most } => {
-            entries.push(("pfm_range_max", format!("<integer>{most}</integer>")));
-            entries.push(("pfm_range_min", format!("<integer>{least}</integer>")));
+        SettingKind::Integer { minimum, maximum, .. }
+        | SettingKind::Duration { minimum, maximum, .. } => {
+            entries.push(("pfm_range_max", maximum.into()));
+            entries.push(("pfm_range_min", minimum.into()));
         }
-        Range::Text
-        | Range::Pin
-        | Range::JoinCode
-        | Range::Flag
-        | Range::Number
-        | Range::Schedule
-        | Range::Filter => {}
+        SettingKind::JoinCode => entries.push(("pfm_sensitive", true.into())),
+        SettingKind::Text { .. }
+        | SettingKind::Url
+        | SettingKind::Pin
+        | SettingKind::Bool { .. }
+        | SettingKind::Number { .. }
+        | SettingKind::Schedule
+        | SettingKind::LogFilter { .. } => {}
     }
-    if range == Range::JoinCode {
-        entries.push(("pfm_sensitive", "<true/>".to_owned()));
-    }
-    entries.push(("pfm_title", string(&title(name))));
-    entries.push(("pfm_type", string(kind)));
-    if let Some(example) = example(declaration) {
-        entries.push(("pfm_value_placeholder", string(example)));
-    }
-    entries
+    entries.push(("pfm_title", title(declaration.name).into()));
+    entries.push(("pfm_type", type_name.into()));
+    entries.extend(kind.example().map(|example| ("pfm_value_placeholder", example.into())));
+    dictionary(entries)
+}
+
+fn dictionary(entries: impl IntoIterator<Item = (&'static str, plist::Value)>) -> plist::Value {
+    let entries = entries.into_iter().map(|(key, value)| (key.to_owned(), value));
+    plist::Value::Dictionary(entries.collect())
+}
+
+fn strings(texts: impl IntoIterator<Item = &'static str>) -> plist::Value {
+    plist::Value::Array(texts.into_iter().map(Into::into).collect())
 }
 
 /// Generates the JSON schema for Jamf Pro. Every setting is "Not Configured" initially, because a form filled with the
@@ -168,72 +163,44 @@ fn sorted(value: Value) -> Value {
 }
 
 fn configured(declaration: &Declaration) -> Value {
-    let mut schema = match declaration.range {
-        Range::Flag => json!({ "type": "boolean" }),
-        Range::Whole { least, most } => {
-            json!({ "type": "integer", "minimum": least, "maximum": most })
+    let kind = declaration.kind;
+    let mut schema = match kind {
+        SettingKind::Bool { .. } => json!({ "type": "boolean" }),
+        SettingKind::Integer { minimum, maximum, .. }
+        | SettingKind::Duration { minimum, maximum, .. } => {
+            json!({ "type": "integer", "minimum": minimum, "maximum": maximum })
         }
-        Range::Number => json!({ "type": "number", "minimum": 0, "exclusiveMinimum": true }),
-        Range::Choice(words) => json!({ "type": "string", "enum": words }),
-        Range::Text | Range::Pin | Range::JoinCode | Range::Schedule | Range::Filter => {
-            json!({ "type": "string" })
+        SettingKind::Number { .. } => {
+            json!({ "type": "number", "minimum": 0, "exclusiveMinimum": true })
         }
+        SettingKind::Choice { choices, .. } => {
+            let values: Vec<&str> = choices.iter().map(|choice| choice.value).collect();
+            json!({ "type": "string", "enum": values })
+        }
+        SettingKind::Text { .. }
+        | SettingKind::Url
+        | SettingKind::Pin
+        | SettingKind::JoinCode
+        | SettingKind::Schedule
+        | SettingKind::LogFilter { .. } => json!({ "type": "string" }),
     };
     schema["title"] = "Configured".into();
-    let text = declaration.default;
-    if !text.is_empty() {
-        schema["default"] = match declaration.range {
-            Range::Flag | Range::Whole { .. } | Range::Number => {
-                serde_json::from_str(text).unwrap_or_default()
-            }
-            Range::Text
-            | Range::Pin
-            | Range::JoinCode
-            | Range::Choice(_)
-            | Range::Schedule
-            | Range::Filter => text.into(),
-        };
+    let default = kind.default_value();
+    if !default.is_null() {
+        schema["default"] = default;
     }
-    if let Some(pattern) = pattern(declaration.range) {
+    if let Some(pattern) = pattern(&kind) {
         schema["pattern"] = pattern.into();
     }
-    if let Some(example) = example(declaration) {
+    if let Some(example) = kind.example() {
         schema["options"] = json!({ "inputAttributes": { "placeholder": example } });
     }
     schema
 }
 
 /// Returns the pattern of a value; the program's parsers check the rest.
-const fn pattern(range: Range) -> Option<&'static str> {
-    match range {
-        Range::Pin => Some("^[A-Za-z0-9_-]{43}$"),
-        Range::Text
-        | Range::JoinCode
-        | Range::Choice(_)
-        | Range::Flag
-        | Range::Whole { .. }
-        | Range::Number
-        | Range::Schedule
-        | Range::Filter => None,
-    }
-}
-
-/// Returns the placeholder of an empty input field.
-fn example(declaration: &Declaration) -> Option<&'static str> {
-    match declaration.range {
-        Range::Text if declaration.default.is_empty() => {
-            Some("https://coordinator.example.com:8000")
-        }
-        Range::JoinCode => Some("constellation://join/…"),
-        Range::Schedule => Some("Mon-Fri 19:00-07:00"),
-        Range::Text
-        | Range::Pin
-        | Range::Choice(_)
-        | Range::Flag
-        | Range::Whole { .. }
-        | Range::Number
-        | Range::Filter => None,
-    }
+fn pattern(kind: &SettingKind) -> Option<&'static str> {
+    matches!(kind, SettingKind::Pin).then_some("^[A-Za-z0-9_-]{43}$")
 }
 
 /// Splits a name into words: `MaximumMemoryGB` becomes `Maximum Memory GB`.
@@ -248,31 +215,6 @@ fn title(name: &str) -> String {
         title.push(letter);
     }
     title
-}
-
-fn dictionary(depth: usize, entries: &[(&str, String)]) -> String {
-    let tabs = "\t".repeat(depth);
-    let mut text = format!("{tabs}<dict>\n");
-    for (key, value) in entries {
-        let written = writeln!(text, "{tabs}\t<key>{key}</key>\n{tabs}\t{value}");
-        debug_assert!(written.is_ok(), "writing to a String never fails");
-    }
-    text + &format!("{tabs}</dict>\n")
-}
-
-/// Writes an array: its items at `depth`, its end tag one level above.
-fn array(depth: usize, items: &[String]) -> String {
-    let tabs = "\t".repeat(depth);
-    let items = items.iter().fold(String::new(), |text, item| format!("{text}{tabs}{item}\n"));
-    format!("<array>\n{items}{}</array>", "\t".repeat(depth - 1))
-}
-
-fn string(text: &str) -> String {
-    format!("<string>{}</string>", escaped(text))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn folder() -> PathBuf {
@@ -298,25 +240,19 @@ fn kept_manifests_match_the_generated_ones() {
 
 #[test]
 fn every_setting_of_the_template_is_known_and_valid() {
-    let template = std::fs::read_to_string(folder().join("constellation.mobileconfig")).unwrap();
-    let payload = template
-        .split("<dict>")
-        .find(|payload| payload.contains(&format!("<string>{DOMAIN}</string>")))
-        .unwrap();
+    let template = plist::Value::from_file(folder().join("constellation.mobileconfig")).unwrap();
+    let payloads = template.as_dictionary().unwrap()["PayloadContent"].as_array().unwrap();
+    let mut payloads = payloads.iter().map(|payload| payload.as_dictionary().unwrap());
+    let payload = payloads.find(|payload| payload["PayloadType"].as_string() == Some(DOMAIN));
     let mut found = Vec::new();
-    for entry in payload.split("<key>").skip(1) {
-        let (name, value) = entry.split_once("</key>").unwrap();
+    for (name, value) in payload.unwrap() {
         if name.starts_with("Payload") {
             continue;
         }
         let key = Key::named(name).unwrap_or_else(|| panic!("{name} is not a setting"));
-        let value = value.trim().split("</dict>").next().unwrap().trim();
-        let text = match value {
-            "<true/>" => "true",
-            "<false/>" => "false",
-            value => value.split(['<', '>']).nth(2).unwrap(),
-        };
-        assert_eq!(key.wrong(text), None, "{name} is {text}");
+        let flag = value.as_boolean().map(|flag| flag.to_string());
+        let text = flag.or_else(|| value.as_string().map(str::to_owned)).unwrap();
+        assert_eq!(wrong(key, &text), None, "{name} is {text}");
         found.push(key);
     }
     let expected = [

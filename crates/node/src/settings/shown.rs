@@ -1,7 +1,7 @@
 //! Settings as shown to users and in the dashboard: with their source and without secrets.
 
 use protocol::setting::{Setting, SettingOrigin};
-use serde::Serialize;
+use serde_json::Value;
 
 use super::{Chosen, Key, Settings, Source};
 
@@ -17,22 +17,24 @@ impl Source {
     }
 }
 
-/// Creates a setting whose value is shown.
-pub fn shown(key: &str, value: impl Serialize, origin: SettingOrigin, about: &str) -> Setting {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    Setting { key: key.to_owned(), value, origin, about: about.to_owned() }
-}
-
 impl Settings {
     /// Returns all settings, in the order of the documentation.
     pub fn shown(&self) -> Vec<Setting> {
         Key::ALL.iter().map(|key| self.one_shown(*key)).collect()
     }
 
+    /// Returns all settings in the order of the app's page: by section, those without a section last.
+    pub fn shown_by_section(&self) -> Vec<Setting> {
+        let mut settings = self.shown();
+        settings.sort_by_key(|setting| (setting.section.is_none(), setting.section));
+        settings
+    }
+
     /// Returns one setting.
     pub fn one_shown(&self, key: Key) -> Setting {
         let Chosen { value, source } = self.text(key);
-        let value = value.map(|text| key.json(&text));
-        shown(key.name(), value, source.origin(), key.declaration().about)
+        let declaration = key.declaration();
+        let value = value.map_or(Value::Null, |text| declaration.kind.value(&text));
+        declaration.setting(value, source.origin())
     }
 }

@@ -2,28 +2,33 @@
 
 use std::path::Path;
 
-use protocol::setting::SettingOrigin;
+use protocol::setting::{ChangedBy, Declaration, SettingKind, SettingOrigin};
 use serde_json::json;
 
+use super::check::wrong;
 use super::*;
 
 /// Returns three valid, different values of a setting.
 pub(crate) fn values(key: Key) -> [String; 3] {
     let pin = |byte| Pin::from_bytes([byte; 32]).to_string();
-    match key.declaration().range {
-        Range::Text => ["one", "two", "three"].map(Into::into),
-        Range::Pin => [1, 2, 3].map(pin),
-        Range::JoinCode => {
+    match key.declaration().kind {
+        SettingKind::Text { .. } | SettingKind::Url => ["one", "two", "three"].map(Into::into),
+        SettingKind::Pin => [1, 2, 3].map(pin),
+        SettingKind::JoinCode => {
             ["0123-4567-89ab-cdef", "1123-4567-89ab-cdef", "2123-4567-89ab-cdef"].map(Into::into)
         }
-        Range::Choice(words) => [0, 1, 2].map(|at| words[at % words.len()].to_owned()),
-        Range::Flag => ["true", "false", "true"].map(Into::into),
-        Range::Whole { .. } => ["11", "12", "13"].map(Into::into),
-        Range::Number => ["1.5", "2.5", "3.5"].map(Into::into),
-        Range::Schedule => {
+        SettingKind::Choice { choices, .. } => {
+            [0, 1, 2].map(|at| choices[at % choices.len()].value.to_owned())
+        }
+        SettingKind::Bool { .. } => ["true", "false", "true"].map(Into::into),
+        SettingKind::Integer { .. } | SettingKind::Duration { .. } => {
+            ["11", "12", "13"].map(Into::into)
+        }
+        SettingKind::Number { .. } => ["1.5", "2.5", "3.5"].map(Into::into),
+        SettingKind::Schedule => {
             ["Mon 01:00-02:00", "Tue 01:00-02:00", "Wed 01:00-02:00"].map(Into::into)
         }
-        Range::Filter => ["info", "warn", "debug"].map(Into::into),
+        SettingKind::LogFilter { .. } => ["info", "warn", "debug"].map(Into::into),
     }
 }
 
@@ -48,10 +53,11 @@ fn every_setting_works_with_every_source() {
         };
 
         let (text, setting) = read(&none);
-        assert_eq!(text.unwrap_or_default(), declaration.default, "{key}");
+        assert_eq!(text, declaration.kind.default_text(), "{key}");
+        assert_eq!(setting.value, setting.default, "{key}");
         assert_eq!(setting.origin, SettingOrigin::Default, "{key}");
 
-        if declaration.for_user {
+        if declaration.changed_by == ChangedBy::User {
             places.set_user(key.name(), &user).unwrap();
             let (text, setting) = read(&none);
             assert_eq!((text, setting.origin), (Some(user.clone()), SettingOrigin::User), "{key}");
@@ -89,16 +95,75 @@ fn names_and_variables_are_unique() {
     let count = names.len();
     names.sort_unstable();
     names.dedup();
-    assert_eq!((names.len(), count), (48, 48));
+    assert_eq!((names.len(), count), (2 * Key::ALL.len(), 2 * Key::ALL.len()));
 }
 
 #[test]
 fn defaults_are_valid_and_match_the_policy() {
     let settings = Settings::resolve(Layer::default());
     assert_eq!(settings.policy(), IdlePolicy::default());
+    assert_eq!(settings.presence(), PresenceDetail::default());
+    assert_eq!(settings.backend.value, BackendSetting::default());
+    let cache = bytes_of(Key::MaximumCacheGb.default_number());
+    assert_eq!((settings.maximum_cache_bytes(), cache), (10_000_000_000, 10_000_000_000));
     for key in Key::ALL {
-        let default = key.declaration().default;
-        assert!(default.is_empty() || key.wrong(default).is_none(), "{key}");
+        let default = key.declaration().kind.default_text();
+        assert!(default.is_none_or(|default| wrong(*key, &default).is_none()), "{key}");
+    }
+}
+
+/// A choice that the table allows and the program does not know would silently have the default's effect.
+#[test]
+fn the_program_knows_every_choice() {
+    type Knows<'a> = &'a dyn Fn(&str) -> bool;
+    let backend =
+        |text: &str| BackendSetting::named(text).is_some_and(|one| one.to_string() == text);
+    let types: [(Key, Knows<'_>); 4] = [
+        (Key::Mode, &|text| matches!(text, "worker" | "coordinator" | "both")),
+        (Key::MaximumThermalState, &|text| Thermal::named(text).is_some()),
+        (Key::PresenceDetail, &|text| PresenceDetail::named(text).is_some()),
+        (Key::Backend, &backend),
+    ];
+    for key in Key::ALL {
+        let SettingKind::Choice { choices, .. } = key.declaration().kind else { continue };
+        let known = types.iter().find(|(one, _)| one == key);
+        let (_, known) = known.unwrap_or_else(|| panic!("{key}: add its type to this test"));
+        assert!(choices.iter().all(|choice| known(choice.value)), "{key}");
+    }
+}
+
+#[test]
+fn an_error_names_the_setting_once_and_says_what_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    for key in Key::ALL.iter().copied() {
+        let Declaration { kind, changed_by, variable, .. } = key.declaration();
+        let bad = "\u{200b}!";
+        let error = match changed_by {
+            ChangedBy::User => places.set_user(key.name(), bad).unwrap_err(),
+            ChangedBy::Organization | ChangedBy::CommandLine => {
+                let value = |name: &str| (name == variable).then(|| bad.to_owned());
+                Layer::from_environment(value).unwrap_err()
+            }
+        };
+        let error = error.to_string();
+        let name = if changed_by == ChangedBy::User { key.name() } else { variable };
+        assert_eq!(error.matches(name).count(), 1, "{error}");
+        let allowed = match kind {
+            SettingKind::Text { .. } | SettingKind::Url => {
+                "text without invisible characters".into()
+            }
+            SettingKind::JoinCode => "a join code".into(),
+            SettingKind::Bool { .. }
+            | SettingKind::Integer { .. }
+            | SettingKind::Duration { .. }
+            | SettingKind::Number { .. }
+            | SettingKind::Choice { .. }
+            | SettingKind::Pin
+            | SettingKind::Schedule
+            | SettingKind::LogFilter { .. } => kind.allowed(),
+        };
+        assert!(error.contains(&allowed), "{error}");
     }
 }
 
@@ -123,8 +188,13 @@ fn a_change_is_validated_and_keeps_other_settings() {
     let policy = Settings::load_from(&places, |_| None).unwrap().policy();
     assert!(policy.allow_battery && policy.idle == Duration::from_mins(1));
     for (key, value, expected) in [
-        ("IdleSeconds", "-1", "IdleSeconds: '-1' is not a whole number from 0 to 31536000"),
+        (
+            "IdleSeconds",
+            "-1",
+            "IdleSeconds: '-1' is not a whole number from 0 to 31536000 (seconds)",
+        ),
         ("Backend", "gpu", "Backend: 'gpu' is not auto, cpu or wgpu"),
+        ("MaximumCacheGB", "0", "MaximumCacheGB: '0' is not a number above 0 (gigabytes)"),
         ("AllowBatery", "true", "did you mean 'AllowBattery'?"),
         ("Schedule", "nights", "is not days and hours such as Mon-Fri 19:00-07:00"),
     ] {

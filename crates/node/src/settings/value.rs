@@ -2,21 +2,53 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use protocol::join::Join;
+use protocol::setting::Key;
 use serde::{Deserialize, Serialize};
 use worker::JoinSource;
 
 /// Compute backend for training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum BackendSetting {
     /// A GPU that passes its self-test, otherwise the CPU.
-    #[default]
     Auto,
     Cpu,
     Wgpu,
+}
+
+impl BackendSetting {
+    pub(super) const fn named(text: &str) -> Option<Self> {
+        match text.as_bytes() {
+            b"auto" => Some(Self::Auto),
+            b"cpu" => Some(Self::Cpu),
+            b"wgpu" => Some(Self::Wgpu),
+            _ => None,
+        }
+    }
+}
+
+impl Default for BackendSetting {
+    /// Returns the default of the setting.
+    fn default() -> Self {
+        const {
+            match Self::named(Key::Backend.default_str()) {
+                Some(backend) => backend,
+                None => panic!("the default is not a backend"),
+            }
+        }
+    }
+}
+
+impl FromStr for BackendSetting {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::named(text).ok_or(())
+    }
 }
 
 impl fmt::Display for BackendSetting {

@@ -112,6 +112,19 @@ pub enum Thermal {
     Critical,
 }
 
+impl Thermal {
+    /// Returns the state of this name, such as `fair`.
+    pub const fn named(text: &str) -> Option<Self> {
+        match text.as_bytes() {
+            b"nominal" => Some(Self::Nominal),
+            b"fair" => Some(Self::Fair),
+            b"serious" => Some(Self::Serious),
+            b"critical" => Some(Self::Critical),
+            _ => None,
+        }
+    }
+}
+
 /// Memory pressure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pressure {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{JobSpec, ModelType, Partitioner};
 use crate::dataset::SampleShape;
 use crate::device::check_labels;
+use crate::duration;
 use crate::model::{ModelSpec, Preset, SpecError};
 use crate::plan::{LocalWork, Optimizer};
 use crate::text;
@@ -148,14 +149,10 @@ impl JobSpec {
         if text.is_empty() {
             return Ok(None);
         }
-        let wrong_text =
-            || wrong("run.round_deadline", format!("'{text}' is not a duration such as 30m or 2h"));
-        let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong_text())?;
-        let deadline = Duration::try_from(signed).map_err(|_| wrong_text())?;
-        if deadline.is_zero() {
-            return Err(wrong_text());
-        }
-        Ok(Some(deadline))
+        let deadline = duration::parse(text).ok().filter(|deadline| !deadline.is_zero());
+        deadline.map(Some).ok_or_else(|| {
+            wrong("run.round_deadline", format!("'{text}' is not a duration such as 30m or 2h"))
+        })
     }
 }
 

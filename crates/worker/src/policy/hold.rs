@@ -3,6 +3,7 @@
 
 use protocol::device::HoldReason;
 use protocol::lease::ReturnReason;
+use protocol::setting::Key;
 
 use crate::schedule::{Clock, Weekday};
 
@@ -39,16 +40,36 @@ pub enum HoldDetail {
 }
 
 /// How much of a hold leaves the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PresenceDetail {
     /// One of a few coarse reasons.
-    #[default]
     Reasons,
     /// Only that the machine waits.
     State,
 }
 
+impl Default for PresenceDetail {
+    /// Returns the default of the setting.
+    fn default() -> Self {
+        const {
+            match Self::named(Key::PresenceDetail.default_str()) {
+                Some(detail) => detail,
+                None => panic!("the default is not a detail"),
+            }
+        }
+    }
+}
+
 impl PresenceDetail {
+    /// Returns the detail that the setting calls `text`.
+    pub const fn named(text: &str) -> Option<Self> {
+        match text.as_bytes() {
+            b"reasons" => Some(Self::Reasons),
+            b"state" => Some(Self::State),
+            _ => None,
+        }
+    }
+
     /// Returns the reason to send with a heartbeat.
     pub const fn reason(self, reason: HoldReason) -> Option<HoldReason> {
         match self {

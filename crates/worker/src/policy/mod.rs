@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use platform::sensors::{PowerSource, Pressure, SensorReading, Thermal};
 use protocol::Timestamp;
+use protocol::setting::Key;
 
 use crate::schedule::{Schedule, Weekday};
 
@@ -64,20 +65,24 @@ pub struct IdlePolicy {
 }
 
 impl Default for IdlePolicy {
-    /// Five minutes without input, on mains power, at most [`Thermal::Fair`], not during calls or video and
-    /// not in full screen.
+    /// Returns the defaults of the settings; no override, at most half of the cores busy, no metered network.
     fn default() -> Self {
         Self {
             when: When::Idle,
-            idle: Duration::from_mins(5),
+            idle: const { Duration::from_secs(Key::IdleSeconds.default_integer()) },
             user_override: UserOverride::None,
             schedule: Schedule::default(),
-            allow_battery: false,
-            minimum_battery: 0.5,
-            pause_during_calls: true,
-            pause_during_video: true,
-            pause_in_full_screen: true,
-            maximum_thermal: Thermal::Fair,
+            allow_battery: const { Key::AllowBattery.default_bool() },
+            minimum_battery: const { Key::MinimumBattery.default_integer() as f32 / 100.0 },
+            pause_during_calls: const { Key::PauseDuringCalls.default_bool() },
+            pause_during_video: const { Key::PauseDuringVideo.default_bool() },
+            pause_in_full_screen: const { Key::PauseInFullScreen.default_bool() },
+            maximum_thermal: const {
+                match Thermal::named(Key::MaximumThermalState.default_str()) {
+                    Some(state) => state,
+                    None => panic!("the default is not a thermal state"),
+                }
+            },
             maximum_other_load: 0.5,
             allow_metered: false,
         }

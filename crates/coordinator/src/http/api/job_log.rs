@@ -6,7 +6,7 @@ use protocol::audit::{Action, Entry};
 use protocol::lease::{LeaseOutcome, LeaseRecord};
 use protocol::notice::{Notice, NoticeKind};
 
-use crate::views::{JobView, status_word};
+use crate::views::JobView;
 
 /// Records about a job.
 pub(crate) struct Known<'a> {
@@ -102,7 +102,7 @@ fn end(view: &JobView) -> Option<LogEntry> {
     let because = job.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     let text = match job.status {
         JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => {
-            format!("{}{because}", status_word(job.status))
+            format!("{}{because}", job.status.name())
         }
         JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::Paused => {
             return None;

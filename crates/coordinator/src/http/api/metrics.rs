@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use crate::clock;
 use crate::http::auth::extractors::Viewer;
 use crate::http::state::ApiState;
-use crate::views::{JobView, status_word};
+use crate::views::JobView;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(metrics))
@@ -69,16 +69,7 @@ fn register_devices(registry: &mut Registry, devices: &[Device]) {
 fn register_jobs(registry: &mut Registry, jobs: &[Arc<JobView>]) {
     let with_status =
         |status: JobStatus| jobs.iter().filter(|view| view.job.status == status).count() as u64;
-    let statuses = [
-        JobStatus::Pending,
-        JobStatus::Preparing,
-        JobStatus::Running,
-        JobStatus::Paused,
-        JobStatus::Completed,
-        JobStatus::Failed,
-        JobStatus::Cancelled,
-    ];
-    let by_status = statuses.map(|status| (status_word(status), with_status(status)));
+    let by_status = JobStatus::ALL.map(|status| (status.name(), with_status(status)));
     registry.register("jobs", "Jobs, by their status", Labeled::gauges("status", by_status));
 
     let rounds = |count: fn(&Round) -> u64| {

@@ -7,7 +7,7 @@ use protocol::api::Job;
 use protocol::text::escaped;
 
 use crate::output;
-use crate::rounds::{RoundLine, status_word};
+use crate::rounds::RoundLine;
 
 #[derive(Debug)]
 pub(super) struct Screen {
@@ -56,7 +56,7 @@ impl Screen {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of 1000")]
         self.job.set_position((job.progress.clamp(0.0, 1.0) * 1000.0) as u64);
         let round = (job.current_epoch + 1).min(job.total_epochs);
-        let mut text = format!("{}  round {round}/{}", status_word(job.status), job.total_epochs);
+        let mut text = format!("{}  round {round}/{}", job.status.name(), job.total_epochs);
         if let Some(accuracy) = job.test_accuracy {
             text = format!("{text}  test accuracy {accuracy:.4}");
         }

@@ -28,7 +28,7 @@ pub(super) fn settings(loaded: Result<&[Setting], &SettingsError>) -> Check {
         settings
             .iter()
             .filter(|setting| setting.origin == origin)
-            .map(|setting| setting.key.as_str())
+            .map(|setting| setting.key)
             .collect()
     };
     let sources = [
@@ -125,14 +125,14 @@ mod tests {
 
     use super::super::check::State;
     use super::*;
-    use crate::settings::shown;
+    use crate::settings::Key;
 
     #[test]
     fn settings_are_grouped_by_their_source() {
         let all = [
-            shown("IdleSeconds", 5, SettingOrigin::Managed, ""),
-            shown("Backend", "cpu", SettingOrigin::User, ""),
-            shown("LogLevel", json!("x"), SettingOrigin::Default, ""),
+            Key::IdleSeconds.declaration().setting(json!(5), SettingOrigin::Managed),
+            Key::Backend.declaration().setting(json!("cpu"), SettingOrigin::User),
+            Key::LogLevel.declaration().setting(json!("x"), SettingOrigin::Default),
         ];
         let check = settings(Ok(&all));
         assert_eq!(

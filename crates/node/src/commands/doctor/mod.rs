@@ -127,7 +127,9 @@ async fn run_checks(
     context: &CommandContext,
 ) -> Report {
     let values = settings.as_ref().map(Settings::shown);
-    let backend = settings.as_ref().map_or(BackendSetting::Auto, |settings| settings.backend.value);
+    let backend = settings
+        .as_ref()
+        .map_or_else(|_| BackendSetting::default(), |settings| settings.backend.value);
     let wanted = known.cluster.as_ref().map(|cluster| cluster.id.clone());
     let has_address = !known.addresses.is_empty();
     // The trainer can take a minute to start, if a GPU compiles its shaders.

@@ -9,7 +9,6 @@ use protocol::api::Job;
 
 use super::access::AccessArguments;
 use crate::client::{Client, ClientError};
-use crate::rounds::status_word;
 use crate::settings::Settings;
 use crate::{job_file, output};
 
@@ -101,7 +100,7 @@ fn tell(job: &Job, json: bool) -> anyhow::Result<()> {
     if json {
         output::json(job)?;
     } else {
-        output::line(format_args!("job {} '{}' is {}", job.id, job.name, status_word(job.status)))?;
+        output::line(format_args!("job {} '{}' is {}", job.id, job.name, job.status.name()))?;
     }
     Ok(())
 }
@@ -119,7 +118,7 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
                 job.id.to_string(),
                 job.name.clone(),
                 job.dataset.clone(),
-                status_word(job.status).to_owned(),
+                job.status.name().to_owned(),
                 format!("{}/{}", job.current_epoch, job.total_epochs),
                 job.test_accuracy.map_or(String::new(), |accuracy| format!("{accuracy:.4}")),
             ]

@@ -10,7 +10,7 @@ use super::explanation::told;
 use super::follow::Follower;
 use crate::client::Client;
 use crate::output;
-use crate::rounds::{FinalLine, RoundLine, status_word};
+use crate::rounds::{FinalLine, RoundLine};
 
 pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result<()> {
     let bar = if output::is_watched() { ProgressBar::new(1000) } else { ProgressBar::hidden() };
@@ -50,7 +50,7 @@ fn show_progress(bar: &ProgressBar, job: &Job) {
     bar.set_position((job.progress.clamp(0.0, 1.0) * 1000.0) as u64);
     let round = (job.current_epoch + 1).min(job.total_epochs);
     let reason = job.reason.as_deref().map_or(String::new(), |reason| format!("  {reason}"));
-    let status = status_word(job.status);
+    let status = job.status.name();
     let message = format!("{status}  round {round}/{}{reason}", job.total_epochs);
     bar.set_message(escaped(&message));
 }
