@@ -16,6 +16,7 @@ mod change;
 mod check;
 #[cfg(test)]
 mod documents;
+mod error;
 mod layer;
 #[cfg(test)]
 mod manifests;
@@ -24,8 +25,8 @@ mod shown;
 pub(crate) mod tests;
 mod value;
 
+pub use error::SettingsError;
 use layer::Layer;
-pub use layer::SettingsError;
 pub use protocol::setting::Key;
 pub use value::{BackendSetting, Chosen, Source};
 

@@ -5,7 +5,7 @@ use protocol::join::Join;
 use protocol::setting::{Key, SettingKind};
 use worker::Schedule;
 
-use super::SettingsError;
+use super::error::SettingsError;
 
 /// Checks that the setting accepts this value.
 pub(super) fn check(key: Key, text: &str, place: &str) -> Result<(), SettingsError> {

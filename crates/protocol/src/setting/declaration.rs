@@ -1,10 +1,9 @@
 //! Declaration of a setting: its names, texts, values and effect.
 
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Setting, SettingKind, SettingOrigin};
+use super::kind::SettingKind;
 
 /// Declaration of a setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,27 +42,6 @@ impl Declaration {
         changed_by: ChangedBy::User,
         takes_effect: TakesEffect::AtOnce,
     };
-
-    /// Returns the setting with this value.
-    pub fn setting(&self, value: Value, origin: SettingOrigin) -> Setting {
-        Setting {
-            key: self.name,
-            value,
-            origin,
-            about: self.about,
-            title: self.title,
-            hint: self.hint,
-            default: self.kind.default_value(),
-            unset: self.unset,
-            kind: self.kind,
-            allowed: self.kind.allowed(),
-            example: self.kind.example(),
-            variable: self.variable,
-            section: self.section,
-            changed_by: self.changed_by,
-            takes_effect: self.takes_effect,
-        }
-    }
 }
 
 /// Section of the app's settings page, in the page's order.
