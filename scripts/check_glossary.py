@@ -62,7 +62,7 @@ BRITISH = re.compile(
 # Kept public names: the CLI's old spelling, JSON, TOML and settings keys, addresses, and what others define.
 KEPT = re.compile(
     r"[`'\"#/_-]enrol(?:led|ment|s)?\b|\benrol(?:led|ment)?[_`'\"]|_(?:enrolled|enrolment)\b|\benrolled_at\b|\.licence\b|\blicence(?::|\?:|,|\s*=)"
-    r"|[`\"]licence[`\"]|\{licence\}|\bgrey(?=[.\[\s]*(?:tobytes|=|[-+*]))",
+    r"|\bLICENCE\b|[`\"]licence[`\"]|\{licence\}|\bgrey(?=[.\[\s]*(?:tobytes|=|[-+*]))",
 )
 
 
