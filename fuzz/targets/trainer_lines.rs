@@ -14,7 +14,7 @@ fuzz_target!(init: write_seeds(SEEDS), |bytes: &[u8]| {
             Some(TrainerRequest::Train(request)) => {
                 jobs::examine_model(&request.spec);
                 request.plan.steps(1000);
-                let base = BlobHash::of(b"base");
+                let base = BlobHash::compute(b"base");
                 assert_eq!(request.work(base, &[]), request.clone().work(base, &[]));
                 assert_ne!(request.work(base, &[]), request.work(base, &[base]));
             }

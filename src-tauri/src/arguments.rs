@@ -53,7 +53,7 @@ impl Arguments {
         let program = std::env::current_exe().context("this program can't be found")?;
         // The command is beside the app, both in the bundle and in a build.
         let program = program.with_file_name("constellation");
-        let mut places = Places::of_system();
+        let mut places = Places::system();
         if let Some(folder) = &self.data_dir {
             places.user = Some(folder.join("settings.toml"));
         }
@@ -64,7 +64,7 @@ impl Arguments {
             program,
             listen: self.listen,
             instance: self.instance,
-            login_item: self.data_dir.is_none().then(node::app::LoginItem::of_user),
+            login_item: self.data_dir.is_none().then(node::app::LoginItem::current_user),
             updates: UpdateSource::built_in(),
             notes: Vec::new(),
         })

@@ -27,7 +27,7 @@ const TRAINING: [&[u8]; 9] = [
 pub(crate) struct Picture(&'static [u8]);
 
 impl Picture {
-    pub(crate) fn of(icon: Icon) -> Self {
+    pub(crate) fn from_icon(icon: Icon) -> Self {
         Self(match icon {
             Icon::Waiting => picture!("waiting"),
             Icon::Paused => picture!("paused"),
@@ -59,12 +59,15 @@ mod tests {
         let mut icons = vec![Icon::Waiting, Icon::Paused, Icon::Attention];
         icons.extend((0..=8_u8).map(|n| Icon::Training { progress: f64::from(n) / 8.0 }));
         for (index, icon) in icons.iter().enumerate() {
-            let image = Picture::of(*icon).image().unwrap();
+            let image = Picture::from_icon(*icon).image().unwrap();
             assert_eq!((image.width(), image.height()), (44, 44));
             for other in &icons[index + 1..] {
-                assert_ne!(Picture::of(*icon), Picture::of(*other));
+                assert_ne!(Picture::from_icon(*icon), Picture::from_icon(*other));
             }
         }
-        assert_eq!(Picture::of(Icon::Training { progress: f64::NAN }), Picture::of(icons[3]));
+        assert_eq!(
+            Picture::from_icon(Icon::Training { progress: f64::NAN }),
+            Picture::from_icon(icons[3])
+        );
     }
 }

@@ -26,7 +26,7 @@ impl<R: Runtime> Tray<R> {
     /// # Errors
     /// This system does not support menu-bar icons. The app works without one.
     pub(crate) fn start(app: &AppHandle<R>, view: &View) -> anyhow::Result<Self> {
-        let (items, picture) = (menu(view), Picture::of(view.icon));
+        let (items, picture) = (menu(view), Picture::from_icon(view.icon));
         let builder = TrayIconBuilder::with_id("constellation")
             .icon(picture.image()?)
             .icon_as_template(true)
@@ -61,7 +61,7 @@ impl<R: Runtime> Tray<R> {
     /// # Errors
     /// The system refuses. The old contents stay.
     pub(crate) fn show(&mut self, app: &AppHandle<R>, view: &View) -> tauri::Result<()> {
-        let (items, picture) = (menu(view), Picture::of(view.icon));
+        let (items, picture) = (menu(view), Picture::from_icon(view.icon));
         if picture != self.picture {
             self.icon.set_icon_with_as_template(Some(picture.image()?), true)?;
             self.picture = picture;

@@ -156,7 +156,7 @@ fn the_menu_says_the_state_and_pauses_resumes_contributes_and_quits() {
     let mut said = BufReader::new(app.0.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut says = |words: &str| said.any(|line| line.contains(words));
     assert!(says("Waiting: you're using the computer"));
-    let menu = desk::menu::Menu::of(&desk);
+    let menu = desk::menu::Menu::open(&desk);
     assert_eq!(menu.lines()[0].1, "Waiting: you're using the computer");
     menu.choose("Pause for 1 Hour");
     assert!(says("Paused until"));

@@ -62,7 +62,7 @@ fn nobody_beyond_the_folder_keeps_the_app_from_starting() {
     let desk = Desk::start();
     drop(std::fs::remove_file(ANYBODY_S));
     let socket = UnixListener::bind(ANYBODY_S).unwrap();
-    let _name = desk::bus::Holder::of(&desk, "com.constellation.app.SingleInstance");
+    let _name = desk::bus::Holder::open(&desk, "com.constellation.app.SingleInstance");
     start(&desk, &desk.folder.path().join("data"));
     // It sends nothing there either.
     socket.set_nonblocking(true).unwrap();

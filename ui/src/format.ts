@@ -59,7 +59,7 @@ export function ago(time: string | null | undefined, now: number): string {
   return seconds > 0 ? `${span} ago` : `in ${span}`;
 }
 
-export function moment(time: string | null | undefined): string {
+export function dateTime(time: string | null | undefined): string {
   return time == null ? NONE : dayAndTime.format(new Date(time));
 }
 

@@ -65,7 +65,7 @@ fn a_worker_stores_no_plain_row_or_model_and_leaving_deletes_everything() {
     assert_eq!(report["coordinator"]["state"], "not_reached", "the demo's coordinator has stopped");
     assert!(report["bytes"].as_u64().unwrap() > 1000, "{report}");
     assert_eq!(files(&worker), [worker.join("lock")]);
-    assert_eq!(Secrets::of(&worker).unwrap().get("sealing-key").unwrap(), None);
+    assert_eq!(Secrets::open(&worker).unwrap().get("sealing-key").unwrap(), None);
     assert_eq!(leave(&worker)["coordinator"]["state"], "not_enrolled");
 }
 
@@ -92,7 +92,7 @@ fn rows() -> HashSet<[u8; SAMPLE]> {
 
 /// Decrypted blobs of a worker's cache.
 fn decrypted(worker: &Path) -> Vec<Vec<u8>> {
-    let key = Secrets::of(worker).unwrap().get("sealing-key").unwrap().unwrap();
+    let key = Secrets::open(worker).unwrap().get("sealing-key").unwrap().unwrap();
     let key = StorageKey::from_bytes(key.try_into().unwrap());
     let files = files(&worker.join("cache"));
     files.iter().map(|path| open(&key, std::fs::read(path).unwrap()).unwrap()).collect()

@@ -62,7 +62,7 @@ fn a_revoked_worker_stops_at_once_wipes_its_data_and_does_not_come_back() {
     assert!(
         !names(&data_dir.join("cache")).is_empty() && !names(&data_dir.join("leases")).is_empty()
     );
-    let secrets = Secrets::of(&data_dir).unwrap();
+    let secrets = Secrets::open(&data_dir).unwrap();
     assert!(secrets.get("sealing-key").unwrap().is_some());
 
     let revoked = result(home, &["device", "revoke", &device]);

@@ -17,13 +17,13 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     /// Returns the bytes transferred so far, in both directions.
-    pub(crate) fn of(&self, device: DeviceId) -> u64 {
+    pub(crate) fn bytes(&self, device: DeviceId) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(&device).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     /// Wraps a stream so that its bytes are counted as they pass.
-    pub(crate) fn counted<E, S: Stream<Item = Result<Bytes, E>>>(
+    pub(crate) fn count<E, S: Stream<Item = Result<Bytes, E>>>(
         &self,
         device: DeviceId,
         stream: S,
@@ -56,13 +56,13 @@ mod tests {
         let device: DeviceId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         let pieces =
             [Ok::<_, Infallible>(Bytes::from_static(b"abc")), Ok(Bytes::from_static(b"de"))];
-        let mut body = Box::pin(traffic.counted(device, stream::iter(pieces)));
-        assert_eq!(traffic.of(device), 0);
+        let mut body = Box::pin(traffic.count(device, stream::iter(pieces)));
+        assert_eq!(traffic.bytes(device), 0);
         body.next().await.unwrap().unwrap();
-        assert_eq!(traffic.of(device), 3);
+        assert_eq!(traffic.bytes(device), 3);
         body.next().await.unwrap().unwrap();
-        assert_eq!(traffic.of(device), 5);
+        assert_eq!(traffic.bytes(device), 5);
         traffic.forget(device);
-        assert_eq!(traffic.of(device), 0);
+        assert_eq!(traffic.bytes(device), 0);
     }
 }

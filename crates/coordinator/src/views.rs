@@ -151,7 +151,7 @@ impl Views {
         read(&self.webhooks).clone()
     }
 
-    pub(crate) fn publish_telling(&self, notices: Vec<Notice>, webhooks: Vec<Webhook>) {
+    pub(crate) fn publish_notifications(&self, notices: Vec<Notice>, webhooks: Vec<Webhook>) {
         *write(&self.notices) = notices;
         *write(&self.webhooks) = webhooks;
     }
@@ -178,7 +178,7 @@ impl Views {
 
     /// Heartbeat fast path, without waiting for a commit. Returns `false` if the heartbeat or its
     /// response carries news, so that the driver must handle it. Most heartbeats carry none.
-    pub(crate) fn hear(&self, id: DeviceId, said: &Heartbeat, now: Timestamp) -> bool {
+    pub(crate) fn record_heartbeat(&self, id: DeviceId, said: &Heartbeat, now: Timestamp) -> bool {
         let is_known_session = said.session.as_ref().is_none_or(|session| {
             read(&self.runs).get(&id).is_some_and(|known| *known == session.id)
         });
@@ -209,7 +209,7 @@ impl Views {
     }
 
     /// Returns the devices with heartbeats since the last call, with the time of each.
-    pub(crate) fn take_heard(&self) -> Vec<(DeviceId, Timestamp)> {
+    pub(crate) fn take_heartbeats(&self) -> Vec<(DeviceId, Timestamp)> {
         let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
         let devices = read(&self.devices);
         heard.iter().filter_map(|id| Some((*id, devices.get(id)?.last_seen))).collect()
@@ -347,29 +347,32 @@ mod tests {
         let row = DeviceRow::new(id, serde_json::from_value(registration).unwrap(), at(0));
         let waiting =
             Heartbeat { state: DeviceState::Waiting, reason: None, lease: None, session: None };
-        assert!(!views.hear(id, &waiting, at(1)), "nobody knows it");
+        assert!(!views.record_heartbeat(id, &waiting, at(1)), "nobody knows it");
         views.publish_device(row.clone());
-        assert!(views.hear(id, &waiting, at(10)));
-        assert!(views.hear(id, &waiting, at(9)), "late, and no step back");
+        assert!(views.record_heartbeat(id, &waiting, at(10)));
+        assert!(views.record_heartbeat(id, &waiting, at(9)), "late, and no step back");
         let held = Heartbeat {
             state: DeviceState::Held,
             reason: Some(HoldReason::InUse),
             ..waiting.clone()
         };
-        assert!(!views.hear(id, &held, at(20)));
+        assert!(!views.record_heartbeat(id, &held, at(20)));
         let lease = Some(protocol::LeaseId::from_uuid(Uuid::from_u128(2)));
-        assert!(!views.hear(id, &Heartbeat { lease, ..waiting.clone() }, at(20)));
+        assert!(!views.record_heartbeat(id, &Heartbeat { lease, ..waiting.clone() }, at(20)));
         let session = Some(Session { id: "run".into(), after: vec![] });
         let of_a_run = Heartbeat { session, ..waiting.clone() };
-        assert!(!views.hear(id, &of_a_run, at(20)), "the driver knows whether it may go on");
+        assert!(
+            !views.record_heartbeat(id, &of_a_run, at(20)),
+            "the driver knows whether it may go on"
+        );
         views.publish_session(id, "run".into());
-        assert!(views.hear(id, &of_a_run, at(10)));
-        assert_eq!(views.take_heard(), [(id, at(10))]);
-        assert!(views.take_heard().is_empty());
+        assert!(views.record_heartbeat(id, &of_a_run, at(10)));
+        assert_eq!(views.take_heartbeats(), [(id, at(10))]);
+        assert!(views.take_heartbeats().is_empty());
 
         // The driver's later snapshot is older in this field only.
         views.publish_device(row);
         assert_eq!(views.devices(at(10))[0].last_seen, at(10));
-        assert!(!views.hear(id, &waiting, at(1000)), "its coming back is news");
+        assert!(!views.record_heartbeat(id, &waiting, at(1000)), "its coming back is news");
     }
 }

@@ -4,7 +4,7 @@ use protocol::dataset::{DatasetInfo, SampleShape};
 
 /// Entry of the catalog.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CatalogueEntry {
+pub struct CatalogEntry {
     pub name: String,
     pub sample: SampleShape,
     /// `embedded`, `uploaded`, or the hub's repository.

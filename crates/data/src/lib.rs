@@ -17,7 +17,7 @@ pub mod synthetic;
 pub mod text;
 mod uploads;
 
-pub use catalog::{CatalogueEntry, Origin};
+pub use catalog::{CatalogEntry, Origin};
 pub use error::DataError;
 pub use files::{AddReport, BadRow, ReadLimits};
 pub use hub::HubSettings;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::catalog::{CatalogueEntry, Origin, PUBLISHED, Published};
+use crate::catalog::{CatalogEntry, Origin, PUBLISHED, Published};
 use crate::files::{AddReport, ReadLimits};
 use crate::hub::{self, HubSettings};
 use crate::published::Files;
@@ -35,7 +35,7 @@ impl Sources {
     }
 
     /// Lists all known datasets, without using the network.
-    pub fn list(&self) -> Vec<CatalogueEntry> {
+    pub fn list(&self) -> Vec<CatalogEntry> {
         let embedded = Synthetic::ALL.into_iter().map(|synthetic| {
             let info = synthetic.info();
             entry(Origin::Embedded, info)
@@ -101,8 +101,8 @@ impl Sources {
     }
 
     /// Removes partial uploads of an earlier process. Must not run during an upload.
-    pub fn remove_halves(&self) -> std::io::Result<()> {
-        uploads::remove_halves(&self.uploads)
+    pub fn remove_partial_datasets(&self) -> std::io::Result<()> {
+        uploads::remove_partial_datasets(&self.uploads)
     }
 
     /// Adds a dataset from a person's file or folder, within the default limits. Blocks. Leaves
@@ -131,7 +131,7 @@ impl Sources {
         uploads::add(&self.uploads, name, file, limits, progress)
     }
 
-    fn published_entry(&self, published: &Published) -> CatalogueEntry {
+    fn published_entry(&self, published: &Published) -> CatalogEntry {
         let (origin, files) = match self.local(published) {
             Some(files) => (Origin::Local, Some(files)),
             None => match hub::cached(&self.hub, published) {
@@ -139,7 +139,7 @@ impl Sources {
                 None => (Origin::Hub, None),
             },
         };
-        CatalogueEntry {
+        CatalogEntry {
             name: published.name.to_owned(),
             sample: published.sample,
             source: published.repository.to_owned(),
@@ -166,8 +166,8 @@ impl Sources {
     }
 }
 
-fn entry(origin: Origin, info: protocol::dataset::DatasetInfo) -> CatalogueEntry {
-    CatalogueEntry {
+fn entry(origin: Origin, info: protocol::dataset::DatasetInfo) -> CatalogEntry {
+    CatalogEntry {
         name: info.name.clone(),
         sample: info.sample,
         source: info.source.clone(),

@@ -9,12 +9,12 @@ pub fn ids(text: &str, buckets: u32, ngrams: u32, max_words: u32, out: &mut Vec<
         return;
     }
     if ngrams == 1 {
-        words(text, max_words, |hash| out.push(bucket(hash, buckets)));
+        visit_words(text, max_words, |hash| out.push(bucket(hash, buckets)));
         return;
     }
     // One allocation per text. Pairs need the words' full hashes, not their buckets.
     let mut hashes = Vec::with_capacity(text.len() / 5 + 1);
-    words(text, max_words, |hash| hashes.push(hash));
+    visit_words(text, max_words, |hash| hashes.push(hash));
     out.extend(hashes.iter().map(|hash| bucket(*hash, buckets)));
     let mut grams = hashes.clone();
     for length in 2..=ngrams as usize {
@@ -30,7 +30,7 @@ pub fn ids(text: &str, buckets: u32, ngrams: u32, max_words: u32, out: &mut Vec<
 }
 
 /// Calls `visit` with the 64-bit hash of each word: FNV-1a over its lowercase UTF-8, then mixed.
-fn words(text: &str, max_words: u32, mut visit: impl FnMut(u64)) {
+fn visit_words(text: &str, max_words: u32, mut visit: impl FnMut(u64)) {
     const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
     if max_words == 0 {
         return;

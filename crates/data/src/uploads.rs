@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use protocol::dataset::DatasetInfo;
 use protocol::text;
 
-use crate::files::{self, Bad, Gathered, Labelled, Memory, ReadLimits, Reading};
+use crate::files::{self, Bad, Gathered, LabeledRow, Memory, ReadLimits, Reading};
 use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard, split};
 
 const INFO: &str = "info.json";
@@ -79,7 +79,7 @@ pub(crate) fn add(
     let place = || tempfile::Builder::new().prefix(ADDING).tempdir_in(uploads);
     let scratch = place().map_err(DataError::io(uploads))?;
     let ReadLimits { disk, memory } = bounds;
-    let memory = Memory::of(memory);
+    let memory = Memory::with_limit(memory);
     let mut reading = Reading { scratch: scratch.path(), disk, memory, progress };
     let (dataset, report) = read(name, file, &mut reading)?;
     let Dataset { info, train, test } = dataset;
@@ -119,7 +119,7 @@ pub fn read_file(
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<(Dataset, AddReport), DataError> {
     let scratch = tempfile::tempdir().map_err(DataError::io(file))?;
-    let (scratch, memory) = (scratch.path(), Memory::of(bounds.memory));
+    let (scratch, memory) = (scratch.path(), Memory::with_limit(bounds.memory));
     read(name, file, &mut Reading { scratch, disk: bounds.disk, memory, progress })
 }
 
@@ -142,7 +142,7 @@ fn shown(file: &Path) -> Cow<'_, str> {
 }
 
 /// Removes incomplete datasets after a crash. No dataset may be added at the same time.
-pub(crate) fn remove_halves(uploads: &Path) -> std::io::Result<()> {
+pub(crate) fn remove_partial_datasets(uploads: &Path) -> std::io::Result<()> {
     let folders = match fs::read_dir(uploads) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         folders => folders?,
@@ -191,7 +191,7 @@ fn assemble(
     }
     let numbers: HashMap<&str, u32> =
         classes.iter().zip(0..).map(|(class, number)| (class.as_str(), number)).collect();
-    let number = |rows: Vec<Labelled>| -> Vec<Row> {
+    let number = |rows: Vec<LabeledRow>| -> Vec<Row> {
         let label = |class: &str| numbers.get(class).copied().unwrap_or(0);
         rows.into_iter().map(|row| Row { label: label(&row.class), sample: row.sample }).collect()
     };

@@ -117,7 +117,7 @@ mod tests {
     fn only_an_intact_checkpoint_of_the_same_work_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint");
-        let work = BlobHash::of(b"work");
+        let work = BlobHash::compute(b"work");
         let moments = FlatMoments { first: vec![0.25], second: Vec::new() };
         let checkpoint = Checkpoint {
             totals: Totals { steps: 3, loss: 0.1 + 0.2, examples: 96, seconds: 1.5 },
@@ -128,7 +128,7 @@ mod tests {
         };
         write(&path, work, &checkpoint, None).unwrap();
         assert_eq!(read(&path, work, None).unwrap(), checkpoint);
-        assert_eq!(read(&path, BlobHash::of(b"other work"), None), None);
+        assert_eq!(read(&path, BlobHash::compute(b"other work"), None), None);
 
         let intact = std::fs::read(&path).unwrap();
         for at in 0..intact.len() {

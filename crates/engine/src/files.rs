@@ -70,7 +70,7 @@ pub(crate) fn read_model(
     let bytes = read(path, key)?;
     let flat = codec::decode(&bytes, expected)
         .map_err(|source| EngineError::Model { path: path.to_owned(), source })?;
-    Ok((flat, BlobHash::of(&bytes)))
+    Ok((flat, BlobHash::compute(&bytes)))
 }
 
 /// Reads the flat vector from a model file or from a file with nothing else.
@@ -96,7 +96,7 @@ pub(crate) fn read_shards<P: AsRef<Path>>(
         let shard = data::shard::read(&bytes)
             .map_err(|source| EngineError::Shard { path: path.to_owned(), source })?;
         Featurizer::reads(spec, shard.sample)?;
-        hashes.push(BlobHash::of(&bytes));
+        hashes.push(BlobHash::compute(&bytes));
         rows.extend(shard.rows);
     }
     Ok((rows, hashes))

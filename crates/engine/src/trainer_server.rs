@@ -210,7 +210,7 @@ impl<W: Write + Send> Worker<W> {
                 files::write_atomically(&request.output, &bytes, key)?;
                 // No longer needed. A file that remains is ignored or overwritten.
                 let _ = std::fs::remove_file(&request.checkpoint);
-                let update = BlobHash::of(&bytes);
+                let update = BlobHash::compute(&bytes);
                 Ok(TrainerReply::Trained { update, metrics: trained.metrics })
             }
         }
@@ -249,7 +249,7 @@ impl<W: Write + Send> Worker<W> {
 fn initialize_model(request: &InitializeRequest) -> Result<TrainerReply, EngineError> {
     let bytes = codec::encode(&initialize(&request.spec, request.seed)?);
     files::write_atomically(&request.output, &bytes, None)?;
-    Ok(TrainerReply::Initialized { model: BlobHash::of(&bytes) })
+    Ok(TrainerReply::Initialized { model: BlobHash::compute(&bytes) })
 }
 
 fn failed(error: &EngineError) -> TrainerReply {

@@ -28,7 +28,7 @@ fn a_model_is_initialized_trained_and_evaluated() {
     assert!(matches!(reply, TrainerReply::Trained { .. }), "{reply:?}");
     let TrainerReply::Trained { update, metrics } = reply else { unreachable!() };
     let bytes = std::fs::read(&request.output).unwrap();
-    assert_eq!(update, BlobHash::of(&bytes));
+    assert_eq!(update, BlobHash::compute(&bytes));
     assert_eq!((metrics.steps, metrics.examples), (12, 90));
     assert!(metrics.loss.is_finite());
     assert!(!request.checkpoint.exists(), "a finished lease leaves no checkpoint");
@@ -246,7 +246,7 @@ fn initial_weights_follow_from_the_seed() {
     let request = InitializeRequest { spec: spec(), seed: 5, output: output.clone() };
     let reply = trainer.request(&TrainerRequest::Initialize(request));
     let bytes = std::fs::read(&output).unwrap();
-    assert_eq!(reply, TrainerReply::Initialized { model: BlobHash::of(&bytes) });
+    assert_eq!(reply, TrainerReply::Initialized { model: BlobHash::compute(&bytes) });
     assert_eq!(bytes, codec::encode(&engine::initialize(&spec(), 5).unwrap()));
     trainer.end();
 }

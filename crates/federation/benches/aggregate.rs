@@ -68,7 +68,7 @@ fn sections(updates: &[(&[u8], u64)], together: usize, mut take: impl FnMut(Accu
 fn hashed(updates: &[(&[u8], u64)]) -> (Vec<BlobHash>, BlobHash) {
     let receive = |(bytes, _): &(&[u8], u64)| {
         check_update(bytes, PARAMETERS).expect("a valid update");
-        BlobHash::of(bytes)
+        BlobHash::compute(bytes)
     };
     let received = updates.iter().map(receive).collect();
     let mut model = Vec::with_capacity(BYTES);
@@ -77,7 +77,7 @@ fn hashed(updates: &[(&[u8], u64)]) -> (Vec<BlobHash>, BlobHash) {
         let base = &base[..SECTION.min(PARAMETERS - start)];
         model.extend(codec::encode(&sum.finish(base)));
     });
-    (received, BlobHash::of(&model))
+    (received, BlobHash::compute(&model))
 }
 
 /// The steps before and after: the check on receipt and the final model.

@@ -36,7 +36,7 @@ impl AddressCandidates {
 
     /// Replaces the addresses found by Bonjour. The first of them becomes the current address, unless the current address
     /// is one of them.
-    pub(crate) fn seen(&mut self, urls: Vec<String>) -> Option<String> {
+    pub(crate) fn record(&mut self, urls: Vec<String>) -> Option<String> {
         let current = self.url();
         self.discovered = urls;
         let still = self.discovered.iter().position(|url| current.as_ref() == Some(url));
@@ -74,27 +74,27 @@ mod tests {
         let mut candidates = hinted();
         candidates.next();
         let two = "https://192.0.2.2:8000".to_owned();
-        assert_eq!(candidates.seen(vec![two.clone()]), Some(two.clone()));
+        assert_eq!(candidates.record(vec![two.clone()]), Some(two.clone()));
         assert_eq!(candidates.next().unwrap(), "https://192.0.2.1:8000");
         assert_eq!(candidates.next(), Some(two));
-        assert_eq!(candidates.seen(Vec::new()).unwrap(), "https://192.0.2.1:8000");
+        assert_eq!(candidates.record(Vec::new()).unwrap(), "https://192.0.2.1:8000");
     }
 
     #[test]
     fn the_current_address_is_kept_when_another_cluster_is_discovered() {
         let mut candidates = AddressCandidates::new(None);
-        candidates.seen(vec!["one".into()]);
-        assert_eq!(candidates.seen(vec!["one".into(), "two".into()]).unwrap(), "one");
+        candidates.record(vec!["one".into()]);
+        assert_eq!(candidates.record(vec!["one".into(), "two".into()]).unwrap(), "one");
         assert_eq!(candidates.next().unwrap(), "two");
         let seen = vec!["three".into(), "one".into(), "two".into()];
-        assert_eq!(candidates.seen(seen).unwrap(), "two");
-        assert_eq!(candidates.seen(vec!["three".into()]).unwrap(), "three");
+        assert_eq!(candidates.record(seen).unwrap(), "two");
+        assert_eq!(candidates.record(vec!["three".into()]).unwrap(), "three");
     }
 
     #[test]
     fn there_is_no_address_without_candidates() {
         let mut candidates = AddressCandidates::new(None);
         assert_eq!((candidates.url(), candidates.next()), (None, None));
-        assert_eq!(candidates.seen(vec!["x".into()]), Some("x".to_owned()));
+        assert_eq!(candidates.record(vec!["x".into()]), Some("x".to_owned()));
     }
 }

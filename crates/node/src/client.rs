@@ -145,7 +145,7 @@ impl Client {
         let body = response.bytes().await.map_err(|source| self.interrupted(source))?;
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
-            Err(_) => Err(self.foreign(describe(status))),
+            Err(_) => Err(self.foreign(status_message(status))),
         }
     }
 
@@ -259,7 +259,7 @@ fn read_file(path: &Path) -> Result<Option<String>, ClientError> {
     }
 }
 
-fn describe(status: StatusCode) -> String {
+fn status_message(status: StatusCode) -> String {
     format!("HTTP status {status}")
 }
 

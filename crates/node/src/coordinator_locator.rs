@@ -31,20 +31,20 @@ impl CoordinatorLocator {
         let (found, coordinator) = watch::channel(candidates.url());
         let candidates = Arc::new(Mutex::new(candidates));
         let cluster = cluster.or_else(|| known.map(|cluster| cluster.id.clone()));
-        look(cluster, candidates.clone(), found.clone());
+        browse(cluster, candidates.clone(), found.clone());
         (Self { found, candidates: Some(candidates) }, coordinator)
     }
 
     /// Handles a status of the worker: if the coordinator can't be reached, tries the next candidate.
-    pub(crate) fn heard(&self, status: &Status) {
+    pub(crate) fn record_status(&self, status: &Status) {
         if let (Some(candidates), Status::Offline { .. }) = (&self.candidates, status) {
-            tell(&self.found, lock(candidates).next());
+            publish(&self.found, lock(candidates).next());
         }
     }
 }
 
 /// Searches while a receiver exists.
-fn look(
+fn browse(
     cluster: Option<String>,
     candidates: Arc<Mutex<AddressCandidates>>,
     found: watch::Sender<Option<String>>,
@@ -62,12 +62,12 @@ fn look(
                 () = found.closed() => return,
             }
             let urls = seeing.borrow_and_update().clone();
-            tell(&found, lock(&candidates).seen(urls));
+            publish(&found, lock(&candidates).record(urls));
         }
     });
 }
 
-fn tell(found: &watch::Sender<Option<String>>, url: Option<String>) {
+fn publish(found: &watch::Sender<Option<String>>, url: Option<String>) {
     found.send_if_modified(|current| {
         let is_new = *current != url;
         *current = url;

@@ -32,7 +32,7 @@ pub struct RoundLine {
 
 impl RoundLine {
     /// Returns the line of a closed round; `None` while the round is open.
-    pub fn of(round: &Round) -> Option<Self> {
+    pub fn from_round(round: &Round) -> Option<Self> {
         let closed_at = round.closed_at?;
         Some(Self {
             round: round.round,
@@ -84,7 +84,7 @@ pub struct FinalLine {
 }
 
 impl FinalLine {
-    pub fn of(job: &Job) -> Self {
+    pub fn from_job(job: &Job) -> Self {
         let seconds = match (job.started_at, job.completed_at) {
             (Some(started), Some(completed)) => completed.since(started).as_secs_f64(),
             (None | Some(_), None) | (None, Some(_)) => 0.0,

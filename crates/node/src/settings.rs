@@ -62,7 +62,7 @@ pub struct Places {
 
 impl Places {
     /// Returns this machine's locations. No environment variable can change the location of managed settings.
-    pub fn of_system() -> Self {
+    pub fn system() -> Self {
         let names: Vec<&str> = Key::ALL.iter().map(|key| key.name()).collect();
         Self {
             user: platform::folders::settings().ok().map(|folder| folder.join("settings.toml")),
@@ -77,7 +77,7 @@ impl Settings {
     /// # Errors
     /// A file or variable is invalid. The message names it and the invalid value.
     pub fn load() -> Result<Self, SettingsError> {
-        let places = Places::of_system();
+        let places = Places::system();
         if let Some(folder) = places.user.as_deref().and_then(Path::parent) {
             // An unreadable file is reported below.
             drop(platform::private::tighten(folder));

@@ -16,10 +16,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Queue of lines to write.
 #[derive(Debug)]
-pub(crate) struct StdoutWriter(SyncSender<Said>);
+pub(crate) struct StdoutWriter(SyncSender<OutputMessage>);
 
 #[derive(Debug)]
-enum Said {
+enum OutputMessage {
     Line(String),
     /// Notified once everything before it is written.
     End(SyncSender<()>),
@@ -35,9 +35,9 @@ impl StdoutWriter {
         output: impl Write + Send + 'static,
         unread: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
-        let (sender, said) = sync_channel(MOST);
+        let (sender, messages) = sync_channel(MOST);
         thread::Builder::new().name("lines".to_owned()).spawn(move || {
-            if write(output, &said).is_err() {
+            if write(output, &messages).is_err() {
                 unread();
             }
         })?;
@@ -45,12 +45,12 @@ impl StdoutWriter {
     }
 
     /// Queues a line, which is escaped. Never blocks.
-    pub(crate) fn say(&self, line: &str) {
+    pub(crate) fn write_line(&self, line: &str) {
         self.send(escaped(line));
     }
 
     fn send(&self, line: String) {
-        match self.0.try_send(Said::Line(line)) {
+        match self.0.try_send(OutputMessage::Line(line)) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
                 tracing::debug!("the output queue is full; dropped a line");
@@ -59,7 +59,7 @@ impl StdoutWriter {
     }
 
     /// Queues a value as a line of JSON. Never blocks.
-    pub(crate) fn say_json(&self, value: &impl Serialize) {
+    pub(crate) fn write_json(&self, value: &impl Serialize) {
         match serde_json::to_string(value) {
             Ok(line) => self.send(escaped_json(&line)),
             Err(error) => tracing::error!(%error, "what happens can't be told"),
@@ -69,21 +69,21 @@ impl StdoutWriter {
     /// Waits until all lines are written, or the timeout is over.
     pub(crate) fn end(&self) {
         let (written, all) = sync_channel(1);
-        if self.0.try_send(Said::End(written)).is_ok() {
+        if self.0.try_send(OutputMessage::End(written)).is_ok() {
             all.recv_timeout(LAST_WORDS).ok();
         }
     }
 }
 
-fn write(mut output: impl Write, said: &Receiver<Said>) -> io::Result<()> {
-    for said in said {
-        match said {
-            Said::Line(line) => {
+fn write(mut output: impl Write, messages: &Receiver<OutputMessage>) -> io::Result<()> {
+    for messages in messages {
+        match messages {
+            OutputMessage::Line(line) => {
                 writeln!(output, "{line}")?;
                 output.flush()?;
             }
             // The caller may have timed out.
-            Said::End(written) => drop(written.try_send(())),
+            OutputMessage::End(written) => drop(written.try_send(())),
         }
     }
     Ok(())
@@ -100,7 +100,7 @@ mod tests {
     fn a_reader_gets_every_line_in_order_up_to_the_end() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let lines = StdoutWriter::over(ours, || {}).unwrap();
-        (0..100).for_each(|number| lines.say(&number.to_string()));
+        (0..100).for_each(|number| lines.write_line(&number.to_string()));
         lines.end();
         drop(lines);
         let read = BufReader::new(theirs).lines().map(|line| line.unwrap());
@@ -112,7 +112,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let lines = StdoutWriter::over(ours, || {}).unwrap();
         // Far more than a socket and the queue can hold.
-        (0..100_000).for_each(|_| lines.say(&"x".repeat(1_000)));
+        (0..100_000).for_each(|_| lines.write_line(&"x".repeat(1_000)));
         lines.end();
         drop(theirs);
     }
@@ -123,7 +123,7 @@ mod tests {
         drop(theirs);
         let (told, heard) = sync_channel(1);
         let lines = StdoutWriter::over(ours, move || told.send(()).unwrap()).unwrap();
-        lines.say("anybody there?");
+        lines.write_line("anybody there?");
         heard.recv().unwrap();
     }
 }

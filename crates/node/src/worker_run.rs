@@ -43,10 +43,10 @@ async fn run_once(
     stop: CancellationToken,
 ) -> anyhow::Result<Result<(), WorkerError>> {
     let known = known_cluster(&settings)?;
-    let (whereabouts, coordinator) = CoordinatorLocator::new(url, cluster, known.as_ref());
+    let (locator, coordinator) = CoordinatorLocator::new(url, cluster, known.as_ref());
     let settings = worker::WorkerSettings { coordinator, ..settings };
     let observe = |status: &Status| {
-        whereabouts.heard(status);
+        locator.record_status(status);
         observe(status);
     };
     Ok(worker::run(settings, observe, stop).await)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// Returns this machine's addresses except loopback, the most widely usable first: IPv4 before IPv6, and
 /// link-local addresses last. Empty if the system does not list them.
-pub fn own() -> Vec<IpAddr> {
+pub fn local_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let addresses = interfaces.into_iter().map(|interface| interface.ip());
     sorted(addresses.collect())

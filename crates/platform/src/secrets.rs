@@ -16,7 +16,7 @@ pub struct Secrets(store::Store);
 
 impl Secrets {
     /// Opens the secrets of a folder, which must exist.
-    pub fn of(folder: &Path) -> io::Result<Self> {
+    pub fn open(folder: &Path) -> io::Result<Self> {
         store::Store::open(folder).map(Self)
     }
 
@@ -172,12 +172,12 @@ mod tests {
     #[test]
     fn a_secret_is_set_replaced_and_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let secrets = Secrets::of(folder.path()).unwrap();
+        let secrets = Secrets::open(folder.path()).unwrap();
         assert_eq!(secrets.get("device-key").unwrap(), None);
         secrets.set("device-key", b"one").unwrap();
         secrets.set("device-key", &[0, 255, 10]).unwrap();
         secrets.set("other", b"two").unwrap();
-        let again = Secrets::of(folder.path()).unwrap();
+        let again = Secrets::open(folder.path()).unwrap();
         assert_eq!(again.get("device-key").unwrap().as_deref(), Some(&[0, 255, 10][..]));
         secrets.remove("device-key").unwrap();
         secrets.remove("device-key").unwrap();
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn each_folder_has_its_own_secrets() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (one, two) = (Secrets::of(one.path()).unwrap(), Secrets::of(two.path()).unwrap());
+        let (one, two) = (Secrets::open(one.path()).unwrap(), Secrets::open(two.path()).unwrap());
         one.set("key", b"of one").unwrap();
         assert_eq!(two.get("key").unwrap(), None);
         one.remove("key").unwrap();
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_name_never_leaves_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let secrets = Secrets::of(folder.path()).unwrap();
+        let secrets = Secrets::open(folder.path()).unwrap();
         for name in ["", "../lock", "a/b", "Key", "key.new", &"k".repeat(65)] {
             let error = secrets.get(name).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name:?}");
@@ -211,7 +211,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();
-        Secrets::of(folder.path()).unwrap().set("key", b"secret").unwrap();
+        Secrets::open(folder.path()).unwrap().set("key", b"secret").unwrap();
         let file = folder.path().join("secrets/key");
         assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -21,7 +21,7 @@ pub struct InvalidBlobHash {
 
 impl BlobHash {
     /// Computes the hash of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn compute(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn only_lowercase_hex_is_a_blob_hash() {
-        let name = BlobHash::of(b"x").to_string();
-        assert_eq!(name.parse::<BlobHash>().unwrap(), BlobHash::of(b"x"));
+        let name = BlobHash::compute(b"x").to_string();
+        assert_eq!(name.parse::<BlobHash>().unwrap(), BlobHash::compute(b"x"));
         assert!(name.to_uppercase().parse::<BlobHash>().is_err());
         assert!(name[1..].parse::<BlobHash>().is_err());
         assert!("../../etc/passwd".parse::<BlobHash>().is_err());

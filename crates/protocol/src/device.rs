@@ -35,7 +35,7 @@ pub enum HoldReason {
 
 impl HoldReason {
     /// Returns the text for people.
-    pub const fn words(self) -> &'static str {
+    pub const fn to_text(self) -> &'static str {
         match self {
             Self::InUse => "in use",
             Self::OnBattery => "on battery",

@@ -51,7 +51,7 @@ impl Pin {
     }
 
     /// Computes the pin of a public key (`SubjectPublicKeyInfo` in DER).
-    pub fn of_public_key(der: &[u8]) -> Self {
+    pub fn from_public_key(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
     }
 
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_pin_is_the_digest_of_the_key_in_base64url() {
-        assert_eq!(Pin::of_public_key(b"").to_string(), EMPTY_DIGEST);
+        assert_eq!(Pin::from_public_key(b"").to_string(), EMPTY_DIGEST);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl TrainRequest {
     /// Returns an id of the work that is independent of paths. Equal ids mean equal results.
     pub fn work(&self, base: BlobHash, shards: &[BlobHash]) -> BlobHash {
         let named = (&self.spec, &self.plan, self.seed, self.round, self.partition, base, shards);
-        BlobHash::of(&serde_json::to_vec(&named).unwrap_or_default())
+        BlobHash::compute(&serde_json::to_vec(&named).unwrap_or_default())
     }
 }
 

@@ -19,7 +19,7 @@ async fn a_request_is_answered_after_its_progress() {
     let (mut trainer, ready) = started(&format!("say '{PROGRESS}'; {}", done())).await.unwrap();
     assert_eq!(ready.reason, "asked for");
     let (reply, progress) = run(&mut trainer, &CancellationToken::new()).await;
-    assert_eq!(reply.unwrap(), TrainerReply::Initialized { model: BlobHash::of(b"weights") });
+    assert_eq!(reply.unwrap(), TrainerReply::Initialized { model: BlobHash::compute(b"weights") });
     let expected = Progress { step: 1, steps: 9, loss: 0.5, examples_per_second: 10.0 };
     assert_eq!(progress, [expected]);
     trainer.stop(Duration::from_secs(20)).await;
@@ -167,7 +167,7 @@ fn shell(script: &str) -> TrainerCommand {
 }
 
 fn done() -> String {
-    format!("say '{{\"reply\":\"initialized\",\"model\":\"{}\"}}'", BlobHash::of(b"weights"))
+    format!("say '{{\"reply\":\"initialized\",\"model\":\"{}\"}}'", BlobHash::compute(b"weights"))
 }
 
 fn request() -> TrainerRequest {

@@ -24,7 +24,7 @@ pub(crate) use register::refused;
 pub(crate) async fn enrolled(
     settings: &WorkerSettings,
     client: &Client,
-    voice: &StatusReporter<'_>,
+    reporter: &StatusReporter<'_>,
     identity: &mut Identity,
     ready: &Ready,
     session: &Session,
@@ -38,7 +38,8 @@ pub(crate) async fn enrolled(
         client.set_pin(settings.pin.unwrap_or(kept.cluster.pin));
     }
     let copy_of = left_by_another(identity, &hardware_id, settings.instance);
-    let applicant = Applicant { settings, client, voice, ready, session, facts, name, hardware_id };
+    let applicant =
+        Applicant { settings, client, reporter, ready, session, facts, name, hardware_id };
     let kept = identity.enrollment.clone();
     let enrollment = match (kept, &settings.join, copy_of) {
         (Some(_), None, Some(_)) => return Err(WorkerError::Copied { path: identity.path() }),
@@ -56,9 +57,9 @@ pub(crate) async fn enrolled(
                     tracing::warn!(%device, "this data folder is a copy; creating a new key");
                     DeviceKey::generate()?
                 }
-                None => DeviceKey::of(&settings.data_dir)?,
+                None => DeviceKey::open(&settings.data_dir)?,
             };
-            let cluster = cluster(client, voice, join, kept.as_ref()).await?;
+            let cluster = cluster(client, reporter, join, kept.as_ref()).await?;
             let known_as = kept.map(|kept| kept.device);
             let (enrollment, key) =
                 applicant.register(join.secret(), cluster, key, copy_of, known_as).await?;
@@ -67,7 +68,7 @@ pub(crate) async fn enrolled(
             enrollment
         }
     };
-    voice.say(&Status::Registered { device: enrollment.device, name: applicant.name });
+    reporter.report(&Status::Registered { device: enrollment.device, name: applicant.name });
     Ok(enrollment)
 }
 
@@ -95,7 +96,7 @@ async fn renewed(
         // The learned pin is valid as long as the enrollment is stored.
         Join::Typed(_) => kept.cluster.clone(),
     };
-    let key = DeviceKey::of(folder)?;
+    let key = DeviceKey::open(folder)?;
     match applicant.register(join.secret(), cluster, key, None, Some(kept.device)).await {
         Ok((enrollment, key)) => {
             key.keep(folder)?;
@@ -104,7 +105,7 @@ async fn renewed(
         }
         Err(error) => {
             tracing::warn!(%error, "the join code failed; this device keeps its enrollment");
-            applicant.voice.say(&Status::JoinFailed { reason: error.to_string() });
+            applicant.reporter.report(&Status::JoinFailed { reason: error.to_string() });
             let trusted = applicant.settings.pin.unwrap_or(kept.cluster.pin);
             applicant.client.set_pin(trusted);
             Ok(kept)
@@ -157,7 +158,7 @@ fn of_another<'a>(settings: &'a WorkerSettings, kept: &Enrollment) -> Option<&'a
 /// Returns the cluster of the code.
 async fn cluster(
     client: &Client,
-    voice: &StatusReporter<'_>,
+    reporter: &StatusReporter<'_>,
     join: &Join,
     kept: Option<&Enrollment>,
 ) -> Result<Cluster, WorkerError> {
@@ -165,6 +166,6 @@ async fn cluster(
         (Join::Link(code), _) => Ok(code.as_ref().into()),
         // The learned pin is valid as long as the enrollment is stored.
         (Join::Typed(_), Some(kept)) => Ok(kept.cluster.clone()),
-        (Join::Typed(secret), None) => by_typed_code(client, voice, secret).await,
+        (Join::Typed(secret), None) => by_typed_code(client, reporter, secret).await,
     }
 }

@@ -34,9 +34,9 @@ pub(crate) async fn beat(
     device: DeviceId,
     seconds: u32,
     session: &Session,
-    voice: &StatusReporter<'_>,
+    reporter: &StatusReporter<'_>,
 ) -> HeartbeatEnd {
-    let (mut activity, mut wakes) = (voice.activity(), client.wakes());
+    let (mut activity, mut wakes) = (reporter.activity(), client.wakes());
     let mut every = period(seconds);
     loop {
         let Activity { state, reason, lease } = activity.borrow_and_update().clone();
@@ -46,13 +46,13 @@ pub(crate) async fn beat(
             Ok(answer) => {
                 every = period(answer.heartbeat_seconds);
                 client.set_spread(answer.return_within_seconds);
-                voice.withheld(Withheld::from_answer(answer));
+                reporter.withheld(Withheld::from_answer(answer));
             }
             Err(RequestError::Refused(problem)) if problem.kind == SECOND_SESSION => {
                 return HeartbeatEnd::SecondSession(problem);
             }
             Err(error) => {
-                if let Some(problem) = error.lets_go() {
+                if let Some(problem) = error.unenrolled_by() {
                     return HeartbeatEnd::LetGo(problem.clone());
                 }
                 tracing::debug!(%error, "heartbeat");

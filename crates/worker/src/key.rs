@@ -18,7 +18,7 @@ pub(crate) const SECRET: &str = "device-key";
 /// # Errors
 /// The folder does not exist, or its secrets can't be changed.
 pub fn forget(folder: &Path) -> io::Result<()> {
-    let secrets = Secrets::of(folder)?;
+    let secrets = Secrets::open(folder)?;
     secrets.remove(SECRET)?;
     secrets.remove(crate::storage_key::NAME)
 }
@@ -33,9 +33,9 @@ pub(crate) struct DeviceKey {
 impl DeviceKey {
     /// Reads the key from `folder`, or creates one. An unreadable key is an error and is not replaced, which
     /// would orphan the old device.
-    pub(crate) fn of(folder: &Path) -> Result<Self, WorkerError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, WorkerError> {
         let disk = |source| WorkerError::Disk { path: folder.to_owned(), source };
-        let secrets = Secrets::of(folder).map_err(disk)?;
+        let secrets = Secrets::open(folder).map_err(disk)?;
         match secrets.get(SECRET).map_err(disk)? {
             Some(kept) => Self::read(&kept).map_err(disk),
             None => Self::generate()?.keep(folder),
@@ -55,7 +55,7 @@ impl DeviceKey {
     pub(crate) fn keep(mut self, folder: &Path) -> Result<Self, WorkerError> {
         let disk = |source| WorkerError::Disk { path: folder.to_owned(), source };
         if let Some(pkcs8) = self.unkept.take() {
-            Secrets::of(folder).and_then(|secrets| secrets.set(SECRET, &pkcs8)).map_err(disk)?;
+            Secrets::open(folder).and_then(|secrets| secrets.set(SECRET, &pkcs8)).map_err(disk)?;
         }
         Ok(self)
     }
@@ -87,31 +87,31 @@ mod tests {
     #[test]
     fn a_key_is_made_once_and_replaced_on_purpose() {
         let folder = tempfile::tempdir().unwrap();
-        let first = DeviceKey::of(folder.path()).unwrap();
-        let again = DeviceKey::of(folder.path()).unwrap();
+        let first = DeviceKey::open(folder.path()).unwrap();
+        let again = DeviceKey::open(folder.path()).unwrap();
         assert_eq!(first.public(), again.public());
         assert_eq!(first.sign(b"x"), again.sign(b"x"));
         let renewed = DeviceKey::generate().unwrap();
         assert_ne!(renewed.public(), first.public());
-        assert_eq!(DeviceKey::of(folder.path()).unwrap().public(), first.public());
+        assert_eq!(DeviceKey::open(folder.path()).unwrap().public(), first.public());
         let renewed = renewed.keep(folder.path()).unwrap();
-        assert_eq!(DeviceKey::of(folder.path()).unwrap().public(), renewed.public());
+        assert_eq!(DeviceKey::open(folder.path()).unwrap().public(), renewed.public());
     }
 
     #[test]
     fn a_key_that_is_forgotten_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let first = DeviceKey::of(folder.path()).unwrap().public();
+        let first = DeviceKey::open(folder.path()).unwrap().public();
         forget(folder.path()).unwrap();
         forget(folder.path()).unwrap();
-        assert_ne!(DeviceKey::of(folder.path()).unwrap().public(), first);
+        assert_ne!(DeviceKey::open(folder.path()).unwrap().public(), first);
     }
 
     #[test]
     fn a_damaged_key_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        Secrets::of(folder.path()).unwrap().set(SECRET, b"damaged").unwrap();
-        let error = DeviceKey::of(folder.path()).err().unwrap().to_string();
+        Secrets::open(folder.path()).unwrap().set(SECRET, b"damaged").unwrap();
+        let error = DeviceKey::open(folder.path()).err().unwrap().to_string();
         assert!(error.contains("device-key"), "{error}");
     }
 }

@@ -183,7 +183,7 @@ mod tests {
         fs::write(workspace.update(), "bytes").unwrap();
         assert!(LeaseWorkspace::find_unsubmitted(parent.path(), &KEY).is_none());
         let finished = Finished {
-            update: BlobHash::of(b"bytes"),
+            update: BlobHash::compute(b"bytes"),
             metrics: TrainMetrics { loss: 0.5, steps: 3, examples: 12, seconds: 0.1 },
             fingerprint: Fingerprint {
                 app: "1".into(),
@@ -237,8 +237,8 @@ mod tests {
                 optimizer: Optimizer::Adam { learning_rate: 0.1 },
                 threads: 1,
             },
-            base: BlobHash::of(b"base"),
-            shards: vec![BlobHash::of(b"shard")],
+            base: BlobHash::compute(b"base"),
+            shards: vec![BlobHash::compute(b"shard")],
             rows: 12,
             granted_at: Timestamp::from_millis(0),
             deadline: Timestamp::from_millis(5000),

@@ -44,7 +44,7 @@ pub async fn run(
 ) -> Result<(), WorkerError> {
     let _lock = FolderLock::take(&settings.data_dir)?;
     let reporter = StatusReporter::new(&observe, settings.presence);
-    reporter.say(&Status::Connecting);
+    reporter.report(&Status::Connecting);
     let budget = Budget::open(&settings.data_dir, settings.maximum_memory_bytes);
     let mut trainers = Trainers::new(settings.trainer.clone(), settings.nice, budget);
     let client = Client::new(settings.coordinator.clone(), settings.pin);
@@ -54,7 +54,7 @@ pub async fn run(
         never = client.watch_sleep() => match never {},
     };
     trainers.retire().await;
-    reporter.say(&Status::Stopped);
+    reporter.report(&Status::Stopped);
     result
 }
 
@@ -116,11 +116,11 @@ async fn run_enrolled(
         trainers.end().await;
         let bytes = storage_key::destroy(&settings.data_dir).map_err(disk)?;
         identity.enroll(None)?;
-        reporter.say(&Status::Wiped { bytes });
+        reporter.report(&Status::Wiped { bytes });
         if settings.join.is_none() {
             return Err(WorkerError::Revoked(problem));
         }
-        reporter.say(&Status::Connecting);
+        reporter.report(&Status::Connecting);
         client.pause(backoff.next(None)).await;
     }
 }
@@ -201,7 +201,7 @@ async fn next_lease(context: &LeaseContext<'_>, trainers: &mut Trainers, device:
             context.reporter.held(&hold);
         }) => {}
     }
-    context.reporter.say(&Status::Waiting);
+    context.reporter.report(&Status::Waiting);
     let mut request = std::pin::pin!(request_lease(context, device));
     loop {
         tokio::select! {
@@ -225,17 +225,19 @@ async fn request_lease(context: &LeaseContext<'_>, device: DeviceId) -> Next {
     loop {
         let requested = Instant::now();
         let request = || context.client.next_job(device);
-        let answer =
-            context.client.until_answered(request, |error| context.reporter.offline(error)).await;
+        let answer = context
+            .client
+            .retry_until_answered(request, |error| context.reporter.offline(error))
+            .await;
         match answer {
             Ok(NextJob::Lease(lease)) => return Next::Lease(lease),
             Ok(NextJob::Nothing { retry_after }) => {
-                context.reporter.say(&Status::Waiting);
+                context.reporter.report(&Status::Waiting);
                 let minimum = REQUEST_INTERVAL.saturating_sub(requested.elapsed());
                 context.client.pause(retry_after.max(minimum)).await;
             }
             Err(error) => {
-                if let Some(problem) = error.lets_go() {
+                if let Some(problem) = error.unenrolled_by() {
                     return Next::Refused(problem.clone());
                 }
                 context.reporter.offline(&error);

@@ -206,7 +206,7 @@ impl<'a> StatusReporter<'a> {
     }
 
     /// Reports a status. Repeated equal statuses are skipped.
-    pub(crate) fn say(&self, status: &Status) {
+    pub(crate) fn report(&self, status: &Status) {
         let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let status = match (status, withheld) {
             (Status::Waiting, Some(withheld)) => &withheld.status(),
@@ -242,12 +242,12 @@ impl<'a> StatusReporter<'a> {
             last,
             Some(Status::Waiting | Status::Quarantined { .. } | Status::AwaitingApproval)
         ) {
-            self.say(&Status::Waiting);
+            self.report(&Status::Waiting);
         }
     }
 
     /// Reports a memory limit if it changed.
-    pub(crate) fn limited(&self, words: Option<String>) {
+    pub(crate) fn report_memory_limit(&self, words: Option<String>) {
         let mut said = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
         if *said == words {
             return;
@@ -258,11 +258,11 @@ impl<'a> StatusReporter<'a> {
     }
 
     pub(crate) fn offline(&self, error: &RequestError) {
-        self.say(&Status::Offline { reason: error.to_string() });
+        self.report(&Status::Offline { reason: error.to_string() });
     }
 
     pub(crate) fn held(&self, hold: &HoldDetail) {
-        self.say(&Status::Held { reason: hold.reason(), words: hold.message(self.kind) });
+        self.report(&Status::Held { reason: hold.reason(), words: hold.message(self.kind) });
     }
 
     /// Returns the reason to send for a lease that is returned because of this hold.
@@ -291,19 +291,19 @@ mod tests {
     fn who_waits_in_quarantine_says_so_until_it_is_released() {
         let said = Mutex::new(Vec::new());
         let observe = |status: &Status| said.lock().unwrap().push(status.clone());
-        let voice = StatusReporter::new(&observe, PresenceDetail::Reasons);
+        let reporter = StatusReporter::new(&observe, PresenceDetail::Reasons);
         let quarantined = Status::Quarantined { reason: "3 updates".into() };
-        voice.say(&Status::Waiting);
+        reporter.report(&Status::Waiting);
         let in_quarantine = || Some(Withheld::Quarantined("3 updates".into()));
-        voice.withheld(None);
-        voice.withheld(in_quarantine());
-        voice.withheld(in_quarantine());
-        voice.say(&Status::Waiting);
-        voice.offline(&RequestError::NoCoordinator);
-        voice.say(&Status::Waiting);
-        voice.withheld(Some(Withheld::AwaitingApproval));
-        voice.withheld(None);
-        drop(voice);
+        reporter.withheld(None);
+        reporter.withheld(in_quarantine());
+        reporter.withheld(in_quarantine());
+        reporter.report(&Status::Waiting);
+        reporter.offline(&RequestError::NoCoordinator);
+        reporter.report(&Status::Waiting);
+        reporter.withheld(Some(Withheld::AwaitingApproval));
+        reporter.withheld(None);
+        drop(reporter);
         let said = said.into_inner().unwrap();
         let offline = said[2].clone();
         let waiting = Status::Waiting;
@@ -324,14 +324,14 @@ mod tests {
     #[test]
     fn a_held_device_names_no_lease() {
         let observe = |_: &Status| {};
-        let voice = StatusReporter::new(&observe, PresenceDetail::Reasons);
+        let reporter = StatusReporter::new(&observe, PresenceDetail::Reasons);
         let lease: LeaseId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        voice.say(&Status::Uploading { lease, bytes: 1 });
-        assert_eq!(voice.activity().borrow().lease, Some(lease));
-        voice.say(&Status::Offline { reason: "x".into() });
-        assert_eq!(voice.activity().borrow().lease, Some(lease));
-        voice.say(&Status::Held { reason: HoldReason::InUse, words: "x".into() });
-        assert_eq!(voice.activity().borrow().lease, None);
+        reporter.report(&Status::Uploading { lease, bytes: 1 });
+        assert_eq!(reporter.activity().borrow().lease, Some(lease));
+        reporter.report(&Status::Offline { reason: "x".into() });
+        assert_eq!(reporter.activity().borrow().lease, Some(lease));
+        reporter.report(&Status::Held { reason: HoldReason::InUse, words: "x".into() });
+        assert_eq!(reporter.activity().borrow().lease, None);
     }
 
     #[test]
@@ -342,12 +342,12 @@ mod tests {
         ] {
             let said = Mutex::new(Vec::new());
             let observe = |status: &Status| said.lock().unwrap().push(status.clone());
-            let voice = StatusReporter::new(&observe, presence);
-            voice.held(&HoldDetail::Call);
-            let activity = voice.activity().borrow().clone();
+            let reporter = StatusReporter::new(&observe, presence);
+            reporter.held(&HoldDetail::Call);
+            let activity = reporter.activity().borrow().clone();
             assert_eq!(activity, Activity { state: DeviceState::Held, reason, lease: None });
-            assert_eq!(voice.return_reason(&HoldDetail::Call), given_back);
-            drop(voice);
+            assert_eq!(reporter.return_reason(&HoldDetail::Call), given_back);
+            drop(reporter);
             // The local user sees the full reason.
             let words = "Waiting: a call is on".to_owned();
             let held = Status::Held { reason: HoldReason::InUse, words };

@@ -24,7 +24,7 @@ pub(crate) fn workspaces(data_dir: &Path) -> PathBuf {
 /// Returns the key of this data folder. Creates it if there is none, and then removes files encrypted
 /// with an earlier key, because they can't be decrypted any more.
 pub(crate) fn key(data_dir: &Path) -> io::Result<StorageKey> {
-    let secrets = Secrets::of(data_dir)?;
+    let secrets = Secrets::open(data_dir)?;
     let kept = secrets.get(NAME)?.and_then(|bytes| bytes.try_into().ok());
     if let Some(bytes) = kept {
         return Ok(StorageKey::from_bytes(bytes));
@@ -40,7 +40,7 @@ pub(crate) fn key(data_dir: &Path) -> io::Result<StorageKey> {
 pub(crate) fn destroy(data_dir: &Path) -> io::Result<u64> {
     // The key goes first: files that remain, or that are recovered from spare blocks of the disk,
     // can't be decrypted without it.
-    Secrets::of(data_dir)?.remove(NAME)?;
+    Secrets::open(data_dir)?.remove(NAME)?;
     remove_files(data_dir)
 }
 
@@ -102,7 +102,7 @@ mod tests {
         key(folder.path()).unwrap();
         fs::create_dir_all(cache(folder.path())).unwrap();
         fs::write(cache(folder.path()).join("blob"), "sealed").unwrap();
-        Secrets::of(folder.path()).unwrap().remove(NAME).unwrap();
+        Secrets::open(folder.path()).unwrap().remove(NAME).unwrap();
         key(folder.path()).unwrap();
         assert!(!cache(folder.path()).exists());
     }

@@ -100,12 +100,12 @@ impl Server {
         Client::new(watch::channel(Some(self.url.clone())).1, Some(self.pin))
     }
 
-    pub(crate) fn asked(&self) -> Vec<ReceivedRequest> {
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
         self.asked.lock().unwrap().clone()
     }
 
     /// Completes when this many requests have arrived.
-    pub(crate) async fn until_asked(&self, requests: usize) {
+    pub(crate) async fn wait_for_requests(&self, requests: usize) {
         self.count.clone().wait_for(|count| *count >= requests).await.unwrap();
     }
 }
@@ -132,7 +132,7 @@ fn tls() -> (TlsAcceptor, Pin) {
     let made = rcgen::generate_simple_self_signed(["test".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let parsed = ParsedCertificate::try_from(&certificate).unwrap();
-    let pin = Pin::of_public_key(parsed.subject_public_key_info().as_ref());
+    let pin = Pin::from_public_key(parsed.subject_public_key_info().as_ref());
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -21,7 +21,7 @@ const ELSEWHERE: Duration = Duration::from_secs(5);
 /// tried once.
 pub(crate) async fn by_typed_code(
     client: &Client,
-    voice: &StatusReporter<'_>,
+    reporter: &StatusReporter<'_>,
     secret: &JoinSecret,
 ) -> Result<Cluster, WorkerError> {
     let mut asked = BTreeSet::new();
@@ -32,7 +32,7 @@ pub(crate) async fn by_typed_code(
             let url = url.clone();
             async move { client.join(url.as_deref(), secret).await }
         };
-        let answer = client.until_answered(ask, |error| voice.offline(error)).await;
+        let answer = client.retry_until_answered(ask, |error| reporter.offline(error)).await;
         let error = match answer {
             Ok(Ok(cluster)) => return Ok(cluster),
             Ok(Err(not_proven)) => WorkerError::from(not_proven),
@@ -46,7 +46,7 @@ pub(crate) async fn by_typed_code(
             return Err(error);
         }
         // The observer provides the next address when it receives this status.
-        voice.say(&Status::Offline { reason: error.to_string() });
+        reporter.report(&Status::Offline { reason: error.to_string() });
         let is_new = || client.url().is_some_and(|url| !asked.contains(&url));
         if !is_new() {
             client.pause(ELSEWHERE).await;

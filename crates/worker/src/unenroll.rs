@@ -70,7 +70,7 @@ pub async fn unenroll(
         Some(enrollment) => {
             let client = Client::new(coordinator, Some(enrollment.cluster.pin));
             client.set_token(Some(enrollment.token));
-            say_farewell(&client, enrollment.device, PATIENCE).await
+            notify_coordinator(&client, enrollment.device, PATIENCE).await
         }
     };
     Identity::forget(data_dir)?;
@@ -96,7 +96,7 @@ pub(crate) async fn for_another(
         let url = watch::channel(Some(format!("https://{address}"))).1;
         let client = Client::new(url, Some(kept.cluster.pin));
         client.set_token(Some(kept.token.clone()));
-        coordinator = say_farewell(&client, kept.device, each).await;
+        coordinator = notify_coordinator(&client, kept.device, each).await;
         match coordinator {
             UnenrollNotice::Told | UnenrollNotice::KnewAlready => break,
             UnenrollNotice::NotEnrolled | UnenrollNotice::NotReached { .. } => {}
@@ -106,7 +106,11 @@ pub(crate) async fn for_another(
     Ok(UnenrollReport { device: Some(kept.device), coordinator, bytes })
 }
 
-async fn say_farewell(client: &Client, device: DeviceId, patience: Duration) -> UnenrollNotice {
+async fn notify_coordinator(
+    client: &Client,
+    device: DeviceId,
+    patience: Duration,
+) -> UnenrollNotice {
     let last = Mutex::new("no answer in time".to_owned());
     let failed = |error: &RequestError| {
         *last.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
@@ -118,9 +122,9 @@ async fn say_farewell(client: &Client, device: DeviceId, patience: Duration) -> 
             other => other.map(Ok),
         }
     };
-    match timeout(patience, client.until_answered(ask, &failed)).await {
+    match timeout(patience, client.retry_until_answered(ask, &failed)).await {
         Ok(Ok(Ok(()))) => UnenrollNotice::Told,
-        Ok(Err(error)) if error.lets_go().is_some() => UnenrollNotice::KnewAlready,
+        Ok(Err(error)) if error.unenrolled_by().is_some() => UnenrollNotice::KnewAlready,
         Ok(Err(error) | Ok(Err(error))) => UnenrollNotice::NotReached { reason: error.to_string() },
         Err(_) => {
             let reason = last.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +154,7 @@ mod tests {
             bytes: 100,
         };
         assert_eq!(left, expected);
-        let asked = server.asked();
+        let asked = server.requests();
         assert_eq!(asked[0].line(), format!("POST /devices/{}/leave HTTP/1.1", device()));
         assert_eq!(asked[0].header("authorization"), Some("Bearer secret"));
         assert_eq!(files(folder.path()), ["lock"]);
@@ -162,7 +166,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn leaving_works_without_the_coordinator_and_says_so() {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let pin = Pin::of_public_key(b"x");
+        let pin = Pin::from_public_key(b"x");
         for url in [Some(format!("https://{gone}")), None] {
             let folder = worked_in(pin);
             let left = unenroll(folder.path(), watch::channel(url).1).await.unwrap();
@@ -182,17 +186,17 @@ mod tests {
     #[tokio::test]
     async fn whoever_answers_in_the_coordinator_s_place_is_told_nothing() {
         let other = Server::start(vec![Step::answer("204 No Content", "", b"")]).await;
-        let folder = worked_in(Pin::of_public_key(b"x"));
+        let folder = worked_in(Pin::from_public_key(b"x"));
         let left = unenroll(folder.path(), known(&other.url)).await.unwrap();
         let UnenrollNotice::NotReached { reason } = left.coordinator else { panic!("{left:?}") };
         assert!(reason.contains(&other.pin.to_string()), "{reason}");
-        assert!(other.asked().is_empty());
+        assert!(other.requests().is_empty());
         assert_eq!(files(folder.path()), ["lock"]);
     }
 
     #[tokio::test]
     async fn a_folder_in_work_is_not_left() {
-        let folder = worked_in(Pin::of_public_key(b"x"));
+        let folder = worked_in(Pin::from_public_key(b"x"));
         let _running = FolderLock::take(folder.path()).unwrap();
         let before = files(folder.path());
         let error = unenroll(folder.path(), watch::channel(None).1).await.unwrap_err();

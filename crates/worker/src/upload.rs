@@ -62,7 +62,7 @@ impl Upload<'_> {
                 // The next attempt asks for the offset.
                 Ok(UploadResult::OtherOffset { .. }) => self.client.pause(attempts.wait()).await,
                 Ok(UploadResult::Damaged) => damaged += 1,
-                Err(UploadError::Request(error)) if error.may_pass() => {
+                Err(UploadError::Request(error)) if error.is_transient() => {
                     failed(&error);
                     self.client.pause_after(&error, &mut attempts).await;
                 }
@@ -151,7 +151,7 @@ mod tests {
         let bytes = update(200_000);
         let server = Server::start(vec![received(0), Step::answer("201 Created", "", b"")]).await;
         send(&server, &bytes).await.unwrap();
-        let asked = server.asked();
+        let asked = server.requests();
         assert!(asked[0].line().starts_with("HEAD /blobs/") && asked[0].line().contains("?lease="));
         assert!(asked[1].line().starts_with("PUT /blobs/"), "{}", asked[1].line());
         assert_eq!(asked[1].header("upload-offset"), Some("0"));
@@ -170,7 +170,7 @@ mod tests {
         ])
         .await;
         send(&server, &bytes).await.unwrap();
-        let last = server.asked().pop().unwrap();
+        let last = server.requests().pop().unwrap();
         assert_eq!(last.header("upload-offset"), Some("70000"));
         assert_eq!(last.body, bytes[70_000..]);
     }
@@ -188,7 +188,7 @@ mod tests {
         ])
         .await;
         send(&server, &bytes).await.unwrap();
-        let last = server.asked().pop().unwrap();
+        let last = server.requests().pop().unwrap();
         assert_eq!(last.header("upload-offset"), Some("70000"));
         assert!(last.body == bytes[70_000..]);
     }
@@ -206,7 +206,7 @@ mod tests {
         let steps = vec![received(0), conflict, received(2), Step::answer("201 Created", "", b"")];
         let server = Server::start(steps).await;
         send(&server, b"12345").await.unwrap();
-        assert_eq!(server.asked().pop().unwrap().body, b"345");
+        assert_eq!(server.requests().pop().unwrap().body, b"345");
     }
 
     #[tokio::test]
@@ -225,10 +225,10 @@ mod tests {
         let path = folder.path().join("update.f32");
         let key = StorageKey::from_bytes([7; 32]);
         std::fs::write(&path, seal(&key, b"another", [1; 32]).unwrap()).unwrap();
-        let error = send_file(&server, BlobHash::of(b"12345"), &path).await.unwrap_err();
+        let error = send_file(&server, BlobHash::compute(b"12345"), &path).await.unwrap_err();
         assert!(matches!(error, UploadError::DamagedOnDisk), "{error}");
         std::fs::write(&path, b"12345").unwrap();
-        let error = send_file(&server, BlobHash::of(b"12345"), &path).await.unwrap_err();
+        let error = send_file(&server, BlobHash::compute(b"12345"), &path).await.unwrap_err();
         assert!(matches!(error, UploadError::Disk(_)), "{error}");
     }
 
@@ -254,7 +254,7 @@ mod tests {
         let path = folder.path().join("update.f32");
         let key = StorageKey::from_bytes([7; 32]);
         std::fs::write(&path, seal(&key, bytes, [1; 32]).unwrap()).unwrap();
-        send_file(server, BlobHash::of(bytes), &path).await
+        send_file(server, BlobHash::compute(bytes), &path).await
     }
 
     async fn send_file(server: &Server, blob: BlobHash, path: &Path) -> Result<(), UploadError> {

@@ -12,7 +12,7 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    pub(crate) fn of(desk: &Desk, name: &str) -> Self {
+    pub(crate) fn open(desk: &Desk, name: &str) -> Self {
         let path = desk.bus.strip_prefix("unix:path=").unwrap().split(',').next().unwrap();
         let mut stream = UnixStream::connect(path).unwrap();
         // The daemon gets the user from the socket.

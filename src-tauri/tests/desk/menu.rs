@@ -16,7 +16,7 @@ pub(crate) struct Menu<'a> {
 
 impl<'a> Menu<'a> {
     /// Waits until the menu exists.
-    pub(crate) fn of(desk: &'a Desk) -> Self {
+    pub(crate) fn open(desk: &'a Desk) -> Self {
         let found = wait_for(|| {
             let names =
                 call(desk, "org.freedesktop.DBus", "/", "org.freedesktop.DBus.ListNames", &[]);

@@ -143,7 +143,7 @@ impl Updates {
             let bytes = [&*update.own, &*update.rest].concat();
             sum.add(&[(&bytes, upload.rows)])?;
         }
-        let expected = BlobHash::of(&codec::encode(&sum.finish(&base)));
+        let expected = BlobHash::compute(&codec::encode(&sum.finish(&base)));
         ensure!(model == expected, "the new model is {model}, expected {expected}");
         Ok(())
     }

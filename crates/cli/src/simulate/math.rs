@@ -29,7 +29,7 @@ impl Updates {
     pub(super) fn store(&mut self, delta: &[f32]) -> anyhow::Result<(BlobHash, u64, f64)> {
         let bytes = codec::encode(delta);
         let norm = check_update(&bytes, delta.len())?;
-        let name = BlobHash::of(&bytes);
+        let name = BlobHash::compute(&bytes);
         let file = self.folder.path().join(name.to_string());
         fs::write(&file, &bytes).context("can't write an update to the temporary folder")?;
         self.files.insert(name, file);

@@ -66,7 +66,7 @@ impl Simulation {
         let pool = WorkerPool::start(&compute, job.plan().threads)
             .context("can't start threads for training")?;
         let model = engine::initialize(&prepared.spec, job.seed)?;
-        let model_name = BlobHash::of(&codec::encode(&model));
+        let model_name = BlobHash::compute(&codec::encode(&model));
         let rows = |bytes: &[u8]| -> anyhow::Result<Vec<Row>> { Ok(shard::read(bytes)?.rows) };
         let partitions: Vec<Arc<Vec<Row>>> = prepared
             .partitions
@@ -138,7 +138,7 @@ impl Simulation {
             reason: None,
             rounds: self.machine.rounds_closed(),
             test_accuracy: last.map(|evaluation| evaluation.accuracy),
-            model_blake3: Some(BlobHash::of(file)),
+            model_blake3: Some(BlobHash::compute(file)),
             seconds: self.started.elapsed().as_secs_f64(),
         }
     }
@@ -152,11 +152,11 @@ impl Simulation {
                 .iter()
                 .map(|partition| Partition {
                     rows: partition.rows,
-                    shards: vec![BlobHash::of(&partition.shard)],
+                    shards: vec![BlobHash::compute(&partition.shard)],
                 })
                 .collect(),
-            test: vec![BlobHash::of(&test)],
-            validation: validation.iter().map(|shard| BlobHash::of(shard)).collect(),
+            test: vec![BlobHash::compute(&test)],
+            validation: validation.iter().map(|shard| BlobHash::compute(shard)).collect(),
             classes: info.classes,
         }
     }
@@ -242,7 +242,7 @@ impl Simulation {
                 Effect::Grant(lease) => self.start_training(*lease)?,
                 Effect::Aggregate { round, base: _, updates, seat_rows } => {
                     let model = self.updates.aggregate(&self.model, &updates, seat_rows)?;
-                    self.model_name = BlobHash::of(&codec::encode(&model));
+                    self.model_name = BlobHash::compute(&codec::encode(&model));
                     self.model = Arc::new(model);
                     self.handle(Event::Aggregated { round, model: self.model_name })?;
                 }
@@ -257,7 +257,7 @@ impl Simulation {
                 Effect::Register { .. } => {
                     let spec = &self.machine.preparation().context("the job is not prepared")?.spec;
                     let file = math::encode_model(spec, &self.model)?;
-                    let (model, name) = (ModelId::from_uuid(Uuid::nil()), BlobHash::of(&file));
+                    let (model, name) = (ModelId::from_uuid(Uuid::nil()), BlobHash::compute(&file));
                     self.file = Some(file);
                     self.handle(Event::Registered { model, file: name })?;
                 }

@@ -38,7 +38,7 @@ pub(crate) struct ScheduleState {
     /// Folder of the backups; absent if none are scheduled.
     pub(crate) folder: Option<String>,
     /// Last complete backup.
-    pub(crate) last: Option<Made>,
+    pub(crate) last: Option<BackupOutcome>,
     /// Error of the last attempt; absent if it succeeded.
     pub(crate) failure: Option<String>,
     pub(crate) next_at: Option<Timestamp>,
@@ -46,7 +46,7 @@ pub(crate) struct ScheduleState {
 
 /// A complete backup.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Made {
+pub(crate) struct BackupOutcome {
     pub(crate) at: Timestamp,
     /// File name in the backups' folder.
     pub(crate) file: String,
@@ -117,7 +117,7 @@ impl Scheduled {
     }
 
     /// Adds the backup to the audit log.
-    async fn audit(&self, made: &Made) {
+    async fn audit(&self, made: &BackupOutcome) {
         let caller = Caller::coordinator();
         let written = self.driver.by(&caller).backup_written(made.file.clone(), made.bytes).await;
         if let Err(error) = written {
@@ -139,7 +139,7 @@ impl Scheduled {
         age.map_or(Duration::ZERO, |age| self.schedule.every.saturating_sub(age))
     }
 
-    fn make(&self, now: Timestamp) -> Result<Made, BackupError> {
+    fn make(&self, now: Timestamp) -> Result<BackupOutcome, BackupError> {
         let folder = &self.schedule.folder;
         fs::create_dir_all(folder).map_err(BackupError::at(folder))?;
         remove_unfinished(folder).map_err(BackupError::at(folder))?;
@@ -157,7 +157,7 @@ impl Scheduled {
         self.points.pass(CrashPoint::BackupPlaced);
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::at(folder))?;
         self.prune().map_err(BackupError::at(folder))?;
-        Ok(Made { at: now, file: name, bytes: backup.length() })
+        Ok(BackupOutcome { at: now, file: name, bytes: backup.length() })
     }
 
     /// Removes the oldest backups beyond the number to keep.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use protocol::BlobHash;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::room::Room;
+use super::quota::DiskQuota;
 use super::turns::Uploads;
 use crate::crash_points::{CrashPoint, CrashPoints};
 
@@ -23,7 +23,7 @@ pub(crate) struct Blobs {
     /// Blobs uploaded under each key since this process started.
     pub(super) begun: Arc<Mutex<HashMap<String, HashSet<BlobHash>>>>,
     pub(super) holds: Arc<AtomicUsize>,
-    pub(super) room: Arc<Room>,
+    pub(super) quota: Arc<DiskQuota>,
     pub(super) points: CrashPoints,
     pub(super) places: Arc<Semaphore>,
 }
@@ -40,7 +40,7 @@ impl Blobs {
             uploads: Arc::default(),
             begun: Arc::default(),
             holds: Arc::default(),
-            room: Arc::new(Room::new(root, None)),
+            quota: Arc::new(DiskQuota::new(root, None)),
             points: CrashPoints::default(),
             places: Arc::new(Semaphore::new(PLACES)),
         };
@@ -60,13 +60,13 @@ impl Blobs {
     }
 
     /// Sets the disk quota.
-    pub(crate) fn with_room(self, room: Room) -> Self {
-        Self { room: Arc::new(room), ..self }
+    pub(crate) fn with_quota(self, quota: DiskQuota) -> Self {
+        Self { quota: Arc::new(quota), ..self }
     }
 
     /// Returns an error if there is no room for `bytes` more.
-    pub(crate) fn ask_room(&self, bytes: u64) -> io::Result<()> {
-        self.room.ask(bytes)
+    pub(crate) fn check_quota(&self, bytes: u64) -> io::Result<()> {
+        self.quota.check(bytes)
     }
 
     /// Prevents removals while the returned guard lives.
@@ -112,7 +112,7 @@ impl Blobs {
 
     /// Stores these bytes.
     pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<BlobHash> {
-        let hash = BlobHash::of(bytes);
+        let hash = BlobHash::compute(bytes);
         if self.length(hash)? == Some(bytes.len() as u64) {
             return Ok(hash);
         }
@@ -129,8 +129,8 @@ impl Blobs {
     }
 
     /// Returns the number of bytes that may still be stored.
-    pub(crate) fn room_left(&self) -> io::Result<u64> {
-        self.room.left()
+    pub(crate) fn quota_left(&self) -> io::Result<u64> {
+        self.quota.left()
     }
 
     /// Returns the disk space.
@@ -271,11 +271,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
         let hash = blobs.put(b"hello").unwrap();
-        assert_eq!(hash, BlobHash::of(b"hello"));
+        assert_eq!(hash, BlobHash::compute(b"hello"));
         assert_eq!(blobs.put(b"hello").unwrap(), hash);
         assert_eq!(blobs.bytes(hash, 5).unwrap().unwrap(), b"hello");
         assert_eq!(blobs.bytes(hash, 4).unwrap(), None);
-        assert_eq!(blobs.length(BlobHash::of(b"other")).unwrap(), None);
+        assert_eq!(blobs.length(BlobHash::compute(b"other")).unwrap(), None);
         blobs.remove(hash).unwrap();
         blobs.remove(hash).unwrap();
         assert_eq!(blobs.length(hash).unwrap(), None);
@@ -285,7 +285,7 @@ mod tests {
     fn a_key_has_only_so_many_blobs_until_it_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
-        let begin = |text: &str, key| blobs.begin(BlobHash::of(text.as_bytes()), key, 2);
+        let begin = |text: &str, key| blobs.begin(BlobHash::compute(text.as_bytes()), key, 2);
         assert!(begin("a", "one") && begin("b", "one") && begin("a", "one"));
         assert!(!begin("c", "one") && begin("c", "other"));
         blobs.remove_partials(|key, _| key != "one").unwrap();

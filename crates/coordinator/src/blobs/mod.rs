@@ -5,10 +5,10 @@
 
 mod folder;
 mod partial;
-mod room;
+mod quota;
 mod turns;
 mod writer;
 
 pub(crate) use folder::{BlobHold, Blobs, is_full};
 pub(crate) use partial::UploadError;
-pub(crate) use room::{NoRoom, Room};
+pub(crate) use quota::{DiskQuota, QuotaError};

@@ -137,7 +137,7 @@ impl Partial {
             }
             if granted < chunk.len() as u64 {
                 granted = STRIDE.max(chunk.len() as u64);
-                if let Err(error) = self.blobs.ask_room(chunk.len() as u64) {
+                if let Err(error) = self.blobs.check_quota(chunk.len() as u64) {
                     break Some(error.into());
                 }
             }
@@ -222,7 +222,7 @@ mod tests {
     async fn a_broken_upload_goes_on_where_it_broke() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
-        let hash = BlobHash::of(b"hello world");
+        let hash = BlobHash::compute(b"hello world");
         let partial = blobs.partial(hash, "lease");
         let broken = stream::iter([Ok(Bytes::from_static(b"hello")), Err(())]);
         let fault = partial.receive(0, 100, broken).await.unwrap_err();
@@ -259,7 +259,7 @@ mod tests {
     async fn bytes_with_another_hash_are_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
-        let partial = blobs.partial(BlobHash::of(b"a"), "lease");
+        let partial = blobs.partial(BlobHash::compute(b"a"), "lease");
         let fault = partial.receive(0, 100, chunks(&[b"b"])).await.unwrap_err();
         assert!(matches!(fault, UploadError::WrongHash { .. }));
         assert_eq!(partial.offset().await.unwrap(), 0);
@@ -269,7 +269,7 @@ mod tests {
     async fn a_later_upload_takes_over_from_one_that_hangs() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
-        let hash = BlobHash::of(b"ab");
+        let hash = BlobHash::compute(b"ab");
         let hanging = blobs.partial(hash, "lease");
         let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, ()>>(1);
         let body = Box::pin(stream::unfold(receiver, |mut receiver| async move {

@@ -50,7 +50,7 @@ impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let wanted = bytes.len() as u64;
         if self.granted < wanted {
-            self.blobs.ask_room(wanted)?;
+            self.blobs.check_quota(wanted)?;
             self.granted = wanted.max(QUOTA_STEP);
         }
         let written = self.file.write(bytes)?;

@@ -79,7 +79,7 @@ impl ClusterIdentity {
         if verify_server_name(&parsed, &name_of_cluster).is_err() {
             return Err(ClusterError::OtherCluster { folder, id: id.to_owned() });
         }
-        let pin = Pin::of_public_key(parsed.subject_public_key_info().as_ref());
+        let pin = Pin::from_public_key(parsed.subject_public_key_info().as_ref());
         let (id, name) = (id.to_owned(), name.to_owned());
         Ok(Self { id, name, pin, certified: Arc::new(certified), secrets })
     }
@@ -105,7 +105,7 @@ pub fn pin_of(data_dir: &Path) -> Result<Option<Pin>, ClusterError> {
         .map_err(|error| damaged(error.to_string()))?;
     let parsed =
         ParsedCertificate::try_from(&certificate).map_err(|error| damaged(error.to_string()))?;
-    Ok(Some(Pin::of_public_key(parsed.subject_public_key_info().as_ref())))
+    Ok(Some(Pin::from_public_key(parsed.subject_public_key_info().as_ref())))
 }
 
 #[cfg(test)]

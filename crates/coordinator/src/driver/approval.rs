@@ -108,7 +108,7 @@ impl Driver {
             return Err(DriverError::RevokedAnyway(row.name.clone()));
         }
         let before = row.clone();
-        let machine = self.state.devices.of_machine(&row.hardware_id, row.instance);
+        let machine = self.state.devices.by_hardware(&row.hardware_id, row.instance);
         let superseded = machine.cloned();
         let mut approved = DeviceRow { approval: None, ..before.clone() };
         if let Some(old) = &superseded {

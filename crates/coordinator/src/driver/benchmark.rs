@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::access::caller::Caller;
-use crate::blobs::Room;
+use crate::blobs::DiskQuota;
 use crate::observer::Observer;
 use crate::steps::Trainers;
 use crate::store::DeviceRow;
@@ -94,7 +94,7 @@ impl Cluster {
     fn new(seats: u64, devices: u32, in_random_order: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (driver, lock) = driver(folder.path());
-        let (update, job) = (BlobHash::of(b""), JobId::from_uuid(Uuid::nil()));
+        let (update, job) = (BlobHash::compute(b""), JobId::from_uuid(Uuid::nil()));
         let mut cluster = Self { driver, _lock: lock, folder, devices: Vec::new(), update, job };
         cluster.enroll(devices);
         if in_random_order {
@@ -131,11 +131,11 @@ impl Cluster {
         self.driver.apply(now, self.job, Event::Start).unwrap();
         let partition = |number: u64| Partition {
             rows: 100 + number % 7,
-            shards: vec![BlobHash::of(&number.to_le_bytes())],
+            shards: vec![BlobHash::compute(&number.to_le_bytes())],
         };
         let preparation = Preparation {
             spec: Preset::Mlp.spec(IMAGE, 2).unwrap(),
-            base: BlobHash::of(b"base"),
+            base: BlobHash::compute(b"base"),
             partitions: (0..seats).map(partition).collect(),
             test: Vec::new(),
             validation: Vec::new(),
@@ -222,7 +222,8 @@ const IMAGE: SampleShape = SampleShape::Image { channels: 1, height: 2, width: 2
 fn driver(folder: &Path) -> (Driver, FolderLock) {
     let store = Store::open(&folder.join("db")).unwrap();
     let loaded = store.load("cluster").unwrap();
-    let blobs = Blobs::open(&folder.join("blobs")).unwrap().with_room(Room::new(folder, None));
+    let blobs =
+        Blobs::open(&folder.join("blobs")).unwrap().with_quota(DiskQuota::new(folder, None));
     let sources = Sources::from_environment(folder.join("datasets"));
     let trainer = TrainerCommand { program: "none".into(), args: Vec::new() };
     let steps = StepContext {

@@ -116,7 +116,9 @@ impl Driver {
         let idle_devices = idle.unwrap_or_default().iter();
         let idle_devices = idle_devices.filter_map(|id| state.devices.get(id));
         Batch {
-            jobs: rows.map(|row| JobChanges::of(row, is_new(&row.id), flushed_rows)).collect(),
+            jobs: rows
+                .map(|row| JobChanges::from_job(row, is_new(&row.id), flushed_rows))
+                .collect(),
             devices: changed_devices
                 .filter_map(|(_, row)| row)
                 .chain(idle_devices)
@@ -130,7 +132,7 @@ impl Driver {
             uses: if idle.is_some() { pending.uses.clone() } else { Uses::new() },
             join_codes: written(state.join_codes.unwritten()),
             models: written(state.models.unwritten()),
-            telling: state.telling.unwritten(),
+            notifications: state.notifications.unwritten(),
             leases: written(state.leases.unwritten()),
             days: state
                 .days
@@ -156,10 +158,10 @@ impl Driver {
                 None => self.views.remove_device(id),
             }
         }
-        let telling = self.state.telling.has_changed();
+        let telling = self.state.notifications.has_changed();
         self.state.commit();
         if telling {
-            self.publish_telling();
+            self.publish_notifications();
         }
         let mut released = Vec::new();
         for id in handled.union(written).copied() {
@@ -172,7 +174,7 @@ impl Driver {
                 row.machine.keep();
             }
             if row.machine.owes_flush() {
-                self.pending.job_heard_of(id);
+                self.pending.defer_job(id);
             }
         }
         for id in &jobs {
@@ -180,7 +182,7 @@ impl Driver {
             self.publish_job(*id);
         }
         if !jobs.is_empty() || !released.is_empty() {
-            self.sort_out(released);
+            self.remove_unneeded(released);
         }
     }
 
@@ -259,7 +261,7 @@ mod tests {
             for n in
                 [1, 2, 3, 4, 5].into_iter().filter(|n| *n < 3 || !written.contains(&device(*n)))
             {
-                pending.device_heard_of(device(n));
+                pending.defer_device(device(n));
             }
             let turn = pending.next_idle(2);
             for device in &turn {

@@ -23,18 +23,18 @@ pub(super) struct DeviceIndex {
 
 /// Lookup of a device by what the index holds.
 pub(super) trait FindDevice {
-    fn of_key(&self, key: &Opaque) -> Option<&DeviceRow>;
-    fn of_machine(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow>;
+    fn by_key(&self, key: &Opaque) -> Option<&DeviceRow>;
+    fn by_hardware(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow>;
     /// Returns the record that waits for approval to become this machine's device.
     fn waiting_of(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow>;
 }
 
 impl FindDevice for Devices {
-    fn of_key(&self, key: &Opaque) -> Option<&DeviceRow> {
+    fn by_key(&self, key: &Opaque) -> Option<&DeviceRow> {
         self.get(self.index().by_key.get(key)?)
     }
 
-    fn of_machine(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow> {
+    fn by_hardware(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow> {
         self.get(self.index().by_machine.get(&(hardware_id.to_owned(), instance))?)
     }
 

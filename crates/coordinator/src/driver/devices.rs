@@ -29,7 +29,7 @@ impl Driver {
     ) -> Result<HeartbeatAnswer, DriverError> {
         let now = clock::now();
         self.check_session(device, said.session.as_ref(), now)?;
-        self.hear(device, now)?;
+        self.record_contact(device, now)?;
         self.begin_session(device, said.session.clone());
         let row = self.state.devices.get(&device);
         if row.is_some_and(|row| (row.state, row.reason) != (said.state, said.reason)) {
@@ -53,14 +53,18 @@ impl Driver {
     }
 
     /// Records a heartbeat.
-    pub(super) fn hear(&mut self, device: DeviceId, now: Timestamp) -> Result<(), DriverError> {
+    pub(super) fn record_contact(
+        &mut self,
+        device: DeviceId,
+        now: Timestamp,
+    ) -> Result<(), DriverError> {
         let row = self.state.devices.get_mut(&device).ok_or(DriverError::UnknownDevice(device))?;
         row.last_seen = row.last_seen.max(now);
         if row.state == DeviceState::Offline {
             row.state = DeviceState::Waiting;
         }
         self.views.publish_device(row.clone());
-        self.pending.device_heard_of(device);
+        self.pending.defer_device(device);
         if self.state.active.insert(device) {
             self.pending.changed(ChangeKind::Device, device.to_string());
         }
@@ -68,18 +72,18 @@ impl Driver {
     }
 
     /// Applies the heartbeats that were recorded without the driver.
-    pub(super) fn take_heard(&mut self) {
-        for (device, at) in self.views.take_heard() {
+    pub(super) fn take_heartbeats(&mut self) {
+        for (device, at) in self.views.take_heartbeats() {
             if let Some(row) = self.state.devices.get_mut(&device) {
                 row.last_seen = row.last_seen.max(at);
-                self.pending.device_heard_of(device);
+                self.pending.defer_device(device);
             }
         }
     }
 
     /// Publishes an event for each device that went silent.
     pub(super) fn find_silent_devices(&mut self, now: Timestamp) {
-        self.take_heard();
+        self.take_heartbeats();
         let devices = &self.state.devices;
         let offline_after = self.offline_after();
         let silent: Vec<DeviceId> = self
@@ -129,7 +133,7 @@ impl Driver {
     }
 
     pub(super) fn clean_up(&mut self, unheard_for: Duration) -> Vec<RemovedDevice> {
-        self.take_heard();
+        self.take_heartbeats();
         let now = clock::now();
         let gone = |row: &&DeviceRow| row.revoked || now.since(row.last_seen) >= unheard_for;
         let named = |row: &DeviceRow| RemovedDevice { id: row.id, name: row.name.clone() };
@@ -161,7 +165,7 @@ impl Driver {
         self.state.active.remove(&device);
         self.views.traffic.forget(device);
         self.state.runs.remove(&device);
-        self.waiters.remove(device);
+        self.long_polls.remove(device);
         self.drop_device_tokens(device);
         self.end_leases_of(device);
     }

@@ -41,7 +41,7 @@ impl Driver {
         voucher: EnrollmentCredential,
     ) -> Result<Registered, DriverError> {
         let now = clock::now();
-        let who = who(&self.state.devices, &said, now)?;
+        let who = find_device(&self.state.devices, &said, now)?;
         let mut known = match &who {
             DeviceMatch::Same(row) | DeviceMatch::Rekeyed(row) => Some(row.clone()),
             DeviceMatch::New => None,
@@ -139,12 +139,12 @@ impl Driver {
 
 /// Matches by key first, because the device proves it. The machine id alone proves nothing: a
 /// record whose device is at work stays unchanged, and so does a record that waits for approval.
-fn who(
+fn find_device(
     devices: &Devices,
     said: &DeviceRegistration,
     now: Timestamp,
 ) -> Result<DeviceMatch, DriverError> {
-    if let Some(row) = devices.of_key(&said.public_key) {
+    if let Some(row) = devices.by_key(&said.public_key) {
         let is_there = row.hardware_id == said.hardware_id && row.instance == said.instance;
         return if is_there {
             Ok(DeviceMatch::Same(row.clone()))
@@ -153,7 +153,7 @@ fn who(
         };
     }
     let timeout = poll_interval::offline_after(devices.len());
-    let Some(row) = devices.of_machine(&said.hardware_id, said.instance) else {
+    let Some(row) = devices.by_hardware(&said.hardware_id, said.instance) else {
         return Ok(DeviceMatch::New);
     };
     let waiting = devices.waiting_of(&said.hardware_id, said.instance);
@@ -179,7 +179,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_763_888_400_000);
 
-    fn said(key: u8, hardware: &str, instance: u32) -> DeviceRegistration {
+    fn registration(key: u8, hardware: &str, instance: u32) -> DeviceRegistration {
         serde_json::from_value(json!({
             "name": "a Mac", "device_type": "mac", "cores": 8, "ram_gb": 16.0,
             "gpu_available": false, "hardware_id": hardware, "instance": instance,
@@ -192,32 +192,33 @@ mod tests {
     /// Device 1 with key 1 on machine "one", last heard at [`NOW`].
     fn devices() -> (Devices, DeviceId) {
         let id = DeviceId::from_uuid(Uuid::from_u128(1));
-        let row = DeviceRow::new(id, said(1, "one", 0), NOW);
+        let row = DeviceRow::new(id, registration(1, "one", 0), NOW);
         (Devices::stored([(id, row)].into(), DeviceIndex::default()), id)
     }
 
     #[test]
     fn the_same_key_on_the_same_machine_is_the_same_device_also_at_work() {
         let (devices, id) = devices();
-        let found = who(&devices, &said(1, "one", 0), NOW).unwrap();
+        let found = find_device(&devices, &registration(1, "one", 0), NOW).unwrap();
         assert!(matches!(found, DeviceMatch::Same(row) if row.id == id));
     }
 
     #[test]
     fn a_known_machine_with_a_new_key_is_that_device_once_it_is_silent() {
         let (devices, id) = devices();
-        let wiped = said(2, "one", 0);
-        let error = who(&devices, &wiped, NOW.after(Duration::from_mins(1))).unwrap_err();
+        let wiped = registration(2, "one", 0);
+        let error = find_device(&devices, &wiped, NOW.after(Duration::from_mins(1))).unwrap_err();
         assert!(matches!(error, DriverError::AtWork { seconds: 31, .. }), "{error}");
-        let found = who(&devices, &wiped, NOW.after(Duration::from_secs(91))).unwrap();
+        let found = find_device(&devices, &wiped, NOW.after(Duration::from_secs(91))).unwrap();
         assert!(matches!(found, DeviceMatch::Rekeyed(row) if row.id == id));
     }
 
     #[test]
     fn the_same_key_elsewhere_is_a_copy() {
         let (devices, id) = devices();
-        for elsewhere in [said(1, "two", 0), said(1, "one", 1)] {
-            let error = who(&devices, &elsewhere, NOW.after(Duration::from_hours(9))).unwrap_err();
+        for elsewhere in [registration(1, "two", 0), registration(1, "one", 1)] {
+            let error =
+                find_device(&devices, &elsewhere, NOW.after(Duration::from_hours(9))).unwrap_err();
             assert!(
                 matches!(&error, DriverError::CopiedKey { id: of, .. } if *of == id),
                 "{error}"
@@ -228,8 +229,8 @@ mod tests {
     #[test]
     fn another_instance_and_another_machine_are_new_devices() {
         let (devices, _) = devices();
-        for other in [said(2, "one", 1), said(2, "two", 0)] {
-            assert_eq!(who(&devices, &other, NOW).unwrap(), DeviceMatch::New);
+        for other in [registration(2, "one", 1), registration(2, "two", 0)] {
+            assert_eq!(find_device(&devices, &other, NOW).unwrap(), DeviceMatch::New);
         }
     }
 
@@ -237,25 +238,26 @@ mod tests {
     fn a_record_that_waits_is_found_by_its_key_and_never_as_the_machine_s_device() {
         let (mut devices, id) = devices();
         let waiting = DeviceId::from_uuid(Uuid::from_u128(2));
-        let mut row = DeviceRow::new(waiting, said(2, "one", 0), NOW);
+        let mut row = DeviceRow::new(waiting, registration(2, "one", 0), NOW);
         row.approval = Some(PendingApproval { replaces: id, name: "a Mac".to_owned() });
         devices.insert(waiting, row.clone());
-        assert_eq!(devices.of_machine("one", 0).unwrap().id, id);
+        assert_eq!(devices.by_hardware("one", 0).unwrap().id, id);
         assert_eq!(devices.waiting_of("one", 0).unwrap().id, waiting);
-        assert_eq!(devices.of_key(&Opaque(vec![2; 32])).unwrap().id, waiting);
+        assert_eq!(devices.by_key(&Opaque(vec![2; 32])).unwrap().id, waiting);
         // A third key waits until the second device is silent too.
         let late = NOW.after(Duration::from_secs(91));
         devices.get_mut(&waiting).unwrap().last_seen = late;
-        let error = who(&devices, &said(3, "one", 0), late).unwrap_err();
+        let error = find_device(&devices, &registration(3, "one", 0), late).unwrap_err();
         assert!(matches!(error, DriverError::AtWork { seconds: 91, .. }), "{error}");
-        let found = who(&devices, &said(3, "one", 0), late.after(Duration::from_secs(91)));
+        let found =
+            find_device(&devices, &registration(3, "one", 0), late.after(Duration::from_secs(91)));
         assert!(matches!(found.unwrap(), DeviceMatch::Rekeyed(row) if row.id == id));
 
         // The old record is removed before or after the new one takes its place.
         let approved = DeviceRow { approval: None, ..row.clone() };
         devices.insert(waiting, approved);
         devices.remove(&id);
-        assert_eq!(devices.of_machine("one", 0).unwrap().id, waiting);
+        assert_eq!(devices.by_hardware("one", 0).unwrap().id, waiting);
         assert!(devices.waiting_of("one", 0).is_none());
     }
 
@@ -263,15 +265,15 @@ mod tests {
     fn a_device_that_is_gone_is_found_by_nothing() {
         let (mut devices, id) = devices();
         devices.remove(&id);
-        assert!(devices.of_key(&Opaque(vec![1; 32])).is_none());
-        assert!(devices.of_machine("one", 0).is_none());
+        assert!(devices.by_key(&Opaque(vec![1; 32])).is_none());
+        assert!(devices.by_hardware("one", 0).is_none());
     }
 
     #[test]
     fn a_device_with_a_new_key_is_not_found_by_its_old_one() {
         let (mut devices, id) = devices();
-        devices.insert(id, DeviceRow::new(id, said(2, "one", 0), NOW));
-        assert!(devices.of_key(&Opaque(vec![1; 32])).is_none());
-        assert_eq!(devices.of_key(&Opaque(vec![2; 32])).unwrap().id, id);
+        devices.insert(id, DeviceRow::new(id, registration(2, "one", 0), NOW));
+        assert!(devices.by_key(&Opaque(vec![1; 32])).is_none());
+        assert_eq!(devices.by_key(&Opaque(vec![2; 32])).unwrap().id, id);
     }
 }

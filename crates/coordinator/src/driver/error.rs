@@ -1,6 +1,6 @@
 //! Errors of the driver.
 
-use federation::machine::Rejection;
+use federation::machine::RejectedEvent;
 use protocol::join::JoinCodeState;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, NoticeId, WebhookId};
 

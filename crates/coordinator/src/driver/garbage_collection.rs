@@ -19,7 +19,7 @@ use crate::steps::StepKey;
 /// made. Partial uploads of people expire after the same time.
 const ORPHAN_AGE: Duration = Duration::from_hours(24);
 /// Interval between two scans of all blobs.
-pub(super) const LOOK_EVERY: Duration = Duration::from_hours(24);
+pub(super) const ORPHAN_INTERVAL: Duration = Duration::from_hours(24);
 /// Delay of a scan that a running step or backup prevented.
 const RETRY_AFTER: Duration = Duration::from_mins(10);
 
@@ -82,7 +82,7 @@ pub(crate) fn needed<'a>(
 
 impl Driver {
     /// Runs after a commit: removes the blobs that a job no longer needs and nothing else names.
-    pub(super) fn sort_out(&mut self, released: Vec<BlobHash>) {
+    pub(super) fn remove_unneeded(&mut self, released: Vec<BlobHash>) {
         if !released.is_empty() {
             self.garbage.extend(released);
             self.remove_partials();
@@ -108,7 +108,7 @@ impl Driver {
     }
 
     /// Removes all old garbage. Runs at the start, before any step.
-    pub(super) fn sweep_all(&mut self) {
+    pub(super) fn collect_garbage(&mut self) {
         let needed = self.needed();
         let removed = self.blobs.remove_older(ORPHAN_AGE, |hash| needed.contains(&hash));
         if let Err(error) = removed {
@@ -119,8 +119,8 @@ impl Driver {
 
     /// Runs the daily scan: lists the blobs on another thread; the driver then removes the garbage among
     /// them.
-    pub(super) fn look_for_orphans(&mut self, now: Timestamp) {
-        self.look_through_at = now.after(LOOK_EVERY);
+    pub(super) fn remove_orphans(&mut self, now: Timestamp) {
+        self.orphans_at = now.after(ORPHAN_INTERVAL);
         let (blobs, handle) = (self.blobs.clone(), self.handle.clone());
         self.steps.runtime.spawn_blocking(move || {
             let found = blobs.older(ORPHAN_AGE);
@@ -135,7 +135,7 @@ impl Driver {
     fn remove_orphans(&mut self, found: &[BlobHash], now: Timestamp) {
         // A running step may rely on a stored blob that no job names yet.
         if !self.running.is_empty() || self.blobs.are_held() {
-            self.look_through_at = now.after(RETRY_AFTER);
+            self.orphans_at = now.after(RETRY_AFTER);
             return;
         }
         self.garbage.extend(found);

@@ -28,14 +28,14 @@ impl DriverHandle {
     }
 
     /// Reports the progress of a job's step.
-    pub(super) async fn step_says(
+    pub(super) async fn step_progress(
         &self,
         job: JobId,
         key: StepKey,
         note: String,
     ) -> DriverResult<()> {
         self.write(move |driver| {
-            driver.step_says(job, key, note);
+            driver.step_progress(job, key, note);
             Ok(())
         })
         .await

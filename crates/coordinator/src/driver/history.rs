@@ -131,18 +131,18 @@ impl Driver {
             day.watt_hours += watts * metrics.seconds / 3600.0;
         });
         if metrics.seconds > 0.0 {
-            self.measured(device, metrics.examples as f64 / metrics.seconds);
+            self.record_throughput(device, metrics.examples as f64 / metrics.seconds);
         }
     }
 
     /// Sets the device's reported speed; a crash may lose it.
-    pub(super) fn measured(&mut self, device: DeviceId, examples_per_second: f64) {
+    pub(super) fn record_throughput(&mut self, device: DeviceId, examples_per_second: f64) {
         if let Some(row) = self.state.devices.get_mut(&device)
             && examples_per_second.is_finite()
             && examples_per_second >= 0.0
         {
             row.examples_per_second = Some(examples_per_second);
-            self.pending.device_heard_of(device);
+            self.pending.defer_device(device);
         }
     }
 

@@ -62,7 +62,7 @@ impl Driver {
         // These events never end a lease.
         if let Event::Progressed { .. } | Event::Renewed { .. } = event {
             let effects = row.machine.handle(now, event)?;
-            self.pending.job_heard_of(id);
+            self.pending.defer_job(id);
             return Ok(Self::collect_outcome(id, effects));
         }
         let old_status = row.machine.status();
@@ -110,7 +110,7 @@ impl Driver {
 
     /// Sends a tick to every job whose deadline has passed.
     pub(super) fn tick(&mut self, now: Timestamp) {
-        if now < self.patient_until {
+        if now < self.grace_until {
             return;
         }
         let due = |row: &&JobRow| row.machine.deadline().is_some_and(|at| at <= now);
@@ -146,7 +146,7 @@ impl Driver {
     }
 
     /// Notifies the observer of the step that a restart repeats.
-    pub(super) fn tell_resumed(&self, id: JobId) {
+    pub(super) fn notify_resumed(&self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         if let Some((key, _)) = wanted_step(&row.machine) {
             let event =
@@ -184,7 +184,7 @@ impl Driver {
     }
 
     /// Publishes a running step's progress note.
-    pub(super) fn step_says(&mut self, id: JobId, key: StepKey, note: String) {
+    pub(super) fn step_progress(&mut self, id: JobId, key: StepKey, note: String) {
         if let Some(step) = self.running.get_mut(&id).filter(|step| step.key == key) {
             step.note = Some(note);
             self.publish_job(id);

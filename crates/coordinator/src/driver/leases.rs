@@ -16,38 +16,38 @@ use crate::store::{DeviceRow, JobRow};
 impl Driver {
     /// Sends a lease to `reply` as soon as one is available for the device.
     pub(super) fn next_job(&mut self, device: DeviceId, reply: Reply) {
-        if let Err(refusal) = self.hear(device, clock::now()) {
+        if let Err(refusal) = self.record_contact(device, clock::now()) {
             drop(reply.send(Err(refusal)));
             return;
         }
         // An earlier request was on a broken connection.
-        self.waiters.remove(device);
+        self.long_polls.remove(device);
         if let Some(waiter) = self.serve(clock::now(), LongPoll { device, reply }) {
-            self.waiters.push(waiter);
+            self.long_polls.push(waiter);
         }
     }
 
     /// Answers a device whose wait has ended. A device that got a lease meanwhile already has its
     /// answer.
     pub(super) fn stop_waiting(&mut self, device: DeviceId) {
-        if let Some(waiter) = self.waiters.remove(device) {
+        if let Some(waiter) = self.long_polls.remove(device) {
             // The requester may be gone.
             drop(waiter.reply.send(Ok(None)));
         }
     }
 
     /// Grants leases to waiting devices, longest waiting first, until no work is left.
-    pub(super) fn serve_waiters(&mut self, now: Timestamp) {
+    pub(super) fn answer_long_polls(&mut self, now: Timestamp) {
         if !self.has_open_seat() {
             return;
         }
-        for device in self.waiters.devices() {
-            let Some((place, waiter)) = self.waiters.take(device) else { continue };
+        for device in self.long_polls.devices() {
+            let Some((place, waiter)) = self.long_polls.take(device) else { continue };
             if waiter.reply.is_closed() {
                 continue;
             }
             match self.serve(now, waiter) {
-                Some(waiter) => self.waiters.put_back((place, waiter)),
+                Some(waiter) => self.long_polls.put_back((place, waiter)),
                 None if self.has_open_seat() => {}
                 None => return,
             }
@@ -119,8 +119,8 @@ impl Driver {
         progress: Progress,
     ) -> Result<ProgressAnswer, DriverError> {
         let now = clock::now();
-        self.measured(device, progress.examples_per_second);
-        self.hear(device, now)?;
+        self.record_throughput(device, progress.examples_per_second);
+        self.record_contact(device, now)?;
         if self.is_quarantined(device) {
             return Ok(self.progress_answer(now, None));
         }
@@ -157,7 +157,7 @@ impl Driver {
         if self.is_quarantined(device) {
             return Err(DriverError::Quarantined);
         }
-        let bytes = self.views.traffic.of(device);
+        let bytes = self.views.traffic.bytes(device);
         let job = self.job_of(lease).ok_or(DriverError::UnknownLease(lease))?;
         self.apply(now, job, Event::Renewed { lease, device, bytes })?;
         self.lease_renewed(job, lease);
@@ -180,7 +180,7 @@ impl Driver {
         body: LeaseReturn,
     ) -> Result<(), DriverError> {
         let now = clock::now();
-        self.hear(device, now)?;
+        self.record_contact(device, now)?;
         let job = self.renew(now, lease, device)?;
         let event = Event::Returned { lease, device, reason: body.reason, detail: body.detail };
         self.apply(now, job, event)?;
@@ -216,7 +216,7 @@ impl Driver {
         checked: bool,
     ) -> Result<UpdateOutcome, DriverError> {
         let now = clock::now();
-        self.hear(device, now)?;
+        self.record_contact(device, now)?;
         let job = self.renew(now, lease, device)?;
         let machine = &self.job(job)?.machine;
         let blob = receipt.blob;

@@ -73,22 +73,22 @@ mod tests {
 
     #[test]
     fn a_repeated_request_moves_to_the_end_and_an_unserved_device_keeps_its_position() {
-        let mut waiters = LongPolls::default();
+        let mut long_polls = LongPolls::default();
         for n in [3, 1, 2] {
-            waiters.push(waiter(n));
+            long_polls.push(waiter(n));
         }
-        assert_eq!(waiters.devices(), [3, 1, 2].map(device));
-        waiters.push(waiter(3));
-        assert_eq!(waiters.devices(), [1, 2, 3].map(device));
+        assert_eq!(long_polls.devices(), [3, 1, 2].map(device));
+        long_polls.push(waiter(3));
+        assert_eq!(long_polls.devices(), [1, 2, 3].map(device));
 
-        let first = waiters.take(device(1)).unwrap();
-        assert_eq!(waiters.devices(), [2, 3].map(device));
-        assert!(waiters.take(device(1)).is_none());
-        waiters.put_back(first);
-        assert_eq!(waiters.devices(), [1, 2, 3].map(device));
+        let first = long_polls.take(device(1)).unwrap();
+        assert_eq!(long_polls.devices(), [2, 3].map(device));
+        assert!(long_polls.take(device(1)).is_none());
+        long_polls.put_back(first);
+        assert_eq!(long_polls.devices(), [1, 2, 3].map(device));
 
-        assert!(waiters.remove(device(2)).is_some());
-        assert!(waiters.remove(device(2)).is_none());
-        assert_eq!(waiters.devices(), [1, 3].map(device));
+        assert!(long_polls.remove(device(2)).is_some());
+        assert!(long_polls.remove(device(2)).is_none());
+        assert_eq!(long_polls.devices(), [1, 3].map(device));
     }
 }

@@ -123,16 +123,16 @@ impl Driver {
             under_way: HashSet::new(),
             handle,
             pending: Pending::default(),
-            waiters: LongPolls::default(),
+            long_polls: LongPolls::default(),
             transfers: Transfers::default(),
             work_may_be_there: false,
             running: HashMap::new(),
             garbage: HashSet::new(),
-            patient_until: now.after(parts.lease_timeout),
+            grace_until: now.after(parts.lease_timeout),
             retry_at: now,
             flush_at: now,
             rounds_at: now,
-            look_through_at: now.after(garbage_collection::LOOK_EVERY),
+            orphans_at: now.after(garbage_collection::ORPHAN_INTERVAL),
             trim_at: now.after(history::TRIM_EVERY),
             started_at: now,
         };
@@ -145,10 +145,10 @@ impl Driver {
     }
 
     fn run(&mut self, inbox: &mpsc::Receiver<Message>) {
-        self.sweep_all();
+        self.collect_garbage();
         let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
         for job in jobs {
-            self.tell_resumed(job);
+            self.notify_resumed(job);
             self.match_steps(job);
         }
         loop {
@@ -164,7 +164,7 @@ impl Driver {
             for message in inbox.try_iter().take(BATCH) {
                 stop |= self.take(message);
             }
-            self.look_after(clock::now());
+            self.run_timed_work(clock::now());
             self.commit();
             self.send_due(clock::now());
             if stop {
@@ -186,7 +186,7 @@ impl Driver {
     }
 
     /// Runs timed work, and serves waiting devices.
-    fn look_after(&mut self, now: Timestamp) {
+    fn run_timed_work(&mut self, now: Timestamp) {
         if now >= self.retry_at {
             self.tick(now);
             self.watch_jobs(now);
@@ -198,26 +198,25 @@ impl Driver {
             self.watch_disk();
             self.watch_certificate(now);
         }
-        if now >= self.look_through_at {
-            self.look_for_orphans(now);
+        if now >= self.orphans_at {
+            self.remove_orphans(now);
         }
         if now >= self.trim_at {
             self.trim_history(now);
         }
         if std::mem::take(&mut self.work_may_be_there) {
-            self.serve_waiters(now);
+            self.answer_long_polls(now);
         }
     }
 
     /// Returns the time until the next timed work, or `None` to wait for a request.
     fn pause(&self) -> Option<Duration> {
         let ticks = self.state.jobs.values().filter_map(|row| row.machine.deadline()).min();
-        let ticks = ticks.map(|at| at.max(self.patient_until).max(self.retry_at));
+        let ticks = ticks.map(|at| at.max(self.grace_until).max(self.retry_at));
         let flush = self.pending.owes_flush().then_some(self.flush_at);
         let stall = self.next_stall().map(|at| at.max(self.retry_at));
-        let delivery = self.state.telling.due_at(&self.under_way);
-        let next =
-            [ticks, flush, stall, delivery, Some(self.rounds_at), Some(self.look_through_at)];
+        let delivery = self.state.notifications.due_at(&self.under_way);
+        let next = [ticks, flush, stall, delivery, Some(self.rounds_at), Some(self.orphans_at)];
         let next = next.into_iter().flatten().min()?;
         // At least 1 ms, to prevent a busy loop whatever the clock returns.
         Some(next.since(clock::now()).max(Duration::from_millis(1)))
@@ -227,7 +226,7 @@ impl Driver {
         for (_, step) in self.running.drain() {
             step.cancel.cancel();
         }
-        self.take_heard();
+        self.take_heartbeats();
         self.commit_all();
     }
 
@@ -249,7 +248,7 @@ impl Driver {
         for row in self.state.sessions.values() {
             self.views.publish_credential(row.hash, sign_in_links::credential(row));
         }
-        self.publish_telling();
+        self.publish_notifications();
         self.revision.send_replace(self.store.revision());
     }
 }

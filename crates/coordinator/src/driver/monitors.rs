@@ -70,7 +70,7 @@ impl Driver {
         let certificate = self.own_certificate.as_ref();
         let Some(expiry) = certificate.and_then(|own| own.expires_at()) else { return };
         let expires_soon = now.after(EXPIRY_WARNING) >= expiry;
-        if expires_soon == self.is_told(NoticeKind::CertificateExpiring, None) {
+        if expires_soon == self.has_open_notice(NoticeKind::CertificateExpiring, None) {
             return;
         }
         if expires_soon {
@@ -94,7 +94,7 @@ impl Driver {
             }
         };
         let is_low = space.free < (space.total / LOW_SPACE_DIVISOR).min(LOW_SPACE_BYTES);
-        if is_low == self.is_told(NoticeKind::DiskNearlyFull, None) {
+        if is_low == self.has_open_notice(NoticeKind::DiskNearlyFull, None) {
             return;
         }
         if is_low {

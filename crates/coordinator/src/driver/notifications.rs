@@ -24,7 +24,7 @@ use crate::store::{DeliveryRow, StoreError, WebhookRow, WebhookTarget};
 impl Driver {
     /// Raises a notice. A lasting state has only one open notice until it ends.
     pub(super) fn raise(&mut self, kind: NoticeKind, subject: Option<String>, text: String) {
-        if kind.lasts() && self.state.telling.open(kind, subject.as_deref()).is_some() {
+        if kind.lasts() && self.state.notifications.open(kind, subject.as_deref()).is_some() {
             return;
         }
         let now = clock::now();
@@ -38,28 +38,30 @@ impl Driver {
             dismissed_at: None,
         };
         tracing::info!(%kind, text = notice.text, "notice");
-        let hearing = self.state.telling.webhooks.values().filter(|row| row.hears(kind));
+        let hearing = self.state.notifications.webhooks.values().filter(|row| row.wants(kind));
         let hearing: Vec<WebhookId> = hearing.map(|row| row.id).collect();
         for webhook in hearing {
             self.enqueue(now, webhook, &notice);
         }
         self.put_notice(notice.id, Some(notice));
-        while self.state.telling.notices.len() > MOST_NOTICES {
-            let Some(oldest) = self.state.telling.notices.keys().next().copied() else { break };
+        while self.state.notifications.notices.len() > MOST_NOTICES {
+            let Some(oldest) = self.state.notifications.notices.keys().next().copied() else {
+                break;
+            };
             self.put_notice(oldest, None);
         }
     }
 
     /// Ends the open notice of a state, if there is one.
     pub(super) fn end_notice(&mut self, kind: NoticeKind, subject: Option<&str>) {
-        if let Some(notice) = self.state.telling.open(kind, subject) {
+        if let Some(notice) = self.state.notifications.open(kind, subject) {
             let notice = Notice { ended_at: Some(clock::now()), ..notice.clone() };
             self.put_notice(notice.id, Some(notice));
         }
     }
 
-    pub(super) fn is_told(&self, kind: NoticeKind, subject: Option<&str>) -> bool {
-        self.state.telling.open(kind, subject).is_some()
+    pub(super) fn has_open_notice(&self, kind: NoticeKind, subject: Option<&str>) -> bool {
+        self.state.notifications.open(kind, subject).is_some()
     }
 
     /// Raises the notice of a job that just ended.
@@ -100,7 +102,8 @@ impl Driver {
     }
 
     fn dismiss(&mut self, id: NoticeId) -> Result<Notice, DriverError> {
-        let notice = self.state.telling.notices.get(&id).ok_or(DriverError::UnknownNotice(id))?;
+        let notice =
+            self.state.notifications.notices.get(&id).ok_or(DriverError::UnknownNotice(id))?;
         let mut notice = notice.clone();
         if notice.dismissed_at.is_none() {
             notice.dismissed_at = Some(clock::now());
@@ -110,7 +113,7 @@ impl Driver {
     }
 
     fn add_webhook(&mut self, request: WebhookRequest) -> Result<CreatedWebhook, DriverError> {
-        let count = self.state.telling.webhooks.len();
+        let count = self.state.notifications.webhooks.len();
         if count >= MOST_WEBHOOKS {
             return Err(DriverError::TooManyWebhooks(count));
         }
@@ -125,11 +128,11 @@ impl Driver {
 
     /// Removes a webhook and its pending deliveries.
     fn remove_webhook(&mut self, id: WebhookId) -> Result<(), DriverError> {
-        if !self.state.telling.webhooks.contains_key(&id) {
+        if !self.state.notifications.webhooks.contains_key(&id) {
             return Err(DriverError::UnknownWebhook(id));
         }
         let waiting: Vec<DeliveryId> =
-            self.state.telling.waiting_for(id).map(|row| row.id).collect();
+            self.state.notifications.waiting_for(id).map(|row| row.id).collect();
         for delivery in waiting {
             self.put_delivery(delivery, None);
         }
@@ -142,15 +145,16 @@ impl Driver {
         id: WebhookId,
         result: WebhookResult,
     ) -> Result<(), DriverError> {
-        let row = self.state.telling.webhooks.get(&id).ok_or(DriverError::UnknownWebhook(id))?;
+        let row =
+            self.state.notifications.webhooks.get(&id).ok_or(DriverError::UnknownWebhook(id))?;
         let row = WebhookRow { last: Some(result), ..row.clone() };
         self.put_webhook(id, Some(row));
         Ok(())
     }
 
     fn enqueue(&mut self, now: Timestamp, webhook: WebhookId, notice: &Notice) {
-        if self.state.telling.waiting_for(webhook).count() >= MOST_WAITING {
-            let oldest = self.state.telling.waiting_for(webhook).map(|row| row.id).next();
+        if self.state.notifications.waiting_for(webhook).count() >= MOST_WAITING {
+            let oldest = self.state.notifications.waiting_for(webhook).map(|row| row.id).next();
             if let Some(oldest) = oldest {
                 tracing::warn!(%webhook, "webhook queue full: dropped the oldest delivery");
                 self.put_delivery(oldest, None);
@@ -169,12 +173,13 @@ impl Driver {
 
     /// Starts the due deliveries after a commit, one attempt at a time for each webhook.
     pub(super) fn send_due(&mut self, now: Timestamp) {
-        let webhooks: Vec<WebhookRow> = self.state.telling.webhooks.values().cloned().collect();
+        let webhooks: Vec<WebhookRow> =
+            self.state.notifications.webhooks.values().cloned().collect();
         for webhook in webhooks {
             if self.under_way.contains(&webhook.id) {
                 continue;
             }
-            let waiting = self.state.telling.waiting_for(webhook.id);
+            let waiting = self.state.notifications.waiting_for(webhook.id);
             let due = waiting.filter(|row| row.next_at <= now).min_by_key(|row| row.next_at);
             let Some(due) = due.cloned() else { continue };
             self.under_way.insert(webhook.id);
@@ -196,7 +201,7 @@ impl Driver {
                 driver.under_way.remove(&webhook);
             }
         });
-        let Some(row) = self.state.telling.deliveries.get(&id).cloned() else { return };
+        let Some(row) = self.state.notifications.deliveries.get(&id).cloned() else { return };
         let now = clock::now();
         let given_up = !result.delivered && now.since(row.created_at) > GIVE_UP;
         if given_up {
@@ -214,27 +219,28 @@ impl Driver {
     }
 
     fn put_notice(&mut self, id: NoticeId, row: Option<Notice>) {
-        put(&mut self.state.telling.notices, id, row);
+        put(&mut self.state.notifications.notices, id, row);
         self.pending.changed(ChangeKind::Notice, id.to_string());
     }
 
     fn put_webhook(&mut self, id: WebhookId, row: Option<WebhookRow>) {
-        put(&mut self.state.telling.webhooks, id, row);
+        put(&mut self.state.notifications.webhooks, id, row);
     }
 
     fn put_delivery(&mut self, id: DeliveryId, row: Option<DeliveryRow>) {
-        put(&mut self.state.telling.deliveries, id, row);
+        put(&mut self.state.notifications.deliveries, id, row);
     }
 
     /// Publishes the current notices and webhooks.
-    pub(super) fn publish_telling(&self) {
+    pub(super) fn publish_notifications(&self) {
         let State { telling, .. } = &self.state;
         let webhooks = telling.webhooks.values();
         let webhooks = webhooks.map(|row| {
             let url = row.target(&self.secrets).map(|target| target.url).unwrap_or_default();
             row.view(url, telling.waiting_for(row.id).count())
         });
-        self.views.publish_telling(telling.notices.values().cloned().collect(), webhooks.collect());
+        self.views
+            .publish_notifications(telling.notices.values().cloned().collect(), webhooks.collect());
     }
 }
 
@@ -271,8 +277,12 @@ impl DriverHandle {
     /// Returns the URL and the secret of a webhook.
     pub(crate) async fn webhook(&self, id: WebhookId) -> Result<WebhookTarget, DriverError> {
         self.read(move |driver| {
-            let row =
-                driver.state.telling.webhooks.get(&id).ok_or(DriverError::UnknownWebhook(id))?;
+            let row = driver
+                .state
+                .notifications
+                .webhooks
+                .get(&id)
+                .ok_or(DriverError::UnknownWebhook(id))?;
             Ok(row.target(&driver.secrets)?)
         })
         .await

@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) models: Table<ModelId, ModelRow>,
     /// Devices that were active at the last check, to detect those that go silent.
     pub(super) active: HashSet<DeviceId>,
-    pub(super) telling: Notifications,
+    pub(super) notifications: Notifications,
     /// Jobs with an open notice that they are stalled.
     pub(super) stalled: Table<JobId, ()>,
     /// Held leases, and those that this batch ends.
@@ -86,9 +86,9 @@ impl State {
             &mut self.tokens,
             &mut self.sessions,
             &mut self.models,
-            &mut self.telling.notices,
-            &mut self.telling.webhooks,
-            &mut self.telling.deliveries,
+            &mut self.notifications.notices,
+            &mut self.notifications.webhooks,
+            &mut self.notifications.deliveries,
             &mut self.leases,
             &mut self.days,
         ]
@@ -114,7 +114,7 @@ impl From<Loaded> for State {
             *newest = row.model.version.max(*newest);
         }
         let model_files = loaded.models.iter().map(|row| (row.model.blake3, ()));
-        let telling = Notifications::from(&loaded.told);
+        let telling = Notifications::from(&loaded.notifications);
         let join_codes = loaded.join_codes.into_iter().map(|row| (row.id.clone(), row)).collect();
         let devices = loaded.devices.into_iter().map(|row| (row.id, row)).collect();
         let devices = Devices::stored(devices, DeviceIndex::default());

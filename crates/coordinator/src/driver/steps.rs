@@ -128,7 +128,7 @@ fn progress_reporter(
         while notes.changed().await.is_ok() {
             let note = notes.borrow_and_update().clone();
             // A note that can't be stored is dropped: the next one replaces it.
-            drop(driver.step_says(job, key, note).await);
+            drop(driver.step_progress(job, key, note).await);
             tokio::time::sleep(FIRST_RETRY_DELAY).await;
         }
     });

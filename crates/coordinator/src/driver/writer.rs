@@ -61,7 +61,7 @@ pub(crate) struct Driver {
     pub(super) handle: DriverHandle,
     pub(super) state: State,
     pub(super) pending: Pending,
-    pub(super) waiters: LongPolls,
+    pub(super) long_polls: LongPolls,
     pub(super) transfers: Transfers,
     /// A change may provide work for a waiting device.
     pub(super) work_may_be_there: bool,
@@ -69,13 +69,13 @@ pub(crate) struct Driver {
     /// Blobs that may no longer be needed.
     pub(super) garbage: HashSet<BlobHash>,
     /// No lease expires before this time, so that devices can find the coordinator again.
-    pub(super) patient_until: Timestamp,
+    pub(super) grace_until: Timestamp,
     /// A failed commit is not retried before this time.
     pub(super) retry_at: Timestamp,
     pub(super) flush_at: Timestamp,
     pub(super) rounds_at: Timestamp,
     /// Time of the next scan of all blobs.
-    pub(super) look_through_at: Timestamp,
+    pub(super) orphans_at: Timestamp,
     /// Time when old lease records are trimmed again.
     pub(super) trim_at: Timestamp,
     pub(super) started_at: Timestamp,
@@ -138,12 +138,12 @@ impl Pending {
     }
 
     /// Marks a change that a crash may lose.
-    pub(super) fn job_heard_of(&mut self, job: JobId) {
+    pub(super) fn defer_job(&mut self, job: JobId) {
         self.idle_jobs.insert(job);
     }
 
     /// Marks a change that a crash may lose.
-    pub(super) fn device_heard_of(&mut self, device: DeviceId) {
+    pub(super) fn defer_device(&mut self, device: DeviceId) {
         self.idle_devices.insert(device);
     }
 

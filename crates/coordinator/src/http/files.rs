@@ -48,7 +48,7 @@ pub(super) async fn send(
     file.seek(SeekFrom::Start(start)).await?;
     let body = Body::from_stream(ReaderStream::with_capacity(file.take(count), CHUNK));
     let mut response = (status, body).into_response();
-    describe(response.headers_mut(), hash, count);
+    set_file_headers(response.headers_mut(), hash, count);
     if status == StatusCode::PARTIAL_CONTENT {
         let part = format!("bytes {start}-{}/{length}", start + count - 1);
         insert(response.headers_mut(), header::CONTENT_RANGE, &part);
@@ -57,7 +57,7 @@ pub(super) async fn send(
 }
 
 /// Sets the headers of a blob of `length` bytes. A blob is named by its hash, so it can be cached forever.
-pub(super) fn describe(headers: &mut HeaderMap, hash: BlobHash, length: u64) {
+pub(super) fn set_file_headers(headers: &mut HeaderMap, hash: BlobHash, length: u64) {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let kind = HeaderValue::from_static("application/octet-stream");

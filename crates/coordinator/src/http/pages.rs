@@ -48,7 +48,7 @@ impl Served {
 
 /// Returns the entity tag of these bytes: their hash in quotes, which is always a valid header value.
 fn tag(bytes: &[u8]) -> HeaderValue {
-    let tag = format!("\"{}\"", BlobHash::of(bytes));
+    let tag = format!("\"{}\"", BlobHash::compute(bytes));
     HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""))
 }
 

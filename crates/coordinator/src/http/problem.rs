@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use federation::machine::Rejection;
+use federation::machine::RejectedEvent;
 use protocol::Problem;
 use protocol::dataset::{FileProblem, RowProblem};
 use protocol::job::JobError;
 
-use crate::blobs::{NoRoom, UploadError, is_full};
+use crate::blobs::{QuotaError, UploadError, is_full};
 use crate::driver::DriverError;
 use crate::steps::StepError;
 use crate::store::StoreError;
@@ -153,7 +153,7 @@ impl IntoResponse for ApiError {
 
 impl From<std::io::Error> for ApiError {
     fn from(error: std::io::Error) -> Self {
-        if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>()) {
+        if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref::<QuotaError>()) {
             return Self::no_room(reason.to_string());
         }
         if is_full(&error) {

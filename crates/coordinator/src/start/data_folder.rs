@@ -3,7 +3,7 @@
 use super::error::StartError;
 use crate::access::caller::{Caller, detail};
 use crate::backup::{BLOBS_FOLDER, DATABASE_FILE};
-use crate::blobs::{Blobs, Room, is_full};
+use crate::blobs::{Blobs, DiskQuota, is_full};
 use crate::clock;
 use crate::cluster::{ClusterIdentity, Current, OwnCertificate};
 use crate::crash_points::{CrashPoint, CrashPoints};
@@ -59,7 +59,7 @@ pub(super) fn open(
     store.seal_secrets(&path, &cluster.secrets).map_err(broken)?;
     let mut loaded = store.load(&cluster_id).map_err(broken)?;
     let blobs = Blobs::open(&folder.join(BLOBS_FOLDER)).map_err(unwritable(folder))?;
-    let blobs = blobs.with_points(points.clone()).with_room(Room::new(folder, maximum));
+    let blobs = blobs.with_points(points.clone()).with_quota(DiskQuota::new(folder, maximum));
     keep_own_token(folder, &mut store, &mut loaded, points, &broken)?;
     let own_certificate = own.map(Current::load).transpose()?.map(Arc::new);
     let reader = Arc::new(Reader::new(&path));

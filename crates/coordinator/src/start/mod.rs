@@ -70,7 +70,7 @@ pub async fn start_observed(
         tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &passed)).await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
     // This process now has exclusive use of the folder. Files that can't be removed do no harm.
-    if let Err(error) = settings.sources.remove_halves() {
+    if let Err(error) = settings.sources.remove_partial_datasets() {
         tracing::warn!(%error, "could not remove partial dataset downloads");
     }
     let listener = listen(settings.listen).await?;

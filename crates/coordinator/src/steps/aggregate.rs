@@ -135,14 +135,14 @@ mod tests {
             parameters,
         };
         let model = aggregate(&blobs, &work, &CancellationToken::new()).unwrap();
-        assert_eq!(model, BlobHash::of(&codec::encode(&whole.finish(&base))));
+        assert_eq!(model, BlobHash::compute(&codec::encode(&whole.finish(&base))));
     }
 
     #[test]
     fn a_missing_update_is_a_permanent_error() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
-        let missing = WeightedUpdate { partition: 0, blob: BlobHash::of(b"missing"), rows: 1 };
+        let missing = WeightedUpdate { partition: 0, blob: BlobHash::compute(b"missing"), rows: 1 };
         let base = blobs.put(&[0; 4]).unwrap();
         let work = Aggregation { base, updates: vec![missing], seat_rows: 1, parameters: 1 };
         let error = aggregate(&blobs, &work, &CancellationToken::new()).unwrap_err();

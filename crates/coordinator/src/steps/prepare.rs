@@ -130,13 +130,13 @@ pub(crate) async fn prepare(
     context: &StepContext,
     job: &JobSpec,
     cancel: &CancellationToken,
-    say: &ProgressFn,
+    report: &ProgressFn,
 ) -> Result<Preparation, StepError> {
-    let (loaded, say) = (context.clone(), Arc::clone(say));
+    let (loaded, report) = (context.clone(), Arc::clone(report));
     let (spec, ended) = (job.clone(), cancel.clone());
     let divided = blocking(move || {
-        let prepared = load(&loaded, &spec, &say)?;
-        say(format!("storing {} shards", prepared.partitions.len()));
+        let prepared = load(&loaded, &spec, &report)?;
+        report(format!("storing {} shards", prepared.partitions.len()));
         store(&loaded.blobs, &prepared, &ended)
     });
     let divided = divided.await?;
@@ -145,21 +145,21 @@ pub(crate) async fn prepare(
     Ok(Preparation { base, ..divided })
 }
 
-fn load(context: &StepContext, job: &JobSpec, say: &ProgressFn) -> Result<Prepared, StepError> {
+fn load(context: &StepContext, job: &JobSpec, report: &ProgressFn) -> Result<Prepared, StepError> {
     let mut said = Instant::now();
     let mut progress = |progress: LoadProgress| {
         if said.elapsed() >= SAY {
             said = Instant::now();
-            say(words(&progress));
+            report(progress_text(&progress));
         }
     };
     let dataset =
         context.sources.load(&job.dataset, &mut progress).map_err(|error| data_fault(&error))?;
-    say("dividing".to_owned());
+    report("dividing".to_owned());
     divide(job, &dataset).map_err(|error| StepError::Permanent(error.to_string()))
 }
 
-fn words(progress: &LoadProgress) -> String {
+fn progress_text(progress: &LoadProgress) -> String {
     match progress {
         LoadProgress::Downloading { file, done, total: Some(total) } if *total > 0 => {
             let share = *done as f64 / *total as f64 * 100.0;

@@ -150,7 +150,7 @@ mod tests {
         let (file, bytes, parameters) = write_file(&blobs, &spec, model).unwrap();
         let mut expected = model_file::header(&spec).unwrap();
         expected.extend(&flat);
-        assert_eq!(file, BlobHash::of(&expected));
+        assert_eq!(file, BlobHash::compute(&expected));
         assert_eq!((bytes, parameters), (expected.len() as u64, count as u64));
 
         let short = blobs.put(&flat[4..]).unwrap();

@@ -29,7 +29,7 @@ pub(crate) struct Batch {
     pub(crate) uses: Uses,
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
-    pub(crate) telling: Vec<NotificationRow>,
+    pub(crate) notifications: Vec<NotificationRow>,
     pub(crate) leases: Vec<LeaseRow>,
     pub(crate) days: Vec<DayRow>,
     /// Lease records to remove.

@@ -335,7 +335,7 @@ mod tests {
                 let expected = &stored.results[number];
                 assert!(expected.starts_with(&format!("{result:?} ")), "{result:?}: {expected}");
             }
-            let changes = vec![JobChanges::of(job, false, usize::MAX)];
+            let changes = vec![JobChanges::from_job(job, false, usize::MAX)];
             store.commit(&Batch { jobs: changes, ..Batch::default() }).unwrap();
         }
         let reader = Reader::new(&path);

@@ -8,7 +8,7 @@ use super::StoreError;
 use super::notification_rows::{NotificationRow, StoredNotifications};
 use super::values::{json, read};
 
-pub(super) fn told(connection: &Connection) -> Result<StoredNotifications, StoreError> {
+pub(super) fn read_all(connection: &Connection) -> Result<StoredNotifications, StoreError> {
     Ok(StoredNotifications {
         notices: records(connection, "notice", "SELECT record FROM notices ORDER BY id")?,
         webhooks: records(connection, "webhook", "SELECT record FROM webhooks ORDER BY id")?,

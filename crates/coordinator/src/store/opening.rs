@@ -55,7 +55,7 @@ impl Store {
             sessions: sessions::sessions(&self.connection)?,
             join_codes: join_codes::read_all(&self.connection)?,
             models: reader::models(&self.connection)?,
-            told: notifications::told(&self.connection)?,
+            notifications: notifications::read_all(&self.connection)?,
             leases: leases::open(&self.connection)?,
             days: leases::days(&self.connection, "")?,
         })

@@ -39,7 +39,7 @@ pub(crate) struct JobChanges {
 impl JobChanges {
     /// Returns the changes of a job. `flush` is the number of rows of a kind to write although a
     /// crash may lose their changes.
-    pub(crate) fn of(row: &JobRow, is_new: bool, flush: usize) -> Self {
+    pub(crate) fn from_job(row: &JobRow, is_new: bool, flush: usize) -> Self {
         Self {
             id: row.id,
             created_at: row.created_at,
@@ -106,7 +106,7 @@ pub(crate) enum DeviceNote {
 }
 
 impl DeviceNote {
-    fn words(&self) -> String {
+    fn to_text(&self) -> String {
         match self {
             Self::Rekeyed { at } => {
                 format!("got a new key at {at}: the machine was wiped, or its data folder is new")
@@ -176,7 +176,7 @@ impl DeviceRow {
         self.contributed_on.clone_from(&known.contributed_on);
     }
 
-    fn words(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         match &self.approval {
             Some(PendingApproval { name, .. }) => Some(format!(
                 "shows a new key for the machine of {name}, and gets no work until an administrator \
@@ -207,7 +207,7 @@ impl DeviceRow {
             reason: self.reason.filter(|_| active),
             fingerprint: self.fingerprint.clone(),
             revoked: self.revoked,
-            note: self.words(),
+            note: self.to_text(),
             quarantined: self.quarantined.clone(),
             approval: self.approval.clone(),
             labels: self.labels.clone(),

@@ -49,7 +49,7 @@ impl Store {
             let opened = secrets.open(&password_row(&code.id), &code.password);
             opened.map_err(|error| other_key("join code", error))?;
         }
-        notifications::told(&self.connection)?
+        notifications::read_all(&self.connection)?
             .webhooks
             .iter()
             .try_for_each(|row| row.target(secrets).map(drop))

@@ -51,7 +51,7 @@ fn committed_rows_are_loaded_after_reopening() {
         assert_eq!(store.load("cluster").unwrap().cluster_id, "cluster");
         row.machine.handle(Timestamp::from_millis(8), Event::Start).unwrap();
         let batch = Batch {
-            jobs: vec![JobChanges::of(&row, true, usize::MAX)],
+            jobs: vec![JobChanges::from_job(&row, true, usize::MAX)],
             tokens: vec![token.clone()],
             changes: vec![change("1")],
             ..Batch::default()
@@ -117,7 +117,7 @@ fn a_failed_batch_leaves_nothing() {
     let mut store = Store::open(Path::new(":memory:")).unwrap();
     let token = token("t");
     let twice = Batch {
-        jobs: vec![JobChanges::of(&job_row(1), true, usize::MAX)],
+        jobs: vec![JobChanges::from_job(&job_row(1), true, usize::MAX)],
         tokens: vec![token.clone(), token],
         changes: vec![change("1")],
         ..Batch::default()

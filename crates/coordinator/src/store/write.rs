@@ -21,7 +21,7 @@ impl Store {
         self.points.pass(CrashPoint::CommitBegun);
         let transaction = self.connection.transaction()?;
         write_rows(&transaction, batch)?;
-        super::notifications::write(&transaction, &batch.telling)?;
+        super::notifications::write(&transaction, &batch.notifications)?;
         super::leases::write(&transaction, batch)?;
         write_changes(&transaction, next, &batch.changes)?;
         let mut chain = self.chain;

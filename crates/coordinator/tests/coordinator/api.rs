@@ -64,7 +64,7 @@ async fn every_original_path_works_from_registration_to_download() {
     let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
     assert_eq!(disposition, "attachment; filename=\"tiny-v1.safetensors\"");
     let bytes = response.bytes().await.unwrap();
-    assert_eq!(BlobHash::of(&bytes).to_string(), models[0]["blake3"].as_str().unwrap());
+    assert_eq!(BlobHash::compute(&bytes).to_string(), models[0]["blake3"].as_str().unwrap());
 
     let body = json!({ "name": "tiny", "job": id, "round": 1 });
     let (status, second) = coordinator.ask(Method::POST, "/models", Some(body)).await;

@@ -73,7 +73,7 @@ async fn a_restored_cluster_goes_on_elsewhere_to_the_same_model() {
     let (status, answer) = device.ask(&second, Method::POST, &path, body).await;
     assert_eq!((status, &answer["type"]), (StatusCode::NOT_FOUND, &json!("unknown-lease")));
     let bytes = update(&later);
-    let sent = device.upload(&second, later.id, BlobHash::of(&bytes), 0, bytes).await;
+    let sent = device.upload(&second, later.id, BlobHash::compute(&bytes), 0, bytes).await;
     assert_eq!(sent.status(), StatusCode::NOT_FOUND);
     assert_eq!(device.next_job(&second, 60).await.unwrap().id, open.id);
     let model = finish(&second, &device, &id).await;
@@ -256,7 +256,7 @@ async fn register_large(coordinator: &Client, weight: f32) {
     });
     let parsed: ModelSpec = serde_json::from_value(spec.clone()).unwrap();
     let bytes = codec::encode(&vec![weight; parsed.layout().unwrap().parameters]);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     let path = format!("/blobs/{hash}");
     let put = coordinator.request(Method::PUT, &path, &coordinator.admin).body(bytes);
     assert_eq!(put.send().await.unwrap().status(), StatusCode::CREATED);

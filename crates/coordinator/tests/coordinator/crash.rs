@@ -203,7 +203,7 @@ impl Cluster {
     async fn train(&mut self, device: &Device, lease: &Lease) {
         self.ledger.lease = Some(lease.id);
         let bytes = update(lease);
-        let hash = BlobHash::of(&bytes);
+        let hash = BlobHash::compute(&bytes);
         // Resumes at the coordinator's offset.
         let upload = async |client: &Client| {
             let offset = device.try_offset(client, lease.id, hash).await?;

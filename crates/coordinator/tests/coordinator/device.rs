@@ -146,7 +146,7 @@ impl Device {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         let bytes = response.bytes().await.unwrap().to_vec();
-        assert_eq!(BlobHash::of(&bytes), hash);
+        assert_eq!(BlobHash::compute(&bytes), hash);
         bytes
     }
 
@@ -194,7 +194,7 @@ impl Device {
         lease: &Lease,
         bytes: Vec<u8>,
     ) -> (StatusCode, Value) {
-        let hash = BlobHash::of(&bytes);
+        let hash = BlobHash::compute(&bytes);
         let sent = self.upload(coordinator, lease.id, hash, 0, bytes).await;
         assert!(sent.status().is_success(), "{}", sent.text().await.unwrap());
         self.submit(coordinator, lease.id, hash).await

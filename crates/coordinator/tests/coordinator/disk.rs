@@ -88,7 +88,7 @@ async fn coordinator(disk: &SmallDisk) -> Coordinator {
     let running = coordinator::start(settings).await.unwrap();
     let copy = TempDir::new().unwrap();
     std::fs::copy(admin, copy.path().join("admin-token")).unwrap();
-    Coordinator::around(running, copy)
+    Coordinator::from_running(running, copy)
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn writes_are_refused_and_nothing_acknowledged_is_lost() {
     assert_eq!(refused, 1);
     let jobs = coordinator.get("/jobs").await.as_array().unwrap().len();
     let bytes = update(&lease);
-    let hash = protocol::BlobHash::of(&bytes);
+    let hash = protocol::BlobHash::compute(&bytes);
     let sent = device.upload(&coordinator, lease.id, hash, 0, bytes.clone()).await;
     assert_eq!(sent.status(), StatusCode::INSUFFICIENT_STORAGE);
 
@@ -162,10 +162,10 @@ async fn writes_over_the_quota_are_refused_and_other_work_continues() {
     let mut limited = settings(folder.path());
     limited.maximum_disk_bytes = Some(1);
     let running = coordinator::start(limited).await.unwrap();
-    let coordinator = Coordinator::around(running, folder);
+    let coordinator = Coordinator::from_running(running, folder);
 
     let bytes = vec![7; 10_000];
-    let path = format!("/blobs/{}", protocol::BlobHash::of(&bytes));
+    let path = format!("/blobs/{}", protocol::BlobHash::compute(&bytes));
     let dataset = "/datasets?name=large&filename=large.csv";
     for (method, path) in [(Method::PUT, path.as_str()), (Method::POST, dataset)] {
         let sized = coordinator.request(method.clone(), path, &coordinator.admin);
@@ -201,11 +201,11 @@ async fn a_job_completes_after_a_full_disk_and_a_restart() {
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);
-    let hash = protocol::BlobHash::of(&bytes);
+    let hash = protocol::BlobHash::compute(&bytes);
     device.report(&coordinator, &lease, bytes).await;
     let last = device.next_job(&coordinator, 0).await.unwrap();
     let bytes = update(&last);
-    let last_hash = protocol::BlobHash::of(&bytes);
+    let last_hash = protocol::BlobHash::compute(&bytes);
     device.upload(&coordinator, last.id, last_hash, 0, bytes).await;
 
     let ballast = disk.fill();

@@ -67,15 +67,15 @@ async fn a_blob_of_another_is_as_if_there_was_none() {
     let lease = one.next_job(&coordinator, 60).await.unwrap();
     let others = other.next_job(&coordinator, 60).await.unwrap();
     let sent = update(&others);
-    let (uploaded, shard) = (BlobHash::of(&sent), others.shards[0]);
+    let (uploaded, shard) = (BlobHash::compute(&sent), others.shards[0]);
     assert!(!lease.shards.contains(&shard));
     other.upload(&coordinator, others.id, uploaded, 0, sent).await;
-    let of_a_person = BlobHash::of(b"a person's");
+    let of_a_person = BlobHash::compute(b"a person's");
     let put =
         coordinator.request(Method::PUT, &format!("/blobs/{of_a_person}"), &coordinator.admin);
     assert_eq!(put.body("a person's").send().await.unwrap().status(), StatusCode::CREATED);
 
-    let missing = BlobHash::of(b"never stored");
+    let missing = BlobHash::compute(b"never stored");
     let expected = everything(&coordinator, &one, &lease, missing).await;
     for (what, blob) in [("an update", uploaded), ("a shard", shard), ("a person's", of_a_person)] {
         let answers = everything(&coordinator, &one, &lease, blob).await;
@@ -97,7 +97,7 @@ async fn bytes_that_are_stored_already_are_sent_and_count() {
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     let path = format!("/blobs/{hash}");
     let put = coordinator.request(Method::PUT, &path, &coordinator.admin).body(bytes.clone());
     assert_eq!(put.send().await.unwrap().status(), StatusCode::CREATED);

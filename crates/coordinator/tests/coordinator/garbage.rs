@@ -122,13 +122,13 @@ async fn work(coordinator: &Coordinator, device: &Device) {
 async fn upload(coordinator: &Coordinator, device: &Device) {
     if let Some(lease) = device.next_job(coordinator, 0).await {
         let bytes = update(&lease);
-        device.upload(coordinator, lease.id, BlobHash::of(&bytes), 0, bytes).await;
+        device.upload(coordinator, lease.id, BlobHash::compute(&bytes), 0, bytes).await;
     }
 }
 
 async fn orphan(coordinator: &Coordinator, byte: u8) {
     let bytes = vec![byte; 100];
-    let path = format!("/blobs/{}", BlobHash::of(&bytes));
+    let path = format!("/blobs/{}", BlobHash::compute(&bytes));
     let put = coordinator.request(Method::PUT, &path, &coordinator.admin).body(bytes);
     assert_eq!(put.send().await.unwrap().status(), StatusCode::CREATED);
 }

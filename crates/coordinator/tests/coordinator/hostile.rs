@@ -132,7 +132,7 @@ async fn bodies_end_where_their_bound_is() {
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     let head = |line: &str, token: &str, lines: &str| {
         format!(
             "{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{lines}\r\n\r\n"
@@ -184,7 +184,7 @@ async fn a_lease_has_so_many_blobs_and_no_more() {
     };
     for last in 1..=3 {
         let bytes = other(last);
-        let sent = device.upload(&coordinator, lease.id, BlobHash::of(&bytes), 0, bytes).await;
+        let sent = device.upload(&coordinator, lease.id, BlobHash::compute(&bytes), 0, bytes).await;
         assert_eq!(sent.status(), StatusCode::CREATED);
     }
     let (status, answer) = device.report(&coordinator, &lease, good.clone()).await;
@@ -192,10 +192,10 @@ async fn a_lease_has_so_many_blobs_and_no_more() {
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     for last in 11..=18 {
         let bytes = other(last);
-        device.upload(&coordinator, lease.id, BlobHash::of(&bytes), 0, bytes).await;
+        device.upload(&coordinator, lease.id, BlobHash::compute(&bytes), 0, bytes).await;
     }
     let bytes = other(19);
-    let refused = device.upload(&coordinator, lease.id, BlobHash::of(&bytes), 0, bytes).await;
+    let refused = device.upload(&coordinator, lease.id, BlobHash::compute(&bytes), 0, bytes).await;
     assert_eq!(refused.status(), StatusCode::CONFLICT);
     let problem: serde_json::Value = refused.json().await.unwrap();
     assert_eq!(problem["type"], "too-many-blobs");

@@ -43,7 +43,7 @@ async fn a_canceled_job_ends_its_leases_and_removes_its_shards() {
     let path = format!("/blobs/{shard}");
     let (status, body) = coordinator.ask(Method::GET, &path, None).await;
     assert_eq!((status, &body["type"]), (StatusCode::NOT_FOUND, &json!("unknown-blob")));
-    let hash = protocol::BlobHash::of(b"late");
+    let hash = protocol::BlobHash::compute(b"late");
     let late = device.upload(&coordinator, lease.id, hash, 0, b"late".to_vec()).await;
     assert_eq!(late.status(), StatusCode::GONE);
     for action in ["start", "pause", "resume", "cancel", "complete"] {

@@ -35,14 +35,14 @@ async fn the_global_model_is_the_exact_mean_of_the_updates() {
         let (status, answer) = device.report(&coordinator, lease, bytes).await;
         assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("accepted")));
     }
-    let expected = BlobHash::of(&codec::encode(&mean.finish(&base)));
+    let expected = BlobHash::compute(&codec::encode(&mean.finish(&base)));
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
     let rounds = coordinator.get(&format!("/jobs/{id}/rounds")).await;
     assert_eq!(rounds[0]["model"], json!(expected));
     let next = devices[0].next_job(&coordinator, 60).await.unwrap();
     assert_eq!(next.base, expected);
     // Updates of a closed round are removed.
-    let removed = BlobHash::of(&update(&first));
+    let removed = BlobHash::compute(&update(&first));
     let (status, _) = coordinator.ask(Method::GET, &format!("/blobs/{removed}"), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
@@ -58,12 +58,12 @@ async fn an_update_counts_once_however_often_and_late_it_arrives() {
     let id = coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     let (_, answer) = device.report(&coordinator, &lease, bytes).await;
     assert_eq!(answer["outcome"], "accepted");
     let (status, answer) = device.submit(&coordinator, lease.id, hash).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("duplicate")));
-    let (status, answer) = device.submit(&coordinator, lease.id, BlobHash::of(b"other")).await;
+    let (status, answer) = device.submit(&coordinator, lease.id, BlobHash::compute(b"other")).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("superseded")));
 
     // After its round, when its bytes are removed.
@@ -71,7 +71,7 @@ async fn an_update_counts_once_however_often_and_late_it_arrives() {
     coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
     let (status, answer) = device.submit(&coordinator, lease.id, hash).await;
     assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("duplicate")));
-    let (_, answer) = device.submit(&coordinator, lease.id, BlobHash::of(b"other")).await;
+    let (_, answer) = device.submit(&coordinator, lease.id, BlobHash::compute(b"other")).await;
     assert_eq!(answer["outcome"], "superseded");
 }
 
@@ -104,11 +104,12 @@ async fn bad_updates_are_refused_and_the_device_keeps_its_lease() {
         assert!(body["detail"].as_str().unwrap().contains(expected), "{body}");
     }
     let too_long = [good.as_slice(), &[0; 4]].concat();
-    let hash = BlobHash::of(&too_long);
+    let hash = BlobHash::compute(&too_long);
     let refused = device.upload(&coordinator, lease.id, hash, 0, too_long).await;
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
 
-    let (status, body) = device.submit(&coordinator, lease.id, BlobHash::of(b"never sent")).await;
+    let (status, body) =
+        device.submit(&coordinator, lease.id, BlobHash::compute(b"never sent")).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("missing-blob")));
 
     let (status, answer) = device.report(&coordinator, &lease, good).await;
@@ -123,14 +124,14 @@ async fn a_lease_belongs_to_one_device_and_reads_only_its_own_blobs() {
     coordinator.start_job(tiny_job()).await;
     let lease = one.next_job(&coordinator, 60).await.unwrap();
     let foreign = other.next_job(&coordinator, 60).await.unwrap();
-    let (status, body) = other.submit(&coordinator, lease.id, BlobHash::of(b"x")).await;
+    let (status, body) = other.submit(&coordinator, lease.id, BlobHash::compute(b"x")).await;
     assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("other-device")));
     let path = format!("/blobs/{}", foreign.shards[0]);
     let request = coordinator.request(Method::GET, &path, &one.token);
     let (status, body) = crate::support::answer(request).await;
     assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("blob-not-leased")));
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-    let (status, body) = one.submit(&coordinator, unknown, BlobHash::of(b"x")).await;
+    let (status, body) = one.submit(&coordinator, unknown, BlobHash::compute(b"x")).await;
     assert_eq!((status, &body["type"]), (StatusCode::NOT_FOUND, &json!("unknown-lease")));
 }
 

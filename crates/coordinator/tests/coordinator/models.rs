@@ -24,7 +24,7 @@ impl Coordinator {
         weights[biases + 1] = 2.0;
         weights[biases + 2] = 1.0;
         let bytes = codec::encode(&weights);
-        let blob = protocol::BlobHash::of(&bytes);
+        let blob = protocol::BlobHash::compute(&bytes);
         let put = self.request(Method::PUT, &format!("/blobs/{blob}"), &self.admin);
         let put = put.header("Upload-Offset", 0).body(bytes).send().await.unwrap();
         assert!(put.status().is_success(), "{}", put.text().await.unwrap());

@@ -155,7 +155,7 @@ async fn a_lease_counts_once_and_a_quarantined_device_loses_its_lease() {
     let path = format!("/leases/{}/progress", lease.id);
     let (_, answer) = bad.ask(&coordinator, Method::POST, &path, progress).await;
     assert_eq!(answer["standing"], "lost");
-    let blob = protocol::BlobHash::of(&update(&lease));
+    let blob = protocol::BlobHash::compute(&update(&lease));
     let (status, body) = bad.submit(&coordinator, lease.id, blob).await;
     assert_eq!((status, &body["type"]), (StatusCode::FORBIDDEN, &json!("quarantined")));
 }

@@ -14,12 +14,12 @@ const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A received request.
 #[derive(Debug, Clone)]
-pub(crate) struct Heard {
+pub(crate) struct Delivery {
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-impl Heard {
+impl Delivery {
     pub(crate) fn header(&self, name: &str) -> String {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         let found = lines.find(|(header, _)| header.eq_ignore_ascii_case(name));
@@ -32,14 +32,14 @@ impl Heard {
 }
 
 #[derive(Default)]
-struct Shared {
-    heard: Mutex<Vec<Heard>>,
+struct SharedState {
+    deliveries: Mutex<Vec<Delivery>>,
     received: Notify,
 }
 
 pub(crate) struct Receiver {
     pub(crate) port: u16,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -75,19 +75,19 @@ impl Receiver {
     }
 
     /// Waits for `count` requests and returns all that were received.
-    pub(crate) async fn heard(&self, count: usize) -> Vec<Heard> {
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Delivery> {
         let waiting = async {
             loop {
                 let received = self.shared.received.notified();
-                let heard = self.shared.heard.lock().unwrap().clone();
-                if heard.len() >= count {
-                    return heard;
+                let deliveries = self.shared.deliveries.lock().unwrap().clone();
+                if deliveries.len() >= count {
+                    return deliveries;
                 }
                 received.await;
             }
         };
-        let heard = tokio::time::timeout(WAIT_TIMEOUT, waiting).await;
-        heard.unwrap_or_else(|_| panic!("fewer than {count} requests arrived"))
+        let deliveries = tokio::time::timeout(WAIT_TIMEOUT, waiting).await;
+        deliveries.unwrap_or_else(|_| panic!("fewer than {count} requests arrived"))
     }
 
     fn listen(&mut self, listener: TcpListener, answer: &'static str) {
@@ -96,8 +96,8 @@ impl Receiver {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 // One request at a time, so that an aborted receiver leaves none unfinished.
-                if let Some(heard) = serve(stream, answer).await {
-                    shared.heard.lock().unwrap().push(heard);
+                if let Some(deliveries) = serve(stream, answer).await {
+                    shared.deliveries.lock().unwrap().push(deliveries);
                     shared.received.notify_one();
                 }
             }
@@ -106,7 +106,7 @@ impl Receiver {
 }
 
 /// Reads and answers one request. Returns `None` if it is incomplete.
-async fn serve(mut stream: TcpStream, answer: &str) -> Option<Heard> {
+async fn serve(mut stream: TcpStream, answer: &str) -> Option<Delivery> {
     let mut text = Vec::new();
     let (head, length) = loop {
         if stream.read_buf(&mut text).await.ok()? == 0 {
@@ -130,5 +130,5 @@ async fn serve(mut stream: TcpStream, answer: &str) -> Option<Heard> {
     let body = String::from_utf8(text[head.len() + 4..].to_vec()).unwrap();
     let reply = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     stream.write_all(reply.as_bytes()).await.ok()?;
-    Some(Heard { head, body })
+    Some(Delivery { head, body })
 }

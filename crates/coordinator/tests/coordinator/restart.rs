@@ -59,7 +59,7 @@ async fn crashes_in_every_phase_of_a_round_do_not_change_the_model() {
     // With a granted lease.
     let lease = device.next_job(&second, 60).await.unwrap();
     let bytes = update(&lease);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     let third = second.after_a_crash().await;
     assert_eq!(device.next_job(&third, 0).await.unwrap().id, lease.id, "the lease is kept");
 
@@ -95,7 +95,7 @@ async fn a_partial_upload_survives_a_crash() {
     first.start_job(tiny_job()).await;
     let lease = device.next_job(&first, 60).await.unwrap();
     let bytes = update(&lease);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     // The connection breaks after half of the bytes.
     let half = bytes[..bytes.len() / 2].to_vec();
     crate::uploads::broken_upload(&first, &device, lease.id, hash, &half).await;

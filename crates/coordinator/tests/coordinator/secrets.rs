@@ -87,7 +87,7 @@ async fn both_still_work(coordinator: &Coordinator, secret: &JoinSecret, receive
     let path = format!("/webhooks/{}/test", webhook["id"].as_str().unwrap());
     let result = coordinator.post(&path, Value::Null).await;
     assert_eq!(result["delivered"], true, "{result}");
-    check_signature(&receiver.heard(1).await.remove(0));
+    check_signature(&receiver.wait_for(1).await.remove(0));
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ fn as_version_4_wrote_it(file: &Path, to: &Path, change: impl FnOnce(&Path)) {
     let entries = manifest["entries"].as_array_mut().unwrap();
     let entry = entries.iter_mut().find(|entry| entry["path"] == DATABASE).unwrap();
     entry["bytes"] = json!(bytes.len());
-    entry["blake3"] = json!(BlobHash::of(&bytes));
+    entry["blake3"] = json!(BlobHash::compute(&bytes));
     std::fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
     let mut archive = tar::Builder::new(std::fs::File::create(to).unwrap());
     archive.append_path_with_name(&path, "manifest.json").unwrap();

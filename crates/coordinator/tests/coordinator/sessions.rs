@@ -303,7 +303,7 @@ async fn pages_of_other_origins_ask_only_where_a_setting_lets_them() {
     let mut settings = settings(folder.path());
     settings.allow_origins = vec!["https://people.example.com".parse().unwrap()];
     let running = coordinator::start(settings).await.unwrap();
-    let coordinator = Coordinator::around(running, folder);
+    let coordinator = Coordinator::from_running(running, folder);
     let url = format!("{}/jobs", coordinator.running.url());
     for (origin, allowed) in [("https://people.example.com", true), ("https://evil.example", false)]
     {

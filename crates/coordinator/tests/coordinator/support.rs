@@ -49,7 +49,7 @@ impl Coordinator {
         Self::around(running, folder)
     }
 
-    pub(crate) fn around(running: Running, folder: TempDir) -> Self {
+    pub(crate) fn from_running(running: Running, folder: TempDir) -> Self {
         let client = Client::new(running.url(), folder.path(), running.cluster.pin);
         Self { running, folder, client }
     }

@@ -32,7 +32,7 @@ pub(crate) fn certificate_of(coordinator: &Coordinator) -> CertificateDer<'stati
 
 fn pin_of(certificate: &CertificateDer<'_>) -> Pin {
     let parsed = ParsedCertificate::try_from(certificate).unwrap();
-    Pin::of_public_key(parsed.subject_public_key_info().as_ref())
+    Pin::from_public_key(parsed.subject_public_key_info().as_ref())
 }
 
 /// Returns a standard client that trusts these certificates.
@@ -65,7 +65,7 @@ pub(crate) async fn connect(
 }
 
 /// Reads everything until the peer closes.
-async fn said(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
+async fn read_answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     bytes
@@ -74,7 +74,7 @@ async fn said(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
 async fn health(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> String {
     let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
-    String::from_utf8(said(stream).await).unwrap()
+    String::from_utf8(read_answer(stream).await).unwrap()
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn nothing_is_said_in_the_clear_beyond_this_machine() {
     let mut everywhere = settings(folder.path());
     everywhere.listen = "0.0.0.0:0".parse().unwrap();
     let running = coordinator::start(everywhere).await.unwrap();
-    let coordinator = Coordinator::around(running, folder);
+    let coordinator = Coordinator::from_running(running, folder);
     let port = coordinator.running.address.port();
     let (here, afar) = (SocketAddr::from(([127, 0, 0, 1], port)), SocketAddr::new(own, port));
 
@@ -141,7 +141,7 @@ async fn tls_below_1_2_is_refused_by_an_alert() {
     for (version, name) in [(0, "SSL 3.0"), (1, "TLS 1.0"), (2, "TLS 1.1")] {
         let mut stream = TcpStream::connect(coordinator.running.address).await.unwrap();
         stream.write_all(&hello(version)).await.unwrap();
-        let said = said(&mut stream).await;
+        let said = read_answer(&mut stream).await;
         assert_eq!(said.first(), Some(&ALERT), "{name}: {said:?}");
         assert_eq!(said[5..], [FATAL, PROTOCOL_VERSION], "{name}");
     }
@@ -186,7 +186,7 @@ async fn the_company_s_certificate_is_for_browsers_and_the_cluster_s_for_devices
     let mut with_own = settings(folder.path());
     with_own.certificate = Some(own);
     let running = coordinator::start(with_own).await.unwrap();
-    let coordinator = Coordinator::around(running, folder);
+    let coordinator = Coordinator::from_running(running, folder);
     let (address, cluster) = (coordinator.running.address, coordinator.running.cluster.clone());
     let theirs = made.cert.der().clone();
     let ours = certificate_of(&coordinator);

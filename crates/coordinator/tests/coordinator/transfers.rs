@@ -25,7 +25,7 @@ async fn large_model(coordinator: &Coordinator) {
     let spec = large_job()["model"].clone();
     let parsed: protocol::model::ModelSpec = serde_json::from_value(spec.clone()).unwrap();
     let bytes = protocol::codec::encode(&vec![0.25; parsed.layout().unwrap().parameters]);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     let put = coordinator.request(Method::PUT, &format!("/blobs/{hash}"), &coordinator.admin);
     assert_eq!(put.body(bytes).send().await.unwrap().status(), StatusCode::CREATED);
     let body = json!({
@@ -65,7 +65,7 @@ impl Begun {
         Self::of(coordinator, address, "").await
     }
 
-    async fn of(coordinator: &Coordinator, path: &str, lines: &str) -> Self {
+    async fn start(coordinator: &Coordinator, path: &str, lines: &str) -> Self {
         let mut stream = connect(coordinator).await;
         let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -191,7 +191,7 @@ async fn half_sent(
     lease: &Lease,
     end: impl AsyncFnOnce(),
 ) -> String {
-    let hash = BlobHash::of(b"something else");
+    let hash = BlobHash::compute(b"something else");
     let mut stream = TcpStream::connect(coordinator.running.address).await.unwrap();
     let head = format!(
         "PUT /blobs/{hash}?lease={} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\

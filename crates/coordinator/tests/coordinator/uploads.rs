@@ -57,7 +57,7 @@ async fn a_broken_upload_resumes_at_its_offset() {
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
     let bytes = update(&lease);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     assert_eq!(offset(&coordinator, &device, lease.id, hash).await, "0");
     let part = 20;
     broken_upload(&coordinator, &device, lease.id, hash, &bytes[..part]).await;
@@ -83,7 +83,7 @@ async fn bytes_that_are_not_the_blob_are_dropped() {
     let device = Device::enroll(&coordinator, "one").await;
     coordinator.start_job(tiny_job()).await;
     let lease = device.next_job(&coordinator, 60).await.unwrap();
-    let hash = BlobHash::of(&update(&lease));
+    let hash = BlobHash::compute(&update(&lease));
     let wrong = vec![7; update(&lease).len()];
     let sent = device.upload(&coordinator, lease.id, hash, 0, wrong).await;
     assert_eq!(sent.status(), StatusCode::UNPROCESSABLE_ENTITY);
@@ -123,7 +123,7 @@ async fn an_admin_uploads_and_registers_a_model() {
     let parsed: protocol::model::ModelSpec = serde_json::from_value(spec.clone()).unwrap();
     let parameters = parsed.layout().unwrap().parameters;
     let bytes = protocol::codec::encode(&vec![0.25; parameters]);
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::compute(&bytes);
     let path = format!("/blobs/{hash}");
     let put = coordinator.request(Method::PUT, &path, &coordinator.admin).body(bytes.clone());
     assert_eq!(put.send().await.unwrap().status(), StatusCode::CREATED);

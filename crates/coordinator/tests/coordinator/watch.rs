@@ -29,7 +29,7 @@ async fn a_stalled_job_raises_a_notice_until_it_moves() {
         ..settings(folder.path())
     };
     let running = coordinator::start(settings).await.unwrap();
-    let coordinator = Coordinator::around(running, folder);
+    let coordinator = Coordinator::from_running(running, folder);
     let id = coordinator.start_job(tiny_job()).await;
     coordinator.job_when(&id, |job| job["stalled"] == true).await;
     let notices = coordinator.get("/notices").await;
@@ -58,7 +58,7 @@ async fn a_lease_without_heartbeats_is_recorded_as_lapsed() {
     let lease_timeout = std::time::Duration::from_millis(200);
     let settings = CoordinatorSettings { lease_timeout, ..settings(folder.path()) };
     let running = coordinator::start(settings).await.unwrap();
-    let coordinator = Coordinator::around(running, folder);
+    let coordinator = Coordinator::from_running(running, folder);
     let (silent, other) =
         (Device::enroll(&coordinator, "silent").await, Device::enroll(&coordinator, "other").await);
     let id = coordinator.start_job(tiny_job()).await;
@@ -138,7 +138,7 @@ async fn a_nearly_full_disk_raises_a_notice_until_it_has_space() {
         let copy = TempDir::new().unwrap();
         let token = disk.settings().data_dir.join("admin-token");
         std::fs::copy(token, copy.path().join("admin-token")).unwrap();
-        Coordinator::around(running, copy)
+        Coordinator::from_running(running, copy)
     };
 
     let ballast = disk.settings().data_dir.join("ballast");
@@ -178,7 +178,7 @@ async fn an_expiring_certificate_raises_a_notice_until_it_is_renewed() {
     write(3);
     let first = CoordinatorSettings { certificate: certificate.clone(), ..settings(data.path()) };
     let running = coordinator::start(first).await.unwrap();
-    let coordinator = Coordinator::around(running, data);
+    let coordinator = Coordinator::from_running(running, data);
     let (_, active) = (coordinator.get("/events?wait=1").await, coordinator.get("/notices").await);
     assert_eq!(active[0]["kind"], "certificate_expiring", "{active}");
     let Coordinator { running, folder: data, .. } = coordinator;
@@ -186,7 +186,7 @@ async fn an_expiring_certificate_raises_a_notice_until_it_is_renewed() {
 
     write(300);
     let second = CoordinatorSettings { certificate, ..settings(data.path()) };
-    let coordinator = Coordinator::around(coordinator::start(second).await.unwrap(), data);
+    let coordinator = Coordinator::from_running(coordinator::start(second).await.unwrap(), data);
     coordinator.get("/events?wait=1").await;
     let all = coordinator.get("/notices?all=true").await;
     assert!(all[0]["ended_at"].is_string(), "{all}");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::device::Device;
-use crate::receiver::{Heard, Receiver};
+use crate::receiver::{Delivery, Receiver};
 use crate::support::{Coordinator, tiny_job};
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -26,13 +26,13 @@ async fn cancel_a_job(coordinator: &Coordinator, name: &str) {
     coordinator.post(&format!("/jobs/{id}/cancel"), Value::Null).await;
 }
 
-pub(crate) fn check_signature(heard: &Heard) {
+pub(crate) fn check_signature(deliveries: &Delivery) {
     let key = STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap();
-    let (id, at) = (heard.header("webhook-id"), heard.header("webhook-timestamp"));
+    let (id, at) = (deliveries.header("webhook-id"), deliveries.header("webhook-timestamp"));
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
-    mac.update(format!("{id}.{at}.{}", heard.body).as_bytes());
+    mac.update(format!("{id}.{at}.{}", deliveries.body).as_bytes());
     let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
-    assert_eq!(heard.header("webhook-signature"), expected);
+    assert_eq!(deliveries.header("webhook-signature"), expected);
 }
 
 /// Waits until the webhook fulfills the condition, and returns it.
@@ -62,11 +62,11 @@ async fn a_job_that_completes_is_told_signed_and_once() {
     }
     coordinator.job_in(&id, "completed").await;
 
-    let heard = receiver.heard(1).await.remove(0);
-    check_signature(&heard);
-    assert!(heard.head.starts_with("POST /hook?key=secret HTTP/1.1"), "{}", heard.head);
-    assert_eq!(heard.header("content-type"), "application/json");
-    let payload = heard.json();
+    let deliveries = receiver.wait_for(1).await.remove(0);
+    check_signature(&deliveries);
+    assert!(deliveries.head.starts_with("POST /hook?key=secret HTTP/1.1"), "{}", deliveries.head);
+    assert_eq!(deliveries.header("content-type"), "application/json");
+    let payload = deliveries.json();
     assert_eq!(payload["type"], "job_completed");
     let text = payload["text"].as_str().unwrap();
     assert!(
@@ -82,7 +82,7 @@ async fn a_job_that_completes_is_told_signed_and_once() {
     let webhook = webhook_when(&coordinator, |webhook| webhook["last"].is_object()).await;
     assert_eq!((&webhook["waiting"], &webhook["last"]["delivered"]), (&json!(0), &json!(true)));
     assert_eq!(webhook["last"]["detail"], "204 No Content");
-    assert_eq!(receiver.heard(1).await.len(), 1);
+    assert_eq!(receiver.wait_for(1).await.len(), 1);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_receiver_that_was_away_hears_of_it_later_also_after_a_crash() {
     add(&coordinator, &receiver, json!([])).await;
     cancel_a_job(&coordinator, "lost").await;
     // A response without success is not a delivery.
-    let first = receiver.heard(1).await.remove(0);
+    let first = receiver.wait_for(1).await.remove(0);
     receiver.stop().await;
     let webhook = webhook_when(&coordinator, |webhook| webhook["last"].is_object()).await;
     assert_eq!((&webhook["waiting"], &webhook["last"]["delivered"]), (&json!(1), &json!(false)));
@@ -105,8 +105,8 @@ async fn a_receiver_that_was_away_hears_of_it_later_also_after_a_crash() {
     let coordinator = next;
     webhook_when(&coordinator, |webhook| webhook["waiting"] == 1).await;
     receiver.start_again("200 OK");
-    let heard = receiver.heard(2).await;
-    let again = heard.last().unwrap();
+    let deliveries = receiver.wait_for(2).await;
+    let again = deliveries.last().unwrap();
     check_signature(again);
     assert_eq!(again.header("webhook-id"), first.header("webhook-id"));
     assert_eq!(again.body, first.body);
@@ -116,8 +116,12 @@ async fn a_receiver_that_was_away_hears_of_it_later_also_after_a_crash() {
     let coordinator = coordinator.restart().await;
     cancel_a_job(&coordinator, "next").await;
     webhook_when(&coordinator, |webhook| webhook["waiting"] == 0).await;
-    let names: Vec<Value> =
-        receiver.heard(3).await.iter().map(|heard| heard.json()["text"].clone()).collect();
+    let names: Vec<Value> = receiver
+        .wait_for(3)
+        .await
+        .iter()
+        .map(|deliveries| deliveries.json()["text"].clone())
+        .collect();
     let last = names.last().unwrap().as_str().unwrap();
     assert_eq!(last, "test cluster: job 'next' was cancelled");
     assert_eq!(names.iter().filter(|text| text.to_string().contains("next")).count(), 1);
@@ -131,10 +135,10 @@ async fn the_test_button_says_how_it_went() {
     let path = format!("/webhooks/{id}/test");
     let result = coordinator.post(&path, Value::Null).await;
     assert_eq!((&result["delivered"], &result["detail"]), (&json!(true), &json!("200 OK")));
-    let heard = receiver.heard(1).await.remove(0);
-    check_signature(&heard);
-    assert_eq!(heard.json()["type"], "test");
-    assert_eq!(heard.json()["text"], "test cluster: this is a test; notices will arrive here");
+    let deliveries = receiver.wait_for(1).await.remove(0);
+    check_signature(&deliveries);
+    assert_eq!(deliveries.json()["type"], "test");
+    assert_eq!(deliveries.json()["text"], "test cluster: this is a test; notices will arrive here");
 
     // Redirects are not followed, because they could lead anywhere.
     receiver.stop().await;
@@ -198,9 +202,9 @@ async fn a_notice_is_an_event_and_can_be_dismissed() {
     let before = coordinator.get("/events").await["revision"].clone();
     cancel_a_job(&coordinator, "x").await;
     let notice = coordinator.get("/notices").await[0].clone();
-    let heard = coordinator.get(&format!("/events?after={before}")).await;
+    let deliveries = coordinator.get(&format!("/events?after={before}")).await;
     let change = json!({ "kind": "notice", "id": notice["id"] });
-    assert!(heard["changes"].as_array().unwrap().contains(&change), "{heard}");
+    assert!(deliveries["changes"].as_array().unwrap().contains(&change), "{deliveries}");
     let path = format!("/notices/{}/dismiss", notice["id"].as_str().unwrap());
     let dismissed = coordinator.post(&path, Value::Null).await;
     assert!(dismissed["dismissed_at"].is_string());

@@ -56,7 +56,7 @@ fn initialize(request: &InitializeRequest) -> Result<TrainerReply, String> {
         (0..parameters(&request.spec)?).map(|_| (rng.normal() * 0.1) as f32).collect();
     let bytes = codec::encode(&weights);
     std::fs::write(&request.output, &bytes).map_err(|error| error.to_string())?;
-    Ok(TrainerReply::Initialized { model: BlobHash::of(&bytes) })
+    Ok(TrainerReply::Initialized { model: BlobHash::compute(&bytes) })
 }
 
 fn evaluate(request: &EvaluateRequest) -> Result<TrainerReply, String> {

@@ -65,7 +65,7 @@ pub(super) enum Content {
 }
 
 impl ColumnRoles {
-    pub(super) fn of(table: &Table) -> Result<Self, String> {
+    pub(super) fn infer(table: &Table) -> Result<Self, String> {
         let width = match (&table.header, table.records.first()) {
             (Some(header), _) => header.len(),
             (None, Some(record)) => record.cells.len(),
@@ -75,7 +75,7 @@ impl ColumnRoles {
             return Err("has only one column; it needs a text column and a label column".to_owned());
         }
         let columns: Vec<Column<'_>> =
-            (0..width).map(|at| Column::of(&table.records, at)).collect();
+            (0..width).map(|at| Column::from_records(&table.records, at)).collect();
         let named = table.header.as_deref().and_then(label_by_name);
         if let Some(roles) = pixels(&columns, named) {
             return Ok(roles);
@@ -99,7 +99,7 @@ impl ColumnRoles {
     }
 
     /// Describes the roles for people.
-    pub(super) fn words(&self, table: &Table) -> String {
+    pub(super) fn description(&self, table: &Table) -> String {
         let name = |at: &usize| match &table.header {
             Some(header) => format!("`{}`", header.get(*at).map_or("", |name| name.trim())),
             None => format!("column {}", at + 1),
@@ -155,7 +155,7 @@ struct Column<'a> {
 }
 
 impl<'a> Column<'a> {
-    fn of(records: &'a [Record], at: usize) -> Self {
+    fn from_records(records: &'a [Record], at: usize) -> Self {
         let mut column =
             Self { values: Some(HashMap::new()), numeric: true, whole: true, bytes: 0 };
         for record in records {

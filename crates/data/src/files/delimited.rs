@@ -146,21 +146,21 @@ mod tests {
     use crate::files::column_inference::ColumnRoles;
 
     fn parsed(bytes: &[u8]) -> Result<Table, String> {
-        parse("t.csv", bytes, &mut Memory::of(1 << 20))
+        parse("t.csv", bytes, &mut Memory::with_limit(1 << 20))
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(table) = parsed(&bytes) {
-                let _ = ColumnRoles::of(&table);
+                let _ = ColumnRoles::infer(&table);
             }
         }
 
         #[test]
         fn no_text_of_quotes_and_separators_panics(text in "[a,;\t\"\n\r01é]{0,80}") {
             if let Ok(table) = parsed(text.as_bytes()) {
-                let _ = ColumnRoles::of(&table);
+                let _ = ColumnRoles::infer(&table);
             }
         }
     }
@@ -215,7 +215,7 @@ mod tests {
     fn an_endless_field_is_refused_at_its_line() {
         for rest in [&b"x"[..], b"\n"] {
             let file = endless(b"text,label\na,b\n\"c", rest);
-            let error = parse("t.csv", file, &mut Memory::of(1 << 20)).unwrap_err();
+            let error = parse("t.csv", file, &mut Memory::with_limit(1 << 20)).unwrap_err();
             assert!(error.starts_with("line 3: this row is longer than 16 MiB"), "{error}");
             assert!(error.ends_with("is a closing quote missing?"), "{error}");
         }
@@ -224,10 +224,10 @@ mod tests {
     #[test]
     fn endless_rows_and_columns_are_refused() {
         let rows = endless(b"text,label\n", b"a,b\n");
-        let error = parse("t.csv", rows, &mut Memory::of(1 << 20)).unwrap_err();
+        let error = parse("t.csv", rows, &mut Memory::with_limit(1 << 20)).unwrap_err();
         assert!(error.contains("more than 1 MiB of memory"), "{error}");
         let columns = endless(b"text,label\n", b"a,");
-        let error = parse("t.csv", columns, &mut Memory::of(64 << 20)).unwrap_err();
+        let error = parse("t.csv", columns, &mut Memory::with_limit(64 << 20)).unwrap_err();
         assert!(error.contains("longer than 16 MiB"), "{error}");
         let wide = [vec![b','; 20_000], b"\n".to_vec()].concat();
         assert!(parsed(&wide).unwrap_err().contains("20000 columns"));

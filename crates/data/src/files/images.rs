@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::dataset::SampleShape;
 
 use super::limits::{Memory, Reading};
-use super::rows::{Bad, Gathered, Labelled};
+use super::rows::{Bad, Gathered, LabeledRow};
 use crate::image_decode::{self, DecodedImage};
 use crate::{DataError, LoadProgress, Sample};
 
@@ -132,7 +132,7 @@ impl DecodedImages {
             // A gray image is three times as large in color.
             let grown = if was_gray && has_color { image.pixels.len() / 3 * 2 } else { 0 };
             memory.take(grown).map_err(|reason| DataError::file(path, reason))?;
-            let row = Labelled { class, sample: Sample::Image(image.pixels) };
+            let row = LabeledRow { class, sample: Sample::Image(image.pixels) };
             if is_test { test.push(row) } else { train.push(row) }
         }
         let channels = if has_color { 3 } else { 1 };

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn parsed(bytes: &[u8]) -> Result<Table, String> {
-        parse("t.jsonl", bytes, &mut Memory::of(1 << 20))
+        parse("t.jsonl", bytes, &mut Memory::with_limit(1 << 20))
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
         let error = parsed(format!("{{{}}}", keys.join(",")).as_bytes()).unwrap_err();
         assert!(error.contains("20000 columns"), "{error}");
         let line = BufReader::new(std::io::repeat(b'{'));
-        let error = parse("t", line, &mut Memory::of(1 << 20)).unwrap_err();
+        let error = parse("t", line, &mut Memory::with_limit(1 << 20)).unwrap_err();
         assert_eq!(error, "line 1 is longer than 16 MiB");
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn of(bytes: u64) -> Self {
+    pub(crate) fn with_limit(bytes: u64) -> Self {
         Self { most: bytes, left: bytes }
     }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_used_up() {
-        let mut memory = Memory::of((1 << 20) + 5);
+        let mut memory = Memory::with_limit((1 << 20) + 5);
         memory.take(1 << 20).unwrap();
         memory.take(5).unwrap();
         assert_eq!(

@@ -25,7 +25,7 @@ use crate::DataError;
 pub use bad_row::BadRow;
 pub use limits::ReadLimits;
 pub(crate) use limits::{Memory, Reading};
-pub(crate) use rows::{Bad, Gathered, Labelled};
+pub(crate) use rows::{Bad, Gathered, LabeledRow};
 
 use kind::{Kind, name_of};
 use unpack::DEEPEST;

@@ -13,7 +13,7 @@ pub(crate) struct RowError(pub String, pub &'static str);
 
 /// Row before its class has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Labelled {
+pub(crate) struct LabeledRow {
     pub class: String,
     pub sample: Sample,
 }
@@ -22,9 +22,9 @@ pub(crate) struct Labelled {
 #[derive(Debug)]
 pub(crate) struct Gathered {
     pub shape: SampleShape,
-    pub train: Vec<Labelled>,
+    pub train: Vec<LabeledRow>,
     /// The file's own test split, if it has one.
-    pub test: Option<Vec<Labelled>>,
+    pub test: Option<Vec<LabeledRow>>,
     /// Names and order of the classes, if the file states them.
     pub classes: Option<Vec<String>>,
     pub understood: String,

@@ -9,7 +9,7 @@ use super::column_inference::{ColumnRoles, Content};
 use super::kind::{Kind, name_of};
 use super::limits::Reading;
 use super::records::{Record, Table};
-use super::rows::{Bad, Gathered, Labelled, RowError};
+use super::rows::{Bad, Gathered, LabeledRow, RowError};
 use super::{delimited, json_lines, parquet_table};
 use crate::{DataError, LoadProgress, Sample};
 
@@ -52,8 +52,8 @@ pub(super) fn gather(
         tables.push((name_of(path), table));
     }
     let (name, first) = &tables[0];
-    let meaning =
-        ColumnRoles::of(first).map_err(|reason| DataError::File { file: name.clone(), reason })?;
+    let meaning = ColumnRoles::infer(first)
+        .map_err(|reason| DataError::File { file: name.clone(), reason })?;
     if let (Some((path, Kind::Parquet)), Some(header)) = (files.first(), &first.header) {
         classes = parquet_table::class_names(path, &header[meaning.label])?;
     }
@@ -78,7 +78,7 @@ fn rows(
     classes: Option<&[String]>,
     bad: &mut Bad,
     progress: &mut dyn FnMut(LoadProgress),
-) -> Vec<Labelled> {
+) -> Vec<LabeledRow> {
     bad.count += table.bad.count;
     let room = 20_usize.saturating_sub(bad.first.len());
     bad.first.extend(table.bad.first.into_iter().take(room));
@@ -100,7 +100,7 @@ fn row(
     meaning: &ColumnRoles,
     scale: u32,
     classes: Option<&[String]>,
-) -> Result<Labelled, RowError> {
+) -> Result<LabeledRow, RowError> {
     let cell = |column: usize| record.cells.get(column).map_or("", |cell| cell.trim());
     let mut class = cell(meaning.label).to_owned();
     if class.is_empty() {
@@ -152,7 +152,7 @@ fn row(
             Sample::Image(columns.iter().map(pixel).collect::<Result<_, _>>()?)
         }
     };
-    Ok(Labelled { class, sample })
+    Ok(LabeledRow { class, sample })
 }
 
 impl ColumnRoles {

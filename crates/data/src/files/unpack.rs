@@ -114,7 +114,7 @@ mod tests {
         let mut reading = Reading {
             scratch: path.parent().ok_or("no folder")?,
             disk: bytes,
-            memory: Memory::of(0),
+            memory: Memory::with_limit(0),
             progress: &mut |_| {},
         };
         unpack(path, &mut reading).map_err(|error| error.to_string())

@@ -192,14 +192,14 @@ mod tests {
         let mut counts: HashMap<&str, [f64; 4]> = HashMap::new();
         let mut totals = [0.0; 4];
         for row in &dataset.train {
-            for word in words(row) {
+            for word in tokens(row) {
                 counts.entry(word).or_insert([1.0; 4])[row.label as usize] += 1.0;
                 totals[row.label as usize] += 1.0;
             }
         }
         let right = dataset.test.iter().filter(|row| {
             let score = |class: usize| -> f64 {
-                words(row)
+                tokens(row)
                     .filter_map(|word| counts.get(word))
                     .map(|count| (count[class] / totals[class]).ln())
                     .sum()
@@ -211,7 +211,7 @@ mod tests {
         assert!((0.90..0.96).contains(&accuracy), "{accuracy}");
     }
 
-    fn words(row: &Row) -> impl Iterator<Item = &str> {
+    fn tokens(row: &Row) -> impl Iterator<Item = &str> {
         match &row.sample {
             Sample::Text(text) => text.split(' '),
             Sample::Image(_) => panic!("a text"),

@@ -91,7 +91,7 @@ fn a_checkpoint_of_other_work_or_a_damaged_one_is_ignored() {
     assert_eq!(bits(&done(&job, Some(&path)).delta), bits(&whole.delta));
 
     std::fs::write(&path, &bytes).unwrap();
-    let ended = run(&job, Some((&path, BlobHash::of(b"other work"))), &|| true).unwrap();
+    let ended = run(&job, Some((&path, BlobHash::compute(b"other work"))), &|| true).unwrap();
     assert_eq!(ended, TrainingEnd::Stopped { step: 0 });
     let ended = run(&job, Some((&path, WORK)), &|| true).unwrap();
     assert_eq!(ended, TrainingEnd::Stopped { step: 3 }, "the same work resumes");

@@ -120,11 +120,11 @@ impl Accumulator {
 pub fn check_update(bytes: &[u8], parameters: usize) -> Result<f64, UpdateError> {
     check_length(bytes, parameters)?;
     let tiles: Vec<(bool, f64)> =
-        bytes.par_chunks(4 * TILE).map(|bytes| kernel::check(words(bytes))).collect();
+        bytes.par_chunks(4 * TILE).map(|bytes| kernel::check(chunks_of_four(bytes))).collect();
     match tiles.iter().position(|(within_bounds, _)| !within_bounds) {
         // Summed in the order of the tiles, whichever thread computed which.
         None => Ok(tiles.iter().map(|(_, squares)| squares).sum::<f64>().sqrt()),
-        Some(number) => Err(first_error(words(bytes), number * TILE)),
+        Some(number) => Err(first_error(chunks_of_four(bytes), number * TILE)),
     }
 }
 
@@ -167,11 +167,11 @@ fn parts<'a>(
     length: usize,
 ) -> Vec<kernel::Weighted<'a>> {
     let range = 4 * start..4 * (start + length);
-    let part = |bytes: &'a [u8]| words(bytes.get(range.clone()).unwrap_or_default());
+    let part = |bytes: &'a [u8]| chunks_of_four(bytes.get(range.clone()).unwrap_or_default());
     updates.iter().map(|(bytes, rows)| (part(bytes), sign * *rows as f64)).collect()
 }
 
 /// Returns an update's changes as byte arrays. The bytes need no alignment.
-fn words(bytes: &[u8]) -> &[[u8; 4]] {
+fn chunks_of_four(bytes: &[u8]) -> &[[u8; 4]] {
     bytes.as_chunks::<4>().0
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::event::{Receipt, Rejection};
+use super::event::{Receipt, RejectedEvent};
 use super::norm_bound::lower_median;
 use super::phase::Run;
 use super::seat::Seat;
@@ -12,13 +12,13 @@ impl Run {
     /// Checks an update's fingerprint and norm.
     ///
     /// # Errors
-    /// [`Rejection::Fingerprint`] and [`Rejection::Norm`].
+    /// [`RejectedEvent::Fingerprint`] and [`RejectedEvent::Norm`].
     pub(super) fn admit(
         &self,
         settings: &MachineSettings,
         seat: u32,
         receipt: &Receipt,
-    ) -> Result<(), Rejection> {
+    ) -> Result<(), RejectedEvent> {
         self.head.binding.check(&receipt.fingerprint)?;
         let rows = self.seats.get(&seat).map_or(0, |seat| seat.rows);
         let bound = self.norm_bound(settings, rows);
@@ -26,7 +26,7 @@ impl Run {
         if receipt.norm <= bound {
             return Ok(());
         }
-        Err(Rejection::Norm { norm: receipt.norm, bound })
+        Err(RejectedEvent::Norm { norm: receipt.norm, bound })
     }
 
     /// Returns the largest norm of an update for a partition of `rows` rows.

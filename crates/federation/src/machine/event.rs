@@ -184,7 +184,7 @@ impl LeaseEnd {
 
 /// Event that is not allowed now.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Rejection {
+pub enum RejectedEvent {
     #[error("the job is {status}; only a job that is {needed} can be {action}")]
     Status { status: &'static str, action: &'static str, needed: &'static str },
     #[error("lease {lease} is not part of this job's open round")]
@@ -207,6 +207,6 @@ pub enum Rejection {
 }
 
 /// Returns the error for an unknown lease.
-pub(super) fn unknown_lease(lease: LeaseId) -> Rejection {
-    Rejection::UnknownLease { lease }
+pub(super) fn unknown_lease(lease: LeaseId) -> RejectedEvent {
+    RejectedEvent::UnknownLease { lease }
 }

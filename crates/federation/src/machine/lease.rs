@@ -12,7 +12,7 @@ use super::lease_timeout::LeaseProgress;
 use super::phase::{Ending, Phase, Run, Stage};
 use super::renewal::LeaseRenewal;
 use super::seat::{Occupancy, Report, RoundLease, Seat, SeatFailure, SeatLeaseState};
-use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, Rejection};
+use super::{Effect, LeaseEnd, Machine, MachineSettings, Receipt, RejectedEvent};
 use crate::table::Durability;
 
 /// Time, as a multiple of the lease timeout, within which another device must have been seen for a
@@ -34,13 +34,13 @@ impl Machine {
         lease: LeaseId,
         device: DeviceId,
         fingerprint: &Fingerprint,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         match &mut self.phase {
             Phase::Running(run) if self.paused.is_none() => {
                 run.requested(&self.settings, now, lease, device, fingerprint)
             }
             Phase::Running(_) | Phase::Pending | Phase::Preparing | Phase::Finished { .. } => {
-                Err(Rejection::NothingToDo)
+                Err(RejectedEvent::NothingToDo)
             }
         }
     }
@@ -52,7 +52,7 @@ impl Machine {
         device: DeviceId,
         reason: ReturnReason,
         detail: Option<String>,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         let failure = match &mut self.phase {
             Phase::Running(run) => match run.locate(lease, device)? {
                 Located::Open { seat } => {
@@ -75,7 +75,7 @@ impl Machine {
         lease: LeaseId,
         device: DeviceId,
         receipt: Receipt,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         let paused = self.paused.is_some();
         let over = match &self.phase {
             Phase::Running(_) => false,
@@ -104,13 +104,17 @@ pub(super) enum Located {
 }
 
 impl Run {
-    pub(super) fn locate(&self, lease: LeaseId, device: DeviceId) -> Result<Located, Rejection> {
+    pub(super) fn locate(
+        &self,
+        lease: LeaseId,
+        device: DeviceId,
+    ) -> Result<Located, RejectedEvent> {
         let (owner, located) = match (self.leases.get(&lease), self.past_leases.get(&lease)) {
             (Some(record), _) => (record.device, Located::Open { seat: record.seat }),
             (None, Some(past)) => (past.device, Located::PastLease),
             (None, None) => return Err(unknown_lease(lease)),
         };
-        if owner == device { Ok(located) } else { Err(Rejection::OtherDevice { lease }) }
+        if owner == device { Ok(located) } else { Err(RejectedEvent::OtherDevice { lease }) }
     }
 
     fn requested(
@@ -120,16 +124,16 @@ impl Run {
         lease: LeaseId,
         device: DeviceId,
         fingerprint: &Fingerprint,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         let seat = self.seat_for(settings, device, fingerprint, now);
-        let seat = seat.ok_or(Rejection::NothingToDo)?;
+        let seat = seat.ok_or(RejectedEvent::NothingToDo)?;
         if let Some(held) = self.leases.index().held_by(device) {
             // Repeated request: the response was lost, or the device's process restarted.
             self.renewed(settings, now, held, LeaseRenewal::Restart, false);
             return self.grant(settings, held);
         }
         if self.leases.contains_key(&lease) || self.past_leases.contains_key(&lease) {
-            return Err(Rejection::NothingToDo);
+            return Err(RejectedEvent::NothingToDo);
         }
         let binding = self.head.binding.decided(settings.spec.run.reproducible, fingerprint);
         self.head.binding = binding;
@@ -151,8 +155,8 @@ impl Run {
         self.grant(settings, lease)
     }
 
-    fn grant(&self, settings: &MachineSettings, id: LeaseId) -> Result<Vec<Effect>, Rejection> {
-        let lease = self.lease(settings, id).ok_or(Rejection::NothingToDo)?;
+    fn grant(&self, settings: &MachineSettings, id: LeaseId) -> Result<Vec<Effect>, RejectedEvent> {
+        let lease = self.lease(settings, id).ok_or(RejectedEvent::NothingToDo)?;
         Ok(vec![Effect::Grant(Box::new(lease))])
     }
 

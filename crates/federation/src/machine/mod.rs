@@ -43,7 +43,7 @@ use protocol::metrics::EvalMetrics;
 use protocol::{BlobHash, DeviceId, ModelId, Timestamp};
 
 pub use event::{
-    Effect, Event, LeaseEnd, Partition, Preparation, Receipt, Rejection, WeightedUpdate,
+    Effect, Event, LeaseEnd, Partition, Preparation, Receipt, RejectedEvent, WeightedUpdate,
 };
 pub use parts::{MissingPart, Parts};
 use phase::{Ending, Phase, Run, Stage};
@@ -70,8 +70,8 @@ impl Machine {
     /// Applies an event and returns the effects to perform, in this order.
     ///
     /// # Errors
-    /// A [`Rejection`] if the event is not allowed now. The machine is unchanged.
-    pub fn handle(&mut self, now: Timestamp, event: Event) -> Result<Vec<Effect>, Rejection> {
+    /// A [`RejectedEvent`] if the event is not allowed now. The machine is unchanged.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Result<Vec<Effect>, RejectedEvent> {
         self.remember();
         let effects = match event {
             Event::Start => self.start(now),
@@ -110,7 +110,7 @@ impl Machine {
         Ok(effects)
     }
 
-    fn start(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
+    fn start(&mut self, now: Timestamp) -> Result<Vec<Effect>, RejectedEvent> {
         match &self.phase {
             Phase::Pending => {
                 self.phase = Phase::Preparing;
@@ -127,11 +127,11 @@ impl Machine {
         &mut self,
         now: Timestamp,
         preparation: Preparation,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         match &self.phase {
             Phase::Preparing => {}
             Phase::Pending | Phase::Running(_) | Phase::Finished { .. } => {
-                return Err(Rejection::Stale { round: 0 });
+                return Err(RejectedEvent::Stale { round: 0 });
             }
         }
         match Run::open(&self.settings, preparation, now) {
@@ -147,16 +147,16 @@ impl Machine {
         &mut self,
         now: Timestamp,
         reason: String,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         match &self.phase {
             Phase::Preparing => Ok(self.finish(now, Ending::Failed { reason })),
             Phase::Pending | Phase::Running(_) | Phase::Finished { .. } => {
-                Err(Rejection::Stale { round: 0 })
+                Err(RejectedEvent::Stale { round: 0 })
             }
         }
     }
 
-    fn aggregated(&mut self, round: u32, model: BlobHash) -> Result<Vec<Effect>, Rejection> {
+    fn aggregated(&mut self, round: u32, model: BlobHash) -> Result<Vec<Effect>, RejectedEvent> {
         let run = self.phase.running(round)?;
         let effects = run.aggregated(round, model)?;
         // The model contains them.
@@ -170,7 +170,7 @@ impl Machine {
         round: u32,
         test: EvalMetrics,
         validation: Option<&EvalMetrics>,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         let run = self.phase.running(round)?;
         let model = run.evaluating(round)?;
         let diverged = [Some(&test), validation]
@@ -195,17 +195,21 @@ impl Machine {
         now: Timestamp,
         model: ModelId,
         file: BlobHash,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         let round = self.round();
         match self.phase.running(round)?.stage() {
             Stage::Registering { .. } => Ok(self.finish(now, Ending::Completed { model, file })),
             Stage::Collecting | Stage::Aggregating | Stage::Evaluating { .. } => {
-                Err(Rejection::Stale { round })
+                Err(RejectedEvent::Stale { round })
             }
         }
     }
 
-    fn step_failed(&mut self, now: Timestamp, reason: String) -> Result<Vec<Effect>, Rejection> {
+    fn step_failed(
+        &mut self,
+        now: Timestamp,
+        reason: String,
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         let awaits = match &self.phase {
             Phase::Preparing => true,
             Phase::Running(run) => match run.stage() {
@@ -217,10 +221,10 @@ impl Machine {
         if awaits {
             return Ok(self.finish(now, Ending::Failed { reason }));
         }
-        Err(Rejection::Stale { round: self.round() })
+        Err(RejectedEvent::Stale { round: self.round() })
     }
 
-    fn pause(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
+    fn pause(&mut self, now: Timestamp) -> Result<Vec<Effect>, RejectedEvent> {
         if self.paused.is_some() {
             return Err(self.wrong_status("paused", "running"));
         }
@@ -235,7 +239,7 @@ impl Machine {
         Ok(effects)
     }
 
-    fn resume(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
+    fn resume(&mut self, now: Timestamp) -> Result<Vec<Effect>, RejectedEvent> {
         let Some(since) = self.paused.take() else {
             return Err(self.wrong_status("resumed", "paused"));
         };
@@ -245,14 +249,14 @@ impl Machine {
         }
     }
 
-    fn cancel(&mut self, now: Timestamp) -> Result<Vec<Effect>, Rejection> {
+    fn cancel(&mut self, now: Timestamp) -> Result<Vec<Effect>, RejectedEvent> {
         if self.status().is_final() {
             return Err(self.wrong_status("cancelled", "unfinished"));
         }
         Ok(self.finish(now, Ending::Cancelled))
     }
 
-    fn complete(&mut self) -> Result<Vec<Effect>, Rejection> {
+    fn complete(&mut self) -> Result<Vec<Effect>, RejectedEvent> {
         let effects = match &mut self.phase {
             Phase::Running(run) => run.complete(),
             Phase::Pending | Phase::Preparing | Phase::Finished { .. } => None,
@@ -296,7 +300,7 @@ impl Machine {
         effects
     }
 
-    fn wrong_status(&self, action: &'static str, needed: &'static str) -> Rejection {
-        Rejection::Status { status: self.status().name(), action, needed }
+    fn wrong_status(&self, action: &'static str, needed: &'static str) -> RejectedEvent {
+        RejectedEvent::Status { status: self.status().name(), action, needed }
     }
 }

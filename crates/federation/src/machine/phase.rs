@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::collections::{Devices, Leases, PastLeases, Seats};
 use super::norm_bound::Norms;
 use super::seat::OpenRound;
-use super::{Preparation, Rejection};
+use super::{Preparation, RejectedEvent};
 
 /// Phase of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,11 +29,11 @@ pub(super) enum Phase {
 
 impl Phase {
     /// Returns the run of a job that has not ended.
-    pub(super) fn running(&mut self, round: u32) -> Result<&mut Run, Rejection> {
+    pub(super) fn running(&mut self, round: u32) -> Result<&mut Run, RejectedEvent> {
         match self {
             Self::Running(run) => Ok(run),
             Self::Pending | Self::Preparing | Self::Finished { .. } => {
-                Err(Rejection::Stale { round })
+                Err(RejectedEvent::Stale { round })
             }
         }
     }
@@ -178,12 +178,14 @@ impl Binding {
         }
     }
 
-    pub(super) fn check(&self, actual: &Fingerprint) -> Result<(), Rejection> {
+    pub(super) fn check(&self, actual: &Fingerprint) -> Result<(), RejectedEvent> {
         match self {
-            Self::One { fingerprint: bound } if bound != actual => Err(Rejection::Fingerprint {
-                expected: Box::new(bound.clone()),
-                actual: Box::new(actual.clone()),
-            }),
+            Self::One { fingerprint: bound } if bound != actual => {
+                Err(RejectedEvent::Fingerprint {
+                    expected: Box::new(bound.clone()),
+                    actual: Box::new(actual.clone()),
+                })
+            }
             Self::One { .. } | Self::Undecided | Self::Any => Ok(()),
         }
     }

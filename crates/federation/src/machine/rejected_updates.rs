@@ -7,7 +7,7 @@ use protocol::{DeviceId, LeaseId, Timestamp};
 
 use super::phase::{Ending, Phase, Run};
 use super::seat::{Seat, SeatFailure};
-use super::{Effect, Machine, Rejection};
+use super::{Effect, Machine, RejectedEvent};
 use crate::table::Durability;
 
 /// Number of devices with rejected updates that fails a job, if its round accepted none.
@@ -22,7 +22,7 @@ impl Machine {
         lease: LeaseId,
         device: DeviceId,
         reason: &str,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         let before = self.phase.run().map_or(0, |run| run.failures_of(lease));
         let mut effects =
             self.returned(now, lease, device, ReturnReason::Failed, Some(reason.to_owned()))?;

@@ -7,7 +7,7 @@ use super::event::unknown_lease;
 use super::lease_timeout::StepRate;
 use super::phase::{Phase, Run, Stage};
 use super::seat::{Occupancy, RoundLease, SeatLeaseState};
-use super::{Effect, Machine, MachineSettings, Rejection};
+use super::{Effect, Machine, MachineSettings, RejectedEvent};
 use crate::table::Durability;
 
 /// Message that renews a lease.
@@ -28,7 +28,7 @@ impl Machine {
         lease: LeaseId,
         device: DeviceId,
         renewal: LeaseRenewal,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         let paused = self.paused.is_some();
         match &mut self.phase {
             Phase::Running(run) => {

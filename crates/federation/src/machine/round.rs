@@ -11,7 +11,7 @@ use super::collections::{JobDevice, LeaseIndex, SeatIndex};
 use super::opening::{count, open_round, opened, share};
 use super::phase::{Closing, Run, Stage};
 use super::seat::{Occupancy, PastLease, Seat};
-use super::{Effect, LeaseEnd, MachineSettings, Rejection, WeightedUpdate};
+use super::{Effect, LeaseEnd, MachineSettings, RejectedEvent, WeightedUpdate};
 use crate::table::Durability;
 
 /// Number of closed rounds whose leases are still known, for late updates.
@@ -160,7 +160,7 @@ impl Run {
         &mut self,
         round: u32,
         model: BlobHash,
-    ) -> Result<Vec<Effect>, Rejection> {
+    ) -> Result<Vec<Effect>, RejectedEvent> {
         match self.head.stage {
             Stage::Aggregating if round == self.head.round.number => {
                 self.head.stage = Stage::Evaluating { model };
@@ -170,18 +170,18 @@ impl Run {
             Stage::Collecting
             | Stage::Aggregating
             | Stage::Evaluating { .. }
-            | Stage::Registering { .. } => Err(Rejection::Stale { round }),
+            | Stage::Registering { .. } => Err(RejectedEvent::Stale { round }),
         }
     }
 
     /// Returns the model under evaluation, if it is this round's.
-    pub(super) fn evaluating(&self, round: u32) -> Result<BlobHash, Rejection> {
+    pub(super) fn evaluating(&self, round: u32) -> Result<BlobHash, RejectedEvent> {
         match self.head.stage {
             Stage::Evaluating { model } if round == self.head.round.number => Ok(model),
             Stage::Collecting
             | Stage::Aggregating
             | Stage::Evaluating { .. }
-            | Stage::Registering { .. } => Err(Rejection::Stale { round }),
+            | Stage::Registering { .. } => Err(RejectedEvent::Stale { round }),
         }
     }
 

@@ -86,7 +86,7 @@ impl EmbeddedCoordinator {
     }
 
     /// Returns a client for requests from this process.
-    pub(super) fn door(&self) -> InProcessClient {
+    pub(super) fn in_process_client(&self) -> InProcessClient {
         InProcessClient(self.running.router.clone())
     }
 }

@@ -106,13 +106,14 @@ impl App {
         let (folder, url) = self
             .shared
             .read(|state| (state.worker_folder(), state.settings.coordinator_url.value.clone()));
-        let left = crate::commands::leave::away(&folder, url).await;
+        let left = crate::commands::leave::leave(&folder, url).await;
         self.shared.change(|state| {
             state.facts.status = None;
             state.facts.join_note = None;
             state.facts.membership = Membership::None { problem: None };
         });
-        left.map(|left| crate::commands::leave::words(&left)).map_err(|error| error.to_string())
+        left.map(|left| crate::commands::leave::report_text(&left))
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -134,8 +135,8 @@ impl State {
 
     /// Stores the code for the worker and makes this machine a worker.
     fn join(&mut self, join: Join) -> Result<(), String> {
-        if let Some(hindrance) = self.hindrance() {
-            return Err(hindrance);
+        if let Some(obstacle) = self.obstacle() {
+            return Err(obstacle);
         }
         match self.mode() {
             Some(Mode { worker: true, .. }) => {}
@@ -152,7 +153,7 @@ impl State {
     }
 
     /// Returns the reason why this machine can't join a cluster now.
-    fn hindrance(&self) -> Option<String> {
+    fn obstacle(&self) -> Option<String> {
         if self.settings.is_cluster_managed() {
             return Some(MANAGED.to_owned());
         }
@@ -179,7 +180,7 @@ impl State {
             cluster: shown(&code.cluster_name),
             pin: pin.chunks(PIN_GROUP).map(|group| group.iter().collect()).collect(),
             addresses: code.addresses.iter().map(|address| shown(address)).collect(),
-            hindrance: self.hindrance(),
+            obstacle: self.obstacle(),
         })
     }
 }
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(invitation(&app), None);
         app.invite(&code(1).link()).unwrap();
         let first = invitation(&app).unwrap();
-        assert_eq!((first.cluster.as_str(), &first.hindrance), ("cluster 1", &None));
+        assert_eq!((first.cluster.as_str(), &first.obstacle), ("cluster 1", &None));
         assert_eq!(first.pin.concat(), code(1).pin.to_string());
         assert_eq!((first.pin[0].len(), first.pin.len()), (4, 11));
         assert!(!is_joining(&app));
@@ -286,7 +287,7 @@ mod tests {
             let app = app(folder.path(), &[setting]);
             app.invite(&code(2).link()).unwrap();
             let shown = invitation(&app).unwrap();
-            assert_eq!(shown.hindrance.as_deref(), Some(MANAGED), "{}", setting.0);
+            assert_eq!(shown.obstacle.as_deref(), Some(MANAGED), "{}", setting.0);
             assert_eq!(app.accept(&shown.id).unwrap_err(), MANAGED);
             assert_eq!(app.join("0123-4567-89ab-cdef").unwrap_err(), MANAGED);
             assert_eq!(app.join_without_windows(&code(2).link()).unwrap_err(), MANAGED);

@@ -40,7 +40,7 @@ pub use options::Options;
 pub use platform::account::number as account_number;
 pub use platform::display::display;
 pub use platform::login_item::LoginItem;
-use state::{Shared, State};
+use state::{SharedState, State};
 pub use update_source::UpdateSource;
 pub use user_override::Pause;
 pub use view::{SettingsView, View};
@@ -56,7 +56,7 @@ const TICK: Duration = Duration::from_secs(30);
 /// Handle of the running app. Clones refer to the same app.
 #[derive(Clone)]
 pub struct App {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     runtime: Handle,
     /// Serializes starting and stopping of parts.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -75,7 +75,7 @@ impl App {
         // The coordinator and the worker tighten their own folders when they lock them.
         platform::private::tighten(&options.data_dir)
             .with_context(|| format!("can't make {} private", options.data_dir.display()))?;
-        let shared = Arc::new(Shared::new(State::load(options, settings)));
+        let shared = Arc::new(SharedState::new(State::load(options, settings)));
         let app = Self { shared, runtime, turn: Arc::default(), login_turn: Arc::default() };
         app.runtime.spawn(tick(app.shared.clone()));
         app.runtime.spawn(narrate(app.views()));
@@ -97,7 +97,7 @@ impl App {
     }
 
     /// Returns a client for the coordinator in this process. `None` while it isn't running.
-    pub fn door(&self) -> Option<InProcessClient> {
+    pub fn in_process_client(&self) -> Option<InProcessClient> {
         self.shared.read(|state| state.door.clone())
     }
 
@@ -143,13 +143,14 @@ impl App {
 
     /// Ends a pause, or the effect of [`App::contribute`].
     pub fn resume(&self) {
-        self.shared.change(|state| state.wish(user_override::TimedOverride::None));
+        self.shared.change(|state| state.set_override(user_override::TimedOverride::None));
     }
 
     /// Trains for an hour even if the machine is in use.
     pub fn contribute(&self) {
-        self.shared
-            .change(|state| state.wish(user_override::TimedOverride::contribute(state::now())));
+        self.shared.change(|state| {
+            state.set_override(user_override::TimedOverride::contribute(state::now()))
+        });
     }
 
     /// Adds a note for the person, such as a missing feature of the display.
@@ -216,7 +217,7 @@ impl App {
         let stop = CancellationToken::new();
         let (ended, ending) = watch::channel(());
         self.shared.change(|state| {
-            state.door = Some(coordinator.door());
+            state.door = Some(coordinator.in_process_client());
             state.coordinator = Some((stop.clone(), ending));
             state.facts.coordinator = CoordinatorView::Running {
                 cluster: coordinator.cluster.clone(),
@@ -310,7 +311,7 @@ impl App {
             };
             let shared = self.shared.clone();
             let observe = move |status: &worker::Status| {
-                shared.change(|state| state.heard(status));
+                shared.change(|state| state.record_status(status));
             };
             let ended = embedded_worker::run(job, observe, stop.clone()).await;
             let failure = match ended {
@@ -345,7 +346,7 @@ impl App {
 
     /// Creates a join code of the app's own coordinator: this machine joins without a question.
     async fn own_code(&self) -> Option<Join> {
-        let link = self.door()?.join_link().await;
+        let link = self.in_process_client()?.join_link().await;
         let link = link.inspect_err(|error| {
             tracing::warn!(error, "can't create a join code for this machine");
         });
@@ -369,7 +370,7 @@ async fn narrate(mut views: watch::Receiver<View>) {
 }
 
 /// Updates the view periodically, because it contains times.
-async fn tick(shared: Arc<Shared>) {
+async fn tick(shared: Arc<SharedState>) {
     loop {
         tokio::time::sleep(TICK).await;
         shared.change(State::follow_clock);

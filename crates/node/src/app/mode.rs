@@ -11,7 +11,7 @@ pub struct Mode {
 
 impl Mode {
     /// Returns the mode; `None` if it has not been chosen yet.
-    pub(super) fn of(settings: &Settings) -> Option<Self> {
+    pub(super) fn from_settings(settings: &Settings) -> Option<Self> {
         let chosen = settings.text(Key::Mode);
         if chosen.source == Source::Default {
             return None;

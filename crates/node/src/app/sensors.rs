@@ -1,7 +1,7 @@
 //! Labels of the sensors, for the settings page.
 
 /// Returns the label of a field of [`platform::sensors::SensorReading`].
-pub(super) fn words(name: &'static str) -> &'static str {
+pub(super) fn sensor_text(name: &'static str) -> &'static str {
     match name {
         "input" => "Last keyboard or mouse input",
         "has_screen" => "Another user at the screen",

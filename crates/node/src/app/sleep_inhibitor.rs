@@ -9,7 +9,7 @@ use platform::awake::{self, Awake};
 use platform::sensors::{Power, PowerSource};
 use tokio::sync::watch;
 
-use super::state::{Shared, State};
+use super::state::{SharedState, State};
 use super::view::CoordinatorView;
 use crate::settings::Key;
 
@@ -34,7 +34,10 @@ enum SleepRisk {
 }
 
 /// Applies the sleep policy until dropped. `working` states whether a job runs.
-pub(super) async fn keep(shared: Arc<Shared>, mut working: watch::Receiver<bool>) -> Infallible {
+pub(super) async fn keep(
+    shared: Arc<SharedState>,
+    mut working: watch::Receiver<bool>,
+) -> Infallible {
     let mut settings = shared.read(State::policy);
     let mut inhibitor: Option<Result<Awake, String>> = None;
     loop {
@@ -73,7 +76,7 @@ pub(super) async fn keep(shared: Arc<Shared>, mut working: watch::Receiver<bool>
     }
 }
 
-async fn current_policy(shared: &Arc<Shared>, is_working: bool) -> SleepPolicy {
+async fn current_policy(shared: &Arc<SharedState>, is_working: bool) -> SleepPolicy {
     let (allowed, sensors) =
         shared.read(|state| (state.settings.is_on(Key::KeepAwake), state.sensors.clone()));
     if !is_working {

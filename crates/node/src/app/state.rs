@@ -17,7 +17,7 @@ use super::invitation::Invitation;
 use super::mode::Mode;
 use super::options::Options;
 use super::sensors;
-use super::update_source::hindrance;
+use super::update_source::obstacle;
 use super::user_override::{Pause, TimedOverride};
 use super::view::{
     CoordinatorView, MayView, Membership, ModeView, Seen, SettingsView, UpdateView, View,
@@ -104,7 +104,7 @@ impl State {
 
     /// Returns the mode. `None` until one is chosen.
     pub(super) fn mode(&self) -> Option<Mode> {
-        Mode::of(&self.settings)
+        Mode::from_settings(&self.settings)
     }
 
     pub(super) fn choose(&mut self, mode: Mode) -> Result<(), String> {
@@ -132,11 +132,11 @@ impl State {
         if !self.facts.may.pause {
             return Err("Managed by your organization: this can't be paused here.".to_owned());
         }
-        self.wish(TimedOverride::pause(pause, now(), &jiff::tz::TimeZone::system()));
+        self.set_override(TimedOverride::pause(pause, now(), &jiff::tz::TimeZone::system()));
         Ok(())
     }
 
-    pub(super) fn wish(&mut self, wish: TimedOverride) {
+    pub(super) fn set_override(&mut self, wish: TimedOverride) {
         self.facts.wish = wish;
         self.policy.send_replace(policy(&self.settings, wish));
         if let Err(error) = wish.save(&self.options.data_dir.join(WISH_FILE)) {
@@ -160,7 +160,7 @@ impl State {
     }
 
     /// Records a status of the worker.
-    pub(super) fn heard(&mut self, status: &Status) {
+    pub(super) fn record_status(&mut self, status: &Status) {
         if let Status::Reported { given, .. } = status {
             self.ledger.add(&today(), given, self.facts.device.kind);
         }
@@ -188,7 +188,7 @@ impl State {
     pub(super) fn follow_clock(&mut self) {
         let wish = self.facts.wish.at(now());
         if wish != self.facts.wish {
-            self.wish(wish);
+            self.set_override(wish);
         }
     }
 
@@ -196,13 +196,13 @@ impl State {
     pub(super) fn update_hindrance(&self) -> Option<&'static str> {
         let folder = self.options.program.parent();
         let is_own = folder.is_some_and(platform::files::is_writable);
-        hindrance(self.options.updates.as_ref(), &self.settings, is_own)
+        obstacle(self.options.updates.as_ref(), &self.settings, is_own)
     }
 
     pub(super) fn settings_view(&self) -> SettingsView {
         let unknown = self.sensors.unknowns().into_iter();
         let unknown = unknown.map(|unknown| Seen {
-            name: sensors::words(unknown.name).to_owned(),
+            name: sensors::sensor_text(unknown.name).to_owned(),
             value: unknown.reason,
         });
         let mut settings = self.settings.shown_by_section();
@@ -227,12 +227,12 @@ impl State {
 }
 
 /// State and its observers.
-pub(super) struct Shared {
+pub(super) struct SharedState {
     state: Mutex<State>,
     view: watch::Sender<View>,
 }
 
-impl Shared {
+impl SharedState {
     pub(super) fn new(mut state: State) -> Self {
         let view = watch::Sender::new(state.view());
         Self { state: Mutex::new(state), view }

@@ -23,7 +23,7 @@ impl UpdateSource {
 }
 
 /// Returns why update checks are off; `None` if they are on.
-pub(super) fn hindrance(
+pub(super) fn obstacle(
     source: Option<&UpdateSource>,
     settings: &Settings,
     is_own: bool,
@@ -61,7 +61,7 @@ mod tests {
                 managed: platform::managed::Managed::File(file("managed.toml", managed)),
             };
             let settings = Settings::load_from(&places, |_| None).unwrap();
-            hindrance(source, &settings, is_own)
+            obstacle(source, &settings, is_own)
         };
         let source = Some(&source);
         assert_eq!(reason("", "", source, true), None);

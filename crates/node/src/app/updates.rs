@@ -9,7 +9,7 @@ use reqwest::{Response, Url};
 use serde::Deserialize;
 use worker::proxy::{self, ProxyRoute};
 
-use super::state::Shared;
+use super::state::SharedState;
 use super::update_source::UpdateSource;
 use super::view::UpdateView;
 
@@ -29,7 +29,7 @@ struct Release {
 }
 
 /// Checks now and then periodically, until the process ends.
-pub(super) async fn follow(shared: Arc<Shared>) {
+pub(super) async fn follow(shared: Arc<SharedState>) {
     loop {
         look(&shared).await;
         tokio::time::sleep(CHECK_INTERVAL).await;
@@ -37,15 +37,15 @@ pub(super) async fn follow(shared: Arc<Shared>) {
 }
 
 /// Checks once, unless checks are off, and updates the view.
-pub(super) async fn look(shared: &Shared) {
-    let (hindrance, source) =
+pub(super) async fn look(shared: &SharedState) {
+    let (obstacle, source) =
         shared.read(|state| (state.update_hindrance(), state.options.updates.clone()));
-    let found = match (hindrance, source) {
+    let found = match (obstacle, source) {
         (None, Some(source)) => match latest_release(&source).await {
             Ok(release) => compare(&release),
             Err(reason) => UpdateView::Failed { reason },
         },
-        (hindrance, _) => UpdateView::Off { reason: hindrance.unwrap_or_default().to_owned() },
+        (obstacle, _) => UpdateView::Off { reason: obstacle.unwrap_or_default().to_owned() },
     };
     match &found {
         UpdateView::Off { reason } => tracing::info!(reason, "update checks are off"),

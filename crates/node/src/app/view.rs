@@ -98,7 +98,7 @@ pub struct InvitationView {
     /// Possible addresses of the coordinator, each `host:port`.
     pub addresses: Vec<String>,
     /// Reason why it can't be accepted, and how to fix it. Null if it can.
-    pub hindrance: Option<String>,
+    pub obstacle: Option<String>,
 }
 
 /// Contribution of this machine.

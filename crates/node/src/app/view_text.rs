@@ -69,7 +69,7 @@ pub(super) fn view(
             facts.status.as_ref().and_then(work)
         }
     };
-    let Said { icon, line, detail } = said(facts, &wish, work.as_ref());
+    let StateText { icon, line, detail } = state_text(facts, &wish, work.as_ref());
     View {
         mode: facts.mode,
         icon,
@@ -97,99 +97,99 @@ fn notes(facts: &Facts) -> Vec<String> {
     facts.notes.iter().chain(&facts.join_note).chain(&facts.memory).cloned().chain(login).collect()
 }
 
-struct Said {
+struct StateText {
     icon: Icon,
     line: String,
     detail: String,
 }
 
-fn say(icon: Icon, line: impl Into<String>, detail: impl Into<String>) -> Said {
-    Said { icon, line: line.into(), detail: detail.into() }
+fn text(icon: Icon, line: impl Into<String>, detail: impl Into<String>) -> StateText {
+    StateText { icon, line: line.into(), detail: detail.into() }
 }
 
-fn said(facts: &Facts, wish: &OverrideView, work: Option<&WorkView>) -> Said {
+fn state_text(facts: &Facts, wish: &OverrideView, work: Option<&WorkView>) -> StateText {
     if !facts.mode.is_chosen {
-        return say(Icon::Attention, "Not set up yet", "Choose what this machine does.");
+        return text(Icon::Attention, "Not set up yet", "Choose what this machine does.");
     }
     if let CoordinatorView::Failed { reason } = &facts.coordinator {
-        return say(Icon::Attention, "The coordinator isn't running", reason);
+        return text(Icon::Attention, "The coordinator isn't running", reason);
     }
     if !facts.mode.worker {
         return coordinator_alone(&facts.coordinator);
     }
     if let Some(failure) = &facts.failure {
-        return say(Icon::Attention, "Needs attention", failure);
+        return text(Icon::Attention, "Needs attention", failure);
     }
     match &facts.membership {
         Membership::None { problem } => {
             let detail = "Enter the join code from your administrator.";
             let detail = problem.as_deref().unwrap_or(detail);
-            return say(Icon::Attention, "Not connected: in no cluster", detail);
+            return text(Icon::Attention, "Not connected: in no cluster", detail);
         }
         Membership::Joining => {
-            return say(Icon::Waiting, "Joining…", "Contacting the coordinator.");
+            return text(Icon::Waiting, "Joining…", "Contacting the coordinator.");
         }
         Membership::Member { .. } => {}
     }
     if let OverrideView::Paused { until } = wish {
         let until = until.as_deref().unwrap_or("you resume");
-        return say(Icon::Paused, format!("Paused until {until}"), "");
+        return text(Icon::Paused, format!("Paused until {until}"), "");
     }
     if let Some(work) = work {
         let line =
             format!("Training {}, round {} of {}", work.job_name, work.round, work.total_rounds);
         let progress = if work.steps == 0 { 0.0 } else { work.step as f64 / work.steps as f64 };
-        return say(Icon::Training { progress: progress.clamp(0.0, 1.0) }, line, "");
+        return text(Icon::Training { progress: progress.clamp(0.0, 1.0) }, line, "");
     }
     by_status(facts)
 }
 
-fn coordinator_alone(coordinator: &CoordinatorView) -> Said {
+fn coordinator_alone(coordinator: &CoordinatorView) -> StateText {
     match coordinator {
         CoordinatorView::Running { cluster, warning, .. } => {
             let detail = warning.clone().unwrap_or_default();
-            say(Icon::Waiting, format!("Coordinating {cluster}"), detail)
+            text(Icon::Waiting, format!("Coordinating {cluster}"), detail)
         }
-        CoordinatorView::Starting => say(Icon::Waiting, "Starting the coordinator…", ""),
+        CoordinatorView::Starting => text(Icon::Waiting, "Starting the coordinator…", ""),
         CoordinatorView::Off | CoordinatorView::Failed { .. } => {
-            say(Icon::Attention, "The coordinator isn't running", "")
+            text(Icon::Attention, "The coordinator isn't running", "")
         }
     }
 }
 
-fn by_status(facts: &Facts) -> Said {
+fn by_status(facts: &Facts) -> StateText {
     let machine = facts.device.machine();
     match &facts.status {
         None | Some(Status::Connecting | Status::Stopped) => {
-            say(Icon::Waiting, "Connecting…", "Looking for the coordinator.")
+            text(Icon::Waiting, "Connecting…", "Looking for the coordinator.")
         }
         Some(Status::Offline { .. }) if facts.local_network_off => {
             let line = "Not connected: local network access is off";
             let detail = "Turn on Constellation in System Settings > Privacy & Security > Local Network. A \
                 coordinator outside the local network needs no access: ask your administrator for its address.";
-            say(Icon::Attention, line, detail)
+            text(Icon::Attention, line, detail)
         }
         Some(Status::Offline { reason }) => {
-            say(Icon::Attention, "Not connected: the coordinator doesn't answer", reason)
+            text(Icon::Attention, "Not connected: the coordinator doesn't answer", reason)
         }
         Some(Status::Quarantined { reason }) => {
             let detail = format!("{reason} An administrator can release it.");
-            say(Icon::Attention, format!("This {machine} gets no work"), detail)
+            text(Icon::Attention, format!("This {machine} gets no work"), detail)
         }
         Some(Status::AwaitingApproval) => {
             let line = format!("Waiting for an administrator to approve this {machine}");
             let detail = "It has a new key. This happens after its disk was erased.";
-            say(Icon::Attention, line, detail)
+            text(Icon::Attention, line, detail)
         }
         Some(Status::Held { reason, words }) => held(*reason, words, machine),
-        Some(Status::Uploading { .. }) => say(Icon::Waiting, "Uploading the result", ""),
+        Some(Status::Uploading { .. }) => text(Icon::Waiting, "Uploading the result", ""),
         Some(Status::Wiped { .. }) => {
             let line = format!("This {machine} was removed from its cluster");
-            say(Icon::Attention, line, "Its key and all training data were deleted.")
+            text(Icon::Attention, line, "Its key and all training data were deleted.")
         }
         Some(Status::Returned { reason: ReturnReason::Memory, .. }) => {
             let line = "Waiting: the job needs more memory than allowed";
-            say(Icon::Waiting, line, "Change the limit in the settings.")
+            text(Icon::Waiting, line, "Change the limit in the settings.")
         }
         Some(
             Status::Waiting
@@ -201,19 +201,19 @@ fn by_status(facts: &Facts) -> Said {
             | Status::Limited { .. }
             | Status::Fetching { .. }
             | Status::Training { .. },
-        ) => say(Icon::Waiting, "Waiting: there is nothing to train", ""),
+        ) => text(Icon::Waiting, "Waiting: there is nothing to train", ""),
     }
 }
 
 /// Returns the policy's message, reworded if it addresses a person who isn't at the machine.
-fn held(reason: HoldReason, words: &str, machine: &str) -> Said {
+fn held(reason: HoldReason, words: &str, machine: &str) -> StateText {
     let line = match reason {
         HoldReason::InUse if words.ends_with("is in use") => {
             format!("Waiting: you're using the {machine}")
         }
         HoldReason::Unknown => {
             let line = format!("Waiting: this {machine} can't detect whether it is in use");
-            return say(Icon::Waiting, line, "Choose “Contribute now” to train anyway.");
+            return text(Icon::Waiting, line, "Choose “Contribute now” to train anyway.");
         }
         HoldReason::InUse
         | HoldReason::OnBattery
@@ -221,7 +221,7 @@ fn held(reason: HoldReason, words: &str, machine: &str) -> Said {
         | HoldReason::Scheduled
         | HoldReason::Paused => words.to_owned(),
     };
-    say(Icon::Waiting, line, "")
+    text(Icon::Waiting, line, "")
 }
 
 fn work(status: &Status) -> Option<WorkView> {
@@ -314,13 +314,13 @@ pub(super) mod tests {
         }
     }
 
-    fn of(facts: &Facts) -> View {
+    fn view_of(facts: &Facts) -> View {
         super::view(facts, GivenView::default(), NOW, &jiff::tz::TimeZone::UTC)
     }
 
     /// Returns the view of a waiting cluster member.
     pub(in super::super) fn view() -> View {
-        of(&facts())
+        view_of(&facts())
     }
 
     #[test]
@@ -360,25 +360,25 @@ pub(super) mod tests {
             said.push(format!("{:?} | {} | {}", view.icon, view.line, view.detail));
         };
         for status in statuses {
-            note(of(&Facts { status: Some(status), ..facts() }));
+            note(view_of(&Facts { status: Some(status), ..facts() }));
         }
         let until = Some(NOW.after(std::time::Duration::from_hours(1)));
-        note(of(&Facts { wish: TimedOverride::Paused { until }, ..facts() }));
-        note(of(&Facts { membership: Membership::None { problem: None }, ..facts() }));
-        note(of(&Facts { membership: Membership::Joining, ..facts() }));
-        note(of(&Facts { failure: Some("The disk is full.".into()), ..facts() }));
+        note(view_of(&Facts { wish: TimedOverride::Paused { until }, ..facts() }));
+        note(view_of(&Facts { membership: Membership::None { problem: None }, ..facts() }));
+        note(view_of(&Facts { membership: Membership::Joining, ..facts() }));
+        note(view_of(&Facts { failure: Some("The disk is full.".into()), ..facts() }));
         let offline = Some(Status::Offline { reason: "no answer".into() });
-        note(of(&Facts { status: offline, local_network_off: true, ..facts() }));
+        note(view_of(&Facts { status: offline, local_network_off: true, ..facts() }));
         let reason = ReturnReason::Memory;
-        note(of(&Facts { status: Some(Status::Returned { lease, reason }), ..facts() }));
+        note(view_of(&Facts { status: Some(Status::Returned { lease, reason }), ..facts() }));
         let alone = ModeView { worker: false, coordinator: true, ..facts().mode };
         let (cluster, url) = ("Acme".into(), "https://127.0.0.1:8000".into());
         let running = CoordinatorView::Running { cluster, url, warning: None };
-        note(of(&Facts { mode: alone, coordinator: running, ..facts() }));
+        note(view_of(&Facts { mode: alone, coordinator: running, ..facts() }));
         let failed = CoordinatorView::Failed { reason: "Port 8000 is taken.".into() };
-        note(of(&Facts { coordinator: failed, ..facts() }));
+        note(view_of(&Facts { coordinator: failed, ..facts() }));
         let unchosen = ModeView { is_chosen: false, ..facts().mode };
-        note(of(&Facts { mode: unchosen, ..facts() }));
+        note(view_of(&Facts { mode: unchosen, ..facts() }));
         insta::assert_snapshot!(said.join("\n"));
     }
 
@@ -386,11 +386,12 @@ pub(super) mod tests {
     fn what_leaves_the_machine_is_coarse() {
         let words = "a call is on".to_owned();
         let status = Some(Status::Held { reason: HoldReason::InUse, words });
-        let seen = of(&Facts { status: status.clone(), ..facts() }).company_sees;
+        let seen = view_of(&Facts { status: status.clone(), ..facts() }).company_sees;
         let all = format!("{seen:?}");
         assert!(all.contains("in use") && !all.contains("call"), "{all}");
         assert!(all.contains("one of six reasons"), "{all}");
-        let seen = of(&Facts { status, presence: PresenceDetail::State, ..facts() }).company_sees;
+        let seen =
+            view_of(&Facts { status, presence: PresenceDetail::State, ..facts() }).company_sees;
         let all = format!("{seen:?}");
         assert!(all.contains("without a reason") && all.contains("no reason given"), "{all}");
         assert!(!all.contains("in use") && !all.contains("call"), "{all}");

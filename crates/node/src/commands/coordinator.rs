@@ -109,7 +109,7 @@ pub(super) async fn run(
     if let Some(CoordinatorCommand::SignIn(arguments)) = arguments.command {
         return sign_in::run(arguments, settings).await;
     }
-    let told = lifetime::until_told(arguments.exit_with_parent)?;
+    let stop = lifetime::until_stopped(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), COORDINATOR_FOLDER)?;
     let json = arguments.json;
     let backups = arguments.backup_dir.clone().map(|folder| BackupSchedule {
@@ -137,7 +137,7 @@ pub(super) async fn run(
     let observer = if json {
         // A closed standard output is detected when the first line is written.
         let lines = StdoutWriter::start(|| {})?;
-        Observer::new(move |moment| lines.say_json(moment))
+        Observer::new(move |moment| lines.write_json(moment))
     } else {
         Observer::default()
     };
@@ -171,7 +171,7 @@ pub(super) async fn run(
             .ok()
     };
     let failed = tokio::select! {
-        () = told.cancelled() => false,
+        () = stop.cancelled() => false,
         () = running.failed() => true,
     };
     if let Some(advertisement) = advertisement {

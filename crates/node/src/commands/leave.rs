@@ -37,11 +37,11 @@ pub(crate) async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow
         bail!("canceled; nothing was changed");
     }
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
-    let report = away(&data_dir, url).await?;
+    let report = leave(&data_dir, url).await?;
     if arguments.json {
         output::json(&report)?;
     } else {
-        output::line(words(&report))?;
+        output::line(report_text(&report))?;
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow
 ///
 /// # Errors
 /// The same as for [`worker::unenroll`].
-pub(crate) async fn away(
+pub(crate) async fn leave(
     data_dir: &Path,
     url: Option<String>,
 ) -> Result<UnenrollReport, WorkerError> {
@@ -75,7 +75,7 @@ fn is_confirmed(data_dir: &Path) -> anyhow::Result<bool> {
 }
 
 /// Describes the result of leaving.
-pub(crate) fn words(report: &UnenrollReport) -> String {
+pub(crate) fn report_text(report: &UnenrollReport) -> String {
     let removed =
         format!("deleted the encryption key and {:.1} MB of data", report.bytes as f64 / 1e6);
     match (&report.coordinator, report.device) {
@@ -111,7 +111,9 @@ mod tests {
             (device, UnenrollNotice::KnewAlready, 0),
             (device, not_reached, 0),
         ]
-        .map(|(device, coordinator, bytes)| words(&UnenrollReport { device, coordinator, bytes }))
+        .map(|(device, coordinator, bytes)| {
+            report_text(&UnenrollReport { device, coordinator, bytes })
+        })
         .to_vec();
         insta::assert_snapshot!(messages.join("\n"));
     }

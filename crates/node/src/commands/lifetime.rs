@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// Fails if the signal handlers can't be installed.
 pub fn until_signal() -> std::io::Result<CancellationToken> {
-    until_told(false)
+    until_stopped(false)
 }
 
 /// Returns a token that is canceled by SIGINT (Ctrl-C), SIGTERM or SIGHUP, and with `with_parent` also at the end of
@@ -18,7 +18,7 @@ pub fn until_signal() -> std::io::Result<CancellationToken> {
 ///
 /// # Errors
 /// Fails if the signal handlers can't be installed.
-pub(super) fn until_told(with_parent: bool) -> std::io::Result<CancellationToken> {
+pub(super) fn until_stopped(with_parent: bool) -> std::io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;

@@ -42,7 +42,7 @@ pub struct StartArguments {
 }
 
 pub(super) async fn run(arguments: StartArguments, settings: Settings) -> anyhow::Result<()> {
-    let stop = lifetime::until_told(false)?;
+    let stop = lifetime::until_stopped(false)?;
     let folder = data_dir(arguments.data_dir.as_deref(), FOLDER)?;
     let _lock = platform::files::FolderLock::take(&folder)?;
     let (sender, mut events) = mpsc::unbounded_channel();
@@ -130,7 +130,7 @@ async fn report(cluster: &mut LocalCluster, event: ProcessEvent) -> anyhow::Resu
         (ProcessRole::Worker(worker), ProcessOutput::Line(line)) => {
             let status = serde_json::from_str(&line)
                 .with_context(|| format!("unexpected line of worker {}: '{line}'", worker + 1))?;
-            tracing::info!(worker = worker + 1, "{}", status_text::of(&status));
+            tracing::info!(worker = worker + 1, "{}", status_text::status_text(&status));
             Ok(())
         }
         (ProcessRole::Coordinator, ProcessOutput::Line(_)) => Ok(()),

@@ -4,7 +4,7 @@ use protocol::lease::{ReturnReason, UpdateOutcome};
 use worker::Status;
 
 /// Describes a status without the step count, so that the text stays the same for a whole lease.
-pub(super) fn of(status: &Status) -> String {
+pub(super) fn status_text(status: &Status) -> String {
     match status {
         Status::Connecting => "connecting".into(),
         Status::Registered { device, name } => format!("registered as {name} ({device})"),

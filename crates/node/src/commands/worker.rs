@@ -75,7 +75,7 @@ pub(crate) async fn run(
     settings: Settings,
     context: &CommandContext,
 ) -> anyhow::Result<()> {
-    let told = lifetime::until_told(arguments.exit_with_parent)?;
+    let stop = lifetime::until_stopped(arguments.exit_with_parent)?;
     let data_dir = data_dir(arguments.data_dir.as_deref(), &folder(arguments.instance))?;
     let (policy, presence) = (settings.policy(), settings.presence());
     let maximum_cache_bytes = settings.maximum_cache_bytes();
@@ -110,12 +110,12 @@ pub(crate) async fn run(
             .value,
         ..worker::WorkerSettings::new(data_dir, watch::channel(None).1, trainer)
     };
-    let unread = told.clone();
+    let unread = stop.clone();
     // The worker ends when nobody reads its output.
     let lines = Arc::new(StdoutWriter::start(move || unread.cancel())?);
     let observe = observer(arguments.json, lines.clone());
     let place = Place { url, cluster: arguments.cluster };
-    let ended = run_worker(worker, place, observe, told).await;
+    let ended = run_worker(worker, place, observe, stop).await;
     lines.end();
     Ok(ended??)
 }
@@ -134,12 +134,12 @@ fn observer(json: bool, lines: Arc<StdoutWriter>) -> impl Fn(&Status) + Send + S
     let last = Mutex::new(String::new());
     move |status| {
         if json {
-            return lines.say_json(status);
+            return lines.write_json(status);
         }
-        let words = status_text::of(status);
+        let words = status_text::status_text(status);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != words {
-            lines.say(&words);
+            lines.write_line(&words);
             *last = words;
         }
     }

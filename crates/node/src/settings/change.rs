@@ -15,7 +15,7 @@ impl Settings {
     /// Fails for unknown and managed settings, for settings that users can't change, for invalid values, and if the file
     /// can't be written.
     pub fn set_user(name: &str, text: &str) -> Result<(), SettingsError> {
-        Places::of_system().set_user(name, text)
+        Places::system().set_user(name, text)
     }
 
     /// Removes one of the user's settings on this machine, if it is set.
@@ -23,7 +23,7 @@ impl Settings {
     /// # Errors
     /// The same as for [`Settings::set_user`].
     pub fn unset_user(name: &str) -> Result<(), SettingsError> {
-        Places::of_system().unset_user(name)
+        Places::system().unset_user(name)
     }
 }
 

@@ -27,7 +27,7 @@ impl Interceptor {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["join.constellation.internal".into()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        let pin = Pin::of_public_key(&key.subject_public_key_info());
+        let pin = Pin::from_public_key(&key.subject_public_key_info());
         let own_key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let accepting = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()

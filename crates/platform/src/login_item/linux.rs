@@ -17,7 +17,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn of_user() -> Result<Self, String> {
+    pub(super) fn current_user() -> Result<Self, String> {
         let folder = crate::folders::autostart().map_err(|error| error.to_string())?;
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         Ok(Self { folder, program })

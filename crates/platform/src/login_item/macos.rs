@@ -14,7 +14,7 @@ pub(super) struct Item(());
 
 impl Item {
     #[expect(clippy::unnecessary_wraps, reason = "other systems may have no place for it")]
-    pub(super) fn of_user() -> Result<Self, String> {
+    pub(super) fn current_user() -> Result<Self, String> {
         Ok(Self(()))
     }
 

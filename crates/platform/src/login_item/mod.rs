@@ -24,8 +24,8 @@ impl LoginItem {
     ///
     /// # Errors
     /// There is no home folder, or this program can't be found.
-    pub fn of_user() -> Result<Self, NotSet> {
-        system::Item::of_user().map(Self).map_err(NotSet)
+    pub fn current_user() -> Result<Self, NotSet> {
+        system::Item::current_user().map(Self).map_err(NotSet)
     }
 
     /// Enables or disables the start at login. May block while the system answers.

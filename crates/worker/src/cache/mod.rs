@@ -76,7 +76,7 @@ impl Cache {
             match Box::pin(self.attempt(client, blob, maximum)).await {
                 Ok(true) => return Ok(path),
                 Ok(false) => damaged += 1,
-                Err(FetchError::Request(error)) if error.may_pass() => {
+                Err(FetchError::Request(error)) if error.is_transient() => {
                     failed(&error);
                     client.pause_after(&error, &mut attempts).await;
                 }

@@ -17,7 +17,7 @@ async fn a_blob_is_fetched_once() {
         let path = fetch(&cache, &server, 100).await.unwrap();
         assert_eq!(text(&path), BLOB);
     }
-    assert_eq!(server.asked()[0].header("range"), None);
+    assert_eq!(server.requests()[0].header("range"), None);
 }
 
 #[tokio::test]
@@ -31,9 +31,10 @@ async fn an_interrupted_download_resumes_at_the_last_frame() {
     ])
     .await;
     let (folder, cache) = cache(1000);
-    let path = cache.fetch(&server.client(), &BlobHash::of(&blob), 1 << 20, |_| {}).await.unwrap();
+    let path =
+        cache.fetch(&server.client(), &BlobHash::compute(&blob), 1 << 20, |_| {}).await.unwrap();
     assert_eq!(text(&path), blob);
-    assert_eq!(server.asked()[2].header("range"), Some("bytes=65536-"));
+    assert_eq!(server.requests()[2].header("range"), Some("bytes=65536-"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -41,16 +42,16 @@ async fn an_interrupted_download_resumes_at_the_last_frame() {
 async fn a_download_resumes_after_a_kill_that_truncated_its_last_frame() {
     let blob = long();
     let (folder, cache) = cache(1000);
-    let part = folder.path().join(format!("{}.part", BlobHash::of(&blob)));
+    let part = folder.path().join(format!("{}.part", BlobHash::compute(&blob)));
     let sealed = seal(&KEY, &blob, [1; 32]).unwrap();
     for length in [HEADER + FRAME + 1, HEADER + FRAME + 33, sealed.len() - 1] {
         fs::write(&part, &sealed[..length]).unwrap();
         let range = format!("Content-Range: bytes {CHUNK}-{}/{}\r\n", blob.len() - 1, blob.len());
         let steps = vec![Step::answer("206 Partial Content", &range, &blob[CHUNK..])];
         let server = Server::start(steps).await;
-        let name = BlobHash::of(&blob);
+        let name = BlobHash::compute(&blob);
         let path = cache.fetch(&server.client(), &name, 1 << 20, |_| {}).await.unwrap();
-        assert_eq!(server.asked()[0].header("range"), Some("bytes=65536-"));
+        assert_eq!(server.requests()[0].header("range"), Some("bytes=65536-"));
         assert_eq!(text(&path), blob, "truncated to {length} bytes");
         fs::remove_file(path).unwrap();
     }
@@ -60,7 +61,7 @@ async fn a_download_resumes_after_a_kill_that_truncated_its_last_frame() {
 async fn files_encrypted_with_another_key_are_fetched_again() {
     let other = StorageKey::from_bytes([8; 32]);
     let (folder, cache) = cache(1000);
-    for name in [BlobHash::of(BLOB).to_string(), format!("{}.part", BlobHash::of(BLOB))] {
+    for name in [BlobHash::compute(BLOB).to_string(), format!("{}.part", BlobHash::compute(BLOB))] {
         fs::write(folder.path().join(name), seal(&other, BLOB, [1; 32]).unwrap()).unwrap();
     }
     let server = Server::start(vec![Step::answer("200 OK", "", BLOB)]).await;
@@ -79,7 +80,7 @@ async fn no_byte_of_a_blob_is_on_the_disk_in_the_clear() {
     let server = Server::start(steps).await;
     let (folder, cache) = cache(1000);
     for _ in 0..2 {
-        drop(cache.fetch(&server.client(), &BlobHash::of(&blob), 1 << 20, |_| {}).await);
+        drop(cache.fetch(&server.client(), &BlobHash::compute(&blob), 1 << 20, |_| {}).await);
         let files: Vec<PathBuf> =
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1);
@@ -103,7 +104,7 @@ async fn a_server_without_range_requests_sends_the_whole_blob_again() {
 async fn a_complete_part_needs_no_request() {
     let server = Server::start(vec![]).await;
     let (folder, cache) = cache(1000);
-    let part = folder.path().join(format!("{}.part", BlobHash::of(BLOB)));
+    let part = folder.path().join(format!("{}.part", BlobHash::compute(BLOB)));
     fs::write(part, seal(&KEY, BLOB, [1; 32]).unwrap()).unwrap();
     fetch(&cache, &server, 100).await.unwrap();
 }
@@ -117,7 +118,7 @@ async fn a_damaged_download_is_fetched_again() {
     ])
     .await;
     let (folder, cache) = cache(1000);
-    let part = folder.path().join(format!("{}.part", BlobHash::of(BLOB)));
+    let part = folder.path().join(format!("{}.part", BlobHash::compute(BLOB)));
     // Too long for the blob, and not the last frame.
     let sealed = seal(&KEY, &long(), [1; 32]).unwrap();
     fs::write(part, &sealed[..HEADER + FRAME]).unwrap();
@@ -156,7 +157,7 @@ async fn a_refusal_is_not_retried() {
 async fn a_damaged_file_in_the_cache_is_fetched_again() {
     let server = Server::start(vec![Step::answer("200 OK", "", BLOB)]).await;
     let (folder, cache) = cache(1000);
-    fs::write(folder.path().join(BlobHash::of(BLOB).to_string()), b"012345").unwrap();
+    fs::write(folder.path().join(BlobHash::compute(BLOB).to_string()), b"012345").unwrap();
     let path = fetch(&cache, &server, 100).await.unwrap();
     assert_eq!(text(&path), BLOB);
 }
@@ -166,7 +167,7 @@ async fn the_least_recently_used_files_are_evicted_and_needed_files_stay() {
     let (folder, cache) = cache(1000);
     let blobs: Vec<BlobHash> = (0..4_u8)
         .map(|age| {
-            let blob = BlobHash::of(&[age]);
+            let blob = BlobHash::compute(&[age]);
             let path = folder.path().join(blob.to_string());
             fs::write(&path, [age; 200]).unwrap();
             let used = SystemTime::now() - Duration::from_secs(1000 - u64::from(age));
@@ -179,12 +180,12 @@ async fn the_least_recently_used_files_are_evicted_and_needed_files_stay() {
         blobs.iter().map(exists).collect::<Vec<_>>()
     };
     // Together 800 bytes. The first blob is needed, and 400 bytes for another blob and the workspace.
-    let more = (BlobHash::of(b"more"), 100);
+    let more = (BlobHash::compute(b"more"), 100);
     let needed = [(blobs[0], 144), more];
     cache.make_room(&needed, 300, 56).await.unwrap();
     assert_eq!(present(), [true, false, false, true]);
 
-    let too_much = [(blobs[0], 144), (BlobHash::of(b"more"), 900)];
+    let too_much = [(blobs[0], 144), (BlobHash::compute(b"more"), 900)];
     let error = cache.make_room(&too_much, 0, 0).await.unwrap_err();
     assert!(matches!(error, FetchError::Shortage(Shortage::Quota { .. })), "{error}");
     assert_eq!(present(), [true, false, false, true], "nothing is evicted if it is not enough");
@@ -206,7 +207,7 @@ fn text(path: &Path) -> Vec<u8> {
 }
 
 async fn fetch(cache: &Cache, server: &Server, maximum: u64) -> Result<PathBuf, FetchError> {
-    cache.fetch(&server.client(), &BlobHash::of(BLOB), maximum, |_| {}).await
+    cache.fetch(&server.client(), &BlobHash::compute(BLOB), maximum, |_| {}).await
 }
 
 fn cache(maximum: u64) -> (TempDir, Cache) {

@@ -24,7 +24,7 @@ const AT_WORK: &str = "device-at-work";
 pub(super) struct Applicant<'a> {
     pub(super) settings: &'a WorkerSettings,
     pub(super) client: &'a Client,
-    pub(super) voice: &'a StatusReporter<'a>,
+    pub(super) reporter: &'a StatusReporter<'a>,
     pub(super) ready: &'a Ready,
     pub(super) session: &'a Session,
     pub(super) facts: DeviceFacts,
@@ -49,13 +49,13 @@ impl Applicant<'_> {
         self.client.set_pin(cluster.pin);
         let proof = secret.proof();
         let mut said = self.registration(copy_of);
-        let answer = self.until_answered(&cluster, &proof, &said, &key).await;
+        let answer = self.retry_until_answered(&cluster, &proof, &said, &key).await;
         let registered = match answer {
             Err(RequestError::Refused(problem)) if problem.kind == COPIED_KEY => {
                 tracing::warn!(%problem, "this data folder is a copy; creating a new key");
                 key = DeviceKey::generate()?;
                 said.copy_of = known_as;
-                self.until_answered(&cluster, &proof, &said, &key).await
+                self.retry_until_answered(&cluster, &proof, &said, &key).await
             }
             answer => answer,
         };
@@ -95,7 +95,7 @@ impl Applicant<'_> {
     }
 
     /// Retries until the registration gets a final answer.
-    async fn until_answered(
+    async fn retry_until_answered(
         &self,
         cluster: &Cluster,
         proof: &JoinProof,
@@ -103,7 +103,7 @@ impl Applicant<'_> {
         key: &DeviceKey,
     ) -> Result<Registered, RequestError> {
         let register = || self.signed(cluster, proof, said.clone(), key);
-        self.client.until_answered(register, |error| self.voice.offline(error)).await
+        self.client.retry_until_answered(register, |error| self.reporter.offline(error)).await
     }
 
     /// Makes one attempt, with its own challenge.
@@ -127,7 +127,7 @@ impl Applicant<'_> {
         match self.client.register(&said, proof).await {
             // The machine's earlier worker sent a heartbeat a moment ago. This is temporary.
             Err(RequestError::Refused(problem)) if problem.kind == AT_WORK => {
-                Err(RequestError::Unwell { problem, retry_after: None })
+                Err(RequestError::ServerError { problem, retry_after: None })
             }
             answer => answer,
         }
@@ -143,7 +143,7 @@ pub(crate) fn refused(error: RequestError) -> WorkerError {
         | RequestError::Unreachable(_)
         | RequestError::WrongPin(_)
         | RequestError::Address(_)
-        | RequestError::Unwell { .. }
-        | RequestError::Nonsense(_)) => WorkerError::Coordinator(other.to_string()),
+        | RequestError::ServerError { .. }
+        | RequestError::InvalidResponse(_)) => WorkerError::Coordinator(other.to_string()),
     }
 }

@@ -96,20 +96,20 @@ async fn enroll_with(settings: WorkerSettings, steps: Vec<Step>) -> Tried {
             *offline.lock().unwrap() += 1;
         }
     };
-    let voice = StatusReporter::new(&observe, crate::PresenceDetail::Reasons);
+    let reporter = StatusReporter::new(&observe, crate::PresenceDetail::Reasons);
     let mut identity = Identity::load(folder).unwrap();
     let session = identity.begin_session().unwrap();
     let settings = WorkerSettings { pin: Some(server.pin), ..settings.clone() };
     let client = server.client();
-    let outcome = enrolled(&settings, &client, &voice, &mut identity, &ready(), &session).await;
-    let asked = server.asked();
+    let outcome = enrolled(&settings, &client, &reporter, &mut identity, &ready(), &session).await;
+    let asked = server.requests();
     let bodies = asked.iter().filter(|asked| asked.line().contains("/devices/register"));
     let bodies = bodies.map(|asked| -> Value {
         let expected = format!("Bearer {}", code().secret.proof().bearer());
         assert_eq!(asked.header("authorization"), Some(expected.as_str()));
         serde_json::from_slice(&asked.body).unwrap()
     });
-    drop(voice);
+    drop(reporter);
     let bodies = bodies.collect();
     let (offline, failed) = (offline.into_inner().unwrap(), failed.into_inner().unwrap());
     Tried { outcome, bodies, offline, pin: server.pin, failed }
@@ -142,13 +142,13 @@ async fn a_registration_is_signed_for_this_coordinator_and_kept() {
 #[tokio::test]
 async fn a_key_that_is_another_device_s_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    let before = DeviceKey::of(folder.path()).unwrap().public();
+    let before = DeviceKey::open(folder.path()).unwrap().public();
     let steps = vec![challenge(), refusal(409, "copied-key"), challenge(), registered()];
     let tried = enroll(folder.path(), Some(link()), steps).await;
     tried.outcome.unwrap();
     assert_eq!(tried.bodies[0]["public_key"], json!(before));
     assert_ne!(tried.bodies[1]["public_key"], json!(before));
-    let now: Opaque = DeviceKey::of(folder.path()).unwrap().public();
+    let now: Opaque = DeviceKey::open(folder.path()).unwrap().public();
     assert_eq!(tried.bodies[1]["public_key"], json!(now));
 }
 
@@ -157,7 +157,7 @@ async fn a_folder_of_another_machine_becomes_a_device_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let steps = || vec![challenge(), registered()];
     enroll(folder.path(), Some(link()), steps()).await.outcome.unwrap();
-    let key = DeviceKey::of(folder.path()).unwrap().public();
+    let key = DeviceKey::open(folder.path()).unwrap().public();
     let file = folder.path().join("identity.json");
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     kept["enrolment"]["hardware_id"] = json!("another machine");
@@ -243,19 +243,19 @@ async fn a_managed_link_moves_the_device_which_leaves_its_old_cluster_properly()
     before.cluster.pin = old.pin;
     before.cluster.addresses = vec![old.url.trim_start_matches("https://").to_owned()];
     identity.enroll(Some(before)).unwrap();
-    let key = DeviceKey::of(folder.path()).unwrap().public();
+    let key = DeviceKey::open(folder.path()).unwrap().public();
     let sealing_key = crate::storage_key::key(folder.path()).unwrap();
 
     let join = Join::Link(Box::new(link_of_another()));
     let tried = enroll_managed(folder.path(), join, vec![challenge(), registered()]).await;
     assert_eq!(tried.outcome.unwrap().cluster.name, "other");
     assert_eq!((kept(folder.path()).cluster.name.as_str(), tried.bodies.len()), ("other", 1));
-    let asked = old.asked();
+    let asked = old.requests();
     assert_eq!(asked[0].line(), format!("POST /devices/{DEVICE}/leave HTTP/1.1"));
     assert_eq!(asked[0].header("authorization"), Some("Bearer t"));
     assert!(!crate::storage_key::cache(folder.path()).exists());
     assert_ne!(crate::storage_key::key(folder.path()).unwrap(), sealing_key);
-    let new_key = DeviceKey::of(folder.path()).unwrap().public();
+    let new_key = DeviceKey::open(folder.path()).unwrap().public();
     assert_ne!(new_key, key);
     assert_eq!(tried.bodies[0]["public_key"], json!(new_key));
 }
@@ -263,14 +263,14 @@ async fn a_managed_link_moves_the_device_which_leaves_its_old_cluster_properly()
 #[tokio::test]
 async fn a_managed_link_that_is_refused_leaves_the_device_where_it_is() {
     let folder = enrolled_folder().await;
-    let key = DeviceKey::of(folder.path()).unwrap().public();
+    let key = DeviceKey::open(folder.path()).unwrap().public();
     let join = Join::Link(Box::new(link_of_another()));
     let steps = vec![challenge(), refusal(403, "join-code-not-open")];
     let tried = enroll_managed(folder.path(), join, steps).await;
     let error = tried.outcome.err().unwrap();
     assert!(matches!(&error, WorkerError::NotMoved { cluster, .. } if cluster == "lab"), "{error}");
     assert_eq!(kept(folder.path()).cluster.name, "lab");
-    assert_eq!(DeviceKey::of(folder.path()).unwrap().public(), key);
+    assert_eq!(DeviceKey::open(folder.path()).unwrap().public(), key);
     assert!(crate::storage_key::cache(folder.path()).join("blob").exists());
     enroll(folder.path(), None, vec![]).await.outcome.unwrap();
 }

@@ -68,14 +68,14 @@ pub(crate) async fn run_lease(
                 return LeaseOutcome::Stopped;
             }
             LeaseError::LeaseEnded(RenewalEnd::Lost) => {
-                context.reporter.say(&Status::Lost { lease: lease.id });
+                context.reporter.report(&Status::Lost { lease: lease.id });
                 return LeaseOutcome::Lost;
             }
             LeaseError::LeaseEnded(RenewalEnd::Unauthorized) => return LeaseOutcome::Unauthorized,
             LeaseError::Trainer(error) => {
                 if ended_abnormally(&error) {
                     trainers.ended_abnormally();
-                    context.reporter.limited(trainers.budget().limit_message());
+                    context.reporter.report_memory_limit(trainers.budget().limit_message());
                 } else if !error.is_alive() {
                     trainers.kill();
                 }
@@ -118,7 +118,7 @@ async fn train(
     let mut interruption = pin!(interruption(context, renewal));
     let Lease { id, round, partition, .. } = *lease;
     let (job_name, total_rounds) = (&lease.job_name, lease.total_rounds);
-    context.reporter.say(&Status::Fetching {
+    context.reporter.report(&Status::Fetching {
         lease: id,
         job_name: job_name.clone(),
         round,
@@ -126,7 +126,7 @@ async fn train(
         partition,
     });
     renewal.begin();
-    context.reporter.limited(trainers.budget().limit_message());
+    context.reporter.report_memory_limit(trainers.budget().limit_message());
     let fetching = fetch(context, trainers.budget(), workspace, lease);
     let (base, shards) = unless_interrupted(interruption.as_mut(), fetching).await??;
     let starting = trainers.ready(lease.plan.threads);
@@ -195,7 +195,8 @@ async fn fetch(
             length
         } else {
             let request = || client.blob_length(shard);
-            let length = client.until_answered(request, |error| reporter.offline(error)).await;
+            let length =
+                client.retry_until_answered(request, |error| reporter.offline(error)).await;
             length.map_err(FetchError::from)?
         };
         needed.push((*shard, length));

@@ -30,7 +30,7 @@ pub(crate) async fn submit(
     let lease = renewal.lease();
     let bytes = tokio::fs::metadata(workspace.update()).await.map_or(0, |file| file.len());
     let bytes = plain_length(bytes).unwrap_or_default();
-    context.reporter.say(&Status::Uploading { lease, bytes });
+    context.reporter.report(&Status::Uploading { lease, bytes });
     // The update of an expired lease still counts while its seat is open, so a lost lease does not
     // end the upload. The coordinator's answer to the update decides.
     let unauthorized = async {
@@ -51,7 +51,7 @@ pub(crate) async fn submit(
             let (backend, metrics) = (finished.fingerprint.backend, &finished.metrics);
             let contribution =
                 LeaseContribution { backend, seconds: metrics.seconds, examples: metrics.examples };
-            context.reporter.say(&Status::Reported { lease, outcome, given: contribution });
+            context.reporter.report(&Status::Reported { lease, outcome, given: contribution });
             LeaseOutcome::Settled
         }
         Err(UploadError::Request(error)) if error.is_unauthorized() => LeaseOutcome::Unauthorized,
@@ -60,7 +60,7 @@ pub(crate) async fn submit(
         {
             tracing::info!(%problem, "the update came too late; its seat is taken or closed");
             // The workspace stays: the same work may be granted again under another lease.
-            context.reporter.say(&Status::Lost { lease });
+            context.reporter.report(&Status::Lost { lease });
             LeaseOutcome::Lost
         }
         Err(error) => {
@@ -84,14 +84,15 @@ pub(crate) async fn return_lease(
     let lease = renewal.lease();
     let body = LeaseReturn { reason, detail };
     let request = || context.client.return_lease(lease, &body);
-    let returning = context.client.until_answered(request, |error| context.reporter.offline(error));
+    let returning =
+        context.client.retry_until_answered(request, |error| context.reporter.offline(error));
     let stopping = async {
         context.stop.cancelled().await;
         tokio::time::sleep(STOPPING_TIMEOUT).await;
     };
     tokio::select! {
         returned = timeout(RETURN_TIMEOUT, returning) => match returned {
-            Ok(Ok(())) => context.reporter.say(&Status::Returned { lease, reason }),
+            Ok(Ok(())) => context.reporter.report(&Status::Returned { lease, reason }),
             Ok(Err(error)) => tracing::info!(%error, "the coordinator refused the lease's return"),
             Err(_) => tracing::warn!("the lease could not be returned; it expires by itself"),
         },
@@ -123,7 +124,9 @@ async fn send(
         fingerprint: finished.fingerprint.clone(),
     };
     let request = || context.client.submit_update(renewal.lease(), &update);
-    let answer =
-        context.client.until_answered(request, |error| context.reporter.offline(error)).await?;
+    let answer = context
+        .client
+        .retry_until_answered(request, |error| context.reporter.offline(error))
+        .await?;
     Ok(answer.outcome)
 }

@@ -111,12 +111,12 @@ mod tests {
             message.contains("new join code") && message.contains("administrator"),
             "{message}"
         );
-        assert!(other.asked().is_empty());
+        assert!(other.requests().is_empty());
         // The same client reaches the right coordinator once its address is known.
-        assert!(error.may_pass());
+        assert!(error.is_transient());
         found.send_replace(Some(server.url.clone()));
         client.next_job(device()).await.unwrap();
-        assert_eq!(server.asked().len(), 1);
+        assert_eq!(server.requests().len(), 1);
     }
 
     #[tokio::test]

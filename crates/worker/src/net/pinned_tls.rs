@@ -168,7 +168,7 @@ impl<C: Fn(Pin) -> Result<(), rustls::Error> + Send + Sync> ServerCertVerifier f
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-        (self.check)(Pin::of_public_key(key.as_ref()))?;
+        (self.check)(Pin::from_public_key(key.as_ref()))?;
         Ok(ServerCertVerified::assertion())
     }
 

@@ -72,25 +72,25 @@ pub(crate) enum RequestError {
     Address(#[from] InvalidAddress),
     /// A server error (5xx), 408 or 429: temporary.
     #[error("the coordinator is temporarily unavailable: {problem}")]
-    Unwell { problem: Problem, retry_after: Option<Duration> },
+    ServerError { problem: Problem, retry_after: Option<Duration> },
     /// Another client error (4xx): permanent.
     #[error("the coordinator refused: {0}")]
     Refused(Problem),
     /// The answer does not follow the protocol.
     #[error("the coordinator's answer is not valid: {0}")]
-    Nonsense(String),
+    InvalidResponse(String),
 }
 
 impl RequestError {
     /// Whether the same request may succeed later.
-    pub(crate) const fn may_pass(&self) -> bool {
+    pub(crate) const fn is_transient(&self) -> bool {
         match self {
             Self::NoCoordinator
             | Self::Unreachable(_)
             | Self::WrongPin(_)
             | Self::Address(_)
-            | Self::Unwell { .. } => true,
-            Self::NoPin | Self::Refused(_) | Self::Nonsense(_) => false,
+            | Self::ServerError { .. } => true,
+            Self::NoPin | Self::Refused(_) | Self::InvalidResponse(_) => false,
         }
     }
 
@@ -101,7 +101,7 @@ impl RequestError {
 
     /// Returns the problem if the coordinator no longer accepts this device: its token is rejected, or it
     /// is revoked or unknown. Other refusals, such as an unknown path, return `None`.
-    pub(crate) fn lets_go(&self) -> Option<&Problem> {
+    pub(crate) fn unenrolled_by(&self) -> Option<&Problem> {
         match self {
             Self::Refused(problem) => {
                 let kind = matches!(problem.kind.as_str(), "device-revoked" | "unknown-device");
@@ -112,8 +112,8 @@ impl RequestError {
             | Self::Unreachable(_)
             | Self::WrongPin(_)
             | Self::Address(_)
-            | Self::Unwell { .. }
-            | Self::Nonsense(_) => None,
+            | Self::ServerError { .. }
+            | Self::InvalidResponse(_) => None,
         }
     }
 
@@ -128,14 +128,14 @@ impl RequestError {
 
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Unwell { retry_after, .. } => *retry_after,
+            Self::ServerError { retry_after, .. } => *retry_after,
             Self::NoCoordinator
             | Self::NoPin
             | Self::Unreachable(_)
             | Self::WrongPin(_)
             | Self::Address(_)
             | Self::Refused(_)
-            | Self::Nonsense(_) => None,
+            | Self::InvalidResponse(_) => None,
         }
     }
 }
@@ -151,7 +151,7 @@ pub(crate) async fn answer(
 
 pub(crate) async fn json<T: DeserializeOwned>(response: Response) -> Result<T, RequestError> {
     let bytes = bounded(response).await?;
-    serde_json::from_slice(&bytes).map_err(|error| RequestError::Nonsense(error.to_string()))
+    serde_json::from_slice(&bytes).map_err(|error| RequestError::InvalidResponse(error.to_string()))
 }
 
 async fn bounded(mut response: Response) -> Result<Vec<u8>, RequestError> {
@@ -159,7 +159,7 @@ async fn bounded(mut response: Response) -> Result<Vec<u8>, RequestError> {
     while let Some(piece) = response.chunk().await.map_err(|error| unreachable(&error))? {
         if bytes.len() + piece.len() > MAXIMUM_ANSWER {
             let message = format!("it is longer than {} MiB", MAXIMUM_ANSWER >> 20);
-            return Err(RequestError::Nonsense(message));
+            return Err(RequestError::InvalidResponse(message));
         }
         bytes.extend_from_slice(&piece);
     }
@@ -178,7 +178,7 @@ pub(crate) async fn refusal(response: Response) -> RequestError {
     });
     let temporary = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
     if status.is_server_error() || temporary {
-        RequestError::Unwell { problem, retry_after }
+        RequestError::ServerError { problem, retry_after }
     } else {
         RequestError::Refused(problem)
     }

@@ -33,7 +33,7 @@ pub(crate) async fn join(
     // The exchange is bound to the certificate, so the certificate must be known first.
     let health = http.get(path("/health")).header(PROTOCOL_HEADER, PROTOCOL_VERSION);
     answer(health, PATIENCE).await.map_err(explained)?;
-    let pin = *seen.get().ok_or_else(|| RequestError::Nonsense("no certificate".into()))?;
+    let pin = *seen.get().ok_or_else(|| RequestError::InvalidResponse("no certificate".into()))?;
     let chance: [u8; RANDOM_BYTES] = rand::random();
     let asking = WorkerExchange::begin(secret, pin, chance);
     let join = http.post(path("/join")).header(PROTOCOL_HEADER, PROTOCOL_VERSION);

@@ -96,7 +96,7 @@ pub enum Kind {
 
 impl Kind {
     /// Returns the kind for a device type.
-    pub fn of(device_type: &str) -> Self {
+    pub fn from_device_type(device_type: &str) -> Self {
         if device_type == "mac" { Self::Mac } else { Self::Machine }
     }
 

@@ -69,7 +69,7 @@ async fn download(
     let lease = leased(&shared, device, hash).await?;
     let response = files::send(&shared.blobs, hash, &headers).await?;
     Ok(response.map(|body| {
-        let counted = shared.views.traffic.counted(device, body.into_data_stream());
+        let counted = shared.views.traffic.count(device, body.into_data_stream());
         until(lease.cancelled_owned(), Body::from_stream(counted))
     }))
 }
@@ -126,7 +126,7 @@ async fn look(
     let length = stored
         .ok_or_else(|| ApiError::not_found("unknown-blob", format!("there is no blob {hash}")))?;
     let mut response = StatusCode::OK.into_response();
-    files::describe(response.headers_mut(), hash, length);
+    files::set_file_headers(response.headers_mut(), hash, length);
     Ok(response)
 }
 
@@ -148,7 +148,7 @@ async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> ApiResult<Response> {
-    let right = Right::of(&shared, caller, under.lease).await?;
+    let right = Right::for_caller(&shared, caller, under.lease).await?;
     let partial = shared.blobs.partial(hash, &right.key);
     let stored = match caller {
         BlobCaller::Admin => shared.blobs.length(hash)?,
@@ -173,14 +173,14 @@ async fn upload(
         );
         return Err(ApiError::conflict("too-many-blobs", words));
     }
-    shared.blobs.ask_room(announced)?;
+    shared.blobs.check_quota(announced)?;
     let mut timeout = None;
     let bytes = until(end.clone().cancelled_owned(), body).into_data_stream();
     let bytes = bytes.inspect_err(|error| timeout = stalled(error));
     let received = match caller {
         BlobCaller::Admin => partial.receive(offset, limit, bytes).await,
         BlobCaller::Device(device) => {
-            let bytes = shared.views.traffic.counted(device, bytes);
+            let bytes = shared.views.traffic.count(device, bytes);
             partial.receive(offset, limit, pin!(bytes)).await
         }
     };
@@ -212,7 +212,11 @@ struct Right {
 }
 
 impl Right {
-    async fn of(shared: &ApiState, caller: BlobCaller, lease: Option<LeaseId>) -> ApiResult<Self> {
+    async fn for_caller(
+        shared: &ApiState,
+        caller: BlobCaller,
+        lease: Option<LeaseId>,
+    ) -> ApiResult<Self> {
         match (caller, lease) {
             (BlobCaller::Admin, _) => {
                 let end = Some(CancellationToken::new());

@@ -8,7 +8,7 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
-use data::{AddReport, BadRow, CatalogueEntry, DataError, ReadLimits};
+use data::{AddReport, BadRow, CatalogEntry, DataError, ReadLimits};
 use futures::{Stream, StreamExt};
 use protocol::dataset::{AddedDataset, DatasetEntry, FileProblem, RowProblem};
 use serde::Deserialize;
@@ -46,7 +46,7 @@ async fn list(_: Viewer, State(shared): State<ApiState>) -> ApiResult<Json<Vec<D
     Ok(Json(entries.into_iter().map(entry).collect()))
 }
 
-pub(crate) fn entry(known: CatalogueEntry) -> DatasetEntry {
+pub(crate) fn entry(known: CatalogEntry) -> DatasetEntry {
     let (classes, rows) = match known.info {
         Some(info) => (Some(info.classes), Some((info.train_rows, info.test_rows))),
         None => (None, None),
@@ -98,7 +98,7 @@ async fn add(
     if announced > MOST_BYTES {
         return Err(too_long());
     }
-    shared.blobs.ask_room(announced.saturating_mul(2))?;
+    shared.blobs.check_quota(announced.saturating_mul(2))?;
     let folder = shared.blobs.scratch_dir()?;
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_form = kind.is_some_and(|kind| kind.starts_with("multipart/form-data"));
@@ -114,7 +114,7 @@ async fn add(
     }
     let (sources, turn) = (shared.sources.clone(), shared.adding.clone().lock_owned().await);
     let usual = ReadLimits::default();
-    let bounds = ReadLimits { disk: usual.disk.min(shared.blobs.room_left()?), ..usual };
+    let bounds = ReadLimits { disk: usual.disk.min(shared.blobs.quota_left()?), ..usual };
     let added = tokio::task::spawn_blocking(move || {
         // The requester may be gone before this is done.
         let _turn = turn;
@@ -215,7 +215,7 @@ async fn store<E>(
         }
         if stored > granted {
             // The rows made from the file take the same space again.
-            blobs.ask_room(2 * STRIDE)?;
+            blobs.check_quota(2 * STRIDE)?;
             granted = stored + STRIDE;
         }
         file.write_all(&chunk).await?;

@@ -92,17 +92,17 @@ async fn heartbeat(
     caller: OfDevice,
     State(shared): State<ApiState>,
     InPath(id): InPath<DeviceId>,
-    Body(said): Body<Heartbeat>,
+    Body(heartbeat): Body<Heartbeat>,
 ) -> ApiResult<Json<HeartbeatAnswer>> {
-    if said.session.as_ref().is_some_and(|session| !session.is_bounded()) {
+    if heartbeat.session.as_ref().is_some_and(|session| !session.is_bounded()) {
         let words = "must be a short id after at most 8 others";
         return Err(ApiError::invalid("invalid-session", words).at("session"));
     }
     let device = caller.is(id)?;
-    if shared.views.hear(device, &said, clock::now()) {
+    if shared.views.record_heartbeat(device, &heartbeat, clock::now()) {
         return Ok(Json(poll_interval::heartbeat_answer(shared.views.device_count(), true)));
     }
-    Ok(Json(shared.driver.heartbeat(device, said).await?))
+    Ok(Json(shared.driver.heartbeat(device, heartbeat).await?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

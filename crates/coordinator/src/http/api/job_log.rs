@@ -32,7 +32,7 @@ pub(crate) fn log(known: &Known<'_>) -> Vec<LogEntry> {
     log
 }
 
-fn told(at: Timestamp, kind: &str, text: String) -> LogEntry {
+fn entry(at: Timestamp, kind: &str, text: String) -> LogEntry {
     LogEntry { at, kind: kind.to_owned(), text }
 }
 
@@ -59,7 +59,7 @@ fn by_somebody(entry: &Entry) -> Option<LogEntry> {
         | Action::Written
         | Action::Restored => return None,
     };
-    Some(told(record.at, did, format!("{did} by {}", record.who)))
+    Some(entry(record.at, did, format!("{did} by {}", record.who)))
 }
 
 fn closed(round: &Round) -> Option<LogEntry> {
@@ -69,7 +69,7 @@ fn closed(round: &Round) -> Option<LogEntry> {
     });
     let Round { round, reported, seats, .. } = round;
     let text = format!("round {round} closed with {reported} of {seats} updates{accuracy}");
-    Some(told(at, "round_closed", text))
+    Some(entry(at, "round_closed", text))
 }
 
 /// Returns the entry of a lease that ended without an update, unless a person ended it.
@@ -85,15 +85,17 @@ fn lost(lease: &LeaseRecord) -> Option<LogEntry> {
     let text = format!(
         "{device_name} {did} partition {partition} of round {round} after {steps} steps: {reason}"
     );
-    Some(told(lease.ended_at?, "lease_lost", text))
+    Some(entry(lease.ended_at?, "lease_lost", text))
 }
 
 fn stalled(notice: &Notice) -> Vec<LogEntry> {
     if notice.kind != NoticeKind::JobStalled {
         return Vec::new();
     }
-    let mut log = vec![told(notice.created_at, "stalled", notice.text.clone())];
-    log.extend(notice.ended_at.map(|at| told(at, "moving", "the job progresses again".to_owned())));
+    let mut log = vec![entry(notice.created_at, "stalled", notice.text.clone())];
+    log.extend(
+        notice.ended_at.map(|at| entry(at, "moving", "the job progresses again".to_owned())),
+    );
     log
 }
 
@@ -108,5 +110,5 @@ fn end(view: &JobView) -> Option<LogEntry> {
             return None;
         }
     };
-    Some(told(job.completed_at?, "ended", text))
+    Some(entry(job.completed_at?, "ended", text))
 }

@@ -95,7 +95,7 @@ fn addresses(listen: SocketAddr) -> Vec<String> {
     if !listen.ip().is_unspecified() {
         return vec![listen.to_string()];
     }
-    let own = platform::addresses::own();
+    let own = platform::addresses::local_addresses();
     own.into_iter().map(|ip| SocketAddr::new(ip, listen.port()).to_string()).collect()
 }
 

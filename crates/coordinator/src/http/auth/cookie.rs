@@ -53,7 +53,7 @@ impl CookieName {
     }
 
     /// Returns the value of the request's cookie.
-    pub(crate) fn of<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+    pub(crate) fn find<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = pairs.flat_map(|value| value.split(';'));
         pairs.find_map(|pair| {
@@ -130,12 +130,12 @@ mod tests {
         );
         let pair = set.split(';').next().unwrap();
         let shown = format!("a=b; {pair} ;c=d");
-        assert_eq!(names.of(&headers(&[("cookie", &shown)])), Some("secret"));
+        assert_eq!(names.find(&headers(&[("cookie", &shown)])), Some("secret"));
         let other = CookieName::new("01890a5d-ac96-774b-bcce-b302099a8058");
-        assert_eq!(other.of(&headers(&[("cookie", &shown)])), None);
+        assert_eq!(other.find(&headers(&[("cookie", &shown)])), None);
         // The name that earlier versions accepted over plain HTTP.
         let plain = pair.strip_prefix("__Host-").unwrap();
-        assert_eq!(names.of(&headers(&[("cookie", plain)])), None);
+        assert_eq!(names.find(&headers(&[("cookie", plain)])), None);
     }
 
     #[test]

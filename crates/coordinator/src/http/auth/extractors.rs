@@ -56,7 +56,7 @@ impl Bad {
     fn failure(self) -> ApiError {
         match self {
             Self::Token => unauthorized(),
-            Self::Ticket => tickets::used_up(),
+            Self::Ticket => tickets::invalid_ticket(),
         }
     }
 }
@@ -103,7 +103,7 @@ pub(crate) fn authenticate(shared: &ApiState, request: &mut Request) -> Result<(
         }
     };
     if let Some(introduction) = request.extensions().get::<ConnectionSlotHolder>() {
-        introduction.made();
+        introduction.release();
     }
     if credential.principal.role != Role::Device && credential.used(now) {
         shared.driver.used(credential.kind, credential.id.clone(), now);
@@ -123,11 +123,11 @@ fn shown(shared: &ApiState, request: &Request, now: Timestamp) -> Shown {
     if headers.contains_key(header::AUTHORIZATION) {
         return by_bearer(shared, headers, carrier, now);
     }
-    if let Some(asked) = tickets::asked(request) {
-        let credential = shared.tickets.take(&asked, now);
+    if let Some(requested) = tickets::requested(request) {
+        let credential = shared.tickets.take(&requested, now);
         return credential.map_or(Shown::Bad(Bad::Ticket), Shown::Good);
     }
-    match (carrier, shared.cookie.of(headers)) {
+    match (carrier, shared.cookie.find(headers)) {
         (Carrier::Cookie, Some(secret)) => {
             session(shared, carrier, secret, now).map_or(Shown::Nothing, Shown::ByCookie)
         }

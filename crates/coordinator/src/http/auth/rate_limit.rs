@@ -70,12 +70,12 @@ struct Bucket {
 impl Bucket {
     /// Takes a token, or returns the time until one is available.
     fn take(&mut self, now: Timestamp, burst: u32, refill: Duration) -> Result<(), Duration> {
-        self.left(now, burst, refill)?;
+        self.remaining(now, burst, refill)?;
         self.full_at = self.full_at.max(now).after(refill);
         Ok(())
     }
 
-    fn left(self, now: Timestamp, burst: u32, refill: Duration) -> Result<(), Duration> {
+    fn remaining(self, now: Timestamp, burst: u32, refill: Duration) -> Result<(), Duration> {
         let spent = self.full_at.since(now) + refill;
         match spent.checked_sub(refill * burst) {
             None | Some(Duration::ZERO) => Ok(()),
@@ -93,7 +93,7 @@ impl AuthRateLimit {
         now: Timestamp,
     ) -> Option<Duration> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.peers(allowance).bucket_of(network(peer?)).left(now, BURST, REFILL).err()
+        table.peers(allowance).bucket_of(network(peer?)).remaining(now, BURST, REFILL).err()
     }
 
     /// Counts a failure. Requests from this process are never limited.

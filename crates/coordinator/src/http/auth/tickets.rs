@@ -34,7 +34,7 @@ struct Ticket {
 
 /// Path requested with a ticket.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct TicketRequest<'a> {
     path: &'a str,
     hash: [u8; 32],
 }
@@ -61,29 +61,33 @@ impl Tickets {
     }
 
     /// Uses the ticket up. Returns its credential if that is still valid.
-    pub(crate) fn take(&self, asked: &Asked<'_>, now: Timestamp) -> Option<Arc<Credential>> {
+    pub(crate) fn take(
+        &self,
+        requested: &TicketRequest<'_>,
+        now: Timestamp,
+    ) -> Option<Arc<Credential>> {
         let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // On another path a ticket is not valid, and not used up.
-        tickets.get(&asked.hash).filter(|ticket| ticket.path == asked.path)?;
-        let ticket = tickets.remove(&asked.hash)?;
+        tickets.get(&requested.hash).filter(|ticket| ticket.path == requested.path)?;
+        let ticket = tickets.remove(&requested.hash)?;
         let counts = now < ticket.expires_at && ticket.credential.counts(now);
         counts.then_some(ticket.credential)
     }
 }
 
 /// Returns the request's path and ticket, or `None` if it has no ticket.
-pub(crate) fn asked(request: &Request) -> Option<Asked<'_>> {
+pub(crate) fn requested(request: &Request) -> Option<TicketRequest<'_>> {
     if request.method() != Method::GET {
         return None;
     }
     let address = request.uri().path_and_query()?.as_str();
     let (path, secret) = address.rsplit_once(TICKET)?;
     let path = path.strip_suffix(['?', '&'])?;
-    Some(Asked { path, hash: *blake3::hash(secret.as_bytes()).as_bytes() })
+    Some(TicketRequest { path, hash: *blake3::hash(secret.as_bytes()).as_bytes() })
 }
 
 /// Returns the response to an invalid ticket.
-pub(crate) fn used_up() -> ApiError {
+pub(crate) fn invalid_ticket() -> ApiError {
     let words = "this address was good once and for a minute; go back to the dashboard and start the \
                  download again";
     ApiError::new(StatusCode::UNAUTHORIZED, "download-ticket", "Unauthorized", words)
@@ -106,7 +110,7 @@ mod tests {
 
     fn take(tickets: &Tickets, address: &str, now: Timestamp) -> bool {
         let request = Request::get(address).body(axum::body::Body::empty()).unwrap();
-        tickets.take(&asked(&request).unwrap(), now).is_some()
+        tickets.take(&requested(&request).unwrap(), now).is_some()
     }
 
     #[test]

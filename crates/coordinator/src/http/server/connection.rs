@@ -90,7 +90,7 @@ pub(crate) struct Connections {
 
 /// Protocol of a connection, by its first byte and its peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speech {
+enum ConnectionProtocol {
     Tls,
     Plain,
     /// Plain HTTP from another machine.
@@ -181,13 +181,13 @@ impl Connections {
         if stream.peek(&mut first).await? == 0 {
             return Ok(Begun::TurnedAway);
         }
-        match speech(first[0], peer.0) {
-            Speech::Plain => Ok(Begun::Plain(stream)),
-            Speech::PlainFromAfar => {
+        match connection_protocol(first[0], peer.0) {
+            ConnectionProtocol::Plain => Ok(Begun::Plain(stream)),
+            ConnectionProtocol::PlainFromAfar => {
                 timeout(GOODBYE, turn_away(&mut stream)).await??;
                 Ok(Begun::TurnedAway)
             }
-            Speech::Tls => {
+            ConnectionProtocol::Tls => {
                 let stream = Box::new(self.acceptor.accept(stream).await?);
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
                 Ok(if is_http2 { Begun::Http2(stream) } else { Begun::Tls(stream) })
@@ -229,12 +229,12 @@ impl Connections {
         let one = requests.begin();
         let checked = if from.over_tls { Ok(()) } else { host::check(&request, self.port) };
         let answer = match checked {
-            Ok(()) => Either::Left(self.router.clone().oneshot(from.put_on(request))),
+            Ok(()) => Either::Left(self.router.clone().oneshot(from.attach_to(request))),
             Err(failure) => Either::Right(ready(Ok(host::refuse(failure)))),
         };
         async {
             let mut answer = answer.await?;
-            headers::say_once(answer.headers_mut());
+            headers::mark_sensitive(answer.headers_mut());
             Ok(answer.map(|body| one.until_sent(body)))
         }
     }
@@ -252,11 +252,11 @@ async fn until_left(
     }
 }
 
-fn speech(first: u8, peer: IpAddr) -> Speech {
+fn connection_protocol(first: u8, peer: IpAddr) -> ConnectionProtocol {
     match (first, peer.is_loopback()) {
-        (TLS_HANDSHAKE, _) => Speech::Tls,
-        (_, true) => Speech::Plain,
-        (_, false) => Speech::PlainFromAfar,
+        (TLS_HANDSHAKE, _) => ConnectionProtocol::Tls,
+        (_, true) => ConnectionProtocol::Plain,
+        (_, false) => ConnectionProtocol::PlainFromAfar,
     }
 }
 

@@ -46,7 +46,7 @@ impl ConnectionLimit {
 
 impl ConnectionSlotHolder {
     /// Releases the slot, because the connection's peer has authenticated.
-    pub(crate) fn made(&self) {
+    pub(crate) fn release(&self) {
         let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(slot);
     }
@@ -81,8 +81,8 @@ mod tests {
         assert!(admit("192.0.2.1").is_none());
         assert!(admit("192.0.2.2").is_some());
         // Authenticated and closed connections hold no slot.
-        held[0].made();
-        held[0].made();
+        held[0].release();
+        held[0].release();
         let again = admit("192.0.2.1");
         assert!(again.is_some() && admit("192.0.2.1").is_none());
         drop(held.pop());

@@ -82,7 +82,7 @@ where
         self.shared.responses.count(answer.status().as_u16());
         let mut answer = as_problem(answer, &self.asked);
         answer.headers_mut().insert(PROTOCOL_HEADER, PROTOCOL_VERSION.into());
-        headers::protect(answer.status(), answer.headers_mut());
+        headers::set_security_headers(answer.status(), answer.headers_mut());
         Poll::Ready(Ok(answer))
     }
 }

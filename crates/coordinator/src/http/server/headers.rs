@@ -46,7 +46,7 @@ impl FromStr for Origin {
 }
 
 /// Adds the headers that restrict what a browser may do with an answer.
-pub(crate) fn protect(status: StatusCode, headers: &mut HeaderMap) {
+pub(crate) fn set_security_headers(status: StatusCode, headers: &mut HeaderMap) {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_page = kind.is_some_and(|kind| kind.starts_with("text/html"));
     let is_json = kind.is_some_and(|kind| kind.contains("json"));
@@ -67,7 +67,7 @@ pub(crate) fn protect(status: StatusCode, headers: &mut HeaderMap) {
 /// Marks all headers as sensitive, so that HTTP/2 doesn't add them to its compression table: 10,000
 /// waiting connections would each hold a table. Sets the date here, because hyper's own date header would
 /// be added to the table.
-pub(crate) fn say_once(headers: &mut HeaderMap) {
+pub(crate) fn mark_sensitive(headers: &mut HeaderMap) {
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now());
     if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
         headers.insert(header::DATE, date);
@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn every_header_is_sensitive_including_the_date() {
         let mut headers = HeaderMap::new();
-        protect(StatusCode::OK, &mut headers);
-        say_once(&mut headers);
+        set_security_headers(StatusCode::OK, &mut headers);
+        mark_sensitive(&mut headers);
         assert!(headers.values().all(HeaderValue::is_sensitive), "{headers:?}");
         let date = headers[header::DATE].to_str().unwrap();
         let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).unwrap();

@@ -40,7 +40,7 @@ pub(crate) fn refuse(failure: ApiError) -> Response<Body> {
     );
     let mut response = failure.into_response();
     let status = response.status();
-    headers::protect(status, response.headers_mut());
+    headers::set_security_headers(status, response.headers_mut());
     response
 }
 

@@ -16,17 +16,17 @@ pub(crate) struct OverTls;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer<'a> {
     pub(crate) address: PeerAddress,
-    pub(crate) introduction: &'a ConnectionSlotHolder,
+    pub(crate) slot_holder: &'a ConnectionSlotHolder,
     pub(crate) over_tls: bool,
 }
 
 impl Peer<'_> {
     /// Adds the connection's properties to a request, and the timeout to its body.
-    pub(crate) fn put_on(&self, request: Request<Incoming>) -> Request<Body> {
+    pub(crate) fn attach_to(&self, request: Request<Incoming>) -> Request<Body> {
         let mut request = request.map(|body| with_timeout(Body::new(body)));
         let extensions = request.extensions_mut();
         extensions.insert(self.address);
-        extensions.insert(self.introduction.clone());
+        extensions.insert(self.slot_holder.clone());
         if self.over_tls {
             extensions.insert(OverTls);
         }

@@ -83,7 +83,7 @@ async fn a_zip_bomb_is_unpacked_only_within_the_disk_quota() {
     let mut small = settings(folder.path());
     small.maximum_disk_bytes = Some(16 << 20);
     let running = coordinator::start(small).await.unwrap();
-    let coordinator = Coordinator::around(running, folder);
+    let coordinator = Coordinator::from_running(running, folder);
     let row = b"a,b\n".repeat(8 << 20);
     let bomb = zip(&[("rows.csv", &row)]);
     assert!(bomb.len() < 1 << 20, "{}", bomb.len());

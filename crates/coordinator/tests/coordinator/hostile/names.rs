@@ -103,6 +103,6 @@ async fn names_of_jobs_and_models_are_words_and_no_paths() {
     let disposition = file.headers()["content-disposition"].to_str().unwrap().to_owned();
     assert_eq!(disposition, "attachment; filename=\"------escape-v1.safetensors\"");
     let bytes = file.bytes().await.unwrap();
-    assert_eq!(BlobHash::of(&bytes).to_string(), models[0]["blake3"].as_str().unwrap());
+    assert_eq!(BlobHash::compute(&bytes).to_string(), models[0]["blake3"].as_str().unwrap());
     assert_eq!(named(outer.path(), "escape"), Vec::<String>::new());
 }

@@ -86,7 +86,7 @@ fn a_paused_job_continues_with_the_coordinator_s_steps() {
     machine.handle(at(2), aggregated(1)).unwrap();
     machine.handle(at(3), evaluated(1, 0.5)).unwrap();
     assert_eq!((machine.round(), machine.status()), (2, JobStatus::Paused));
-    assert_eq!(machine.handle(at(4), request(9, 9)), Err(Rejection::NothingToDo));
+    assert_eq!(machine.handle(at(4), request(9, 9)), Err(RejectedEvent::NothingToDo));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) fn of(machine: &Machine) -> Self {
+    pub(super) fn from_machine(machine: &Machine) -> Self {
         let mut database = Self::default();
         database.write(machine.all_rows());
         database

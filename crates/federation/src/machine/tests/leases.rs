@@ -199,7 +199,7 @@ fn updates_of_earlier_rounds_are_known_for_two_rounds() {
     close(&mut machine, at(0), 1);
     assert_eq!(
         machine.handle(at(1), update(1000, 1000, "update 1000")),
-        Err(Rejection::UnknownLease { lease: lease(1000) })
+        Err(RejectedEvent::UnknownLease { lease: lease(1000) })
     );
 }
 

@@ -43,7 +43,7 @@ fn model_id() -> ModelId {
 }
 
 fn blob(name: &str) -> BlobHash {
-    BlobHash::of(name.as_bytes())
+    BlobHash::compute(name.as_bytes())
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -178,7 +178,7 @@ fn close(machine: &mut Machine, now: Timestamp, seats: u64) -> Vec<Effect> {
 
 /// Restores a machine from its rows.
 fn reload(machine: &Machine) -> Machine {
-    Database::of(machine).machine()
+    Database::from_machine(machine).machine()
 }
 
 /// Effect for the lease and the device with this number.

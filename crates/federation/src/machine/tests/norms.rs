@@ -18,7 +18,7 @@ fn refused(lease_number: u64, device_number: u64) -> Event {
 fn bound(machine: &mut Machine, lease_number: u64, device_number: u64) -> f64 {
     let event = update_of_norm(lease_number, device_number, "huge", f64::MAX);
     let rejection = machine.handle(at(1), event).unwrap_err();
-    let Rejection::Norm { bound, .. } = rejection else { panic!("{rejection}") };
+    let RejectedEvent::Norm { bound, .. } = rejection else { panic!("{rejection}") };
     bound
 }
 
@@ -58,7 +58,7 @@ fn the_job_file_sets_or_removes_the_bound() {
         machine.handle(at(0), request(1, 1)).unwrap();
         for norm in [too_large, f64::NAN] {
             let error = machine.handle(at(1), update_of_norm(1, 1, "a", norm)).unwrap_err();
-            assert!(matches!(error, Rejection::Norm { .. }), "{norm}: {error}");
+            assert!(matches!(error, RejectedEvent::Norm { .. }), "{norm}: {error}");
         }
         machine.handle(at(1), update_of_norm(1, 1, "a", accepted)).unwrap();
     }

@@ -85,7 +85,7 @@ impl World {
     fn new(mut machine: Machine) -> Self {
         machine.commit(usize::MAX);
         Self {
-            database: Database::of(&machine),
+            database: Database::from_machine(&machine),
             committed: machine.clone(),
             handled: 0,
             machine,

@@ -62,7 +62,7 @@ impl World {
         let mut world = Self {
             rng: SeededRng::new(RngDomain::SyntheticData, seed, 0, 0, 0),
             faults,
-            database: Database::of(&machine(changes.clone())),
+            database: Database::from_machine(&machine(changes.clone())),
             machine: machine(changes),
             handled: 0,
             now: 0,

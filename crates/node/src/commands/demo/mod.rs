@@ -28,7 +28,7 @@ use summary::Summary;
 const LEASE_TIMEOUT_SECONDS: u32 = 5;
 
 pub(super) async fn run(arguments: DemoArguments, settings: Settings) -> anyhow::Result<()> {
-    let stop = lifetime::until_told(false)?;
+    let stop = lifetime::until_stopped(false)?;
     let folder = tempfile::Builder::new()
         .prefix("constellation-demo-")
         .tempdir()

@@ -19,7 +19,7 @@ use super::screen::Screen;
 use super::summary::{Kills, Summary};
 use super::task;
 use crate::client::{Client, ClientError};
-use crate::commands::job::{Follower, News, act};
+use crate::commands::job::{Follower, JobUpdate, change_job};
 use crate::commands::local_cluster::{
     Joining, LocalCluster, ProcessEvent, ProcessOutput, ProcessRole,
 };
@@ -46,7 +46,7 @@ pub(super) struct Play {
 /// Reason to continue.
 enum Woken {
     Event(ProcessEvent),
-    News(Box<Result<News, ClientError>>),
+    Update(Box<Result<JobUpdate, ClientError>>),
 }
 
 impl Play {
@@ -87,7 +87,7 @@ impl Play {
             self.start_worker(worker)?;
         }
         let job: Job = client.post("/jobs", &spec).await?;
-        act(&client, job.id, "start").await?;
+        change_job(&client, job.id, "start").await?;
         let job = self.watch(client, job).await?;
         let seconds = begun.elapsed().as_secs_f64();
         self.screen.clear();
@@ -151,7 +151,7 @@ impl Play {
 
     /// Follows the job until it ends.
     async fn watch(&mut self, client: Client, job: Job) -> anyhow::Result<Job> {
-        let (told, mut news) = mpsc::unbounded_channel();
+        let (told, mut update) = mpsc::unbounded_channel();
         let mut follower = Follower::new(client, job.id);
         self.follower = Some(tokio::spawn(async move {
             loop {
@@ -167,18 +167,18 @@ impl Play {
                 // Process events come first, so that a kill happens while its target is still in the right state.
                 biased;
                 Some(event) = self.events.recv() => Woken::Event(event),
-                Some(news) = news.recv() => Woken::News(Box::new(news)),
+                Some(update) = update.recv() => Woken::Update(Box::new(update)),
                 else => bail!("the demo's processes and its job can no longer be followed"),
             };
             match woken {
                 Woken::Event(event) => self.handle(event).await?,
-                Woken::News(news) => {
-                    let news = (*news)?;
-                    self.news(&news)?;
-                    match news.job.status {
-                        JobStatus::Completed => return Ok(news.job),
+                Woken::Update(update) => {
+                    let update = (*update)?;
+                    self.apply_update(&update)?;
+                    match update.job.status {
+                        JobStatus::Completed => return Ok(update.job),
                         JobStatus::Failed | JobStatus::Cancelled => {
-                            let reason = news.job.reason.unwrap_or_default();
+                            let reason = update.job.reason.unwrap_or_default();
                             bail!("the job did not complete: {reason}");
                         }
                         JobStatus::Pending
@@ -191,15 +191,15 @@ impl Play {
         }
     }
 
-    fn news(&mut self, news: &News) -> anyhow::Result<()> {
-        for line in news.closed.iter().filter_map(RoundLine::of) {
+    fn apply_update(&mut self, update: &JobUpdate) -> anyhow::Result<()> {
+        for line in update.closed.iter().filter_map(RoundLine::of) {
             self.screen.round(&line)?;
         }
-        self.screen.job(&news.job);
+        self.screen.job(&update.job);
         self.see(Observation::Job {
-            leases_lost: news.job.leases_lost,
-            closed_rounds: news.job.current_epoch,
-            rounds: news.job.total_epochs,
+            leases_lost: update.job.leases_lost,
+            closed_rounds: update.job.current_epoch,
+            rounds: update.job.total_epochs,
         })
     }
 
@@ -251,10 +251,10 @@ impl Play {
     fn see(&mut self, sight: Observation) -> anyhow::Result<()> {
         let Some(chaos) = &mut self.chaos else { return Ok(()) };
         let actions = chaos.handle(sight);
-        actions.into_iter().try_for_each(|action| self.act(action))
+        actions.into_iter().try_for_each(|action| self.perform(action))
     }
 
-    fn act(&mut self, action: Action) -> anyhow::Result<()> {
+    fn perform(&mut self, action: Action) -> anyhow::Result<()> {
         match action {
             Action::KillWorker { worker, why } => {
                 self.dying.push(ProcessRole::Worker(worker));

@@ -60,7 +60,7 @@ mod tests {
             dataset: "synthetic".into(),
             rounds: 3,
             test_accuracy: 0.912_345,
-            model_blake3: BlobHash::of(b""),
+            model_blake3: BlobHash::compute(b""),
             seconds: 12.34,
             leases_lost: 3,
             kills: Kills { workers: 5, trainers: 1, coordinators: 1 },

@@ -3,7 +3,7 @@
 use protocol::api::Job;
 
 /// Explains the state of the job.
-pub(super) fn told(job: &Job) -> Vec<&str> {
+pub(super) fn explanations(job: &Job) -> Vec<&str> {
     if job.explanation.is_empty() {
         return job.reason.as_deref().into_iter().collect();
     }

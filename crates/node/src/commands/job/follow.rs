@@ -17,9 +17,9 @@ const RECONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A job at one point in time.
 #[derive(Debug, Clone)]
-pub(crate) struct News {
+pub(crate) struct JobUpdate {
     pub job: Job,
-    /// Rounds closed since the previous [`News`].
+    /// Rounds closed since the previous [`JobUpdate`].
     pub closed: Vec<Round>,
 }
 
@@ -41,11 +41,11 @@ impl Follower {
 
     /// Returns the job: immediately on the first call, then whenever it has changed. Waits for a coordinator that
     /// restarts.
-    pub(crate) async fn next(&mut self) -> Result<News, ClientError> {
+    pub(crate) async fn next(&mut self) -> Result<JobUpdate, ClientError> {
         let mut unreachable_since = None;
         loop {
             let error = match self.fetch().await {
-                Ok(news) => return Ok(news),
+                Ok(update) => return Ok(update),
                 Err(error) => error,
             };
             let since = *unreachable_since.get_or_insert_with(tokio::time::Instant::now);
@@ -59,7 +59,7 @@ impl Follower {
         }
     }
 
-    async fn fetch(&mut self) -> Result<News, ClientError> {
+    async fn fetch(&mut self) -> Result<JobUpdate, ClientError> {
         // The revision is read first, so that a later change triggers another fetch.
         let revision = match self.revision {
             None => self.events(0, 0).await?.revision,
@@ -73,7 +73,7 @@ impl Follower {
             .filter(|round| round.closed_at.is_some() && round.round > self.last_round)
             .collect();
         self.last_round = closed.iter().map(|round| round.round).max().unwrap_or(self.last_round);
-        Ok(News { job, closed })
+        Ok(JobUpdate { job, closed })
     }
 
     /// Waits until the job has changed after revision `after`; returns the new revision.

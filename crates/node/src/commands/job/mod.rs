@@ -16,8 +16,8 @@ mod explanation;
 mod follow;
 mod watch;
 
-use explanation::told;
-pub(super) use follow::{Follower, News};
+use explanation::explanations;
+pub(super) use follow::{Follower, JobUpdate};
 
 #[derive(Debug, Args)]
 pub struct JobArguments {
@@ -74,29 +74,33 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
         JobCommand::Submit { file: _, hold, watch } => {
             let mut job: Job = client.post("/jobs", &spec).await?;
             if !hold {
-                job = act(&client, job.id, "start").await?;
+                job = change_job(&client, job.id, "start").await?;
             }
             if watch {
                 return watch::run(client, job.id, json).await;
             }
-            tell(&job, json)
+            print_job(&job, json)
         }
         JobCommand::List => list(&client, json).await,
         JobCommand::Show { id } => show(&client, id, json).await,
         JobCommand::Watch { id } => watch::run(client, id, json).await,
-        JobCommand::Start { id } => tell(&act(&client, id, "start").await?, json),
-        JobCommand::Pause { id } => tell(&act(&client, id, "pause").await?, json),
-        JobCommand::Resume { id } => tell(&act(&client, id, "resume").await?, json),
-        JobCommand::Cancel { id } => tell(&act(&client, id, "cancel").await?, json),
+        JobCommand::Start { id } => print_job(&change_job(&client, id, "start").await?, json),
+        JobCommand::Pause { id } => print_job(&change_job(&client, id, "pause").await?, json),
+        JobCommand::Resume { id } => print_job(&change_job(&client, id, "resume").await?, json),
+        JobCommand::Cancel { id } => print_job(&change_job(&client, id, "cancel").await?, json),
     }
 }
 
 /// Sends an action to a job; returns the updated job.
-pub(super) async fn act(client: &Client, id: JobId, action: &str) -> Result<Job, ClientError> {
+pub(super) async fn change_job(
+    client: &Client,
+    id: JobId,
+    action: &str,
+) -> Result<Job, ClientError> {
     client.post(&format!("/jobs/{id}/{action}"), &serde_json::json!({})).await
 }
 
-fn tell(job: &Job, json: bool) -> anyhow::Result<()> {
+fn print_job(job: &Job, json: bool) -> anyhow::Result<()> {
     if json {
         output::json(job)?;
     } else {
@@ -132,8 +136,8 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
     if json {
         return Ok(output::json(&job)?);
     }
-    tell(&job, false)?;
-    for sentence in told(&job) {
+    print_job(&job, false)?;
+    for sentence in explanations(&job) {
         output::line(sentence)?;
     }
     let spec = toml::to_string(&job.config).context("can't convert the job to TOML")?;

@@ -6,7 +6,7 @@ use protocol::JobId;
 use protocol::api::{Job, JobStatus};
 use protocol::text::escaped;
 
-use super::explanation::told;
+use super::explanation::explanations;
 use super::follow::Follower;
 use crate::client::Client;
 use crate::output;
@@ -18,29 +18,29 @@ pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result
     let mut follower = Follower::new(client, id);
     let mut stalled = false;
     loop {
-        let news = follower.next().await?;
-        for line in news.closed.iter().filter_map(RoundLine::of) {
+        let update = follower.next().await?;
+        for line in update.closed.iter().filter_map(RoundLine::of) {
             bar.suspend(|| if json { output::json(&line) } else { output::line(&line) })?;
         }
-        if news.job.stalled && !stalled {
+        if update.job.stalled && !stalled {
             bar.suspend(|| {
                 output::note("the job is stalled:");
-                for sentence in told(&news.job) {
+                for sentence in explanations(&update.job) {
                     output::note(format_args!("  {sentence}"));
                 }
             });
         }
-        stalled = news.job.stalled;
-        show_progress(&bar, &news.job);
-        if news.job.status.is_final() {
+        stalled = update.job.stalled;
+        show_progress(&bar, &update.job);
+        if update.job.status.is_final() {
             bar.finish_and_clear();
-            let line = FinalLine::of(&news.job);
+            let line = FinalLine::of(&update.job);
             if json {
                 output::json(&line)?;
             } else {
                 output::line(&line)?;
             }
-            return judge(&news.job);
+            return judge(&update.job);
         }
     }
 }

@@ -19,7 +19,7 @@ pub use decision::{HelperReading, HelperUse, idle_time};
 
 use super::PollRate;
 pub use state::IdleHelperCommand;
-use state::{Limits, Shared, State};
+use state::{Limits, SharedState, State};
 
 /// Whether this system's sensors use a helper.
 pub const IS_USED: bool = cfg!(target_os = "macos");
@@ -27,7 +27,7 @@ pub const IS_USED: bool = cfg!(target_os = "macos");
 /// Supervised helper process. Starts with the first [`Self::idle_time`]; ends when dropped.
 #[derive(Debug)]
 pub struct IdleHelper {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 impl IdleHelper {
@@ -37,7 +37,7 @@ impl IdleHelper {
 
     fn with_limits(command: IdleHelperCommand, limits: Limits) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Self { shared: Arc::new(Shared { command, limits, state, changed }) }
+        Self { shared: Arc::new(SharedState { command, limits, state, changed }) }
     }
 
     /// Returns the time since the last input, from Core Graphics' reading and the helper's, see

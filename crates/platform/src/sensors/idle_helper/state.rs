@@ -20,7 +20,7 @@ pub struct IdleHelperCommand {
 
 /// State that the supervisor's thread shares with the readers.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedState {
     pub(super) command: IdleHelperCommand,
     pub(super) limits: Limits,
     pub(super) state: Mutex<State>,
@@ -77,7 +77,7 @@ impl Default for Limits {
     }
 }
 
-impl Shared {
+impl SharedState {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::child::is_readable;
 use super::lines::{HelperLine, LineBuffer, MAXIMUM_LINE, TooLong};
-use super::state::{Shared, State};
+use super::state::{SharedState, State};
 
 /// Time for a helper that closed its output to exit.
 const EXIT_GRACE: Duration = Duration::from_secs(1);
@@ -14,7 +14,7 @@ const EXIT_GRACE: Duration = Duration::from_secs(1);
 const EXIT_CHECK: Duration = Duration::from_millis(10);
 
 /// Supervises helpers until the state is stopped.
-pub(super) fn run(shared: &Shared) {
+pub(super) fn run(shared: &SharedState) {
     let limits = shared.limits;
     let mut delay = limits.first_delay;
     loop {
@@ -46,7 +46,7 @@ pub(super) fn run(shared: &Shared) {
 }
 
 /// Runs one helper until it has ended. `Ok` if it ended because it was to end.
-fn supervise_one(shared: &Shared, begun: Instant) -> Result<(), String> {
+fn supervise_one(shared: &SharedState, begun: Instant) -> Result<(), String> {
     let mut child = start(shared).map_err(|error| {
         format!("{} can't be started: {error}", shared.command.program.display())
     })?;
@@ -73,7 +73,7 @@ fn supervise_one(shared: &Shared, begun: Instant) -> Result<(), String> {
     Err(format!("it ended after {} s ({status})", begun.elapsed().as_secs()))
 }
 
-fn start(shared: &Shared) -> io::Result<Child> {
+fn start(shared: &SharedState) -> io::Result<Child> {
     let mut command = Command::new(&shared.command.program);
     command.args(&shared.command.args);
     // Its reason for an end comes on standard output.
@@ -94,7 +94,7 @@ fn start(shared: &Shared) -> io::Result<Child> {
 }
 
 /// Records the readings until the output ends.
-fn follow(shared: &Shared, output: &ChildStdout, begun: Instant) -> Result<(), String> {
+fn follow(shared: &SharedState, output: &ChildStdout, begun: Instant) -> Result<(), String> {
     let limits = shared.limits;
     let mut buffer = LineBuffer::default();
     let mut last_reading = Instant::now();
@@ -136,7 +136,7 @@ fn follow(shared: &Shared, output: &ChildStdout, begun: Instant) -> Result<(), S
 }
 
 /// Waits for the exit of a child that closed its output, and kills it if it does not exit.
-fn exit_status(shared: &Shared, child: &mut Child) -> io::Result<Option<ExitStatus>> {
+fn exit_status(shared: &SharedState, child: &mut Child) -> io::Result<Option<ExitStatus>> {
     let begun = Instant::now();
     while begun.elapsed() < EXIT_GRACE {
         if let Some(status) = child.try_wait()? {
@@ -150,7 +150,7 @@ fn exit_status(shared: &Shared, child: &mut Child) -> io::Result<Option<ExitStat
 }
 
 /// Waits for `wait`, or until the state is as asked.
-fn wait_unless(shared: &Shared, wait: Duration, is_so: impl Fn(&State) -> bool) {
+fn wait_unless(shared: &SharedState, wait: Duration, is_so: impl Fn(&State) -> bool) {
     let wait = shared.changed.wait_timeout_while(shared.lock(), wait, |state| !is_so(state));
     drop(wait);
 }

@@ -22,7 +22,7 @@ fn stand_in(script: &str, limits: Limits) -> IdleHelper {
 }
 
 #[track_caller]
-fn wait_for(shared: &Shared, what: impl Fn(&State) -> bool) {
+fn wait_for(shared: &SharedState, what: impl Fn(&State) -> bool) {
     let waiting = |state: &mut State| !what(state);
     let waited = shared.changed.wait_timeout_while(shared.lock(), TEST_TIMEOUT, waiting);
     let (state, timeout) = waited.unwrap();

@@ -174,7 +174,7 @@ impl Client {
         let request = self.authorized(Method::HEAD, &format!("/blobs/{blob}"))?;
         let response = self.answer(request, REQUEST_TIMEOUT).await?;
         content_length(&response)
-            .ok_or_else(|| RequestError::Nonsense("no Content-Length for a blob".into()))
+            .ok_or_else(|| RequestError::InvalidResponse("no Content-Length for a blob".into()))
     }
 
     /// Requests a blob's bytes from offset `from` on.
@@ -198,7 +198,7 @@ impl Client {
             StatusCode::RANGE_NOT_SATISFIABLE => Ok(Download::OutOfRange),
             StatusCode::PARTIAL_CONTENT => match range_start(&response) {
                 Some(start) => Ok(Download::From { start, response }),
-                None => Err(RequestError::Nonsense("206 without a Content-Range".into())),
+                None => Err(RequestError::InvalidResponse("206 without a Content-Range".into())),
             },
             StatusCode::OK => Ok(Download::From { start: 0, response }),
             _ => Err(refusal(response).await),
@@ -214,7 +214,7 @@ impl Client {
         let request = self.authorized(Method::HEAD, &format!("/blobs/{blob}?lease={lease}"))?;
         let response = self.answer(request, REQUEST_TIMEOUT).await?;
         let offset = upload_offset(&response)
-            .ok_or_else(|| RequestError::Nonsense("no Upload-Offset".into()))?;
+            .ok_or_else(|| RequestError::InvalidResponse("no Upload-Offset".into()))?;
         let complete = response.headers().get(UPLOAD_COMPLETE);
         Ok(UploadStatus { offset, complete: complete.is_some_and(|value| value == "?1") })
     }
@@ -304,7 +304,7 @@ mod tests {
         let heartbeat =
             Heartbeat { state: DeviceState::Waiting, reason: None, lease: None, session: None };
         let answer = client
-            .until_answered(
+            .retry_until_answered(
                 || client.heartbeat(device(), &heartbeat),
                 |error| failures.lock().unwrap().push(error.to_string()),
             )
@@ -312,7 +312,7 @@ mod tests {
             .unwrap();
         assert!(answer.lease_held);
         assert_eq!(failures.into_inner().unwrap().len(), 2);
-        for request in server.asked() {
+        for request in server.requests() {
             assert_eq!(request.header("authorization"), Some("Bearer secret"));
             assert_eq!(request.header("constellation-protocol"), Some("1"));
         }
@@ -329,12 +329,12 @@ mod tests {
         ];
         let client = Server::start(steps).await.client();
         let error = client.next_job(device()).await.err().unwrap();
-        assert!(error.is_unauthorized() && !error.may_pass());
+        assert!(error.is_unauthorized() && !error.is_transient());
         assert!(error.to_string().contains("register again"), "{error}");
         let error = client.next_job(device()).await.err().unwrap();
         assert!(matches!(error, RequestError::Refused(problem) if problem.status == 404));
         let error = client.next_job(device()).await.err().unwrap();
-        assert!(matches!(error, RequestError::Nonsense(_)));
+        assert!(matches!(error, RequestError::InvalidResponse(_)));
     }
 
     #[tokio::test]
@@ -343,13 +343,13 @@ mod tests {
         let server = Server::start(steps).await;
         let answer = server.client().next_job(device()).await.unwrap();
         assert!(matches!(answer, NextJob::Nothing { retry_after } if retry_after.as_secs() == 7));
-        assert!(server.asked()[0].line().contains("/next-job?wait=25 "));
+        assert!(server.requests()[0].line().contains("/next-job?wait=25 "));
     }
 
     #[tokio::test]
     async fn an_oversized_answer_is_refused() {
         let steps = vec![Step::answer("200 OK", "", &vec![b' '; (4 << 20) + 1])];
         let error = Server::start(steps).await.client().next_job(device()).await.err().unwrap();
-        assert!(matches!(error, RequestError::Nonsense(_)), "{error}");
+        assert!(matches!(error, RequestError::InvalidResponse(_)), "{error}");
     }
 }

@@ -39,7 +39,7 @@ impl Client {
 
     /// Repeats a request until it succeeds or fails permanently. Calls `failed` with each temporary
     /// failure. Retries at once when the coordinator's address changes or the machine wakes.
-    pub(crate) async fn until_answered<T, F>(
+    pub(crate) async fn retry_until_answered<T, F>(
         &self,
         mut request: impl FnMut() -> F,
         failed: impl Fn(&RequestError),
@@ -50,7 +50,7 @@ impl Client {
         let mut attempts = self.attempts();
         loop {
             let error = match request().await {
-                Err(error) if error.may_pass() => self.explained(error),
+                Err(error) if error.is_transient() => self.explained(error),
                 answer => return answer,
             };
             failed(&error);
@@ -152,14 +152,14 @@ mod tests {
         let client = server.client();
         let failures = Mutex::new(Vec::new());
         let record = |error: &RequestError| failures.lock().unwrap().push(error.to_string());
-        let requesting = client.until_answered(|| client.next_job(device()), record);
+        let requesting = client.retry_until_answered(|| client.next_job(device()), record);
         let waking = async {
-            server.until_asked(1).await;
+            server.wait_for_requests(1).await;
             client.woke();
         };
         let (answer, ()) = tokio::join!(requesting, waking);
         assert!(matches!(answer.unwrap(), NextJob::Nothing { .. }));
-        assert_eq!(server.asked().len(), 2);
+        assert_eq!(server.requests().len(), 2);
         let failures = failures.into_inner().unwrap();
         assert!(failures[0].ends_with("this machine slept"), "{failures:?}");
     }
@@ -170,8 +170,8 @@ mod tests {
         let server = Server::start(vec![later, Step::answer("204 No Content", "", b"")]).await;
         let client = server.client();
         let failed = |_: &RequestError| client.woke();
-        client.until_answered(|| client.next_job(device()), failed).await.unwrap();
-        assert_eq!(server.asked().len(), 2);
+        client.retry_until_answered(|| client.next_job(device()), failed).await.unwrap();
+        assert_eq!(server.requests().len(), 2);
     }
 
     #[tokio::test]
@@ -180,10 +180,11 @@ mod tests {
         let steps = vec![Step::silent(0), Step::answer("204 No Content", "", b"")];
         let server = Server::start(steps).await;
         let client = server.client();
-        let (blob, lease) = (BlobHash::of(b"x"), "01890a5d-ac96-774b-bcce-b302099a8058".parse());
+        let (blob, lease) =
+            (BlobHash::compute(b"x"), "01890a5d-ac96-774b-bcce-b302099a8058".parse());
         let sending = client.send_blob(&blob, lease.unwrap(), (0, 1), "x".into());
         let waking = async {
-            server.until_asked(1).await;
+            server.wait_for_requests(1).await;
             client.woke();
         };
         let (sent, ()) = tokio::join!(sending, waking);
@@ -209,7 +210,7 @@ mod tests {
         let moves = |_: &RequestError| {
             found.send_replace(addresses.lock().unwrap().pop());
         };
-        client.until_answered(|| client.next_job(device()), moves).await.unwrap();
-        assert_eq!(server.asked().len(), 1);
+        client.retry_until_answered(|| client.next_job(device()), moves).await.unwrap();
+        assert_eq!(server.requests().len(), 1);
     }
 }

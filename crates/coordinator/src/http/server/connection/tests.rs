@@ -18,21 +18,25 @@ use crate::http::server::serve::serve;
 
 #[test]
 fn plain_http_is_allowed_only_on_loopback() {
-    let speech = |first, peer: &str| speech(first, peer.parse().unwrap());
+    let connection_protocol = |first, peer: &str| connection_protocol(first, peer.parse().unwrap());
     for local in ["127.0.0.1", "127.8.8.8", "::1"] {
-        assert_eq!(speech(b'G', local), Speech::Plain, "{local}");
-        assert_eq!(speech(TLS_HANDSHAKE, local), Speech::Tls, "{local}");
+        assert_eq!(connection_protocol(b'G', local), ConnectionProtocol::Plain, "{local}");
+        assert_eq!(connection_protocol(TLS_HANDSHAKE, local), ConnectionProtocol::Tls, "{local}");
     }
     for remote in ["192.0.2.1", "10.0.0.1", "fe80::1", "0.0.0.0"] {
-        assert_eq!(speech(b'G', remote), Speech::PlainFromAfar, "{remote}");
-        assert_eq!(speech(TLS_HANDSHAKE, remote), Speech::Tls, "{remote}");
+        assert_eq!(
+            connection_protocol(b'G', remote),
+            ConnectionProtocol::PlainFromAfar,
+            "{remote}"
+        );
+        assert_eq!(connection_protocol(TLS_HANDSHAKE, remote), ConnectionProtocol::Tls, "{remote}");
     }
 }
 
 #[test]
 fn an_ipv4_peer_of_a_dual_stack_socket_is_recognized() {
     let peer = PeerAddress::from("[::ffff:127.0.0.1]:5".parse::<SocketAddr>().unwrap());
-    assert_eq!(speech(b'G', peer.0), Speech::Plain);
+    assert_eq!(connection_protocol(b'G', peer.0), ConnectionProtocol::Plain);
 }
 
 /// Serves an empty router on a port and returns its address with a TLS client configuration.

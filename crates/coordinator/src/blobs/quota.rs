@@ -22,7 +22,7 @@ const FULL_MEASUREMENT_LIFETIME: Duration = Duration::from_secs(2);
 
 /// Disk quota of a data folder.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct DiskQuota {
     folder: PathBuf,
     /// Maximum size of the folder in bytes; `None` if only the disk limits it.
     maximum: Option<u64>,
@@ -38,7 +38,7 @@ struct Used {
 
 /// Reason for a refused write, wrapped in an [`io::Error`] of kind `StorageFull`.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub(crate) enum NoRoom {
+pub(crate) enum QuotaError {
     #[error(
         "the coordinator's disk quota is full ({used_gb:.3} of {maximum_gb:.3} GB used): remove data or \
          raise --maximum-disk-gb; no acknowledged data is lost"
@@ -51,15 +51,15 @@ pub(crate) enum NoRoom {
     Reserve,
 }
 
-impl Room {
+impl DiskQuota {
     pub(crate) fn new(folder: &Path, maximum: Option<u64>) -> Self {
         Self { folder: folder.to_owned(), maximum, used: Mutex::new(None) }
     }
 
     /// Grants `bytes` more, or fails if they don't fit. Queries the disk, so call it once for many bytes.
-    pub(crate) fn ask(&self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn check(&self, bytes: u64) -> io::Result<()> {
         if self.free()? < bytes {
-            return Err(no_room(NoRoom::Reserve));
+            return Err(quota_error(QuotaError::Reserve));
         }
         let Some(maximum) = self.maximum else { return Ok(()) };
         let mut measured = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +77,7 @@ impl Room {
         let (maximum_gb, used_gb) = (maximum as f64 / 1e9, used.bytes as f64 / 1e9);
         used.bytes += if fits { bytes } else { 0 };
         *measured = Some(used);
-        if fits { Ok(()) } else { Err(no_room(NoRoom::Limit { maximum_gb, used_gb })) }
+        if fits { Ok(()) } else { Err(quota_error(QuotaError::Limit { maximum_gb, used_gb })) }
     }
 
     /// Returns the bytes that may still be stored. Visits every file if there is a limit.
@@ -94,7 +94,7 @@ impl Room {
     }
 }
 
-fn no_room(reason: NoRoom) -> io::Error {
+fn quota_error(reason: QuotaError) -> io::Error {
     io::Error::new(io::ErrorKind::StorageFull, reason)
 }
 
@@ -126,10 +126,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("below")).unwrap();
         fs::write(folder.path().join("below/a"), [0; 600]).unwrap();
-        let room = Room::new(folder.path(), Some(1000));
-        assert_eq!(room.left().unwrap(), 400);
-        room.ask(400).unwrap();
-        let error = room.ask(401).unwrap_err();
+        let quota = DiskQuota::new(folder.path(), Some(1000));
+        assert_eq!(quota.left().unwrap(), 400);
+        quota.check(400).unwrap();
+        let error = quota.check(401).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert!(error.to_string().contains("--maximum-disk-gb"), "{error}");
     }
@@ -137,9 +137,9 @@ mod tests {
     #[test]
     fn a_full_disk_is_refused_without_a_limit() {
         let folder = tempfile::tempdir().unwrap();
-        let room = Room::new(folder.path(), None);
-        room.ask(1).unwrap();
-        let error = room.ask(u64::MAX / 2).unwrap_err();
+        let quota = DiskQuota::new(folder.path(), None);
+        quota.check(1).unwrap();
+        let error = quota.check(u64::MAX / 2).unwrap_err();
         assert!(error.to_string().contains("nearly full"), "{error}");
     }
 }
