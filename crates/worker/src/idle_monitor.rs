@@ -274,9 +274,13 @@ mod tests {
         let monitor = monitor_of(Arc::new(sensors), policy, "unused".into());
         {
             let training = monitor.until_hold(TRAINING);
+            // A value of the channel must not live when the end of the training changes it.
+            let is_fast = async {
+                drop(rates.wait_for(|rate| *rate == PollRate::Fast).await.unwrap());
+            };
             tokio::select! {
                 hold = training => panic!("{hold:?}"),
-                rate = rates.wait_for(|rate| *rate == PollRate::Fast) => drop(rate.unwrap()),
+                () = is_fast => {}
             }
         }
         assert_eq!(*rates.borrow_and_update(), PollRate::Slow, "its end by another reason");

@@ -77,8 +77,8 @@ pub(super) enum Action {
         round: u32,
     },
     StartCoordinator,
-    /// Uploads must take longer, because one ended before its worker was killed. Applies to workers that are started
-    /// from now on.
+    /// Uploads take twice as long, because a lease ended before its worker was killed. Applies to workers that are
+    /// started from now on.
     SlowUploads,
 }
 
@@ -141,6 +141,8 @@ impl fmt::Display for Hits {
 
 /// Number of leases to lose after their first step.
 const LEASES_TO_LOSE: u64 = 3;
+/// Maximum number of times that uploads are slowed.
+const MAXIMUM_SLOWDOWNS: u32 = 4;
 
 #[derive(Debug)]
 pub(super) struct Chaos {
@@ -155,6 +157,8 @@ pub(super) struct Chaos {
     /// First round in which the coordinator is killed during aggregation.
     aggregation_from: u32,
     coordinator_is_down: bool,
+    /// How often uploads may still be slowed.
+    slowdowns_left: u32,
     hits: Hits,
 }
 
@@ -179,6 +183,7 @@ impl Chaos {
             planned,
             aggregation_from,
             coordinator_is_down: false,
+            slowdowns_left: MAXIMUM_SLOWDOWNS,
             hits: Hits::default(),
         }
     }
@@ -258,7 +263,7 @@ impl Chaos {
                             self.hits.uploads += 1;
                         } else {
                             self.planned.push(PlannedKill::Upload);
-                            return vec![Action::SlowUploads];
+                            return self.slow_uploads().into_iter().collect();
                         }
                     }
                     Doing::Other => {}
@@ -336,7 +341,7 @@ impl Chaos {
             // The update was acknowledged before the kill.
             self.planned.push(kill);
             self.workers[worker] = WorkerState::Alive;
-            let slow = (kill == PlannedKill::Upload).then_some(Action::SlowUploads);
+            let slow = self.slow_uploads();
             return slow.into_iter().chain([Action::StartWorker { worker }]).collect();
         }
         self.workers[worker] = match kill {
@@ -365,12 +370,19 @@ impl Chaos {
             if has_expired || closed_rounds >= round {
                 if !has_expired {
                     self.planned.push(PlannedKill::LoseLease);
+                    actions.extend(self.slow_uploads());
                 }
                 self.workers[worker] = WorkerState::Alive;
                 actions.push(Action::StartWorker { worker });
             }
         }
         actions
+    }
+
+    /// Slows uploads after a kill that came too late, so that the next one has more time.
+    fn slow_uploads(&mut self) -> Option<Action> {
+        self.slowdowns_left = self.slowdowns_left.checked_sub(1)?;
+        Some(Action::SlowUploads)
     }
 
     fn maybe_kill_coordinator(&mut self, round: u32) -> Vec<Action> {

@@ -60,7 +60,10 @@ fn a_helper_starts_with_the_first_question() {
     );
     helper.set_rate(PollRate::Fast);
     assert_eq!(helper.warning(), None);
-    assert_eq!((helper.shared.lock().is_started, helper.shared.lock().starts), (false, 0));
+    {
+        let state = helper.shared.lock();
+        assert_eq!((state.is_started, state.starts), (false, 0));
+    }
     helper.idle_time(Duration::ZERO);
     wait_for(&helper.shared, |state| latest(state) == Some(7));
 }

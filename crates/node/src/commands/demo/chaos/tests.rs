@@ -271,7 +271,8 @@ fn a_lost_lease_is_waited_for_and_not_timed() {
     assert_eq!(chaos.handle(job(0, 2)), [], "neither lost nor settled");
     let mut missed = Chaos { workers: chaos.workers.clone(), ..Chaos::new(1, 2) };
     missed.planned.clear();
-    assert_eq!(missed.handle(job(0, 3)), [Action::StartWorker { worker: 0 }]);
+    let restarted = [Action::SlowUploads, Action::StartWorker { worker: 0 }];
+    assert_eq!(missed.handle(job(0, 3)), restarted);
     assert_eq!(missed.planned, [PlannedKill::LoseLease], "planned again");
     assert_eq!(chaos.handle(job(1, 2)), [Action::StartWorker { worker: 0 }]);
     assert_eq!(chaos.planned, []);
