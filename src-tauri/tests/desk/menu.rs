@@ -35,10 +35,12 @@ impl<'a> Menu<'a> {
 
     /// Waits for the item with this label and chooses it.
     pub(crate) fn choose(&self, label: &str) {
-        let id = wait_for(|| self.lines().into_iter().find(|(_, line)| line == label));
-        let (id, _) = id.unwrap_or_else(|| panic!("no {label:?} in {:?}", self.lines()));
-        let output = self.ask("Event", &[&id, "clicked", "<0>", "0"]);
-        assert!(output.status.success(), "{output:?}");
+        // The app may replace the menu, and with it the ids, between the two calls.
+        let chosen = wait_for(|| {
+            let (id, _) = self.lines().into_iter().find(|(_, line)| line == label)?;
+            self.ask("Event", &[&id, "clicked", "<0>", "0"]).status.success().then_some(())
+        });
+        chosen.unwrap_or_else(|| panic!("can't choose {label:?} in {:?}", self.lines()));
     }
 
     /// Returns the id and label of each item.

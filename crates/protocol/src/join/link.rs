@@ -287,7 +287,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_code_goes_through_its_link(
-            name in "\\PC{0,16}",
+            name in "\\PC{0,16}".prop_map(|name| crate::text::cleaned(&name)),
             id: u128,
             addresses in prop::collection::vec("[a-z0-9.:]{1,30}", 0..8),
             pin: [u8; 32],
