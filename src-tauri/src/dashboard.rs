@@ -33,11 +33,11 @@ pub(crate) fn answer<R: Runtime>(
     if context.webview_label() != LABEL || request.uri().host() != Some(HOST) {
         return responder.respond(plain(StatusCode::FORBIDDEN, NOT_OURS));
     }
-    let Some(door) = context.app_handle().state::<App>().door() else {
+    let Some(client) = context.app_handle().state::<App>().in_process_client() else {
         return responder.respond(plain(StatusCode::SERVICE_UNAVAILABLE, NOT_RUNNING));
     };
     tauri::async_runtime::spawn(async move {
-        responder.respond(door.answer(local(request), ORIGIN).await);
+        responder.respond(client.answer(local(request), ORIGIN).await);
     });
 }
 

@@ -200,7 +200,7 @@ impl<'a> StatusReporter<'a> {
             last: Mutex::new(None),
             withheld: Mutex::new(None),
             limited: Mutex::new(None),
-            kind: Kind::of(platform::device::device_type()),
+            kind: Kind::from_device_type(platform::device::device_type()),
             presence,
         }
     }

@@ -10,7 +10,7 @@ use coordinator::prepare::Prepared;
 use data::{Row, shard};
 use engine::{ComputeDevice, EngineError, Trained, TrainingEnd};
 use federation::machine::{Effect, Event, Machine, MachineSettings, Partition, Preparation};
-use federation::machine::{Receipt, Rejection};
+use federation::machine::{Receipt, RejectedEvent};
 use node::rounds::{FinalLine, RoundLine};
 use protocol::api::JobStatus;
 use protocol::job::JobSpec;
@@ -165,7 +165,7 @@ impl Simulation {
         let rounds = self.machine.spec().rounds();
         view.progress(self.machine.progress(), self.machine.round(), rounds);
         for round in self.machine.history() {
-            let Some(line) = RoundLine::of(round) else { continue };
+            let Some(line) = RoundLine::from_round(round) else { continue };
             if line.round > self.rounds_reported {
                 self.rounds_reported = line.round;
                 let virtual_seconds = Some(line.seconds);
@@ -186,7 +186,7 @@ impl Simulation {
             let event = Event::Requested { lease, device, fingerprint };
             match self.machine.handle(self.now, event) {
                 Ok(effects) => self.perform(effects)?,
-                Err(Rejection::NothingToDo) => {
+                Err(RejectedEvent::NothingToDo) => {
                     self.idle.push_front(device);
                     return Ok(());
                 }
@@ -226,7 +226,7 @@ impl Simulation {
         match self.machine.handle(self.now, event) {
             Ok(effects) => self.perform(effects),
             // The round closed at its deadline, before this update.
-            Err(Rejection::UnknownLease { .. }) => Ok(()),
+            Err(RejectedEvent::UnknownLease { .. }) => Ok(()),
             Err(rejection) => Err(rejection.into()),
         }
     }

@@ -158,9 +158,9 @@ impl Driver {
                 None => self.views.remove_device(id),
             }
         }
-        let telling = self.state.notifications.has_changed();
+        let notifications = self.state.notifications.has_changed();
         self.state.commit();
-        if telling {
+        if notifications {
             self.publish_notifications();
         }
         let mut released = Vec::new();

@@ -1,10 +1,10 @@
 //! Errors of the driver.
 
-use federation::machine::RejectedEvent;
 use protocol::join::JoinCodeState;
 use protocol::{BlobHash, DeviceId, JobId, LeaseId, NoticeId, WebhookId};
 
 use crate::store::StoreError;
+use federation::machine::RejectedEvent;
 
 /// Error of a request to the driver. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -12,7 +12,7 @@ pub(crate) enum DriverError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Rejected(#[from] Rejection),
+    Rejected(#[from] RejectedEvent),
     #[error("there is no job {0}")]
     UnknownJob(JobId),
     #[error("there is no device {0}; register it first")]

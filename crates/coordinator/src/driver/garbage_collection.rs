@@ -126,13 +126,13 @@ impl Driver {
             let found = blobs.older(ORPHAN_AGE);
             // Sending fails only if the driver has stopped.
             drop(handle.send(move |driver| match found {
-                Ok(found) => driver.remove_orphans(&found, now),
+                Ok(found) => driver.remove_found_orphans(&found, now),
                 Err(error) => tracing::warn!(%error, "could not scan the blobs"),
             }));
         });
     }
 
-    fn remove_orphans(&mut self, found: &[BlobHash], now: Timestamp) {
+    fn remove_found_orphans(&mut self, found: &[BlobHash], now: Timestamp) {
         // A running step may rely on a stored blob that no job names yet.
         if !self.running.is_empty() || self.blobs.are_held() {
             self.orphans_at = now.after(RETRY_AFTER);

@@ -1,6 +1,6 @@
 //! Lease requests of devices: request, renew, return, and report an update.
 
-use federation::machine::{Event, Receipt, Rejection};
+use federation::machine::{Event, Receipt, RejectedEvent};
 use federation::schedule::{self, Candidate};
 use protocol::lease::{LeaseReturn, LeaseStanding, Progress, ProgressAnswer, UpdateOutcome};
 use protocol::{DeviceId, JobId, LeaseId, Timestamp};
@@ -76,7 +76,7 @@ impl Driver {
                 }
                 gave.grant
             }
-            Err(DriverError::Rejected(Rejection::NothingToDo)) => return Some(waiter),
+            Err(DriverError::Rejected(RejectedEvent::NothingToDo)) => return Some(waiter),
             Err(error) => {
                 tracing::error!(%job, %device, %error, "a job offered a seat and then rejected its lease");
                 return Some(waiter);
@@ -230,7 +230,7 @@ impl Driver {
         }
         let (metrics, backend) = (receipt.metrics.clone(), receipt.fingerprint.backend);
         let gave = match self.apply(now, job, Event::Updated { lease, device, receipt }) {
-            Err(DriverError::Rejected(large @ Rejection::Norm { .. })) => {
+            Err(DriverError::Rejected(large @ RejectedEvent::Norm { .. })) => {
                 self.refuse_update(lease, device, blob, &large.to_string())?;
                 return Err(large.into());
             }

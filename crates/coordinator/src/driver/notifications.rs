@@ -233,14 +233,16 @@ impl Driver {
 
     /// Publishes the current notices and webhooks.
     pub(super) fn publish_notifications(&self) {
-        let State { telling, .. } = &self.state;
-        let webhooks = telling.webhooks.values();
+        let State { notifications, .. } = &self.state;
+        let webhooks = notifications.webhooks.values();
         let webhooks = webhooks.map(|row| {
             let url = row.target(&self.secrets).map(|target| target.url).unwrap_or_default();
-            row.view(url, telling.waiting_for(row.id).count())
+            row.view(url, notifications.waiting_for(row.id).count())
         });
-        self.views
-            .publish_notifications(telling.notices.values().cloned().collect(), webhooks.collect());
+        self.views.publish_notifications(
+            notifications.notices.values().cloned().collect(),
+            webhooks.collect(),
+        );
     }
 }
 

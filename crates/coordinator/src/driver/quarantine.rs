@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use federation::machine::{Event, Rejection};
+use federation::machine::{Event, RejectedEvent};
 use protocol::audit::{Action, SubjectKind};
 use protocol::device::{Device, Quarantine};
 use protocol::lease::LeaseOutcome;
@@ -63,7 +63,7 @@ impl Driver {
                 Ok(())
             }
             // Another update had taken the seat, or the lease had already ended.
-            Err(DriverError::Rejected(Rejection::UnknownLease { .. })) => Ok(()),
+            Err(DriverError::Rejected(RejectedEvent::UnknownLease { .. })) => Ok(()),
             Err(refusal) => Err(refusal),
         }
     }

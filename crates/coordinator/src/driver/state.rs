@@ -114,7 +114,7 @@ impl From<Loaded> for State {
             *newest = row.model.version.max(*newest);
         }
         let model_files = loaded.models.iter().map(|row| (row.model.blake3, ()));
-        let telling = Notifications::from(&loaded.notifications);
+        let notifications = Notifications::from(&loaded.notifications);
         let join_codes = loaded.join_codes.into_iter().map(|row| (row.id.clone(), row)).collect();
         let devices = loaded.devices.into_iter().map(|row| (row.id, row)).collect();
         let devices = Devices::stored(devices, DeviceIndex::default());
@@ -129,8 +129,8 @@ impl From<Loaded> for State {
         Self {
             model_files: Table::stored(model_files.collect(), ()),
             versions: Table::stored(versions, ()),
-            stalled: Table::stored(telling.stalled().map(|job| (job, ())).collect(), ()),
-            telling,
+            stalled: Table::stored(notifications.stalled().map(|job| (job, ())).collect(), ()),
+            notifications,
             jobs: stored(loaded.jobs, |row| row.id),
             devices,
             join_codes: Table::stored(join_codes, JoinCodeIndex::default()),

@@ -220,16 +220,18 @@ impl From<DriverError> for ApiError {
     }
 }
 
-fn rejected(rejection: &Rejection, words: String) -> ApiError {
+fn rejected(rejection: &RejectedEvent, words: String) -> ApiError {
     match rejection {
-        Rejection::Status { .. } => ApiError::conflict("job-status", words),
-        Rejection::UnknownLease { .. } => ApiError::not_found("unknown-lease", words),
-        Rejection::OtherDevice { .. } => {
+        RejectedEvent::Status { .. } => ApiError::conflict("job-status", words),
+        RejectedEvent::UnknownLease { .. } => ApiError::not_found("unknown-lease", words),
+        RejectedEvent::OtherDevice { .. } => {
             ApiError::new(StatusCode::FORBIDDEN, "other-device", "Forbidden", words)
         }
-        Rejection::Norm { .. } => ApiError::invalid("bad-update", words).at("blob"),
-        Rejection::Fingerprint { .. } => ApiError::conflict("fingerprint", words),
-        Rejection::NothingToDo | Rejection::Stale { .. } => ApiError::conflict("stale", words),
+        RejectedEvent::Norm { .. } => ApiError::invalid("bad-update", words).at("blob"),
+        RejectedEvent::Fingerprint { .. } => ApiError::conflict("fingerprint", words),
+        RejectedEvent::NothingToDo | RejectedEvent::Stale { .. } => {
+            ApiError::conflict("stale", words)
+        }
     }
 }
 

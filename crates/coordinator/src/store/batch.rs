@@ -50,7 +50,7 @@ pub(crate) struct Loaded {
     pub(crate) sessions: Vec<SessionRow>,
     pub(crate) join_codes: Vec<JoinCodeRow>,
     pub(crate) models: Vec<ModelRow>,
-    pub(crate) told: StoredNotifications,
+    pub(crate) notifications: StoredNotifications,
     /// Held leases.
     pub(crate) leases: Vec<LeaseRow>,
     pub(crate) days: Vec<DayRow>,

@@ -42,7 +42,7 @@ pub(crate) struct WebhookRow {
 }
 
 impl WebhookRow {
-    pub(crate) fn hears(&self, kind: NoticeKind) -> bool {
+    pub(crate) fn wants(&self, kind: NoticeKind) -> bool {
         self.events.is_empty() || self.events.contains(&kind)
     }
 

@@ -182,7 +182,7 @@ impl DeviceRow {
                 "shows a new key for the machine of {name}, and gets no work until an administrator \
                  approves it"
             )),
-            None => self.note.as_ref().map(DeviceNote::words),
+            None => self.note.as_ref().map(DeviceNote::to_text),
         }
     }
 

@@ -52,28 +52,28 @@ pub(super) fn gather(
         tables.push((name_of(path), table));
     }
     let (name, first) = &tables[0];
-    let meaning = ColumnRoles::infer(first)
+    let roles = ColumnRoles::infer(first)
         .map_err(|reason| DataError::File { file: name.clone(), reason })?;
     if let (Some((path, Kind::Parquet)), Some(header)) = (files.first(), &first.header) {
-        classes = parquet_table::class_names(path, &header[meaning.label])?;
+        classes = parquet_table::class_names(path, &header[roles.label])?;
     }
-    let understood = meaning.words(first);
-    let scale = meaning.scale(tables.iter().map(|(_, table)| table));
+    let understood = roles.description(first);
+    let scale = roles.scale(tables.iter().map(|(_, table)| table));
     let mut bad = Bad::default();
     let mut splits = Vec::new();
     for (name, table) in tables {
         let progress = &mut *reading.progress;
-        splits.push(rows(&name, table, &meaning, scale, classes.as_deref(), &mut bad, progress));
+        splits.push(rows(&name, table, &roles, scale, classes.as_deref(), &mut bad, progress));
     }
     let test = if splits.len() == 2 { splits.pop() } else { None };
     let train = splits.pop().unwrap_or_default();
-    Ok(Gathered { shape: meaning.shape(), train, test, classes, understood, bad })
+    Ok(Gathered { shape: roles.shape(), train, test, classes, understood, bad })
 }
 
 fn rows(
     file: &str,
     table: Table,
-    meaning: &ColumnRoles,
+    roles: &ColumnRoles,
     scale: u32,
     classes: Option<&[String]>,
     bad: &mut Bad,
@@ -84,7 +84,7 @@ fn rows(
     bad.first.extend(table.bad.first.into_iter().take(room));
     let mut rows = Vec::with_capacity(table.records.len());
     for record in table.records {
-        match row(&record, meaning, scale, classes) {
+        match row(&record, roles, scale, classes) {
             Ok(row) => rows.push(row),
             Err(RowError(reason, change)) => bad.push(file, record.line, reason, change),
         }
@@ -97,12 +97,12 @@ fn rows(
 
 fn row(
     record: &Record,
-    meaning: &ColumnRoles,
+    roles: &ColumnRoles,
     scale: u32,
     classes: Option<&[String]>,
 ) -> Result<LabeledRow, RowError> {
     let cell = |column: usize| record.cells.get(column).map_or("", |cell| cell.trim());
-    let mut class = cell(meaning.label).to_owned();
+    let mut class = cell(roles.label).to_owned();
     if class.is_empty() {
         return Err(RowError("it has no label".to_owned(), "give it one, or remove the row"));
     }
@@ -117,7 +117,7 @@ fn row(
             RowError(reason, "write a class's number, from 0")
         })?;
     }
-    let sample = match &meaning.content {
+    let sample = match &roles.content {
         Content::Texts(columns) => {
             let texts: Vec<&str> = columns
                 .iter()

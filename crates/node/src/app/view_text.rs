@@ -263,7 +263,7 @@ fn company_sees(facts: &Facts) -> Vec<Seen> {
     let seen = |name: &str, value: String| Seen { name: name.to_owned(), value };
     let state = match &facts.status {
         Some(Status::Held { reason, .. }) => match facts.presence.reason(*reason) {
-            Some(reason) => format!("waiting: {}", reason.words()),
+            Some(reason) => format!("waiting: {}", reason.to_text()),
             None => "waiting: no reason given".to_owned(),
         },
         Some(Status::Fetching { .. } | Status::Training { .. } | Status::Uploading { .. }) => {

@@ -129,7 +129,7 @@ fn row(device: &Device) -> [String; 8] {
         _ if device.revoked => "revoked",
         _ if device.approval.is_some() => "awaiting approval",
         _ if device.quarantined.is_some() => "in quarantine",
-        (DeviceState::Held, Some(reason)) => reason.words(),
+        (DeviceState::Held, Some(reason)) => reason.to_text(),
         (DeviceState::Held, None) => "held",
         (DeviceState::Waiting, _) => "waiting",
         (DeviceState::Training, _) => "training",

@@ -50,7 +50,9 @@ pub(super) fn status_text(status: &Status) -> String {
 /// Like [`of`], with the step count.
 pub(super) fn with_steps(status: &Status) -> String {
     match status {
-        Status::Training { step, steps, .. } => format!("{}  step {step}/{steps}", of(status)),
+        Status::Training { step, steps, .. } => {
+            format!("{}  step {step}/{steps}", status_text(status))
+        }
         Status::Connecting
         | Status::Registered { .. }
         | Status::JoinFailed { .. }
@@ -66,7 +68,7 @@ pub(super) fn with_steps(status: &Status) -> String {
         | Status::Limited { .. }
         | Status::Offline { .. }
         | Status::Wiped { .. }
-        | Status::Stopped => of(status),
+        | Status::Stopped => status_text(status),
     }
 }
 

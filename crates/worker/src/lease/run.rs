@@ -143,9 +143,9 @@ async fn train(
         steps,
         trainer_pid,
     };
-    context.reporter.say(&training(0, lease.plan.steps(lease.rows)));
+    context.reporter.report(&training(0, lease.plan.steps(lease.rows)));
     let mut on_progress = |progress: protocol::lease::Progress| {
-        context.reporter.say(&training(progress.step, progress.steps));
+        context.reporter.report(&training(progress.step, progress.steps));
         renewal.set_progress(progress);
     };
     let cancel = CancellationToken::new();

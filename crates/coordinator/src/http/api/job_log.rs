@@ -32,7 +32,7 @@ pub(crate) fn log(known: &Known<'_>) -> Vec<LogEntry> {
     log
 }
 
-fn entry(at: Timestamp, kind: &str, text: String) -> LogEntry {
+fn log_entry(at: Timestamp, kind: &str, text: String) -> LogEntry {
     LogEntry { at, kind: kind.to_owned(), text }
 }
 
@@ -59,7 +59,7 @@ fn by_somebody(entry: &Entry) -> Option<LogEntry> {
         | Action::Written
         | Action::Restored => return None,
     };
-    Some(entry(record.at, did, format!("{did} by {}", record.who)))
+    Some(log_entry(record.at, did, format!("{did} by {}", record.who)))
 }
 
 fn closed(round: &Round) -> Option<LogEntry> {
@@ -69,7 +69,7 @@ fn closed(round: &Round) -> Option<LogEntry> {
     });
     let Round { round, reported, seats, .. } = round;
     let text = format!("round {round} closed with {reported} of {seats} updates{accuracy}");
-    Some(entry(at, "round_closed", text))
+    Some(log_entry(at, "round_closed", text))
 }
 
 /// Returns the entry of a lease that ended without an update, unless a person ended it.
@@ -85,16 +85,16 @@ fn lost(lease: &LeaseRecord) -> Option<LogEntry> {
     let text = format!(
         "{device_name} {did} partition {partition} of round {round} after {steps} steps: {reason}"
     );
-    Some(entry(lease.ended_at?, "lease_lost", text))
+    Some(log_entry(lease.ended_at?, "lease_lost", text))
 }
 
 fn stalled(notice: &Notice) -> Vec<LogEntry> {
     if notice.kind != NoticeKind::JobStalled {
         return Vec::new();
     }
-    let mut log = vec![entry(notice.created_at, "stalled", notice.text.clone())];
+    let mut log = vec![log_entry(notice.created_at, "stalled", notice.text.clone())];
     log.extend(
-        notice.ended_at.map(|at| entry(at, "moving", "the job progresses again".to_owned())),
+        notice.ended_at.map(|at| log_entry(at, "moving", "the job progresses again".to_owned())),
     );
     log
 }
@@ -110,5 +110,5 @@ fn end(view: &JobView) -> Option<LogEntry> {
             return None;
         }
     };
-    Some(entry(job.completed_at?, "ended", text))
+    Some(log_entry(job.completed_at?, "ended", text))
 }

@@ -140,7 +140,7 @@ impl Connections {
         &self,
         stream: TcpStream,
         peer: PeerAddress,
-        introduction: &ConnectionSlotHolder,
+        slot_holder: &ConnectionSlotHolder,
         watcher: Watcher,
     ) {
         // Responses are small, and peers wait for them.
@@ -154,15 +154,15 @@ impl Connections {
         let begun = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let ended = match begun {
             Ok(Begun::Plain(stream)) => {
-                let from = Peer { address: peer, introduction, over_tls: false };
+                let from = Peer { address: peer, slot_holder, over_tls: false };
                 Box::pin(self.http1(stream, from, watcher)).await
             }
             Ok(Begun::Tls(stream)) => {
-                let from = Peer { address: peer, introduction, over_tls: true };
+                let from = Peer { address: peer, slot_holder, over_tls: true };
                 Box::pin(self.http1(stream, from, watcher)).await
             }
             Ok(Begun::Http2(stream)) => {
-                let from = Peer { address: peer, introduction, over_tls: true };
+                let from = Peer { address: peer, slot_holder, over_tls: true };
                 Box::pin(self.http2(stream, from, watcher)).await
             }
             Ok(Begun::TurnedAway) => Ok(()),

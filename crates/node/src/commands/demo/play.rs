@@ -192,7 +192,7 @@ impl Play {
     }
 
     fn apply_update(&mut self, update: &JobUpdate) -> anyhow::Result<()> {
-        for line in update.closed.iter().filter_map(RoundLine::of) {
+        for line in update.closed.iter().filter_map(RoundLine::from_round) {
             self.screen.round(&line)?;
         }
         self.screen.job(&update.job);

@@ -143,7 +143,7 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
     let spec = toml::to_string(&job.config).context("can't convert the job to TOML")?;
     output::lines(spec.trim_end())?;
     let rounds: Vec<protocol::api::Round> = client.get(&format!("/jobs/{id}/rounds")).await?;
-    for line in rounds.iter().filter_map(crate::rounds::RoundLine::of) {
+    for line in rounds.iter().filter_map(crate::rounds::RoundLine::from_round) {
         output::line(line)?;
     }
     if let Some(hash) = job.model_blake3 {

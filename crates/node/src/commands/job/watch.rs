@@ -19,7 +19,7 @@ pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result
     let mut stalled = false;
     loop {
         let update = follower.next().await?;
-        for line in update.closed.iter().filter_map(RoundLine::of) {
+        for line in update.closed.iter().filter_map(RoundLine::from_round) {
             bar.suspend(|| if json { output::json(&line) } else { output::line(&line) })?;
         }
         if update.job.stalled && !stalled {
@@ -34,7 +34,7 @@ pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result
         show_progress(&bar, &update.job);
         if update.job.status.is_final() {
             bar.finish_and_clear();
-            let line = FinalLine::of(&update.job);
+            let line = FinalLine::from_job(&update.job);
             if json {
                 output::json(&line)?;
             } else {
