@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// Address and port of the coordinator; port 0 selects a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
-    /// Number of the worker, if this machine runs several
+    /// Worker number, if this machine runs several workers
     #[arg(long, default_value_t = node::app::account_number())]
     instance: u32,
     /// Open this window at start

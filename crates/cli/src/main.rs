@@ -22,7 +22,7 @@ struct Arguments {
 enum Command {
     #[command(flatten)]
     Node(node::Command),
-    /// Run a job file with many partitions in this process, without a network
+    /// Simulate a job in one process, without workers or a network
     Simulate(simulate::SimulateArguments),
     /// Train for the process that started this one
     #[command(hide = true)]

@@ -75,6 +75,6 @@ mod tests {
 
     #[test]
     fn own_addresses_contain_no_loopback() {
-        assert!(own().iter().all(|address| !address.is_loopback()));
+        assert!(local_addresses().iter().all(|address| !address.is_loopback()));
     }
 }

@@ -1,11 +1,11 @@
-//! Display check: whether windows can be shown. Done without the window library, which ends the process if
-//! there is no display.
+//! Display check: determines whether windows can be shown. Doesn't use the window library, because
+//! that library exits the process if there is no display.
 
 use std::env;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-/// Why no window can be shown.
+/// Reason why no window can be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoDisplay {
     #[error("this session has no display: DISPLAY and WAYLAND_DISPLAY are not set")]
@@ -14,10 +14,11 @@ pub enum NoDisplay {
     Unanswered(String),
 }
 
-/// Checks that windows can be shown. Always succeeds on macOS, which starts an app only with a display.
+/// Checks that windows can be shown. Always succeeds on macOS, where apps start only in
+/// sessions with a display.
 ///
 /// # Errors
-/// There is no display, or it does not respond.
+/// Fails if there is no display, or if it does not respond.
 pub fn display() -> Result<(), NoDisplay> {
     if cfg!(target_os = "macos") {
         return Ok(());
@@ -28,7 +29,7 @@ pub fn display() -> Result<(), NoDisplay> {
 fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), NoDisplay> {
     if let Some(wayland) = variable("WAYLAND_DISPLAY") {
         let folder = variable("XDG_RUNTIME_DIR").map(PathBuf::from).unwrap_or_default();
-        // An absolute name replaces the folder.
+        // If the name is an absolute path, `join` returns only the name.
         if UnixStream::connect(folder.join(&wayland)).is_ok() {
             return Ok(());
         }
@@ -37,8 +38,8 @@ fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), NoDisplay> {
     if x11(&name) { Ok(()) } else { Err(NoDisplay::Unanswered(name)) }
 }
 
-/// Checks an X11 display such as `:1`, `:1.0` or `host:10`. Local displays have a socket, remote ones a
-/// port.
+/// Returns whether an X11 display such as `:1`, `:1.0` or `host:10` accepts connections: a local
+/// display at a Unix socket, a remote display at a TCP port.
 fn x11(name: &str) -> bool {
     let Some((host, number)) = name.rsplit_once(':') else { return false };
     let number = number.split('.').next().unwrap_or_default();

@@ -27,7 +27,7 @@ pub struct WorkerSettings {
     pub join_source: JoinSource,
     /// Name of the device. `None` uses the machine's name.
     pub name: Option<String>,
-    /// Number of the worker, if this machine runs several.
+    /// Worker number, if this machine runs several workers.
     pub instance: u32,
     pub trainer: TrainerCommand,
     /// Policy for when it may train. Changes apply immediately.

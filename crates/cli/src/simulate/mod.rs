@@ -1,8 +1,8 @@
-//! `constellation simulate`: the round machine and the engine in one process, with many partitions
-//! and no network. The same job file gives the same model as a cluster.
+//! `constellation simulate`: runs a job in one process, without workers or a network. It uses the
+//! same state machine and training engine as a cluster, and gives the same model.
 //!
 //! Time is virtual: a simulated device needs a fixed time per row, and the clock jumps from one
-//! event to the next. So the order of events does not depend on the speed of this computer.
+//! event to the next. The order of events therefore does not depend on the speed of this computer.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub(crate) struct SimulateArguments {
     /// Number of simulated devices
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     devices: u32,
-    /// Rows per second that a simulated device trains on, in virtual time
+    /// Training speed of a simulated device, in rows per second of virtual time
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     rows_per_second: u32,
     /// Compute backend for training
@@ -43,8 +43,11 @@ pub(crate) struct SimulateArguments {
 /// Backend choices on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
+    /// A GPU that passes its self-test, otherwise the CPU.
     Auto,
+    /// The CPU.
     Cpu,
+    /// The GPU.
     Wgpu,
 }
 
@@ -64,7 +67,7 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let compute = ComputeDevice::choose(arguments.backend.into(), cache.as_deref())?;
     let mut view = ProgressView::new(arguments.json)?;
     view.doing("loading the dataset");
-    // Datasets that were added to a coordinator on this computer are in its data folder.
+    // A coordinator on this computer keeps its uploaded datasets in its data folder.
     let uploads = node::settings::data_dir(None, "coordinator")?.join("datasets");
     let sources = Sources::from_environment(uploads);
     let dataset = sources.load(&job.dataset, &mut |progress| view.loading(&progress))?;

@@ -1,4 +1,4 @@
-//! Simulation of a job: the round machine, driven by a virtual clock.
+//! Simulation of a job: runs the job's state machine with a virtual clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::math::{self, Updates};
 use super::progress::ProgressView;
 use super::worker_pool::WorkerPool;
 
-/// Long enough that no lease expires: simulated devices don't fail.
+/// Lease timeout. So long that no lease expires, because simulated devices don't fail.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(1_000_000_000);
 
 pub(super) struct Simulation {
@@ -35,14 +35,14 @@ pub(super) struct Simulation {
     test: Vec<Row>,
     validation: Vec<Row>,
     model: Arc<Vec<f32>>,
-    model_name: BlobHash,
+    model_hash: BlobHash,
     updates: Updates,
     rows_per_second: u32,
     idle: VecDeque<DeviceId>,
-    /// Trainings in progress, by the time when they end, then in the order in which they started.
+    /// Trainings in progress, by end time, then by start order.
     training: BTreeMap<(Timestamp, u64), Training>,
     trainings_started: u64,
-    /// Counter for lease ids: nothing in a simulation is random.
+    /// Last lease id. Ids are counted, not random, so that a simulation is reproducible.
     leases: u128,
     rounds_reported: u32,
     round_started: Instant,
@@ -66,7 +66,7 @@ impl Simulation {
         let pool = WorkerPool::start(&compute, job.plan().threads)
             .context("can't start threads for training")?;
         let model = engine::initialize(&prepared.spec, job.seed)?;
-        let model_name = BlobHash::compute(&codec::encode(&model));
+        let model_hash = BlobHash::compute(&codec::encode(&model));
         let rows = |bytes: &[u8]| -> anyhow::Result<Vec<Row>> { Ok(shard::read(bytes)?.rows) };
         let partitions: Vec<Arc<Vec<Row>>> = prepared
             .partitions
@@ -88,7 +88,7 @@ impl Simulation {
             partitions,
             validation,
             model: Arc::new(model),
-            model_name,
+            model_hash,
             updates: Updates::new()?,
             rows_per_second,
             idle: (1..=u128::from(devices))
@@ -147,7 +147,7 @@ impl Simulation {
         let Prepared { spec, partitions, test, validation, info } = prepared;
         Preparation {
             spec,
-            base: self.model_name,
+            base: self.model_hash,
             partitions: partitions
                 .iter()
                 .map(|partition| Partition {
@@ -196,7 +196,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Advances the clock to the next event.
+    /// Advances the clock to the next event and handles the event.
     fn advance(&mut self) -> anyhow::Result<()> {
         let first = self.training.first_key_value().map(|((at, _), _)| *at);
         let deadline = self.machine.deadline();
@@ -209,7 +209,9 @@ impl Simulation {
                 self.now = deadline;
                 self.handle(Event::Tick)
             }
-            (Some(_) | None, None) => bail!("no event is left, but the job has not ended"),
+            (Some(_) | None, None) => {
+                bail!("the simulation has no next event, but the job has not ended")
+            }
         }
     }
 
@@ -242,9 +244,9 @@ impl Simulation {
                 Effect::Grant(lease) => self.start_training(*lease)?,
                 Effect::Aggregate { round, base: _, updates, seat_rows } => {
                     let model = self.updates.aggregate(&self.model, &updates, seat_rows)?;
-                    self.model_name = BlobHash::compute(&codec::encode(&model));
+                    self.model_hash = BlobHash::compute(&codec::encode(&model));
                     self.model = Arc::new(model);
-                    self.handle(Event::Aggregated { round, model: self.model_name })?;
+                    self.handle(Event::Aggregated { round, model: self.model_hash })?;
                 }
                 Effect::Evaluate { round, model: _ } => {
                     let test = self.evaluate(&self.test)?;
@@ -257,16 +259,16 @@ impl Simulation {
                 Effect::Register { .. } => {
                     let spec = &self.machine.preparation().context("the job is not prepared")?.spec;
                     let file = math::encode_model(spec, &self.model)?;
-                    let (model, name) = (ModelId::from_uuid(Uuid::nil()), BlobHash::compute(&file));
+                    let (model, file_hash) =
+                        (ModelId::from_uuid(Uuid::nil()), BlobHash::compute(&file));
                     self.file = Some(file);
-                    self.handle(Event::Registered { model, file: name })?;
+                    self.handle(Event::Registered { model, file: file_hash })?;
                 }
                 Effect::Nondeterminism { round, partition, .. } => {
-                    bail!(
-                        "round {round} partition {partition}: one seat gave two different results"
-                    )
+                    bail!("round {round}, partition {partition}: two updates of one seat differ")
                 }
-                // The data is already prepared, and `Aggregate` lists all updates of the round.
+                // Nothing to do: the data is already prepared, and `Aggregate` lists all updates of
+                // the round.
                 Effect::Prepare
                 | Effect::Outcome(_)
                 | Effect::Accumulate { .. }
@@ -279,12 +281,12 @@ impl Simulation {
     fn start_training(&mut self, lease: Lease) -> anyhow::Result<()> {
         let rows = self.partitions.get(lease.partition as usize).context("no such partition")?;
         let plan = &lease.plan;
-        let trained_on = plan.steps(lease.rows) * u64::from(plan.batch_size);
-        let seconds = trained_on as f64 / f64::from(self.rows_per_second);
-        let at = self.now.after(Duration::from_secs_f64(seconds));
+        let examples = plan.steps(lease.rows) * u64::from(plan.batch_size);
+        let seconds = examples as f64 / f64::from(self.rows_per_second);
+        let ends_at = self.now.after(Duration::from_secs_f64(seconds));
         let result = self.pool.submit(lease.clone(), Arc::clone(&self.model), Arc::clone(rows));
         self.trainings_started += 1;
-        self.training.insert((at, self.trainings_started), Training { lease, result });
+        self.training.insert((ends_at, self.trainings_started), Training { lease, result });
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Writing a backup of a running coordinator.
+//! Writes a backup of a running coordinator.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -20,13 +20,13 @@ use crate::store::Reader;
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) data_dir: PathBuf,
-    /// Folder of the datasets that people added.
+    /// Folder of uploaded datasets.
     pub(crate) uploads: PathBuf,
     pub(crate) blobs: Blobs,
     pub(crate) reader: Arc<Reader>,
 }
 
-/// A consistent snapshot, kept until it is written out.
+/// Consistent snapshot of the data. The files that it needs are kept until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Backup {
     pub(crate) manifest: Manifest,
@@ -40,7 +40,7 @@ pub(crate) struct Backup {
 impl Source {
     /// Takes a snapshot. Blocks while the database is copied.
     pub(crate) fn take(&self, now: Timestamp) -> Result<Backup, BackupError> {
-        // Taken before the database is read, so that no blob that the copy names is removed.
+        // This comes first: it prevents the removal of blobs that the database copy refers to.
         let hold = self.blobs.hold();
         let snapshot =
             self.blobs.scratch().map_err(BackupError::io("can't create a temporary file"))?;
@@ -53,7 +53,7 @@ impl Source {
         }
         for dataset in names(&self.uploads)? {
             let folder = self.uploads.join(&dataset);
-            // A dataset that is still being added has a temporary name or no description.
+            // An unfinished upload has a temporary name or no `info.json`.
             if dataset.starts_with('.') || !folder.join("info.json").is_file() {
                 continue;
             }
@@ -159,7 +159,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Adds a blob without reading it: its name is its hash, which is checked when it is written.
+    /// Adds a blob without reading it. Its name is its hash, and [`Backup::write`] checks the hash.
     fn add_blob(&mut self, blobs: &Blobs, hash: BlobHash) -> Result<(), BackupError> {
         let bytes = blobs.length(hash).map_err(BackupError::io(format!("blob {hash}")))?;
         let bytes = bytes.ok_or_else(|| BackupError::Missing(format!("blob {hash}")))?;
@@ -175,7 +175,7 @@ impl Contents {
     }
 }
 
-/// Returns the sorted names in a folder; none if the folder doesn't exist.
+/// Returns the sorted file names in a folder, or an empty list if the folder doesn't exist.
 fn names(folder: &Path) -> Result<Vec<String>, BackupError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

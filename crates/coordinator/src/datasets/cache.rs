@@ -1,7 +1,7 @@
 //! Cache of the datasets that the API shows.
 //!
-//! One whole dataset is held for [`IDLE_TIMEOUT`], to serve the next page of rows. Previews are small and
-//! stay cached for as long as the dataset's files are unchanged.
+//! One whole dataset is held for [`IDLE_TIMEOUT`], to serve the next page of rows. Previews are
+//! small and stay cached for as long as the dataset's files are unchanged.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -31,7 +31,7 @@ type CachedPreviews = HashMap<String, (SourceStamp, Arc<DatasetPreview>)>;
 #[derive(Debug, Default)]
 struct CachedDataset {
     dataset: Option<Arc<Dataset>>,
-    /// Requests so far. The idle timer drops the dataset only if this has not changed.
+    /// Number of requests. The idle timer drops the dataset only if there was no request since.
     uses: u64,
 }
 
@@ -40,15 +40,15 @@ impl DatasetCache {
         Self { sources, slot: Arc::default(), previews: Arc::default() }
     }
 
-    /// Returns the dataset's preview, or `None` if its rows are not on this machine. Reads the rows if
-    /// no preview of the current files is cached.
+    /// Returns the dataset's preview, or `None` if its rows are not on this machine. Reads the rows
+    /// if no preview of the current files is cached.
     pub(crate) async fn preview(
         &self,
         name: &str,
     ) -> Result<Option<Arc<DatasetPreview>>, DataError> {
         let (sources, wanted) = (self.sources.clone(), name.to_owned());
-        // Taken before the rows are read: if the files are replaced meanwhile, the stamp is outdated and
-        // the next call reads again.
+        // The stamp is taken before the rows are read. If the files are replaced meanwhile, the
+        // stamp is outdated, and the next call reads again.
         let stamp = blocking(name, move || sources.source_stamp(&wanted)).await?;
         if let Some((cached_stamp, preview)) = self.lock_previews().get(name)
             && stamp.as_ref() == Some(cached_stamp)
@@ -99,7 +99,7 @@ impl DatasetCache {
     }
 }
 
-/// Runs blocking work on a thread of its own.
+/// Runs blocking work on a separate thread.
 async fn blocking<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -156,7 +156,7 @@ mod tests {
             sources.add("own", &file, &mut |_| {}).unwrap();
             let preview = cache.preview("own").await.unwrap().unwrap();
             assert_eq!(preview.train.rows + preview.test.rows, rows);
-            // Replaced on disk, as an operator does who restores a backup.
+            // Remove the files, as when an operator restores a backup.
             std::fs::remove_dir_all(uploads.join("own")).unwrap();
             cache.slot.lock().await.dataset = None;
         }

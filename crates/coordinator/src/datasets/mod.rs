@@ -1,4 +1,4 @@
-//! Datasets as the dashboard shows them: a preview of each and a cache for it.
+//! Datasets for the dashboard: previews, and a cache of previews and rows.
 
 pub(crate) mod cache;
 pub(crate) mod preview;

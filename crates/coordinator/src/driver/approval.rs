@@ -1,8 +1,8 @@
 //! Approval of a known machine's new key.
 //!
-//! A join code authorizes a machine but can't prove which machine it is. A registration that names
-//! a known machine with another key gets a separate record, which waits until an administrator
-//! decides.
+//! A join code authorizes a machine but can't prove which machine it is. If a registration has the
+//! hardware id of a known machine but another key, the device gets a second record. An
+//! administrator approves or revokes that record.
 //!
 //! Until then, the old record keeps its token, labels and leases. The new record has no labels and
 //! gets no work. A machine has at most one waiting record.
@@ -23,15 +23,15 @@ use crate::store::{DeviceNote, DeviceRow};
 /// Reason that the device's owner sees while the device waits for approval.
 const REASON: &str = "Waiting for an administrator to approve this Mac";
 
-/// Returns the reason why the device gets no work, for heartbeat responses. Workers that don't know
-/// approvals show it as the reason of a quarantine.
+/// Returns the reason why the device gets no work, for heartbeat responses: its quarantine, or that
+/// it waits for approval. Both have the form of a quarantine, which older workers can show too.
 pub(super) fn withheld(row: &DeviceRow) -> Option<Quarantine> {
-    let waits = row.approval.as_ref().map(|_| Quarantine {
+    let waiting = row.approval.as_ref().map(|_| Quarantine {
         since: row.created_at,
         reason: REASON.to_owned(),
         by: None,
     });
-    row.quarantined.clone().or(waits)
+    row.quarantined.clone().or(waiting)
 }
 
 /// Result of an approval, for the audit log.
@@ -42,7 +42,7 @@ struct Approved {
 }
 
 impl Driver {
-    /// Removes an earlier waiting record of the machine of `row`.
+    /// Removes the waiting record of `row`'s machine, if there is one, because `row` replaces it.
     pub(super) fn make_room_to_wait(&mut self, row: &DeviceRow) {
         let earlier = self.state.devices.waiting_of(&row.hardware_id, row.instance);
         let Some((id, name)) = earlier.map(|earlier| (earlier.id, earlier.name.clone())) else {
@@ -53,8 +53,8 @@ impl Driver {
         self.record(&Caller::coordinator(), Action::Removed, SubjectKind::Device, id, detail);
     }
 
-    /// Updates which record an approval would remove: the machine's old record is gone, and `row`
-    /// is now its device.
+    /// Updates the machine's waiting record, if there is one. The record that an approval would
+    /// have removed no longer exists; an approval now removes `row`.
     pub(super) fn name_who_has_the_machine(&mut self, row: &DeviceRow) {
         let waiting = self.state.devices.waiting_of(&row.hardware_id, row.instance);
         let Some(id) = waiting.map(|waiting| waiting.id) else { return };
@@ -62,13 +62,14 @@ impl Driver {
         self.change_device(id, move |waiting| waiting.approval = Some(approval));
     }
 
-    /// Notifies administrators of a waiting record. An administrator's token approves it at once.
+    /// Approves a waiting record at once if an administrator's token authorized the enrollment.
+    /// Otherwise, raises a notice for administrators.
     ///
     /// Returns whether the record still waits.
     pub(super) fn settle_approval(
         &mut self,
         device: DeviceId,
-        voucher: EnrollmentCredential,
+        credential: EnrollmentCredential,
     ) -> Result<bool, DriverError> {
         let row = self.state.devices.get(&device);
         let Some((name, approval)) =
@@ -76,14 +77,14 @@ impl Driver {
         else {
             return Ok(false);
         };
-        match voucher {
+        match credential {
             EnrollmentCredential::Admin => {
                 self.approve(device, ApprovalRequest::default())?;
                 Ok(false)
             }
             EnrollmentCredential::Code(_) => {
                 let text = format!(
-                    "{name} shows a new key for the machine of {}: approve or revoke it",
+                    "{name} shows a new key on the machine of {}. Approve or revoke it",
                     approval.name
                 );
                 let kind = NoticeKind::DeviceAwaitingApproval;
@@ -93,8 +94,8 @@ impl Driver {
         }
     }
 
-    /// Replaces the machine's earlier record by this one. The earlier record's token and leases
-    /// end.
+    /// Replaces the machine's earlier record with this one. Ends the earlier record's token and
+    /// leases.
     fn approve(
         &mut self,
         device: DeviceId,

@@ -1,6 +1,7 @@
-//! Cost of a grant and of an update, in time and in bytes written, for a job of many seats.
+//! Benchmark: time and written bytes of a grant and of an update, in a job with many seats.
 //!
-//! `make bench` runs the large job in a release build and prints it. The small one is a test.
+//! `make bench` measures a job with 100,000 seats in a release build and prints the results.
+//! Smaller jobs are measured by a test.
 
 use std::fs;
 use std::io::{self, Write};
@@ -27,19 +28,22 @@ use crate::store::DeviceRow;
 use data::Sources;
 use trainer::TrainerCommand;
 
-/// Grants in a commit.
+/// Number of grants in a commit.
 const GRANTS: usize = 256;
-/// Bytes that a commit of that many grants may write.
+/// Maximum size of a commit of [`GRANTS`] grants, in bytes.
 const COMMIT_BYTES: u64 = 300_000;
 
 #[tokio::test]
 async fn a_commit_of_grants_writes_the_same_for_any_number_of_seats() {
-    // The first commit is also a flush.
+    // The first commit is also a flush. The median of three commits excludes it.
     let small = Cluster::new(800, 800, false).measure(3);
     let large = Cluster::new(20_000, 800, false).measure(3);
     for measured in [small, large] {
         assert!(measured.commit_bytes <= COMMIT_BYTES, "{measured:?}");
-        assert!(measured.commit_bytes > 50_000, "{measured:?}: that can't be all");
+        assert!(
+            measured.commit_bytes > 50_000,
+            "{measured:?}: too small; part of the commit was not measured"
+        );
     }
 }
 
@@ -65,7 +69,7 @@ async fn benchmark_of_100_000_seats() {
     }
 }
 
-/// Medians of the commits.
+/// Medians of all turns.
 #[derive(Debug)]
 struct Measured {
     /// Time for one grant, without its commit.
@@ -74,17 +78,18 @@ struct Measured {
     update: Duration,
     /// Time for a commit of [`GRANTS`] grants.
     commit: Duration,
+    /// Size of that commit, in bytes.
     commit_bytes: u64,
-    /// Bytes of a commit of [`GRANTS`] updates.
+    /// Size of a commit of [`GRANTS`] updates, in bytes.
     update_bytes: u64,
 }
 
-/// A driver without its thread, a job in its first round, and devices.
+/// A driver without its thread, with enrolled devices and a job in its first round.
 struct Cluster {
     driver: Driver,
     _lock: FolderLock,
     folder: TempDir,
-    /// In the order in which they ask.
+    /// In the order of their requests.
     devices: Vec<DeviceId>,
     update: BlobHash,
     job: JobId,
@@ -152,28 +157,29 @@ impl Cluster {
         4 * machine.parameters().unwrap()
     }
 
-    /// Lets devices ask and report in turns.
+    /// Measures `turns` turns. In each, [`GRANTS`] devices request a lease and submit an update.
     fn measure(&mut self, turns: usize) -> Measured {
         let (mut grants, mut updates, mut commits) = (Vec::new(), Vec::new(), Vec::new());
         let (mut bytes, mut update_bytes) = (Vec::new(), Vec::new());
         for turn in 0..turns {
-            let asking: Vec<DeviceId> =
+            let requesting: Vec<DeviceId> =
                 self.devices.iter().cycle().skip(turn * GRANTS).take(GRANTS).copied().collect();
             let begun = Instant::now();
-            let answers: Vec<_> = asking.iter().map(|device| self.ask(*device)).collect();
+            let replies: Vec<_> =
+                requesting.iter().map(|device| self.request_lease(*device)).collect();
             grants.push(begun.elapsed() / 256);
             self.truncate_log();
             let begun = Instant::now();
             self.driver.commit();
             commits.push(begun.elapsed());
             bytes.push(self.log_bytes());
-            let leases: Vec<LeaseId> = answers
+            let leases: Vec<LeaseId> = replies
                 .into_iter()
-                .map(|mut answer| answer.try_recv().unwrap().unwrap().unwrap().id)
+                .map(|mut reply| reply.try_recv().unwrap().unwrap().unwrap().id)
                 .collect();
             let begun = Instant::now();
-            for (lease, device) in leases.into_iter().zip(asking) {
-                self.report(lease, device);
+            for (lease, device) in leases.into_iter().zip(requesting) {
+                self.submit_update(lease, device);
             }
             updates.push(begun.elapsed() / 256);
             self.truncate_log();
@@ -189,13 +195,13 @@ impl Cluster {
         }
     }
 
-    fn ask(&mut self, device: DeviceId) -> Answer {
-        let (reply, answer) = oneshot::channel();
-        self.driver.next_job(device, reply);
-        answer
+    fn request_lease(&mut self, device: DeviceId) -> LeaseReceiver {
+        let (sender, receiver) = oneshot::channel();
+        self.driver.next_job(device, sender);
+        receiver
     }
 
-    fn report(&mut self, lease: LeaseId, device: DeviceId) {
+    fn submit_update(&mut self, lease: LeaseId, device: DeviceId) {
         let fingerprint = self.driver.state.devices.get(&device).unwrap().fingerprint.clone();
         let metrics = TrainMetrics { loss: 0.5, steps: 10, examples: 100, seconds: 1.0 };
         let bytes = self.update_bytes();
@@ -203,7 +209,7 @@ impl Cluster {
         self.driver.update(lease, device, receipt, true).unwrap();
     }
 
-    /// Empties the write-ahead log, so that it has the bytes of one commit.
+    /// Empties the write-ahead log, so that its next size is the size of one commit.
     fn truncate_log(&self) {
         let database = rusqlite::Connection::open(self.folder.path().join("db")).unwrap();
         database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -214,11 +220,11 @@ impl Cluster {
     }
 }
 
-type Answer = oneshot::Receiver<Result<Option<protocol::lease::Lease>, DriverError>>;
+type LeaseReceiver = oneshot::Receiver<Result<Option<protocol::lease::Lease>, DriverError>>;
 
 const IMAGE: SampleShape = SampleShape::Image { channels: 1, height: 2, width: 2 };
 
-/// Returns a driver on this folder that no thread runs.
+/// Returns a driver for this folder. Starts no thread for it.
 fn driver(folder: &Path) -> (Driver, FolderLock) {
     let store = Store::open(&folder.join("db")).unwrap();
     let loaded = store.load("cluster").unwrap();

@@ -18,40 +18,42 @@ use crate::views::is_active;
 pub(crate) enum EnrollmentCredential {
     /// Administrator token.
     Admin,
-    /// Join code, by the hash of its proof.
+    /// Join code, identified by the hash of its proof.
     Code([u8; 32]),
 }
 
 /// Match between a registering machine and the enrolled devices.
 #[derive(Debug, Clone, PartialEq)]
 enum DeviceMatch {
-    /// The key is known, on this machine.
+    /// The key is known and belongs to this machine.
     Same(DeviceRow),
     /// The machine is known but has a new key.
     Rekeyed(DeviceRow),
-    /// Neither key nor machine is known.
+    /// Both the key and the machine are unknown.
     New,
 }
 
 impl Driver {
-    /// Enrolls the device, whose signature was checked.
+    /// Enrolls a device. The caller has checked its signature.
     pub(super) fn register(
         &mut self,
-        said: DeviceRegistration,
-        voucher: EnrollmentCredential,
+        registration: DeviceRegistration,
+        credential: EnrollmentCredential,
     ) -> Result<Registered, DriverError> {
         let now = clock::now();
-        let who = find_device(&self.state.devices, &said, now)?;
-        let mut known = match &who {
+        let device_match = find_device(&self.state.devices, &registration, now)?;
+        let mut known = match &device_match {
             DeviceMatch::Same(row) | DeviceMatch::Rekeyed(row) => Some(row.clone()),
             DeviceMatch::New => None,
         };
-        if known.as_ref().is_some_and(|row| row.revoked) && voucher != EnrollmentCredential::Admin {
+        if known.as_ref().is_some_and(|row| row.revoked)
+            && credential != EnrollmentCredential::Admin
+        {
             return Err(DriverError::Revoked);
         }
-        let approval = match (&who, voucher) {
+        let approval = match (&device_match, credential) {
             (DeviceMatch::Same(row), _) => row.approval.clone(),
-            // A join code authorizes a machine but doesn't prove that it is the named machine.
+            // A join code doesn't prove that the device really is this machine.
             (DeviceMatch::Rekeyed(row), EnrollmentCredential::Code(_)) => {
                 known = None;
                 Some(PendingApproval { replaces: row.id, name: row.name.clone() })
@@ -59,15 +61,15 @@ impl Driver {
             (DeviceMatch::Rekeyed(_), EnrollmentCredential::Admin) | (DeviceMatch::New, _) => None,
         };
         if let Some(row) = &known {
-            self.check_session(row.id, said.session.as_ref(), now)?;
+            self.check_session(row.id, registration.session.as_ref(), now)?;
         }
-        let join_code = match voucher {
+        let join_code = match credential {
             EnrollmentCredential::Admin => None,
             EnrollmentCredential::Code(proof) => Some(self.use_code(proof, known.as_ref(), now)?),
         };
         let id = known.as_ref().map_or_else(|| DeviceId::from_uuid(Uuid::now_v7()), |row| row.id);
-        let original = said.copy_of.and_then(|id| self.state.devices.get(&id));
-        let note = match (&who, original) {
+        let original = registration.copy_of.and_then(|id| self.state.devices.get(&id));
+        let note = match (&device_match, original) {
             (DeviceMatch::Same(row), _) => row.note.clone(),
             (DeviceMatch::Rekeyed(_), None) if approval.is_none() => {
                 Some(DeviceNote::Rekeyed { at: now })
@@ -77,7 +79,7 @@ impl Driver {
                 Some(DeviceNote::Copy { of: original.name.clone() })
             }
         };
-        let enrollment = match (&who, &note) {
+        let enrollment = match (&device_match, &note) {
             (DeviceMatch::Same(_), _) => EnrollmentKind::Same,
             (DeviceMatch::Rekeyed(_) | DeviceMatch::New, Some(DeviceNote::Copy { .. })) => {
                 EnrollmentKind::Copy
@@ -85,20 +87,20 @@ impl Driver {
             (DeviceMatch::Rekeyed(_), _) if approval.is_none() => EnrollmentKind::Rekeyed,
             (DeviceMatch::Rekeyed(_) | DeviceMatch::New, _) => EnrollmentKind::New,
         };
-        let session = said.session.clone();
-        let mut row = DeviceRow::new(id, said, now);
+        let session = registration.session.clone();
+        let mut row = DeviceRow::new(id, registration, now);
         (row.join_code, row.note, row.approval) = (join_code, note, approval);
         if let Some(known) = &known {
-            row.keep(known, matches!(who, DeviceMatch::Same(_)));
+            row.keep(known, matches!(device_match, DeviceMatch::Same(_)));
         }
-        match (&who, row.approval.is_some()) {
+        match (&device_match, row.approval.is_some()) {
             (DeviceMatch::Rekeyed(_), true) => self.make_room_to_wait(&row),
             (DeviceMatch::New, _) => self.name_who_has_the_machine(&row),
             (DeviceMatch::Same(_) | DeviceMatch::Rekeyed(_), _) => {}
         }
         self.state.devices.insert(id, row);
         self.pending.changed(ChangeKind::Device, id.to_string());
-        let awaiting_approval = self.settle_approval(id, voucher)?;
+        let awaiting_approval = self.settle_approval(id, credential)?;
         self.state.active.insert(id);
         self.begin_session(id, session);
         self.drop_device_tokens(id);
@@ -107,8 +109,8 @@ impl Driver {
         Ok(Registered { id, token: token.token, heartbeat_seconds, enrollment, awaiting_approval })
     }
 
-    /// Rejects a second worker while another one works under the same identity. A request without a
-    /// session is not from our worker and is not checked.
+    /// Rejects a worker if another worker with the same identity is active. Requests without a
+    /// session come from other programs and are not checked.
     pub(super) fn check_session(
         &self,
         device: DeviceId,
@@ -137,26 +139,30 @@ impl Driver {
     }
 }
 
-/// Matches by key first, because the device proves it. The machine id alone proves nothing: a
-/// record whose device is at work stays unchanged, and so does a record that waits for approval.
+/// Finds the record of a registering device.
+///
+/// The key decides first, because the device has proved that it has the key. The hardware id is
+/// only a claim, so it gives no access to a record whose device is active: the registration fails
+/// until the machine's record, and its record that waits for approval, are both inactive.
 fn find_device(
     devices: &Devices,
-    said: &DeviceRegistration,
+    registration: &DeviceRegistration,
     now: Timestamp,
 ) -> Result<DeviceMatch, DriverError> {
-    if let Some(row) = devices.by_key(&said.public_key) {
-        let is_there = row.hardware_id == said.hardware_id && row.instance == said.instance;
-        return if is_there {
+    if let Some(row) = devices.by_key(&registration.public_key) {
+        let is_same_machine =
+            row.hardware_id == registration.hardware_id && row.instance == registration.instance;
+        return if is_same_machine {
             Ok(DeviceMatch::Same(row.clone()))
         } else {
             Err(DriverError::CopiedKey { id: row.id, name: row.name.clone() })
         };
     }
     let timeout = poll_interval::offline_after(devices.len());
-    let Some(row) = devices.by_hardware(&said.hardware_id, said.instance) else {
+    let Some(row) = devices.by_hardware(&registration.hardware_id, registration.instance) else {
         return Ok(DeviceMatch::New);
     };
-    let waiting = devices.waiting_of(&said.hardware_id, said.instance);
+    let waiting = devices.waiting_of(&registration.hardware_id, registration.instance);
     for other in [Some(row), waiting].into_iter().flatten() {
         if is_active(other, now, timeout) {
             let silent = now.since(other.last_seen);
@@ -189,7 +195,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Device 1 with key 1 on machine "one", last heard at [`NOW`].
+    /// Returns device 1, with key 1 on machine "one", last seen at [`NOW`].
     fn devices() -> (Devices, DeviceId) {
         let id = DeviceId::from_uuid(Uuid::from_u128(1));
         let row = DeviceRow::new(id, registration(1, "one", 0), NOW);
@@ -197,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_key_on_the_same_machine_is_the_same_device_also_at_work() {
+    fn an_active_device_may_register_again_with_its_key_on_its_machine() {
         let (devices, id) = devices();
         let found = find_device(&devices, &registration(1, "one", 0), NOW).unwrap();
         assert!(matches!(found, DeviceMatch::Same(row) if row.id == id));
     }
 
     #[test]
-    fn a_known_machine_with_a_new_key_is_that_device_once_it_is_silent() {
+    fn a_new_key_on_a_known_machine_is_rejected_until_its_device_is_inactive() {
         let (devices, id) = devices();
         let wiped = registration(2, "one", 0);
         let error = find_device(&devices, &wiped, NOW.after(Duration::from_mins(1))).unwrap_err();
@@ -214,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_key_elsewhere_is_a_copy() {
+    fn a_known_key_on_another_machine_or_instance_is_a_copy() {
         let (devices, id) = devices();
         for elsewhere in [registration(1, "two", 0), registration(1, "one", 1)] {
             let error =
@@ -235,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_waits_is_found_by_its_key_and_never_as_the_machine_s_device() {
+    fn a_waiting_record_is_found_by_key_but_not_by_hardware_id() {
         let (mut devices, id) = devices();
         let waiting = DeviceId::from_uuid(Uuid::from_u128(2));
         let mut row = DeviceRow::new(waiting, registration(2, "one", 0), NOW);
@@ -244,7 +250,7 @@ mod tests {
         assert_eq!(devices.by_hardware("one", 0).unwrap().id, id);
         assert_eq!(devices.waiting_of("one", 0).unwrap().id, waiting);
         assert_eq!(devices.by_key(&Opaque(vec![2; 32])).unwrap().id, waiting);
-        // A third key waits until the second device is silent too.
+        // A third key is rejected until the second device is inactive too.
         let late = NOW.after(Duration::from_secs(91));
         devices.get_mut(&waiting).unwrap().last_seen = late;
         let error = find_device(&devices, &registration(3, "one", 0), late).unwrap_err();
@@ -253,7 +259,7 @@ mod tests {
             find_device(&devices, &registration(3, "one", 0), late.after(Duration::from_secs(91)));
         assert!(matches!(found.unwrap(), DeviceMatch::Rekeyed(row) if row.id == id));
 
-        // The old record is removed before or after the new one takes its place.
+        // Here, the new record takes its place before the old record is removed.
         let approved = DeviceRow { approval: None, ..row.clone() };
         devices.insert(waiting, approved);
         devices.remove(&id);
@@ -262,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_gone_is_found_by_nothing() {
+    fn a_removed_device_is_not_found() {
         let (mut devices, id) = devices();
         devices.remove(&id);
         assert!(devices.by_key(&Opaque(vec![1; 32])).is_none());
@@ -270,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_with_a_new_key_is_not_found_by_its_old_one() {
+    fn a_device_with_a_new_key_is_not_found_by_its_old_key() {
         let (mut devices, id) = devices();
         devices.insert(id, DeviceRow::new(id, registration(2, "one", 0), NOW));
         assert!(devices.by_key(&Opaque(vec![1; 32])).is_none());

@@ -49,8 +49,8 @@ impl Driver {
             .ok_or(DriverError::UnknownJob(id))
     }
 
-    /// Applies an event to a job's machine. Its changes are written with this batch; progress and
-    /// renewals, which a crash may lose, are written with the next flush.
+    /// Applies an event to a job's machine. The changes are written with this batch. Progress and
+    /// renewals are written with the next flush, because losing them in a crash is harmless.
     pub(super) fn apply(
         &mut self,
         now: Timestamp,
@@ -82,8 +82,8 @@ impl Driver {
         Ok(Self::collect_outcome(id, effects))
     }
 
-    /// Collects what the event's caller needs from the effects. Steps are started after the commit, by
-    /// [`Driver::match_steps`].
+    /// Collects what the event's caller needs from the effects. Steps are started after the commit,
+    /// by [`Driver::match_steps`].
     fn collect_outcome(job: JobId, effects: Vec<Effect>) -> ApplyOutcome {
         let mut outcome = ApplyOutcome::default();
         for effect in effects {
@@ -94,7 +94,7 @@ impl Driver {
                     %job, round, partition, %first, %second,
                     "two updates of one seat differ although the job is reproducible"
                 ),
-                // The device learns of it from the answer to its next progress report.
+                // The response to the device's next progress report informs the device.
                 Effect::LeaseEnded { lease, device, after_first_step, why } => {
                     tracing::info!(%job, %lease, %device, after_first_step, ?why, "a lease ended");
                 }
@@ -122,7 +122,7 @@ impl Driver {
         }
     }
 
-    /// Starts the step that the job waits for and cancels any other step of it.
+    /// Starts the step that the job waits for. Cancels any other running step of the job.
     pub(super) fn match_steps(&mut self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         let wanted = wanted_step(&row.machine);
@@ -145,7 +145,7 @@ impl Driver {
         self.running.insert(id, RunningStep { key, cancel, note: None });
     }
 
-    /// Notifies the observer of the step that a restart repeats.
+    /// Notifies the observer that an interrupted step runs again after a restart.
     pub(super) fn notify_resumed(&self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         if let Some((key, _)) = wanted_step(&row.machine) {
@@ -155,7 +155,7 @@ impl Driver {
         }
     }
 
-    /// Handles a step's result. Ignores the result of a step that was replaced meanwhile.
+    /// Handles a step's result. Ignores it if another step has replaced the step.
     pub(super) fn step_ended(
         &mut self,
         id: JobId,
@@ -222,8 +222,8 @@ impl Driver {
         }
     }
 
-    /// Checks that every blob still exists: the end of another job may have removed one that a step had
-    /// found stored.
+    /// Checks that every blob still exists. A step that finds a blob already stored doesn't write
+    /// it again, but the end of another job may then remove the blob.
     fn check_blobs(&self, hashes: &[BlobHash]) -> Result<(), DriverError> {
         hashes.iter().try_for_each(|hash| match self.blobs.length(*hash) {
             Ok(Some(_)) => Ok(()),

@@ -1,10 +1,10 @@
-//! Records of leases.
+//! Lease records: the entries of the lease history.
 
 use protocol::lease::{Lease, LeaseOutcome, LeaseRecord};
 
 use crate::store::{DeviceRow, LeaseRow};
 
-/// Returns the record of a held lease.
+/// Returns the record of a lease that has just been granted.
 pub(super) fn open_record(lease: &Lease, device: Option<&DeviceRow>) -> LeaseRow {
     let record = LeaseRecord {
         id: lease.id,

@@ -1,5 +1,6 @@
-//! Queue of the devices that wait for work, the longest waiting first. Every operation takes logarithmic
-//! time, because ten thousand devices ask again every half minute.
+//! Queue of the devices that wait for work, in the order of their requests. Adding and removing a
+//! device takes logarithmic time, because ten thousand devices repeat their request every half
+//! minute.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +13,7 @@ use super::DriverError;
 /// Channel for the answer to a request for work.
 pub(super) type Reply = oneshot::Sender<Result<Option<Lease>, DriverError>>;
 
-/// A waiting device. The receiver of its reply may be gone.
+/// A waiting device. It may have disconnected; then nobody receives the reply.
 pub(super) struct LongPoll {
     pub(super) device: DeviceId,
     pub(super) reply: Reply,
@@ -28,10 +29,10 @@ pub(super) struct LongPolls {
 
 impl LongPolls {
     /// Adds the device at the end of the queue.
-    pub(super) fn push(&mut self, waiter: LongPoll) {
-        self.remove(waiter.device);
-        self.positions.insert(waiter.device, self.next);
-        self.queue.insert(self.next, waiter);
+    pub(super) fn push(&mut self, poll: LongPoll) {
+        self.remove(poll.device);
+        self.positions.insert(poll.device, self.next);
+        self.queue.insert(self.next, poll);
         self.next += 1;
     }
 
@@ -41,7 +42,7 @@ impl LongPolls {
 
     /// Returns the devices in the order in which they began to wait.
     pub(super) fn devices(&self) -> Vec<DeviceId> {
-        self.queue.values().map(|waiter| waiter.device).collect()
+        self.queue.values().map(|poll| poll.device).collect()
     }
 
     /// Removes the device and returns its position, for [`LongPolls::put_back`].
@@ -51,9 +52,9 @@ impl LongPolls {
     }
 
     /// Puts a device back at its earlier position.
-    pub(super) fn put_back(&mut self, (position, waiter): (u64, LongPoll)) {
-        self.positions.insert(waiter.device, position);
-        self.queue.insert(position, waiter);
+    pub(super) fn put_back(&mut self, (position, poll): (u64, LongPoll)) {
+        self.positions.insert(poll.device, position);
+        self.queue.insert(position, poll);
     }
 }
 
@@ -67,7 +68,7 @@ mod tests {
         DeviceId::from_uuid(Uuid::from_u128(n))
     }
 
-    fn waiter(n: u128) -> LongPoll {
+    fn long_poll(n: u128) -> LongPoll {
         LongPoll { device: device(n), reply: oneshot::channel().0 }
     }
 
@@ -75,10 +76,10 @@ mod tests {
     fn a_repeated_request_moves_to_the_end_and_an_unserved_device_keeps_its_position() {
         let mut long_polls = LongPolls::default();
         for n in [3, 1, 2] {
-            long_polls.push(waiter(n));
+            long_polls.push(long_poll(n));
         }
         assert_eq!(long_polls.devices(), [3, 1, 2].map(device));
-        long_polls.push(waiter(3));
+        long_polls.push(long_poll(3));
         assert_eq!(long_polls.devices(), [1, 2, 3].map(device));
 
         let first = long_polls.take(device(1)).unwrap();

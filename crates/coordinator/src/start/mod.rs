@@ -41,35 +41,37 @@ use tokio_util::sync::CancellationToken;
 use data_folder::{open, unwritable};
 use running::https_url;
 
-/// File in the data folder with the coordinator's URL. Written at every start.
+/// File in the data folder that contains the coordinator's URL. Written at every start.
 pub const ADDRESS_FILE: &str = "address";
 
 /// Starts a coordinator.
 ///
 /// # Errors
-/// See [`StartError`]. Nothing runs then.
+/// Fails with a [`StartError`]. The coordinator is then not running.
 pub async fn start(settings: CoordinatorSettings) -> Result<Running, StartError> {
     start_observed(settings, Observer::default()).await
 }
 
-/// Like [`start`], with an observer of the coordinator's own actions.
+/// Starts a coordinator, like [`start`], and reports the coordinator's actions to an observer.
 ///
 /// # Errors
-/// See [`StartError`]. Nothing runs then.
+/// Fails with a [`StartError`]. The coordinator is then not running.
 pub async fn start_observed(
     settings: CoordinatorSettings,
     observer: Observer,
 ) -> Result<Running, StartError> {
     let open_files = platform::process::raise_open_files();
     tracing::debug!(open_files, "open file limit");
-    // An earlier version accepted any name, and devices reject names that can't be displayed.
+    // An earlier version accepted any name. Devices reject names with invisible characters, so
+    // these are removed.
     let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
     let (own, maximum) = (settings.certificate, settings.maximum_disk_bytes);
-    let (points, passed) = (observer.points.clone(), observer.points.clone());
+    let (points, opening_points) = (observer.points.clone(), observer.points.clone());
     let prepared =
-        tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &passed)).await;
+        tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &opening_points))
+            .await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
-    // This process now has exclusive use of the folder. Files that can't be removed do no harm.
+    // Safe here, because this process now has exclusive use of the folder. A failure does no harm.
     if let Err(error) = settings.sources.remove_partial_datasets() {
         tracing::warn!(%error, "could not remove partial dataset downloads");
     }
@@ -141,7 +143,7 @@ pub async fn start_observed(
     }
     let router = http::router(shared);
     write_address(&settings.data_dir, address)?;
-    write_down_start(&driver, &opened.cluster.id, address, &settings.data_dir).await?;
+    record_start(&driver, &opened.cluster.id, address, &settings.data_dir).await?;
     points.pass(CrashPoint::AddressWritten);
     let server = tokio::spawn(serve(listener, router.clone(), tls, stopping.clone()));
     if let Some(own) = opened.own_certificate {
@@ -163,22 +165,22 @@ pub async fn start_observed(
     })
 }
 
-/// Writes the start to the audit log.
-async fn write_down_start(
+/// Records the start in the audit log.
+async fn record_start(
     driver: &DriverHandle,
     cluster_id: &str,
     address: SocketAddr,
     folder: &Path,
 ) -> Result<(), StartError> {
     let caller = Caller::coordinator();
-    let written = driver.by(&caller).started(cluster_id.to_owned(), address).await;
-    written.map_err(|refusal| {
+    let recorded = driver.by(&caller).started(cluster_id.to_owned(), address).await;
+    recorded.map_err(|error| {
         driver.stop();
         let folder = folder.to_owned();
-        if refusal == DriverError::Store(StoreError::Full) {
+        if error == DriverError::Store(StoreError::Full) {
             return StartError::DiskFull { folder };
         }
-        StartError::Database { folder, reason: refusal.to_string() }
+        StartError::Database { folder, reason: error.to_string() }
     })
 }
 

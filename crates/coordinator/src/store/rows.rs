@@ -179,7 +179,7 @@ impl DeviceRow {
     fn to_text(&self) -> Option<String> {
         match &self.approval {
             Some(PendingApproval { name, .. }) => Some(format!(
-                "shows a new key for the machine of {name}, and gets no work until an administrator \
+                "shows a new key on the machine of {name}, and gets no work until an administrator \
                  approves it"
             )),
             None => self.note.as_ref().map(DeviceNote::to_text),

@@ -46,7 +46,7 @@ impl Coordinator {
 
     pub(crate) async fn start_in(folder: TempDir) -> Self {
         let running = coordinator::start(settings(folder.path())).await.unwrap();
-        Self::around(running, folder)
+        Self::from_running(running, folder)
     }
 
     pub(crate) fn from_running(running: Running, folder: TempDir) -> Self {

@@ -58,11 +58,11 @@ struct Begun {
 
 impl Begun {
     async fn download(coordinator: &Coordinator, path: &str, token: &str) -> Self {
-        Self::of(coordinator, path, &format!("Authorization: Bearer {token}\r\n")).await
+        Self::start(coordinator, path, &format!("Authorization: Bearer {token}\r\n")).await
     }
 
     async fn by_ticket(coordinator: &Coordinator, address: &str) -> Self {
-        Self::of(coordinator, address, "").await
+        Self::start(coordinator, address, "").await
     }
 
     async fn start(coordinator: &Coordinator, path: &str, lines: &str) -> Self {

@@ -16,13 +16,14 @@ pub(crate) const UPLOADS_FOLDER: &str = "datasets";
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Coordinator")]
 pub(crate) struct AccessArguments {
-    /// Address of the coordinator, such as `https://192.168.1.10:8000` [default: the one on this machine]
+    /// Address of the coordinator, such as `https://192.168.1.10:8000` [default: the coordinator on this machine]
     #[arg(long, value_name = "URL", global = true)]
     coordinator: Option<String>,
     /// SHA-256 fingerprint of the coordinator's public key
     ///
-    /// The coordinator prints its pin when it starts. The default is the pin of the coordinator on this machine.
-    /// Without a pin, this system must trust the coordinator's certificate.
+    /// The coordinator prints its pin when it starts. For the coordinator on this machine, the pin
+    /// is found automatically. For another coordinator, give the pin or use a certificate that this
+    /// system trusts.
     #[arg(long, value_name = "PIN", global = true, allow_hyphen_values = true)]
     pin: Option<Pin>,
     /// API token [default: the admin token of the coordinator on this machine]
@@ -32,7 +33,7 @@ pub(crate) struct AccessArguments {
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
     /// Print results as JSON
-    #[arg(long, global = true, help_heading = "Options")]
+    #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
 }
 

@@ -31,7 +31,7 @@ enum DatasetCommand {
     Add {
         /// File to upload
         file: PathBuf,
-        /// Name of the dataset, as job files refer to it
+        /// Name that job files use for the dataset
         #[arg(long)]
         name: String,
     },

@@ -19,7 +19,7 @@ pub struct LeaveArguments {
     /// Data folder of the worker [default: the standard data folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Number of the worker, if this machine runs several
+    /// Worker number, if this machine runs several workers
     #[arg(long, default_value_t = platform::account::number())]
     instance: u32,
     /// Don't ask for confirmation

@@ -46,12 +46,12 @@ Examples:
     Demo(demo::DemoArguments),
     /// Run a cluster on this machine and open its dashboard
     ///
-    /// Starts a coordinator and workers, opens the dashboard signed in, and runs until Ctrl-C. Everything is kept for the
-    /// next start. Press Enter for a new sign-in link.
+    /// Starts a coordinator and workers, opens the dashboard and signs you in. Runs until Ctrl-C. The
+    /// next start continues with the same data. Press Enter to print a new sign-in link.
     #[command(after_long_help = "\
 Examples:
-  constellation start                Two workers, the dashboard in the browser
-  constellation start --workers 4    Four workers")]
+  constellation start                Start two workers and open the dashboard
+  constellation start --workers 4    Start four workers")]
     Start(start::StartArguments),
     /// Run a coordinator
     ///

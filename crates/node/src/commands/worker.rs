@@ -24,8 +24,10 @@ pub struct WorkerArguments {
     /// SHA-256 fingerprint of the coordinator's public key [default: from the join code]
     #[arg(long, value_name = "PIN", allow_hyphen_values = true)]
     pin: Option<Pin>,
-    /// Join code: the link or the typed code; needed only once. To move to another cluster, run `constellation leave`
-    /// first [default: `CONSTELLATION_JOIN`, then the setting `EnrollmentCode`]
+    /// Join code, as a link or typed; enrolls this machine, so only the first run needs it
+    ///
+    /// The default is the environment variable `CONSTELLATION_JOIN` or the setting
+    /// `EnrollmentCode`. To move this machine to another cluster, run `constellation leave` first.
     #[arg(long, value_name = "CODE")]
     join: Option<Join>,
     /// Data folder of the worker [default: the standard data folder]
@@ -40,10 +42,10 @@ pub struct WorkerArguments {
     /// Name of the device [default: the machine's name]
     #[arg(long)]
     name: Option<String>,
-    /// Number of the worker, if this machine runs several
+    /// Worker number, if this machine runs several workers
     #[arg(long, default_value_t = platform::account::number())]
     instance: u32,
-    /// Cluster id to search for on the local network
+    /// Id of the cluster to find on the local network
     #[arg(long, value_name = "ID")]
     cluster: Option<String>,
     /// Maximum upload rate in megabits per second

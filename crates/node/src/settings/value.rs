@@ -16,7 +16,9 @@ use worker::JoinSource;
 pub enum BackendSetting {
     /// A GPU that passes its self-test, otherwise the CPU.
     Auto,
+    /// The CPU.
     Cpu,
+    /// The GPU.
     Wgpu,
 }
 

@@ -1,4 +1,4 @@
-//! Table of all settings. A new setting is one entry here; code that uses it reads the value by its key.
+//! Table of all settings. To add a setting, add one entry. Code reads a setting's value by its key.
 
 use super::{ChangedBy, Choice, Declaration, Section, SettingKind, TakesEffect, Unit};
 
@@ -65,7 +65,7 @@ settings! {
         about: "Address of the coordinator. If not set, workers search the local network.",
         title: "Coordinator address",
         kind: SettingKind::Url,
-        hint: "Empty means that it is found on the local network.",
+        hint: "If empty, the app searches the local network.",
         unset: "Automatic",
         section: Some(Section::App),
         takes_effect: TakesEffect::WorkerRestart,
@@ -76,7 +76,7 @@ settings! {
         about: "SHA-256 fingerprint of the coordinator's public key.",
         title: "Coordinator pin",
         kind: SettingKind::Pin,
-        unset: "The pin of the join link",
+        unset: "From the join link",
         takes_effect: TakesEffect::WorkerRestart,
     }
     EnrollmentCode {
@@ -116,7 +116,7 @@ settings! {
     MinimumBattery {
         name: "MinimumBattery",
         variable: "MINIMUM_BATTERY",
-        about: "Battery charge in percent below which training on battery power stops.",
+        about: "Minimum battery charge for training on battery power, in percent.",
         title: "Stop when the battery is below",
         kind: SettingKind::Integer {
             unit: Unit::Percent, minimum: 0, maximum: 100, default: Some(50),
@@ -189,7 +189,7 @@ settings! {
         about: "Maximum memory for training in gigabytes. If not set, half of the machine's memory.",
         title: "Memory",
         kind: SettingKind::Number { unit: Unit::Gigabytes, default: None },
-        hint: "Empty means half of the memory. Larger jobs run on other devices.",
+        hint: "If empty, half of the machine's memory. Jobs that need more run on other devices.",
         unset: "Automatic",
         section: Some(Section::Limits),
         takes_effect: TakesEffect::WorkerRestart,
@@ -261,7 +261,7 @@ settings! {
     PresenceDetail {
         name: "PresenceDetail",
         variable: "PRESENCE_DETAIL",
-        about: "What a Mac reports while it does not train: the reason (reasons), or only that it is waiting (state).",
+        about: "Details that a Mac sends while it does not train: its state and the reason (reasons), or only its state (state).",
         title: "Shared with the coordinator while not training",
         kind: SettingKind::Choice {
             choices: &[choice("reasons", "State and reason"), choice("state", "State only")],

@@ -284,7 +284,13 @@ fn messages_name_the_reason() {
     assert_eq!(paused(120), "Paused until 14:00");
     assert_eq!(paused(12 * 60), "Paused until Tue 00:00");
     assert_eq!(paused(7 * 24 * 60), "Paused until Mon 12:00");
-    assert_eq!(HoldDetail::InUse.message(Kind::of("mac")), "Waiting: you're using the Mac");
-    assert_eq!(HoldDetail::InUse.message(Kind::of("linux")), "Waiting: the machine is in use");
+    assert_eq!(
+        HoldDetail::InUse.message(Kind::from_device_type("mac")),
+        "Waiting: you're using the Mac"
+    );
+    assert_eq!(
+        HoldDetail::InUse.message(Kind::from_device_type("linux")),
+        "Waiting: the machine is in use"
+    );
     assert!(HoldDetail::Unknown.message(Kind::Machine).contains("--when always"));
 }

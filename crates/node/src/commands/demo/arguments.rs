@@ -14,10 +14,10 @@ pub struct DemoArguments {
     /// Dataset to train on, by its name in `constellation dataset list`
     #[arg(long, value_name = "NAME", default_value = "synthetic")]
     pub(super) dataset: String,
-    /// Number of rounds [default: the default of the model type]
+    /// Number of rounds [default: depends on the model type]
     #[arg(long, value_name = "N")]
     pub(super) rounds: Option<u32>,
-    /// Run this job file instead of the default job of the dataset
+    /// Job file to run instead of the dataset's default job
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "rounds"])]
     pub(super) job: Option<PathBuf>,
     /// Compute backend for training
@@ -25,13 +25,13 @@ pub struct DemoArguments {
     pub(super) backend: Option<BackendSetting>,
     /// Kill workers, trainers and the coordinator while they work
     ///
-    /// The resulting model is the same, byte for byte on the CPU.
+    /// On the CPU backend, the resulting model is still identical byte for byte.
     #[arg(long)]
     pub(super) chaos: bool,
     /// Seed for the order of the kills [default: random]
     #[arg(long, requires = "chaos", hide = true)]
     pub(super) chaos_seed: Option<u64>,
-    /// Keep the folder with logs, job file and data
+    /// Keep the demo's folder with logs, job file and data
     #[arg(long)]
     pub(super) keep: bool,
     /// Print results as JSON

@@ -1,4 +1,5 @@
-//! A cluster on this machine: starts, kills and stops a coordinator and workers as processes of their own.
+//! Cluster on this machine: starts, stops and kills a coordinator and workers as separate
+//! processes.
 
 mod process;
 
@@ -17,27 +18,28 @@ use crate::settings::BackendSetting;
 use process::Process;
 pub(crate) use process::{ProcessEvent, ProcessOutput, ProcessRole};
 
-/// Time that a process has to exit after SIGTERM.
+/// Maximum time from SIGTERM until a process exits.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time that the coordinator has to listen.
+/// Maximum time from the coordinator's start until it listens.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The current process of one role, if it runs, and how often it was started.
+/// Process of one role, if it is running, and the number of its starts.
 #[derive(Debug, Default)]
 struct Slot {
     process: Option<Process>,
     starts: u32,
 }
 
-/// Cluster id and join link that workers are started with.
+/// Arguments with which a worker joins the cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Joining {
+    /// Cluster id.
     pub(crate) cluster: String,
     /// Join link.
     pub(crate) link: String,
 }
 
-/// How the processes of a local cluster are started.
+/// Options for starting the processes of a local cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct LocalClusterOptions {
     pub(crate) name: &'static str,
@@ -46,7 +48,7 @@ pub(crate) struct LocalClusterOptions {
     pub(crate) lease_timeout_seconds: u32,
 }
 
-/// A coordinator that listens.
+/// Running coordinator: a client for it, its cluster id and its port.
 #[derive(Debug)]
 pub(crate) struct LocalCoordinator {
     pub(crate) client: Client,
@@ -65,7 +67,7 @@ pub(crate) struct LocalCluster {
 }
 
 impl LocalCluster {
-    /// Creates a cluster in `folder`; starts nothing.
+    /// Returns a cluster with its data in `folder`. Starts no process.
     pub(crate) fn new(
         folder: &Path,
         options: LocalClusterOptions,
@@ -107,7 +109,8 @@ impl LocalCluster {
     /// Starts the coordinator and waits until it listens.
     ///
     /// # Errors
-    /// It exits or does not listen in time; the error has the end of its log.
+    /// Fails if the coordinator exits or does not listen in time. If it exited, the error contains
+    /// the end of its log.
     pub(crate) async fn open(
         &mut self,
         port: u16,
@@ -168,7 +171,8 @@ impl LocalCluster {
         Ok(())
     }
 
-    /// Whether the event comes from the current process of its role, not from a killed predecessor.
+    /// Returns whether the event comes from the current process of its role, not from an earlier
+    /// one.
     pub(crate) fn is_current(&mut self, event: &ProcessEvent) -> bool {
         self.slot(event.role).starts == event.start
     }
@@ -181,7 +185,7 @@ impl LocalCluster {
         }
     }
 
-    /// Reaps a process that has exited; returns the last lines of its log.
+    /// Waits for a process that has exited. Returns the last lines of its log.
     pub(crate) async fn reap(&mut self, role: ProcessRole) -> String {
         match self.slot(role).process.take() {
             Some(mut process) => {
@@ -209,7 +213,7 @@ impl LocalCluster {
     }
 }
 
-/// The data folder of a worker, numbered from 0.
+/// Returns the data folder of a worker. Workers are numbered from 0, their folders from 1.
 pub(crate) fn worker_folder(folder: &Path, worker: usize) -> PathBuf {
     folder.join(format!("worker-{}", worker + 1))
 }

@@ -1,11 +1,11 @@
-//! Linux: whether a camera or a microphone is in use.
+//! Detects on Linux whether a camera or a microphone is in use, as in a call.
 
 use std::path::Path;
 
 use super::files::{text, within};
 
-/// Detects running sound recordings, and cameras opened by processes of this user. Open files of other users
-/// can't be read.
+/// Returns whether sound is being recorded or a process of this user has a camera open. Cameras
+/// that other users have open are not detected, because Linux doesn't show their open files.
 pub(super) fn camera_or_microphone(root: &Path) -> Result<bool, String> {
     let (sound, processes) = (root.join("proc/asound"), root.join("proc"));
     let cameras = within(&root.join("dev"))
@@ -17,17 +17,17 @@ pub(super) fn camera_or_microphone(root: &Path) -> Result<bool, String> {
     Ok(microphone_in_use(&sound) || cameras && camera_in_use(&processes))
 }
 
-/// Reads `/proc/asound/card0/pcm0c/sub0/status`; the `c` stands for capture.
+/// Reads every `/proc/asound/card*/pcm*c/sub*/status`; the `c` stands for capture.
 fn microphone_in_use(sound: &Path) -> bool {
-    let named = |path: &Path, start: &str, end: &str| {
+    let is_named = |path: &Path, start: &str, end: &str| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.starts_with(start) && name.ends_with(end)
     };
     within(sound)
         .iter()
-        .filter(|card| named(card, "card", ""))
+        .filter(|card| is_named(card, "card", ""))
         .flat_map(|card| within(card))
-        .filter(|pcm| named(pcm, "pcm", "c"))
+        .filter(|pcm| is_named(pcm, "pcm", "c"))
         .flat_map(|pcm| within(&pcm))
         .any(|sub| text(&sub.join("status")).is_ok_and(|status| status.contains("RUNNING")))
 }
