@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use federation::table::{Durability, Index};
+use federation::table::Durability;
 use protocol::Timestamp;
 use protocol::api::ChangeKind;
 use protocol::audit::{Action, SubjectKind};
