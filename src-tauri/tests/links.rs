@@ -74,7 +74,7 @@ async fn a_link_takes_no_mac_out_of_its_cluster() {
 
     desk.again(&data, &[&desk.link(&other)]);
     app.window("#/join").await;
-    let why = app.find("invitation-hindrance").await.text().await.unwrap();
+    let why = app.find("invitation-obstacle").await.text().await.unwrap();
     assert!(why.contains("belongs to the cluster \u{201c}cluster\u{201d}"), "{why}");
     assert!(why.contains("Leave it first"), "{why}");
     app.picture("app-invitation-refused").await;

@@ -123,11 +123,11 @@ const INVITATION: View['invitation'] = {
   cluster: 'Acme Research, Building 7, second floor',
   pin: ['q83v', 'EjRW', 'eJq8', '3vAS', 'NFZ4', 'mrze', '8BI0', 'Vnia', 'vN7w', 'EjRW', 'eJo'],
   addresses: ['10.0.0.4:8000', '[2001:db8::7]:8000', 'coordinator.acme.example:8000'],
-  hindrance: null,
+  obstacle: null,
 };
-const hindered = (hindrance: string): View => ({
+const hindered = (obstacle: string): View => ({
   ...WAITING,
-  invitation: { ...INVITATION, hindrance },
+  invitation: { ...INVITATION, obstacle },
 });
 
 /** The states of the window that asks about a link. */

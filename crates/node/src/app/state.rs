@@ -193,7 +193,7 @@ impl State {
     }
 
     /// Returns the reason why the app doesn't check for updates.
-    pub(super) fn update_hindrance(&self) -> Option<&'static str> {
+    pub(super) fn update_obstacle(&self) -> Option<&'static str> {
         let folder = self.options.program.parent();
         let is_own = folder.is_some_and(platform::files::is_writable);
         obstacle(self.options.updates.as_ref(), &self.settings, is_own)

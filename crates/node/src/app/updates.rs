@@ -39,7 +39,7 @@ pub(super) async fn follow(shared: Arc<SharedState>) {
 /// Checks once, unless checks are off, and updates the view.
 pub(super) async fn look(shared: &SharedState) {
     let (obstacle, source) =
-        shared.read(|state| (state.update_hindrance(), state.options.updates.clone()));
+        shared.read(|state| (state.update_obstacle(), state.options.updates.clone()));
     let found = match (obstacle, source) {
         (None, Some(source)) => match latest_release(&source).await {
             Ok(release) => compare(&release),
