@@ -159,7 +159,9 @@ function firstAddress(child: ChildProcess): Promise<string> {
     child.once('exit', (code) => reject(new Error(`the coordinator ended with ${code}`)));
     if (!child.stdout) return;
     createInterface(child.stdout).on('line', (line) => {
-      if (line.startsWith('{')) resolve((JSON.parse(line) as { url: string }).url);
+      // A job that resumes may report a step before the address.
+      const { url } = line.startsWith('{') ? (JSON.parse(line) as { url?: string }) : {};
+      if (url) resolve(url);
     });
   });
 }
