@@ -4,7 +4,7 @@ use tauri::{AppHandle, Runtime};
 
 /// Shows or hides the Dock icon. The app has one only while the dashboard is open.
 #[cfg(target_os = "macos")]
-pub fn show_in_dock<R: Runtime>(app: &AppHandle<R>, shown: bool) {
+pub(crate) fn show_in_dock<R: Runtime>(app: &AppHandle<R>, shown: bool) {
     use tauri::ActivationPolicy;
     let policy = if shown { ActivationPolicy::Regular } else { ActivationPolicy::Accessory };
     if let Err(error) = app.set_activation_policy(policy) {
@@ -18,7 +18,7 @@ pub(crate) fn show_in_dock<R: Runtime>(_: &AppHandle<R>, _: bool) {}
 /// Calls `open` with each `constellation://…` link that is opened. Other systems pass links as an argument of
 /// the program.
 #[cfg(target_os = "macos")]
-pub fn on_link<R: Runtime>(app: &AppHandle<R>, open: impl Fn(&str) + Send + Sync + 'static) {
+pub(crate) fn on_link<R: Runtime>(app: &AppHandle<R>, open: impl Fn(&str) + Send + Sync + 'static) {
     use tauri_plugin_deep_link::DeepLinkExt;
     app.deep_link().on_open_url(move |event| {
         for url in event.urls() {

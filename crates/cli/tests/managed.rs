@@ -127,7 +127,9 @@ fn a_worker_with_only_a_managed_file_enrolls_trains_and_reports() {
     );
     // The command line and the environment contradict the managed settings and are ignored.
     let other = ["--coordinator", "https://127.0.0.1:1", "--join", "0123-4567-89ab-cdef"];
-    let arguments = [&["worker", "--json", "--exit-with-parent"], &other[..]].concat();
+    // Other programs may keep this machine busy, so it trains always.
+    let worker = ["worker", "--json", "--exit-with-parent", "--when", "always"];
+    let arguments = [&worker[..], &other].concat();
     let mut command = managed(home.path(), &settings, &arguments);
     command.env("DISPLAY", &display.name).env("CONSTELLATION_COORDINATOR", "https://127.0.0.1:2");
     command.env_remove("WAYLAND_DISPLAY");

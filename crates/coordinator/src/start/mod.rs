@@ -75,10 +75,7 @@ pub async fn start_observed(
     if let Err(error) = settings.sources.remove_partial_datasets() {
         tracing::warn!(%error, "could not remove partial dataset downloads");
     }
-    let listener = listen(settings.listen).await?;
-    let address = listener.local_addr();
-    let address =
-        address.map_err(|source| StartError::Listen { address: settings.listen, source })?;
+    let (listener, address) = listen(settings.listen).await?;
     let tls = server_config(opened.cluster.certified.clone(), opened.own_certificate.clone())
         .map_err(ClusterError::from)?;
 
@@ -184,14 +181,17 @@ async fn record_start(
     })
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| {
+/// Listens on the address. Also returns the actual address, with the port that the system chose.
+async fn listen(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source: io::Error| {
         if source.kind() == io::ErrorKind::AddrInUse {
-            StartError::AddressInUse { address }
-        } else {
-            StartError::Listen { address, source }
+            return StartError::AddressInUse { address: wanted };
         }
-    })
+        StartError::Listen { address: wanted, source }
+    };
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn write_address(folder: &Path, address: SocketAddr) -> Result<(), StartError> {

@@ -149,7 +149,7 @@ impl App {
     /// Trains for an hour even if the machine is in use.
     pub fn contribute(&self) {
         self.shared.change(|state| {
-            state.set_override(user_override::TimedOverride::contribute(state::now()))
+            state.set_override(user_override::TimedOverride::contribute(state::now()));
         });
     }
 
