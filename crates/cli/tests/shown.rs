@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use support::{Node, constellation, result};
 
-/// What the database holds of the name, as JSON, and what stands there first: it is as long.
+/// Name in the database, as JSON, and its replacement of the same length.
 const STORED: &str = r"\u001b]0;x\u0007\u001b[2J\r\n\u009b31m\u202e";
 const PLAIN: &str = "a-name-of-letters-and-just-as-long-as-that-o";
 const SHOWN: &str = r"\u{1b}]0;x\u{7}\u{1b}[2J\u{d}\u{a}\u{9b}31m\u{202e}";

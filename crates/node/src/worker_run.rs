@@ -6,7 +6,7 @@ use worker::{Cluster, Status, WorkerError};
 
 use crate::coordinator_locator::CoordinatorLocator;
 
-/// Where to look for the coordinator.
+/// Sources of the coordinator's address.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place {
     /// URL of the coordinator. `None` searches the local network.

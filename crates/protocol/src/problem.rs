@@ -14,7 +14,7 @@ pub struct Problem {
     pub title: String,
     /// HTTP status code.
     pub status: u16,
-    /// What is wrong with this request and what to change.
+    /// Problem of this request, and the change that solves it.
     pub detail: String,
     /// Dotted path of the request's field at fault, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

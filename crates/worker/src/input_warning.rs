@@ -24,7 +24,7 @@ pub fn input_warning(folder: &Path) -> io::Result<Option<String>> {
 /// Writer of the file.
 pub(crate) struct InputWarning {
     file: PathBuf,
-    /// What the file says, if `is_current`.
+    /// Warning in the file, if `is_current`.
     recorded: Option<String>,
     /// `false` until the first record: a file of an earlier run is out of date.
     is_current: bool,

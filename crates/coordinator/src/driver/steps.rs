@@ -82,7 +82,7 @@ async fn run(
     }
 }
 
-/// What the driver did with a step's result.
+/// Reaction of the driver to a step's result.
 enum Delivery {
     /// Applied it, or no longer needed it.
     Accepted,

@@ -6,7 +6,7 @@ use federation::machine::Machine;
 use protocol::{DeviceId, JobId, LeaseId};
 use tokio_util::sync::CancellationToken;
 
-/// What may be uploaded under a lease.
+/// Limits of an upload under a lease.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UploadLimit {
     /// Parameter count of the model. An update has four bytes for each.

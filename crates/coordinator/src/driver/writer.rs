@@ -107,8 +107,8 @@ pub(super) struct RunningStep {
 /// Action that runs once a batch is committed, or its commit has failed.
 pub(super) type Settle = Box<dyn FnOnce(&mut Driver, Result<(), DriverError>) + Send>;
 
-/// What the next commit writes beside the changes of [`State`], and the replies that
-/// wait for it.
+/// Batch in progress: the changes outside of [`State`] that the next commit writes, and the replies
+/// that follow it.
 #[derive(Default)]
 pub(super) struct Pending {
     /// Jobs to write and publish.

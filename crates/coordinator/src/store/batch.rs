@@ -1,4 +1,4 @@
-//! What one commit writes, and what a start reads.
+//! Contents of a commit, and of the database at startup.
 
 use std::collections::BTreeMap;
 

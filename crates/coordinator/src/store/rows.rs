@@ -25,7 +25,7 @@ pub(crate) struct JobRow {
     pub(crate) machine: Machine,
 }
 
-/// What a commit writes of a job.
+/// Changes of a job that a commit writes.
 #[derive(Debug, Clone)]
 pub(crate) struct JobChanges {
     pub(crate) id: JobId,

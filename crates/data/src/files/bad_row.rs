@@ -6,9 +6,9 @@ pub struct BadRow {
     pub file: String,
     /// Line at which the row begins in text files, row number elsewhere. From 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// Reason why the row can't be used.
     pub reason: String,
-    /// What to change, as an instruction.
+    /// Instruction for mending the row.
     pub change: String,
 }
 

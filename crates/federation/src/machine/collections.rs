@@ -18,7 +18,7 @@ pub(super) type PastLeases = Table<LeaseId, PastLease>;
 /// Devices that were seen in this job.
 pub(super) type Devices = Table<DeviceId, JobDevice>;
 
-/// What a job remembers of a device.
+/// State of a device within a job.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct JobDevice {
     /// Time at which it was last seen in this job. `None` if it was revoked or removed since.

@@ -84,7 +84,7 @@ pub(super) struct Run {
     pub(super) is_preparation_unwritten: bool,
 }
 
-/// What is to be written does not count.
+/// Ignores which rows the next commit writes.
 impl PartialEq for Run {
     fn eq(&self, other: &Self) -> bool {
         self.preparation == other.preparation

@@ -122,7 +122,7 @@ pub(super) struct StoredRound {
     pub(super) norms: Vec<f64>,
 }
 
-/// What a commit writes of a machine. A row without a record is removed.
+/// Changes of a machine that a commit writes. A row without a record is removed.
 #[derive(Debug, Clone)]
 pub struct Changes {
     pub head: Head,

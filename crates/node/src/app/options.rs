@@ -26,7 +26,7 @@ pub struct Options {
     pub instance: u32,
     /// Login item that starts this app; `None` for an app with its own `--data-dir`.
     pub login_item: Option<Result<LoginItem, NotSet>>,
-    /// Where to check for new versions; `None` disables the checks.
+    /// Source of update notices. `None` disables the checks.
     pub updates: Option<UpdateSource>,
     /// Messages about missing features of this machine, such as a display.
     pub notes: Vec<String>,

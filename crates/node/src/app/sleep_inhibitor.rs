@@ -18,7 +18,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Reason that the system displays for the sleep inhibitor.
 const REASON: &str = "Constellation coordinates a training job";
 
-/// What to do about sleep.
+/// Action on the system's sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SleepPolicy {
     Allow,

@@ -2,7 +2,7 @@
 
 use crate::settings::{Key, Settings};
 
-/// Where a build checks for new versions, and the key that must have signed the file.
+/// Source of update notices: their address, and the public key of their signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateSource {
     /// URL of the file; the URL of its signature has `.minisig` appended.

@@ -55,7 +55,7 @@ pub enum Section {
     App,
 }
 
-/// Who may change a setting if the organization does not manage it.
+/// Right to change a setting that the organization does not manage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangedBy {

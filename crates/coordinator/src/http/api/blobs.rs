@@ -201,7 +201,7 @@ async fn upload(
     Ok(state(StatusCode::CREATED, length, true))
 }
 
-/// What a caller may upload.
+/// Upload permission of a caller.
 struct Right {
     /// Key of the upload.
     key: String,

@@ -32,7 +32,7 @@ pub(super) struct Check {
     pub(super) name: &'static str,
     pub(super) state: State,
     pub(super) found: String,
-    /// What to do; `None` if there is no problem.
+    /// Suggested fix. `None` if there is no problem.
     #[serde(rename = "mend")]
     pub(super) fix: Option<String>,
 }

@@ -16,7 +16,7 @@ const CLOCKS_BREAK: i64 = 86_400;
 /// A probed address and the result.
 pub(super) struct Probe {
     pub(super) url: String,
-    /// Where the address comes from.
+    /// Source of the address.
     pub(super) source: &'static str,
     /// `None` if `url` is not a valid address.
     pub(super) route: Option<ProxyRoute>,
