@@ -168,7 +168,7 @@ impl Cluster {
             let begun = Instant::now();
             let replies: Vec<_> =
                 requesting.iter().map(|device| self.request_lease(*device)).collect();
-            grants.push(begun.elapsed() / 256);
+            grants.push(begun.elapsed() / u32::try_from(GRANTS).unwrap());
             self.truncate_log();
             let begun = Instant::now();
             self.driver.commit();
@@ -182,7 +182,7 @@ impl Cluster {
             for (lease, device) in leases.into_iter().zip(requesting) {
                 self.submit_update(lease, device);
             }
-            updates.push(begun.elapsed() / 256);
+            updates.push(begun.elapsed() / u32::try_from(GRANTS).unwrap());
             self.truncate_log();
             self.driver.commit();
             update_bytes.push(self.log_bytes());
