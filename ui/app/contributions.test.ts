@@ -1,25 +1,9 @@
 import { expect, test } from 'vitest';
 
-import { contributionRows, energy, steps, time } from './contributions';
+import { contributionRows, steps, time } from './contributions';
 
 const NOTHING = { leases: 0, examples: 0, gpu_seconds: 0, cpu_seconds: 0, watt_hours: 0 };
 const WORK = { job_name: 'topics', round: 1, total_rounds: 2, partition: 0 };
-
-test('energy is shown in Wh or kWh with at most three digits', () => {
-  const shown = [0, 0.01, 0.42, 9.94, 9.96, 35.4, 999, 999.6, 1234, 150_000].map(energy);
-  expect(shown).toEqual([
-    '–',
-    'under 0.1 Wh',
-    '0.4 Wh',
-    '9.9 Wh',
-    '10 Wh',
-    '35 Wh',
-    '999 Wh',
-    '1.0 kWh',
-    '1.2 kWh',
-    '150 kWh',
-  ]);
-});
 
 test('time is rounded to whole seconds, with a minimum of one', () => {
   expect([0, 0.2, 61.4, 7500].map(time)).toEqual(['–', '1 s', '1 min 1 s', '2 h 5 min']);

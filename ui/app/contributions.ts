@@ -1,5 +1,5 @@
 // Text of the contribution table and of the progress of a lease.
-import { duration, NONE, short } from '../src/format';
+import { duration, energy, NONE, short } from '../src/format';
 import type { Amount, GivenView, WorkView } from './types';
 
 export interface ContributionRow {
@@ -26,15 +26,6 @@ export function contributionRows({ today, total }: GivenView): ContributionRow[]
 
 export function time(seconds: number): string {
   return seconds === 0 ? NONE : duration(Math.max(1, Math.round(seconds)));
-}
-
-/** Three digits at most: `0.4 Wh`, `35 Wh`, `1.2 kWh`. */
-export function energy(wattHours: number): string {
-  if (wattHours === 0) return NONE;
-  if (wattHours < 0.05) return 'under 0.1 Wh';
-  if (wattHours < 9.95) return `${wattHours.toFixed(1)} Wh`;
-  if (wattHours < 999.5) return `${wattHours.toFixed(0)} Wh`;
-  return `${(wattHours / 1000).toFixed(wattHours < 99_500 ? 1 : 0)} kWh`;
 }
 
 /** Progress of the lease: `Step 120 of 400`. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { ago, bytes, count, duration, NONE, percent, plural } from './format';
+import { NONE, ago, bytes, count, duration, energy, percent, plural } from './format';
 
 test.each([
   [0.0123, '12 ms'],
@@ -34,4 +34,20 @@ test('numbers have units, and a missing number is a dash', () => {
   expect([bytes(null), percent(undefined), duration(null), ago(null, 0)]).toEqual(
     Array.from({ length: 4 }, () => NONE),
   );
+});
+
+test('energy is shown in Wh or kWh with at most three digits', () => {
+  const shown = [0, 0.01, 0.42, 9.94, 9.96, 35.4, 999, 999.6, 1234, 150_000].map(energy);
+  expect(shown).toEqual([
+    '–',
+    'under 0.1 Wh',
+    '0.4 Wh',
+    '9.9 Wh',
+    '10 Wh',
+    '35 Wh',
+    '999 Wh',
+    '1.0 kWh',
+    '1.2 kWh',
+    '150 kWh',
+  ]);
 });

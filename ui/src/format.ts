@@ -46,6 +46,15 @@ export function duration(seconds: number | null | undefined): string {
   return total % 60 > 0 ? `${minutes} min ${total % 60} s` : `${minutes} min`;
 }
 
+/** Three digits at most: `0.4 Wh`, `35 Wh`, `1.2 kWh`. */
+export function energy(wattHours: number): string {
+  if (wattHours === 0) return NONE;
+  if (wattHours < 0.05) return 'under 0.1 Wh';
+  if (wattHours < 9.95) return `${wattHours.toFixed(1)} Wh`;
+  if (wattHours < 999.5) return `${wattHours.toFixed(0)} Wh`;
+  return `${(wattHours / 1000).toFixed(wattHours < 99_500 ? 1 : 0)} kWh`;
+}
+
 export function between(from: string, to: string | null | undefined, now: number): number {
   return Math.max(0, ((to == null ? now : Date.parse(to)) - Date.parse(from)) / 1000);
 }
