@@ -57,12 +57,13 @@ export class Cluster {
   }
 
   /** A worker that trains at once, as another device than the ones before. */
-  addWorker(): void {
+  addWorker(name?: string): void {
     this.workers += 1;
     const made = this.run(['join-code', 'create', '--json']);
     const { link } = JSON.parse(made) as { link: string };
     const data = join(this.folder, `worker-${this.workers}`);
     const words = ['worker', '--when', 'always', '--backend', 'cpu', '--coordinator', this.url];
+    if (name) words.push('--name', name);
     const worker = this.spawn([
       ...words,
       '--join',

@@ -26,8 +26,8 @@ beforeAll(async () => {
   if (!folder) throw new Error('SCREENSHOTS is not set; run make screenshots');
   mkdirSync(folder, { recursive: true });
   await cluster.start();
-  cluster.addWorker();
-  cluster.addWorker();
+  cluster.addWorker('studio-mac');
+  cluster.addWorker('reception-mac');
   const done = cluster.train(job('topics', 'synthetic', 'nlp', 8));
   cluster.train(job('topics-again', 'synthetic', 'nlp', 5));
   const running = cluster.submit(job('shapes', 'synthetic_images', 'vision', 60));
