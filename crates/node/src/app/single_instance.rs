@@ -94,18 +94,16 @@ pub async fn start(folder: &Path, arguments: Vec<String>) -> Result<Start, Start
             Err(LockError::Taken { .. }) => {}
             Err(error @ LockError::Io { .. }) => return Err(error.into()),
         }
-        match UnixStream::connect(&socket).await {
-            Ok(stream) => {
-                let asked = timeout_at(deadline, hand_over(stream, &request)).await;
-                let Ok(Ok(Answer { refusal })) = asked else { return Err(no_answer()) };
-                return refusal.map_or(Ok(Start::HandedOver), |why| Err(StartError::Refused(why)));
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+        let handed_over = async { hand_over(UnixStream::connect(&socket).await?, &request).await };
+        match timeout_at(deadline, handed_over).await {
+            Ok(Ok(Answer { refusal: None })) => return Ok(Start::HandedOver),
+            Ok(Ok(Answer { refusal: Some(why) })) => return Err(StartError::Refused(why)),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => {
                 return Err(StartError::PathTooLong { path: socket });
             }
-            // The other app is starting or exiting.
-            Err(_) if Instant::now() < deadline => sleep(AGAIN).await,
-            Err(_) => return Err(no_answer()),
+            // The other app is starting, or it exits, perhaps after it accepted the connection.
+            Ok(Err(_)) if Instant::now() < deadline => sleep(AGAIN).await,
+            Ok(Err(_)) | Err(_) => return Err(no_answer()),
         }
     }
 }
@@ -273,6 +271,19 @@ mod tests {
         let error = start(folder.path(), vec![]).await.unwrap_err();
         assert!(matches!(error, StartError::NoAnswer { .. }), "{error}");
         assert!(error.to_string().contains("quit it"), "{error}");
+    }
+
+    /// A killed process keeps its lock and its socket for a moment.
+    #[tokio::test]
+    async fn an_app_that_ends_without_an_answer_is_succeeded() {
+        let folder = tempfile::tempdir().unwrap();
+        let SingleInstance { lock, listener } = first(folder.path()).await;
+        let ends = async {
+            drop(listener.unwrap().accept().await.unwrap());
+            drop(lock);
+        };
+        let (next, ()) = tokio::join!(start(folder.path(), vec![]), ends);
+        assert!(matches!(next.unwrap(), Start::First(_)));
     }
 
     #[tokio::test]
