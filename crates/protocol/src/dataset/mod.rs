@@ -1,5 +1,7 @@
 //! Metadata of datasets.
 
+pub mod import;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
