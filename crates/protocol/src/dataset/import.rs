@@ -116,7 +116,7 @@ pub struct ImageSize {
 }
 
 /// How an import reads files, and what became of each part of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ImportPlan {
     /// Format in words, such as `CSV`, `JSON Lines in gzip` or `images in a zip file, one folder per class`.
     pub format: String,
@@ -146,7 +146,9 @@ pub struct ImportPlan {
 }
 
 /// Confidence in a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// A decision is open.
@@ -154,6 +156,7 @@ pub enum Confidence {
     /// A decision was detected from the values, not stated by a name or an option.
     Likely,
     /// Names or options state every decision.
+    #[default]
     Certain,
 }
 
