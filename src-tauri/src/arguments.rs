@@ -19,10 +19,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Address and port of the coordinator; port 0 selects a free port
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8000")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8000",
+        value_parser = node::value_parsers::listen_address)]
     listen: SocketAddr,
     /// Worker number, if this machine runs several workers
-    #[arg(long, default_value_t = node::app::account_number())]
+    #[arg(long, default_value_t = node::app::account_number(),
+        value_parser = node::value_parsers::whole_number(0..=u32::MAX, "the number of the worker", 2))]
     instance: u32,
     /// Open this window at start
     #[arg(long, value_enum)]

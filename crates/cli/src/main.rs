@@ -36,10 +36,7 @@ fn main() -> ExitCode {
             Ok(program) => node::run(command, &CommandContext { program, evaluate: evaluate::run }),
             Err(error) => fail(&anyhow::Error::from(error).context("this program can't be found")),
         },
-        Command::Simulate(arguments) => match simulate::run(&arguments) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error),
-        },
+        Command::Simulate(arguments) => node::output::exit_code(&simulate::run(&arguments)),
         Command::Trainer(arguments) => trainer::run(arguments),
     }
 }

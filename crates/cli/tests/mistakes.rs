@@ -76,3 +76,54 @@ fn wrong_usage_exits_with_2() {
         assert!(!output.stderr.is_empty(), "{arguments:?} prints no error");
     }
 }
+
+#[test]
+fn a_value_that_is_not_allowed_says_what_is_with_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["coordinator", "--lease-timeout", "1x"][..],
+        &["coordinator", "--lease-timeout", "1"],
+        &["coordinator", "--maximum-disk-gb", "1.5"],
+        &["coordinator", "--listen", "localhost:8000"],
+        &["coordinator", "--backup-dir", "b", "--backup-every", "1x"],
+        &["coordinator", "--backup-dir", "b", "--backup-keep", "0"],
+        &["worker", "--instance", "x"],
+        &["worker", "--max-upload-mbps", "fast"],
+        &["leave", "--instance", ""],
+        &["demo", "--workers", "33"],
+        &["demo", "--rounds", "ten"],
+        &["start", "--workers", "0"],
+        &["device", "cleanup", "--inactive-days", "month"],
+        &["model", "show", "m", "--model-version", "newest"],
+        &["join-code", "create", "--uses", "0"],
+        &["join-code", "create", "--expires", "soon"],
+        &["token", "create", "--role", "viewer", "--expires", "1x"],
+        &["audit", "list", "--limit", "1e3"],
+        &["audit", "list", "--after", "first"],
+        &["simulate", "job.toml", "--devices", "0"],
+        &["simulate", "job.toml", "--rows-per-second", "x"],
+    ] {
+        let output = constellation(folder.path(), arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        let first = stderr.lines().next().unwrap();
+        assert!(first.contains("such as "), "{arguments:?}: {stderr}");
+        for raw in ["invalid digit", "invalid float", "cannot parse", "socket address", "not in"] {
+            assert!(!stderr.contains(raw), "{arguments:?}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_can_t_be_read_is_named_without_the_number_of_the_system_s_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["job", "submit", "nofile.toml"][..],
+        &["simulate", "nofile.toml"],
+        &["audit", "verify", "nofile.toml"],
+        &["restore", "nofile.toml", "--data-dir", "restored"],
+    ] {
+        let line = error_line(folder.path(), arguments);
+        assert_eq!(line, "can't read nofile.toml: No such file or directory", "{arguments:?}");
+    }
+}

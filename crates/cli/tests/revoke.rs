@@ -28,7 +28,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_revoked_worker_stops_at_once_wipes_its_data_and_does_not_come_back() {
+fn a_revoked_worker_stops_at_once_wipes_its_data_and_comes_back_only_when_it_is_reinstated() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     std::fs::write(home.join("job.toml"), JOB).unwrap();
@@ -82,5 +82,11 @@ fn a_revoked_worker_stops_at_once_wipes_its_data_and_does_not_come_back() {
     let devices = result(home, &["device", "list"]);
     assert_eq!(devices.as_array().unwrap().len(), 1, "{devices}");
     assert_eq!([&devices[0]["id"], &devices[0]["revoked"]], [&json!(device), &json!(true)]);
+
+    let reinstated = result(home, &["device", "reinstate", &device]);
+    assert_eq!(reinstated["revoked"], false);
+    let mut again = Node::start(home, &joining);
+    assert_eq!(again.until("registered")["device"], json!(device));
+    assert_eq!(again.stop(), Some(0));
     assert_eq!(coordinator.stop(), Some(0));
 }

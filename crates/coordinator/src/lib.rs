@@ -17,6 +17,7 @@ mod crash_points;
 mod datasets;
 mod driver;
 mod http;
+mod loopback;
 mod notifications;
 mod observer;
 mod poll_interval;
@@ -32,6 +33,7 @@ pub use cluster::{ClusterError, ClusterIdentity, OwnCertificate, pin_of};
 pub use crash_points::{CrashPoint, CrashPoints};
 pub use data::{HubSettings, Sources};
 pub use http::server::headers::{InvalidOrigin, Origin};
+pub use loopback::listen_command;
 pub use observer::{Observer, ObserverEvent, StepPhase};
 pub use start::{
     ADDRESS_FILE, ADMIN_TOKEN_FILE, CoordinatorSettings, Running, StartError, start, start_observed,

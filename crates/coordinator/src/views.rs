@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use federation::machine::{JobSnapshot, Machine, Preparation};
 use protocol::api::{Job, JobStatus, MetricPoint, Round};
-use protocol::device::{Device, Heartbeat};
+use protocol::device::{Device, DeviceState, Heartbeat};
 use protocol::notice::Notice;
 use protocol::webhook::Webhook;
 use protocol::{DeviceId, JobId, Timestamp};
@@ -234,7 +234,7 @@ impl Views {
 /// Returns whether the device sent a request within `offline_after`. Progress and work requests
 /// count like heartbeats.
 pub(crate) fn is_active(row: &DeviceRow, now: Timestamp, offline_after: Duration) -> bool {
-    !row.revoked && now.since(row.last_seen) <= offline_after
+    !row.revoked && row.state != DeviceState::Offline && now.since(row.last_seen) <= offline_after
 }
 
 const fn is_under_way(status: JobStatus) -> bool {

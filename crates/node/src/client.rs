@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use protocol::text::without_error_numbers;
 use protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION, Pin, Problem};
 use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
@@ -247,8 +248,7 @@ fn root_cause(error: &reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let text = cause.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    without_error_numbers(&cause.to_string())
 }
 
 fn read_file(path: &Path) -> Result<Option<String>, ClientError> {

@@ -19,6 +19,7 @@ pub mod output;
 pub mod rounds;
 pub mod settings;
 mod stdout_writer;
+pub mod value_parsers;
 mod worker_run;
 
 pub use commands::lifetime::until_signal;

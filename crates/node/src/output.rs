@@ -5,9 +5,39 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use protocol::text::{Escaped, escaped, escaped_json};
+use platform::OutputFile;
+use protocol::text::{Escaped, escaped, escaped_json, without_error_numbers};
 use serde::Serialize;
+
+/// Whether standard output carries a file, so that results go to standard error.
+static STDOUT_IS_FILE: AtomicBool = AtomicBool::new(false);
+
+/// Opens the output file that the user named. If it is standard output, this process prints its results to standard
+/// error from now on.
+///
+/// # Errors
+/// The same as for [`OutputFile::open`].
+pub fn open_file(path: &Path) -> io::Result<OutputFile> {
+    let file = OutputFile::open(path)?;
+    if file.is_stdout() {
+        STDOUT_IS_FILE.store(true, Ordering::Relaxed);
+    }
+    Ok(file)
+}
+
+/// Writes the whole content of an output file that the user named.
+///
+/// # Errors
+/// The same as for [`OutputFile::open`] and [`OutputFile::commit`].
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = open_file(path)?;
+    file.write_all(bytes)?;
+    file.commit().map(drop)
+}
 
 /// Prints one line of the result, escaped.
 ///
@@ -26,6 +56,9 @@ pub fn lines(text: &str) -> io::Result<()> {
 }
 
 fn write(text: impl Display) -> io::Result<()> {
+    if STDOUT_IS_FILE.load(Ordering::Relaxed) {
+        return writeln!(io::stderr().lock(), "{text}");
+    }
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
     stdout.flush()
@@ -39,9 +72,48 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
     write(escaped_json(&serde_json::to_string(value)?))
 }
 
-/// Prints one escaped line for people to standard error. Ignores write errors.
+/// Prints one escaped line for people to standard error, without the numbers of system errors. Ignores write errors.
 pub fn note(text: impl Display) {
+    let text = without_error_numbers(&text.to_string());
     drop(writeln!(io::stderr().lock(), "{}", Escaped(text)));
+}
+
+/// Prints the error, if there is one, and returns the exit code of the command. A reader that closes the pipe, as
+/// `head` does, is no error.
+pub fn exit_code(result: &anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if is_closed_pipe(failure) => ExitCode::SUCCESS,
+        Err(failure) => {
+            error(failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Waits until nobody can read standard output any more, and returns the error of writing to it. Commands that follow
+/// something end with it, even if there is nothing to print.
+///
+/// # Errors
+/// Always, with [`io::ErrorKind::BrokenPipe`].
+pub async fn closed<T>() -> io::Result<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // A separate thread: the wait can't be canceled and would block the shutdown of the runtime.
+    std::thread::spawn(move || {
+        if platform::output_file::wait_until_stdout_closes().is_ok() {
+            sender.send(()).ok();
+        }
+    });
+    if receiver.await.is_err() {
+        // The wait is not possible. Writing still detects a closed pipe.
+        std::future::pending::<()>().await;
+    }
+    Err(io::ErrorKind::BrokenPipe.into())
 }
 
 /// Prints an error as one line.

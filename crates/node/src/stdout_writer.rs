@@ -14,6 +14,20 @@ const MOST: usize = 1_024;
 /// Timeout for writing the remaining lines at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// The line before all others. Without it, the others follow once this is dropped.
+#[derive(Debug)]
+pub(crate) struct FirstLine(SyncSender<String>);
+
+impl FirstLine {
+    /// Writes the value as a line of JSON, before everything that was queued so far.
+    pub(crate) fn write_json(self, value: &impl Serialize) {
+        if let Some(line) = json(value) {
+            // The receiver waits for this one line, so there is room.
+            drop(self.0.try_send(line));
+        }
+    }
+}
+
 /// Queue of lines to write.
 #[derive(Debug)]
 pub(crate) struct StdoutWriter(SyncSender<OutputMessage>);
@@ -28,20 +42,29 @@ enum OutputMessage {
 impl StdoutWriter {
     /// Starts writing to standard output. Calls `unread` once the output can't be written or nobody reads it.
     pub(crate) fn start(unread: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        Self::start_after_first(unread).map(|(lines, _)| lines)
+    }
+
+    /// Like [`StdoutWriter::start`], but lines that are queued before the first one wait for it.
+    pub(crate) fn start_after_first(
+        unread: impl FnOnce() + Send + 'static,
+    ) -> io::Result<(Self, FirstLine)> {
         Self::over(io::stdout(), unread)
     }
 
     fn over(
         output: impl Write + Send + 'static,
         unread: impl FnOnce() + Send + 'static,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, FirstLine)> {
         let (sender, messages) = sync_channel(MOST);
+        let (first_sender, first) = sync_channel(1);
         thread::Builder::new().name("lines".to_owned()).spawn(move || {
-            if write(output, &messages).is_err() {
+            let first = first.recv().ok();
+            if write(output, first, &messages).is_err() {
                 unread();
             }
         })?;
-        Ok(Self(sender))
+        Ok((Self(sender), FirstLine(first_sender)))
     }
 
     /// Queues a line, which is escaped. Never blocks.
@@ -60,9 +83,8 @@ impl StdoutWriter {
 
     /// Queues a value as a line of JSON. Never blocks.
     pub(crate) fn write_json(&self, value: &impl Serialize) {
-        match serde_json::to_string(value) {
-            Ok(line) => self.send(escaped_json(&line)),
-            Err(error) => tracing::error!(%error, "what happens can't be told"),
+        if let Some(line) = json(value) {
+            self.send(line);
         }
     }
 
@@ -75,7 +97,21 @@ impl StdoutWriter {
     }
 }
 
-fn write(mut output: impl Write, messages: &Receiver<OutputMessage>) -> io::Result<()> {
+fn json(value: &impl Serialize) -> Option<String> {
+    let line = serde_json::to_string(value)
+        .inspect_err(|error| tracing::error!(%error, "can't write a value as JSON"));
+    line.ok().map(|line| escaped_json(&line))
+}
+
+fn write(
+    mut output: impl Write,
+    first: Option<String>,
+    messages: &Receiver<OutputMessage>,
+) -> io::Result<()> {
+    if let Some(first) = first {
+        writeln!(output, "{first}")?;
+        output.flush()?;
+    }
     for messages in messages {
         match messages {
             OutputMessage::Line(line) => {
@@ -99,7 +135,8 @@ mod tests {
     #[test]
     fn a_reader_gets_every_line_in_order_up_to_the_end() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let lines = StdoutWriter::over(ours, || {}).unwrap();
+        let (lines, first) = StdoutWriter::over(ours, || {}).unwrap();
+        drop(first);
         (0..100).for_each(|number| lines.write_line(&number.to_string()));
         lines.end();
         drop(lines);
@@ -108,9 +145,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_line_comes_before_those_that_were_queued_earlier() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (lines, first) = StdoutWriter::over(ours, || {}).unwrap();
+        lines.write_json(&"a job resumes");
+        first.write_json(&"the address");
+        lines.write_json(&"a job ends");
+        lines.end();
+        drop(lines);
+        let read: Vec<String> = BufReader::new(theirs).lines().map(|line| line.unwrap()).collect();
+        assert_eq!(read, ["\"the address\"", "\"a job resumes\"", "\"a job ends\""]);
+    }
+
+    #[test]
     fn one_that_reads_nothing_holds_nobody_up() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let lines = StdoutWriter::over(ours, || {}).unwrap();
+        let (lines, first) = StdoutWriter::over(ours, || {}).unwrap();
+        drop(first);
         // Far more than a socket and the queue can hold.
         (0..100_000).for_each(|_| lines.write_line(&"x".repeat(1_000)));
         lines.end();
@@ -122,7 +173,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
         let (told, heard) = sync_channel(1);
-        let lines = StdoutWriter::over(ours, move || told.send(()).unwrap()).unwrap();
+        let (lines, _) = StdoutWriter::over(ours, move || told.send(()).unwrap()).unwrap();
         lines.write_line("anybody there?");
         heard.recv().unwrap();
     }

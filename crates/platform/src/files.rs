@@ -5,7 +5,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use crate::private;
+
+/// Maximum number of symbolic links from a path to its file, as in Linux.
+const MAXIMUM_LINKS: usize = 40;
 
 /// Lock of a folder, held until it is dropped or the process ends in any way.
 #[derive(Debug)]
@@ -59,24 +64,69 @@ impl FolderLock {
 }
 
 /// Replaces `path` atomically with `bytes`, readable only by its owner. A reader sees the old or the new
-/// file, even after a power failure. Supports one writer at a time.
+/// file, even after a power failure. If `path` is a symbolic link, its target is replaced and the link stays.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    // A leftover file may be readable by others, because the mode applies only to new files.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
+    let mut new = Replacement::beside(&link_target(path)?)?;
+    new.as_file_mut().write_all(bytes)?;
+    new.commit()
+}
+
+/// New content of a file: a temporary file in the same folder, readable only by its owner. Removed on drop, unless
+/// it is committed.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Creates an empty file with a unique name in the folder of `path`, which is not a link.
+    pub(crate) fn beside(path: &Path) -> io::Result<Self> {
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(path.file_name().unwrap_or_default());
+        prefix.push(".");
+        // Room for the random part, on file systems with at most 255 bytes.
+        let prefix = if prefix.len() <= 200 { prefix } else { ".constellation.".into() };
+        let file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder_of(path))?;
+        Ok(Self { file, path: path.to_owned() })
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => File::open(".")?.sync_all(),
+
+    pub(crate) fn temporary_path(&self) -> &Path {
+        self.file.path()
     }
+
+    pub(crate) fn as_file_mut(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Makes the content durable and moves it into place.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.path).map_err(|error| error.error)?;
+        File::open(folder_of(&self.path))?.sync_all()
+    }
+}
+
+/// Returns the path to which a chain of symbolic links leads, or `path` itself if it is not a link. The last path
+/// need not exist.
+pub(crate) fn link_target(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAXIMUM_LINKS {
+        match fs::read_link(&path) {
+            // A relative target is relative to the folder of its link.
+            Ok(target) => path = folder_of(&path).join(target),
+            // Not a link, or nothing exists there.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
+            Err(error) => return Err(error),
+        }
+    }
+    let text = format!("{} is a loop of symbolic links", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Opens `path` for appending. A new file is readable only by its owner.
@@ -154,10 +204,36 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         write_private(&path, b"old").unwrap();
-        fs::write(folder.path().join("token.new"), b"a leftover").unwrap();
         write_private(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_neighbor_with_a_similar_name_is_never_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        let neighbors =
+            ["settings.toml.new", "settings.toml.tmp", "settings.toml~", ".settings.toml"];
+        for neighbor in neighbors {
+            fs::write(folder.path().join(neighbor), neighbor).unwrap();
+        }
+        write_private(&path, b"new").unwrap();
+        for neighbor in neighbors {
+            assert_eq!(fs::read_to_string(folder.path().join(neighbor)).unwrap(), neighbor);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + neighbors.len());
+    }
+
+    #[test]
+    fn a_private_file_behind_a_link_is_replaced_where_the_link_points() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, target) = (folder.path().join("link"), folder.path().join("target"));
+        fs::write(&target, b"old").unwrap();
+        std::os::unix::fs::symlink("target", &link).unwrap();
+        write_private(&link, b"new").unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("target"));
+        assert_eq!(fs::read(&target).unwrap(), b"new");
     }
 }

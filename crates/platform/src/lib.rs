@@ -13,6 +13,7 @@ pub mod hardware;
 pub mod login_item;
 pub mod managed;
 pub mod memory;
+pub mod output_file;
 pub mod private;
 pub mod process;
 pub mod proxies;
@@ -23,5 +24,6 @@ pub mod wake;
 
 pub use device::DeviceFacts;
 pub use files::{FolderLock, LockError};
+pub use output_file::OutputFile;
 pub use secrets::Secrets;
 pub use system::SystemFacts;

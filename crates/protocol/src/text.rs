@@ -53,6 +53,25 @@ pub fn cleaned(text: &str) -> String {
     kept.collect::<String>().trim().to_owned()
 }
 
+/// Returns an error's text for people: without the numbers of the operating system's errors, such as ` (os error 2)`.
+pub fn without_error_numbers(text: &str) -> String {
+    const START: &str = " (os error ";
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(START) {
+        plain.push_str(before);
+        let end = after.find(|letter: char| letter != '-' && !letter.is_ascii_digit());
+        rest = match end.map(|end| after.split_at(end)) {
+            Some((number, after)) if !number.is_empty() && after.starts_with(')') => &after[1..],
+            Some(_) | None => {
+                plain.push_str(START);
+                after
+            }
+        };
+    }
+    plain + rest
+}
+
 /// Displays text on one line, with its hidden characters as `\u{1b}`.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<T>(pub T);
@@ -109,6 +128,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn people_see_no_numbers_of_system_errors() {
+        for (text, plain) in [
+            (
+                "can't read a: No such file or directory (os error 2)",
+                "can't read a: No such file or directory",
+            ),
+            ("a (os error 2): b (os error -13), c", "a: b, c"),
+            ("a (os error two)", "a (os error two)"),
+            ("a (os error ", "a (os error "),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(without_error_numbers(text), plain);
+        }
+    }
 
     #[test]
     fn what_steers_a_terminal_or_turns_text_around_is_refused_and_escaped() {

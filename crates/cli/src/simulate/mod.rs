@@ -4,12 +4,14 @@
 //! Time is virtual: a simulated device needs a fixed time per row, and the clock jumps from one
 //! event to the next. The order of events therefore does not depend on the speed of this computer.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use data::Sources;
 use engine::{BackendChoice, ComputeDevice};
+use node::value_parsers::whole_number;
 
 mod math;
 mod progress;
@@ -24,15 +26,15 @@ pub(crate) struct SimulateArguments {
     /// Job file (examples are in assets/jobs)
     file: PathBuf,
     /// Number of simulated devices
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 8, value_parser = whole_number(1..=100_000_u32, "a whole number of devices", 8))]
     devices: u32,
     /// Training speed of a simulated device, in rows per second of virtual time
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1000, value_parser = whole_number(1..=u32::MAX, "a whole number of rows", 1000))]
     rows_per_second: u32,
     /// Compute backend for training
     #[arg(long, value_enum, default_value_t = Backend::Cpu)]
     backend: Backend,
-    /// Write the trained model to a safetensors file
+    /// Write the trained model to a safetensors file; `-` writes to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print results as JSON
@@ -65,6 +67,14 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let job = node::job_file::read(&arguments.file)?;
     let cache = platform::folders::cache().ok();
     let compute = ComputeDevice::choose(arguments.backend.into(), cache.as_deref())?;
+    // Opened first, so that a path that can't be written does not cost a whole training.
+    let output = match &arguments.output {
+        Some(path) => {
+            let opened = node::output::open_file(path);
+            Some((path, opened.with_context(|| format!("can't write {}", path.display()))?))
+        }
+        None => None,
+    };
     let mut view = ProgressView::new(arguments.json)?;
     view.doing("loading the dataset");
     // A coordinator on this computer keeps its uploaded datasets in its data folder.
@@ -76,8 +86,10 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let (devices, rows_per_second) = (arguments.devices, arguments.rows_per_second);
     let mut simulation = Simulation::new(job, prepared, compute, devices, rows_per_second)?;
     let file = simulation.run(&mut view)?;
-    if let Some(path) = &arguments.output {
-        platform::files::write_private(path, &file)
+    if let Some((path, mut output)) = output {
+        output
+            .write_all(&file)
+            .and_then(|()| output.commit())
             .with_context(|| format!("can't write {}", path.display()))?;
     }
     view.end(&simulation.final_line(&file))

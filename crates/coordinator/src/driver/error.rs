@@ -33,8 +33,8 @@ pub(crate) enum DriverError {
     #[error("this is the only administrator's token; make another before you delete it")]
     LastAdmin,
     #[error(
-        "the device was revoked; an administrator lets it in again by removing its record \
-         (`constellation device cleanup`)"
+        "the device was revoked; an administrator can let it enroll again \
+         (`constellation device reinstate`)"
     )]
     Revoked,
     #[error(
@@ -67,6 +67,8 @@ pub(crate) enum DriverError {
         "the device is in quarantine; an administrator can release it (`constellation device release`)"
     )]
     Quarantined,
+    #[error("{0} is not revoked")]
+    NotRevoked(String),
     #[error("{0} was revoked: it already has no access and gets no work")]
     RevokedAnyway(String),
     #[error("there is no notice {0}")]

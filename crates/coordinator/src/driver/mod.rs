@@ -31,6 +31,7 @@ mod monitors;
 mod notification_tables;
 mod notifications;
 mod quarantine;
+mod reinstatement;
 mod sessions;
 mod sign_in_links;
 mod state;

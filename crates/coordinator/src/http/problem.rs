@@ -8,6 +8,7 @@ use federation::machine::RejectedEvent;
 use protocol::Problem;
 use protocol::dataset::{FileProblem, RowProblem};
 use protocol::job::JobError;
+use protocol::text::without_error_numbers;
 
 use crate::blobs::{QuotaError, UploadError, is_full};
 use crate::driver::DriverError;
@@ -49,6 +50,7 @@ impl ApiError {
         title: &str,
         detail: impl Into<String>,
     ) -> Self {
+        let detail = without_error_numbers(&detail.into());
         let problem = Problem::new(status.as_u16(), kind, title, detail);
         Self { problem, hint: None }
     }
@@ -208,6 +210,7 @@ impl From<DriverError> for ApiError {
             DriverError::Quarantined => {
                 Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)
             }
+            DriverError::NotRevoked(_) => Self::conflict("not-revoked", words),
             DriverError::RevokedAnyway(_) => Self::conflict("device-revoked", words),
             DriverError::UnknownNotice(_) => Self::not_found("unknown-notice", words),
             DriverError::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),

@@ -196,6 +196,41 @@ async fn a_revoked_device_is_out_at_once_and_only_an_admin_lets_it_in_again() {
 }
 
 #[tokio::test]
+async fn a_reinstated_device_enrolls_again_with_a_code_and_keeps_its_record() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enroll(&coordinator, "one").await;
+    let reinstate = format!("/devices/{}/reinstate", device.id);
+    let (status, body) = coordinator.ask(Method::POST, &reinstate, None).await;
+    assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("not-revoked")));
+    coordinator.post(&format!("/devices/{}/revoke", device.id), Value::Null).await;
+    let known = coordinator.audit().await.len();
+    let reinstated = coordinator.post(&reinstate, Value::Null).await;
+    assert_eq!((&reinstated["revoked"], &reinstated["state"]), (&json!(false), &json!("offline")));
+    let recorded = coordinator.audit_after(known).await.concat();
+    assert!(recorded.contains("device reinstated"), "{recorded}");
+    // Its old token stays invalid.
+    let path = format!("/devices/{}/next-job", device.id);
+    let (status, _) = answer(coordinator.request(Method::GET, &path, &device.token)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let code = coordinator.join_code(json!({})).await.secret.proof().bearer();
+    let (status, body) = register(&coordinator, &code, "one", registration("one")).await;
+    assert_eq!((status, &body["id"]), (StatusCode::OK, &json!(device.id)), "{body}");
+    assert_eq!(body["enrolment"], "same");
+}
+
+#[tokio::test]
+async fn a_reinstated_machine_with_a_new_key_waits_for_approval_and_not_for_its_old_worker() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enroll(&coordinator, "one").await;
+    coordinator.post(&format!("/devices/{}/revoke", device.id), Value::Null).await;
+    coordinator.post(&format!("/devices/{}/reinstate", device.id), Value::Null).await;
+    let code = coordinator.join_code(json!({})).await.secret.proof().bearer();
+    let (status, body) = register(&coordinator, &code, "another key", registration("one")).await;
+    assert_eq!((status, &body["awaiting_approval"]), (StatusCode::OK, &json!(true)), "{body}");
+    assert_ne!(body["id"], json!(device.id));
+}
+
+#[tokio::test]
 async fn a_device_that_leaves_is_off_the_list_and_only_it_can_say_so() {
     let coordinator = Coordinator::start().await;
     let (leaving, other) =

@@ -108,6 +108,7 @@ async fn the_openapi_document_has_every_path() {
         ("get", "/devices/{id}/next-job"),
         ("post", "/devices/{id}/leave"),
         ("post", "/devices/{id}/revoke"),
+        ("post", "/devices/{id}/reinstate"),
         ("get", "/jobs"),
         ("post", "/jobs"),
         ("get", "/jobs/{id}"),

@@ -13,6 +13,7 @@ use super::access::AccessArguments;
 use crate::client::Client;
 use crate::output;
 use crate::settings::Settings;
+use crate::value_parsers::whole_number;
 
 #[derive(Debug, Args)]
 pub struct AuditArguments {
@@ -27,16 +28,16 @@ enum AuditCommand {
     /// List entries, oldest first
     List {
         /// List entries after this number [default: list the last entries]
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = whole_number(0..=u64::MAX, "the number of an entry", 120))]
         after: Option<u64>,
         /// Maximum number of entries
         #[arg(long, value_name = "N", default_value_t = 50,
-            value_parser = clap::value_parser!(u64).range(1..=1000))]
+            value_parser = whole_number(1..=1000_u64, "a whole number of entries", 50))]
         limit: u64,
     },
     /// Export the whole log as JSON Lines
     Export {
-        /// File to write
+        /// File to write; `-` writes to standard output
         file: PathBuf,
     },
     /// Verify that no entry was changed, removed or inserted
@@ -95,12 +96,10 @@ pub(super) async fn run(arguments: AuditArguments, settings: Settings) -> anyhow
     }
 }
 
-/// Exports the log to a temporary file, verifies it, and moves it to `file`. An invalid log is not saved.
+/// Downloads the log, verifies it, and delivers it to `file`. An invalid log is not delivered.
 async fn export(client: &Client, file: &Path) -> anyhow::Result<Chain> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let cannot_write = || format!("can't write {}", file.display());
-    let part = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
-    let mut part = part.with_context(cannot_write)?;
+    let mut part = output::open_file(file).with_context(cannot_write)?;
     let mut verifier = Verifier::new(None);
     read_lines(client, |line| {
         verifier.line(line)?;
@@ -109,8 +108,7 @@ async fn export(client: &Client, file: &Path) -> anyhow::Result<Chain> {
     })
     .await?;
     let chain = verifier.finish()?;
-    part.as_file().sync_all().with_context(cannot_write)?;
-    part.persist(file).with_context(cannot_write)?;
+    part.commit().with_context(cannot_write)?;
     Ok(chain)
 }
 

@@ -1,6 +1,5 @@
 //! `constellation backup` and `constellation restore`.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ use crate::settings::{Settings, data_dir};
 
 #[derive(Debug, Args)]
 pub struct BackupArguments {
-    /// File to write, such as cluster.tar
+    /// File to write, such as cluster.tar; `-` writes to standard output
     ///
     /// An existing file is replaced once the new one is complete. The file contains the cluster's private key.
     file: PathBuf,
@@ -47,8 +46,7 @@ pub(super) async fn back_up(arguments: BackupArguments, settings: Settings) -> a
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     let file = arguments.file;
-    let manifest = download(&client, &file).await?;
-    let bytes = std::fs::metadata(&file)?.len();
+    let (manifest, bytes) = download(&client, &file).await?;
     if json {
         let (cluster, created_at) = (&manifest.cluster_id, manifest.created_at);
         let result = json!({
@@ -66,15 +64,12 @@ pub(super) async fn back_up(arguments: BackupArguments, settings: Settings) -> a
     Ok(output::line("The file contains the cluster's private key. Store it in a safe place.")?)
 }
 
-/// Downloads a backup to a temporary file, verifies it, and moves it to `file` once it is complete and synced.
-async fn download(client: &Client, file: &Path) -> anyhow::Result<backup::Manifest> {
+/// Downloads a backup, verifies it, and delivers it to `file` once it is complete. Returns its length in bytes.
+async fn download(client: &Client, file: &Path) -> anyhow::Result<(backup::Manifest, u64)> {
+    let cannot_write = || format!("can't write {}", file.display());
+    let mut part = output::open_file(file).with_context(cannot_write)?;
     let response = client.send(client.request(Method::GET, "/backup")).await?;
     let bar = progress_bar(response.content_length())?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let cannot_write = || format!("can't write {}", file.display());
-    // Temporary files are readable by their owner only.
-    let mut part = tempfile::NamedTempFile::new_in(folder).with_context(cannot_write)?;
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|error| client.interrupted(error))?;
@@ -82,12 +77,10 @@ async fn download(client: &Client, file: &Path) -> anyhow::Result<backup::Manife
         bar.inc(piece.len() as u64);
     }
     bar.finish_and_clear();
-    let path = part.path().to_owned();
+    let path = part.content().to_owned();
     let manifest = tokio::task::spawn_blocking(move || backup::verify(&path)).await??;
-    part.as_file().sync_all().with_context(cannot_write)?;
-    part.persist(file).with_context(cannot_write)?;
-    File::open(folder).and_then(|folder| folder.sync_all()).with_context(cannot_write)?;
-    Ok(manifest)
+    let bytes = part.commit().with_context(cannot_write)?;
+    Ok((manifest, bytes))
 }
 
 pub(super) async fn restore(arguments: RestoreArguments) -> anyhow::Result<()> {

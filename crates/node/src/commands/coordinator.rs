@@ -18,6 +18,7 @@ use super::sign_in::{self, SignInArguments};
 use crate::discovery::Advertisement;
 use crate::settings::{BackendSetting, Settings, data_dir};
 use crate::stdout_writer::StdoutWriter;
+use crate::value_parsers::{listen_address, whole_number};
 use crate::{CommandContext, output};
 
 mod flags;
@@ -33,7 +34,8 @@ pub struct CoordinatorArguments {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Address and port to listen on; port 0 selects a free port
-    #[arg(long, value_name = "ADDR:PORT", default_value = flags::DEFAULT_LISTEN)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = flags::DEFAULT_LISTEN,
+        value_parser = listen_address)]
     listen: SocketAddr,
     /// Name of the cluster
     #[arg(long, default_value = const { Key::ClusterName.default_str() }, value_parser = cluster_name)]
@@ -57,10 +59,10 @@ pub struct CoordinatorArguments {
     backend: Option<BackendSetting>,
     /// Seconds without a heartbeat after which a lease expires
     #[arg(long, alias = "lease-patience", value_name = "SECONDS", default_value_t = LEASE_TIMEOUT.as_secs(),
-        value_parser = clap::value_parser!(u64).range(flags::LEASE_SECONDS))]
+        value_parser = whole_number(flags::LEASE_SECONDS, "a whole number of seconds", 60))]
     lease_timeout: u64,
     /// Maximum disk usage in gigabytes [default: unlimited]
-    #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u64).range(flags::DISK_GIGABYTES))]
+    #[arg(long, value_name = "GB", value_parser = whole_number(flags::DISK_GIGABYTES, "a whole number of gigabytes", 500))]
     maximum_disk_gb: Option<u64>,
     /// Write scheduled backups to this folder, preferably on another disk
     #[arg(long, value_name = "DIR")]
@@ -69,7 +71,8 @@ pub struct CoordinatorArguments {
     #[arg(long, value_name = "TIME", default_value = "24h", requires = "backup_dir", value_parser = backup_every)]
     backup_every: Duration,
     /// Number of scheduled backups to keep; older ones are removed
-    #[arg(long, value_name = "N", default_value_t = 7, requires = "backup_dir", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 7, requires = "backup_dir",
+        value_parser = whole_number(1..=u16::MAX, "a whole number of backups", 7))]
     backup_keep: u16,
     /// Print events as JSON Lines
     #[arg(long)]
@@ -134,12 +137,12 @@ pub(super) async fn run(
         backups,
         data_dir,
     };
-    let observer = if json {
-        // A closed standard output is detected when the first line is written.
-        let lines = StdoutWriter::start(|| {})?;
-        Observer::new(move |moment| lines.write_json(moment))
+    let (observer, first_line) = if json {
+        // A coordinator goes on without a reader. A job that resumes can report an event before the coordinator listens.
+        let (lines, first) = StdoutWriter::start_after_first(|| {})?;
+        (Observer::new(move |moment| lines.write_json(moment)), Some(first))
     } else {
-        Observer::default()
+        (Observer::default(), None)
     };
     if !coordinator::has_dashboard() {
         output::note(
@@ -149,12 +152,15 @@ pub(super) async fn run(
     let running = coordinator::start_observed(settings, observer).await?;
     let (cluster, pin) = (running.cluster.id.clone(), running.cluster.pin);
     let url = running.https_url();
-    if json {
-        output::json(&Opening::Listening { url, cluster: cluster.clone(), pin })?;
+    if let Some(first_line) = first_line {
+        first_line.write_json(&Opening::Listening { url, cluster: cluster.clone(), pin });
     } else {
         output::line(format_args!("cluster {cluster} '{}' at {url}", arguments.name))?;
         output::line(format_args!("pin {pin}"))?;
         output::line(format_args!("API at {}/docs", running.url()))?;
+        if let Some(command) = coordinator::listen_command(running.address) {
+            output::warning(local_only(&command));
+        }
         // Printed on terminals only: in a log file, the link would be a leaked credential.
         if output::is_watched()
             && let Some(link) = running.sign_in_link().await
@@ -182,6 +188,14 @@ pub(super) async fn run(
         bail!("the coordinator stopped because of an error; see its log");
     }
     Ok(())
+}
+
+/// States that other devices can't reach the coordinator, and how to change that.
+pub(super) fn local_only(command: &str) -> String {
+    format!(
+        "the coordinator listens on its own machine only, so other devices can't join. To accept devices from the \
+         network, start it with: {command}"
+    )
 }
 
 /// Parses a name without hidden characters.

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use protocol::dataset::{AddedDataset, DatasetEntry, RowProblem, SampleShape};
 use reqwest::{Body, Method};
 use tokio_util::io::ReaderStream;
 
 use super::access::AccessArguments;
+use super::input_file;
 use crate::client::{Client, escaped};
 use crate::output;
 use crate::settings::Settings;
@@ -29,7 +29,7 @@ enum DatasetCommand {
     ///
     /// Accepts CSV, JSON Lines and Parquet files, and zip files that contain one folder of images per class.
     Add {
-        /// File to upload
+        /// File to upload, or a pipe; `-` reads standard input
         file: PathBuf,
         /// Name that job files use for the dataset
         #[arg(long)]
@@ -74,20 +74,15 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
 }
 
 async fn add(client: &Client, file: &Path, name: &str) -> anyhow::Result<AddedDataset> {
-    let cannot_read = || format!("can't read {}", file.display());
-    let opened = tokio::fs::File::open(file).await.with_context(cannot_read)?;
-    let metadata = opened.metadata().await.with_context(cannot_read)?;
-    if metadata.is_dir() {
-        bail!("{} is a folder. Compress it and add the zip file", file.display());
-    }
-    let filename = file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let (name, filename) = (escaped(name), escaped(&filename.unwrap_or_default()));
+    let file = file.to_owned();
+    let input = tokio::task::spawn_blocking(move || input_file::open(&file)).await??;
+    let (name, filename) = (escaped(name), escaped(&input.name));
     let path = format!("/datasets?name={name}&filename={filename}");
     let request = client
         .request(Method::POST, &path)
         .header("Content-Type", "application/octet-stream")
-        .header("Content-Length", metadata.len())
-        .body(Body::wrap_stream(ReaderStream::new(opened)));
+        .header("Content-Length", input.length)
+        .body(Body::wrap_stream(ReaderStream::new(tokio::fs::File::from_std(input.file))));
     Ok(client.decode(client.send(request).await?).await?)
 }
 

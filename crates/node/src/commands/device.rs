@@ -1,14 +1,15 @@
 //! `constellation device …`.
 
 use clap::{Args, Subcommand};
-use protocol::DeviceId;
 use protocol::device::{
     ApprovalRequest, CleanedUp, Device, DeviceState, QuarantineRequest, RemovedDevice,
 };
 
 use super::access::AccessArguments;
+use super::lookup::id_of;
 use crate::output;
 use crate::settings::Settings;
+use crate::value_parsers::days;
 
 #[derive(Debug, Args)]
 pub struct DeviceArguments {
@@ -26,35 +27,47 @@ enum DeviceCommand {
     ///
     /// Ends its access and its leases immediately. The device then deletes its training data.
     Revoke {
-        /// Device id from `constellation device list`
-        id: DeviceId,
+        /// Name or id of the device, or a unique start of either
+        #[arg(value_name = "DEVICE")]
+        id: String,
+    },
+    /// Let a revoked device enroll again
+    ///
+    /// The device needs a join code, because its token is gone. It keeps its name, labels and contribution.
+    Reinstate {
+        /// Name or id of the device, or a unique start of either
+        #[arg(value_name = "DEVICE")]
+        id: String,
     },
     /// Remove revoked and inactive devices from the list
     Cleanup {
         /// Remove devices that have been inactive for this many days
-        #[arg(long, value_name = "N", default_value_t = 30.0)]
+        #[arg(long, value_name = "N", default_value_t = 30.0, value_parser = days)]
         inactive_days: f64,
     },
     /// Quarantine a device: assign it no work until it is released
     Quarantine {
-        /// Device id from `constellation device list`
-        id: DeviceId,
+        /// Name or id of the device, or a unique start of either
+        #[arg(value_name = "DEVICE")]
+        id: String,
         /// Reason, shown in the dashboard and to the device's user
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
     /// Approve the new key of a known Mac; the Mac's earlier record is removed
     Approve {
-        /// Device id from `constellation device list`
-        id: DeviceId,
+        /// Name or id of the device, or a unique start of either
+        #[arg(value_name = "DEVICE")]
+        id: String,
         /// Carry over the labels of the earlier record
         #[arg(long)]
         keep_labels: bool,
     },
     /// Release a device from quarantine
     Release {
-        /// Device id from `constellation device list`
-        id: DeviceId,
+        /// Name or id of the device, or a unique start of either
+        #[arg(value_name = "DEVICE")]
+        id: String,
     },
 }
 
@@ -72,12 +85,23 @@ pub(super) async fn run(arguments: DeviceArguments, settings: Settings) -> anyho
             Ok(output::table(headings, &rows)?)
         }
         DeviceCommand::Revoke { id } => {
+            let id = id_of::<Device>(&client, &id).await?;
             let nothing = serde_json::json!({});
             let device: Device = client.post(&format!("/devices/{id}/revoke"), &nothing).await?;
             if json {
                 return Ok(output::json(&device)?);
             }
             let words = format_args!("revoked {}", device.name);
+            Ok(output::line(words)?)
+        }
+        DeviceCommand::Reinstate { id } => {
+            let id = id_of::<Device>(&client, &id).await?;
+            let path = format!("/devices/{id}/reinstate");
+            let device: Device = client.post(&path, &serde_json::json!({})).await?;
+            if json {
+                return Ok(output::json(&device)?);
+            }
+            let words = format_args!("{} may enroll again, with a join code", device.name);
             Ok(output::line(words)?)
         }
         DeviceCommand::Cleanup { inactive_days } => {
@@ -95,6 +119,7 @@ pub(super) async fn run(arguments: DeviceArguments, settings: Settings) -> anyho
             Ok(())
         }
         DeviceCommand::Quarantine { id, reason } => {
+            let id = id_of::<Device>(&client, &id).await?;
             let path = format!("/devices/{id}/quarantine");
             let device: Device = client.post(&path, &QuarantineRequest { reason }).await?;
             if json {
@@ -105,6 +130,7 @@ pub(super) async fn run(arguments: DeviceArguments, settings: Settings) -> anyho
             Ok(output::line(words)?)
         }
         DeviceCommand::Approve { id, keep_labels } => {
+            let id = id_of::<Device>(&client, &id).await?;
             let path = format!("/devices/{id}/approve");
             let device: Device = client.post(&path, &ApprovalRequest { keep_labels }).await?;
             if json {
@@ -114,6 +140,7 @@ pub(super) async fn run(arguments: DeviceArguments, settings: Settings) -> anyho
             Ok(output::line(words)?)
         }
         DeviceCommand::Release { id } => {
+            let id = id_of::<Device>(&client, &id).await?;
             let path = format!("/devices/{id}/release");
             let device: Device = client.post(&path, &serde_json::json!({})).await?;
             if json {

@@ -7,8 +7,11 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
 use super::access::AccessArguments;
+use super::coordinator::local_only;
+use super::lookup::id_of;
 use crate::output;
 use crate::settings::Settings;
+use crate::value_parsers::whole_number;
 
 #[derive(Debug, Args)]
 pub struct JoinCodeArguments {
@@ -28,7 +31,8 @@ enum JoinCodeCommand {
         #[arg(long, default_value = "")]
         name: String,
         /// Number of devices that can enroll with it
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1,
+            value_parser = whole_number(1..=1_000_000_u32, "a whole number of devices", 5))]
         uses: u32,
         /// Lifetime of the join code, such as 12h, 7d or 4w
         #[arg(long, value_name = "TIME", default_value = "7d", value_parser = seconds)]
@@ -41,7 +45,8 @@ enum JoinCodeCommand {
     List,
     /// Revoke a join code; devices that it enrolled stay enrolled
     Revoke {
-        /// Join code id from `constellation join-code list`
+        /// Name or id of the join code, or a unique start of either
+        #[arg(value_name = "JOIN_CODE")]
         id: String,
     },
 }
@@ -71,6 +76,9 @@ pub(super) async fn run(arguments: JoinCodeArguments, settings: Settings) -> any
                 "valid for {} {devices} until {}. On each device, run: constellation worker --join CODE",
                 created.maximum_uses, created.expires_at
             ));
+            if let Some(command) = &created.listen_command {
+                output::warning(local_only(command));
+            }
         }
         JoinCodeCommand::List => {
             let codes: Vec<JoinCodeView> = client.get("/join-codes").await?;
@@ -81,6 +89,7 @@ pub(super) async fn run(arguments: JoinCodeArguments, settings: Settings) -> any
             output::table(["ID", "NAME", "STATE", "USES", "EXPIRES", "CREATED"], &rows)?;
         }
         JoinCodeCommand::Revoke { id } => {
+            let id = id_of::<JoinCodeView>(&client, &id).await?;
             client.delete(&format!("/join-codes/{}", crate::client::escaped(&id))).await?;
             if json {
                 output::json(&serde_json::json!({ "id": id, "revoked": true }))?;

@@ -10,6 +10,7 @@ use worker::{UnenrollNotice, UnenrollReport, WorkerError};
 use crate::coordinator_locator::CoordinatorLocator;
 use crate::output;
 use crate::settings::{Settings, data_dir};
+use crate::value_parsers::whole_number;
 
 #[derive(Debug, Args)]
 pub struct LeaveArguments {
@@ -20,7 +21,8 @@ pub struct LeaveArguments {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Worker number, if this machine runs several workers
-    #[arg(long, default_value_t = platform::account::number())]
+    #[arg(long, default_value_t = platform::account::number(),
+        value_parser = whole_number(0..=u32::MAX, "the number of the worker", 2))]
     instance: u32,
     /// Don't ask for confirmation
     #[arg(long)]

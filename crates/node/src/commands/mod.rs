@@ -15,11 +15,13 @@ mod dataset;
 mod demo;
 mod device;
 mod doctor;
+mod input_file;
 mod job;
 mod join_code;
 pub(crate) mod leave;
 pub(crate) mod lifetime;
 mod local_cluster;
+mod lookup;
 mod model;
 mod notice;
 mod profile;
@@ -108,7 +110,8 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   constellation dataset list
-  constellation dataset add reviews.csv --name reviews")]
+  constellation dataset add reviews.csv --name reviews
+  zcat reviews.csv.gz | constellation dataset add - --name reviews")]
     Dataset(dataset::DatasetArguments),
     /// List and revoke devices
     Device(device::DeviceArguments),
@@ -181,15 +184,7 @@ Examples:
 
 /// Runs one command. On failure, prints one line to standard error.
 pub fn run(command: Command, context: &CommandContext) -> ExitCode {
-    match try_run(command, context) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader of our output has closed the pipe, as `head` does.
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    output::exit_code(&try_run(command, context))
 }
 
 fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
@@ -231,9 +226,4 @@ fn try_run(command: Command, context: &CommandContext) -> anyhow::Result<()> {
             Command::Webhook(arguments) => webhook::run(arguments, settings).await,
         }
     })
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<std::io::Error>();
-    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -15,6 +15,7 @@ use reqwest::Method;
 use super::access::AccessArguments;
 use crate::client::{Client, escaped};
 use crate::settings::Settings;
+use crate::value_parsers::model_version;
 use crate::{CommandContext, EvaluateModel, output};
 
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ enum ModelCommand {
         /// Name of the model
         name: String,
         /// Version of the model [default: the newest]
-        #[arg(long = "model-version", value_name = "N")]
+        #[arg(long = "model-version", value_name = "N", value_parser = model_version)]
         version: Option<u32>,
     },
     /// Download a model as a safetensors file
@@ -42,9 +43,9 @@ enum ModelCommand {
         /// Name of the model
         name: String,
         /// Version of the model [default: the newest]
-        #[arg(long = "model-version", value_name = "N")]
+        #[arg(long = "model-version", value_name = "N", value_parser = model_version)]
         version: Option<u32>,
-        /// File to write [default: NAME.safetensors in this folder]
+        /// File to write; `-` writes to standard output [default: NAME.safetensors in this folder]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -55,7 +56,7 @@ enum ModelCommand {
         /// Name of the model
         name: String,
         /// Version of the model [default: the newest]
-        #[arg(long = "model-version", value_name = "N")]
+        #[arg(long = "model-version", value_name = "N", value_parser = model_version)]
         version: Option<u32>,
         /// Dataset with the same kind of rows and the same classes as the model
         #[arg(long, value_name = "NAME")]
@@ -133,8 +134,10 @@ fn default_file(name: &str) -> PathBuf {
     PathBuf::from(format!("{name}.safetensors"))
 }
 
-/// Downloads the model to a temporary file, verifies its hash, and moves it to `file` once it is complete.
+/// Downloads the model, verifies its hash, and delivers it to `file` once it is complete.
 async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result<()> {
+    let cannot_write = || format!("can't write {}", file.display());
+    let mut part = output::open_file(file).with_context(cannot_write)?;
     let path = format!("/models/{}/download?version={}", escaped(&model.name), model.version);
     let response = client.send(client.request(Method::GET, &path)).await?;
     let bar = match response.content_length() {
@@ -142,10 +145,6 @@ async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result
         Some(_) | None => ProgressBar::hidden(),
     };
     bar.set_style(ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}  {eta}")?);
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let cannot_write = || format!("can't write {}", file.display());
-    let mut part = tempfile::NamedTempFile::new_in(folder).with_context(cannot_write)?;
     let mut hasher = blake3::Hasher::new();
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
@@ -158,8 +157,7 @@ async fn download(client: &Client, model: &Model, file: &Path) -> anyhow::Result
     if BlobHash::from(hasher.finalize()) != model.blake3 {
         bail!("the downloaded file does not match the hash {}. Try again", model.blake3);
     }
-    part.as_file().sync_all().with_context(cannot_write)?;
-    part.persist(file).with_context(cannot_write)?;
+    part.commit().with_context(cannot_write)?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! `constellation notice …`.
 
 use clap::{Args, Subcommand};
-use protocol::NoticeId;
 use protocol::notice::Notice;
 
 use super::access::AccessArguments;
+use super::lookup::id_of;
 use crate::output;
 use crate::settings::Settings;
 
@@ -26,8 +26,9 @@ enum NoticeCommand {
     },
     /// Dismiss a notice
     Dismiss {
-        /// Notice id from `constellation notice list`
-        id: NoticeId,
+        /// Id of the notice, or a unique start of it or of its text
+        #[arg(value_name = "NOTICE")]
+        id: String,
     },
 }
 
@@ -47,6 +48,7 @@ pub(super) async fn run(arguments: NoticeArguments, settings: Settings) -> anyho
             }
         }
         NoticeCommand::Dismiss { id } => {
+            let id = id_of::<Notice>(&client, &id).await?;
             let path = format!("/notices/{id}/dismiss");
             let notice: Notice = client.post(&path, &serde_json::json!({})).await?;
             if json {

@@ -17,7 +17,7 @@ pub struct ProfileArguments {
     /// Join link that enrolls the Macs; create it with enough --uses and a long --expires
     #[arg(long, value_name = "LINK")]
     join: Join,
-    /// File to write; it contains the secret of the join link
+    /// File to write; it contains the secret of the join link. `-` writes to standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Address of the coordinator [default: the first address of the join link]
@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: ProfileArguments) -> anyhow::Result<()> {
     let team_id = arguments.team_id.as_deref();
     let profile = Profile { code: &code, url: &url, certificate: certificate.as_deref(), team_id };
     let file = &arguments.out;
-    platform::files::write_private(file, profile.to_xml().as_bytes())
+    output::write_file(file, profile.to_xml().as_bytes())
         .with_context(|| format!("can't write {}", file.display()))?;
     if arguments.json {
         let certificate = certificate.is_some();

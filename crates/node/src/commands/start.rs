@@ -18,6 +18,7 @@ use super::{lifetime, status_text};
 use crate::client::Client;
 use crate::output;
 use crate::settings::{BackendSetting, Settings, data_dir};
+use crate::value_parsers::whole_number;
 
 /// Its folder among the standard ones.
 const FOLDER: &str = "local";
@@ -28,7 +29,7 @@ const LEASE_TIMEOUT_SECONDS: u32 = 60;
 #[derive(Debug, Args)]
 pub struct StartArguments {
     /// Number of workers
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=32))]
+    #[arg(long, default_value_t = 2, value_parser = whole_number(1..=32_u8, "a whole number of workers", 2))]
     workers: u8,
     /// Folder for all data [default: `local` in the system's data folder]
     #[arg(long, value_name = "DIR")]

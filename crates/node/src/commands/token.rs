@@ -7,6 +7,7 @@ use protocol::Timestamp;
 use protocol::api::{CreatedToken, Role, Token, TokenRequest};
 
 use super::access::AccessArguments;
+use super::lookup::id_of;
 use crate::output;
 use crate::settings::Settings;
 
@@ -38,7 +39,8 @@ enum TokenCommand {
     List,
     /// Revoke a token
     Delete {
-        /// Token id from `constellation token list`
+        /// Name or id of the token, or a unique start of either
+        #[arg(value_name = "TOKEN_ID")]
         id: String,
     },
 }
@@ -86,6 +88,7 @@ pub(super) async fn run(arguments: TokenArguments, settings: Settings) -> anyhow
             }
         }
         TokenCommand::Delete { id } => {
+            let id = id_of::<Token>(&client, &id).await?;
             client.delete(&format!("/tokens/{id}")).await?;
             if json {
                 output::json(&serde_json::json!({ "id": id, "deleted": true }))?;

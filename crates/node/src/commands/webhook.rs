@@ -2,11 +2,11 @@
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use protocol::WebhookId;
 use protocol::notice::NoticeKind;
 use protocol::webhook::{CreatedWebhook, Webhook, WebhookRequest, WebhookResult};
 
 use super::access::AccessArguments;
+use super::lookup::id_of;
 use crate::output;
 use crate::settings::Settings;
 
@@ -37,13 +37,15 @@ enum WebhookCommand {
     List,
     /// Remove a webhook and its undelivered notices
     Remove {
-        /// Webhook id from `constellation webhook list`
-        id: WebhookId,
+        /// URL or id of the webhook, or a unique start of either
+        #[arg(value_name = "WEBHOOK")]
+        id: String,
     },
     /// Send a test notice; fails if it can't be delivered
     Test {
-        /// Webhook id from `constellation webhook list`
-        id: WebhookId,
+        /// URL or id of the webhook, or a unique start of either
+        #[arg(value_name = "WEBHOOK")]
+        id: String,
     },
 }
 
@@ -78,6 +80,7 @@ pub(super) async fn run(arguments: WebhookArguments, settings: Settings) -> anyh
             }
         }
         WebhookCommand::Remove { id } => {
+            let id = id_of::<Webhook>(&client, &id).await?;
             client.delete(&format!("/webhooks/{id}")).await?;
             if json {
                 output::json(&serde_json::json!({ "id": id, "removed": true }))?;
@@ -86,6 +89,7 @@ pub(super) async fn run(arguments: WebhookArguments, settings: Settings) -> anyh
             }
         }
         WebhookCommand::Test { id } => {
+            let id = id_of::<Webhook>(&client, &id).await?;
             let path = format!("/webhooks/{id}/test");
             let result: WebhookResult = client.post(&path, &serde_json::json!({})).await?;
             if json {

@@ -14,6 +14,7 @@ use super::{lifetime, status_text};
 use crate::CommandContext;
 use crate::settings::{BackendSetting, Settings, data_dir};
 use crate::stdout_writer::StdoutWriter;
+use crate::value_parsers::{megabits, whole_number};
 use crate::worker_run::{Place, run_worker};
 
 #[derive(Debug, Args)]
@@ -43,13 +44,14 @@ pub struct WorkerArguments {
     #[arg(long)]
     name: Option<String>,
     /// Worker number, if this machine runs several workers
-    #[arg(long, default_value_t = platform::account::number())]
+    #[arg(long, default_value_t = platform::account::number(),
+        value_parser = whole_number(0..=u32::MAX, "the number of the worker", 2))]
     instance: u32,
     /// Id of the cluster to find on the local network
     #[arg(long, value_name = "ID")]
     cluster: Option<String>,
     /// Maximum upload rate in megabits per second
-    #[arg(long, value_name = "N", value_parser = above_zero)]
+    #[arg(long, value_name = "N", value_parser = megabits)]
     max_upload_mbps: Option<f64>,
     /// Print events as JSON Lines
     #[arg(long)]
@@ -65,11 +67,6 @@ enum WhenChoice {
     Idle,
     /// At any time, for dedicated machines
     Always,
-}
-
-fn above_zero(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "expected a number above 0".to_owned())
 }
 
 pub(crate) async fn run(

@@ -1,11 +1,12 @@
-//! Changes the user's settings. Managed settings can't be changed.
+//! Changes the user's settings file. Its comments and its order stay. Managed settings can't be changed.
 
 use std::path::Path;
 
 use protocol::setting::{ChangedBy, SettingKind};
+use toml_edit::{DocumentMut, Value};
 
 use super::check::check;
-use super::layer::{Layer, table, unknown};
+use super::layer::{Layer, document, unknown};
 use super::{Key, Places, Settings, SettingsError};
 
 impl Settings {
@@ -36,11 +37,11 @@ impl Places {
         let key = self.changeable(name)?;
         check(key, text, name)?;
         let value = match key.declaration().kind {
-            SettingKind::Bool { .. } => text.parse().map(toml::Value::Boolean).ok(),
+            SettingKind::Bool { .. } => text.parse::<bool>().map(Value::from).ok(),
             SettingKind::Integer { .. } | SettingKind::Duration { .. } => {
-                text.parse().map(toml::Value::Integer).ok()
+                text.parse::<i64>().map(Value::from).ok()
             }
-            SettingKind::Number { .. } => text.parse().map(toml::Value::Float).ok(),
+            SettingKind::Number { .. } => text.parse::<f64>().map(Value::from).ok(),
             SettingKind::Text { .. }
             | SettingKind::Url
             | SettingKind::Pin
@@ -50,7 +51,7 @@ impl Places {
             | SettingKind::LogFilter { .. } => None,
         };
         let value = value.unwrap_or_else(|| text.into());
-        self.change(|table| drop(table.insert(key.name().to_owned(), value)))
+        self.change(|document| set(document, key.name(), value))
     }
 
     /// Like [`Settings::unset_user`], for these locations.
@@ -59,7 +60,7 @@ impl Places {
     /// The same.
     pub fn unset_user(&self, name: &str) -> Result<(), SettingsError> {
         let key = self.changeable(name)?;
-        self.change(|table| drop(table.remove(key.name())))
+        self.change(|document| unset(document, key.name()))
     }
 
     fn changeable(&self, name: &str) -> Result<Key, SettingsError> {
@@ -75,18 +76,50 @@ impl Places {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut toml::Table)) -> Result<(), SettingsError> {
+    fn change(&self, change: impl FnOnce(&mut DocumentMut)) -> Result<(), SettingsError> {
         let path = self.user.as_deref().ok_or(platform::folders::NoHome)?;
-        let mut table = table(path)?;
-        change(&mut table);
-        write(path, &table).map_err(|source| SettingsError::Write { path: path.to_owned(), source })
+        let mut document = document(path)?;
+        change(&mut document);
+        write(path, &document.to_string())
+            .map_err(|source| SettingsError::Write { path: path.to_owned(), source })
     }
 }
 
-fn write(path: &Path, table: &toml::Table) -> std::io::Result<()> {
+/// Sets a value. A comment after the old value stays.
+fn set(document: &mut DocumentMut, name: &str, mut value: Value) {
+    let old = document.get(name).and_then(toml_edit::Item::as_value);
+    if let Some(old) = old {
+        *value.decor_mut() = old.decor().clone();
+    }
+    document.insert(name, toml_edit::Item::Value(value));
+}
+
+/// Removes a value. Comments above it stay: they move to the next entry, or to the end of the file.
+fn unset(document: &mut DocumentMut, name: &str) {
+    let names: Vec<String> = document.iter().map(|(name, _)| name.to_owned()).collect();
+    let Some(place) = names.iter().position(|one| one == name) else { return };
+    let above = document.key(name).map_or(String::new(), |key| prefix(key.leaf_decor()));
+    document.remove(name);
+    let next = names.get(place + 1).and_then(|next| document.key_mut(next));
+    if let Some(mut next) = next {
+        let decor = next.leaf_decor_mut();
+        let joined = above + &prefix(decor);
+        decor.set_prefix(joined);
+    } else {
+        let joined = above + document.trailing().as_str().unwrap_or_default();
+        document.set_trailing(joined);
+    }
+}
+
+/// Comments and empty lines above a key.
+fn prefix(decor: &toml_edit::Decor) -> String {
+    decor.prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default().to_owned()
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
         platform::private::tighten(folder)?;
     }
-    platform::files::write_private(path, table.to_string().as_bytes())
+    platform::files::write_private(path, text.as_bytes())
 }

@@ -108,16 +108,25 @@ pub(super) fn unknown(place: String, name: &str) -> SettingsError {
 }
 
 /// Parses a settings file without validation; a missing file is empty.
-pub(super) fn table(path: &Path) -> Result<toml::Table, SettingsError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(toml::Table::new()),
-        Err(source) => return Err(SettingsError::Read { path: path.to_owned(), source }),
-    };
-    text.parse().map_err(|error: toml::de::Error| SettingsError::Syntax {
-        path: path.to_owned(),
-        message: error.message().to_owned(),
-    })
+fn table(path: &Path) -> Result<toml::Table, SettingsError> {
+    text(path)?.parse().map_err(|error: toml::de::Error| syntax(path, error.message()))
+}
+
+/// Parses a settings file like [`table`], with its comments and its order.
+pub(super) fn document(path: &Path) -> Result<toml_edit::DocumentMut, SettingsError> {
+    text(path)?.parse().map_err(|error: toml_edit::TomlError| syntax(path, error.message()))
+}
+
+fn text(path: &Path) -> Result<String, SettingsError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(SettingsError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn syntax(path: &Path, message: &str) -> SettingsError {
+    SettingsError::Syntax { path: path.to_owned(), message: message.to_owned() }
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ fn a_change_is_validated_and_keeps_other_settings() {
     places.unset_user("Schedule").unwrap();
     places.unset_user("Schedule").unwrap();
     let text = std::fs::read_to_string(folder.path().join("user/settings.toml")).unwrap();
-    assert_eq!(text, "AllowBattery = true\nIdleSeconds = 60\n");
+    assert_eq!(text, "IdleSeconds = 60\nAllowBattery = true\n");
     let policy = Settings::load_from(&places, |_| None).unwrap().policy();
     assert!(policy.allow_battery && policy.idle == Duration::from_mins(1));
     for (key, value, expected) in [
@@ -201,6 +201,32 @@ fn a_change_is_validated_and_keeps_other_settings() {
         let error = places.set_user(key, value).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn comments_and_order_in_the_settings_file_survive_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let file = folder.path().join("user/settings.toml");
+    std::fs::create_dir_all(folder.path().join("user")).unwrap();
+    let text = "# My settings.\n\n# After lunch.\nIdleSeconds = 60 # a minute\n\n# Plugged in only.\n\
+                AllowBattery = false\n# The end.\n";
+    std::fs::write(&file, text).unwrap();
+    let read = || std::fs::read_to_string(&file).unwrap();
+    places.set_user("IdleSeconds", "90").unwrap();
+    assert_eq!(read(), text.replace("= 60", "= 90"));
+    places.set_user("Schedule", "Sat-Sun 00:00-24:00").unwrap();
+    let added = read();
+    assert!(added.contains("# After lunch.\nIdleSeconds = 90 # a minute\n"), "{added}");
+    assert!(added.contains("\nSchedule = \"Sat-Sun 00:00-24:00\"\n"), "{added}");
+    for name in ["Schedule", "IdleSeconds", "AllowBattery"] {
+        places.unset_user(name).unwrap();
+    }
+    let left = read();
+    for comment in ["# My settings.", "# After lunch.", "# Plugged in only.", "# The end."] {
+        assert!(left.contains(comment), "{comment}: {left}");
+    }
+    assert!(left.lines().all(|line| line.is_empty() || line.starts_with('#')), "{left}");
 }
 
 #[test]

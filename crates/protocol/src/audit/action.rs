@@ -76,6 +76,8 @@ words! {
         Approved = "approved",
         /// A device or a join code was revoked and is no longer valid.
         Revoked = "revoked",
+        /// A revoked device may enroll again.
+        Reinstated = "reinstated",
         /// A device left the cluster itself.
         Left = "left",
         /// A device was quarantined: it gets no work until it is released.

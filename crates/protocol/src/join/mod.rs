@@ -92,6 +92,10 @@ pub struct CreatedJoinCode {
     pub code: String,
     pub maximum_uses: u32,
     pub expires_at: Timestamp,
+    /// Command that opens the coordinator to the network. Set while it listens on its own machine only, where no other
+    /// device can use the code.
+    #[serde(default)]
+    pub listen_command: Option<String>,
 }
 
 /// Join code as returned by `GET /join-codes`.

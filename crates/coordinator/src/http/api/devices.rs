@@ -45,6 +45,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(next_job))
         .routes(routes!(leave))
         .routes(routes!(revoke))
+        .routes(routes!(reinstate))
         .routes(routes!(quarantine))
         .routes(routes!(release))
         .routes(routes!(approve))
@@ -189,7 +190,7 @@ fn checked(asked: DeviceChange) -> ApiResult<DeviceChange> {
 
 /// Revokes a device: ends its token and its leases at once.
 ///
-/// Only an administrator's token can enroll it again.
+/// It can enroll again after `POST /devices/{id}/reinstate`.
 #[utoipa::path(post, path = "/devices/{id}/revoke", tag = "devices", security(("token" = ["admin"])),
     params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
 async fn revoke(
@@ -198,6 +199,19 @@ async fn revoke(
     InPath(id): InPath<DeviceId>,
 ) -> ApiResult<Json<Device>> {
     Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
+}
+
+/// Reinstates a revoked device: it may enroll again.
+///
+/// It needs a join code. If it enrolls with a new key, it waits for approval.
+#[utoipa::path(post, path = "/devices/{id}/reinstate", tag = "devices", security(("token" = ["admin"])),
+    params(("id" = DeviceId, Path)), responses((status = 200, body = Device)))]
+async fn reinstate(
+    admin: Admin,
+    State(shared): State<ApiState>,
+    InPath(id): InPath<DeviceId>,
+) -> ApiResult<Json<Device>> {
+    Ok(Json(shared.driver.by(&admin.0).reinstate(id).await?))
 }
 
 /// Quarantines a device: it gets no work until it is released, and its leases go to others.

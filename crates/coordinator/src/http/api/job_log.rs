@@ -51,6 +51,7 @@ fn by_somebody(entry: &Entry) -> Option<LogEntry> {
         | Action::Rekeyed
         | Action::Approved
         | Action::Revoked
+        | Action::Reinstated
         | Action::Left
         | Action::Quarantined
         | Action::Released

@@ -18,6 +18,7 @@ use crate::http::extract::{Body, InPath};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
 use crate::http::texts::check_text;
+use crate::loopback::listen_command;
 use crate::store::Reader;
 
 const DEFAULT_LIFE: Duration = Duration::from_hours(7 * 24);
@@ -70,6 +71,7 @@ async fn create(
         code: code.secret.typed(),
         maximum_uses: row.maximum_uses,
         expires_at: row.expires_at,
+        listen_command: listen_command(shared.address),
     };
     Ok((StatusCode::CREATED, Json(created)))
 }

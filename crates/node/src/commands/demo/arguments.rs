@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::settings::BackendSetting;
+use crate::value_parsers::whole_number;
 
 #[derive(Debug, Args)]
 pub struct DemoArguments {
     /// Number of workers, from 1 to 32
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole_number(1..=32_u8, "a whole number of workers", 3))]
     pub(super) workers: u8,
     /// Dataset to train on, by its name in `constellation dataset list`
     #[arg(long, value_name = "NAME", default_value = "synthetic")]
     pub(super) dataset: String,
     /// Number of rounds [default: depends on the model type]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number(1..=100_000_u32, "a whole number of rounds", 10))]
     pub(super) rounds: Option<u32>,
     /// Job file to run instead of the dataset's default job
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "rounds"])]
@@ -29,7 +30,8 @@ pub struct DemoArguments {
     #[arg(long)]
     pub(super) chaos: bool,
     /// Seed for the order of the kills [default: random]
-    #[arg(long, requires = "chaos", hide = true)]
+    #[arg(long, requires = "chaos", hide = true,
+        value_parser = whole_number(0..=u64::MAX, "a whole number", 7))]
     pub(super) chaos_seed: Option<u64>,
     /// Keep the demo's folder with logs, job file and data
     #[arg(long)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use protocol::dataset::DatasetEntry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -95,10 +96,20 @@ async fn run_in(
     outcome
 }
 
-/// Prints the demo's folder, and the folders outside it that the demo reads or writes.
+/// Prints the demo's folder, and the folder outside it that every demo writes.
 fn note_locations(screen: &Screen, folder: &Path) {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     screen.note(format_args!("folder: {} (removed at the end)", folder.display()));
+    if let Ok(cache) = platform::folders::cache() {
+        screen.note(format_args!("GPU shader cache: {}", cache.display()));
+    }
+}
+
+/// Prints from where the dataset is read, unless it is part of the program.
+fn note_dataset(screen: &Screen, dataset: &DatasetEntry) {
+    if dataset.origin == "embedded" {
+        return;
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     match variable("CONSTELLATION_DATA_DIR") {
         Some(dir) => screen.note(format_args!(
             "datasets: {} (CONSTELLATION_DATA_DIR), otherwise downloaded",
@@ -111,9 +122,6 @@ fn note_locations(screen: &Screen, folder: &Path) {
             screen.note(format_args!("download cache: {}", Path::new(&dir).display()));
         }
         None => screen.note("download cache: ~/.cache/huggingface"),
-    }
-    if let Ok(cache) = platform::folders::cache() {
-        screen.note(format_args!("GPU shader cache: {}", cache.display()));
     }
 }
 

@@ -141,8 +141,9 @@ impl Play {
         let datasets: Vec<DatasetEntry> = client.get("/datasets").await?;
         let spec = task::job(arguments, &datasets)?;
         task::write(&spec, &self.folder.join("job.toml"))?;
+        let dataset = task::find(&datasets, &spec.dataset)?;
+        super::note_dataset(&self.screen, dataset);
         if self.chaos.is_some() {
-            let dataset = task::find(&datasets, &spec.dataset)?;
             self.upload_limit = task::slow_upload(&spec, dataset)?;
             self.cluster.limit_upload(self.upload_limit);
         }

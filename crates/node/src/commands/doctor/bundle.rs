@@ -4,10 +4,12 @@ use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use platform::OutputFile;
 use zip::write::SimpleFileOptions;
 
 use super::redact::Redactor;
 use super::report::Report;
+use crate::output;
 
 /// Maximum number of bytes taken from the end of each log.
 const MAXIMUM_LOG_BYTES: u64 = 2_000_000;
@@ -24,9 +26,14 @@ Tokens, keys, join codes, text that looks like one, and the name of the home fol
 dataset rows and no models.
 ";
 
+/// Opens the file for the archive.
+pub(super) fn open(file: &Path) -> anyhow::Result<OutputFile> {
+    output::open_file(file).with_context(|| format!("can't write {}", file.display()))
+}
+
 /// Writes the archive, readable by its owner only. Returns the names of its entries.
 pub(super) fn write(
-    file: &Path,
+    (file, mut output): (&Path, OutputFile),
     report: &Report,
     logs: Option<&Path>,
     redactor: &Redactor,
@@ -50,7 +57,9 @@ pub(super) fn write(
         archive.write_all(text.as_bytes())?;
     }
     let bytes = archive.finish()?.into_inner();
-    platform::files::write_private(file, &bytes)
+    output
+        .write_all(&bytes)
+        .and_then(|()| output.commit())
         .with_context(|| format!("can't write {}", file.display()))?;
     Ok(parts.into_iter().map(|(name, _)| name).collect())
 }

@@ -71,6 +71,11 @@ pub(super) async fn run(
     let flags = (arguments.coordinator, arguments.pin);
     let known = Known::gather(settings.as_ref().ok(), flags, &folder);
     let report = run_checks(&settings, known, folder, context).await;
+    // Opened before anything is printed: the archive may go to standard output.
+    let bundle = match &arguments.bundle {
+        Some(file) => Some((file.as_path(), bundle::open(file)?)),
+        None => None,
+    };
     let mut text = serde_json::to_value(&report)?;
     redact_all(&mut text, &redactor);
     if arguments.json {
@@ -88,9 +93,9 @@ pub(super) async fn run(
             }
         }
     }
-    if let Some(file) = &arguments.bundle {
+    if let Some((file, archive)) = bundle {
         let logs = log_folder(arguments.data_dir.as_deref());
-        let parts = bundle::write(file, &report, logs.as_deref(), &redactor)?;
+        let parts = bundle::write((file, archive), &report, logs.as_deref(), &redactor)?;
         output::note(format_args!(
             "{} contains {}. Review it before you send it.",
             file.display(),

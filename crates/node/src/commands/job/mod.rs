@@ -8,6 +8,7 @@ use protocol::JobId;
 use protocol::api::Job;
 
 use super::access::AccessArguments;
+use super::lookup::typed_id_of;
 use crate::client::{Client, ClientError};
 use crate::settings::Settings;
 use crate::{job_file, output};
@@ -43,17 +44,35 @@ enum JobCommand {
     /// List jobs, newest first
     List,
     /// Show a job, its settings and its rounds
-    Show { id: JobId },
+    Show {
+        /// Name or id of the job, or a unique start of either
+        job: String,
+    },
     /// Follow a job until it ends; prints one line per round
-    Watch { id: JobId },
+    Watch {
+        /// Name or id of the job, or a unique start of either
+        job: String,
+    },
     /// Start a pending job
-    Start { id: JobId },
+    Start {
+        /// Name or id of the job, or a unique start of either
+        job: String,
+    },
     /// Pause a job: revoke its leases and grant no new ones
-    Pause { id: JobId },
+    Pause {
+        /// Name or id of the job, or a unique start of either
+        job: String,
+    },
     /// Resume a paused job
-    Resume { id: JobId },
+    Resume {
+        /// Name or id of the job, or a unique start of either
+        job: String,
+    },
     /// Cancel a job; no model is registered
-    Cancel { id: JobId },
+    Cancel {
+        /// Name or id of the job, or a unique start of either
+        job: String,
+    },
 }
 
 pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<()> {
@@ -82,13 +101,25 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
             print_job(&job, json)
         }
         JobCommand::List => list(&client, json).await,
-        JobCommand::Show { id } => show(&client, id, json).await,
-        JobCommand::Watch { id } => watch::run(client, id, json).await,
-        JobCommand::Start { id } => print_job(&change_job(&client, id, "start").await?, json),
-        JobCommand::Pause { id } => print_job(&change_job(&client, id, "pause").await?, json),
-        JobCommand::Resume { id } => print_job(&change_job(&client, id, "resume").await?, json),
-        JobCommand::Cancel { id } => print_job(&change_job(&client, id, "cancel").await?, json),
+        JobCommand::Show { job } => show(&client, find(&client, &job).await?, json).await,
+        JobCommand::Watch { job } => {
+            let id = find(&client, &job).await?;
+            watch::run(client, id, json).await
+        }
+        JobCommand::Start { job } => change(&client, &job, "start", json).await,
+        JobCommand::Pause { job } => change(&client, &job, "pause", json).await,
+        JobCommand::Resume { job } => change(&client, &job, "resume", json).await,
+        JobCommand::Cancel { job } => change(&client, &job, "cancel", json).await,
     }
+}
+
+async fn find(client: &Client, job: &str) -> anyhow::Result<JobId> {
+    typed_id_of::<Job, JobId>(client, job).await
+}
+
+async fn change(client: &Client, job: &str, action: &str, json: bool) -> anyhow::Result<()> {
+    let id = find(client, job).await?;
+    print_job(&change_job(client, id, action).await?, json)
 }
 
 /// Sends an action to a job; returns the updated job.

@@ -1,5 +1,7 @@
 //! `constellation job watch`: follows a job until it ends, with a progress bar on terminals and one line per round.
 
+use std::pin::pin;
+
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::JobId;
@@ -17,8 +19,12 @@ pub(super) async fn run(client: Client, id: JobId, json: bool) -> anyhow::Result
     bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}")?);
     let mut follower = Follower::new(client, id);
     let mut stalled = false;
+    let mut closed = pin!(output::closed());
     loop {
-        let update = follower.next().await?;
+        let update = tokio::select! {
+            update = follower.next() => update?,
+            closed = &mut closed => closed?,
+        };
         for line in update.closed.iter().filter_map(RoundLine::from_round) {
             bar.suspend(|| if json { output::json(&line) } else { output::line(&line) })?;
         }
