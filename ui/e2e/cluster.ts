@@ -160,7 +160,6 @@ function firstAddress(child: ChildProcess): Promise<string> {
     child.once('exit', (code) => reject(new Error(`the coordinator ended with ${code}`)));
     if (!child.stdout) return;
     createInterface(child.stdout).on('line', (line) => {
-      // A job that resumes may report a step before the address.
       const { url } = line.startsWith('{') ? (JSON.parse(line) as { url?: string }) : {};
       if (url) resolve(url);
     });

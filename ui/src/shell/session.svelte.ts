@@ -3,6 +3,7 @@ import { ask, toApiError, type ApiError, onSignedOut } from '../api/client';
 import { keepTabToken } from '../api/credential';
 import type { Current, Health } from '../api/types';
 import { beginLive, endLive } from '../live/live.svelte';
+import { currentLocation } from './router.svelte';
 
 type State =
   | { phase: 'asking' }
@@ -43,6 +44,9 @@ export async function signIn(code: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await ask('/sessions/current', { method: 'DELETE' });
+  // The next person starts at the first page.
+  location.replace('#/');
+  currentLocation.read();
   signedOut();
 }
 
