@@ -27,6 +27,11 @@ TERMS = {
     "told": "a noun", "hear": "record", "heard": "record_…", "gave": "a noun", "say_once": "mark_sensitive",
     "tell_resumed": "notify_resumed", "step_says": "step_progress", "sort_out": "remove_unneeded", "sweep_all": "collect_garbage",
     "look_for_orphans": "remove_orphans", "lets_go": "unenrolled_by", "may_pass": "is_transient", "hindrance": "obstacle",
+    "make_room_to_wait": "remove_pending_record", "name_who_has_the_machine": "update_pending_record",
+    "settle_approval": "approve_or_notify", "waiting_of": "pending_by_hardware", "part_with": "end_access",
+    "match_steps": "reconcile_steps", "withheld": "suspension", "outlook": "snapshot", "needed": "live_blobs",
+    "PATIENCE": "…_TIMEOUT", "QUIET_ROUNDS": "IDLE_MONITOR_INTERVAL", "USUAL": "DEFAULTS",
+    "Withheld": "Suspension",
     "until_told": "until_stopped", "moment": "dateTime, or a noun for what it returns",
 }
 # Modules, and files of the sources.

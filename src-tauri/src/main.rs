@@ -48,7 +48,7 @@ fn run(arguments: &arguments::Arguments) -> anyhow::Result<()> {
     options.notes.extend(instance.as_ref().and_then(SingleInstance::problem));
     let settings = Settings::load_from(&options.places, |name| std::env::var(name).ok())?;
     node::logging::start_with_file(&settings.log_level.value, &arguments.log_folder()?)?;
-    match node::app::display() {
+    match node::app::check_display() {
         Ok(()) => gui::run(arguments, instance, options, runtime),
         Err(reason) => {
             let link = arguments.link.as_deref();

@@ -68,8 +68,14 @@ test('a dialog stays open when a selection begins or ends outside it', async () 
   if (!box) throw new Error('the field is not shown');
   const [x, y] = [box.x + 20, box.y + box.height / 2];
   for (const [from, to] of [
-    [[x, y], [5, 5]],
-    [[5, 5], [x, y]],
+    [
+      [x, y],
+      [5, 5],
+    ],
+    [
+      [5, 5],
+      [x, y],
+    ],
   ] as const) {
     await page.mouse.move(from[0], from[1]);
     await page.mouse.down();

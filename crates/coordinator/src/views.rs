@@ -25,7 +25,7 @@ pub(crate) struct JobView {
     earlier_rounds: Option<Arc<Vec<Round>>>,
     current_round: Option<Round>,
     preparation: Option<Arc<Preparation>>,
-    /// Snapshot without the devices that train. [`Views::outlook`] adds them.
+    /// Snapshot without the devices that train. [`Views::snapshot`] adds them.
     outline: JobSnapshot,
 }
 
@@ -80,13 +80,13 @@ impl Views {
     }
 
     /// Returns a job's snapshot for [`crate::http::api::explain`].
-    pub(crate) fn outlook(&self, view: &JobView) -> JobSnapshot {
-        let mut outlook = view.outline.clone();
-        if let JobSnapshot::Collecting(round) = &mut outlook {
+    pub(crate) fn snapshot(&self, view: &JobView) -> JobSnapshot {
+        let mut snapshot = view.outline.clone();
+        if let JobSnapshot::Collecting(round) = &mut snapshot {
             let holders = read(&self.holders);
             round.training = holders.get(&view.job.id).cloned().unwrap_or_default();
         }
-        outlook
+        snapshot
     }
 
     /// Publishes which of these devices hold a lease of the job.
@@ -159,7 +159,7 @@ impl Views {
     pub(crate) fn publish_job(&self, view: JobView) {
         let mut jobs = write(&self.jobs);
         jobs.insert(view.job.id, Arc::new(view));
-        let working = jobs.values().any(|view| is_under_way(view.job.status));
+        let working = jobs.values().any(|view| is_in_progress(view.job.status));
         self.working.send_if_modified(|was| std::mem::replace(was, working) != working);
     }
 
@@ -237,7 +237,7 @@ pub(crate) fn is_active(row: &DeviceRow, now: Timestamp, offline_after: Duration
     !row.revoked && row.state != DeviceState::Offline && now.since(row.last_seen) <= offline_after
 }
 
-const fn is_under_way(status: JobStatus) -> bool {
+const fn is_in_progress(status: JobStatus) -> bool {
     match status {
         JobStatus::Preparing | JobStatus::Running => true,
         JobStatus::Pending

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 /// Whether there is a desktop on which a browser can show itself.
 pub fn can_open() -> bool {
-    crate::display::display().is_ok()
+    crate::display::check().is_ok()
 }
 
 /// Opens `url` in the default browser, without waiting for it.

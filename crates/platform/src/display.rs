@@ -11,7 +11,7 @@ pub enum NoDisplay {
     #[error("this session has no display: DISPLAY and WAYLAND_DISPLAY are not set")]
     NotSet,
     #[error("the display {0} does not respond")]
-    Unanswered(String),
+    NotResponding(String),
 }
 
 /// Checks that windows can be shown. Always succeeds on macOS, where apps start only in
@@ -19,14 +19,14 @@ pub enum NoDisplay {
 ///
 /// # Errors
 /// Fails if there is no display, or if it does not respond.
-pub fn display() -> Result<(), NoDisplay> {
+pub fn check() -> Result<(), NoDisplay> {
     if cfg!(target_os = "macos") {
         return Ok(());
     }
-    check(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    check_variables(|name| env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
-fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), NoDisplay> {
+fn check_variables(variable: impl Fn(&str) -> Option<String>) -> Result<(), NoDisplay> {
     if let Some(wayland) = variable("WAYLAND_DISPLAY") {
         let folder = variable("XDG_RUNTIME_DIR").map(PathBuf::from).unwrap_or_default();
         // If the name is an absolute path, `join` returns only the name.
@@ -35,7 +35,7 @@ fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), NoDisplay> {
         }
     }
     let name = variable("DISPLAY").ok_or(NoDisplay::NotSet)?;
-    if x11(&name) { Ok(()) } else { Err(NoDisplay::Unanswered(name)) }
+    if x11(&name) { Ok(()) } else { Err(NoDisplay::NotResponding(name)) }
 }
 
 /// Returns whether an X11 display such as `:1`, `:1.0` or `host:10` accepts connections: a local
@@ -58,14 +58,14 @@ mod tests {
     #[test]
     fn a_missing_display_is_an_error() {
         let only = |wanted: &'static str, value: &'static str| {
-            check(move |name| (name == wanted).then(|| value.to_owned()))
+            check_variables(move |name| (name == wanted).then(|| value.to_owned()))
         };
-        assert_eq!(check(|_| None), Err(NoDisplay::NotSet));
-        assert_eq!(only("DISPLAY", ":65000"), Err(NoDisplay::Unanswered(":65000".into())));
-        assert_eq!(only("DISPLAY", "nonsense"), Err(NoDisplay::Unanswered("nonsense".into())));
+        assert_eq!(check_variables(|_| None), Err(NoDisplay::NotSet));
+        assert_eq!(only("DISPLAY", ":65000"), Err(NoDisplay::NotResponding(":65000".into())));
+        assert_eq!(only("DISPLAY", "nonsense"), Err(NoDisplay::NotResponding("nonsense".into())));
         assert_eq!(
             only("DISPLAY", "127.0.0.1:65535"),
-            Err(NoDisplay::Unanswered("127.0.0.1:65535".into()))
+            Err(NoDisplay::NotResponding("127.0.0.1:65535".into()))
         );
         assert_eq!(only("WAYLAND_DISPLAY", "/nowhere"), Err(NoDisplay::NotSet));
     }

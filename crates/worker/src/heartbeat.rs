@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::client::Client;
 use crate::response::RequestError;
 use crate::retry::jittered;
-use crate::status::{Activity, StatusReporter, Withheld};
+use crate::status::{Activity, StatusReporter, Suspension};
 
 /// Problem kind for a second worker with the same identity.
 pub(crate) const SECOND_SESSION: &str = "second-session";
@@ -46,7 +46,7 @@ pub(crate) async fn beat(
             Ok(answer) => {
                 every = period(answer.heartbeat_seconds);
                 client.set_spread(answer.return_within_seconds);
-                reporter.withheld(Withheld::from_answer(answer));
+                reporter.set_suspension(Suspension::from_answer(answer));
             }
             Err(RequestError::Refused(problem)) if problem.kind == SECOND_SESSION => {
                 return HeartbeatEnd::SecondSession(problem);

@@ -152,13 +152,13 @@ impl Activity {
 
 /// Reason why the coordinator assigns this device no work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Withheld {
+pub(crate) enum Suspension {
     /// The coordinator's message.
     Quarantined(String),
     AwaitingApproval,
 }
 
-impl Withheld {
+impl Suspension {
     /// Returns `None` if the device may get work.
     pub(crate) fn from_answer(answer: HeartbeatAnswer) -> Option<Self> {
         if answer.awaiting_approval {
@@ -181,7 +181,7 @@ pub(crate) struct StatusReporter<'a> {
     activity: watch::Sender<Activity>,
     last: Mutex<Option<Status>>,
     /// Reason why the coordinator currently assigns this device no work.
-    withheld: Mutex<Option<Withheld>>,
+    suspension: Mutex<Option<Suspension>>,
     /// Last reported memory limit.
     limited: Mutex<Option<String>>,
     /// Kind of this machine.
@@ -198,7 +198,7 @@ impl<'a> StatusReporter<'a> {
             observe,
             activity: watch::Sender::new(Activity::waiting()),
             last: Mutex::new(None),
-            withheld: Mutex::new(None),
+            suspension: Mutex::new(None),
             limited: Mutex::new(None),
             kind: Kind::from_device_type(platform::device::device_type()),
             presence,
@@ -207,9 +207,9 @@ impl<'a> StatusReporter<'a> {
 
     /// Reports a status. Repeated equal statuses are skipped.
     pub(crate) fn report(&self, status: &Status) {
-        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let status = match (status, withheld) {
-            (Status::Waiting, Some(withheld)) => &withheld.status(),
+        let suspension = self.suspension.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let status = match (status, suspension) {
+            (Status::Waiting, Some(suspension)) => &suspension.status(),
             (status, _) => status,
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,12 +230,12 @@ impl<'a> StatusReporter<'a> {
     }
 
     /// Records the result of a heartbeat. A waiting worker reports it immediately.
-    pub(crate) fn withheld(&self, withheld: Option<Withheld>) {
-        let mut before = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
-        if *before == withheld {
+    pub(crate) fn set_suspension(&self, suspension: Option<Suspension>) {
+        let mut before = self.suspension.lock().unwrap_or_else(PoisonError::into_inner);
+        if *before == suspension {
             return;
         }
-        *before = withheld;
+        *before = suspension;
         drop(before);
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if matches!(
@@ -294,15 +294,15 @@ mod tests {
         let reporter = StatusReporter::new(&observe, PresenceDetail::Reasons);
         let quarantined = Status::Quarantined { reason: "3 updates".into() };
         reporter.report(&Status::Waiting);
-        let in_quarantine = || Some(Withheld::Quarantined("3 updates".into()));
-        reporter.withheld(None);
-        reporter.withheld(in_quarantine());
-        reporter.withheld(in_quarantine());
+        let in_quarantine = || Some(Suspension::Quarantined("3 updates".into()));
+        reporter.set_suspension(None);
+        reporter.set_suspension(in_quarantine());
+        reporter.set_suspension(in_quarantine());
         reporter.report(&Status::Waiting);
         reporter.offline(&RequestError::NoCoordinator);
         reporter.report(&Status::Waiting);
-        reporter.withheld(Some(Withheld::AwaitingApproval));
-        reporter.withheld(None);
+        reporter.set_suspension(Some(Suspension::AwaitingApproval));
+        reporter.set_suspension(None);
         drop(reporter);
         let said = said.into_inner().unwrap();
         let offline = said[2].clone();

@@ -17,7 +17,7 @@ use crate::response::RequestError;
 use crate::{WorkerError, key, memory, storage_key};
 
 /// Timeout of the coordinator. Leaving does not depend on its answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Result of leaving.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,7 +70,7 @@ pub async fn unenroll(
         Some(enrollment) => {
             let client = Client::new(coordinator, Some(enrollment.cluster.pin));
             client.set_token(Some(enrollment.token));
-            notify_coordinator(&client, enrollment.device, PATIENCE).await
+            notify_coordinator(&client, enrollment.device, NOTIFY_TIMEOUT).await
         }
     };
     Identity::forget(data_dir)?;
@@ -91,7 +91,7 @@ pub(crate) async fn for_another(
     let reason = "its address is unknown".to_owned();
     let mut coordinator = UnenrollNotice::NotReached { reason };
     let addresses = &kept.cluster.addresses;
-    let each = PATIENCE / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let each = NOTIFY_TIMEOUT / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     for address in addresses {
         let url = watch::channel(Some(format!("https://{address}"))).1;
         let client = Client::new(url, Some(kept.cluster.pin));
@@ -109,7 +109,7 @@ pub(crate) async fn for_another(
 async fn notify_coordinator(
     client: &Client,
     device: DeviceId,
-    patience: Duration,
+    timeout_each: Duration,
 ) -> UnenrollNotice {
     let last = Mutex::new("no answer in time".to_owned());
     let failed = |error: &RequestError| {
@@ -122,7 +122,7 @@ async fn notify_coordinator(
             other => other.map(Ok),
         }
     };
-    match timeout(patience, client.retry_until_answered(ask, &failed)).await {
+    match timeout(timeout_each, client.retry_until_answered(ask, &failed)).await {
         Ok(Ok(Ok(()))) => UnenrollNotice::Told,
         Ok(Err(error)) if error.unenrolled_by().is_some() => UnenrollNotice::KnewAlready,
         Ok(Err(error) | Ok(Err(error))) => UnenrollNotice::NotReached { reason: error.to_string() },

@@ -19,7 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 /// Timeout that only a failing test reaches. It does not measure anything.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Polling interval for conditions without a notification.
 const LOOK: Duration = Duration::from_millis(20);
@@ -103,7 +103,7 @@ impl Desk {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, listening).await.unwrap();
+        tokio::time::timeout(WAIT_TIMEOUT, listening).await.unwrap();
         let client = builder.connect(&address).await.unwrap();
         Driven { client }
     }
@@ -203,11 +203,13 @@ impl Driven {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("no window {page}"));
+        tokio::time::timeout(WAIT_TIMEOUT, all)
+            .await
+            .unwrap_or_else(|_| panic!("no window {page}"));
     }
 
     pub(crate) async fn find(&self, id: &str) -> Element {
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Id(id)).await;
+        let found = self.client.wait().at_most(WAIT_TIMEOUT).for_element(Locator::Id(id)).await;
         found.unwrap_or_else(|error| panic!("{id}: {error}"))
     }
 
@@ -228,7 +230,7 @@ impl Driven {
     /// Waits until a button is enabled, and clicks it.
     pub(crate) async fn click_enabled(&self, id: &str) {
         let path = format!("#{id}:enabled");
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&path)).await;
+        let found = self.client.wait().at_most(WAIT_TIMEOUT).for_element(Locator::Css(&path)).await;
         let element = found.unwrap_or_else(|error| panic!("{id}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{id}: {error}"));
     }
@@ -250,7 +252,8 @@ impl Driven {
     /// Waits until the page contains this text.
     pub(crate) async fn see(&self, words: &str) {
         let path = format!("//*[contains(text(), '{words}')]");
-        let seen = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+        let seen =
+            self.client.wait().at_most(WAIT_TIMEOUT).for_element(Locator::XPath(&path)).await;
         seen.unwrap_or_else(|error| panic!("{words}: {error}"));
     }
 
@@ -265,7 +268,7 @@ impl Driven {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        if let Ok(line) = tokio::time::timeout(PATIENCE, said).await {
+        if let Ok(line) = tokio::time::timeout(WAIT_TIMEOUT, said).await {
             return line;
         }
         let line = self.find("state-line").await.text().await;
@@ -324,7 +327,7 @@ impl Process {
 /// Polls until `look` returns a value.
 pub(crate) fn wait_for<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < WAIT_TIMEOUT {
         if let Some(found) = look() {
             return Some(found);
         }

@@ -6,13 +6,13 @@ import { beginLive, endLive } from '../live/live.svelte';
 import { currentLocation } from './router.svelte';
 
 type State =
-  | { phase: 'asking' }
+  | { phase: 'loading' }
   | { phase: 'unreachable'; failure: ApiError }
   | { phase: 'out' }
   | { phase: 'in'; who: Current };
 
 class Session {
-  state = $state.raw<State>({ phase: 'asking' });
+  state = $state.raw<State>({ phase: 'loading' });
   health = $state.raw<Health | null>(null);
 
   get isAdmin(): boolean {

@@ -119,7 +119,8 @@ impl Scheduled {
     /// Adds the backup to the audit log.
     async fn audit(&self, made: &BackupOutcome) {
         let caller = Caller::coordinator();
-        let written = self.driver.by(&caller).backup_written(made.file.clone(), made.bytes).await;
+        let written =
+            self.driver.audited(&caller).backup_written(made.file.clone(), made.bytes).await;
         if let Err(error) = written {
             tracing::warn!(%error, "the backup could not be added to the audit log");
         }

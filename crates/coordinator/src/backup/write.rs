@@ -13,7 +13,7 @@ use super::{
     FORMAT, MANIFEST, Manifest,
 };
 use crate::blobs::{BlobHold, Blobs};
-use crate::driver::needed;
+use crate::driver::live_blobs;
 use crate::store::Reader;
 
 /// Data that is backed up.
@@ -63,7 +63,7 @@ impl Source {
         }
         let machines = copy.loaded.jobs.iter().map(|row| &row.machine);
         let models = copy.loaded.models.iter().map(|row| row.model.blake3);
-        let mut blobs: Vec<BlobHash> = needed(machines, models).into_iter().collect();
+        let mut blobs: Vec<BlobHash> = live_blobs(machines, models).into_iter().collect();
         blobs.sort_unstable();
         for hash in blobs {
             contents.add_blob(&self.blobs, hash)?;

@@ -25,7 +25,7 @@ const REASON: &str = "Waiting for an administrator to approve this Mac";
 
 /// Returns the reason why the device gets no work, for heartbeat responses: its quarantine, or that
 /// it waits for approval. Both have the form of a quarantine, which older workers can show too.
-pub(super) fn withheld(row: &DeviceRow) -> Option<Quarantine> {
+pub(super) fn suspension(row: &DeviceRow) -> Option<Quarantine> {
     let waiting = row.approval.as_ref().map(|_| Quarantine {
         since: row.created_at,
         reason: REASON.to_owned(),
@@ -43,8 +43,8 @@ struct Approved {
 
 impl Driver {
     /// Removes the waiting record of `row`'s machine, if there is one, because `row` replaces it.
-    pub(super) fn make_room_to_wait(&mut self, row: &DeviceRow) {
-        let earlier = self.state.devices.waiting_of(&row.hardware_id, row.instance);
+    pub(super) fn remove_pending_record(&mut self, row: &DeviceRow) {
+        let earlier = self.state.devices.pending_by_hardware(&row.hardware_id, row.instance);
         let Some((id, name)) = earlier.map(|earlier| (earlier.id, earlier.name.clone())) else {
             return;
         };
@@ -55,8 +55,8 @@ impl Driver {
 
     /// Updates the machine's waiting record, if there is one. The record that an approval would
     /// have removed no longer exists; an approval now removes `row`.
-    pub(super) fn name_who_has_the_machine(&mut self, row: &DeviceRow) {
-        let waiting = self.state.devices.waiting_of(&row.hardware_id, row.instance);
+    pub(super) fn update_pending_record(&mut self, row: &DeviceRow) {
+        let waiting = self.state.devices.pending_by_hardware(&row.hardware_id, row.instance);
         let Some(id) = waiting.map(|waiting| waiting.id) else { return };
         let approval = PendingApproval { replaces: row.id, name: row.name.clone() };
         self.change_device(id, move |waiting| waiting.approval = Some(approval));
@@ -66,7 +66,7 @@ impl Driver {
     /// Otherwise, raises a notice for administrators.
     ///
     /// Returns whether the record still waits.
-    pub(super) fn settle_approval(
+    pub(super) fn approve_or_notify(
         &mut self,
         device: DeviceId,
         credential: EnrollmentCredential,
@@ -106,7 +106,7 @@ impl Driver {
             return Err(DriverError::NotAwaitingApproval(device));
         }
         if row.revoked {
-            return Err(DriverError::RevokedAnyway(row.name.clone()));
+            return Err(DriverError::DeviceRevoked(row.name.clone()));
         }
         let before = row.clone();
         let machine = self.state.devices.by_hardware(&row.hardware_id, row.instance);
@@ -114,7 +114,7 @@ impl Driver {
         let mut approved = DeviceRow { approval: None, ..before.clone() };
         if let Some(old) = &superseded {
             let (own, refused) = (before.quarantined.clone(), before.refused.clone());
-            approved.keep(old, request.keep_labels);
+            approved.inherit(old, request.keep_labels);
             approved.quarantined = own.or(approved.quarantined);
             approved.refused.extend(refused);
             if before.is_named {
@@ -131,7 +131,7 @@ impl Driver {
         self.state.devices.insert(device, approved);
         self.pending.changed(ChangeKind::Device, device.to_string());
         self.end_notice(NoticeKind::DeviceAwaitingApproval, Some(&device.to_string()));
-        self.work_may_be_there = true;
+        self.recheck_long_polls = true;
         Ok(Approved { view: self.shown_device(device)?, superseded })
     }
 }

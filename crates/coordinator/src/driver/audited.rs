@@ -29,7 +29,7 @@ pub(crate) struct Audited<'a> {
 
 impl DriverHandle {
     /// Returns the handle for audited changes, which are recorded as this caller's.
-    pub(crate) fn by<'a>(&'a self, caller: &'a Caller) -> Audited<'a> {
+    pub(crate) fn audited<'a>(&'a self, caller: &'a Caller) -> Audited<'a> {
         Audited { driver: self, caller }
     }
 }

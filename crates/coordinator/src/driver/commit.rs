@@ -178,7 +178,7 @@ impl Driver {
             }
         }
         for id in &jobs {
-            self.match_steps(*id);
+            self.reconcile_steps(*id);
             self.publish_job(*id);
         }
         if !jobs.is_empty() || !released.is_empty() {

@@ -26,7 +26,7 @@ pub(super) trait FindDevice {
     fn by_key(&self, key: &Opaque) -> Option<&DeviceRow>;
     fn by_hardware(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow>;
     /// Returns the record that waits for approval to become this machine's device.
-    fn waiting_of(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow>;
+    fn pending_by_hardware(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow>;
 }
 
 impl FindDevice for Devices {
@@ -38,7 +38,7 @@ impl FindDevice for Devices {
         self.get(self.index().by_machine.get(&(hardware_id.to_owned(), instance))?)
     }
 
-    fn waiting_of(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow> {
+    fn pending_by_hardware(&self, hardware_id: &str, instance: u32) -> Option<&DeviceRow> {
         self.get(self.index().waiting.get(&(hardware_id.to_owned(), instance))?)
     }
 }

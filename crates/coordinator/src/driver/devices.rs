@@ -43,7 +43,7 @@ impl Driver {
         });
         let row = self.state.devices.get(&device);
         let awaiting_approval = row.is_some_and(|row| row.approval.is_some());
-        let quarantined = row.and_then(approval::withheld);
+        let quarantined = row.and_then(approval::suspension);
         let answer = poll_interval::heartbeat_answer(self.state.devices.len(), lease_held);
         Ok(HeartbeatAnswer { quarantined, awaiting_approval, ..answer })
     }
@@ -120,7 +120,7 @@ impl Driver {
                 row.labels = labels;
             }
         });
-        self.work_may_be_there = true;
+        self.recheck_long_polls = true;
         self.shown_device(device)
     }
 
@@ -128,7 +128,7 @@ impl Driver {
     pub(super) fn revoke(&mut self, device: DeviceId) -> Result<Device, DriverError> {
         self.change_device(device, |row| row.revoked = true);
         let view = self.shown_device(device)?;
-        self.part_with(device);
+        self.end_access(device);
         Ok(view)
     }
 
@@ -155,12 +155,12 @@ impl Driver {
     }
 
     pub(super) fn forget(&mut self, device: DeviceId) {
-        self.part_with(device);
+        self.end_access(device);
         self.state.devices.remove(&device);
         self.pending.changed(ChangeKind::Device, device.to_string());
     }
 
-    fn part_with(&mut self, device: DeviceId) {
+    fn end_access(&mut self, device: DeviceId) {
         self.end_notice(NoticeKind::DeviceAwaitingApproval, Some(&device.to_string()));
         self.state.active.remove(&device);
         self.views.traffic.forget(device);

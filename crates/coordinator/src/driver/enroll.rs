@@ -91,16 +91,16 @@ impl Driver {
         let mut row = DeviceRow::new(id, registration, now);
         (row.join_code, row.note, row.approval) = (join_code, note, approval);
         if let Some(known) = &known {
-            row.keep(known, matches!(device_match, DeviceMatch::Same(_)));
+            row.inherit(known, matches!(device_match, DeviceMatch::Same(_)));
         }
         match (&device_match, row.approval.is_some()) {
-            (DeviceMatch::Rekeyed(_), true) => self.make_room_to_wait(&row),
-            (DeviceMatch::New, _) => self.name_who_has_the_machine(&row),
+            (DeviceMatch::Rekeyed(_), true) => self.remove_pending_record(&row),
+            (DeviceMatch::New, _) => self.update_pending_record(&row),
             (DeviceMatch::Same(_) | DeviceMatch::Rekeyed(_), _) => {}
         }
         self.state.devices.insert(id, row);
         self.pending.changed(ChangeKind::Device, id.to_string());
-        let awaiting_approval = self.settle_approval(id, credential)?;
+        let awaiting_approval = self.approve_or_notify(id, credential)?;
         self.state.active.insert(id);
         self.begin_session(id, session);
         self.drop_device_tokens(id);
@@ -162,12 +162,12 @@ fn find_device(
     let Some(row) = devices.by_hardware(&registration.hardware_id, registration.instance) else {
         return Ok(DeviceMatch::New);
     };
-    let waiting = devices.waiting_of(&registration.hardware_id, registration.instance);
+    let waiting = devices.pending_by_hardware(&registration.hardware_id, registration.instance);
     for other in [Some(row), waiting].into_iter().flatten() {
         if is_active(other, now, timeout) {
             let silent = now.since(other.last_seen);
             let seconds = timeout.saturating_sub(silent).as_secs() + 1;
-            return Err(DriverError::AtWork { name: other.name.clone(), seconds });
+            return Err(DriverError::MachineActive { name: other.name.clone(), seconds });
         }
     }
     Ok(DeviceMatch::Rekeyed(row.clone()))
@@ -214,7 +214,7 @@ mod tests {
         let (devices, id) = devices();
         let wiped = registration(2, "one", 0);
         let error = find_device(&devices, &wiped, NOW.after(Duration::from_mins(1))).unwrap_err();
-        assert!(matches!(error, DriverError::AtWork { seconds: 31, .. }), "{error}");
+        assert!(matches!(error, DriverError::MachineActive { seconds: 31, .. }), "{error}");
         let found = find_device(&devices, &wiped, NOW.after(Duration::from_secs(91))).unwrap();
         assert!(matches!(found, DeviceMatch::Rekeyed(row) if row.id == id));
     }
@@ -248,13 +248,13 @@ mod tests {
         row.approval = Some(PendingApproval { replaces: id, name: "a Mac".to_owned() });
         devices.insert(waiting, row.clone());
         assert_eq!(devices.by_hardware("one", 0).unwrap().id, id);
-        assert_eq!(devices.waiting_of("one", 0).unwrap().id, waiting);
+        assert_eq!(devices.pending_by_hardware("one", 0).unwrap().id, waiting);
         assert_eq!(devices.by_key(&Opaque(vec![2; 32])).unwrap().id, waiting);
         // A third key is rejected until the second device is inactive too.
         let late = NOW.after(Duration::from_secs(91));
         devices.get_mut(&waiting).unwrap().last_seen = late;
         let error = find_device(&devices, &registration(3, "one", 0), late).unwrap_err();
-        assert!(matches!(error, DriverError::AtWork { seconds: 91, .. }), "{error}");
+        assert!(matches!(error, DriverError::MachineActive { seconds: 91, .. }), "{error}");
         let found =
             find_device(&devices, &registration(3, "one", 0), late.after(Duration::from_secs(91)));
         assert!(matches!(found.unwrap(), DeviceMatch::Rekeyed(row) if row.id == id));
@@ -264,7 +264,7 @@ mod tests {
         devices.insert(waiting, approved);
         devices.remove(&id);
         assert_eq!(devices.by_hardware("one", 0).unwrap().id, waiting);
-        assert!(devices.waiting_of("one", 0).is_none());
+        assert!(devices.pending_by_hardware("one", 0).is_none());
     }
 
     #[test]

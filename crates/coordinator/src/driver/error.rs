@@ -46,7 +46,7 @@ pub(crate) enum DriverError {
         "this machine is enrolled as {name}, which was heard of moments ago under another key; \
          stop the other worker, or wait {seconds} s"
     )]
-    AtWork { name: String, seconds: u64 },
+    MachineActive { name: String, seconds: u64 },
     #[error(
         "another worker is at work as {name}: if this data folder was copied from another machine, \
          remove its identity.json and enroll it again; if two workers run on one machine, give each its \
@@ -70,7 +70,7 @@ pub(crate) enum DriverError {
     #[error("{0} is not revoked")]
     NotRevoked(String),
     #[error("{0} was revoked: it already has no access and gets no work")]
-    RevokedAnyway(String),
+    DeviceRevoked(String),
     #[error("there is no notice {0}")]
     UnknownNotice(NoticeId),
     #[error("there is no webhook {0}")]

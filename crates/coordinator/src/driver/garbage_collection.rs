@@ -73,7 +73,7 @@ fn job_blobs(machine: &Machine) -> HashSet<BlobHash> {
 }
 
 /// Returns every blob that a job or a registered model names.
-pub(crate) fn needed<'a>(
+pub(crate) fn live_blobs<'a>(
     machines: impl Iterator<Item = &'a Machine>,
     model_files: impl Iterator<Item = BlobHash>,
 ) -> HashSet<BlobHash> {
@@ -97,9 +97,9 @@ impl Driver {
             return;
         }
         let points = self.steps.observer.points.clone();
-        let needed = self.needed();
+        let live_blobs = self.live_blobs();
         points.pass(CrashPoint::GarbageFound);
-        for hash in std::mem::take(&mut self.garbage).difference(&needed) {
+        for hash in std::mem::take(&mut self.garbage).difference(&live_blobs) {
             if let Err(error) = self.blobs.remove(*hash) {
                 tracing::warn!(%hash, %error, "could not remove a blob");
             }
@@ -109,8 +109,8 @@ impl Driver {
 
     /// Removes all old garbage. Runs at the start, before any step.
     pub(super) fn collect_garbage(&mut self) {
-        let needed = self.needed();
-        let removed = self.blobs.remove_older(ORPHAN_AGE, |hash| needed.contains(&hash));
+        let live_blobs = self.live_blobs();
+        let removed = self.blobs.remove_older(ORPHAN_AGE, |hash| live_blobs.contains(&hash));
         if let Err(error) = removed {
             tracing::warn!(%error, "could not scan the blobs");
         }
@@ -157,8 +157,8 @@ impl Driver {
         }
     }
 
-    fn needed(&self) -> HashSet<BlobHash> {
+    fn live_blobs(&self) -> HashSet<BlobHash> {
         let machines = self.state.jobs.values().map(|row| &row.machine);
-        needed(machines, self.state.model_files.keys().copied())
+        live_blobs(machines, self.state.model_files.keys().copied())
     }
 }

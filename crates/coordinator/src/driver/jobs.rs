@@ -69,7 +69,7 @@ impl Driver {
         let effects = row.machine.handle(now, event)?;
         let new_status = row.machine.status();
         self.pending.job_changed(id);
-        self.work_may_be_there = true;
+        self.recheck_long_polls = true;
         if new_status.is_final() && !old_status.is_final() {
             self.job_ended(id);
         }
@@ -83,7 +83,7 @@ impl Driver {
     }
 
     /// Collects what the event's caller needs from the effects. Steps are started after the commit,
-    /// by [`Driver::match_steps`].
+    /// by [`Driver::reconcile_steps`].
     fn collect_outcome(job: JobId, effects: Vec<Effect>) -> ApplyOutcome {
         let mut outcome = ApplyOutcome::default();
         for effect in effects {
@@ -123,7 +123,7 @@ impl Driver {
     }
 
     /// Starts the step that the job waits for. Cancels any other running step of the job.
-    pub(super) fn match_steps(&mut self, id: JobId) {
+    pub(super) fn reconcile_steps(&mut self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         let wanted = wanted_step(&row.machine);
         let running = self.running.get(&id).map(|step| step.key);

@@ -10,8 +10,6 @@
 
 mod approval;
 mod audited;
-#[cfg(test)]
-mod benchmark;
 mod commit;
 mod device_index;
 mod devices;
@@ -36,6 +34,8 @@ mod sessions;
 mod sign_in_links;
 mod state;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod transfer_tokens;
 mod transfers;
@@ -55,7 +55,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use audited::JobAction;
 pub(crate) use enroll::EnrollmentCredential;
 pub(crate) use error::DriverError;
-pub(crate) use garbage_collection::{needed, upload_key};
+pub(crate) use garbage_collection::{live_blobs, upload_key};
 pub(crate) use history::KEPT as LEASES_KEPT;
 pub(crate) use join_codes::{MadeJoinCode, NewJoinCode};
 
@@ -73,10 +73,10 @@ use long_polls::LongPolls;
 use state::State;
 use transfer_tokens::Transfers;
 pub(crate) use writer::DriverHandle;
-use writer::{BATCH, Driver, Message, Pending, QUIET_ROUNDS, ROUNDS};
+use writer::{BATCH, Driver, IDLE_MONITOR_INTERVAL, MONITOR_INTERVAL, Message, Pending};
 
 /// Parts of a driver.
-pub(crate) struct Parts {
+pub(crate) struct DriverParts {
     pub(crate) store: Store,
     pub(crate) loaded: Loaded,
     pub(crate) blobs: Blobs,
@@ -94,7 +94,7 @@ pub(crate) struct Parts {
 }
 
 /// Starts the driver's thread.
-pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandle<()>)> {
+pub(crate) fn spawn(parts: DriverParts) -> io::Result<(DriverHandle, thread::JoinHandle<()>)> {
     let (sender, inbox) = mpsc::channel();
     let handle = DriverHandle::new(sender);
     let (mut driver, ended, lock) = Driver::new(parts, handle.clone());
@@ -108,7 +108,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(DriverHandle, thread::JoinHandl
 
 impl Driver {
     /// Returns a driver that has published its state. The token and the lock live as long as it.
-    fn new(parts: Parts, handle: DriverHandle) -> (Self, CancellationToken, FolderLock) {
+    fn new(parts: DriverParts, handle: DriverHandle) -> (Self, CancellationToken, FolderLock) {
         let now = clock::now();
         let mut driver = Self {
             state: State::from(parts.loaded),
@@ -121,18 +121,18 @@ impl Driver {
             webhook_sender: parts.webhook_sender,
             secrets: parts.secrets,
             own_certificate: parts.own_certificate,
-            under_way: HashSet::new(),
+            deliveries_in_progress: HashSet::new(),
             handle,
             pending: Pending::default(),
             long_polls: LongPolls::default(),
             transfers: Transfers::default(),
-            work_may_be_there: false,
+            recheck_long_polls: false,
             running: HashMap::new(),
             garbage: HashSet::new(),
             grace_until: now.after(parts.lease_timeout),
             retry_at: now,
             flush_at: now,
-            rounds_at: now,
+            monitor_at: now,
             orphans_at: now.after(garbage_collection::ORPHAN_INTERVAL),
             trim_at: now.after(history::TRIM_EVERY),
             started_at: now,
@@ -150,7 +150,7 @@ impl Driver {
         let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
         for job in jobs {
             self.notify_resumed(job);
-            self.match_steps(job);
+            self.reconcile_steps(job);
         }
         loop {
             let next = match self.pause() {
@@ -192,9 +192,10 @@ impl Driver {
             self.tick(now);
             self.watch_jobs(now);
         }
-        if now >= self.rounds_at {
+        if now >= self.monitor_at {
             let quiet = self.state.active.is_empty();
-            self.rounds_at = now.after(if quiet { QUIET_ROUNDS } else { ROUNDS });
+            self.monitor_at =
+                now.after(if quiet { IDLE_MONITOR_INTERVAL } else { MONITOR_INTERVAL });
             self.find_silent_devices(now);
             self.watch_disk();
             self.watch_certificate(now);
@@ -205,7 +206,7 @@ impl Driver {
         if now >= self.trim_at {
             self.trim_history(now);
         }
-        if std::mem::take(&mut self.work_may_be_there) {
+        if std::mem::take(&mut self.recheck_long_polls) {
             self.answer_long_polls(now);
         }
     }
@@ -216,8 +217,8 @@ impl Driver {
         let ticks = ticks.map(|at| at.max(self.grace_until).max(self.retry_at));
         let flush = self.pending.owes_flush().then_some(self.flush_at);
         let stall = self.next_stall().map(|at| at.max(self.retry_at));
-        let delivery = self.state.notifications.due_at(&self.under_way);
-        let next = [ticks, flush, stall, delivery, Some(self.rounds_at), Some(self.orphans_at)];
+        let delivery = self.state.notifications.due_at(&self.deliveries_in_progress);
+        let next = [ticks, flush, stall, delivery, Some(self.monitor_at), Some(self.orphans_at)];
         let next = next.into_iter().flatten().min()?;
         // At least 1 ms, to prevent a busy loop whatever the clock returns.
         Some(next.since(clock::now()).max(Duration::from_millis(1)))

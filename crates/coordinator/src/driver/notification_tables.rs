@@ -70,8 +70,9 @@ impl Notifications {
     }
 
     /// Returns when the next delivery is due to a webhook without a delivery in progress.
-    pub(super) fn due_at(&self, under_way: &HashSet<WebhookId>) -> Option<Timestamp> {
-        let idle = self.deliveries.values().filter(|row| !under_way.contains(&row.webhook));
+    pub(super) fn due_at(&self, deliveries_in_progress: &HashSet<WebhookId>) -> Option<Timestamp> {
+        let idle =
+            self.deliveries.values().filter(|row| !deliveries_in_progress.contains(&row.webhook));
         idle.map(|row| row.next_at).min()
     }
 }

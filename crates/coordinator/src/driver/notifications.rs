@@ -176,13 +176,13 @@ impl Driver {
         let webhooks: Vec<WebhookRow> =
             self.state.notifications.webhooks.values().cloned().collect();
         for webhook in webhooks {
-            if self.under_way.contains(&webhook.id) {
+            if self.deliveries_in_progress.contains(&webhook.id) {
                 continue;
             }
             let waiting = self.state.notifications.waiting_for(webhook.id);
             let due = waiting.filter(|row| row.next_at <= now).min_by_key(|row| row.next_at);
             let Some(due) = due.cloned() else { continue };
-            self.under_way.insert(webhook.id);
+            self.deliveries_in_progress.insert(webhook.id);
             let (webhook_sender, driver) = (self.webhook_sender.clone(), self.handle.clone());
             let target = webhook.target(&self.secrets);
             self.steps.runtime.spawn(async move {
@@ -198,7 +198,7 @@ impl Driver {
     fn delivered(&mut self, webhook: WebhookId, id: DeliveryId, result: WebhookResult) {
         self.after_commit(move |driver, committed| {
             if committed.is_ok() {
-                driver.under_way.remove(&webhook);
+                driver.deliveries_in_progress.remove(&webhook);
             }
         });
         let Some(row) = self.state.notifications.deliveries.get(&id).cloned() else { return };

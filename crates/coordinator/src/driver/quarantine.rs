@@ -95,7 +95,7 @@ impl Driver {
     ) -> Result<Device, DriverError> {
         let row = self.state.devices.get(&device).ok_or(DriverError::UnknownDevice(device))?;
         if row.revoked {
-            return Err(DriverError::RevokedAnyway(row.name.clone()));
+            return Err(DriverError::DeviceRevoked(row.name.clone()));
         }
         let quarantine = Quarantine { since: clock::now(), reason, by: Some(caller.name()) };
         self.quarantine(caller, device, quarantine);
@@ -144,7 +144,7 @@ impl Driver {
             row.refused = refused;
         });
         self.end_notice(NoticeKind::DeviceQuarantined, Some(&device.to_string()));
-        self.work_may_be_there = true;
+        self.recheck_long_polls = true;
     }
 
     pub(super) fn is_quarantined(&self, device: DeviceId) -> bool {

@@ -33,9 +33,9 @@ pub(super) const FLUSHED_DEVICES: usize = 512;
 /// Number of leases, and of devices, of each job that one flush writes.
 pub(super) const FLUSHED_ROWS: usize = 2048;
 /// Interval between checks for silent devices and disk usage.
-pub(super) const ROUNDS: Duration = Duration::from_secs(10);
-/// Like [`ROUNDS`], while no device is connected.
-pub(super) const QUIET_ROUNDS: Duration = Duration::from_mins(1);
+pub(super) const MONITOR_INTERVAL: Duration = Duration::from_secs(10);
+/// Like [`MONITOR_INTERVAL`], while no device is connected.
+pub(super) const IDLE_MONITOR_INTERVAL: Duration = Duration::from_mins(1);
 /// Delay after a failed commit.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
@@ -57,14 +57,14 @@ pub(crate) struct Driver {
     pub(super) secrets: SecretKey,
     pub(super) own_certificate: Option<Arc<Current>>,
     /// Webhooks with a delivery in progress.
-    pub(super) under_way: HashSet<WebhookId>,
+    pub(super) deliveries_in_progress: HashSet<WebhookId>,
     pub(super) handle: DriverHandle,
     pub(super) state: State,
     pub(super) pending: Pending,
     pub(super) long_polls: LongPolls,
     pub(super) transfers: Transfers,
     /// A change may provide work for a waiting device.
-    pub(super) work_may_be_there: bool,
+    pub(super) recheck_long_polls: bool,
     pub(super) running: HashMap<JobId, RunningStep>,
     /// Blobs that may no longer be needed.
     pub(super) garbage: HashSet<BlobHash>,
@@ -73,7 +73,7 @@ pub(crate) struct Driver {
     /// A failed commit is not retried before this time.
     pub(super) retry_at: Timestamp,
     pub(super) flush_at: Timestamp,
-    pub(super) rounds_at: Timestamp,
+    pub(super) monitor_at: Timestamp,
     /// Time of the next scan of all blobs.
     pub(super) orphans_at: Timestamp,
     /// Time when old lease records are trimmed again.

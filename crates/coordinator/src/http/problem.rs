@@ -196,7 +196,7 @@ impl From<DriverError> for ApiError {
                 Self::new(StatusCode::FORBIDDEN, "device-revoked", "Forbidden", words)
             }
             DriverError::CopiedKey { .. } => Self::conflict("copied-key", words),
-            DriverError::AtWork { .. } => Self::conflict("device-at-work", words),
+            DriverError::MachineActive { .. } => Self::conflict("device-at-work", words),
             DriverError::SecondSession { .. } => Self::conflict("second-session", words),
             DriverError::UnknownJoinCode(_) => Self::not_found("unknown-join-code", words),
             DriverError::WrongJoinCode => {
@@ -211,7 +211,7 @@ impl From<DriverError> for ApiError {
                 Self::new(StatusCode::FORBIDDEN, "quarantined", "Forbidden", words)
             }
             DriverError::NotRevoked(_) => Self::conflict("not-revoked", words),
-            DriverError::RevokedAnyway(_) => Self::conflict("device-revoked", words),
+            DriverError::DeviceRevoked(_) => Self::conflict("device-revoked", words),
             DriverError::UnknownNotice(_) => Self::not_found("unknown-notice", words),
             DriverError::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),
             DriverError::TooManyWebhooks(_) => Self::conflict("too-many-webhooks", words),

@@ -62,7 +62,7 @@ pub(crate) struct ApiParts {
     pub(crate) points: CrashPoints,
     /// Lock for converting an uploaded file to rows. It may need much memory, so only one runs at a
     /// time.
-    pub(crate) adding: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) import_lock: Arc<tokio::sync::Mutex<()>>,
     pub(crate) data_dir: PathBuf,
     /// State of the scheduled backups.
     pub(crate) backups: Mutex<ScheduleState>,

@@ -92,7 +92,7 @@ pub async fn start_observed(
         trainers: trainers.clone(),
         observer,
     };
-    let parts = driver::Parts {
+    let parts = driver::DriverParts {
         store: opened.store,
         loaded: opened.loaded,
         blobs: opened.blobs.clone(),
@@ -128,7 +128,7 @@ pub async fn start_observed(
         tickets: Tickets::default(),
         origins: settings.allow_origins,
         points: points.clone(),
-        adding: Arc::default(),
+        import_lock: Arc::default(),
         data_dir: settings.data_dir.clone(),
         backups: Mutex::new(ScheduleState::default()),
     }));
@@ -170,7 +170,7 @@ async fn record_start(
     folder: &Path,
 ) -> Result<(), StartError> {
     let caller = Caller::coordinator();
-    let recorded = driver.by(&caller).started(cluster_id.to_owned(), address).await;
+    let recorded = driver.audited(&caller).started(cluster_id.to_owned(), address).await;
     recorded.map_err(|error| {
         driver.stop();
         let folder = folder.to_owned();

@@ -45,7 +45,7 @@ impl Running {
     pub async fn sign_in_link(&self) -> Option<String> {
         let caller = Caller { who: CallerIdentity::Known(Principal::local_admin()), from: None };
         let asked = SignInLinkRequest::default();
-        let link = self.driver.by(&caller).create_sign_in_link(asked).await.ok()?;
+        let link = self.driver.audited(&caller).create_sign_in_link(asked).await.ok()?;
         Some(format!("{}{}", self.url(), link.path))
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use federation::machine::{Changes, Head, Machine, Parts, Preparation, Record};
+use federation::machine::{Changes, Head, Machine, MachineRows, Preparation, Record};
 use protocol::{JobId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Deserializer;
@@ -152,7 +152,7 @@ fn read_machine(connection: &Connection, job: &str) -> Result<Machine, StoreErro
         .query_row([job], |row| row.get(0))
         .optional()?
         .ok_or_else(|| unreadable(&"its machine is missing"))?;
-    let mut parts = Parts::new(read("job", &head)?);
+    let mut parts = MachineRows::new(read("job", &head)?);
     let preparation: Option<String> = connection
         .prepare_cached("SELECT preparation FROM preparations WHERE job = ?1")?
         .query_row([job], |row| row.get(0))
@@ -193,7 +193,7 @@ pub(super) fn split_documents(transaction: &Transaction<'_>) -> Result<(), Store
     for (id, document) in documents {
         parsed::<JobId>("job", &id)?;
         let head: Head = read("job", &document)?;
-        let machine = Parts::new(head).machine().map_err(|error| unreadable(&error))?;
+        let machine = MachineRows::new(head).machine().map_err(|error| unreadable(&error))?;
         write_machine(transaction, &id, &machine.all_rows())?;
     }
     Ok(())

@@ -254,7 +254,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use federation::machine::{Event, Head, Parts};
+    use federation::machine::{Event, Head, MachineRows};
     use protocol::{DeviceId, JobId, LeaseId, Timestamp};
     use serde::Deserialize;
     use serde_json::{Value, json};
@@ -325,7 +325,7 @@ mod tests {
             assert_eq!((job.id, job.created_at.as_millis()), (id(number), 7));
             assert_eq!(job.created_by.as_deref(), Some("somebody"));
             let head: Head = serde_json::from_value(stored.machine.clone()).unwrap();
-            assert_eq!(job.machine, Parts::new(head).machine().unwrap());
+            assert_eq!(job.machine, MachineRows::new(head).machine().unwrap());
             // The fixture's results begin with the outstanding effects.
             let heartbeat = Event::Renewed { lease: id(11), device: id(1), bytes: 120 };
             for (number, seconds, event) in

@@ -161,7 +161,7 @@ impl DeviceRow {
     /// Copies what an earlier registration's record has beyond the device's own data. Labels decide
     /// whose rows a device gets, so they belong to the key; `keep_labels` says whether to copy
     /// them.
-    pub(crate) fn keep(&mut self, known: &Self, keep_labels: bool) {
+    pub(crate) fn inherit(&mut self, known: &Self, keep_labels: bool) {
         self.created_at = known.created_at;
         self.quarantined.clone_from(&known.quarantined);
         self.refused.clone_from(&known.refused);

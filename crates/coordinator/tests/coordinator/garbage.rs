@@ -91,19 +91,19 @@ async fn check(actions: &[Action]) -> Result<(), TestCaseError> {
     // A last crash, and a start two days later, on a copy of the disk.
     let disk = coordinator.copy_of_the_disk();
     drop(coordinator);
-    let before = needed(disk.path());
+    let before = live_blobs(disk.path());
     age(disk.path());
     let coordinator = Coordinator::start_in(disk).await;
     // The driver answers after it has removed the garbage.
     coordinator.token("viewer").await;
     let (stored, old) = stored(coordinator.folder.path());
-    let after = needed(coordinator.folder.path());
+    let after = live_blobs(coordinator.folder.path());
     // Steps resume at once, so blobs that they no longer need may be removed already.
     let missing: Vec<_> =
         before.intersection(&after).filter(|hash| !stored.contains(*hash)).collect();
-    prop_assert!(missing.is_empty(), "removed although needed: {missing:?}");
+    prop_assert!(missing.is_empty(), "removed although live: {missing:?}");
     let kept: Vec<_> = old.difference(&before).collect();
-    prop_assert!(kept.is_empty(), "kept although not needed: {kept:?}");
+    prop_assert!(kept.is_empty(), "kept although not live: {kept:?}");
     Ok(())
 }
 
@@ -140,19 +140,19 @@ async fn end(coordinator: &Coordinator, jobs: &[String], how: &str) {
 }
 
 /// Returns every blob that the database in this folder names.
-fn needed(folder: &Path) -> BTreeSet<String> {
+fn live_blobs(folder: &Path) -> BTreeSet<String> {
     let database = rusqlite::Connection::open(folder.join("constellation.db")).unwrap();
     let column = |query: &str| -> Vec<Value> {
         let mut statement = database.prepare(query).unwrap();
         let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
         rows.map(|row| serde_json::from_str(&row.unwrap()).unwrap()).collect()
     };
-    let mut needed = BTreeSet::new();
+    let mut live_blobs = BTreeSet::new();
     for model in column("SELECT model FROM models") {
-        collect_hashes(&model["blake3"], &mut needed);
+        collect_hashes(&model["blake3"], &mut live_blobs);
     }
     for record in column("SELECT record FROM job_rounds") {
-        collect_hashes(&record, &mut needed);
+        collect_hashes(&record, &mut live_blobs);
     }
     for machine in column("SELECT head FROM machines") {
         let run = &machine["phase"]["running"];
@@ -163,17 +163,17 @@ fn needed(folder: &Path) -> BTreeSet<String> {
         let of_job =
             |table: &str, record: &str| format!("SELECT {record} FROM {table} WHERE job = '{id}'");
         for preparation in column(&of_job("preparations", "preparation")) {
-            collect_hashes(&preparation, &mut needed);
+            collect_hashes(&preparation, &mut live_blobs);
         }
-        collect_hashes(&run["round"]["base"], &mut needed);
-        // After the aggregation, the updates are no longer needed.
+        collect_hashes(&run["round"]["base"], &mut live_blobs);
+        // After the aggregation, the updates are no longer live.
         if run["stage"] == "collecting" || run["stage"] == "aggregating" {
             for seat in column(&of_job("job_seats", "record")) {
-                collect_hashes(&seat, &mut needed);
+                collect_hashes(&seat, &mut live_blobs);
             }
         }
     }
-    needed
+    live_blobs
 }
 
 /// Collects every hash within a JSON value.

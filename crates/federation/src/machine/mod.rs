@@ -45,7 +45,7 @@ use protocol::{BlobHash, DeviceId, ModelId, Timestamp};
 pub use event::{
     Effect, Event, LeaseEnd, Partition, Preparation, Receipt, RejectedEvent, WeightedUpdate,
 };
-pub use parts::{MissingPart, Parts};
+pub use parts::{MachineRows, MissingPart};
 use phase::{Ending, Phase, Run, Stage};
 use renewal::LeaseRenewal;
 pub use settings::MachineSettings;

@@ -21,7 +21,7 @@ pub struct MissingPart(pub &'static str);
 
 /// Stored parts of a machine, from which it is restored.
 #[derive(Debug)]
-pub struct Parts {
+pub struct MachineRows {
     head: Head,
     preparation: Option<Preparation>,
     seats: BTreeMap<u32, Seat>,
@@ -31,7 +31,7 @@ pub struct Parts {
     devices: BTreeMap<DeviceId, JobDevice>,
 }
 
-impl Parts {
+impl MachineRows {
     /// Returns the parts of a job whose other rows follow. A document of version 5 has all of them.
     pub fn new(head: Head) -> Self {
         Self {

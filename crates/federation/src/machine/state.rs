@@ -6,7 +6,7 @@ use super::phase::{Ending, Phase, RunHead};
 use super::settings::MachineSettings;
 
 /// One job, from its creation to its end. The stored state is complete: a machine restored from its
-/// rows ([`Parts`]) continues as if nothing had happened.
+/// rows ([`MachineRows`]) continues as if nothing had happened.
 ///
 /// Events change it within a transaction, which [`Machine::commit`] or [`Machine::roll_back`] ends.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 //! leases, rounds and devices.
 //!
 //! Up to version 5 of the database the whole machine was one JSON document. It has the form of a
-//! head with the collections in place, so [`super::Parts`] reads both.
+//! head with the collections in place, so [`super::MachineRows`] reads both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

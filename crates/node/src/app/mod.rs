@@ -38,7 +38,7 @@ pub use menu::{Action, Item, menu};
 pub use mode::Mode;
 pub use options::Options;
 pub use platform::account::number as account_number;
-pub use platform::display::display;
+pub use platform::display::check as check_display;
 pub use platform::login_item::LoginItem;
 use state::{SharedState, State};
 pub use update_source::UpdateSource;

@@ -30,7 +30,7 @@ pub struct Declaration {
 
 impl Declaration {
     /// Fields that most settings share: a user can change them, at once.
-    pub const USUAL: Self = Self {
+    pub const DEFAULTS: Self = Self {
         name: "",
         variable: "",
         about: "",

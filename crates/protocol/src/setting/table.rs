@@ -32,7 +32,7 @@ macro_rules! settings {
                             title: $title,
                             kind: $kind,
                             $($field: $value,)*
-                            ..Declaration::USUAL
+                            ..Declaration::DEFAULTS
                         };
                         ENTRY
                     })*

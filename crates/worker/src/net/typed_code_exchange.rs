@@ -15,7 +15,7 @@ use super::tunnel::TunnelError;
 use crate::identity::Cluster;
 
 /// Timeout of each of the two requests.
-const PATIENCE: Duration = Duration::from_secs(20);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Returns the cluster of the coordinator at `url` if it proves that it knows the code. Sends nothing that
 /// could enroll a device.
 pub(crate) async fn join(
@@ -32,12 +32,13 @@ pub(crate) async fn join(
     let path = |path: &str| format!("{}{path}", address.base());
     // The exchange is bound to the certificate, so the certificate must be known first.
     let health = http.get(path("/health")).header(PROTOCOL_HEADER, PROTOCOL_VERSION);
-    answer(health, PATIENCE).await.map_err(explained)?;
+    answer(health, REQUEST_TIMEOUT).await.map_err(explained)?;
     let pin = *seen.get().ok_or_else(|| RequestError::InvalidResponse("no certificate".into()))?;
     let chance: [u8; RANDOM_BYTES] = rand::random();
     let asking = WorkerExchange::begin(secret, pin, chance);
     let join = http.post(path("/join")).header(PROTOCOL_HEADER, PROTOCOL_VERSION);
-    let said: JoinAnswer = json(answer(join.json(asking.request()), PATIENCE).await?).await?;
+    let said: JoinAnswer =
+        json(answer(join.json(asking.request()), REQUEST_TIMEOUT).await?).await?;
     Ok(asking.check(&said).map(|()| Cluster {
         id: said.cluster_id,
         name: protocol::text::cleaned(&said.cluster_name),

@@ -47,7 +47,7 @@ async fn backup(admin: Admin, State(shared): State<ApiState>) -> ApiResult<Respo
     let disposition = format!("attachment; filename=\"{name}\"");
     files::insert(&mut headers, header::CONTENT_DISPOSITION, &disposition);
     // Audited before the first byte is sent, because a backup contains all secrets.
-    shared.driver.by(&admin.0).backup_written(name, backup.length()).await?;
+    shared.driver.audited(&admin.0).backup_written(name, backup.length()).await?;
     Ok((headers, body(backup)).into_response())
 }
 

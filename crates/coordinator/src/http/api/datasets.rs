@@ -112,7 +112,7 @@ async fn add(
     if name.is_empty() {
         return Err(ApiError::invalid("bad-dataset", "add a name: ?name=NAME").at("name"));
     }
-    let (sources, turn) = (shared.sources.clone(), shared.adding.clone().lock_owned().await);
+    let (sources, turn) = (shared.sources.clone(), shared.import_lock.clone().lock_owned().await);
     let usual = ReadLimits::default();
     let bounds = ReadLimits { disk: usual.disk.min(shared.blobs.quota_left()?), ..usual };
     let added = tokio::task::spawn_blocking(move || {
@@ -123,7 +123,7 @@ async fn add(
     });
     let added = added.await.map_err(|error| ApiError::internal(error.to_string()))??;
     shared.points.pass(CrashPoint::DatasetPlaced);
-    shared.driver.by(&admin.0).dataset_added(added.info.name.clone()).await?;
+    shared.driver.audited(&admin.0).dataset_added(added.info.name.clone()).await?;
     Ok((StatusCode::CREATED, Json(report(added))))
 }
 

@@ -80,7 +80,7 @@ async fn clean_up(
         ApiError::bad_request("wrong-query", "inactive_days must be a number of days, 0 or more")
             .at("inactive_days")
     })?;
-    Ok(Json(CleanedUp { removed: shared.driver.by(&admin.0).clean_up(unheard_for).await? }))
+    Ok(Json(CleanedUp { removed: shared.driver.audited(&admin.0).clean_up(unheard_for).await? }))
 }
 
 /// Records a heartbeat.
@@ -156,7 +156,7 @@ async fn leave(
     State(shared): State<ApiState>,
     InPath(id): InPath<DeviceId>,
 ) -> ApiResult<StatusCode> {
-    shared.driver.by(&caller).leave(device.is(id)?).await?;
+    shared.driver.audited(&caller).leave(device.is(id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -173,7 +173,7 @@ async fn change(
     Body(asked): Body<DeviceChange>,
 ) -> ApiResult<Json<Device>> {
     let change = checked(asked)?;
-    Ok(Json(shared.driver.by(&admin.0).change_device(id, change).await?))
+    Ok(Json(shared.driver.audited(&admin.0).change_device(id, change).await?))
 }
 
 fn checked(asked: DeviceChange) -> ApiResult<DeviceChange> {
@@ -198,7 +198,7 @@ async fn revoke(
     State(shared): State<ApiState>,
     InPath(id): InPath<DeviceId>,
 ) -> ApiResult<Json<Device>> {
-    Ok(Json(shared.driver.by(&admin.0).revoke(id).await?))
+    Ok(Json(shared.driver.audited(&admin.0).revoke(id).await?))
 }
 
 /// Reinstates a revoked device: it may enroll again.
@@ -211,7 +211,7 @@ async fn reinstate(
     State(shared): State<ApiState>,
     InPath(id): InPath<DeviceId>,
 ) -> ApiResult<Json<Device>> {
-    Ok(Json(shared.driver.by(&admin.0).reinstate(id).await?))
+    Ok(Json(shared.driver.audited(&admin.0).reinstate(id).await?))
 }
 
 /// Quarantines a device: it gets no work until it is released, and its leases go to others.
@@ -227,7 +227,7 @@ async fn quarantine(
     Body(asked): Body<QuarantineRequest>,
 ) -> ApiResult<Json<Device>> {
     let reason = line(INVALID, "reason", &asked.reason, LONGEST_REASON)?;
-    Ok(Json(shared.driver.by(&caller).quarantine(id, reason).await?))
+    Ok(Json(shared.driver.audited(&caller).quarantine(id, reason).await?))
 }
 
 /// Releases a device from quarantine: it gets work again, and its rejected updates are cleared.
@@ -238,7 +238,7 @@ async fn release(
     State(shared): State<ApiState>,
     InPath(id): InPath<DeviceId>,
 ) -> ApiResult<Json<Device>> {
-    Ok(Json(shared.driver.by(&caller).release(id).await?))
+    Ok(Json(shared.driver.audited(&caller).release(id).await?))
 }
 
 /// Approves the key of a waiting device.
@@ -254,5 +254,5 @@ async fn approve(
     InPath(id): InPath<DeviceId>,
     Body(asked): Body<ApprovalRequest>,
 ) -> ApiResult<Json<Device>> {
-    Ok(Json(shared.driver.by(&caller).approve(id, asked).await?))
+    Ok(Json(shared.driver.audited(&caller).approve(id, asked).await?))
 }

@@ -38,7 +38,7 @@ async fn join(
     Body(request): Body<JoinRequest>,
 ) -> ApiResult<Json<JoinAnswer>> {
     check_typed_codes(&shared, &caller)?;
-    let begun = shared.driver.by(&caller).begin_exchange(request.hint).await;
+    let begun = shared.driver.audited(&caller).begin_exchange(request.hint).await;
     let password = of_code(&shared, &caller, Allowance::TypedCodes, begun).await?;
     let cluster = (shared.cluster.id.clone(), shared.cluster.name.clone());
     let chance: [u8; RANDOM_BYTES] = rand::random();
@@ -75,7 +75,7 @@ async fn register(
         ApiError::bad_request("wrong-challenge", error.to_string()).at("challenge")
     })?;
     check_signature(&shared, &registration)?;
-    let driver = shared.driver.by(&registrar.caller);
+    let driver = shared.driver.audited(&registrar.caller);
     let registered = driver.register(registration, registrar.voucher).await;
     // A proof has all 80 bits of its code, so it can't be guessed.
     let allowance = Allowance::Credentials;

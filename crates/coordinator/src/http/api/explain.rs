@@ -28,7 +28,7 @@ pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
         })
         .collect();
     let labels = &view.job.config.run.labels;
-    job.explanation = explain(job.reason.as_deref(), &views.outlook(view), labels, &devices, now);
+    job.explanation = explain(job.reason.as_deref(), &views.snapshot(view), labels, &devices, now);
     job
 }
 
@@ -39,7 +39,7 @@ fn other_jobs(views: &Views, view: &JobView) -> HashMap<DeviceId, OtherJob> {
         if other.job.id == view.job.id {
             continue;
         }
-        let JobSnapshot::Collecting(round) = views.outlook(&other) else { continue };
+        let JobSnapshot::Collecting(round) = views.snapshot(&other) else { continue };
         let ahead = other.job.config.run.priority > view.job.config.run.priority;
         for device in &round.training {
             others.insert(*device, OtherJob { name: other.job.name.clone(), ahead });

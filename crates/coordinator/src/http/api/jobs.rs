@@ -47,7 +47,7 @@ async fn create(
     Body(spec): Body<JobSpec>,
 ) -> ApiResult<(StatusCode, Json<Job>)> {
     let Checked { spec, .. } = checked(&shared, spec).await?;
-    Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_job(spec).await?)))
+    Ok((StatusCode::CREATED, Json(shared.driver.audited(&admin.0).create_job(spec).await?)))
 }
 
 /// Returns one job, with an explanation of its current state.
@@ -79,7 +79,7 @@ async fn start(
     State(shared): State<ApiState>,
     InPath(id): InPath<JobId>,
 ) -> ApiResult<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Start).await?))
+    Ok(Json(shared.driver.audited(&admin.0).command_job(id, JobAction::Start).await?))
 }
 
 /// Ends the leases of a job and grants none until it is resumed.
@@ -90,7 +90,7 @@ async fn pause(
     State(shared): State<ApiState>,
     InPath(id): InPath<JobId>,
 ) -> ApiResult<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Pause).await?))
+    Ok(Json(shared.driver.audited(&admin.0).command_job(id, JobAction::Pause).await?))
 }
 
 /// Resumes a paused job.
@@ -101,7 +101,7 @@ async fn resume(
     State(shared): State<ApiState>,
     InPath(id): InPath<JobId>,
 ) -> ApiResult<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Resume).await?))
+    Ok(Json(shared.driver.audited(&admin.0).command_job(id, JobAction::Resume).await?))
 }
 
 /// Cancels a job. Only its history is kept.
@@ -112,7 +112,7 @@ async fn cancel(
     State(shared): State<ApiState>,
     InPath(id): InPath<JobId>,
 ) -> ApiResult<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Cancel).await?))
+    Ok(Json(shared.driver.audited(&admin.0).command_job(id, JobAction::Cancel).await?))
 }
 
 /// Completes a job now and registers its current model.
@@ -123,7 +123,7 @@ async fn complete(
     State(shared): State<ApiState>,
     InPath(id): InPath<JobId>,
 ) -> ApiResult<Json<Job>> {
-    Ok(Json(shared.driver.by(&admin.0).command_job(id, JobAction::Complete).await?))
+    Ok(Json(shared.driver.audited(&admin.0).command_job(id, JobAction::Complete).await?))
 }
 
 /// Returns a job's rounds: the closed ones and, last, the open one.

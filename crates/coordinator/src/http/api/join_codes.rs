@@ -53,7 +53,8 @@ async fn create(
     Body(request): Body<JoinCodeRequest>,
 ) -> ApiResult<(StatusCode, Json<CreatedJoinCode>)> {
     let asked = checked(request)?;
-    let MadeJoinCode { row, secret } = shared.driver.by(&admin.0).create_join_code(asked).await?;
+    let MadeJoinCode { row, secret } =
+        shared.driver.audited(&admin.0).create_join_code(asked).await?;
     let cluster = &shared.cluster;
     let cluster_id = Uuid::parse_str(&cluster.id)
         .map_err(|error| ApiError::internal(format!("the cluster's id: {error}")))?;
@@ -112,6 +113,6 @@ async fn revoke(
     State(shared): State<ApiState>,
     InPath(id): InPath<String>,
 ) -> ApiResult<StatusCode> {
-    shared.driver.by(&admin.0).revoke_join_code(id).await?;
+    shared.driver.audited(&admin.0).revoke_join_code(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

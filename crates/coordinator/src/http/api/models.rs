@@ -97,7 +97,7 @@ async fn register(
     let (blobs, spec) = (shared.blobs.clone(), new.spec.clone());
     let (file, bytes, parameters) = blocking(move || write_file(&blobs, &spec, flat)).await?;
     let new = NewModel { file, bytes, parameters, ..new };
-    Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).add_model(new).await?)))
+    Ok((StatusCode::CREATED, Json(shared.driver.audited(&admin.0).add_model(new).await?)))
 }
 
 /// Returns the model of a round. Its file is not written yet.
@@ -196,7 +196,7 @@ async fn change(
 ) -> ApiResult<Json<Model>> {
     let checked = |stage: String| line("invalid-model", "stage", &stage, LONGEST_STAGE);
     let stage = asked.stage.map(checked).transpose()?;
-    Ok(Json(shared.driver.by(&admin.0).set_stage(name, version.version, stage).await?))
+    Ok(Json(shared.driver.audited(&admin.0).set_stage(name, version.version, stage).await?))
 }
 
 /// Returns a model's card: the model and how it was trained.

@@ -51,5 +51,5 @@ async fn dismiss(
     State(shared): State<ApiState>,
     InPath(id): InPath<NoticeId>,
 ) -> ApiResult<Json<Notice>> {
-    Ok(Json(shared.driver.by(&caller).dismiss_notice(id).await?))
+    Ok(Json(shared.driver.audited(&caller).dismiss_notice(id).await?))
 }

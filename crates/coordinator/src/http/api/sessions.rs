@@ -48,7 +48,10 @@ async fn link(
         }
     }
     check_text("invalid-link", "name", &asked.name, 100)?;
-    Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_sign_in_link(asked).await?)))
+    Ok((
+        StatusCode::CREATED,
+        Json(shared.driver.audited(&admin.0).create_sign_in_link(asked).await?),
+    ))
 }
 
 /// Signs in with a link's code.
@@ -65,7 +68,7 @@ async fn sign_in(
     Body(shown): Body<SignIn>,
 ) -> ApiResult<Response> {
     let caller = Caller { who: CallerIdentity::Stranger, ..caller };
-    let began = match shared.driver.by(&caller).sign_in(shown.code, carrier).await {
+    let began = match shared.driver.audited(&caller).sign_in(shown.code, carrier).await {
         Ok(began) => began,
         Err(DriverError::UnknownSignInCode) => {
             let peer = caller.from.map(PeerAddress);
@@ -116,7 +119,7 @@ async fn sign_out(
 ) -> ApiResult<Response> {
     let session = credential.filter(|credential| credential.kind == CredentialKind::Session);
     let session = session.ok_or(DriverError::UnknownSession)?;
-    shared.driver.by(&viewer.0).end_session(session.id.clone()).await?;
+    shared.driver.audited(&viewer.0).end_session(session.id.clone()).await?;
     if carrier == Carrier::Tab {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -151,7 +154,7 @@ async fn end(
     State(shared): State<ApiState>,
     InPath(id): InPath<String>,
 ) -> ApiResult<StatusCode> {
-    shared.driver.by(&admin.0).end_session(id).await?;
+    shared.driver.audited(&admin.0).end_session(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -159,6 +162,6 @@ async fn end(
 #[utoipa::path(delete, path = "/sessions", tag = "sessions", security(("token" = ["admin"])),
     responses((status = 200, body = EndedSessions)))]
 async fn end_all(admin: Admin, State(shared): State<ApiState>) -> ApiResult<Json<EndedSessions>> {
-    let ended = shared.driver.by(&admin.0).end_sessions().await?;
+    let ended = shared.driver.audited(&admin.0).end_sessions().await?;
     Ok(Json(EndedSessions { ended }))
 }

@@ -48,7 +48,7 @@ async fn create(
         return Err(ApiError::invalid("invalid-token", words).at("role"));
     }
     check_text("invalid-token", "name", &request.name, 100)?;
-    Ok((StatusCode::CREATED, Json(shared.driver.by(&admin.0).create_token(request).await?)))
+    Ok((StatusCode::CREATED, Json(shared.driver.audited(&admin.0).create_token(request).await?)))
 }
 
 /// Revokes a token at once.
@@ -59,6 +59,6 @@ async fn delete(
     State(shared): State<ApiState>,
     InPath(id): InPath<String>,
 ) -> ApiResult<StatusCode> {
-    shared.driver.by(&admin.0).delete_token(id).await?;
+    shared.driver.audited(&admin.0).delete_token(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

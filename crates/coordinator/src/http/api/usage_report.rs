@@ -41,7 +41,7 @@ pub(crate) fn usage(views: &Views, rows: &[DayRow], now: Timestamp) -> Usage {
 fn examples_per_second(views: &Views, now: Timestamp) -> f64 {
     let mut training = HashSet::new();
     for job in views.jobs() {
-        if let JobSnapshot::Collecting(round) = views.outlook(&job) {
+        if let JobSnapshot::Collecting(round) = views.snapshot(&job) {
             training.extend(round.training.iter().copied());
         }
     }

@@ -46,7 +46,7 @@ async fn create(
     }
     request.events.sort_unstable();
     request.events.dedup();
-    Ok((StatusCode::CREATED, Json(shared.driver.by(&caller).add_webhook(request).await?)))
+    Ok((StatusCode::CREATED, Json(shared.driver.audited(&caller).add_webhook(request).await?)))
 }
 
 /// Deletes a webhook and its pending deliveries.
@@ -58,7 +58,7 @@ async fn remove(
     State(shared): State<ApiState>,
     InPath(id): InPath<WebhookId>,
 ) -> ApiResult<StatusCode> {
-    shared.driver.by(&caller).remove_webhook(id).await?;
+    shared.driver.audited(&caller).remove_webhook(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

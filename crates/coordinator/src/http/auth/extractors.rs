@@ -179,7 +179,7 @@ pub(crate) async fn refuse(
     if let Some(unwritten) = failed.write {
         let caller = Caller { who: CallerIdentity::Stranger, from };
         // The peer is rejected even if the entry can't be written.
-        if let Err(refusal) = shared.driver.by(&caller).refused(what, unwritten).await {
+        if let Err(refusal) = shared.driver.audited(&caller).refused(what, unwritten).await {
             tracing::warn!(%refusal, "could not write an invalid credential to the audit log");
         }
     }

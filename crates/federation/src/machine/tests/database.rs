@@ -43,7 +43,7 @@ impl Database {
 
     /// Restores the machine.
     pub(super) fn machine(&self) -> Machine {
-        let mut parts = Parts::new(serde_json::from_str(&self.head).unwrap());
+        let mut parts = MachineRows::new(serde_json::from_str(&self.head).unwrap());
         if let Some(preparation) = &self.preparation {
             parts.set_preparation(serde_json::from_str(preparation).unwrap());
         }

@@ -124,7 +124,7 @@ fn a_document_of_version_5_continues_as_it_did_there() {
     assert_eq!(stored.len(), machines.len());
     for (name, mut machine) in machines {
         let Stored { machine: head, results } = &stored[name];
-        let mut restored = Parts::new(head.clone()).machine().unwrap();
+        let mut restored = MachineRows::new(head.clone()).machine().unwrap();
         assert_eq!(restored, machine, "{name}");
         assert_eq!(reload(&restored), restored, "{name}");
         assert_eq!(&continued(&mut machine), results, "{name}");
@@ -135,6 +135,6 @@ fn a_document_of_version_5_continues_as_it_did_there() {
 #[test]
 fn a_missing_part_is_named() {
     let machine = super::running(2, json!({}));
-    let parts = Parts::new(machine.all_rows().head);
+    let parts = MachineRows::new(machine.all_rows().head);
     assert_eq!(parts.machine().unwrap_err().to_string(), "its preparation is missing");
 }

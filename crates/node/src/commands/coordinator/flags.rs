@@ -21,7 +21,7 @@ pub(super) const DISK_GIGABYTES: RangeInclusive<u64> = 1..=9_007_199_254_740_991
 const FLAG: Declaration = Declaration {
     changed_by: ChangedBy::CommandLine,
     takes_effect: TakesEffect::NextStart,
-    ..Declaration::USUAL
+    ..Declaration::DEFAULTS
 };
 const LISTEN: Declaration = Declaration {
     name: "Listen",

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use protocol::dataset::DatasetEntry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +13,7 @@ use crate::settings::Settings;
 
 mod arguments;
 mod chaos;
+mod locations;
 mod play;
 mod screen;
 mod summary;
@@ -21,6 +21,7 @@ mod task;
 
 pub(super) use arguments::DemoArguments;
 use chaos::Chaos;
+use locations::note_locations;
 use play::Play;
 use screen::Screen;
 use summary::Summary;
@@ -94,35 +95,6 @@ async fn run_in(
     };
     play.end().await;
     outcome
-}
-
-/// Prints the demo's folder, and the folder outside it that every demo writes.
-fn note_locations(screen: &Screen, folder: &Path) {
-    screen.note(format_args!("folder: {} (removed at the end)", folder.display()));
-    if let Ok(cache) = platform::folders::cache() {
-        screen.note(format_args!("GPU shader cache: {}", cache.display()));
-    }
-}
-
-/// Prints from where the dataset is read, unless it is part of the program.
-fn note_dataset(screen: &Screen, dataset: &DatasetEntry) {
-    if dataset.origin == "embedded" {
-        return;
-    }
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    match variable("CONSTELLATION_DATA_DIR") {
-        Some(dir) => screen.note(format_args!(
-            "datasets: {} (CONSTELLATION_DATA_DIR), otherwise downloaded",
-            Path::new(&dir).display()
-        )),
-        None => screen.note("datasets: downloaded (CONSTELLATION_DATA_DIR is not set)"),
-    }
-    match variable("HF_HOME") {
-        Some(dir) => {
-            screen.note(format_args!("download cache: {}", Path::new(&dir).display()));
-        }
-        None => screen.note("download cache: ~/.cache/huggingface"),
-    }
 }
 
 fn random_seed() -> u64 {

@@ -15,6 +15,7 @@ use worker::Status;
 
 use super::arguments::DemoArguments;
 use super::chaos::{Action, Chaos, Doing, Observation};
+use super::locations::note_dataset;
 use super::screen::Screen;
 use super::summary::{Kills, Summary};
 use super::task;
@@ -142,7 +143,7 @@ impl Play {
         let spec = task::job(arguments, &datasets)?;
         task::write(&spec, &self.folder.join("job.toml"))?;
         let dataset = task::find(&datasets, &spec.dataset)?;
-        super::note_dataset(&self.screen, dataset);
+        note_dataset(&self.screen, dataset);
         if self.chaos.is_some() {
             self.upload_limit = task::slow_upload(&spec, dataset)?;
             self.cluster.limit_upload(self.upload_limit);

@@ -9,7 +9,7 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
 }
 
 /// Lists a folder's entries by name; empty if the folder does not exist.
-pub(super) fn within(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.sort();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::files::{text, within};
+use super::files::{entries, text};
 
 /// The counters of the last call.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ fn read(root: &Path, own: u32) -> Result<Counters, String> {
 
 /// Returns the ticks of `own` and its descendants.
 fn ticks_of(root: &Path, own: u32) -> HashMap<u32, u64> {
-    let processes: HashMap<u32, (u32, u64)> = within(&root.join("proc"))
+    let processes: HashMap<u32, (u32, u64)> = entries(&root.join("proc"))
         .iter()
         .filter_map(|folder| {
             let pid = folder.file_name()?.to_str()?.parse().ok()?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::files::{text, within};
+use super::files::{entries, text};
 use crate::sensors::{Power, PowerSource, Pressure, Thermal};
 
 /// Distance below a zone's first trip point at which the state is [`Thermal::Fair`], in millidegrees
@@ -19,7 +19,7 @@ pub(super) fn power(root: &Path) -> Result<Power, String> {
         return Err(format!("{} does not exist", folder.display()));
     }
     let (mut mains, mut discharging, mut levels) = (false, false, Vec::new());
-    for supply in within(&folder) {
+    for supply in entries(&folder) {
         match text(&supply.join("type")).as_deref() {
             Ok("Mains" | "USB") => mains |= text(&supply.join("online")).is_ok_and(|on| on == "1"),
             // Batteries of peripherals such as a mouse have the scope `Device`.
@@ -55,7 +55,7 @@ pub(super) fn low_power(root: &Path) -> Result<bool, String> {
 /// Returns the state of the warmest thermal zone that has trip points. At a passive trip point the system
 /// slows down.
 pub(super) fn thermal(root: &Path) -> Result<Thermal, String> {
-    let zones = within(&root.join("sys/class/thermal"));
+    let zones = entries(&root.join("sys/class/thermal"));
     let states = zones.iter().filter_map(|zone| zone_state(zone));
     states.max().ok_or_else(|| "no thermal zone has a trip point".to_owned())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::idle_helper::IdleHelperCommand;
 use super::{Known, Power, SensorReading, Sensors, Unknown};
 
-mod calls;
+mod capture;
 mod display;
 mod files;
 mod load;
@@ -80,7 +80,7 @@ impl Sensors for SystemSensors {
             memory_pressure: known.or("memory_pressure", machine::memory_pressure(root)),
             network: known.or("network", Err("reading it from NetworkManager needs D-Bus".into())),
             camera_or_microphone: known
-                .or("camera_or_microphone", calls::camera_or_microphone(root)),
+                .or("camera_or_microphone", capture::camera_or_microphone(root)),
             keeps_display_awake: known
                 .or("keeps_display_awake", Err("reading inhibitors needs D-Bus".into())),
             full_screen: known.or("full_screen", self.display.is_full_screen()),

@@ -14,7 +14,7 @@ use objc2_foundation::{NSProcessInfo, NSProcessInfoThermalState};
 use super::idle_helper::{IdleHelper, IdleHelperCommand};
 use super::{Known, PollRate, Power, SensorReading, Sensors, Thermal, Unknown};
 
-mod calls;
+mod capture;
 mod dictionary;
 mod load;
 mod network;
@@ -95,7 +95,7 @@ impl Sensors for SystemSensors {
             other_load: known.or("other_load", load),
             memory_pressure: known.or("memory_pressure", load::memory_pressure()),
             network: known.or("network", network::network()),
-            camera_or_microphone: known.or("camera_or_microphone", calls::camera_or_microphone()),
+            camera_or_microphone: known.or("camera_or_microphone", capture::camera_or_microphone()),
             keeps_display_awake: known.or("keeps_display_awake", screen::keeps_display_awake()),
             full_screen: known.or("full_screen", screen::is_full()),
         };

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::files::{text, within};
+use super::files::{entries, text};
 
 /// Returns whether sound is being recorded or a process of this user has a camera open. Cameras
 /// that other users have open are not detected, because Linux doesn't show their open files.
 pub(super) fn camera_or_microphone(root: &Path) -> Result<bool, String> {
     let (sound, processes) = (root.join("proc/asound"), root.join("proc"));
-    let cameras = within(&root.join("dev"))
+    let cameras = entries(&root.join("dev"))
         .iter()
         .any(|path| path.file_name().is_some_and(|name| is_camera(&name.to_string_lossy())));
     if !sound.is_dir() && !cameras {
@@ -23,19 +23,19 @@ fn microphone_in_use(sound: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.starts_with(start) && name.ends_with(end)
     };
-    within(sound)
+    entries(sound)
         .iter()
         .filter(|card| is_named(card, "card", ""))
-        .flat_map(|card| within(card))
+        .flat_map(|card| entries(card))
         .filter(|pcm| is_named(pcm, "pcm", "c"))
-        .flat_map(|pcm| within(&pcm))
+        .flat_map(|pcm| entries(&pcm))
         .any(|sub| text(&sub.join("status")).is_ok_and(|status| status.contains("RUNNING")))
 }
 
 fn camera_in_use(processes: &Path) -> bool {
-    within(processes)
+    entries(processes)
         .iter()
-        .flat_map(|process| within(&process.join("fd")))
+        .flat_map(|process| entries(&process.join("fd")))
         .filter_map(|file| std::fs::read_link(file).ok())
         .any(|file| {
             file.to_str().and_then(|file| file.strip_prefix("/dev/")).is_some_and(is_camera)

@@ -241,7 +241,7 @@ fn driver(folder: &Path) -> (Driver, FolderLock) {
         observer: Observer::default(),
     };
     let (sender, _) = mpsc::channel();
-    let parts = Parts {
+    let parts = DriverParts {
         store,
         loaded,
         blobs,
