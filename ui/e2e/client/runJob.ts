@@ -56,7 +56,7 @@ const file = new Uint8Array(found(download));
 const refused = await api.POST('/jobs', { body: { ...spec, name: '' } });
 const listed = found(await api.GET('/models', {}));
 
-console.log(
+process.stdout.write(
   JSON.stringify({
     rounds: job.current_epoch,
     accuracy: job.test_accuracy,
