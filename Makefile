@@ -12,7 +12,7 @@ ifndef CONSTELLATION_DATA_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup start demo docs ui app test test-ui test-wgpu fuzz api-test lint advisories check-macos bundle sign pkg notarize dmg uninstall \
+.PHONY: help setup start demo docs ui app test test-ui test-clients test-wgpu fuzz api-test lint advisories check-macos bundle sign pkg notarize dmg uninstall \
   link-macos check-package bench bench-load bench-ui bench-app bench-yield screenshots fmt
 
 help: ## list what there is
@@ -45,7 +45,7 @@ app: ui ## build the app and start it, on a display of its own where there is no
 test: ## run every test, or those that ARGS names: ARGS="-p federation"
 	@scripts/setup.sh test app desk
 	@echo "datasets: $(or $(CONSTELLATION_DATA_DIR),none (CONSTELLATION_DATA_DIR is not set): tests of real corpora say that they skip)"
-	$(if $(ARGS),,@$(MAKE) --no-print-directory test-ui)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-ui test-clients)
 	cargo test --quiet --locked --workspace --doc
 	@scripts/run_tests.sh $(or $(ARGS),--workspace)
 
@@ -68,6 +68,12 @@ api-test: ## ask a coordinator all that its OpenAPI document describes (schemath
 	cargo build --locked -p cli --bin constellation
 	@"$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/constellation/schemathesis/bin/python" -B scripts/api_test.py \
 	  "$(or $(CARGO_TARGET_DIR),target)/debug/constellation" $(ARGS)
+
+test-clients: ## validate the OpenAPI document, and have a generated Python client run a job
+	@scripts/setup.sh build clients
+	cargo test --quiet --locked --workspace --no-run
+	@"$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/constellation/clients/bin/python" -B scripts/client_test.py \
+	  "$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/constellation"
 
 docs: ## build the documentation into target/docs and check its links
 	@scripts/setup.sh docs

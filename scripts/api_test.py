@@ -34,7 +34,7 @@ CHECKS = [
 ]
 # Without a credential every operation that is not public answers 401, whatever the method.
 CHECKS_WITHOUT_CREDENTIAL = [check for check in CHECKS if check != "unsupported_method"]
-# Left out are checks that contradict the design (negative_data_rejection, positive_data_acceptance): unknown fields are ignored, and a
+# Left out are checks that contradict the design (negative_data_rejection, positive_data_acceptance): unknown fields of devices' messages are ignored, and a
 # document can't say which names and hashes exist. tests/coordinator/access.rs tests the roles.
 PHASES = "coverage,fuzzing,stateful"
 RUN_TIMEOUT_SECONDS = 600

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the missing build dependencies, prints what it installs, and suggests a fix if an installation fails.
-# Usage: setup.sh PART…, with the parts build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz, api-test, docs. A part that
+# Usage: setup.sh PART…, with the parts build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz, api-test, clients, docs. A part that
 # is installed already takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,8 +20,9 @@ main() {
       deny) cargo_tool cargo-deny ;;
       fuzz) rust && c_compiler && cargo_tool cargo-fuzz ;;
       api-test) schemathesis ;;
+      clients) client_generator ;;
       docs) mdbook ;;
-      *) fail "setup: unknown part '$part'; the parts are build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz, api-test and docs" ;;
+      *) fail "setup: unknown part '$part'; the parts are build, test, ui, browser, app, desk, darwin, sign, wgpu, deny, fuzz, api-test, clients and docs" ;;
     esac
   done
 }
@@ -161,12 +162,18 @@ packaging_tools() {
 }
 
 # Pinned versions, so that a finding can be reproduced.
-schemathesis() {
-  local home wanted=scripts/api_test_requirements.txt
-  home="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/schemathesis"
+schemathesis() { python_packages schemathesis scripts/api_test_requirements.txt; }
+
+# Validates the OpenAPI document and generates a client from it.
+client_generator() { python_packages clients scripts/client_test_requirements.txt; }
+
+# Installs the packages of a file into an environment of its own with this name.
+python_packages() {
+  local home wanted=$2
+  home="${XDG_CACHE_HOME:-$HOME/.cache}/constellation/$1"
   cmp -s "$wanted" "$home/requirements.txt" && return
   python
-  announce "schemathesis, into $home"
+  announce "the Python packages of $wanted, into $home"
   rm -rf "$home"
   python3 -m venv "$home" && "$home/bin/pip" install --quiet -r "$wanted" && cp "$wanted" "$home/requirements.txt" ||
     fail "setup: the packages of $wanted could not be installed into $home"

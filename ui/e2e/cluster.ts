@@ -32,7 +32,7 @@ export class Cluster {
   }
 
   async start(): Promise<void> {
-    await this.listen('127.0.0.1:0');
+    await this.listen();
     const args = [...BROWSER_ARGUMENTS, `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`];
     this.browser = await chromium.launch({ executablePath: BROWSER, args });
   }
@@ -141,7 +141,8 @@ export class Cluster {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private async listen(at: string): Promise<void> {
+  /** Starts the coordinator alone. */
+  async listen(at = '127.0.0.1:0'): Promise<void> {
     const words = ['coordinator', '--json', '--no-discovery', '--listen', at];
     this.coordinator = this.spawn([...words, '--data-dir', this.data]);
     this.url = await firstAddress(this.coordinator);

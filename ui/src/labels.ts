@@ -45,6 +45,7 @@ export function stateLabel(device: Device): string {
   if (device.revoked) return 'Revoked';
   if (device.approval) return 'Awaiting approval';
   if (device.quarantined) return 'Quarantined';
+  if (device.stopped) return 'Stopped';
   if (device.state !== 'held') return STATES[device.state];
   return device.reason ? `Held back: ${REASONS[device.reason]}` : STATES.held;
 }

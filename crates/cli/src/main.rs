@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use node::CommandContext;
+use protocol::text::{escaped, is_hidden};
 
 mod evaluate;
 mod simulate;
@@ -31,7 +32,11 @@ enum Command {
 
 fn main() -> ExitCode {
     platform::private::restrict_umask();
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => wrong_usage(&error),
+    };
+    match arguments.command {
         Command::Node(command) => match std::env::current_exe() {
             Ok(program) => node::run(command, &CommandContext { program, evaluate: evaluate::run }),
             Err(error) => fail(&anyhow::Error::from(error).context("this program can't be found")),
@@ -39,6 +44,20 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => node::output::exit_code(&simulate::run(&arguments)),
         Command::Trainer(arguments) => trainer::run(arguments),
     }
+}
+
+/// Prints the help, the version or what is wrong with the arguments. An argument can be the name of a file from
+/// elsewhere, so it is escaped.
+fn wrong_usage(error: &clap::Error) -> ! {
+    if !std::env::args_os().any(|argument| argument.to_string_lossy().contains(is_hidden)) {
+        error.exit();
+    }
+    let shown = std::env::args_os().map(|argument| escaped(&argument.to_string_lossy()));
+    if let Err(error) = Arguments::try_parse_from(shown) {
+        error.exit();
+    }
+    node::output::note(error);
+    std::process::exit(error.exit_code());
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

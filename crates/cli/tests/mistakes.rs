@@ -8,6 +8,7 @@ mod support;
 use std::net::TcpListener;
 use std::path::Path;
 
+use protocol::text::is_hidden;
 use support::constellation;
 
 /// Runs a command that must fail, and returns its only line on standard error.
@@ -65,6 +66,24 @@ fn without_a_coordinator_the_error_explains_how_to_name_one() {
     let address = ["--coordinator", "http://127.0.0.1:1", "--token", "x"];
     let stderr = error_line(folder.path(), &[&["job", "list"], &address[..]].concat());
     assert!(stderr.contains("http://127.0.0.1:1"), "{stderr}");
+}
+
+/// Names of files come from elsewhere, and a shell's `*` makes them arguments.
+#[test]
+fn names_of_files_steer_no_terminal() {
+    const NAME: &str = "\u{1b}[2J\r\nerror: forged\u{9b}31m\u{202e}.toml";
+    const SHOWN: &str = r"\u{1b}[2J\u{d}\u{a}error: forged\u{9b}31m\u{202e}.toml";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(NAME), "name = \"\u{1b}[2J\"\n[x]\n").unwrap();
+    let line = error_line(folder.path(), &["simulate", NAME]);
+    assert!(line.starts_with(SHOWN) && !line.contains(is_hidden), "{line:?}");
+    for arguments in [&[NAME][..], &["simulate", NAME, NAME], &["demo", "--workers", NAME]] {
+        let output = constellation(folder.path(), arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(SHOWN), "{stderr}");
+        assert!(stderr.lines().all(|line| !line.contains(is_hidden)), "{stderr:?}");
+    }
 }
 
 #[test]

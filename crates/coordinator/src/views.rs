@@ -234,7 +234,9 @@ impl Views {
 /// Returns whether the device sent a request within `offline_after`. Progress and work requests
 /// count like heartbeats.
 pub(crate) fn is_active(row: &DeviceRow, now: Timestamp, offline_after: Duration) -> bool {
-    !row.revoked && row.state != DeviceState::Offline && now.since(row.last_seen) <= offline_after
+    // A stored state of "offline" is the device's own last message.
+    let is_stopped = row.state == DeviceState::Offline;
+    !row.revoked && !is_stopped && now.since(row.last_seen) <= offline_after
 }
 
 const fn is_in_progress(status: JobStatus) -> bool {
@@ -327,7 +329,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::device::{DeviceState, HoldReason};
+    use protocol::device::HoldReason;
     use protocol::enrollment::Session;
     use serde_json::json;
     use uuid::Uuid;

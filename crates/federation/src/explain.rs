@@ -21,6 +21,8 @@ const MINIMUM_IDLE_TIME: Duration = Duration::from_mins(1);
 pub struct DeviceSnapshot {
     pub device: DeviceId,
     pub state: DeviceState,
+    /// Whether it is offline because its worker stopped in an orderly way.
+    pub stopped: bool,
     pub reason: Option<HoldReason>,
     pub fingerprint: Fingerprint,
     pub quarantined: bool,
@@ -56,6 +58,7 @@ pub fn explain(
         sentences.push("the job is paused; resume it to continue".to_owned());
     } else if round.reported < round.seats {
         sentences.extend(device_summary(round, devices));
+        sentences.extend(all_quarantined(devices));
         sentences.extend(missing_labels(labels, devices));
         sentences.extend(missing_fingerprint(round, devices));
         sentences.extend(deadline(round, now));
@@ -96,14 +99,17 @@ fn deadline(round: &RoundSnapshot, now: Timestamp) -> Option<String> {
 /// Reason for which a device does not train for the job, in the order of the summary.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum IdleReason {
+    AboutToAsk,
     Free,
     OtherJob(OtherJob),
     HeldReason(HeldReason),
     OtherLabels,
     WrongFingerprint,
     ShortOfMemory,
+    ShortOfDisk,
     FailedAll,
     Quarantined,
+    Stopped,
     Offline,
 }
 
@@ -144,6 +150,7 @@ fn idle_reason(round: &RoundSnapshot, device: &DeviceSnapshot) -> IdleReason {
         return IdleReason::Quarantined;
     }
     match device.state {
+        DeviceState::Offline if device.stopped => return IdleReason::Stopped,
         DeviceState::Offline => return IdleReason::Offline,
         DeviceState::Held => return IdleReason::HeldReason(held(device.reason)),
         DeviceState::Waiting | DeviceState::Training => {}
@@ -160,10 +167,14 @@ fn idle_reason(round: &RoundSnapshot, device: &DeviceSnapshot) -> IdleReason {
     if round.short_of_memory.contains(&device.device) {
         return IdleReason::ShortOfMemory;
     }
+    if round.short_of_disk.contains(&device.device) {
+        return IdleReason::ShortOfDisk;
+    }
     if round.failed_all.contains(&device.device) {
         return IdleReason::FailedAll;
     }
-    IdleReason::Free
+    // A waiting device asks about once a second, and gets an open seat at once.
+    if round.open > 0 { IdleReason::AboutToAsk } else { IdleReason::Free }
 }
 
 const fn held(reason: Option<HoldReason>) -> HeldReason {
@@ -180,6 +191,7 @@ const fn held(reason: Option<HoldReason>) -> HeldReason {
 
 fn to_text(reason: &IdleReason) -> String {
     let text = match reason {
+        IdleReason::AboutToAsk => "about to ask for work",
         IdleReason::Free => "available",
         IdleReason::OtherJob(OtherJob { name, ahead }) => {
             let priority = if *ahead { " (higher priority)" } else { "" };
@@ -195,8 +207,10 @@ fn to_text(reason: &IdleReason) -> String {
         IdleReason::OtherLabels => "without a required label",
         IdleReason::WrongFingerprint => "with a different numeric fingerprint",
         IdleReason::ShortOfMemory => "with too little memory for this job",
+        IdleReason::ShortOfDisk => "with too little disk space for this job",
         IdleReason::FailedAll => "that failed every open seat",
         IdleReason::Quarantined => "quarantined",
+        IdleReason::Stopped => "stopped",
         IdleReason::Offline => "offline",
     };
     text.to_owned()
@@ -205,6 +219,15 @@ fn to_text(reason: &IdleReason) -> String {
 /// Returns a count with its noun in the singular or plural.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Returns a sentence if every device is quarantined.
+fn all_quarantined(devices: &[DeviceSnapshot]) -> Option<String> {
+    let all = !devices.is_empty() && devices.iter().all(|device| device.quarantined);
+    all.then(|| {
+        "no device may work: release one with `constellation device release ID`, or on its page"
+            .to_owned()
+    })
 }
 
 /// Returns a sentence if no device has a label that the job requires.
@@ -225,7 +248,8 @@ fn missing_fingerprint(round: &RoundSnapshot, devices: &[DeviceSnapshot]) -> Opt
     let mismatched =
         |device: &DeviceSnapshot| idle_reason(round, device) == IdleReason::WrongFingerprint;
     let available = |device: &DeviceSnapshot| {
-        !round.training.contains(&device.device) && idle_reason(round, device) == IdleReason::Free
+        !round.training.contains(&device.device)
+            && matches!(idle_reason(round, device), IdleReason::AboutToAsk | IdleReason::Free)
     };
     if !devices.iter().any(mismatched) || devices.iter().any(available) {
         return None;

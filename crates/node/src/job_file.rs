@@ -3,7 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use protocol::job::{JobError, JobSpec, UnknownField, unknown_field};
+use protocol::job::{JobError, JobSpec};
+use protocol::unknown_field::{UnknownField, unknown_field};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// Error of a job file that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -12,8 +15,8 @@ pub enum JobFileError {
     Read { path: PathBuf, source: io::Error },
     #[error("{}:{line}: {message}", path.display())]
     Syntax { path: PathBuf, line: usize, message: String },
-    #[error("{}: {field}", path.display())]
-    Unknown { path: PathBuf, field: UnknownField },
+    #[error("{}:{line}: {field}", path.display())]
+    Unknown { path: PathBuf, line: usize, field: UnknownField },
     #[error("{}: {error}", path.display())]
     Job { path: PathBuf, error: JobError },
 }
@@ -33,7 +36,7 @@ fn parse(path: &Path, text: &str) -> Result<JobSpec, JobFileError> {
         let start = error.span().map_or(0, |span| span.start);
         JobFileError::Syntax {
             path: path.to_owned(),
-            line: 1 + text[..start].matches('\n').count(),
+            line: line_at(text, start),
             message: message(&text[..start], error.message().trim()),
         }
     };
@@ -41,10 +44,35 @@ fn parse(path: &Path, text: &str) -> Result<JobSpec, JobFileError> {
     let written: serde_json::Value = toml::from_str(text).map_err(syntax)?;
     let read = serde_json::to_value(&job).unwrap_or_default();
     if let Some(field) = unknown_field(&written, &read) {
-        return Err(JobFileError::Unknown { path: path.to_owned(), field });
+        let line =
+            DeTable::parse(text).ok().and_then(|table| position(table.get_ref(), &field.path));
+        let line = line_at(text, line.unwrap_or_default());
+        return Err(JobFileError::Unknown { path: path.to_owned(), line, field });
     }
     job.check().map_err(|error| JobFileError::Job { path: path.to_owned(), error })?;
     Ok(job)
+}
+
+/// Returns the line of a byte position, from 1.
+fn line_at(text: &str, position: usize) -> usize {
+    1 + text[..position].matches('\n').count()
+}
+
+/// Returns the byte position of the key at a dotted path such as `model.layers[1].kind`.
+fn position(table: &DeTable, path: &str) -> Option<usize> {
+    table.iter().find_map(|(key, value)| {
+        let rest = path.strip_prefix(key.get_ref().as_ref())?;
+        if rest.is_empty() { Some(key.span().start) } else { position_below(value, rest) }
+    })
+}
+
+fn position_below(value: &Spanned<DeValue>, rest: &str) -> Option<usize> {
+    if let Some(rest) = rest.strip_prefix('.') {
+        return position(value.get_ref().as_table()?, rest);
+    }
+    let (index, rest) = rest.strip_prefix('[')?.split_once(']')?;
+    let index: usize = index.parse().ok()?;
+    position_below(value.get_ref().as_array()?.get(index)?, rest)
 }
 
 /// Rewrites serde's message without Rust types, and names the field if `before`, the text before the error, ends in
@@ -103,6 +131,10 @@ mod tests {
             "name = \"n\"\nmodel_type = \"sound\"\ndataset = \"d\"".to_owned(),
             "name = \"n\"".to_owned(),
             format!("{head}[plan]\nbatchsize = 3"),
+            format!(
+                "{head}[model]\nlayers = [{{ kind = 'relu' }},\n{{ kind = 'linear', outputs = 3, outpts = 2 }}]"
+            ),
+            format!("rounds = 3\n{head}"),
             format!("{head}[plan]\nbatch_size = \"many\""),
             format!("{head}[plan.optimizer]\nkind = \"sgdd\"\nlearning_rate = 0.1"),
             format!("{head}[run]\nrounds = 0"),
@@ -112,7 +144,9 @@ mod tests {
         job.toml:1: key with no value, expected `=`
         job.toml:2: model_type: expected `vision` or `nlp`, not `sound`
         job.toml:1: the field `model_type` is missing
-        job.toml: unknown field 'plan.batchsize'; did you mean 'batch_size'?
+        job.toml:5: unknown field 'plan.batchsize'; did you mean 'batch_size'?
+        job.toml:6: unknown field 'model.layers[1].outpts'; did you mean 'outputs'?
+        job.toml:1: unknown field 'rounds'; did you mean 'run.rounds'?
         job.toml:5: batch_size: expected a whole number of 0 or more, not "many"
         job.toml:5: kind: expected one of `sgd`, `adam`, `adamw`, not `sgdd`
         job.toml: run.rounds: 0 is not from 1 to 100000

@@ -16,7 +16,7 @@ pub enum DeviceState {
     Training,
     /// Connected, but held back by its user or its policy.
     Held,
-    /// No heartbeat for longer than expected.
+    /// No heartbeat for longer than expected. A worker that stops reports it itself, so that nobody has to wait.
     Offline,
 }
 
@@ -128,6 +128,9 @@ pub struct Device {
     pub last_seen: Timestamp,
     pub created_at: Timestamp,
     pub state: DeviceState,
+    /// Offline because its worker stopped in an orderly way, not because it fell silent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     pub reason: Option<HoldReason>,
     pub fingerprint: Fingerprint,
     pub revoked: bool,

@@ -8,12 +8,12 @@ use crate::model::{InputSpec, LayerOutline, LayerSpec, ModelSpec, Preset};
 use crate::plan::{LocalWork, Optimizer, Plan};
 
 mod check;
+mod kept_names;
 mod partitioning;
-mod unknown;
 
 pub use check::JobError;
+pub use kept_names::translated;
 pub use partitioning::{DataSpec, Partitioner};
-pub use unknown::{UnknownField, unknown_field};
 
 /// Model type of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,6 +24,14 @@ pub enum ModelType {
 }
 
 impl ModelType {
+    /// Returns the optimizer of a job that names none.
+    pub const fn optimizer(self) -> Optimizer {
+        match self {
+            Self::Vision => Optimizer::Adam { learning_rate: 0.001 },
+            Self::Nlp => Optimizer::AdamW { learning_rate: 0.02, weight_decay: 0.1 },
+        }
+    }
+
     /// Returns whether the model type accepts rows of this shape.
     pub const fn reads(self, sample: SampleShape) -> bool {
         matches!(
@@ -159,15 +167,11 @@ impl JobSpec {
 
     /// Returns the work of one lease, with the model type's defaults for missing fields.
     pub fn plan(&self) -> Plan {
-        let (default_work, batch_size, optimizer) = match self.model_type {
-            ModelType::Vision => {
-                (LocalWork::Epochs(1), 64, Optimizer::Adam { learning_rate: 0.001 })
-            }
-            ModelType::Nlp => {
-                let optimizer = Optimizer::AdamW { learning_rate: 0.02, weight_decay: 0.1 };
-                (LocalWork::Epochs(1), 32, optimizer)
-            }
+        let (default_work, batch_size) = match self.model_type {
+            ModelType::Vision => (LocalWork::Epochs(1), 64),
+            ModelType::Nlp => (LocalWork::Epochs(1), 32),
         };
+        let optimizer = self.model_type.optimizer();
         let local_work = match (self.plan.local_steps, self.plan.local_epochs) {
             (Some(steps), _) => LocalWork::Steps(steps),
             (None, Some(epochs)) => LocalWork::Epochs(epochs),

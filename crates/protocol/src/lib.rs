@@ -31,6 +31,7 @@ pub mod setting;
 pub mod text;
 mod time;
 pub mod trainer;
+pub mod unknown_field;
 pub mod usage;
 pub mod webhook;
 

@@ -35,6 +35,11 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis))
     }
 
+    /// Returns this time moved by `millis`, which may be negative.
+    pub const fn moved(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
     /// Returns the time since `earlier`, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

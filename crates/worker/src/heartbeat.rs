@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use protocol::device::Heartbeat;
+use protocol::device::{DeviceState, Heartbeat};
 use protocol::enrollment::Session;
 use protocol::{DeviceId, Problem};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::client::Client;
 use crate::response::RequestError;
@@ -17,6 +17,9 @@ pub(crate) const SECOND_SESSION: &str = "second-session";
 
 /// Minimum interval between heartbeats. Faster changes are combined.
 const CLOSEST: Duration = Duration::from_secs(1);
+
+/// Time for the last heartbeat of a worker that stops.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reason why heartbeats ended, with the coordinator's message.
 #[derive(Debug)]
@@ -67,6 +70,42 @@ pub(crate) async fn beat(
     }
 }
 
+/// Tells the coordinator that this worker stops, so that it does not wait for heartbeats. Waits a moment at most.
+pub(crate) async fn say_goodbye(client: &Client, device: DeviceId, session: &Session) {
+    let (state, session) = (DeviceState::Offline, Some(session.clone()));
+    let goodbye = Heartbeat { state, reason: None, lease: None, session };
+    match timeout(GOODBYE_TIMEOUT, client.heartbeat(device, &goodbye)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the coordinator was not told that this worker stops")
+        }
+        Err(_) => tracing::debug!(
+            "the coordinator does not answer; it notices by itself that this worker stopped"
+        ),
+    }
+}
+
 fn period(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds.clamp(1, 3600)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_server::{Server, Step};
+
+    #[tokio::test]
+    async fn a_worker_that_stops_says_so() {
+        let answer = br#"{"heartbeat_seconds":30,"return_within_seconds":0.0,"lease_held":true}"#;
+        let server = Server::start(vec![Step::answer("200 OK", "", answer)]).await;
+        let device = crate::test_server::device();
+        let session = Session { id: "one".to_owned(), after: Vec::new() };
+        let client = server.client();
+        client.set_token(Some("secret".into()));
+        say_goodbye(&client, device, &session).await;
+        let asked = server.requests();
+        assert!(asked[0].head.starts_with(&format!("POST /devices/{device}/heartbeat ")));
+        let said: Heartbeat = serde_json::from_slice(&asked[0].body).unwrap();
+        assert_eq!((said.state, said.session), (DeviceState::Offline, Some(session)));
+    }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Quota};
 use crate::enroll::enrolled;
-use crate::heartbeat::{HeartbeatEnd, beat};
+use crate::heartbeat::{HeartbeatEnd, beat, say_goodbye};
 use crate::identity::Identity;
 use crate::idle_monitor::{IdleMonitor, WAITING};
 use crate::lease::{LeaseContext, LeaseOutcome, Renewal, run_lease, submit};
@@ -110,7 +110,10 @@ async fn run_enrolled(
                 HeartbeatEnd::SecondSession(problem) => return Err(WorkerError::SecondSession(problem)),
             },
         };
-        let Some(problem) = refusal else { return Ok(()) };
+        let Some(problem) = refusal else {
+            say_goodbye(client, device, &session).await;
+            return Ok(());
+        };
         tracing::warn!(%problem, "the coordinator no longer accepts this device; removing its data");
         // The trainer may be in the middle of a lease, with rows in its memory.
         trainers.end().await;

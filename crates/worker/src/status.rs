@@ -179,7 +179,8 @@ impl Suspension {
 pub(crate) struct StatusReporter<'a> {
     observe: &'a (dyn Fn(&Status) + Send + Sync),
     activity: watch::Sender<Activity>,
-    last: Mutex<Option<Status>>,
+    /// Last status, and the one that was reported for it.
+    last: Mutex<Option<(Status, Status)>>,
     /// Reason why the coordinator currently assigns this device no work.
     suspension: Mutex<Option<Suspension>>,
     /// Last reported memory limit.
@@ -208,15 +209,17 @@ impl<'a> StatusReporter<'a> {
     /// Reports a status. Repeated equal statuses are skipped.
     pub(crate) fn report(&self, status: &Status) {
         let suspension = self.suspension.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let status = match (status, suspension) {
-            (Status::Waiting, Some(suspension)) => &suspension.status(),
-            (status, _) => status,
+        // Being held back passes by itself, unlike these.
+        let shown = match (status, suspension) {
+            (Status::Waiting | Status::Held { .. }, Some(suspension)) => suspension.status(),
+            (status, _) => status.clone(),
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.replace(status.clone()).as_ref() == Some(status) {
+        let before = last.replace((status.clone(), shown.clone()));
+        drop(last);
+        if before.as_ref().is_some_and(|(was, was_shown)| was == status && *was_shown == shown) {
             return;
         }
-        drop(last);
         if let Some(activity) = status.activity() {
             let reason = activity.reason.and_then(|reason| self.presence.reason(reason));
             let activity = Activity { reason, ..activity };
@@ -226,10 +229,12 @@ impl<'a> StatusReporter<'a> {
                 changed
             });
         }
-        (self.observe)(status);
+        if before.is_none_or(|(_, was_shown)| was_shown != shown) {
+            (self.observe)(&shown);
+        }
     }
 
-    /// Records the result of a heartbeat. A waiting worker reports it immediately.
+    /// Records the result of a heartbeat. A worker that waits or is held back reports it immediately.
     pub(crate) fn set_suspension(&self, suspension: Option<Suspension>) {
         let mut before = self.suspension.lock().unwrap_or_else(PoisonError::into_inner);
         if *before == suspension {
@@ -238,11 +243,8 @@ impl<'a> StatusReporter<'a> {
         *before = suspension;
         drop(before);
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if matches!(
-            last,
-            Some(Status::Waiting | Status::Quarantined { .. } | Status::AwaitingApproval)
-        ) {
-            self.report(&Status::Waiting);
+        if let Some((status @ (Status::Waiting | Status::Held { .. }), _)) = last {
+            self.report(&status);
         }
     }
 
@@ -319,6 +321,24 @@ mod tests {
             ]
         );
         assert!(matches!(offline, Status::Offline { .. }));
+    }
+
+    #[test]
+    fn a_quarantined_device_says_so_while_it_is_held_back() {
+        let said = Mutex::new(Vec::new());
+        let observe = |status: &Status| said.lock().unwrap().push(status.clone());
+        let reporter = StatusReporter::new(&observe, PresenceDetail::Reasons);
+        let held = Status::Held { reason: HoldReason::InUse, words: "in use".into() };
+        reporter.report(&held);
+        reporter.withheld(Some(Withheld::Quarantined("3 updates".into())));
+        reporter.report(&Status::Waiting);
+        reporter.report(&held);
+        // The coordinator still hears of the hold.
+        assert_eq!(reporter.activity().borrow().state, DeviceState::Held);
+        reporter.withheld(None);
+        drop(reporter);
+        let quarantined = Status::Quarantined { reason: "3 updates".into() };
+        assert_eq!(said.into_inner().unwrap(), [held.clone(), quarantined, held]);
     }
 
     #[test]

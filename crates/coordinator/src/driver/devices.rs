@@ -36,6 +36,9 @@ impl Driver {
             let (state, reason) = (said.state, said.reason);
             self.change_device(device, |row| (row.state, row.reason) = (state, reason));
         }
+        if said.state == DeviceState::Offline {
+            self.state.active.remove(&device);
+        }
         let lease_held = said.lease.is_none_or(|lease| {
             let job = self.renew(now, lease, device).ok();
             let row = job.and_then(|job| self.state.jobs.get(&job));

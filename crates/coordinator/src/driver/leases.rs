@@ -238,7 +238,10 @@ impl Driver {
         };
         let outcome = gave.outcome.unwrap_or(UpdateOutcome::Superseded);
         match outcome {
-            UpdateOutcome::Accepted => self.lease_reported(job, lease, device, &metrics, backend),
+            UpdateOutcome::Accepted => {
+                self.lease_reported(job, lease, device, &metrics, backend);
+                self.contradict(job, lease);
+            }
             UpdateOutcome::Duplicate => {}
             UpdateOutcome::Superseded => drop(self.garbage.insert(blob)),
         }

@@ -10,6 +10,7 @@
 
 mod approval;
 mod audited;
+mod clock_watch;
 mod commit;
 mod device_index;
 mod devices;
@@ -45,7 +46,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use platform::FolderLock;
 use protocol::{JobId, Timestamp};
@@ -69,6 +70,7 @@ use crate::notifications::WebhookSender;
 use crate::steps::StepContext;
 use crate::store::{Loaded, Store};
 use crate::views::{Views, is_active};
+use clock_watch::ClockWatch;
 use long_polls::LongPolls;
 use state::State;
 use transfer_tokens::Transfers;
@@ -136,6 +138,7 @@ impl Driver {
             orphans_at: now.after(garbage_collection::ORPHAN_INTERVAL),
             trim_at: now.after(history::TRIM_EVERY),
             started_at: now,
+            clock_watch: ClockWatch::new(now, Instant::now()),
         };
         let offline_after = driver.offline_after();
         let devices = driver.state.devices.values();
@@ -157,6 +160,7 @@ impl Driver {
                 Some(pause) => inbox.recv_timeout(pause),
                 None => inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             };
+            self.watch_clock(clock::now(), Instant::now());
             let mut stop = match next {
                 Ok(message) => self.take(message),
                 Err(mpsc::RecvTimeoutError::Timeout) => false,

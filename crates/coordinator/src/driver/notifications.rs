@@ -91,7 +91,8 @@ impl Driver {
             }
         };
         let text = format!("job '{name}' {words}");
-        let forgiven = machine.failed_on_many();
+        // A job that did not complete is no evidence against a device.
+        let forgiven = kind != NoticeKind::JobCompleted;
         let subject = id.to_string();
         self.set_stalled(id, false);
         self.end_notice(NoticeKind::JobStalled, Some(&subject));

@@ -84,18 +84,18 @@ struct Measured {
 }
 
 /// A driver without its thread, with enrolled devices and a job in its first round.
-struct Cluster {
-    driver: Driver,
+pub(super) struct Cluster {
+    pub(super) driver: Driver,
     _lock: FolderLock,
     folder: TempDir,
     /// In the order of their requests.
-    devices: Vec<DeviceId>,
+    pub(super) devices: Vec<DeviceId>,
     update: BlobHash,
-    job: JobId,
+    pub(super) job: JobId,
 }
 
 impl Cluster {
-    fn new(seats: u64, devices: u32, in_random_order: bool) -> Self {
+    pub(super) fn new(seats: u64, devices: u32, in_random_order: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (driver, lock) = driver(folder.path());
         let (update, job) = (BlobHash::compute(b""), JobId::from_uuid(Uuid::nil()));
@@ -196,7 +196,7 @@ impl Cluster {
         }
     }
 
-    fn request_lease(&mut self, device: DeviceId) -> LeaseReceiver {
+    pub(super) fn request_lease(&mut self, device: DeviceId) -> LeaseReceiver {
         let (sender, receiver) = oneshot::channel();
         self.driver.next_job(device, sender);
         receiver
@@ -221,7 +221,8 @@ impl Cluster {
     }
 }
 
-type LeaseReceiver = oneshot::Receiver<Result<Option<protocol::lease::Lease>, DriverError>>;
+pub(super) type LeaseReceiver =
+    oneshot::Receiver<Result<Option<protocol::lease::Lease>, DriverError>>;
 
 const IMAGE: SampleShape = SampleShape::Image { channels: 1, height: 2, width: 2 };
 

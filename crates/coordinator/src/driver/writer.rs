@@ -11,6 +11,7 @@ use protocol::{BlobHash, DeviceId, JobId, Timestamp, WebhookId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::clock_watch::ClockWatch;
 use super::error::DriverError;
 use super::long_polls::LongPolls;
 use super::state::State;
@@ -79,6 +80,7 @@ pub(crate) struct Driver {
     /// Time when old lease records are trimmed again.
     pub(super) trim_at: Timestamp,
     pub(super) started_at: Timestamp,
+    pub(super) clock_watch: ClockWatch,
 }
 
 /// Handle to the driver. Clones share the same driver.

@@ -1,4 +1,5 @@
-//! Sending blobs, whole or as a single byte range (RFC 9110 §14).
+//! Sending blobs, whole or as a single byte range (RFC 9110 §14), or not at all if the client has them already
+//! (§13.1.2). A blob's entity tag is its hash.
 
 use std::io::SeekFrom;
 
@@ -37,9 +38,14 @@ pub(super) async fn send(
     let file = file.map_err(|error| ApiError::internal(error.to_string()))??;
     let file = file
         .ok_or_else(|| ApiError::not_found("unknown-blob", format!("there is no blob {hash}")))?;
+    if has_already(headers, hash) {
+        return Ok(not_modified(hash));
+    }
     let mut file = tokio::fs::File::from_std(file);
     let length = file.metadata().await?.len();
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    // A range of another version's bytes would not fit the bytes that the client has.
+    let range = range.filter(|_| is_same_version(headers, hash));
     let (status, start, count) = match requested_range(range, length) {
         RequestedRange::Whole => (StatusCode::OK, 0, length),
         RequestedRange::Part(start, count) => (StatusCode::PARTIAL_CONTENT, start, count),
@@ -56,15 +62,43 @@ pub(super) async fn send(
     Ok(response)
 }
 
+/// Returns whether `If-None-Match` names the blob.
+pub(super) fn has_already(headers: &HeaderMap, hash: BlobHash) -> bool {
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter();
+    let tags = tags.filter_map(|tags| tags.to_str().ok()).flat_map(|tags| tags.split(','));
+    let tag = tag(hash);
+    tags.map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+}
+
+/// Returns whether `If-Range` allows a part of this blob.
+fn is_same_version(headers: &HeaderMap, hash: BlobHash) -> bool {
+    headers.get(header::IF_RANGE).is_none_or(|known| known.as_bytes() == tag(hash).as_bytes())
+}
+
+/// Answers that the client's copy of the blob is current.
+pub(super) fn not_modified(hash: BlobHash) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    set_caching_headers(response.headers_mut(), hash);
+    response
+}
+
+fn tag(hash: BlobHash) -> String {
+    format!("\"{hash}\"")
+}
+
 /// Sets the headers of a blob of `length` bytes. A blob is named by its hash, so it can be cached forever.
 pub(super) fn set_file_headers(headers: &mut HeaderMap, hash: BlobHash, length: u64) {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let kind = HeaderValue::from_static("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, kind);
+    set_caching_headers(headers, hash);
+}
+
+fn set_caching_headers(headers: &mut HeaderMap, hash: BlobHash) {
     let caching = HeaderValue::from_static("private, max-age=31536000, immutable");
     headers.insert(header::CACHE_CONTROL, caching);
-    insert(headers, header::ETAG, &format!("\"{hash}\""));
+    insert(headers, header::ETAG, &tag(hash));
 }
 
 fn unsatisfiable(length: u64) -> Response {
@@ -125,6 +159,30 @@ fn requested_range(range: Option<&str>, length: u64) -> RequestedRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entity_tags_are_compared() {
+        let hash = BlobHash::compute(b"x");
+        let with = |name: header::HeaderName, value: &str| {
+            HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+        };
+        let (own, other) = (tag(hash), tag(BlobHash::compute(b"y")));
+        for (value, expected) in [
+            (own.clone(), true),
+            (format!("W/{own}"), true),
+            (format!("{other}, {own}"), true),
+            ("*".to_owned(), true),
+            (other.clone(), false),
+            (hash.to_string(), false),
+        ] {
+            let headers = with(header::IF_NONE_MATCH, &value);
+            assert_eq!(has_already(&headers, hash), expected, "{value}");
+        }
+        assert!(!has_already(&HeaderMap::new(), hash));
+        assert!(is_same_version(&HeaderMap::new(), hash));
+        assert!(is_same_version(&with(header::IF_RANGE, &own), hash));
+        assert!(!is_same_version(&with(header::IF_RANGE, &other), hash));
+    }
 
     #[test]
     fn range_headers_are_parsed() {

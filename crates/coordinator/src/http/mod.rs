@@ -33,7 +33,7 @@ pub(crate) fn router(shared: ApiState) -> Router {
         .merge(api::routes())
         .merge(pages::routes());
     let (routes, mut document) = routes.split_for_parts();
-    openapi::describe_access(&mut document, &shared.cookie);
+    openapi::complete(&mut document, &shared.cookie);
     let served = routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .route_layer(Authenticate(shared.clone()))

@@ -1,14 +1,16 @@
-//! OpenAPI document: the security schemes, the roles of each operation and the problems.
+//! OpenAPI document: the security schemes, the roles of each operation, the problems, and what generators of
+//! clients need: unique operation ids, descriptions of all responses, and binary bodies that are binary.
 
 use axum::http::Method;
 use protocol::Problem;
 use protocol::api::Role;
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, ResponseBuilder};
 
 use crate::http::auth::cookie::CookieName;
 use crate::http::auth::public;
@@ -23,9 +25,11 @@ use crate::http::auth::public;
 )]
 pub(crate) struct Documentation;
 
+/// Completes the document that the handlers' descriptions make up.
+///
 /// Adds security schemes for tokens and sessions, and the allowed roles of each operation. Leaves
 /// out operations that declare no role and are not public; a test detects them.
-pub(crate) fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
+pub(crate) fn complete(api: &mut utoipa::openapi::OpenApi, cookie: &CookieName) {
     let mut token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     token.description = Some(
         "A token, or on the coordinator's own machine the session from `POST /sessions`."
@@ -49,6 +53,9 @@ pub(crate) fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &Cooki
         ];
         for (method, operation) in operations {
             let Some(operation) = operation else { continue };
+            name_uniquely(operation, route);
+            describe_responses(operation);
+            mark_binary_bodies(operation);
             describe_problems(operation);
             let declared = operation.security.get_or_insert_default();
             if public::is_public(&method, route) {
@@ -60,6 +67,52 @@ pub(crate) fn describe_access(api: &mut utoipa::openapi::OpenApi, cookie: &Cooki
                 declared.extend(of_sessions(declared));
             }
         }
+    }
+}
+
+/// Puts the resource, which is the first part of the path, before the handler's name: `jobs_create`.
+fn name_uniquely(operation: &mut Operation, route: &str) {
+    let resource = route.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let resource = resource.replace('-', "_");
+    if let Some(name) = &mut operation.operation_id
+        && *name != resource
+    {
+        *name = format!("{resource}_{name}");
+    }
+}
+
+/// Describes each response that has no description of its own with the operation's summary.
+fn describe_responses(operation: &mut Operation) {
+    let summary = operation.summary.clone().unwrap_or_else(|| "The result".to_owned());
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description.clone_from(&summary);
+        }
+    }
+}
+
+/// Gives bodies of bytes the schema of a file. Otherwise they would be lists of numbers.
+fn mark_binary_bodies(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            response.content.iter_mut().for_each(|(kind, content)| mark_binary(kind, content));
+        }
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.content.iter_mut().for_each(|(kind, content)| mark_binary(kind, content));
+    }
+}
+
+fn mark_binary(kind: &str, content: &mut RefOr<Content>) {
+    if let RefOr::T(content) = content
+        && kind != "application/json"
+        && matches!(content.schema, Some(RefOr::T(Schema::Array(_))))
+    {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let file = ObjectBuilder::new().schema_type(Type::String).format(Some(format));
+        content.schema = Some(file.into());
     }
 }
 

@@ -124,6 +124,11 @@ pub(crate) struct RefusedUpdate {
     pub(crate) lease: LeaseId,
     pub(crate) job: JobId,
     pub(crate) at: Timestamp,
+    #[serde(default)]
+    pub(crate) reason: String,
+    /// Whether another device's update for the same seat was accepted.
+    #[serde(default)]
+    pub(crate) contradicted: bool,
 }
 
 impl DeviceRow {
@@ -204,6 +209,7 @@ impl DeviceRow {
             last_seen: self.last_seen,
             created_at: self.created_at,
             state: if active { self.state } else { DeviceState::Offline },
+            stopped: self.state == DeviceState::Offline,
             reason: self.reason.filter(|_| active),
             fingerprint: self.fingerprint.clone(),
             revoked: self.revoked,

@@ -20,6 +20,7 @@ mod history;
 mod hostile;
 mod hosts;
 mod identity;
+mod idle_devices;
 mod job_check;
 mod jobs;
 mod labels;

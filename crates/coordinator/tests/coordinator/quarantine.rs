@@ -41,7 +41,7 @@ async fn three_bad_updates_quarantine_a_device_and_others_do_its_work() {
     let coordinator = Coordinator::start().await;
     let (bad, good) =
         (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
-    // This device works for the job, so it gets the seats that fail elsewhere.
+    // This device works for the job, so it gets the seats that fail elsewhere, and shows that the job can be done.
     let id = coordinator.start_job(job_with_partitions(4)).await;
     let lease = good.next_job(&coordinator, 60).await.unwrap();
 
@@ -54,6 +54,10 @@ async fn three_bad_updates_quarantine_a_device_and_others_do_its_work() {
     let coordinator = coordinator.restart().await;
     let detail = report_bad_update(&coordinator, &bad, 15.0).await;
     assert!(detail.contains("norm"), "{detail}");
+    assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
+    let (_, answer) = good.report(&coordinator, &lease, update(&lease)).await;
+    assert_eq!(answer["outcome"], "accepted");
+    assert_eq!(good.work(&coordinator).await, 3);
 
     let quarantined = quarantine_of(&coordinator, &bad).await;
     let reason = quarantined["reason"].as_str().unwrap();
@@ -81,15 +85,11 @@ async fn three_bad_updates_quarantine_a_device_and_others_do_its_work() {
     let (_, again) = register(&coordinator, &coordinator.admin, "bad", registration("bad")).await;
     let bad = Device { token: again["token"].as_str().unwrap().to_owned(), ..bad };
     assert!(bad.next_job(&coordinator, 0).await.is_none());
-    let job = coordinator.get(&format!("/jobs/{id}")).await;
+    let job = coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
     let explanation = job["explanation"].to_string();
     assert!(explanation.contains("1 quarantined"), "{explanation}");
 
     // The good device does all the work, and the job completes.
-    let (_, answer) = good.report(&coordinator, &lease, update(&lease)).await;
-    assert_eq!(answer["outcome"], "accepted");
-    assert_eq!(good.work(&coordinator).await, 3);
-    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
     assert_eq!(good.work(&coordinator).await, 4);
     coordinator.job_in(&id, "completed").await;
 }
@@ -107,6 +107,8 @@ async fn an_administrator_releases_a_device() {
     for _ in 0..3 {
         report_bad_update(&coordinator, &bad, f32::INFINITY).await;
     }
+    good.report(&coordinator, &lease, update(&lease)).await;
+    assert_eq!(good.work(&coordinator).await, 7);
     let viewer = coordinator.token("viewer").await;
     let by_viewer = coordinator.request(Method::POST, &path, &viewer).send().await.unwrap();
     assert_eq!(by_viewer.status(), StatusCode::FORBIDDEN);
@@ -126,7 +128,6 @@ async fn an_administrator_releases_a_device() {
     let next = bad.next_job(&coordinator, 60).await.unwrap();
     let (_, answer) = bad.report(&coordinator, &next, update(&next)).await;
     assert_eq!(answer["outcome"], "accepted");
-    good.report(&coordinator, &lease, update(&lease)).await;
 }
 
 #[tokio::test]
@@ -135,7 +136,7 @@ async fn a_lease_counts_once_and_a_quarantined_device_loses_its_lease() {
     let (bad, good) =
         (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
     coordinator.start_job(job_with_partitions(8)).await;
-    good.next_job(&coordinator, 60).await.unwrap();
+    let first = good.next_job(&coordinator, 60).await.unwrap();
     let lease = bad.next_job(&coordinator, 60).await.unwrap();
     for value in [f32::NAN, 17.0, f32::NAN, -17.0] {
         let (status, _) = bad.report(&coordinator, &lease, filled(&lease, value)).await;
@@ -144,6 +145,10 @@ async fn a_lease_counts_once_and_a_quarantined_device_loses_its_lease() {
     assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
     report_bad_update(&coordinator, &bad, f32::NAN).await;
     report_bad_update(&coordinator, &bad, f32::NAN).await;
+    let lease = bad.next_job(&coordinator, 60).await.unwrap();
+    good.report(&coordinator, &first, update(&first)).await;
+    // The seven others: also the one that the quarantine took from its device.
+    assert_eq!(good.work(&coordinator).await, 7);
     assert!(quarantine_of(&coordinator, &bad).await.is_object());
 
     // The device no longer holds its earlier lease.
@@ -176,7 +181,7 @@ async fn a_job_that_fails_everywhere_blames_no_device() {
     for _ in 0..3 {
         report_bad_update(&coordinator, one, f32::NAN).await;
     }
-    assert!(quarantine_of(&coordinator, one).await.is_object());
+    assert_eq!(quarantine_of(&coordinator, one).await, Value::Null);
     for (device, lease) in [(two, lease), (three, last)] {
         let (status, _) = device.report(&coordinator, &lease, filled(&lease, f32::NAN)).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -191,6 +196,67 @@ async fn a_job_that_fails_everywhere_blames_no_device() {
     let kinds: Vec<&Value> =
         notices.as_array().unwrap().iter().map(|notice| &notice["kind"]).collect();
     assert_eq!(kinds, ["job_failed"]);
+}
+
+/// `shared/field/52-learning-rate-too-high.toml`: the only device of the cluster was quarantined, and later jobs
+/// waited for ever.
+#[tokio::test]
+async fn a_job_that_diverges_fails_and_its_only_device_stays() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enroll(&coordinator, "one").await;
+    for value in [f32::NAN, 17.0] {
+        let id = coordinator.start_job(job_with_partitions(4)).await;
+        for _ in 0..3 {
+            report_bad_update(&coordinator, &device, value).await;
+        }
+        let job = coordinator.job_in(&id, "failed").await;
+        let reason = job["reason"].as_str().unwrap();
+        assert!(reason.starts_with("the updates of 1 device were rejected in round 1"), "{reason}");
+        assert!(reason.ends_with("lower plan.optimizer.learning_rate"), "{reason}");
+        assert_eq!(quarantine_of(&coordinator, &device).await, Value::Null);
+    }
+    let notices = coordinator.get("/notices").await;
+    assert!(notices.as_array().unwrap().iter().all(|notice| notice["kind"] == "job_failed"));
+    let id = coordinator.start_job(job_with_partitions(2)).await;
+    assert!(device.next_job(&coordinator, 60).await.is_some());
+    assert_eq!(device.work(&coordinator).await, 2);
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+}
+
+#[tokio::test]
+async fn updates_of_two_jobs_are_evidence_against_a_device() {
+    let coordinator = Coordinator::start().await;
+    let (bad, good) =
+        (Device::enroll(&coordinator, "bad").await, Device::enroll(&coordinator, "good").await);
+    coordinator.start_job(job_with_partitions(8)).await;
+    good.next_job(&coordinator, 60).await.unwrap();
+    for _ in 0..4 {
+        report_bad_update(&coordinator, &bad, f32::NAN).await;
+    }
+    assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
+    let mut other = job_with_partitions(4);
+    other["run"]["priority"] = json!(5);
+    let id = coordinator.start_job(other).await;
+    report_bad_update(&coordinator, &bad, f32::NAN).await;
+    assert!(quarantine_of(&coordinator, &bad).await.is_object());
+    // A job that did not complete is no evidence.
+    coordinator.post(&format!("/jobs/{id}/cancel"), Value::Null).await;
+    assert_eq!(quarantine_of(&coordinator, &bad).await, Value::Null);
+}
+
+#[tokio::test]
+async fn the_only_device_is_not_quarantined_without_a_word() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enroll(&coordinator, "one").await;
+    let id = coordinator.start_job(job_with_partitions(2)).await;
+    let path = format!("/devices/{}/quarantine", device.id);
+    coordinator.post(&path, json!({ "reason": "its fan is broken" })).await;
+    let notices = coordinator.get("/notices").await;
+    let text = notices[0]["text"].as_str().unwrap();
+    assert!(text.contains("no other device can work now"), "{text}");
+    let job = coordinator.job_in(&id, "running").await;
+    let explanation = job["explanation"].to_string();
+    assert!(explanation.contains("release one with"), "{explanation}");
 }
 
 #[tokio::test]

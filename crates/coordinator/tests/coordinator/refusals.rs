@@ -43,10 +43,46 @@ async fn impossible_jobs_name_their_field_and_are_not_stored() {
 }
 
 #[tokio::test]
-async fn unknown_fields_on_the_wire_are_ignored() {
+async fn unknown_fields_of_requests_are_refused_and_name_the_nearest_known_one() {
     let coordinator = Coordinator::start().await;
-    let job = job_with(&["of_a_later_version"], json!({ "x": 1 }));
-    coordinator.post("/jobs", job).await;
+    let refused = async |path: &str, body: Value| {
+        let (status, body) = coordinator.ask(Method::POST, path, Some(body)).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(body["type"], "unknown-field");
+        format!("{}: {}", body["field"].as_str().unwrap(), body["detail"].as_str().unwrap())
+    };
+    let job = job_with(&["run", "rouns"], json!(3));
+    let expected = "run.rouns: unknown field 'run.rouns'; did you mean 'rounds'?";
+    assert_eq!(refused("/jobs", job.clone()).await, expected);
+    assert_eq!(refused("/jobs/check", job).await, expected);
+    assert_eq!(
+        refused("/jobs", job_with(&["rounds"], json!(3))).await,
+        "rounds: unknown field 'rounds'; did you mean 'run.rounds'?"
+    );
+    assert_eq!(
+        refused("/join-codes", json!({ "maximum_uses": 3, "uses_left": 1 })).await,
+        "maximum_uses: unknown field 'maximum_uses'"
+    );
+    assert_eq!(coordinator.get("/jobs").await, json!([]));
+}
+
+/// `shared/field/50-job-of-the-old-system.json`: it became a job of 10 rounds with the default model.
+#[tokio::test]
+async fn a_job_of_the_old_system_keeps_its_rounds_or_names_what_is_not_taken() {
+    let coordinator = Coordinator::start().await;
+    let mut old = json!({
+        "name": "seed job", "model_name": "bert", "model_type": "nlp", "dataset": "synthetic",
+        "total_epochs": 3, "config": { "batch_size": 16 }
+    });
+    let (status, body) = coordinator.ask(Method::POST, "/jobs", Some(old.clone())).await;
+    assert_eq!((status, &body["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("model_name")));
+    let detail = body["detail"].as_str().unwrap();
+    assert!(detail.contains("\"bert\"") && detail.contains("text_bag"), "{detail}");
+
+    old["model_name"] = json!("text_cnn");
+    let job = coordinator.post("/jobs", old).await;
+    assert_eq!((&job["total_epochs"], &job["model_name"]), (&json!(3), &json!("text_cnn")));
+    assert_eq!(job["config"]["plan"]["batch_size"], 16);
 }
 
 #[tokio::test]

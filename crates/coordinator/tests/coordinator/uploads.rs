@@ -114,6 +114,52 @@ async fn ranges_are_honored() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_a_blob_or_a_model_gets_304_and_no_bytes() {
+    let coordinator = Coordinator::start().await;
+    let device = Device::enroll(&coordinator, "one").await;
+    let id = coordinator.start_job(tiny_job()).await;
+    let lease = device.next_job(&coordinator, 60).await.unwrap();
+    let blob = format!("/blobs/{}", lease.base);
+    let get = async |method: Method, path: &str, token: &str, tag: &str| {
+        let request = coordinator.request(method, path, token).header("If-None-Match", tag);
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        (status, headers, response.bytes().await.unwrap().len())
+    };
+    let tag = format!("\"{}\"", lease.base);
+    for token in [&device.token, &coordinator.admin] {
+        for method in [Method::GET, Method::HEAD] {
+            let (status, headers, length) = get(method.clone(), &blob, token, &tag).await;
+            assert_eq!((status, length), (StatusCode::NOT_MODIFIED, 0), "{method}");
+            assert_eq!(headers["etag"], tag.as_str());
+            let (status, ..) = get(method, &blob, token, "\"other\"").await;
+            assert_eq!(status, StatusCode::OK);
+        }
+    }
+    // What a device may not read is not confirmed either.
+    let secret = BlobHash::compute(b"secret");
+    let (status, ..) =
+        get(Method::GET, &format!("/blobs/{secret}"), &device.token, &format!("\"{secret}\""))
+            .await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+
+    device.report(&coordinator, &lease, update(&lease)).await;
+    device.work(&coordinator).await;
+    coordinator.job_when(&id, |job| job["current_epoch"] == 1).await;
+    device.work(&coordinator).await;
+    let job = coordinator.job_in(&id, "completed").await;
+    let path = format!("/models/{}/download", job["name"].as_str().unwrap().replace(' ', "%20"));
+    let (status, headers, length) = get(Method::GET, &path, &coordinator.admin, "\"other\"").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers["etag"], format!("\"{}\"", job["model_blake3"].as_str().unwrap()).as_str());
+    assert!(length > 0);
+    let tag = headers["etag"].to_str().unwrap();
+    let (status, headers, length) = get(Method::GET, &path, &coordinator.admin, tag).await;
+    assert_eq!((status, length), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!(headers["cache-control"], "private, no-cache");
+}
+
+#[tokio::test]
 async fn an_admin_uploads_and_registers_a_model() {
     let coordinator = Coordinator::start().await;
     let spec = serde_json::json!({

@@ -103,7 +103,7 @@ async fn the_explanation_counts_devices_by_state() {
     beat(&coordinator, &one, json!({ "state": "held", "reason": "on_battery" })).await;
     beat(&coordinator, &two, json!({ "state": "held", "reason": "in_use" })).await;
     let lines = explanation(&coordinator, &id).await;
-    assert_eq!(lines[1], "devices: 1 available, 1 in use, 1 on battery");
+    assert_eq!(lines[1], "devices: 1 about to ask for work, 1 in use, 1 on battery");
 
     // A job with a higher priority takes the available device.
     let mut urgent = tiny_job();

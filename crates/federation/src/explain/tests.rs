@@ -25,6 +25,7 @@ fn snapshot(number: u64, state: DeviceState) -> DeviceSnapshot {
     DeviceSnapshot {
         device: device(number),
         state,
+        stopped: false,
         reason: None,
         fingerprint: fingerprint("x86_64+avx2"),
         quarantined: false,
@@ -51,6 +52,7 @@ fn round() -> RoundSnapshot {
         paused: false,
         fingerprint: None,
         short_of_memory: BTreeSet::new().into(),
+        short_of_disk: BTreeSet::new().into(),
         failed_all: BTreeSet::new(),
         failure: None,
         moved_at: NOW,
@@ -109,7 +111,10 @@ fn each_device_state_has_its_text() {
     });
     one.push(snapshot(14, DeviceState::Waiting));
     one.push(snapshot(15, DeviceState::Waiting));
+    one.push(snapshot(16, DeviceState::Waiting));
+    one.push(DeviceSnapshot { stopped: true, ..snapshot(17, DeviceState::Offline) });
     let round = || RoundSnapshot {
+        short_of_disk: BTreeSet::from([device(16), device(116)]).into(),
         fingerprint: Some(fingerprint("x86_64+avx2")),
         short_of_memory: BTreeSet::from([device(14), device(114)]).into(),
         failed_all: [device(15), device(115)].into(),

@@ -113,6 +113,10 @@ pub enum Event {
     Cancel,
     /// Closes the job now and registers the last closed round's model.
     Complete,
+    /// Somebody set the clock: it moved by this much more than time passed. Negative = back.
+    ClockMoved {
+        millis: i64,
+    },
     /// The time of [`super::Machine::deadline`] has come.
     Tick,
 }

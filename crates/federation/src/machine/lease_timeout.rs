@@ -109,6 +109,11 @@ impl LeaseProgress {
         }
     }
 
+    /// Moves its time with a clock that was set.
+    pub(super) fn clock_moved(&mut self, millis: i64) {
+        self.at = self.at.moved(millis);
+    }
+
     /// Returns the deadline after a heartbeat or progress report at `now`.
     pub(super) fn deadline(
         &self,

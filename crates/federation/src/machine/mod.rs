@@ -17,6 +17,7 @@
 //! A rejected event leaves the machine unchanged.
 
 mod admission;
+mod clock_jump;
 mod collections;
 mod event;
 mod lease;
@@ -102,6 +103,7 @@ impl Machine {
             Event::Resume => self.resume(now),
             Event::Cancel => self.cancel(now),
             Event::Complete => self.complete(),
+            Event::ClockMoved { millis } => Ok(self.clock_moved(millis)),
             Event::Tick => Ok(self.tick(now)),
         }?;
         if let Some(run) = self.phase.run_mut() {

@@ -6,8 +6,9 @@ use protocol::lease::ReturnReason;
 use protocol::{DeviceId, LeaseId, Timestamp};
 
 use super::phase::{Ending, Phase, Run};
-use super::seat::{Seat, SeatFailure};
+use super::seat::{DIVERGED, Seat, SeatFailure};
 use super::{Effect, Machine, RejectedEvent};
+use crate::explain::plural;
 use crate::table::Durability;
 
 /// Number of devices with rejected updates that fails a job, if its round accepted none.
@@ -41,15 +42,10 @@ impl Machine {
         Ok(effects)
     }
 
-    /// Returns whether the job failed because of failures on several devices. The fault is then
-    /// probably the job's, and no device should be blamed.
-    pub fn failed_on_many(&self) -> bool {
-        match &self.phase {
-            Phase::Finished { ending: Ending::Failed { .. }, run: Some(run) } => {
-                run.failed_seats().any(Seat::failed_on_many) || run.rejected_everywhere()
-            }
-            Phase::Finished { .. } | Phase::Pending | Phase::Preparing | Phase::Running(_) => false,
-        }
+    /// Returns the leases of other devices whose updates for the same seat were rejected. If this lease's
+    /// update was accepted, it shows that the job was not at fault.
+    pub fn rejected_on_same_seat(&self, lease: LeaseId) -> Vec<LeaseId> {
+        self.phase.run().map_or_else(Vec::new, |run| run.rejected_on_same_seat(lease))
     }
 }
 
@@ -61,6 +57,20 @@ impl Run {
 
     fn failures(&self) -> impl Iterator<Item = &SeatFailure> {
         self.failed_seats().flat_map(|seat| &seat.failures)
+    }
+
+    fn rejected_on_same_seat(&self, lease: LeaseId) -> Vec<LeaseId> {
+        let Some(good) = self.leases.get(&lease) else { return Vec::new() };
+        let Some(seat) = self.seats.get(&good.seat) else { return Vec::new() };
+        let rejected = seat.failures.iter().filter(|failure| failure.rejected);
+        let bad: BTreeSet<DeviceId> = rejected.map(|failure| failure.device).collect();
+        if bad.is_empty() {
+            return Vec::new();
+        }
+        let of_seat = self.leases.iter().filter(|(_, record)| record.seat == good.seat);
+        let of_others =
+            of_seat.filter(|(_, it)| it.device != good.device && bad.contains(&it.device));
+        of_others.map(|(lease, _)| *lease).collect()
     }
 
     /// Returns the number of failures of a lease's seat.
@@ -83,25 +93,23 @@ impl Run {
         self.failures().filter(|failure| failure.rejected).map(|failure| failure.device).collect()
     }
 
-    /// Returns whether no update was accepted and several devices, three or all that are known, had
-    /// theirs rejected.
+    /// Returns whether no update was accepted, and three devices, or all that are known, had theirs
+    /// rejected. Several updates of a single device are enough if it is the only one.
     fn rejected_everywhere(&self) -> bool {
         let rejected = self.rejected_devices();
         let others = self.seen().filter(|(device, _)| !rejected.contains(device)).count();
         let needed = (others + rejected.len()).min(REJECTED_DEVICES);
         let count = self.failures().filter(|failure| failure.rejected).count();
-        self.seats.index().reported == 0
-            && count >= REJECTED_DEVICES
-            && rejected.len() >= 2
-            && rejected.len() >= needed
+        self.seats.index().reported == 0 && count >= REJECTED_DEVICES && rejected.len() >= needed
     }
 
     fn rejection_failure(&self, reason: &str) -> Option<String> {
         let (round, devices) = (self.head.round.number, self.rejected_devices().len());
         self.rejected_everywhere().then(|| {
+            let devices = plural(devices, "device");
             format!(
-                "the updates of {devices} devices were rejected in round {round} and none was \
-                 accepted: {reason}"
+                "the updates of {devices} were rejected in round {round} and none was accepted: \
+                 {reason}; {DIVERGED}"
             )
         })
     }

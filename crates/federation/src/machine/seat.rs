@@ -13,6 +13,10 @@ use super::{Receipt, WeightedUpdate};
 /// Number of devices, or of failures on one device, after which a failing seat fails the job.
 const FAILURES: usize = 3;
 
+/// Advice for a job whose updates are rejected.
+pub(super) const DIVERGED: &str =
+    "the training probably diverged: lower plan.optimizer.learning_rate";
+
 /// The open round, or the last one of a finished job.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OpenRound {
@@ -88,12 +92,6 @@ impl Seat {
         self.failures.iter().any(|failure| failure.device == device)
     }
 
-    /// Returns whether the seat failed on several devices.
-    pub(super) fn failed_on_many(&self) -> bool {
-        let first = self.failures.first().map(|failure| failure.device);
-        self.failure_reason(0).is_some() && self.failures.iter().any(|it| Some(it.device) != first)
-    }
-
     /// Returns the reason if the seat failed for good: on three devices, or three times on one
     /// device if no other could try it.
     pub(super) fn failure_reason(&self, round: u32) -> Option<String> {
@@ -108,9 +106,18 @@ impl Seat {
         } else {
             return None;
         };
-        let last = self.failures.last().and_then(|failure| failure.detail.as_deref());
-        let last = last.unwrap_or("no reason was given");
-        Some(format!("partition {} of round {round} failed {count}: {last}", self.partition))
+        let failure = self.failures.last();
+        let detail = failure.and_then(|failure| failure.detail.as_deref());
+        let detail = detail.unwrap_or("no reason was given");
+        let hint = if failure.is_some_and(|failure| failure.rejected) {
+            format!("; {DIVERGED}")
+        } else {
+            String::new()
+        };
+        Some(format!(
+            "partition {} of round {round} failed {count}: {detail}{hint}",
+            self.partition
+        ))
     }
 }
 

@@ -32,6 +32,8 @@ pub struct RoundSnapshot {
     pub fingerprint: Option<Fingerprint>,
     /// Devices that returned this round's work because of too little memory.
     pub short_of_memory: Arc<BTreeSet<DeviceId>>,
+    /// Devices that returned this round's work because of too little disk space.
+    pub short_of_disk: Arc<BTreeSet<DeviceId>>,
     /// Devices that failed every open seat.
     pub failed_all: BTreeSet<DeviceId>,
     /// The seat that failed most often: its partition, number of failures and last error.
@@ -102,6 +104,7 @@ impl Run {
                 Binding::Undecided | Binding::Any => None,
             },
             short_of_memory: round.short_of_memory.clone(),
+            short_of_disk: round.short_of_disk.clone(),
             failed_all,
             failure,
             moved_at: self.head.moved_at,

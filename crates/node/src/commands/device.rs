@@ -160,6 +160,7 @@ fn row(device: &Device) -> [String; 8] {
         (DeviceState::Held, None) => "held",
         (DeviceState::Waiting, _) => "waiting",
         (DeviceState::Training, _) => "training",
+        (DeviceState::Offline, _) if device.stopped => "stopped",
         (DeviceState::Offline, _) => "offline",
     };
     [

@@ -13,7 +13,10 @@ pub(super) fn status_text(status: &Status) -> String {
         }
         Status::Waiting => "waiting for work".into(),
         Status::Quarantined { reason } => {
-            format!("quarantined until an administrator releases this device: {reason}")
+            format!(
+                "quarantined, so it gets no work: {reason}; an administrator can release it on its page in the \
+                 dashboard, or with `constellation device release`"
+            )
         }
         Status::AwaitingApproval => {
             "waiting for an administrator to approve this Mac: the cluster knows it under another key"

@@ -52,11 +52,12 @@ struct Under {
 
 /// Returns a blob's bytes.
 ///
-/// A single range is supported. A device can read what its open lease names, until the lease ends.
+/// A single range is supported. `ETag` is the hash. A device can read what its open lease names, until the lease ends.
 #[utoipa::path(get, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])), params(("hash" = BlobHash, Path)),
     responses(
         (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, content_type = "application/octet-stream", body = Vec<u8>)))]
+        (status = 206, content_type = "application/octet-stream", body = Vec<u8>, description = "The requested range"),
+        (status = 304, description = "`If-None-Match` names the blob")))]
 async fn download(
     caller: BlobCaller,
     State(shared): State<ApiState>,
@@ -95,12 +96,13 @@ async fn leased(
 /// other senders don't count.
 #[utoipa::path(head, path = "/blobs/{hash}", tag = "blobs", security(("token" = ["device", "admin"])),
     params(("hash" = BlobHash, Path), Under),
-    responses((status = 200, description = "Result in the headers")))]
+    responses((status = 200, description = "Result in the headers"), (status = 304, description = "`If-None-Match` names the blob")))]
 async fn look(
     caller: BlobCaller,
     State(shared): State<ApiState>,
     InPath(hash): InPath<BlobHash>,
     InQuery(under): InQuery<Under>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     match (caller, under.lease) {
         (BlobCaller::Device(device), Some(lease)) => {
@@ -125,6 +127,9 @@ async fn look(
     }
     let length = stored
         .ok_or_else(|| ApiError::not_found("unknown-blob", format!("there is no blob {hash}")))?;
+    if files::has_already(&headers, hash) {
+        return Ok(files::not_modified(hash));
+    }
     let mut response = StatusCode::OK.into_response();
     files::set_file_headers(response.headers_mut(), hash, length);
     Ok(response)

@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use crate::access::caller::Caller;
 use crate::clock;
 use crate::http::auth::extractors::{Admin, OfDevice, Viewer};
-use crate::http::extract::{Body, InPath, InQuery};
+use crate::http::extract::{Body, DeviceMessage, InPath, InQuery};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
 use crate::http::texts::line;
@@ -93,7 +93,7 @@ async fn heartbeat(
     caller: OfDevice,
     State(shared): State<ApiState>,
     InPath(id): InPath<DeviceId>,
-    Body(heartbeat): Body<Heartbeat>,
+    DeviceMessage(heartbeat): DeviceMessage<Heartbeat>,
 ) -> ApiResult<Json<HeartbeatAnswer>> {
     if heartbeat.session.as_ref().is_some_and(|session| !session.is_bounded()) {
         let words = "must be a short id after at most 8 others";

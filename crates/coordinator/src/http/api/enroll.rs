@@ -17,7 +17,7 @@ use crate::clock;
 use crate::driver::DriverError;
 use crate::http::auth::extractors::{Registrar, check_typed_codes, refuse};
 use crate::http::auth::rate_limit::Allowance;
-use crate::http::extract::Body;
+use crate::http::extract::DeviceMessage;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
 use crate::http::texts::check_text;
@@ -35,7 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 async fn join(
     caller: Caller,
     State(shared): State<ApiState>,
-    Body(request): Body<JoinRequest>,
+    DeviceMessage(request): DeviceMessage<JoinRequest>,
 ) -> ApiResult<Json<JoinAnswer>> {
     check_typed_codes(&shared, &caller)?;
     let begun = shared.driver.audited(&caller).begin_exchange(request.hint).await;
@@ -68,7 +68,7 @@ async fn challenge(State(shared): State<ApiState>) -> Json<Challenge> {
 async fn register(
     registrar: Registrar,
     State(shared): State<ApiState>,
-    Body(registration): Body<DeviceRegistration>,
+    DeviceMessage(registration): DeviceMessage<DeviceRegistration>,
 ) -> ApiResult<Json<Registered>> {
     check(&registration)?;
     shared.challenges.check(&registration.challenge, clock::now()).map_err(|error| {

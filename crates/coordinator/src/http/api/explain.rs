@@ -20,6 +20,7 @@ pub(crate) fn explained(views: &Views, view: &JobView, now: Timestamp) -> Job {
         .map(|device| DeviceSnapshot {
             device: device.id,
             state: device.state,
+            stopped: device.stopped,
             reason: device.reason,
             quarantined: device.quarantined.is_some(),
             labeled: view.job.config.run.takes(&device.labels),

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::auth::extractors::Viewer;
-use crate::http::extract::Body;
+use crate::http::extract::JobBody;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
 
@@ -30,7 +30,7 @@ pub(crate) struct Checked {
 async fn check(
     _: Viewer,
     State(shared): State<ApiState>,
-    Body(spec): Body<JobSpec>,
+    JobBody(spec): JobBody,
 ) -> ApiResult<Json<JobCheck>> {
     let Checked { spec, model } = checked(&shared, spec).await?;
     let layers = model.outline().map_err(JobError::from)?;

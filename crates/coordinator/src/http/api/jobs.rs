@@ -14,7 +14,7 @@ use crate::clock;
 use crate::driver::{DriverError, JobAction};
 use crate::http::api::explain::explained;
 use crate::http::auth::extractors::{Admin, Viewer};
-use crate::http::extract::{Body, InPath};
+use crate::http::extract::{InPath, JobBody};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
 use crate::views::{JobView, metric_points};
@@ -38,13 +38,15 @@ async fn list(_: Viewer, State(shared): State<ApiState>) -> Json<Vec<Job>> {
     Json(shared.views.jobs().iter().map(|view| view.job.clone()).collect())
 }
 
-/// Checks a job and stores it. `POST /jobs/{id}/start` starts it.
+/// Checks a job and stores it. `POST /jobs/{id}/start` starts it. A field that a job does not have is an
+/// error. Three names of the earlier system are read too: `total_epochs` (rounds), `model_name` (preset) and
+/// `config` (`batch_size`, `learning_rate`, `local_epochs`, or the `config` that a job's answer has).
 #[utoipa::path(post, path = "/jobs", tag = "jobs", security(("token" = ["admin"])), request_body = JobSpec,
     responses((status = 201, body = Job)))]
 async fn create(
     admin: Admin,
     State(shared): State<ApiState>,
-    Body(spec): Body<JobSpec>,
+    JobBody(spec): JobBody,
 ) -> ApiResult<(StatusCode, Json<Job>)> {
     let Checked { spec, .. } = checked(&shared, spec).await?;
     Ok((StatusCode::CREATED, Json(shared.driver.audited(&admin.0).create_job(spec).await?)))

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use crate::driver::{DriverError, upload_key};
 use crate::http::auth::extractors::OfDevice;
-use crate::http::extract::{Body, InPath};
+use crate::http::extract::{DeviceMessage, InPath};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
 
@@ -37,7 +37,7 @@ async fn progress(
     OfDevice(device): OfDevice,
     State(shared): State<ApiState>,
     InPath(lease): InPath<LeaseId>,
-    Body(progress): Body<Progress>,
+    DeviceMessage(progress): DeviceMessage<Progress>,
 ) -> ApiResult<Json<ProgressAnswer>> {
     Ok(Json(shared.driver.progress(lease, device, progress).await?))
 }
@@ -50,7 +50,7 @@ async fn give_back(
     OfDevice(device): OfDevice,
     State(shared): State<ApiState>,
     InPath(lease): InPath<LeaseId>,
-    Body(mut body): Body<LeaseReturn>,
+    DeviceMessage(mut body): DeviceMessage<LeaseReturn>,
 ) -> ApiResult<StatusCode> {
     // A trainer's error may have several lines; that doesn't invalidate the request.
     let shown = |detail: String| detail.chars().take(LONGEST_DETAIL).collect::<String>();
@@ -70,7 +70,7 @@ async fn update(
     OfDevice(device): OfDevice,
     State(shared): State<ApiState>,
     InPath(lease): InPath<LeaseId>,
-    Body(update): Body<Update>,
+    DeviceMessage(update): DeviceMessage<Update>,
 ) -> ApiResult<Json<UpdateAnswer>> {
     check_metrics(&update)?;
     let permit = shared.driver.permit(lease, device).await?;

@@ -213,10 +213,13 @@ async fn card(
 
 /// Returns a model's safetensors file.
 ///
-/// `ETag` is its BLAKE3 hash.
+/// `ETag` is its BLAKE3 hash. A single range is supported.
 #[utoipa::path(get, path = "/models/{name}/download", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
+    responses(
+        (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 206, content_type = "application/octet-stream", body = Vec<u8>, description = "The requested range"),
+        (status = 304, description = "`If-None-Match` names the file")))]
 async fn download(
     _: Viewer,
     State(shared): State<ApiState>,

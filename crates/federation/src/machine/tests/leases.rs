@@ -334,3 +334,27 @@ fn a_reproducible_job_is_bound_to_the_first_fingerprint() {
         assert_eq!(bound, !both, "{reason}");
     }
 }
+
+/// The clock is set by a day, forward or back: nothing that devices do or leave out has changed.
+#[test]
+fn a_clock_that_jumps_expires_no_lease_and_stalls_no_job() {
+    const DAY: i64 = 24 * 3600;
+    for jump in [DAY, -DAY] {
+        let mut machine = running(2, json!({ "run": { "round_deadline": "1h" } }));
+        machine.handle(at(0), request(1, 1)).unwrap();
+        machine.handle(at(30), progress(1, 1, 3)).unwrap();
+        let (deadline, moved_at) = (machine.deadline().unwrap(), machine.moved_at().unwrap());
+        machine.handle(at(31 + jump), Event::ClockMoved { millis: jump * 1000 }).unwrap();
+        assert_eq!(machine.deadline(), Some(deadline.moved(jump * 1000)));
+        assert_eq!(machine.moved_at(), Some(moved_at.moved(jump * 1000)));
+        let mut machine = reload(&machine);
+        machine.handle(at(40 + jump), Event::Tick).unwrap();
+        assert!(machine.lease_of(device(1)).is_some());
+        machine.handle(at(45 + jump), update(1, 1, "a")).unwrap();
+        assert_eq!(machine.history().next().map_or(0, |round| round.reported), 1);
+        // A device that is gone still loses its lease in time.
+        machine.handle(at(50 + jump), request(2, 2)).unwrap();
+        machine.handle(at(50 + jump + 61), Event::Tick).unwrap();
+        assert!(machine.lease_of(device(2)).is_none());
+    }
+}
