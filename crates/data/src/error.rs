@@ -66,6 +66,17 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Returns the error for a name that is none of the known ones.
+    pub fn unknown(name: &str, known: Vec<String>) -> Self {
+        let nearest = known
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
+            .min()
+            .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
+            .map(|(_, known)| known.clone());
+        Self::Unknown { name: name.to_owned(), nearest, known }
+    }
+
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }

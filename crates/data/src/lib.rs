@@ -22,7 +22,8 @@ pub use error::DataError;
 pub use files::{AddReport, BadRow, ReadLimits};
 pub use hub::HubSettings;
 pub use sources::{SourceStamp, Sources};
-pub use uploads::read_file;
+pub use sources::is_reserved;
+pub use uploads::{check_name, read_file};
 
 use protocol::dataset::DatasetInfo;
 

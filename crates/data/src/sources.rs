@@ -155,15 +155,13 @@ impl Sources {
     }
 
     fn unknown(&self, name: &str) -> DataError {
-        let known: Vec<String> = self.list().into_iter().map(|entry| entry.name).collect();
-        let nearest = known
-            .iter()
-            .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
-            .min()
-            .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
-            .map(|(_, known)| known.clone());
-        DataError::Unknown { name: name.to_owned(), nearest, known }
+        DataError::unknown(name, self.list().into_iter().map(|entry| entry.name).collect())
     }
+}
+
+/// Returns whether a name is that of an embedded or published dataset, which no upload can have.
+pub fn is_reserved(name: &str) -> bool {
+    Synthetic::named(name).is_some() || Published::named(name).is_some()
 }
 
 fn entry(origin: Origin, info: protocol::dataset::DatasetInfo) -> CatalogEntry {

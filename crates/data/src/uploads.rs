@@ -19,7 +19,7 @@ const TEST: &str = "test.shard";
 const ADDING: &str = ".adding-";
 
 /// Checks that a name has 1 to 64 of the characters a–z, 0–9, _ and -.
-pub(crate) fn check_name(name: &str) -> Result<(), DataError> {
+pub fn check_name(name: &str) -> Result<(), DataError> {
     let good =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     if (1..=64).contains(&name.len()) && name.bytes().all(good) {

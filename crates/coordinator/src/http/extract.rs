@@ -8,8 +8,10 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 use super::problem::ApiError;
 use crate::http::server::body_timeout::{WHOLE_BODY_TIMEOUT, late, stalled};
@@ -104,6 +106,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
     }
 }
 
+/// Filter of lists whose items can be archived.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Archived {
+    /// `true` lists the archived items instead of all others. Default: `false`.
+    #[serde(default)]
+    pub(crate) archived: bool,
+}
+
 fn query_error(rejection: &QueryRejection) -> ApiError {
     ApiError::bad_request("wrong-query", message::content(&cause(rejection), "the query"))
 }
@@ -119,7 +130,6 @@ mod tests {
     use protocol::JobId;
     use protocol::api::TokenRequest;
     use protocol::job::JobSpec;
-    use serde::Deserialize;
     use serde_json::Value;
     use tokio::time::sleep;
 

@@ -1,9 +1,12 @@
 //! Metadata of datasets.
 
 pub mod import;
+mod version;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use version::DatasetVersion;
 
 use crate::Problem;
 use crate::job::DataSpec;
@@ -46,6 +49,17 @@ pub struct DatasetEntry {
     pub classes: Option<Vec<String>>,
     pub train_rows: Option<u64>,
     pub test_rows: Option<u64>,
+    /// Version of an uploaded dataset: the newest, unless another was requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Whether the dataset is hidden from lists and refused for new jobs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub archived: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Dataset as returned by `GET /datasets/{name}`.
@@ -58,6 +72,9 @@ pub struct DatasetDetail {
     pub test_class_counts: Option<Vec<u64>>,
     /// Whether the rows are on the coordinator's machine.
     pub here: bool,
+    /// Versions of an uploaded dataset, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<DatasetVersion>,
 }
 
 /// Split of a dataset.

@@ -12,6 +12,7 @@ use crate::client::{Client, ClientError};
 use crate::settings::Settings;
 use crate::{job_file, output};
 
+mod change;
 mod explanation;
 mod follow;
 mod watch;
@@ -41,7 +42,11 @@ enum JobCommand {
         watch: bool,
     },
     /// List jobs, newest first
-    List,
+    List {
+        /// List the archived jobs instead
+        #[arg(long)]
+        archived: bool,
+    },
     /// Show a job, its settings and its rounds
     Show { id: JobId },
     /// Follow a job until it ends; prints one line per round
@@ -54,6 +59,8 @@ enum JobCommand {
     Resume { id: JobId },
     /// Cancel a job; no model is registered
     Cancel { id: JobId },
+    #[command(flatten)]
+    Change(change::JobChange),
 }
 
 pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<()> {
@@ -61,13 +68,14 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
     // An invalid file is reported without connecting to a coordinator.
     let spec = match &arguments.command {
         JobCommand::Submit { file, .. } => Some(job_file::read(file)?),
-        JobCommand::List
+        JobCommand::List { .. }
         | JobCommand::Show { .. }
         | JobCommand::Watch { .. }
         | JobCommand::Start { .. }
         | JobCommand::Pause { .. }
         | JobCommand::Resume { .. }
-        | JobCommand::Cancel { .. } => None,
+        | JobCommand::Cancel { .. }
+        | JobCommand::Change(_) => None,
     };
     let client = arguments.access.client(settings)?;
     match arguments.command {
@@ -81,13 +89,14 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
             }
             print_job(&job, json)
         }
-        JobCommand::List => list(&client, json).await,
+        JobCommand::List { archived } => list(&client, archived, json).await,
         JobCommand::Show { id } => show(&client, id, json).await,
         JobCommand::Watch { id } => watch::run(client, id, json).await,
         JobCommand::Start { id } => print_job(&change_job(&client, id, "start").await?, json),
         JobCommand::Pause { id } => print_job(&change_job(&client, id, "pause").await?, json),
         JobCommand::Resume { id } => print_job(&change_job(&client, id, "resume").await?, json),
         JobCommand::Cancel { id } => print_job(&change_job(&client, id, "cancel").await?, json),
+        JobCommand::Change(change) => change::run(&client, change, json).await,
     }
 }
 
@@ -109,8 +118,8 @@ fn print_job(job: &Job, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
-    let mut jobs: Vec<Job> = client.get("/jobs").await?;
+async fn list(client: &Client, archived: bool, json: bool) -> anyhow::Result<()> {
+    let mut jobs: Vec<Job> = client.get(&format!("/jobs?archived={archived}")).await?;
     jobs.sort_by_key(|job| std::cmp::Reverse(job.created_at));
     if json {
         return Ok(output::json(&jobs)?);
@@ -121,7 +130,7 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
             [
                 job.id.to_string(),
                 job.name.clone(),
-                job.dataset.clone(),
+                dataset_label(job),
                 job.status.name().to_owned(),
                 format!("{}/{}", job.current_epoch, job.total_epochs),
                 job.test_accuracy.map_or(String::new(), |accuracy| format!("{accuracy:.4}")),
@@ -129,6 +138,12 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         })
         .collect();
     Ok(output::table(["ID", "NAME", "DATASET", "STATUS", "ROUNDS", "ACCURACY"], &rows)?)
+}
+
+/// Returns the dataset with its version, and whether that was deleted.
+fn dataset_label(job: &Job) -> String {
+    let name = job.dataset_version.as_ref().unwrap_or(&job.dataset);
+    if job.dataset_deleted { format!("{name} (deleted)") } else { name.clone() }
 }
 
 async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
@@ -139,6 +154,9 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
     print_job(&job, false)?;
     for sentence in explanations(&job) {
         output::line(sentence)?;
+    }
+    if job.dataset_version.is_some() {
+        output::line(format_args!("dataset {}", dataset_label(&job)))?;
     }
     let spec = toml::to_string(&job.config).context("can't convert the job to TOML")?;
     output::lines(spec.trim_end())?;
