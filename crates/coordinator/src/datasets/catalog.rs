@@ -50,7 +50,7 @@ impl UploadedVersion {
     /// Returns the metadata with the dataset's current name.
     fn info(&self) -> Option<DatasetInfo> {
         let info = self.row()?.info.clone();
-        Some(DatasetInfo { name: self.dataset.name.clone(), ..info })
+        Some(DatasetInfo { name: self.dataset.name.clone(), version: self.version, ..info })
     }
 }
 

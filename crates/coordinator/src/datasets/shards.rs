@@ -28,7 +28,10 @@ pub(crate) fn store_version(
         files,
         plan,
         train: put(&dataset.train)?,
-        validation: None,
+        validation: match dataset.validation.as_slice() {
+            [] => None,
+            rows => Some(put(rows)?),
+        },
         test: put(&dataset.test)?,
     })
 }
@@ -41,9 +44,14 @@ pub(super) fn read_version(
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Dataset, DataError> {
     let train = read(blobs, &info, version.train)?;
+    let validation = match version.validation {
+        Some(shard) => read(blobs, &info, shard)?,
+        None => Vec::new(),
+    };
     let test = read(blobs, &info, version.test)?;
-    progress(LoadProgress::Reading { rows: (train.len() + test.len()) as u64 });
-    Ok(Dataset { info, train, test })
+    let rows = train.len() + validation.len() + test.len();
+    progress(LoadProgress::Reading { rows: rows as u64 });
+    Ok(Dataset { info, train, validation, test })
 }
 
 fn read(blobs: &Blobs, info: &DatasetInfo, stored: StoredShard) -> Result<Vec<Row>, DataError> {
@@ -55,10 +63,11 @@ fn read(blobs: &Blobs, info: &DatasetInfo, stored: StoredShard) -> Result<Vec<Ro
         shard::read(&bytes).map_err(|source| DataError::Shard { path: path.clone(), source })?;
     let classes = info.classes.len();
     if shard.sample != info.sample || shard.rows.iter().any(|row| row.label as usize >= classes) {
+        let file = path.display().to_string();
         let reason = "does not agree with the dataset's description; restore a backup, or add the dataset \
                       again"
             .to_owned();
-        return Err(DataError::File { path, reason });
+        return Err(DataError::File { file, reason });
     }
     Ok(shard.rows)
 }

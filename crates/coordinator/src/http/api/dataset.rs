@@ -82,7 +82,7 @@ fn versions(uploaded: &UploadedVersion) -> Vec<DatasetVersion> {
         files: row.files.clone(),
         classes: row.info.classes.clone(),
         train_rows: row.info.train_rows,
-        validation_rows: 0,
+        validation_rows: row.info.validation_rows,
         test_rows: row.info.test_rows,
         bytes: row.bytes(),
         plan: row.plan.clone(),
@@ -213,7 +213,8 @@ fn unreadable(name: &str, error: &DataError) -> ApiError {
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_) => {
+        | DataError::TooFewClasses(_)
+        | DataError::Undecided { .. } => {
             ApiError::conflict("unreadable-dataset", format!("'{name}' can't be read: {error}"))
         }
         DataError::Io { .. } => ApiError::internal(error.to_string()),

@@ -45,7 +45,9 @@ pub(crate) async fn store_upload(
         // The requester may be gone before this is done.
         let _turn = turn;
         let (dataset, report) = read(&dataset, folder.path(), bounds)?;
-        let row = store_version(&blobs, &dataset, files, plan(&report))?;
+        let plan = serde_json::to_value(&report.plan);
+        let plan = plan.map_err(|error| ApiError::internal(error.to_string()))?;
+        let row = store_version(&blobs, &dataset, files, plan)?;
         Ok((row, report))
     });
     let (row, report) =
@@ -53,7 +55,8 @@ pub(crate) async fn store_upload(
     shared.points.pass(CrashPoint::DatasetPlaced);
     let new = NewVersion { name, is_next, row };
     let version = shared.driver.by(&admin.0).add_version(new).await?;
-    Ok(numbered(report, version))
+    let info = DatasetInfo { version, ..report.info };
+    Ok(AddReport { info, ..report })
 }
 
 /// Checks that an upload may have this name, before its files are read.
@@ -73,10 +76,3 @@ fn check_new(shared: &ApiState, name: &str, is_next: bool) -> ApiResult<()> {
     }
 }
 
-fn plan(_report: &AddReport) -> serde_json::Value {
-    serde_json::Value::Null
-}
-
-fn numbered(report: AddReport, _version: u32) -> AddReport {
-    AddReport { info: DatasetInfo { ..report.info }, ..report }
-}

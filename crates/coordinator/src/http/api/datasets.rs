@@ -8,8 +8,9 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
-use data::{AddReport, BadRow, DataError, ReadLimits, read_file};
+use data::{AddReport, BadRow, DataError, ImportFile, ReadLimits, read_files};
 use futures::{Stream, StreamExt};
+use protocol::dataset::import::{FileRole, ImportOptions};
 use protocol::dataset::{AddedDataset, DatasetEntry, FileProblem, RowProblem};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
@@ -127,7 +128,9 @@ async fn add(
     let files = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let upload = Upload { name, is_next, files: files.into_iter().collect(), folder };
     let read = move |name: &str, folder: &Path, bounds: ReadLimits| {
-        let read = read_file(name, &file, bounds, &mut |_| {});
+        let files = [ImportFile { path: file, role: FileRole::Data }];
+        let options = ImportOptions::default();
+        let read = read_files(name, &files, &options, bounds, folder, &mut |_| {});
         read.map_err(|error| failure(&error, folder))
     };
     Ok((StatusCode::CREATED, Json(report(store_upload(&shared, &admin, upload, read).await?))))
@@ -279,6 +282,7 @@ fn failure(error: &DataError, folder: &Path) -> ApiError {
         | DataError::Shard { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_) => ApiError::invalid("bad-dataset", words).at("file"),
+        | DataError::TooFewClasses(_)
+        | DataError::Undecided { .. } => ApiError::invalid("bad-dataset", words).at("file"),
     }
 }
