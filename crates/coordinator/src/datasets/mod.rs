@@ -9,5 +9,5 @@ pub(crate) mod preview;
 mod shards;
 
 pub use catalog::Datasets;
-pub(crate) use catalog::{KnownDataset, Stamp, UploadedVersion};
+pub(crate) use catalog::{KnownDataset, UploadedVersion};
 pub(crate) use shards::store_version;

@@ -32,7 +32,7 @@ impl Driver {
         change(&mut details);
         self.state.job_details.insert(id, details);
         self.pending.job_changed(id);
-        self.job(id)
+        self.shown_job(id)
     }
 
     /// Removes an ended job with its rounds and lease records. Registered models stay.
@@ -60,7 +60,7 @@ impl Driver {
 impl Audited<'_> {
     pub(crate) async fn rename_job(&self, id: JobId, name: String) -> Result<Job, DriverError> {
         self.write(move |driver, caller| {
-            let before = driver.job(id)?.name;
+            let before = driver.shown_job(id)?.name;
             let job = driver.change_job(id, |details| details.name = Some(name))?;
             let detail = detail([("name", job.name.clone()), ("before", before)]);
             driver.record(caller, Action::Renamed, SubjectKind::Job, id, detail);
@@ -72,8 +72,8 @@ impl Audited<'_> {
     /// Hides an ended job from lists, or shows it again.
     pub(crate) async fn archive_job(&self, id: JobId, hide: bool) -> Result<Job, DriverError> {
         self.write(move |driver, caller| {
-            if driver.job(id)?.archived == hide {
-                return driver.job(id);
+            if driver.shown_job(id)?.archived == hide {
+                return driver.shown_job(id);
             }
             driver.ended_job(id)?;
             let archived_at = hide.then(clock::now);

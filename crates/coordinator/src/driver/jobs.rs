@@ -50,11 +50,11 @@ impl Driver {
 
     pub(super) fn command_job(&mut self, id: JobId, event: Event) -> Result<Job, DriverError> {
         self.apply(clock::now(), id, event)?;
-        self.job(id)
+        self.shown_job(id)
     }
 
     /// Returns a job as the API shows it.
-    pub(super) fn job(&self, id: JobId) -> Result<Job, DriverError> {
+    pub(super) fn shown_job(&self, id: JobId) -> Result<Job, DriverError> {
         let row = self.state.jobs.get(&id).ok_or(DriverError::UnknownJob(id))?;
         Ok(job_view(row, self.state.job_details.get(&id), None).job)
     }

@@ -5,7 +5,7 @@ use protocol::JobId;
 use protocol::api::{Job, NameChange};
 use serde_json::json;
 
-use super::{change_job, print_job};
+use super::request::{change_job, print_job};
 use crate::client::Client;
 use crate::commands::confirm::confirm;
 use crate::output;

@@ -8,17 +8,20 @@ use protocol::JobId;
 use protocol::api::Job;
 
 use super::access::AccessArguments;
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::settings::Settings;
 use crate::{job_file, output};
 
 mod change;
 mod explanation;
 mod follow;
+mod request;
 mod watch;
 
 use explanation::explanations;
 pub(super) use follow::{Follower, JobUpdate};
+use request::print_job;
+pub(super) use request::change_job;
 
 #[derive(Debug, Args)]
 pub struct JobArguments {
@@ -98,24 +101,6 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
         JobCommand::Cancel { id } => print_job(&change_job(&client, id, "cancel").await?, json),
         JobCommand::Change(change) => change::run(&client, change, json).await,
     }
-}
-
-/// Sends an action to a job; returns the updated job.
-pub(super) async fn change_job(
-    client: &Client,
-    id: JobId,
-    action: &str,
-) -> Result<Job, ClientError> {
-    client.post(&format!("/jobs/{id}/{action}"), &serde_json::json!({})).await
-}
-
-fn print_job(job: &Job, json: bool) -> anyhow::Result<()> {
-    if json {
-        output::json(job)?;
-    } else {
-        output::line(format_args!("job {} '{}' is {}", job.id, job.name, job.status.name()))?;
-    }
-    Ok(())
 }
 
 async fn list(client: &Client, archived: bool, json: bool) -> anyhow::Result<()> {
