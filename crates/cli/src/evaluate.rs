@@ -7,7 +7,9 @@ use node::EvaluateModel;
 use protocol::metrics::EvalMetrics;
 
 pub(crate) fn run(task: EvaluateModel) -> anyhow::Result<EvalMetrics> {
-    let dataset = Sources::from_environment(task.uploads).load(&task.dataset, &mut |_| {})?;
+    let sources = Sources::from_environment(task.data_dir.join("datasets"));
+    let datasets = coordinator::datasets_of(&task.data_dir, sources)?;
+    let dataset = datasets.load(&task.dataset, &mut |_| {})?;
     task.spec.check_input(dataset.info.sample).context("the dataset does not fit the model")?;
     if dataset.info.classes != task.classes {
         bail!(

@@ -71,7 +71,7 @@ points! {
     Evaluated,
     /// A model's file is stored; the model is not registered.
     ModelWritten,
-    /// An added dataset has its final name; its caller has no answer yet.
+    /// The shards of an added dataset are stored; its version is not committed.
     DatasetPlaced,
     /// A scheduled backup's snapshot is taken; none of the backup is written.
     BackupTaken,

@@ -32,11 +32,13 @@ pub use backup::BackupSchedule;
 pub use cluster::{ClusterError, ClusterIdentity, OwnCertificate, pin_of};
 pub use crash_points::{CrashPoint, CrashPoints};
 pub use data::{HubSettings, Sources};
+pub use datasets::Datasets;
 pub use http::server::headers::{InvalidOrigin, Origin};
 pub use loopback::listen_command;
 pub use observer::{Observer, ObserverEvent, StepPhase};
 pub use start::{
-    ADDRESS_FILE, ADMIN_TOKEN_FILE, CoordinatorSettings, Running, StartError, start, start_observed,
+    ADDRESS_FILE, ADMIN_TOKEN_FILE, CoordinatorSettings, Running, StartError, datasets_of, start,
+    start_observed,
 };
 pub use steps::prepare;
 pub use store::StoreError;

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::BadRow;
+use protocol::dataset::import::OpenQuestion;
+
+use crate::import::BadRow;
 use crate::shard::ShardError;
 
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +65,22 @@ pub enum DataError {
     HiddenClass(String),
     #[error("the rows belong to {0} class(es); a dataset needs at least 2")]
     TooFewClasses(usize),
+    #[error("{file}: {}", decisions(.questions))]
+    Undecided { file: String, questions: Vec<OpenQuestion> },
 }
 
 impl DataError {
+    /// Returns the error for a name that is none of the known ones.
+    pub fn unknown(name: &str, known: Vec<String>) -> Self {
+        let nearest = known
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(known, &name.to_lowercase()), known))
+            .min()
+            .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
+            .map(|(_, known)| known.clone());
+        Self::Unknown { name: name.to_owned(), nearest, known }
+    }
+
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }
@@ -83,6 +98,7 @@ impl DataError {
         match &mut self {
             Self::Row { file, .. }
             | Self::File { file, .. }
+            | Self::Undecided { file, .. }
             | Self::TooManyBadRows { file, .. } => {
                 if let Some(rest) = file.strip_prefix(&own) {
                     *file = format!("{name}{rest}");
@@ -109,6 +125,18 @@ impl DataError {
         }
         self
     }
+}
+
+/// Writes each question with the flag that decides it and the flag's values.
+fn decisions(questions: &[OpenQuestion]) -> String {
+    let one = |question: &OpenQuestion| {
+        let OpenQuestion { question, flag, choices, .. } = question;
+        match choices.as_slice() {
+            [] => format!("{question}; decide with {flag}"),
+            choices => format!("{question}; decide with {flag}: {}", choices.join(", ")),
+        }
+    };
+    questions.iter().map(one).collect::<Vec<_>>().join(". ")
 }
 
 fn did_you_mean(name: Option<&str>) -> String {

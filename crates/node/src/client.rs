@@ -124,6 +124,15 @@ impl Client {
         self.decode(self.send(request).await?).await
     }
 
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self.request(Method::PATCH, path).json(body).timeout(REQUEST_TIMEOUT);
+        self.decode(self.send(request).await?).await
+    }
+
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT)).await.map(drop)
     }

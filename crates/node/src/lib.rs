@@ -86,6 +86,6 @@ pub struct EvaluateModel {
     /// Class names of the model's outputs.
     pub classes: Vec<String>,
     pub dataset: String,
-    /// Folder of uploaded datasets on the coordinator's machine.
-    pub uploads: PathBuf,
+    /// Data folder of a coordinator on this machine, with the uploaded datasets.
+    pub data_dir: PathBuf,
 }

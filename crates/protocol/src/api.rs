@@ -61,7 +61,18 @@ pub struct Job {
     /// The preset's name, or `custom`.
     pub model_name: String,
     pub model_type: ModelType,
+    /// Current name of the dataset. `config` has the name that the job was created with.
     pub dataset: String,
+    /// Version of the dataset that the job uses, such as `reviews@2`. Absent for embedded and
+    /// published datasets, which have one version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset_version: Option<String>,
+    /// Whether this version was deleted after the job ended.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dataset_deleted: bool,
+    /// Whether the job is hidden from lists.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub archived: bool,
     pub status: JobStatus,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
@@ -175,6 +186,10 @@ pub struct Model {
     pub blake3: BlobHash,
     pub job_id: Option<JobId>,
     pub dataset: String,
+    /// Version of the dataset that the model was trained on, such as `reviews@2`. Absent for embedded
+    /// and published datasets, and for models from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset_version: Option<String>,
     pub classes: Vec<String>,
     pub spec: ModelSpec,
     pub parameters: u64,
@@ -183,15 +198,42 @@ pub struct Model {
     /// Deployment stage such as `production`. Only one version of a name can have a stage.
     #[serde(default)]
     pub stage: Option<String>,
+    /// Whether the model, with all its versions, is hidden from lists.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub archived: bool,
 }
 
-/// Request body of `PATCH /models/{name}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Request body of `PATCH /models/{name}`: a stage for a version, or a name for all versions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ModelChange {
-    /// New stage, or null to remove the stage. Required.
-    #[serde(deserialize_with = "Option::deserialize")]
-    #[schema(required)]
-    pub stage: Option<String>,
+    /// New stage, or null to remove the stage.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub stage: Option<Option<String>>,
+    /// New name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Distinguishes null from a missing field.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Request body of `PATCH /jobs/{id}` and `PATCH /datasets/{name}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NameChange {
+    pub name: String,
 }
 
 /// Request body of `POST /models/{name}/predict`: a text or an image, depending on the model.

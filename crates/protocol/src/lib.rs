@@ -33,6 +33,7 @@ mod time;
 pub mod trainer;
 pub mod unknown_field;
 pub mod usage;
+mod version_name;
 pub mod webhook;
 
 pub use blob::BlobHash;
@@ -42,6 +43,7 @@ pub use pin::Pin;
 pub use problem::Problem;
 pub use rng::{RngDomain, SeededRng};
 pub use time::Timestamp;
+pub use version_name::split_version;
 
 /// Version of the wire protocol, sent in every message as `Constellation-Protocol`.
 pub const PROTOCOL_VERSION: u32 = 1;

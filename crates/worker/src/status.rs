@@ -330,12 +330,12 @@ mod tests {
         let reporter = StatusReporter::new(&observe, PresenceDetail::Reasons);
         let held = Status::Held { reason: HoldReason::InUse, words: "in use".into() };
         reporter.report(&held);
-        reporter.withheld(Some(Withheld::Quarantined("3 updates".into())));
+        reporter.set_suspension(Some(Suspension::Quarantined("3 updates".into())));
         reporter.report(&Status::Waiting);
         reporter.report(&held);
         // The coordinator still hears of the hold.
         assert_eq!(reporter.activity().borrow().state, DeviceState::Held);
-        reporter.withheld(None);
+        reporter.set_suspension(None);
         drop(reporter);
         let quarantined = Status::Quarantined { reason: "3 updates".into() };
         assert_eq!(said.into_inner().unwrap(), [held.clone(), quarantined, held]);

@@ -45,6 +45,7 @@ export type Device = Schemas['Device'];
 export type Model = Schemas['Model'];
 export type JobCheck = Schemas['JobCheck'];
 export type DatasetDetail = Schemas['DatasetDetail'];
+export type DatasetVersion = Schemas['DatasetVersion'];
 export type DatasetRow = Schemas['DatasetRow'];
 export type Partitions = Schemas['Partitions'];
 export type LeaseView = Schemas['LeaseRecord'];

@@ -123,7 +123,7 @@ export function live<T>(
 
 /** A path below one job or device becomes stale only when that item changes. */
 export function sourcesOf(path: string, kinds: ChangeKind[]): Source[] {
-  const [, collection, id] = path.split(/[/?]/);
+  const [, collection, id] = (path.split('?')[0] ?? '').split('/');
   return kinds.map((kind) =>
     collection === `${kind}s` && KINDS_WITH_ITEMS.has(kind) ? { kind, id } : { kind },
   );

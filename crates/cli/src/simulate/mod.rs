@@ -78,9 +78,10 @@ pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let mut view = ProgressView::new(arguments.json)?;
     view.doing("loading the dataset");
     // A coordinator on this computer keeps its uploaded datasets in its data folder.
-    let uploads = node::settings::data_dir(None, "coordinator")?.join("datasets");
-    let sources = Sources::from_environment(uploads);
-    let dataset = sources.load(&job.dataset, &mut |progress| view.loading(&progress))?;
+    let data_dir = node::settings::data_dir(None, "coordinator")?;
+    let sources = Sources::from_environment(data_dir.join("datasets"));
+    let datasets = coordinator::datasets_of(&data_dir, sources)?;
+    let dataset = datasets.load(&job.dataset, &mut |progress| view.loading(&progress))?;
     let prepared = coordinator::prepare::divide(&job, &dataset)?;
     drop(dataset);
     let (devices, rows_per_second) = (arguments.devices, arguments.rows_per_second);

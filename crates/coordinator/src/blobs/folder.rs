@@ -33,9 +33,9 @@ pub(crate) struct Blobs {
 const PLACES: usize = 4;
 
 impl Blobs {
-    /// Opens the folder `root`. Creates it if missing and removes leftovers of interrupted writes.
-    pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        let blobs = Self {
+    /// Returns the folder `root` as it is, for reading.
+    pub(crate) fn existing(root: &Path) -> Self {
+        Self {
             root: Arc::new(root.to_owned()),
             uploads: Arc::default(),
             begun: Arc::default(),
@@ -43,7 +43,12 @@ impl Blobs {
             quota: Arc::new(DiskQuota::new(root, None)),
             points: CrashPoints::default(),
             places: Arc::new(Semaphore::new(PLACES)),
-        };
+        }
+    }
+
+    /// Opens the folder `root`. Creates it if missing and removes leftovers of interrupted writes.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let blobs = Self::existing(root);
         fs::create_dir_all(blobs.partial_folder())?;
         fs::create_dir_all(blobs.sent_folder())?;
         let scratch = blobs.scratch_folder();

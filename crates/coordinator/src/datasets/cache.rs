@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use data::{DataError, Dataset, SourceStamp, Sources};
+use data::{DataError, Dataset};
+use protocol::split_version;
 use tokio::sync::Mutex;
 
-use crate::datasets::preview::DatasetPreview;
+use super::catalog::{Datasets, Stamp};
+use super::preview::DatasetPreview;
 
 /// Time without a request after which the dataset is dropped.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -20,24 +22,25 @@ const MAXIMUM_PREVIEWS: usize = 64;
 /// Holds at most one dataset, to bound memory. Requests for another dataset wait while one is read.
 #[derive(Debug, Clone)]
 pub(crate) struct DatasetCache {
-    sources: Arc<Sources>,
+    datasets: Datasets,
     slot: Arc<Mutex<CachedDataset>>,
     /// Previews by dataset name.
     previews: Arc<std::sync::Mutex<CachedPreviews>>,
 }
 
-type CachedPreviews = HashMap<String, (SourceStamp, Arc<DatasetPreview>)>;
+type CachedPreviews = HashMap<String, (Stamp, Arc<DatasetPreview>)>;
 
 #[derive(Debug, Default)]
 struct CachedDataset {
-    dataset: Option<Arc<Dataset>>,
+    /// With its stamp.
+    dataset: Option<(Option<Stamp>, Arc<Dataset>)>,
     /// Number of requests. The idle timer drops the dataset only if there was no request since.
     uses: u64,
 }
 
 impl DatasetCache {
-    pub(crate) fn new(sources: Arc<Sources>) -> Self {
-        Self { sources, slot: Arc::default(), previews: Arc::default() }
+    pub(crate) fn new(datasets: Datasets) -> Self {
+        Self { datasets, slot: Arc::default(), previews: Arc::default() }
     }
 
     /// Returns the dataset's preview, or `None` if its rows are not on this machine. Reads the rows
@@ -46,10 +49,10 @@ impl DatasetCache {
         &self,
         name: &str,
     ) -> Result<Option<Arc<DatasetPreview>>, DataError> {
-        let (sources, wanted) = (self.sources.clone(), name.to_owned());
+        let (datasets, wanted) = (self.datasets.clone(), name.to_owned());
         // The stamp is taken before the rows are read. If the files are replaced meanwhile, the
         // stamp is outdated, and the next call reads again.
-        let stamp = blocking(name, move || sources.source_stamp(&wanted)).await?;
+        let stamp = blocking(name, move || datasets.stamp(&wanted)).await?;
         if let Some((cached_stamp, preview)) = self.lock_previews().get(name)
             && stamp.as_ref() == Some(cached_stamp)
         {
@@ -77,15 +80,19 @@ impl DatasetCache {
         let mut slot = Arc::clone(&self.slot).lock_owned().await;
         slot.uses += 1;
         let uses = slot.uses;
-        let cached = slot.dataset.take().filter(|dataset| dataset.info.name == name);
-        let found = if let Some(dataset) = cached {
+        let (datasets, wanted) = (self.datasets.clone(), name.to_owned());
+        let stamp = blocking(name, move || datasets.stamp(&wanted)).await?;
+        let named = split_version(name).0;
+        let cached = slot.dataset.take();
+        let cached =
+            cached.filter(|(known, dataset)| *known == stamp && dataset.info.name == named);
+        let found = if let Some((_, dataset)) = cached {
             Some(dataset)
         } else {
-            let (sources, wanted) = (self.sources.clone(), name.to_owned());
-            let read = move || sources.load_offline(&wanted, &mut |_| {});
-            blocking(name, read).await??.map(Arc::new)
+            let (datasets, wanted) = (self.datasets.clone(), name.to_owned());
+            blocking(name, move || datasets.load_offline(&wanted)).await??.map(Arc::new)
         };
-        slot.dataset.clone_from(&found);
+        slot.dataset = found.clone().map(|dataset| (stamp, dataset));
         drop(slot);
         let slot = Arc::clone(&self.slot);
         tokio::spawn(async move {
@@ -112,16 +119,23 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use data::HubSettings;
+    use data::{HubSettings, Sources};
 
     use super::*;
+    use crate::blobs::Blobs;
+    use crate::datasets::index::DatasetIndex;
+    use crate::datasets::store_version;
+    use crate::store::DatasetRow;
 
     #[tokio::test(start_paused = true)]
     async fn an_unused_dataset_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let hub = HubSettings { endpoint: None, home: None, token: None, offline: true };
         let uploads = folder.path().to_owned();
-        let cache = DatasetCache::new(Arc::new(Sources { data_dir: None, uploads, hub }));
+        let sources = Arc::new(Sources { data_dir: None, uploads, hub });
+        let blobs = Blobs::existing(folder.path());
+        let datasets = Datasets::new(sources, DatasetIndex::default(), blobs);
+        let cache = DatasetCache::new(datasets);
         let first = cache.load("synthetic").await.unwrap().unwrap();
         let again = cache.load("synthetic").await.unwrap().unwrap();
         assert!(Arc::ptr_eq(&first, &again), "read twice");
@@ -142,24 +156,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_replaced_dataset_is_read_again() {
+    async fn a_new_version_and_a_new_name_are_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        let uploads = folder.path().join("uploads");
         let hub = HubSettings { endpoint: None, home: None, token: None, offline: true };
-        let sources = Sources { data_dir: None, uploads: uploads.clone(), hub };
-        let cache = DatasetCache::new(Arc::new(sources.clone()));
-        for rows in [20, 30] {
-            let csv: Vec<String> =
-                (0..rows).map(|row| format!("text {row},{}\n", row % 2)).collect();
-            let file = folder.path().join("own.csv");
-            std::fs::write(&file, format!("text,label\n{}", csv.concat())).unwrap();
-            sources.add("own", &file, &mut |_| {}).unwrap();
-            let preview = cache.preview("own").await.unwrap().unwrap();
-            assert_eq!(preview.train.rows + preview.test.rows, rows);
-            // Remove the files, as when an operator restores a backup.
-            std::fs::remove_dir_all(uploads.join("own")).unwrap();
-            cache.slot.lock().await.dataset = None;
+        let uploads = folder.path().join("uploads");
+        let sources = Arc::new(Sources { data_dir: None, uploads, hub });
+        let (index, blobs) = (DatasetIndex::default(), Blobs::open(folder.path()).unwrap());
+        let cache = DatasetCache::new(Datasets::new(sources, index.clone(), blobs.clone()));
+        let mut row = DatasetRow {
+            id: "1".to_owned(),
+            name: "own".to_owned(),
+            created_at: protocol::Timestamp::from_millis(0),
+            archived_at: None,
+            newest: 0,
+            versions: std::collections::BTreeMap::new(),
+        };
+        let mut whole = data::synthetic::Synthetic::Topics.generate();
+        for rows in [20, 10] {
+            whole.train.truncate(rows);
+            row.newest += 1;
+            let version = store_version(&blobs, &whole, vec![], serde_json::Value::Null).unwrap();
+            row.versions.insert(row.newest, version);
+            index.publish("1", Some(&row));
+            assert_eq!(cache.preview("own").await.unwrap().unwrap().train.rows, rows as u64);
+            assert_eq!(cache.load("own").await.unwrap().unwrap().train, whole.train);
         }
+        let earlier = cache.load("own@1").await.unwrap().unwrap();
+        assert_eq!((earlier.train.len(), earlier.info.name.as_str()), (20, "own"));
+        assert!(cache.load("own@3").await.is_err());
+        row.name = "renamed".to_owned();
+        index.publish("1", Some(&row));
+        assert_eq!(cache.load("renamed").await.unwrap().unwrap().info.name, "renamed");
         assert!(cache.preview("own").await.is_err());
+        row.versions.remove(&2);
+        index.publish("1", Some(&row));
+        assert_eq!(cache.preview("renamed").await.unwrap().unwrap().train.rows, 20);
     }
 }

@@ -85,8 +85,9 @@ impl Audited<'_> {
 
     pub(crate) async fn create_job(&self, spec: JobSpec) -> DriverResult<Job> {
         self.write(|driver, caller| {
-            let job = driver.create_job(spec, caller);
-            let detail = detail([("name", job.name.clone()), ("dataset", job.dataset.clone())]);
+            let job = driver.create_job(spec, caller)?;
+            let dataset = job.dataset_version.as_ref().unwrap_or(&job.dataset).clone();
+            let detail = detail([("name", job.name.clone()), ("dataset", dataset)]);
             driver.record(caller, Action::Created, SubjectKind::Job, job.id, detail);
             Ok(job)
         })
@@ -108,15 +109,6 @@ impl Audited<'_> {
             let model = driver.add_model(model);
             driver.record_model(caller, &model);
             Ok(model)
-        })
-        .await
-    }
-
-    pub(crate) async fn dataset_added(&self, name: String) -> DriverResult<()> {
-        self.write(|driver, caller| {
-            driver.record(caller, Action::Added, SubjectKind::Dataset, &name, Detail::new());
-            driver.dataset_added(name);
-            Ok(())
         })
         .await
     }

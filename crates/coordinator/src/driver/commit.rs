@@ -8,7 +8,7 @@ use super::writer::{FLUSH, FLUSHED_DEVICES, FLUSHED_ROWS, RETRY};
 use super::{Driver, DriverError, sign_in_links};
 use crate::clock;
 use crate::crash_points::CrashPoint;
-use crate::store::{Batch, DayRow, JobChanges, Uses};
+use crate::store::{Batch, DayRow, JobChanges, JobDetailsRow, LeaseRow, ModelNameRow, Uses};
 use crate::views::job_view;
 
 /// Numbers of rows to write although a crash may lose their changes.
@@ -115,10 +115,21 @@ impl Driver {
         let changed_devices = state.devices.unwritten();
         let idle_devices = idle.unwrap_or_default().iter();
         let idle_devices = idle_devices.filter_map(|id| state.devices.get(id));
+        let details = state.job_details.unwritten();
+        let details = details.filter_map(|(job, details)| {
+            Some(JobDetailsRow { job: *job, details: details?.clone() })
+        });
+        let names = state.model_names.unwritten();
+        let names =
+            names.filter_map(|(name, row)| Some(ModelNameRow { name: name.clone(), row: *row? }));
+        let mut leases: Vec<LeaseRow> = written(state.leases.unwritten());
+        leases.retain(|row| state.jobs.contains_key(&row.job));
         Batch {
             jobs: rows
                 .map(|row| JobChanges::from_job(row, is_new(&row.id), flushed_rows))
                 .collect(),
+            removed_jobs: removed(state.jobs.unwritten()),
+            job_details: details.collect(),
             devices: changed_devices
                 .filter_map(|(_, row)| row)
                 .chain(idle_devices)
@@ -132,8 +143,13 @@ impl Driver {
             uses: if idle.is_some() { pending.uses.clone() } else { Uses::new() },
             join_codes: written(state.join_codes.unwritten()),
             models: written(state.models.unwritten()),
+            removed_models: state.removed_models.keys().copied().collect(),
+            model_names: names.collect(),
+            removed_model_names: removed(state.model_names.unwritten()),
+            datasets: written(state.datasets.unwritten()),
+            removed_datasets: removed(state.datasets.unwritten()),
             notifications: state.notifications.unwritten(),
-            leases: written(state.leases.unwritten()),
+            leases,
             days: state
                 .days
                 .unwritten()
@@ -151,6 +167,7 @@ impl Driver {
         let jobs = std::mem::take(&mut self.pending.jobs);
         let handled = std::mem::take(&mut self.pending.handled);
         self.publish_access();
+        self.publish_datasets();
         let devices = self.state.devices.changed().map(|(id, _)| *id);
         for id in devices.collect::<Vec<_>>() {
             match self.state.devices.get(&id) {
@@ -181,7 +198,7 @@ impl Driver {
             self.reconcile_steps(*id);
             self.publish_job(*id);
         }
-        if !jobs.is_empty() || !released.is_empty() {
+        if !jobs.is_empty() || !released.is_empty() || !self.garbage.is_empty() {
             self.remove_unneeded(released);
         }
     }
@@ -213,13 +230,22 @@ impl Driver {
         }
     }
 
-    pub(super) fn publish_job(&mut self, id: JobId) {
-        if let Some(row) = self.state.jobs.get(&id) {
-            let note = self.running.get(&id).and_then(|step| step.note.as_deref());
-            let mut view = job_view(row, note);
-            view.job.stalled = self.state.stalled.contains_key(&id);
-            self.views.publish_job(view);
+    /// Publishes the changed datasets.
+    fn publish_datasets(&self) {
+        for (id, _) in self.state.datasets.changed() {
+            self.views.datasets.publish(id, self.state.datasets.get(id));
         }
+    }
+
+    pub(super) fn publish_job(&mut self, id: JobId) {
+        let Some(row) = self.state.jobs.get(&id) else {
+            self.views.remove_job(id);
+            return;
+        };
+        let note = self.running.get(&id).and_then(|step| step.note.as_deref());
+        let mut view = job_view(row, self.state.job_details.get(&id), note);
+        view.job.stalled = self.state.stalled.contains_key(&id);
+        self.views.publish_job(view);
     }
 
     /// Undoes the batch in memory.

@@ -79,6 +79,21 @@ pub(crate) enum DriverError {
     TooManyWebhooks(usize),
     #[error("blob {0} is missing or has the wrong length; upload its bytes first")]
     MissingBlob(BlobHash),
+    #[error("there is no dataset '{0}'; GET /datasets shows the names")]
+    UnknownDataset(String),
+    #[error("{kind} '{name}' exists already; choose another name")]
+    NameTaken { kind: &'static str, name: String },
+    #[error(
+        "dataset '{0}' exists already; choose another name, or add the file as its next version \
+         (new_version=true; `constellation dataset add --new-version`)"
+    )]
+    DatasetExists(String),
+    #[error("dataset '{0}' is archived; unarchive it first")]
+    ArchivedDataset(String),
+    #[error("job '{name}' is {status}: cancel it, or wait until it ends")]
+    NotEnded { name: String, status: &'static str },
+    #[error("{what} is in use: {}", users.join("; "))]
+    InUse { what: String, users: Vec<String> },
     #[error("the coordinator is shutting down; try again in a moment")]
     Stopping,
 }

@@ -1,9 +1,9 @@
 //! Garbage collection of blobs.
 //!
 //! A blob is kept while one of these names it: an open job's data, its open round's updates, a model of
-//! a job's rounds, or a registered model. It is also kept while it is younger than a day and while a
-//! backup reads the blobs. All other blobs are removed: at once if a job's change made them garbage,
-//! otherwise by the daily scan.
+//! a job's rounds, a registered model, or a version of a dataset. It is also kept while it is younger than
+//! a day and while a backup reads the blobs or a dataset is added. All other blobs are removed: at once if
+//! a change of a job, a model or a dataset made them garbage, otherwise by the daily scan.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use protocol::{BlobHash, DeviceId, LeaseId, Timestamp};
 use super::Driver;
 use crate::crash_points::CrashPoint;
 use crate::steps::StepKey;
+use crate::store::DatasetRow;
 
 /// Age after which a blob that no job names is garbage: a younger one may belong to a job that is being
 /// made. Partial uploads of people expire after the same time.
@@ -64,7 +65,7 @@ fn temporary_blobs(machine: &Machine) -> HashSet<BlobHash> {
 }
 
 /// Returns every blob that must be kept for the job.
-fn job_blobs(machine: &Machine) -> HashSet<BlobHash> {
+pub(super) fn job_blobs(machine: &Machine) -> HashSet<BlobHash> {
     let mut blobs = temporary_blobs(machine);
     blobs.extend(machine.history().filter_map(|round| round.model));
     let base = machine.preparation().map(|preparation| preparation.base);
@@ -72,12 +73,14 @@ fn job_blobs(machine: &Machine) -> HashSet<BlobHash> {
     blobs
 }
 
-/// Returns every blob that a job or a registered model names.
+/// Returns every blob that a job, a registered model or a dataset names.
 pub(crate) fn live_blobs<'a>(
     machines: impl Iterator<Item = &'a Machine>,
     model_files: impl Iterator<Item = BlobHash>,
+    datasets: impl Iterator<Item = &'a DatasetRow>,
 ) -> HashSet<BlobHash> {
-    model_files.chain(machines.flat_map(job_blobs)).collect()
+    let shards = datasets.flat_map(DatasetRow::blobs);
+    model_files.chain(shards).chain(machines.flat_map(job_blobs)).collect()
 }
 
 impl Driver {
@@ -159,6 +162,7 @@ impl Driver {
 
     fn live_blobs(&self) -> HashSet<BlobHash> {
         let machines = self.state.jobs.values().map(|row| &row.machine);
-        live_blobs(machines, self.state.model_files.keys().copied())
+        let model_files = self.state.model_files.values().copied();
+        live_blobs(machines, model_files, self.state.datasets.values())
     }
 }

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::observer::ObserverEvent;
 use crate::steps::register::NewModel;
 use crate::steps::{StepKey, StepOutcome, Task};
-use crate::store::JobRow;
+use crate::store::{JobDetails, JobRow};
 use crate::views::job_view;
 
 /// Result of an event for its caller.
@@ -28,25 +28,35 @@ pub(super) struct ApplyOutcome {
 }
 
 impl Driver {
-    /// Stores a job. The caller has checked its spec.
-    pub(super) fn create_job(&mut self, spec: JobSpec, caller: &Caller) -> Job {
+    /// Stores a job, with the version of the dataset that exists now. The caller has checked its spec.
+    pub(super) fn create_job(
+        &mut self,
+        spec: JobSpec,
+        caller: &Caller,
+    ) -> Result<Job, DriverError> {
+        let details = JobDetails { dataset: self.pin(&spec.dataset)?, ..JobDetails::default() };
         let id = JobId::from_uuid(Uuid::now_v7());
         let lease_timeout = self.lease_timeout;
         let machine = Machine::new(MachineSettings { job: id, spec, lease_timeout });
         let row = JobRow { id, created_at: clock::now(), created_by: Some(caller.name()), machine };
-        let job = job_view(&row, None).job;
+        let job = job_view(&row, Some(&details), None).job;
         self.state.jobs.insert(id, row);
+        if details.dataset.is_some() {
+            self.state.job_details.insert(id, details);
+        }
         self.pending.job_changed(id);
-        job
+        Ok(job)
     }
 
     pub(super) fn command_job(&mut self, id: JobId, event: Event) -> Result<Job, DriverError> {
         self.apply(clock::now(), id, event)?;
-        self.state
-            .jobs
-            .get(&id)
-            .map(|row| job_view(row, None).job)
-            .ok_or(DriverError::UnknownJob(id))
+        self.shown_job(id)
+    }
+
+    /// Returns a job as the API shows it.
+    pub(super) fn shown_job(&self, id: JobId) -> Result<Job, DriverError> {
+        let row = self.state.jobs.get(&id).ok_or(DriverError::UnknownJob(id))?;
+        Ok(job_view(row, self.state.job_details.get(&id), None).job)
     }
 
     /// Applies an event to a job's machine. The changes are written with this batch. Progress and
@@ -137,6 +147,7 @@ impl Driver {
         let task = Task {
             job: id,
             spec: row.machine.spec().clone(),
+            dataset: self.state.job_details.get(&id).and_then(|details| details.dataset.clone()),
             preparation: row.machine.preparation().cloned(),
             rounds: row.machine.history().count(),
             effect,
@@ -173,9 +184,15 @@ impl Driver {
                 }
                 self.apply(now, id, *event).map(|_| ())
             }
-            StepOutcome::Registered(new) => {
+            StepOutcome::Registered(mut new) => {
                 let (model, file) = (ModelId::from_uuid(Uuid::now_v7()), new.file);
                 self.apply(now, id, Event::Registered { model, file })?;
+                // The dataset may have been renamed since the step began.
+                let details = self.state.job_details.get(&id);
+                if let Some(pin) = details.and_then(|details| details.dataset.as_ref()) {
+                    new.dataset.clone_from(&pin.name);
+                    new.dataset_version = Some(pin.label());
+                }
                 let model = self.insert_model(model, *new);
                 self.record_model(&Caller::coordinator(), &model);
                 Ok(())
@@ -197,18 +214,17 @@ impl Driver {
     }
 
     fn insert_model(&mut self, id: ModelId, new: NewModel) -> Model {
-        let version = 1 + self.state.versions.get(&new.name).copied().unwrap_or_default();
-        let row = new.row(id, version, clock::now());
+        let mut name = self.state.model_names.get(&new.name).copied().unwrap_or_default();
+        name.newest += 1;
+        // A new version is shown in lists.
+        name.archived_at = None;
+        let row = new.row(id, name.newest, clock::now());
         let model = row.model.clone();
-        self.state.versions.insert(model.name.clone(), version);
-        self.state.model_files.insert(model.blake3, ());
+        self.state.model_names.insert(model.name.clone(), name);
+        self.state.model_files.insert(id, model.blake3);
         self.pending.changed(ChangeKind::Model, id.to_string());
         self.state.models.insert(id, row);
         model
-    }
-
-    pub(super) fn dataset_added(&mut self, name: String) {
-        self.pending.changed(ChangeKind::Dataset, name);
     }
 
     /// Returns whether the job has started and not ended.
@@ -224,7 +240,7 @@ impl Driver {
 
     /// Checks that every blob still exists. A step that finds a blob already stored doesn't write
     /// it again, but the end of another job may then remove the blob.
-    fn check_blobs(&self, hashes: &[BlobHash]) -> Result<(), DriverError> {
+    pub(super) fn check_blobs(&self, hashes: &[BlobHash]) -> Result<(), DriverError> {
         hashes.iter().try_for_each(|hash| match self.blobs.length(*hash) {
             Ok(Some(_)) => Ok(()),
             Ok(None) | Err(_) => Err(DriverError::MissingBlob(*hash)),

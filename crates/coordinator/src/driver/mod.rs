@@ -12,6 +12,8 @@ mod approval;
 mod audited;
 mod clock_watch;
 mod commit;
+mod dataset_changes;
+mod datasets;
 mod device_index;
 mod devices;
 mod enroll;
@@ -19,12 +21,14 @@ mod error;
 mod garbage_collection;
 mod handle;
 mod history;
+mod job_changes;
 mod jobs;
 mod join_code_index;
 mod join_codes;
 mod lease_records;
 mod leases;
 mod long_polls;
+mod model_changes;
 mod models;
 mod monitors;
 mod notification_tables;
@@ -55,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use audited::JobAction;
 pub(crate) use enroll::EnrollmentCredential;
+pub(crate) use datasets::NewVersion;
 pub(crate) use error::DriverError;
 pub(crate) use garbage_collection::{live_blobs, upload_key};
 pub(crate) use history::KEPT as LEASES_KEPT;
@@ -244,6 +249,9 @@ impl Driver {
                 let holders = row.machine.holders().map(|device| (device, true));
                 self.views.publish_holders(job, holders);
             }
+        }
+        for (id, row) in self.state.datasets.iter() {
+            self.views.datasets.publish(id, Some(row));
         }
         for row in self.state.devices.values() {
             self.views.publish_device(row.clone());

@@ -1,7 +1,8 @@
-//! Stages of registered models, such as the version in production.
+//! Rows of registered models, and their stages, such as the version in production.
 
 use std::collections::BTreeMap;
 
+use protocol::ModelId;
 use protocol::api::{ChangeKind, Model};
 use protocol::audit::{Action, SubjectKind};
 
@@ -11,6 +12,41 @@ use crate::access::caller::detail;
 use crate::store::ModelRow;
 
 impl Driver {
+    /// Returns the versions of a model.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) fn model_versions(
+        &self,
+        name: &str,
+    ) -> Result<BTreeMap<u32, ModelRow>, DriverError> {
+        let mut rows = self.with_pending(self.store.versions(name)?);
+        rows.retain(|_, row| row.model.name == name);
+        if rows.is_empty() {
+            return Err(DriverError::UnknownModel(name.to_owned()));
+        }
+        Ok(rows.into_values().map(|row| (row.model.version, row)).collect())
+    }
+
+    /// Returns stored models with the changes of this batch.
+    pub(super) fn with_pending(&self, stored: Vec<ModelRow>) -> BTreeMap<ModelId, ModelRow> {
+        let stored = stored.into_iter().map(|row| (row.model.id, row));
+        let pending = self.state.models.iter().map(|(id, row)| (*id, row.clone()));
+        let mut rows: BTreeMap<ModelId, ModelRow> = stored.chain(pending).collect();
+        rows.retain(|id, _| !self.state.removed_models.contains_key(id));
+        rows
+    }
+
+    /// Stores a changed model, and repeats the change in its card.
+    pub(super) fn put_model(&mut self, mut row: ModelRow) {
+        let model = Model { archived: false, ..row.model.clone() };
+        if let Ok(model) = serde_json::to_value(&model) {
+            row.card["model"] = model;
+        }
+        self.pending.changed(ChangeKind::Model, row.model.id.to_string());
+        self.state.models.insert(row.model.id, row);
+    }
+
     /// Sets the stage of a version, or of the newest version if none is given. `None` clears the stage. A
     /// stage holds one version of each model, so another version in it loses its stage.
     fn set_stage(
@@ -19,11 +55,7 @@ impl Driver {
         version: Option<u32>,
         stage: Option<&str>,
     ) -> Result<Model, DriverError> {
-        let stored = self.store.versions(name)?.into_iter();
-        let pending = self.state.models.values().filter(|row| row.model.name == name).cloned();
-        // Changes of this batch override stored rows.
-        let mut rows: BTreeMap<u32, ModelRow> =
-            stored.chain(pending).map(|row| (row.model.version, row)).collect();
+        let mut rows = self.model_versions(name)?;
         let newest = rows.keys().next_back().copied();
         let unknown = || DriverError::UnknownModel(name.to_owned());
         let chosen = version.or(newest).ok_or_else(unknown)?;
@@ -37,9 +69,7 @@ impl Driver {
                 row.model.stage = None;
             }
             if is_replaced || version == chosen {
-                row.card["model"]["stage"] = row.model.stage.clone().into();
-                self.pending.changed(ChangeKind::Model, row.model.id.to_string());
-                self.state.models.insert(row.model.id, row);
+                self.put_model(row);
             }
         }
         Ok(model)

@@ -50,7 +50,7 @@ impl Driver {
 
     fn raise_stalled(&mut self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
-        let name = &row.machine.spec().name;
+        let name = self.job_name(row);
         let reason = row.machine.reason().unwrap_or_default();
         let text = format!("job '{name}' is stalled: {reason}");
         self.set_stalled(id, true);

@@ -68,7 +68,7 @@ impl Driver {
     pub(super) fn job_ended(&mut self, id: JobId) {
         let Some(row) = self.state.jobs.get(&id) else { return };
         let machine = &row.machine;
-        let (name, reason) = (&machine.spec().name, machine.reason());
+        let (name, reason) = (self.job_name(row), machine.reason());
         let (kind, words) = match machine.status() {
             JobStatus::Completed => {
                 let accuracy = machine.history().rev().find_map(|round| {

@@ -10,12 +10,16 @@ use super::join_code_index::{JoinCodeIndex, JoinCodes};
 use super::lease_records::open_record;
 use super::notification_tables::Notifications;
 use super::sign_in_links::Links;
-use crate::store::{Day, JobRow, LeaseRow, Loaded, ModelRow, SessionRow, TokenRow};
+use crate::store::{
+    DatasetRow, Day, JobDetails, JobRow, LeaseRow, Loaded, ModelName, ModelRow, SessionRow, TokenRow,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Each machine has a transaction of its own.
     pub(super) jobs: Table<JobId, JobRow>,
+    /// Jobs that have any details.
+    pub(super) job_details: Table<JobId, JobDetails>,
     pub(super) devices: Devices,
     /// Worker run that each device last reported. A restart clears them.
     pub(super) runs: Table<DeviceId, String>,
@@ -23,11 +27,14 @@ pub(super) struct State {
     pub(super) tokens: Table<String, TokenRow>,
     pub(super) sessions: Table<String, SessionRow>,
     pub(super) links: Links,
-    /// Newest version of each model name.
-    pub(super) versions: Table<String, u32>,
-    pub(super) model_files: Table<BlobHash, ()>,
+    pub(super) model_names: Table<String, ModelName>,
+    pub(super) model_files: Table<ModelId, BlobHash>,
     /// Models that this batch writes.
     pub(super) models: Table<ModelId, ModelRow>,
+    /// Models that this batch deletes.
+    pub(super) removed_models: Table<ModelId, ()>,
+    /// By id.
+    pub(super) datasets: Table<String, DatasetRow>,
     /// Devices that were active at the last check, to detect those that go silent.
     pub(super) active: HashSet<DeviceId>,
     pub(super) notifications: Notifications,
@@ -65,6 +72,9 @@ impl State {
         for model in self.models.keys().copied().collect::<Vec<_>>() {
             self.models.evict(&model);
         }
+        for model in self.removed_models.keys().copied().collect::<Vec<_>>() {
+            self.removed_models.evict(&model);
+        }
     }
 
     /// Undoes the changes of all tables.
@@ -78,14 +88,18 @@ impl State {
     }
 
     /// Returns the tables that the database has too.
-    fn written_tables(&mut self) -> [&mut dyn Transaction; 11] {
+    fn written_tables(&mut self) -> [&mut dyn Transaction; 15] {
         [
             &mut self.jobs,
+            &mut self.job_details,
             &mut self.devices,
             &mut self.join_codes,
             &mut self.tokens,
             &mut self.sessions,
             &mut self.models,
+            &mut self.removed_models,
+            &mut self.model_names,
+            &mut self.datasets,
             &mut self.notifications.notices,
             &mut self.notifications.webhooks,
             &mut self.notifications.deliveries,
@@ -95,11 +109,10 @@ impl State {
     }
 
     /// Returns the tables that follow from others or that a restart clears.
-    fn transient_tables(&mut self) -> [&mut dyn Transaction; 5] {
+    fn transient_tables(&mut self) -> [&mut dyn Transaction; 4] {
         [
             &mut self.runs,
             &mut self.links,
-            &mut self.versions,
             &mut self.model_files,
             &mut self.stalled,
         ]
@@ -108,12 +121,9 @@ impl State {
 
 impl From<Loaded> for State {
     fn from(loaded: Loaded) -> Self {
-        let mut versions: BTreeMap<String, u32> = BTreeMap::new();
-        for row in &loaded.models {
-            let newest = versions.entry(row.model.name.clone()).or_default();
-            *newest = row.model.version.max(*newest);
-        }
-        let model_files = loaded.models.iter().map(|row| (row.model.blake3, ()));
+        let model_files = loaded.models.iter().map(|row| (row.model.id, row.model.blake3));
+        let model_names = loaded.model_names.into_iter().map(|it| (it.name, it.row));
+        let details = loaded.job_details.into_iter().map(|it| (it.job, it.details));
         let notifications = Notifications::from(&loaded.notifications);
         let join_codes = loaded.join_codes.into_iter().map(|row| (row.id.clone(), row)).collect();
         let devices = loaded.devices.into_iter().map(|row| (row.id, row)).collect();
@@ -128,7 +138,9 @@ impl From<Loaded> for State {
         }
         Self {
             model_files: Table::stored(model_files.collect(), ()),
-            versions: Table::stored(versions, ()),
+            model_names: Table::stored(model_names.collect(), ()),
+            job_details: Table::stored(details.collect(), ()),
+            datasets: stored(loaded.datasets, |row| row.id.clone()),
             stalled: Table::stored(notifications.stalled().map(|job| (job, ())).collect(), ()),
             notifications,
             jobs: stored(loaded.jobs, |row| row.id),

@@ -22,6 +22,8 @@ use uuid::Uuid;
 use super::*;
 use crate::access::caller::Caller;
 use crate::blobs::DiskQuota;
+use crate::datasets::Datasets;
+use crate::datasets::index::DatasetIndex;
 use crate::observer::Observer;
 use crate::steps::Trainers;
 use crate::store::DeviceRow;
@@ -237,7 +239,7 @@ fn driver(folder: &Path) -> (Driver, FolderLock) {
     let steps = StepContext {
         runtime: tokio::runtime::Handle::current(),
         blobs: blobs.clone(),
-        sources: Arc::new(sources),
+        datasets: Datasets::new(Arc::new(sources), DatasetIndex::default(), blobs.clone()),
         trainers: Trainers::new(trainer, false),
         observer: Observer::default(),
     };

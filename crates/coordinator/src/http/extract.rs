@@ -9,7 +9,9 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 pub(crate) use body::{Body, DeviceMessage, JobBody};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::problem::ApiError;
 
@@ -60,13 +62,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
     }
 }
 
+/// Filter of lists whose items can be archived.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Archived {
+    /// `true` lists the archived items instead of all others. Default: `false`.
+    #[serde(default)]
+    pub(crate) archived: bool,
+}
+
 fn query_error(rejection: &QueryRejection) -> ApiError {
     ApiError::bad_request("wrong-query", message::content(&cause(rejection), "the query"))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
 
     use super::*;
 

@@ -216,6 +216,13 @@ impl From<DriverError> for ApiError {
             DriverError::UnknownWebhook(_) => Self::not_found("unknown-webhook", words),
             DriverError::TooManyWebhooks(_) => Self::conflict("too-many-webhooks", words),
             DriverError::MissingBlob(_) => Self::conflict("missing-blob", words),
+            DriverError::UnknownDataset(_) => Self::not_found("unknown-dataset", words),
+            DriverError::NameTaken { .. } | DriverError::DatasetExists(_) => {
+                Self::conflict("name-taken", words).at("name")
+            }
+            DriverError::ArchivedDataset(_) => Self::conflict("archived-dataset", words),
+            DriverError::NotEnded { .. } => Self::conflict("job-not-ended", words),
+            DriverError::InUse { .. } => Self::conflict("in-use", words),
             DriverError::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "Shutting down", words)
             }

@@ -15,6 +15,7 @@ use crate::backup::{ScheduleState, Source};
 use crate::blobs::Blobs;
 use crate::cluster::ClusterIdentity;
 use crate::crash_points::CrashPoints;
+use crate::datasets::Datasets;
 use crate::datasets::cache::DatasetCache;
 use crate::driver::DriverHandle;
 use crate::http::auth::cookie::CookieName;
@@ -42,6 +43,7 @@ pub(crate) struct ApiParts {
     pub(crate) reader: Arc<Reader>,
     pub(crate) blobs: Blobs,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) datasets: Datasets,
     /// Cache of datasets for previews.
     pub(crate) dataset_cache: DatasetCache,
     pub(crate) driver: DriverHandle,

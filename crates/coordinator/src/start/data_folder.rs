@@ -7,8 +7,11 @@ use crate::blobs::{Blobs, DiskQuota, is_full};
 use crate::clock;
 use crate::cluster::{ClusterIdentity, Current, OwnCertificate};
 use crate::crash_points::{CrashPoint, CrashPoints};
+use crate::datasets::index::DatasetIndex;
+use crate::datasets::{Datasets, folders};
 use crate::driver::{renew_this_machine, this_machine};
 use crate::store::{Batch, Loaded, Reader, Store, StoreError};
+use data::Sources;
 use platform::{FolderLock, LockError};
 use protocol::audit::{Action, SubjectKind};
 use std::io;
@@ -35,6 +38,7 @@ pub(super) fn open(
     name: &str,
     own: Option<OwnCertificate>,
     maximum: Option<u64>,
+    sources: &Sources,
     points: &CrashPoints,
 ) -> Result<Opened, StartError> {
     let lock = FolderLock::take(folder).map_err(|error| match error {
@@ -60,10 +64,28 @@ pub(super) fn open(
     let mut loaded = store.load(&cluster_id).map_err(broken)?;
     let blobs = Blobs::open(&folder.join(BLOBS_FOLDER)).map_err(unwritable(folder))?;
     let blobs = blobs.with_points(points.clone()).with_quota(DiskQuota::new(folder, maximum));
+    folders::adopt(sources, &blobs, &mut store, &mut loaded).map_err(broken)?;
     keep_own_token(folder, &mut store, &mut loaded, points, &broken)?;
     let own_certificate = own.map(Current::load).transpose()?.map(Arc::new);
     let reader = Arc::new(Reader::new(&path));
     Ok(Opened { lock, store, loaded, reader, blobs, cluster, own_certificate })
+}
+
+/// Returns the datasets of a coordinator's data folder, for a command that reads rows without the coordinator.
+/// Changes nothing in the folder.
+///
+/// # Errors
+/// If the database can't be read.
+pub fn datasets_of(data_dir: &Path, sources: Sources) -> Result<Datasets, StoreError> {
+    let uploaded = DatasetIndex::default();
+    let database = data_dir.join(DATABASE_FILE);
+    if database.exists() {
+        for row in Reader::new(&database).datasets_of_any_version()? {
+            uploaded.publish(&row.id, Some(&row));
+        }
+    }
+    let blobs = Blobs::existing(&data_dir.join(BLOBS_FOLDER));
+    Ok(Datasets::new(Arc::new(sources), uploaded, blobs))
 }
 
 /// Converts an I/O error of the folder.

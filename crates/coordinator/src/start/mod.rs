@@ -10,6 +10,7 @@ use crate::access::challenge::Challenges;
 use crate::backup::{ScheduleState, Scheduled};
 use crate::cluster::{ClusterError, server_config};
 use crate::crash_points::CrashPoint;
+use crate::datasets::Datasets;
 use crate::datasets::cache::DatasetCache;
 use crate::driver::{self, DriverError, DriverHandle};
 use crate::http;
@@ -25,7 +26,7 @@ use crate::steps::StepContext;
 use crate::steps::Trainers;
 use crate::store::StoreError;
 use crate::views::Views;
-pub use data_folder::ADMIN_TOKEN_FILE;
+pub use data_folder::{ADMIN_TOKEN_FILE, datasets_of};
 pub use error::StartError;
 pub use running::Running;
 pub use settings::CoordinatorSettings;
@@ -67,9 +68,11 @@ pub async fn start_observed(
     let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
     let (own, maximum) = (settings.certificate, settings.maximum_disk_bytes);
     let (points, opening_points) = (observer.points.clone(), observer.points.clone());
-    let prepared =
-        tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &opening_points))
-            .await;
+    let sources = settings.sources.clone();
+    let prepared = tokio::task::spawn_blocking(move || {
+        open(&folder, &name, own, maximum, &sources, &opening_points)
+    })
+    .await;
     let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
     // Safe here, because this process now has exclusive use of the folder. A failure does no harm.
     if let Err(error) = settings.sources.remove_partial_datasets() {
@@ -80,6 +83,8 @@ pub async fn start_observed(
         .map_err(ClusterError::from)?;
 
     let (views, sources) = (Arc::new(Views::default()), Arc::new(settings.sources));
+    let datasets =
+        Datasets::new(sources.clone(), views.datasets.clone(), opened.blobs.clone());
     let ((revision, revisions), working) = (watch::channel(0), views.working());
     let webhook_sender = WebhookSender::new(&settings.name);
     let [trainers, predictor] =
@@ -88,7 +93,7 @@ pub async fn start_observed(
     let steps = StepContext {
         runtime: Handle::current(),
         blobs: opened.blobs.clone(),
-        sources: sources.clone(),
+        datasets: datasets.clone(),
         trainers: trainers.clone(),
         observer,
     };
@@ -114,8 +119,9 @@ pub async fn start_observed(
         views,
         reader: opened.reader,
         blobs: opened.blobs,
-        dataset_cache: DatasetCache::new(sources.clone()),
+        dataset_cache: DatasetCache::new(datasets.clone()),
         sources,
+        datasets,
         driver: driver.clone(),
         predictor: predictor.clone(),
         settings: settings.shown,

@@ -28,7 +28,7 @@ pub(crate) async fn attempt(
 ) -> Result<StepOutcome, StepError> {
     let event = match &task.effect {
         Effect::Prepare => {
-            let preparation = prepare::prepare(context, &task.spec, cancel, report).await?;
+            let preparation = prepare::prepare(context, task, cancel, report).await?;
             Event::Prepared(Box::new(preparation))
         }
         Effect::Aggregate { round, base, updates, seat_rows } => {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use data::Sources;
 use federation::machine::{Effect, Preparation};
 use protocol::JobId;
 use protocol::job::JobSpec;
@@ -11,13 +10,17 @@ use tokio::runtime::Handle;
 use super::error::StepError;
 use super::trainers::Trainers;
 use crate::blobs::Blobs;
+use crate::datasets::Datasets;
 use crate::observer::Observer;
+use crate::store::DatasetPin;
 
 /// Input of a step.
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
     pub(crate) job: JobId,
     pub(crate) spec: JobSpec,
+    /// Version of an uploaded dataset that the job uses.
+    pub(crate) dataset: Option<DatasetPin>,
     /// Set for every step after the preparation.
     pub(crate) preparation: Option<Arc<Preparation>>,
     /// Number of closed rounds.
@@ -30,7 +33,7 @@ pub(crate) struct Task {
 pub(crate) struct StepContext {
     pub(crate) runtime: Handle,
     pub(crate) blobs: Blobs,
-    pub(crate) sources: Arc<Sources>,
+    pub(crate) datasets: Datasets,
     pub(crate) trainers: Trainers,
     pub(crate) observer: Observer,
 }

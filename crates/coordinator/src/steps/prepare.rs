@@ -13,7 +13,7 @@ use protocol::trainer::InitializeRequest;
 use protocol::{BlobHash, RngDomain, SeededRng, codec};
 use tokio_util::sync::CancellationToken;
 
-use super::context::{ProgressFn, StepContext, blocking};
+use super::context::{ProgressFn, StepContext, Task, blocking};
 use super::error::StepError;
 use crate::blobs::Blobs;
 use crate::crash_points::CrashPoint;
@@ -128,24 +128,25 @@ fn picked<'a>(rows: &[&'a Row], indices: &[u32]) -> Vec<&'a Row> {
 /// Stores everything that the first round needs.
 pub(crate) async fn prepare(
     context: &StepContext,
-    job: &JobSpec,
+    task: &Task,
     cancel: &CancellationToken,
     report: &ProgressFn,
 ) -> Result<Preparation, StepError> {
     let (loaded, report) = (context.clone(), Arc::clone(report));
-    let (spec, ended) = (job.clone(), cancel.clone());
+    let (owned, ended) = (task.clone(), cancel.clone());
     let divided = blocking(move || {
-        let prepared = load(&loaded, &spec, &report)?;
+        let prepared = load(&loaded, &owned, &report)?;
         report(format!("storing {} shards", prepared.partitions.len()));
         store(&loaded.blobs, &prepared, &ended)
     });
     let divided = divided.await?;
     context.observer.points.pass(CrashPoint::ShardsStored);
-    let base = initialize(context, job, &divided.spec, cancel).await?;
+    let base = initialize(context, &task.spec, &divided.spec, cancel).await?;
     Ok(Preparation { base, ..divided })
 }
 
-fn load(context: &StepContext, job: &JobSpec, report: &ProgressFn) -> Result<Prepared, StepError> {
+fn load(context: &StepContext, task: &Task, report: &ProgressFn) -> Result<Prepared, StepError> {
+    let Task { spec, dataset, .. } = task;
     let mut said = Instant::now();
     let mut progress = |progress: LoadProgress| {
         if said.elapsed() >= SAY {
@@ -153,10 +154,10 @@ fn load(context: &StepContext, job: &JobSpec, report: &ProgressFn) -> Result<Pre
             report(progress_text(&progress));
         }
     };
-    let dataset =
-        context.sources.load(&job.dataset, &mut progress).map_err(|error| data_fault(&error))?;
+    let loaded = context.datasets.load_for_job(&spec.dataset, dataset.as_ref(), &mut progress);
+    let dataset = loaded.map_err(|error| data_fault(&error))?;
     report("dividing".to_owned());
-    divide(job, &dataset).map_err(|error| StepError::Permanent(error.to_string()))
+    divide(spec, &dataset).map_err(|error| StepError::Permanent(error.to_string()))
 }
 
 fn progress_text(progress: &LoadProgress) -> String {
@@ -191,7 +192,8 @@ fn data_fault(error: &DataError) -> StepError {
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_) => StepError::Permanent(error.to_string()),
+        | DataError::TooFewClasses(_)
+        | DataError::Undecided { .. } => StepError::Permanent(error.to_string()),
     }
 }
 

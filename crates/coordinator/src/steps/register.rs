@@ -29,6 +29,8 @@ pub(crate) struct NewModel {
     pub(crate) bytes: u64,
     pub(crate) job: Option<JobId>,
     pub(crate) dataset: String,
+    /// Name of the dataset's version.
+    pub(crate) dataset_version: Option<String>,
     pub(crate) classes: Vec<String>,
     pub(crate) spec: ModelSpec,
     pub(crate) parameters: u64,
@@ -41,10 +43,7 @@ impl NewModel {
     pub(crate) fn row(self, id: ModelId, version: u32, created_at: Timestamp) -> ModelRow {
         let model = Model {
             id,
-            checkpoint_path: format!(
-                "/models/{}/download?version={version}",
-                percent_encoded(&self.name)
-            ),
+            checkpoint_path: download_path(&self.name, version),
             name: self.name,
             model_type: self.model_type,
             size_mb: self.bytes as f64 / 1e6,
@@ -54,11 +53,13 @@ impl NewModel {
             blake3: self.file,
             job_id: self.job,
             dataset: self.dataset,
+            dataset_version: self.dataset_version,
             classes: self.classes,
             spec: self.spec,
             parameters: self.parameters,
             evaluation: self.evaluation,
             stage: None,
+            archived: false,
         };
         let card = json!({
             "model": model,
@@ -68,6 +69,11 @@ impl NewModel {
         });
         ModelRow { model, card }
     }
+}
+
+/// Returns the path of a version's file in the API.
+pub(crate) fn download_path(name: &str, version: u32) -> String {
+    format!("/models/{}/download?version={version}", percent_encoded(name))
 }
 
 /// Percent-encodes a name for use as one segment of a path.
@@ -94,7 +100,9 @@ pub(crate) fn write_result(
         file,
         bytes,
         job: Some(task.job),
+        // The driver adds the version of an uploaded dataset.
         dataset: task.spec.dataset.clone(),
+        dataset_version: None,
         classes: preparation.classes.clone(),
         spec: spec.clone(),
         parameters,

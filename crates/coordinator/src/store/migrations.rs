@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction};
 use super::{StoreError, machines, secrets, triggers};
 
 /// Schema version that this program writes.
-pub(crate) const KNOWN_VERSION: u32 = 6;
+pub(crate) const KNOWN_VERSION: u32 = 7;
 
 /// One migration for each version. Only the last one may change, and only until it is released:
 /// databases of earlier versions exist (`tests/coordinator/version_1.sql` is one).
@@ -27,6 +27,7 @@ const STEPS: [Step; KNOWN_VERSION as usize] = [
         machines::split_documents(transaction)?;
         Ok(transaction.execute_batch("ALTER TABLE jobs DROP COLUMN machine")?)
     },
+    |transaction| Ok(transaction.execute_batch(VERSION_7)?),
 ];
 
 type Step = fn(&Transaction<'_>) -> Result<(), StoreError>;
@@ -201,6 +202,47 @@ const VERSION_6: &str = "
     ALTER TABLE leases ADD COLUMN device TEXT;
     UPDATE leases SET device = record ->> 'device';
     CREATE INDEX leases_by_device ON leases (device, granted_at);
+";
+
+const VERSION_7: &str = "
+    -- What people change of a job, and the dataset version that it uses.
+    CREATE TABLE job_details (
+        job TEXT PRIMARY KEY,
+        name TEXT,
+        archived_at BIGINT,
+        dataset TEXT,
+        dataset_name TEXT,
+        dataset_version BIGINT,
+        dataset_deleted BOOLEAN NOT NULL
+    );
+    CREATE TABLE model_names (name TEXT PRIMARY KEY, newest BIGINT NOT NULL, archived_at BIGINT);
+    INSERT INTO model_names SELECT name, max(version), NULL FROM models GROUP BY name;
+    -- Uploaded datasets. Their folders become rows at the next start: see datasets/folders.rs.
+    CREATE TABLE datasets (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        archived_at BIGINT,
+        newest BIGINT NOT NULL
+    );
+    CREATE TABLE dataset_versions (
+        dataset TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        created_by TEXT,
+        info TEXT NOT NULL,
+        files TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        PRIMARY KEY (dataset, version)
+    );
+    CREATE TABLE dataset_shards (
+        dataset TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        split TEXT NOT NULL,
+        blob TEXT NOT NULL,
+        bytes BIGINT NOT NULL,
+        PRIMARY KEY (dataset, version, split)
+    );
 ";
 
 /// Migrates the database at `path` to this program's version. First copies an old database, without

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::values::read;
 use super::{
-    DeviceRow, Loaded, Store, StoreError, audit, join_codes, leases, machines, migrations,
+    DeviceRow, Loaded, Store, StoreError, audit, datasets, details, join_codes, leases, machines, migrations,
     notifications, reader, sessions,
 };
 use crate::crash_points::CrashPoints;
@@ -50,11 +50,14 @@ impl Store {
         Ok(Loaded {
             cluster_id: self.cluster_id(new_cluster_id)?,
             jobs: machines::read_all(&self.connection)?,
+            job_details: details::jobs(&self.connection)?,
             devices: self.devices()?,
             tokens: reader::tokens(&self.connection)?,
             sessions: sessions::sessions(&self.connection)?,
             join_codes: join_codes::read_all(&self.connection)?,
             models: reader::models(&self.connection)?,
+            model_names: details::model_names(&self.connection)?,
+            datasets: datasets::read_all(&self.connection)?,
             notifications: notifications::read_all(&self.connection)?,
             leases: leases::open(&self.connection)?,
             days: leases::days(&self.connection, "")?,

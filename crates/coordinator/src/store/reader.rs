@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use protocol::Timestamp;
-use protocol::api::{Change, ChangeKind, Events, Role};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use protocol::api::{Change, ChangeKind, Events, Model, Role};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::rows::{JoinCodeRow, ModelRow, TokenRow};
 use super::values::{kind_word, sqlite_integer, texts, unsigned};
@@ -47,10 +47,12 @@ impl Reader {
     ) -> Result<Option<ModelRow>, StoreError> {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT model, card FROM models WHERE name = ?1 AND (?2 IS NULL OR version = ?2)
-                 ORDER BY version DESC LIMIT 1",
+                "SELECT m.model, m.card, n.archived_at FROM models m
+                 LEFT JOIN model_names n ON n.name = m.name
+                 WHERE m.name = ?1 AND (?2 IS NULL OR m.version = ?2)
+                 ORDER BY m.version DESC LIMIT 1",
             )?;
-            let found = statement.query_row((name, version), texts).optional()?;
+            let found = statement.query_row((name, version), model_columns).optional()?;
             found.map(model_row).transpose()
         })
     }
@@ -122,19 +124,28 @@ fn events(connection: &Connection, after: u64, published: u64) -> Result<Events,
 }
 
 pub(super) fn models(connection: &Connection) -> Result<Vec<ModelRow>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT model, card FROM models ORDER BY name, version")?;
-    let rows = statement.query_map([], texts)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT m.model, m.card, n.archived_at FROM models m
+         LEFT JOIN model_names n ON n.name = m.name ORDER BY m.name, m.version",
+    )?;
+    let rows = statement.query_map([], model_columns)?;
     rows.map(|row| model_row(row?)).collect()
 }
 
 impl Store {
     /// Returns every version of a model.
     pub(crate) fn versions(&self, name: &str) -> Result<Vec<ModelRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT model, card FROM models WHERE name = ?1")?;
-        let rows = statement.query_map([name], texts)?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT m.model, m.card, n.archived_at FROM models m
+             LEFT JOIN model_names n ON n.name = m.name WHERE m.name = ?1",
+        )?;
+        let rows = statement.query_map([name], model_columns)?;
         rows.map(|row| model_row(row?)).collect()
+    }
+
+    /// Returns every version of every model.
+    pub(crate) fn models(&self) -> Result<Vec<ModelRow>, StoreError> {
+        models(&self.connection)
     }
 }
 
@@ -170,8 +181,16 @@ pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRow>, StoreErro
     .collect()
 }
 
-fn model_row((model, card): (String, String)) -> Result<ModelRow, StoreError> {
-    Ok(ModelRow { model: read("model", &model)?, card: read("model card", &card)? })
+type ModelColumns = (String, String, Option<i64>);
+
+fn model_columns(row: &Row<'_>) -> Result<ModelColumns, rusqlite::Error> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+/// Whether a model is archived is stored with its name.
+fn model_row((model, card, archived_at): ModelColumns) -> Result<ModelRow, StoreError> {
+    let model = Model { archived: archived_at.is_some(), ..read("model", &model)? };
+    Ok(ModelRow { model, card: read("model card", &card)? })
 }
 
 fn kind_from(word: &str) -> Result<ChangeKind, StoreError> {

@@ -1,11 +1,11 @@
 //! Writing a batch in one transaction. This is the only write to the database.
 
 use protocol::Timestamp;
-use protocol::api::Change;
+use protocol::api::{Change, Model};
 use rusqlite::{Transaction, params};
 
 use super::values::{json, kind_word, sqlite_integer};
-use super::{Batch, Store, StoreError, audit, machines, sessions};
+use super::{Batch, Store, StoreError, audit, datasets, details, machines, sessions};
 use crate::crash_points::CrashPoint;
 
 /// Number of revisions for which changes are kept. Clients with older revisions start again.
@@ -78,15 +78,20 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreE
     for code in &batch.join_codes {
         super::join_codes::write(transaction, code)?;
     }
+    // Removed first, because names may move from one model to another.
+    for id in batch.models.iter().map(|row| &row.model.id).chain(&batch.removed_models) {
+        transaction.execute("DELETE FROM models WHERE id = ?1", [id.to_string()])?;
+    }
     for row in &batch.models {
-        let (model, card) = (json("model", &row.model)?, json("model card", &row.card)?);
+        let model = Model { archived: false, ..row.model.clone() };
+        let (model, card) = (json("model", &model)?, json("model card", &row.card)?);
         transaction.execute(
-            "INSERT INTO models VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (id) DO UPDATE SET model = excluded.model, card = excluded.card",
+            "INSERT INTO models VALUES (?1, ?2, ?3, ?4, ?5)",
             params![row.model.id.to_string(), row.model.name, row.model.version, model, card],
         )?;
     }
-    Ok(())
+    details::write(transaction, batch)?;
+    datasets::write(transaction, batch)
 }
 
 fn write_changes(

@@ -2,7 +2,7 @@
 //! models and crashes.
 //!
 //! The expected blobs are read from the database alone: those of an open job's data, open round and rounds'
-//! models, and those of the registered models.
+//! models, and those of the registered models and the datasets.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,6 +38,14 @@ enum Action {
     Cancel,
     /// Completes the newest job.
     Complete,
+    /// Deletes the newest job, if it has ended.
+    DeleteJob,
+    /// Adds a version of a dataset whose rows depend on this number.
+    AddVersion(u32),
+    /// Deletes the dataset, if there is one.
+    DeleteDataset,
+    /// Deletes the models of the jobs.
+    DeleteModel,
     /// The coordinator crashes.
     Crash,
 }
@@ -51,6 +59,10 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Register),
         1 => Just(Action::Cancel),
         1 => Just(Action::Complete),
+        1 => Just(Action::DeleteJob),
+        2 => (0..2_u32).prop_map(Action::AddVersion),
+        1 => Just(Action::DeleteDataset),
+        1 => Just(Action::DeleteModel),
         2 => Just(Action::Crash),
     ]
 }
@@ -85,6 +97,22 @@ async fn check(actions: &[Action]) -> Result<(), TestCaseError> {
             }
             Action::Cancel => end(&coordinator, &jobs, "cancel").await,
             Action::Complete => end(&coordinator, &jobs, "complete").await,
+            Action::DeleteJob => {
+                let path = format!("/jobs/{}", jobs[jobs.len() - 1]);
+                let (status, _) = coordinator.ask(Method::DELETE, &path, None).await;
+                if status == StatusCode::NO_CONTENT && jobs.len() > 1 {
+                    jobs.pop();
+                }
+            }
+            Action::AddVersion(number) => {
+                let path = "/datasets?name=ours&filename=ours.csv&new_version=true";
+                let rows = crate::versions::csv(40 + 20 * number, "x");
+                let request = coordinator.request(Method::POST, path, &coordinator.admin);
+                let (status, answer) = crate::support::answer(request.body(rows)).await;
+                prop_assert_eq!(status, StatusCode::CREATED, "{}", answer);
+            }
+            Action::DeleteDataset => drop(coordinator.ask(Method::DELETE, "/datasets/ours", None).await),
+            Action::DeleteModel => drop(coordinator.ask(Method::DELETE, "/models/tiny", None).await),
             Action::Crash => coordinator = coordinator.after_a_crash().await,
         }
     }
@@ -150,6 +178,9 @@ fn live_blobs(folder: &Path) -> BTreeSet<String> {
     let mut live_blobs = BTreeSet::new();
     for model in column("SELECT model FROM models") {
         collect_hashes(&model["blake3"], &mut live_blobs);
+    }
+    for blob in column("SELECT json_quote(blob) FROM dataset_shards") {
+        collect_hashes(&blob, &mut needed);
     }
     for record in column("SELECT record FROM job_rounds") {
         collect_hashes(&record, &mut live_blobs);

@@ -50,6 +50,7 @@ async fn a_database_of_version_1_is_migrated_and_a_copy_is_kept() {
 
 /// Changes the database to version 5, in which each machine is one JSON document.
 pub(crate) fn back_to_version_5(database: &Connection) {
+    database.execute_batch(BACK_TO_VERSION_6).unwrap();
     database.execute_batch("ALTER TABLE jobs ADD COLUMN machine TEXT NOT NULL DEFAULT ''").unwrap();
     for (job, mut machine) in texts(database, "SELECT job, head FROM machines") {
         let rows = |table: &str, key: &str| -> Vec<(String, Value)> {
@@ -86,6 +87,16 @@ fn texts(database: &Connection, query: &str) -> Vec<(String, Value)> {
     let rows = rows.unwrap().map(Result::unwrap);
     rows.map(|(key, record)| (key, serde_json::from_str(&record).unwrap())).collect()
 }
+
+/// Removes the tables of version 7.
+pub(crate) const BACK_TO_VERSION_6: &str = "
+    DROP TABLE job_details;
+    DROP TABLE model_names;
+    DROP TABLE datasets;
+    DROP TABLE dataset_versions;
+    DROP TABLE dataset_shards;
+    PRAGMA user_version = 6;
+";
 
 const BACK_TO_VERSION_5: &str = "
     DROP TABLE machines;

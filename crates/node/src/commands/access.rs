@@ -38,9 +38,9 @@ pub(crate) struct AccessArguments {
 }
 
 impl AccessArguments {
-    /// Folder of uploaded datasets of a coordinator on this machine.
-    pub(super) fn uploads(&self) -> anyhow::Result<PathBuf> {
-        Ok(data_dir(self.data_dir.as_deref(), COORDINATOR_FOLDER)?.join(UPLOADS_FOLDER))
+    /// Data folder of a coordinator on this machine.
+    pub(super) fn coordinator_folder(&self) -> anyhow::Result<PathBuf> {
+        data_dir(self.data_dir.as_deref(), COORDINATOR_FOLDER)
     }
 
     pub(crate) fn client(self, settings: Settings) -> anyhow::Result<Client> {

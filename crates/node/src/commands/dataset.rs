@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use protocol::dataset::{AddedDataset, DatasetEntry, RowProblem, SampleShape};
+use protocol::dataset::{
+    AddedDataset, DatasetDetail, DatasetEntry, DatasetVersion, RowProblem, SampleShape,
+};
 use reqwest::{Body, Method};
 use tokio_util::io::ReaderStream;
 
 use super::access::AccessArguments;
+use super::dataset_changes::DatasetChange;
 use super::input_file;
 use crate::client::{Client, escaped};
 use crate::output;
@@ -24,7 +27,16 @@ pub struct DatasetArguments {
 #[derive(Debug, Subcommand)]
 enum DatasetCommand {
     /// List datasets
-    List,
+    List {
+        /// List the archived datasets instead
+        #[arg(long)]
+        archived: bool,
+    },
+    /// Show a dataset and its versions
+    Show {
+        /// Name of the dataset, or NAME@N for one version
+        name: String,
+    },
     /// Upload a dataset
     ///
     /// Accepts CSV, JSON Lines and Parquet files, and zip files that contain one folder of images per class.
@@ -34,23 +46,31 @@ enum DatasetCommand {
         /// Name that job files use for the dataset
         #[arg(long)]
         name: String,
+        /// Add the file as the next version of the dataset with this name
+        #[arg(long)]
+        new_version: bool,
     },
+    #[command(flatten)]
+    Change(DatasetChange),
 }
 
 pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyhow::Result<()> {
     let json = arguments.access.json;
     let client = arguments.access.client(settings)?;
     match arguments.command {
-        DatasetCommand::List => {
-            let datasets: Vec<DatasetEntry> = client.get("/datasets").await?;
+        DatasetCommand::List { archived } => {
+            let path = format!("/datasets?archived={archived}");
+            let datasets: Vec<DatasetEntry> = client.get(&path).await?;
             if json {
                 return Ok(output::json(&datasets)?);
             }
             let rows: Vec<[String; 6]> = datasets.iter().map(row).collect();
             Ok(output::table(["NAME", "ROWS", "CLASSES", "TRAIN", "TEST", "FROM"], &rows)?)
         }
-        DatasetCommand::Add { file, name } => {
-            let added = add(&client, &file, &name).await?;
+        DatasetCommand::Show { name } => show(&client, &name, json).await,
+        DatasetCommand::Change(change) => super::dataset_changes::run(&client, change, json).await,
+        DatasetCommand::Add { file, name, new_version } => {
+            let added = add(&client, &file, &name, new_version).await?;
             if json {
                 return Ok(output::json(&added)?);
             }
@@ -73,11 +93,46 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
     }
 }
 
-async fn add(client: &Client, file: &Path, name: &str) -> anyhow::Result<AddedDataset> {
+async fn show(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
+    let dataset: DatasetDetail = client.get(&format!("/datasets/{}", escaped(name))).await?;
+    if json {
+        return Ok(output::json(&dataset)?);
+    }
+    let DatasetDetail { entry, versions, .. } = dataset;
+    let [name, rows, _, train, test, from] = row(&entry);
+    let archived = if entry.archived { ", archived" } else { "" };
+    output::line(format_args!("{name} ({from}{archived})"))?;
+    output::line(format_args!("rows     {rows}, {train} training rows, {test} test rows"))?;
+    output::line(format_args!("classes  {}", entry.classes.unwrap_or_default().join(", ")))?;
+    output::line(format_args!("license  {}", entry.licence))?;
+    let versions: Vec<[String; 6]> = versions.iter().map(version_row).collect();
+    if versions.is_empty() {
+        return Ok(());
+    }
+    Ok(output::table(["VERSION", "TRAIN", "TEST", "MB", "CREATED", "FILES"], &versions)?)
+}
+
+fn version_row(version: &DatasetVersion) -> [String; 6] {
+    [
+        version.name.clone(),
+        version.train_rows.to_string(),
+        version.test_rows.to_string(),
+        format!("{:.1}", version.bytes as f64 / 1e6),
+        version.created_at.to_string(),
+        version.files.join(", "),
+    ]
+}
+
+async fn add(
+    client: &Client,
+    file: &Path,
+    name: &str,
+    new_version: bool,
+) -> anyhow::Result<AddedDataset> {
     let file = file.to_owned();
     let input = tokio::task::spawn_blocking(move || input_file::open(&file)).await??;
     let (name, filename) = (escaped(name), escaped(&input.name));
-    let path = format!("/datasets?name={name}&filename={filename}");
+    let path = format!("/datasets?name={name}&filename={filename}&new_version={new_version}");
     let request = client
         .request(Method::POST, &path)
         .header("Content-Type", "application/octet-stream")

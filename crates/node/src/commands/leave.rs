@@ -1,12 +1,11 @@
 //! `constellation leave`.
 
-use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use clap::Args;
 use worker::{UnenrollNotice, UnenrollReport, WorkerError};
 
+use super::confirm::confirm;
 use crate::coordinator_locator::CoordinatorLocator;
 use crate::output;
 use crate::settings::{Settings, data_dir};
@@ -35,9 +34,11 @@ pub struct LeaveArguments {
 pub(crate) async fn run(arguments: LeaveArguments, settings: Settings) -> anyhow::Result<()> {
     let folder = super::worker::folder(arguments.instance);
     let data_dir = data_dir(arguments.data_dir.as_deref(), &folder)?;
-    if !arguments.yes && !is_confirmed(&data_dir)? {
-        bail!("canceled; nothing was changed");
-    }
+    let consequence = format!(
+        "This removes the machine from its cluster and deletes the training data in {}.",
+        data_dir.display()
+    );
+    confirm(arguments.yes, &consequence)?;
     let url = settings.coordinator_url.under(arguments.coordinator.map(Some)).value;
     let report = leave(&data_dir, url).await?;
     if arguments.json {
@@ -60,20 +61,6 @@ pub(crate) async fn leave(
     let known = worker::enrolled_with(data_dir).ok().flatten();
     let (_search, coordinator) = CoordinatorLocator::new(url, None, known.as_ref());
     worker::unenroll(data_dir, coordinator).await
-}
-
-fn is_confirmed(data_dir: &Path) -> anyhow::Result<bool> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        bail!("this removes the machine from its cluster. Confirm with --yes");
-    }
-    output::note(format_args!(
-        "This removes the machine from its cluster and deletes the training data in {}. Type yes to continue:",
-        data_dir.display()
-    ));
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("yes"))
 }
 
 /// Describes the result of leaving.

@@ -18,8 +18,8 @@ const SHOWN: usize = 10;
 pub(super) trait Listed: DeserializeOwned {
     /// Name of the kind in messages.
     const KIND: &'static str;
-    /// Path of the list in the API.
-    const PATH: &'static str;
+    /// Paths of the lists in the API.
+    const PATHS: &'static [&'static str];
     /// Command that lists the objects.
     const LIST: &'static str;
 
@@ -37,7 +37,11 @@ pub(super) async fn id_of<T: Listed>(client: &Client, text: &str) -> anyhow::Res
     if let Ok(id) = text.parse::<Uuid>() {
         return Ok(id.to_string());
     }
-    choose(text, &client.get::<Vec<T>>(T::PATH).await?)
+    let mut all = Vec::new();
+    for path in T::PATHS {
+        all.extend(client.get::<Vec<T>>(path).await?);
+    }
+    choose(text, &all)
 }
 
 /// Like [`id_of`], as the type of the id.
@@ -93,7 +97,7 @@ fn described<T: Listed>(one: &T) -> String {
 
 impl Listed for Job {
     const KIND: &'static str = "job";
-    const PATH: &'static str = "/jobs";
+    const PATHS: &'static [&'static str] = &["/jobs", "/jobs?archived=true"];
     const LIST: &'static str = "job list";
 
     fn id(&self) -> String {
@@ -107,7 +111,7 @@ impl Listed for Job {
 
 impl Listed for Device {
     const KIND: &'static str = "device";
-    const PATH: &'static str = "/devices";
+    const PATHS: &'static [&'static str] = &["/devices"];
     const LIST: &'static str = "device list";
 
     fn id(&self) -> String {
@@ -121,7 +125,7 @@ impl Listed for Device {
 
 impl Listed for Token {
     const KIND: &'static str = "token";
-    const PATH: &'static str = "/tokens";
+    const PATHS: &'static [&'static str] = &["/tokens"];
     const LIST: &'static str = "token list";
 
     fn id(&self) -> String {
@@ -135,7 +139,7 @@ impl Listed for Token {
 
 impl Listed for JoinCodeView {
     const KIND: &'static str = "join code";
-    const PATH: &'static str = "/join-codes";
+    const PATHS: &'static [&'static str] = &["/join-codes"];
     const LIST: &'static str = "join-code list";
 
     fn id(&self) -> String {
@@ -149,7 +153,7 @@ impl Listed for JoinCodeView {
 
 impl Listed for Webhook {
     const KIND: &'static str = "webhook";
-    const PATH: &'static str = "/webhooks";
+    const PATHS: &'static [&'static str] = &["/webhooks"];
     const LIST: &'static str = "webhook list";
 
     fn id(&self) -> String {
@@ -163,7 +167,7 @@ impl Listed for Webhook {
 
 impl Listed for Notice {
     const KIND: &'static str = "notice";
-    const PATH: &'static str = "/notices?all=true";
+    const PATHS: &'static [&'static str] = &["/notices?all=true"];
     const LIST: &'static str = "notice list --all";
 
     fn id(&self) -> String {

@@ -13,6 +13,7 @@ use protocol::{BlobHash, codec};
 use reqwest::Method;
 
 use super::access::AccessArguments;
+use super::model_changes::ModelChangeCommand;
 use crate::client::{Client, escaped};
 use crate::settings::Settings;
 use crate::value_parsers::model_version;
@@ -29,10 +30,14 @@ pub struct ModelArguments {
 #[derive(Debug, Subcommand)]
 enum ModelCommand {
     /// List models and their versions
-    List,
+    List {
+        /// List the archived models instead
+        #[arg(long)]
+        archived: bool,
+    },
     /// Show a model
     Show {
-        /// Name of the model
+        /// Name of the model, or NAME@N for one version
         name: String,
         /// Version of the model [default: the newest]
         #[arg(long = "model-version", value_name = "N", value_parser = model_version)]
@@ -40,7 +45,7 @@ enum ModelCommand {
     },
     /// Download a model as a safetensors file
     Download {
-        /// Name of the model
+        /// Name of the model, or NAME@N for one version
         name: String,
         /// Version of the model [default: the newest]
         #[arg(long = "model-version", value_name = "N", value_parser = model_version)]
@@ -53,7 +58,7 @@ enum ModelCommand {
     ///
     /// Downloads the model and evaluates it on this machine.
     Eval {
-        /// Name of the model
+        /// Name of the model, or NAME@N for one version
         name: String,
         /// Version of the model [default: the newest]
         #[arg(long = "model-version", value_name = "N", value_parser = model_version)]
@@ -62,6 +67,8 @@ enum ModelCommand {
         #[arg(long, value_name = "NAME")]
         dataset: String,
     },
+    #[command(flatten)]
+    Change(ModelChangeCommand),
 }
 
 pub(super) async fn run(
@@ -70,11 +77,11 @@ pub(super) async fn run(
     context: &CommandContext,
 ) -> anyhow::Result<()> {
     let json = arguments.access.json;
-    let uploads = arguments.access.uploads()?;
+    let data_dir = arguments.access.coordinator_folder()?;
     let client = arguments.access.client(settings)?;
     match arguments.command {
-        ModelCommand::List => {
-            let models: Vec<Model> = client.get("/models").await?;
+        ModelCommand::List { archived } => {
+            let models: Vec<Model> = client.get(&format!("/models?archived={archived}")).await?;
             if json {
                 return Ok(output::json(&models)?);
             }
@@ -106,7 +113,7 @@ pub(super) async fn run(
             download(&client, &model, &file).await?;
             let parameters = parameters(&model.spec, &file)?;
             let Model { spec, classes, .. } = model;
-            let task = EvaluateModel { spec, parameters, classes, dataset, uploads };
+            let task = EvaluateModel { spec, parameters, classes, dataset, data_dir };
             let evaluate = context.evaluate;
             let metrics = tokio::task::spawn_blocking(move || evaluate(task)).await??;
             if json {
@@ -115,6 +122,7 @@ pub(super) async fn run(
             let (accuracy, loss, rows) = (metrics.accuracy, metrics.loss, metrics.examples);
             Ok(output::line(format_args!("accuracy {accuracy:.4}  loss {loss:.4}  {rows} rows"))?)
         }
+        ModelCommand::Change(change) => super::model_changes::run(&client, change, json).await,
     }
 }
 
@@ -172,7 +180,8 @@ fn parameters(spec: &ModelSpec, file: &Path) -> anyhow::Result<Vec<f32>> {
 
 fn show(model: &Model) -> anyhow::Result<()> {
     output::line(format_args!("{} version {} ({})", model.name, model.version, model.status))?;
-    output::line(format_args!("dataset     {}", model.dataset))?;
+    let dataset = model.dataset_version.as_ref().unwrap_or(&model.dataset);
+    output::line(format_args!("dataset     {dataset}"))?;
     output::line(format_args!("classes     {}", model.classes.join(", ")))?;
     output::line(format_args!("parameters  {} ({:.1} MB)", model.parameters, model.size_mb))?;
     if let Some(evaluation) = &model.evaluation {
@@ -191,7 +200,7 @@ fn row(model: &Model) -> [String; 6] {
     [
         model.name.clone(),
         model.version.to_string(),
-        model.dataset.clone(),
+        model.dataset_version.as_ref().unwrap_or(&model.dataset).clone(),
         format!("{:.1}", model.size_mb),
         accuracy.map_or(String::new(), |accuracy| format!("{accuracy:.4}")),
         model.created_at.to_string(),

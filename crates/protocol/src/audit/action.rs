@@ -66,7 +66,7 @@ words! {
         Completed = "completed",
         /// A model, a dataset or a webhook was added.
         Added = "added",
-        /// A token, a session or another object was deleted, or a device was cleaned up.
+        /// A token, a job, a dataset, a model or another object was deleted, or a device was cleaned up.
         Removed = "removed",
         /// A device enrolled for the first time.
         Enrolled = "enrolled",
@@ -87,6 +87,11 @@ words! {
         Refused = "refused",
         /// A setting was changed, or a notice was dismissed.
         Changed = "changed",
+        /// A job, a model or a dataset was hidden from lists, or is shown again.
+        Archived = "archived",
+        Unarchived = "unarchived",
+        /// A job, a model or a dataset got another name.
+        Renamed = "renamed",
         /// A backup was written.
         Written = "written",
         /// A coordinator was restored from a backup.

@@ -1,9 +1,12 @@
 //! Metadata of datasets.
 
 pub mod import;
+mod version;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use version::DatasetVersion;
 
 use crate::Problem;
 use crate::job::DataSpec;
@@ -26,11 +29,20 @@ pub struct DatasetInfo {
     /// Class names. A row's label is an index into them.
     pub classes: Vec<String>,
     pub train_rows: u64,
+    #[serde(default)]
+    pub validation_rows: u64,
     pub test_rows: u64,
+    /// Number of the version, from 1.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// Source of the rows, such as `fancyzhx/ag_news`, `embedded` or `uploaded`.
     pub source: String,
     /// Terms of use as the publisher states them.
     pub licence: String,
+}
+
+const fn first_version() -> u32 {
+    1
 }
 
 /// Dataset as returned by `GET /datasets`. Classes and counts are null if they are unknown before a
@@ -46,6 +58,17 @@ pub struct DatasetEntry {
     pub classes: Option<Vec<String>>,
     pub train_rows: Option<u64>,
     pub test_rows: Option<u64>,
+    /// Version of an uploaded dataset: the newest, unless another was requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Whether the dataset is hidden from lists and refused for new jobs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub archived: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Dataset as returned by `GET /datasets/{name}`.
@@ -58,6 +81,9 @@ pub struct DatasetDetail {
     pub test_class_counts: Option<Vec<u64>>,
     /// Whether the rows are on the coordinator's machine.
     pub here: bool,
+    /// Versions of an uploaded dataset, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<DatasetVersion>,
 }
 
 /// Split of a dataset.

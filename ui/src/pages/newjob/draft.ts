@@ -144,3 +144,8 @@ export function partitionerOf(kind: Partitioner['kind']): Partitioner {
   if (kind === 'iid') return { kind };
   return kind === 'shards' ? { kind, per_partition: 2 } : { kind, alpha: 0.5 };
 }
+
+/** Name of a dataset without its version: `reviews` of `reviews@2`. */
+export function datasetName(dataset: string): string {
+  return dataset.replace(/@[1-9]\d*$/, '');
+}

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use data::{DataError, Dataset, Origin, Row, Sample, image_decode};
 use protocol::dataset::{
-    DatasetDetail, DatasetRow, PartitionCounts, Partitions, PartitionsRequest, SampleShape, Split,
+    DatasetDetail, DatasetRow, DatasetVersion, PartitionCounts, Partitions, PartitionsRequest, SampleShape, Split,
 };
 use protocol::job::{JobSpec, ModelChoice, ModelType, PlanSpec, RunSpec, StrategySpec};
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::datasets::entry;
+use crate::datasets::UploadedVersion;
 use crate::datasets::preview::{MOST_ROWS, class_counts};
 use crate::http::auth::extractors::Viewer;
 use crate::http::extract::{Body, InPath, InQuery};
@@ -33,7 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(rows)).routes(routes!(divide))
 }
 
-/// Returns one dataset.
+/// Returns one dataset. `NAME@N` names a version of an uploaded dataset, here and wherever a dataset is named.
 ///
 /// Its rows are counted if they are on the coordinator's machine; the first count takes as long as
 /// reading them.
@@ -44,13 +45,13 @@ async fn show(
     State(shared): State<ApiState>,
     InPath(name): InPath<String>,
 ) -> ApiResult<Json<DatasetDetail>> {
-    let sources = shared.sources.clone();
-    let wanted = name.clone();
-    let find = move || sources.list().into_iter().find(|entry| entry.name == wanted);
+    let (datasets, wanted) = (shared.datasets.clone(), name.clone());
+    let find = move || datasets.find(&wanted);
     let found = tokio::task::spawn_blocking(find).await;
     let found = found.map_err(|error| ApiError::internal(error.to_string()))?;
     let Some(found) = found else { return Err(unknown(&name)) };
-    let glance = match found.origin {
+    let versions = found.uploaded.as_ref().map(versions).unwrap_or_default();
+    let glance = match found.entry.origin {
         Origin::Hub => None,
         Origin::Embedded | Origin::Local | Origin::Cached | Origin::Uploaded => {
             shared.dataset_cache.preview(&name).await.map_err(|error| unreadable(&name, &error))?
@@ -67,7 +68,26 @@ async fn show(
         .as_deref()
         .map(|glance| (glance.train.class_counts.clone(), glance.test.class_counts.clone()));
     let (train_class_counts, test_class_counts) = counts.unzip();
-    Ok(Json(DatasetDetail { entry, train_class_counts, test_class_counts, here }))
+    Ok(Json(DatasetDetail { entry, train_class_counts, test_class_counts, here, versions }))
+}
+
+/// Returns the versions of an uploaded dataset, the newest first.
+fn versions(uploaded: &UploadedVersion) -> Vec<DatasetVersion> {
+    let dataset = &uploaded.dataset;
+    let versions = dataset.versions.iter().rev().map(|(version, row)| DatasetVersion {
+        version: *version,
+        name: format!("{}@{version}", dataset.name),
+        created_at: row.created_at,
+        created_by: row.created_by.clone(),
+        files: row.files.clone(),
+        classes: row.info.classes.clone(),
+        train_rows: row.info.train_rows,
+        validation_rows: row.info.validation_rows,
+        test_rows: row.info.test_rows,
+        bytes: row.bytes(),
+        plan: row.plan.clone(),
+    });
+    versions.collect()
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -172,7 +192,7 @@ fn not_here(name: &str) -> ApiError {
     ApiError::conflict("dataset-not-here", words)
 }
 
-fn unknown(name: &str) -> ApiError {
+pub(super) fn unknown(name: &str) -> ApiError {
     let words = format!("there is no dataset '{name}'; GET /datasets shows the names");
     ApiError::not_found("unknown-dataset", words)
 }
@@ -193,7 +213,8 @@ fn unreadable(name: &str, error: &DataError) -> ApiError {
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_) => {
+        | DataError::TooFewClasses(_)
+        | DataError::Undecided { .. } => {
             ApiError::conflict("unreadable-dataset", format!("'{name}' can't be read: {error}"))
         }
         DataError::Io { .. } => ApiError::internal(error.to_string()),

@@ -8,8 +8,9 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
-use data::{AddReport, BadRow, CatalogEntry, DataError, ReadLimits};
+use data::{AddReport, BadRow, DataError, ImportFile, ReadLimits, read_files};
 use futures::{Stream, StreamExt};
+use protocol::dataset::import::{FileRole, ImportOptions};
 use protocol::dataset::{AddedDataset, DatasetEntry, FileProblem, RowProblem};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
@@ -17,11 +18,11 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::dataset_storing::{Upload, store_upload};
 use crate::blobs::{Blobs, is_full};
-use crate::crash_points::CrashPoint;
+use crate::datasets::KnownDataset;
 use crate::http::auth::extractors::{Admin, Viewer};
-use crate::http::extract::InQuery;
-use crate::http::extract::MOST_JSON;
+use crate::http::extract::{Archived, InQuery, MOST_JSON};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::server::body_timeout::stalled;
 use crate::http::state::ApiState;
@@ -36,17 +37,22 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list, add))
 }
 
-/// Lists the datasets that a job can use.
-#[utoipa::path(get, path = "/datasets", tag = "datasets", security(("token" = ["viewer", "admin"])),
+/// Lists the datasets that a job can use: all that are not archived.
+#[utoipa::path(get, path = "/datasets", tag = "datasets", security(("token" = ["viewer", "admin"])), params(Archived),
     responses((status = 200, body = Vec<DatasetEntry>)))]
-async fn list(_: Viewer, State(shared): State<ApiState>) -> ApiResult<Json<Vec<DatasetEntry>>> {
-    let sources = shared.sources.clone();
-    let entries = tokio::task::spawn_blocking(move || sources.list()).await;
+async fn list(
+    _: Viewer,
+    State(shared): State<ApiState>,
+    InQuery(asked): InQuery<Archived>,
+) -> ApiResult<Json<Vec<DatasetEntry>>> {
+    let datasets = shared.datasets.clone();
+    let entries = tokio::task::spawn_blocking(move || datasets.list(asked.archived)).await;
     let entries = entries.map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(Json(entries.into_iter().map(entry).collect()))
 }
 
-pub(crate) fn entry(known: CatalogEntry) -> DatasetEntry {
+pub(crate) fn entry(known: KnownDataset) -> DatasetEntry {
+    let KnownDataset { entry: known, uploaded } = known;
     let (classes, rows) = match known.info {
         Some(info) => (Some(info.classes), Some((info.train_rows, info.test_rows))),
         None => (None, None),
@@ -61,6 +67,8 @@ pub(crate) fn entry(known: CatalogEntry) -> DatasetEntry {
         classes,
         train_rows,
         test_rows,
+        version: uploaded.as_ref().map(|uploaded| uploaded.version),
+        archived: uploaded.is_some_and(|uploaded| uploaded.dataset.archived_at.is_some()),
     }
 }
 
@@ -74,6 +82,10 @@ struct Named {
     /// includes the name.
     #[serde(default)]
     filename: String,
+    /// Add the file as the next version of an uploaded dataset of this name, if there is one. Default:
+    /// `false`.
+    #[serde(default)]
+    new_version: bool,
 }
 
 /// Adds a dataset.
@@ -102,6 +114,7 @@ async fn add(
     let folder = shared.blobs.scratch_dir()?;
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_form = kind.is_some_and(|kind| kind.starts_with("multipart/form-data"));
+    let is_next = named.new_version;
     let (name, file) = if is_form {
         from_form(request, named, folder.path(), &shared.blobs).await?
     } else {
@@ -112,19 +125,15 @@ async fn add(
     if name.is_empty() {
         return Err(ApiError::invalid("bad-dataset", "add a name: ?name=NAME").at("name"));
     }
-    let (sources, turn) = (shared.sources.clone(), shared.import_lock.clone().lock_owned().await);
-    let usual = ReadLimits::default();
-    let bounds = ReadLimits { disk: usual.disk.min(shared.blobs.quota_left()?), ..usual };
-    let added = tokio::task::spawn_blocking(move || {
-        // The requester may be gone before this is done.
-        let _turn = turn;
-        let added = sources.add_within(&name, &file, bounds, &mut |_| {});
-        added.map_err(|error| failure(&error, folder.path()))
-    });
-    let added = added.await.map_err(|error| ApiError::internal(error.to_string()))??;
-    shared.points.pass(CrashPoint::DatasetPlaced);
-    shared.driver.audited(&admin.0).dataset_added(added.info.name.clone()).await?;
-    Ok((StatusCode::CREATED, Json(report(added))))
+    let files = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let upload = Upload { name, is_next, files: files.into_iter().collect(), folder };
+    let read = move |name: &str, folder: &Path, bounds: ReadLimits| {
+        let files = [ImportFile { path: file, role: FileRole::Data }];
+        let options = ImportOptions::default();
+        let read = read_files(name, &files, &options, bounds, folder, &mut |_| {});
+        read.map_err(|error| failure(&error, folder))
+    };
+    Ok((StatusCode::CREATED, Json(report(store_upload(&shared, &admin, upload, read).await?))))
 }
 
 async fn from_form(
@@ -273,6 +282,7 @@ fn failure(error: &DataError, folder: &Path) -> ApiError {
         | DataError::Shard { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_) => ApiError::invalid("bad-dataset", words).at("file"),
+        | DataError::TooFewClasses(_)
+        | DataError::Undecided { .. } => ApiError::invalid("bad-dataset", words).at("file"),
     }
 }

@@ -5,9 +5,11 @@ use axum::extract::State;
 use data::catalog::Published;
 use protocol::job::{JobCheck, JobError, JobSpec};
 use protocol::model::ModelSpec;
+use protocol::split_version;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::datasets::{Datasets, KnownDataset};
 use crate::http::auth::extractors::Viewer;
 use crate::http::extract::JobBody;
 use crate::http::problem::{ApiError, ApiResult};
@@ -41,12 +43,15 @@ async fn check(
 /// Checks the whole job and refuses one that can't be trained.
 pub(crate) async fn checked(shared: &ApiState, spec: JobSpec) -> ApiResult<Checked> {
     spec.check()?;
-    let sources = shared.sources.clone();
+    let datasets = shared.datasets.clone();
     let check = move || -> ApiResult<Checked> {
-        let known = sources.list();
-        let Some(entry) = known.iter().find(|entry| entry.name == spec.dataset) else {
-            return Err(unknown_dataset(&spec.dataset, &sources));
+        let Some(KnownDataset { entry, uploaded }) = datasets.find(&spec.dataset) else {
+            return Err(unknown_dataset(&spec.dataset, &datasets));
         };
+        if uploaded.is_some_and(|uploaded| uploaded.dataset.archived_at.is_some()) {
+            let words = format!("dataset '{}' is archived; unarchive it first", entry.name);
+            return Err(ApiError::conflict("archived-dataset", words).at("dataset"));
+        }
         let classes = match &entry.info {
             Some(info) => info.classes.len(),
             // The published number of classes, until a download provides the real one.
@@ -64,11 +69,19 @@ pub(crate) async fn checked(shared: &ApiState, spec: JobSpec) -> ApiResult<Check
         .map_err(|error| ApiError::internal(error.to_string()))?
 }
 
-/// Returns the error for an unknown dataset. Loading it fails at once, with the known names.
-fn unknown_dataset(name: &str, sources: &data::Sources) -> ApiError {
-    let message = match sources.load_offline(name, &mut |_| {}) {
-        Err(error) => error.to_string(),
-        Ok(_) => format!("dataset '{name}' was just added; try again"),
+/// Returns the error for an unknown dataset or version.
+fn unknown_dataset(text: &str, datasets: &Datasets) -> ApiError {
+    let (name, version) = split_version(text);
+    let message = match (datasets.find(name), version) {
+        (Some(KnownDataset { uploaded: Some(uploaded), .. }), Some(version)) => {
+            let known = uploaded.dataset.versions.keys().map(ToString::to_string);
+            let known = known.collect::<Vec<_>>().join(", ");
+            format!("dataset '{name}' has no version {version}; its versions are {known}")
+        }
+        (Some(KnownDataset { uploaded: None, .. }), Some(_)) => {
+            format!("dataset '{name}' is built in and has one version; write '{name}'")
+        }
+        (Some(_), None) | (None, _) => datasets.unknown(text).to_string(),
     };
     ApiError::invalid("unknown-dataset", message).at("dataset")
 }

@@ -57,6 +57,9 @@ fn by_somebody(entry: &Entry) -> Option<LogEntry> {
         | Action::Released
         | Action::Refused
         | Action::Changed
+        | Action::Archived
+        | Action::Unarchived
+        | Action::Renamed
         | Action::Written
         | Action::Restored => return None,
     };

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::driver::{DriverError, JobAction};
 use crate::http::api::explain::explained;
 use crate::http::auth::extractors::{Admin, Viewer};
-use crate::http::extract::{InPath, JobBody};
+use crate::http::extract::{Archived, Body, InPath, InQuery, JobBody};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
 use crate::views::{JobView, metric_points};
@@ -32,10 +32,17 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(metrics))
 }
 
-/// Returns every job, the oldest first.
-#[utoipa::path(get, path = "/jobs", tag = "jobs", security(("token" = ["viewer", "admin"])), responses((status = 200, body = Vec<Job>)))]
-async fn list(_: Viewer, State(shared): State<ApiState>) -> Json<Vec<Job>> {
-    Json(shared.views.jobs().iter().map(|view| view.job.clone()).collect())
+/// Returns every job that is not archived, the oldest first.
+#[utoipa::path(get, path = "/jobs", tag = "jobs", security(("token" = ["viewer", "admin"])), params(Archived),
+    responses((status = 200, body = Vec<Job>)))]
+async fn list(
+    _: Viewer,
+    State(shared): State<ApiState>,
+    InQuery(asked): InQuery<Archived>,
+) -> Json<Vec<Job>> {
+    let jobs = shared.views.jobs();
+    let jobs = jobs.iter().filter(|view| view.job.archived == asked.archived);
+    Json(jobs.map(|view| view.job.clone()).collect())
 }
 
 /// Checks a job and stores it. `POST /jobs/{id}/start` starts it. A field that a job does not have is an

@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod blobs;
 pub(crate) mod dataset;
+pub(crate) mod dataset_changes;
+pub(crate) mod dataset_storing;
 pub(crate) mod datasets;
 pub(crate) mod device;
 pub(crate) mod devices;
@@ -11,6 +13,7 @@ pub(crate) mod downloads;
 pub(crate) mod enroll;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod job_changes;
 pub(crate) mod job_check;
 pub(crate) mod job_history;
 pub(crate) mod job_log;
@@ -18,6 +21,7 @@ pub(crate) mod jobs;
 pub(crate) mod join_codes;
 pub(crate) mod leases;
 pub(crate) mod metrics;
+pub(crate) mod model_changes;
 pub(crate) mod models;
 pub(crate) mod notices;
 pub(crate) mod predict;
@@ -40,18 +44,21 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(backup::routes())
         .merge(blobs::routes())
         .merge(dataset::routes())
+        .merge(dataset_changes::routes())
         .merge(datasets::routes())
         .merge(device::routes())
         .merge(devices::routes())
         .merge(downloads::routes())
         .merge(enroll::routes())
         .merge(events::routes())
+        .merge(job_changes::routes())
         .merge(job_check::routes())
         .merge(job_history::routes())
         .merge(jobs::routes())
         .merge(join_codes::routes())
         .merge(leases::routes())
         .merge(metrics::routes())
+        .merge(model_changes::routes())
         .merge(models::routes())
         .merge(notices::routes())
         .merge(predict::routes())

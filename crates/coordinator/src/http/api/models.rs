@@ -7,7 +7,7 @@ use axum::response::Response;
 use protocol::api::{Model, ModelChange};
 use protocol::job::ModelType;
 use protocol::model::ModelSpec;
-use protocol::{BlobHash, JobId};
+use protocol::{BlobHash, JobId, split_version};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use crate::driver::DriverError;
 use crate::http::auth::extractors::{Admin, Viewer};
-use crate::http::extract::{Body, InPath, InQuery};
+use crate::http::extract::{Archived, Body, InPath, InQuery};
 use crate::http::files;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
@@ -27,6 +27,7 @@ use crate::store::{ModelRow, Reader};
 
 /// Maximum length of a class name or dataset name.
 const LONGEST_TEXT: usize = 10_000;
+const LONGEST_NAME: usize = 100;
 const LONGEST_STAGE: usize = 50;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -38,11 +39,16 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(download))
 }
 
-/// Lists every version of every model, by name.
-#[utoipa::path(get, path = "/models", tag = "models", security(("token" = ["viewer", "admin"])), responses((status = 200, body = Vec<Model>)))]
-async fn list(_: Viewer, State(shared): State<ApiState>) -> ApiResult<Json<Vec<Model>>> {
-    let rows = shared.read(Reader::models).await?;
-    Ok(Json(rows.into_iter().map(|row| row.model).collect()))
+/// Lists every version of every model that is not archived, by name.
+#[utoipa::path(get, path = "/models", tag = "models", security(("token" = ["viewer", "admin"])), params(Archived),
+    responses((status = 200, body = Vec<Model>)))]
+async fn list(
+    _: Viewer,
+    State(shared): State<ApiState>,
+    InQuery(asked): InQuery<Archived>,
+) -> ApiResult<Json<Vec<Model>>> {
+    let models = shared.read(Reader::models).await?.into_iter().map(|row| row.model);
+    Ok(Json(models.filter(|model| model.archived == asked.archived).collect()))
 }
 
 /// Body of `POST /models`: the model of a job's round, or a blob with the data that a job would
@@ -81,7 +87,7 @@ async fn register(
     State(shared): State<ApiState>,
     Body(asked): Body<ModelRegistration>,
 ) -> ApiResult<(StatusCode, Json<Model>)> {
-    line("invalid-model", "name", &asked.name, 100)?;
+    line("invalid-model", "name", &asked.name, LONGEST_NAME)?;
     check_text("invalid-model", "dataset", &asked.dataset, LONGEST_TEXT)?;
     for class in &asked.classes {
         check_text("invalid-model", "classes", class, LONGEST_TEXT)?;
@@ -126,6 +132,7 @@ fn of_job(
         bytes: 0,
         job: Some(id),
         dataset: job.dataset.clone(),
+        dataset_version: job.dataset_version.clone(),
         classes: view.classes().to_vec(),
         spec,
         parameters: 0,
@@ -153,6 +160,7 @@ fn of_blob(asked: ModelRegistration) -> ApiResult<NewModel> {
         bytes: 0,
         job: None,
         dataset: asked.dataset,
+        dataset_version: None,
         classes: asked.classes,
         spec,
         parameters: 0,
@@ -168,7 +176,7 @@ pub(crate) struct Version {
     pub(crate) version: Option<u32>,
 }
 
-/// Returns one model.
+/// Returns one model. `NAME@N` names a version too, here and wherever a model is named.
 #[utoipa::path(get, path = "/models/{name}", tag = "models", security(("token" = ["viewer", "admin"])),
     params(("name" = String, Path), Version), responses((status = 200, body = Model)))]
 async fn show(
@@ -181,9 +189,10 @@ async fn show(
 }
 
 /// Moves a version of a model to a stage, such as `production`, and any other version of its name
-/// out of that stage.
+/// out of that stage; or renames a model, with all its versions.
 ///
-/// `null` removes the version from its stage.
+/// The body has either `stage` or `name`. A `stage` of `null` removes the version from its stage. Jobs and their
+/// settings keep their names.
 #[utoipa::path(patch, path = "/models/{name}", tag = "models", security(("token" = ["admin"])),
     params(("name" = String, Path), Version), request_body = ModelChange,
     responses((status = 200, body = Model)))]
@@ -194,9 +203,27 @@ async fn change(
     InQuery(version): InQuery<Version>,
     Body(asked): Body<ModelChange>,
 ) -> ApiResult<Json<Model>> {
-    let checked = |stage: String| line("invalid-model", "stage", &stage, LONGEST_STAGE);
-    let stage = asked.stage.map(checked).transpose()?;
-    Ok(Json(shared.driver.audited(&admin.0).set_stage(name, version.version, stage).await?))
+    let by = shared.driver.audited(&admin.0);
+    match asked {
+        ModelChange { stage: Some(stage), name: None } => {
+            let checked = |stage: String| line("invalid-model", "stage", &stage, LONGEST_STAGE);
+            let stage = stage.map(checked).transpose()?;
+            let model = find(&shared, name, version.version).await?.model;
+            Ok(Json(by.set_stage(model.name, Some(model.version), stage).await?))
+        }
+        ModelChange { stage: None, name: Some(new) } => {
+            let new = line("invalid-model", "name", &new, LONGEST_NAME)?;
+            if split_version(&new).1.is_some() {
+                let words = "must not end with @ and a number, which name a version";
+                return Err(ApiError::invalid("invalid-model", words).at("name"));
+            }
+            Ok(Json(by.rename_model(name, new).await?))
+        }
+        ModelChange { stage: Some(_), name: Some(_) } | ModelChange { stage: None, name: None } => {
+            let words = "send either a stage or a name";
+            Err(ApiError::invalid("invalid-model", words).at("stage"))
+        }
+    }
 }
 
 /// Returns a model's card: the model and how it was trained.
@@ -248,6 +275,15 @@ pub(crate) async fn find(
         Some(version) => format!("there is no version {version} of a model '{name}'"),
         None => format!("there is no model '{name}'"),
     };
-    let found = shared.read(move |reader| reader.model(&name, version)).await?;
-    found.ok_or_else(|| ApiError::not_found("unknown-model", words))
+    let read = move |reader: &Reader| {
+        let found = reader.model(&name, version)?;
+        match split_version(&name) {
+            // A model may be named like a version of another.
+            (short, Some(number)) if found.is_none() && version.is_none() => {
+                reader.model(short, Some(number))
+            }
+            (_, _) => Ok(found),
+        }
+    };
+    shared.read(read).await?.ok_or_else(|| ApiError::not_found("unknown-model", words))
 }

@@ -9,16 +9,20 @@ use protocol::api::Job;
 
 use super::access::AccessArguments;
 use super::lookup::typed_id_of;
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::settings::Settings;
 use crate::{job_file, output};
 
+mod change;
 mod explanation;
 mod follow;
+mod request;
 mod watch;
 
 use explanation::explanations;
 pub(super) use follow::{Follower, JobUpdate};
+use request::print_job;
+pub(super) use request::change_job;
 
 #[derive(Debug, Args)]
 pub struct JobArguments {
@@ -42,7 +46,11 @@ enum JobCommand {
         watch: bool,
     },
     /// List jobs, newest first
-    List,
+    List {
+        /// List the archived jobs instead
+        #[arg(long)]
+        archived: bool,
+    },
     /// Show a job, its settings and its rounds
     Show {
         /// Name or id of the job, or a unique start of either
@@ -73,6 +81,8 @@ enum JobCommand {
         /// Name or id of the job, or a unique start of either
         job: String,
     },
+    #[command(flatten)]
+    Change(change::JobChange),
 }
 
 pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::Result<()> {
@@ -80,13 +90,14 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
     // An invalid file is reported without connecting to a coordinator.
     let spec = match &arguments.command {
         JobCommand::Submit { file, .. } => Some(job_file::read(file)?),
-        JobCommand::List
+        JobCommand::List { .. }
         | JobCommand::Show { .. }
         | JobCommand::Watch { .. }
         | JobCommand::Start { .. }
         | JobCommand::Pause { .. }
         | JobCommand::Resume { .. }
-        | JobCommand::Cancel { .. } => None,
+        | JobCommand::Cancel { .. }
+        | JobCommand::Change(_) => None,
     };
     let client = arguments.access.client(settings)?;
     match arguments.command {
@@ -100,7 +111,7 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
             }
             print_job(&job, json)
         }
-        JobCommand::List => list(&client, json).await,
+        JobCommand::List { archived } => list(&client, archived, json).await,
         JobCommand::Show { job } => show(&client, find(&client, &job).await?, json).await,
         JobCommand::Watch { job } => {
             let id = find(&client, &job).await?;
@@ -110,6 +121,7 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
         JobCommand::Pause { job } => change(&client, &job, "pause", json).await,
         JobCommand::Resume { job } => change(&client, &job, "resume", json).await,
         JobCommand::Cancel { job } => change(&client, &job, "cancel", json).await,
+        JobCommand::Change(change) => change::run(&client, change, json).await,
     }
 }
 
@@ -122,26 +134,8 @@ async fn change(client: &Client, job: &str, action: &str, json: bool) -> anyhow:
     print_job(&change_job(client, id, action).await?, json)
 }
 
-/// Sends an action to a job; returns the updated job.
-pub(super) async fn change_job(
-    client: &Client,
-    id: JobId,
-    action: &str,
-) -> Result<Job, ClientError> {
-    client.post(&format!("/jobs/{id}/{action}"), &serde_json::json!({})).await
-}
-
-fn print_job(job: &Job, json: bool) -> anyhow::Result<()> {
-    if json {
-        output::json(job)?;
-    } else {
-        output::line(format_args!("job {} '{}' is {}", job.id, job.name, job.status.name()))?;
-    }
-    Ok(())
-}
-
-async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
-    let mut jobs: Vec<Job> = client.get("/jobs").await?;
+async fn list(client: &Client, archived: bool, json: bool) -> anyhow::Result<()> {
+    let mut jobs: Vec<Job> = client.get(&format!("/jobs?archived={archived}")).await?;
     jobs.sort_by_key(|job| std::cmp::Reverse(job.created_at));
     if json {
         return Ok(output::json(&jobs)?);
@@ -152,7 +146,7 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
             [
                 job.id.to_string(),
                 job.name.clone(),
-                job.dataset.clone(),
+                dataset_label(job),
                 job.status.name().to_owned(),
                 format!("{}/{}", job.current_epoch, job.total_epochs),
                 job.test_accuracy.map_or(String::new(), |accuracy| format!("{accuracy:.4}")),
@@ -160,6 +154,12 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         })
         .collect();
     Ok(output::table(["ID", "NAME", "DATASET", "STATUS", "ROUNDS", "ACCURACY"], &rows)?)
+}
+
+/// Returns the dataset with its version, and whether that was deleted.
+fn dataset_label(job: &Job) -> String {
+    let name = job.dataset_version.as_ref().unwrap_or(&job.dataset);
+    if job.dataset_deleted { format!("{name} (deleted)") } else { name.clone() }
 }
 
 async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
@@ -170,6 +170,9 @@ async fn show(client: &Client, id: JobId, json: bool) -> anyhow::Result<()> {
     print_job(&job, false)?;
     for sentence in explanations(&job) {
         output::line(sentence)?;
+    }
+    if job.dataset_version.is_some() {
+        output::line(format_args!("dataset {}", dataset_label(&job)))?;
     }
     let spec = toml::to_string(&job.config).context("can't convert the job to TOML")?;
     output::lines(spec.trim_end())?;
