@@ -49,7 +49,7 @@ impl Driver {
             &mut self.grace_until,
             &mut self.retry_at,
             &mut self.flush_at,
-            &mut self.rounds_at,
+            &mut self.monitor_at,
             &mut self.orphans_at,
             &mut self.trim_at,
             &mut self.started_at,
@@ -79,7 +79,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::driver::benchmark::Cluster;
+    use crate::driver::tests::Cluster;
     use crate::views::is_active;
 
     #[test]

@@ -133,7 +133,7 @@ impl Cluster {
         let spec = json!({"name": "large", "model_type": "nlp", "dataset": "synthetic"});
         let spec = serde_json::from_value(spec).unwrap();
         let now = clock::now();
-        self.job = self.driver.create_job(spec, &Caller::coordinator()).id;
+        self.job = self.driver.create_job(spec, &Caller::coordinator()).unwrap().id;
         self.driver.apply(now, self.job, Event::Start).unwrap();
         let partition = |number: u64| Partition {
             rows: 100 + number % 7,

@@ -35,7 +35,7 @@ pub(crate) async fn store_upload(
 ) -> ApiResult<AddReport> {
     let Upload { name, is_next, files, folder } = upload;
     check_new(shared, &name, is_next)?;
-    let turn = shared.adding.clone().lock_owned().await;
+    let turn = shared.import_lock.clone().lock_owned().await;
     let usual = ReadLimits::default();
     let bounds = ReadLimits { disk: usual.disk.min(shared.blobs.quota_left()?), ..usual };
     // Until the version is committed, nothing refers to its shards.

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::driver::{DriverError, JobAction};
 use crate::http::api::explain::explained;
 use crate::http::auth::extractors::{Admin, Viewer};
-use crate::http::extract::{Archived, Body, InPath, InQuery, JobBody};
+use crate::http::extract::{Archived, InPath, InQuery, JobBody};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::state::ApiState;
 use crate::views::{JobView, metric_points};
