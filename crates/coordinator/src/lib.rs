@@ -20,6 +20,7 @@ mod http;
 mod notifications;
 mod observer;
 mod poll_interval;
+mod staging;
 mod start;
 mod steps;
 mod store;

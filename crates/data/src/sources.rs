@@ -100,6 +100,19 @@ impl Sources {
         Some(SourceStamp(stamped.collect::<Option<_>>()?))
     }
 
+    /// Checks that a dataset can be added under this name.
+    ///
+    /// # Errors
+    /// [`DataError::BadName`] or [`DataError::NameTaken`].
+    pub fn check_new_name(&self, name: &str) -> Result<(), DataError> {
+        uploads::check_name(name)?;
+        let is_built_in = Synthetic::named(name).is_some() || Published::named(name).is_some();
+        if is_built_in || self.uploads.join(name).exists() {
+            return Err(DataError::NameTaken(name.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Removes partial uploads of an earlier process. Must not run during an upload.
     pub fn remove_partial_datasets(&self) -> std::io::Result<()> {
         uploads::remove_partial_datasets(&self.uploads)

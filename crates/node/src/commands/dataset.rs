@@ -1,15 +1,22 @@
 //! `constellation dataset …`.
 
-use std::path::{Path, PathBuf};
+mod archive;
+mod flags;
+mod plan_text;
+mod staging;
 
-use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use protocol::dataset::import::ImportPlan;
+use protocol::dataset::upload::{ImportRequest, InspectRequest};
 use protocol::dataset::{AddedDataset, DatasetEntry, RowProblem, SampleShape};
-use reqwest::{Body, Method};
-use tokio_util::io::ReaderStream;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use self::flags::ImportFlags;
+use self::staging::StagedFiles;
 use super::access::AccessArguments;
-use crate::client::{Client, escaped};
+use crate::client::Client;
 use crate::output;
 use crate::settings::Settings;
 
@@ -25,12 +32,34 @@ pub struct DatasetArguments {
 enum DatasetCommand {
     /// List datasets
     List,
+    /// Show how files would be imported
+    ///
+    /// Uploads the files, prints the plan and deletes them. Adds nothing. The plan lists every decision with its
+    /// reason, the classes, the splits, and what is left out.
+    #[command(after_long_help = "\
+Examples:
+  constellation dataset inspect reviews.csv
+  constellation dataset inspect reviews.csv --label stars --separator semicolon
+  constellation dataset inspect photos/ --resize 64x64 --json")]
+    Inspect {
+        #[command(flatten)]
+        import: ImportFlags,
+    },
     /// Upload a dataset
     ///
-    /// Accepts CSV, JSON Lines and Parquet files, and zip files that contain one folder of images per class.
+    /// Accepts tables (CSV, JSON Lines, Parquet and others) with a text and a label column, and folders, zip files
+    /// and tar files that contain one folder of images per class. The format is detected. What the files don't
+    /// decide is refused with the flag that decides it; `dataset inspect` shows the plan first.
+    #[command(after_long_help = "\
+Examples:
+  constellation dataset add reviews.csv --name reviews
+  constellation dataset add reviews.csv --name reviews --text title,body --label stars
+  constellation dataset add train.csv --test test.csv --name news
+  constellation dataset add photos/ --name photos --resize 64x64
+  constellation dataset add book.txt --name book --task language --split tail")]
     Add {
-        /// File to upload
-        file: PathBuf,
+        #[command(flatten)]
+        import: ImportFlags,
         /// Name that job files use for the dataset
         #[arg(long)]
         name: String,
@@ -49,8 +78,15 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
             let rows: Vec<[String; 6]> = datasets.iter().map(row).collect();
             Ok(output::table(["NAME", "ROWS", "CLASSES", "TRAIN", "TEST", "FROM"], &rows)?)
         }
-        DatasetCommand::Add { file, name } => {
-            let added = add(&client, &file, &name).await?;
+        DatasetCommand::Inspect { import } => {
+            let plan = inspect(&client, &import).await?;
+            if json {
+                return Ok(output::json(&plan)?);
+            }
+            Ok(plan_text::print(&plan)?)
+        }
+        DatasetCommand::Add { import, name } => {
+            let added = add(&client, &import, name).await?;
             if json {
                 return Ok(output::json(&added)?);
             }
@@ -58,7 +94,7 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
                 let RowProblem { file, line, reason, change } = problem;
                 output::note(format_args!("{file}:{line}: {reason}: {change}"));
             }
-            let AddedDataset { info, understood, bad_rows, .. } = added;
+            let AddedDataset { info, bad_rows, plan, .. } = added;
             let (train, test, classes) = (info.train_rows, info.test_rows, info.classes.len());
             let skipped = match bad_rows {
                 0 => String::new(),
@@ -68,27 +104,36 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
             output::line(format_args!(
                 "{name}: {train} training rows, {test} test rows, {classes} classes{skipped}"
             ))?;
-            Ok(output::line(understood)?)
+            Ok(plan_text::print_short(&plan)?)
         }
     }
 }
 
-async fn add(client: &Client, file: &Path, name: &str) -> anyhow::Result<AddedDataset> {
-    let cannot_read = || format!("can't read {}", file.display());
-    let opened = tokio::fs::File::open(file).await.with_context(cannot_read)?;
-    let metadata = opened.metadata().await.with_context(cannot_read)?;
-    if metadata.is_dir() {
-        bail!("{} is a folder. Compress it and add the zip file", file.display());
-    }
-    let filename = file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let (name, filename) = (escaped(name), escaped(&filename.unwrap_or_default()));
-    let path = format!("/datasets?name={name}&filename={filename}");
-    let request = client
-        .request(Method::POST, &path)
-        .header("Content-Type", "application/octet-stream")
-        .header("Content-Length", metadata.len())
-        .body(Body::wrap_stream(ReaderStream::new(opened)));
-    Ok(client.decode(client.send(request).await?).await?)
+async fn inspect(client: &Client, import: &ImportFlags) -> anyhow::Result<ImportPlan> {
+    let plan = import.options()?;
+    let staged = StagedFiles::upload(client, &import.files(), None).await?;
+    let request = InspectRequest { uploads: staged.sources.clone(), plan };
+    let inspected = staged.watch(send(client, "/datasets/inspect", &request)).await;
+    staged.delete().await;
+    inspected?
+}
+
+async fn add(client: &Client, import: &ImportFlags, name: String) -> anyhow::Result<AddedDataset> {
+    let plan = import.options()?;
+    let staged = StagedFiles::upload(client, &import.files(), Some(&name)).await?;
+    let request = ImportRequest { name, uploads: staged.sources.clone(), plan };
+    let added = staged.watch(send(client, "/datasets", &request)).await;
+    staged.delete().await;
+    added?
+}
+
+/// Sends a request that may take minutes.
+async fn send<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    body: &impl Serialize,
+) -> anyhow::Result<T> {
+    Ok(client.decode(client.send(client.request(Method::POST, path).json(body)).await?).await?)
 }
 
 fn row(dataset: &DatasetEntry) -> [String; 6] {

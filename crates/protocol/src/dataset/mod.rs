@@ -1,10 +1,13 @@
 //! Metadata of datasets.
 
 pub mod import;
+pub mod import_check;
+pub mod upload;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use self::import::{ImportPlan, OpenQuestion};
 use crate::Problem;
 use crate::job::DataSpec;
 
@@ -114,6 +117,9 @@ pub struct AddedDataset {
     pub bad_rows: u64,
     /// The first of the skipped rows.
     pub problems: Vec<RowProblem>,
+    /// How the files were read.
+    #[serde(default)]
+    pub plan: ImportPlan,
 }
 
 /// Problem details with extension members for the rows of a file.
@@ -125,6 +131,9 @@ pub struct FileProblem {
     pub bad_rows: u64,
     /// The first 20 of them.
     pub rows: Vec<RowProblem>,
+    /// Decisions that the files leave open, with the type `import-undecided`.
+    #[serde(default)]
+    pub questions: Vec<OpenQuestion>,
 }
 
 /// Row that cannot be used.

@@ -4,6 +4,9 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod blobs;
 pub(crate) mod dataset;
+pub(crate) mod dataset_import;
+mod dataset_problems;
+pub(crate) mod dataset_uploads;
 pub(crate) mod datasets;
 pub(crate) mod device;
 pub(crate) mod devices;
@@ -40,6 +43,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(backup::routes())
         .merge(blobs::routes())
         .merge(dataset::routes())
+        .merge(dataset_import::routes())
+        .merge(dataset_uploads::routes())
         .merge(datasets::routes())
         .merge(device::routes())
         .merge(devices::routes())

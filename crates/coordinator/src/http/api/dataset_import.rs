@@ -1,0 +1,189 @@
+//! Imports of datasets: `POST /datasets/inspect`, and adding files of any source.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use data::{AddReport, DataError, ImportFile, LoadProgress, ReadLimits};
+use protocol::UploadId;
+use protocol::dataset::import::{ImportOptions, ImportPlan};
+use protocol::dataset::import_check;
+use protocol::dataset::upload::{ImportRequest, ImportSource, InspectRequest};
+use protocol::dataset::{AddedDataset, FileProblem};
+use tempfile::TempDir;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::dataset_problems::{check_name, failure, rows};
+use super::dataset_uploads::staged;
+use crate::crash_points::CrashPoint;
+use crate::http::auth::extractors::Admin;
+use crate::http::extract::Body;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::http::state::ApiState;
+use crate::staging::StagedFile;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(inspect))
+}
+
+/// Shows how files would be imported.
+///
+/// Reads uploaded files and returns the plan. Stores nothing. Decisions that the files leave open are in
+/// `questions`; an import refuses while there is one.
+#[utoipa::path(post, path = "/datasets/inspect", tag = "datasets", security(("token" = ["admin"])),
+    request_body = InspectRequest,
+    responses(
+        (status = 200, body = ImportPlan),
+        (status = 422, body = FileProblem, content_type = "application/problem+json",
+            description = "Problem details. Lists the first unusable rows if there are too many")
+    ))]
+async fn inspect(
+    _: Admin,
+    State(shared): State<ApiState>,
+    Body(request): Body<InspectRequest>,
+) -> ApiResult<Json<ImportPlan>> {
+    let InspectRequest { uploads, plan } = request;
+    let import = Import::of_uploads(&shared, String::new(), &uploads, plan).await?;
+    let sources = shared.sources.clone();
+    let plan = import.run(&shared, move |import, limits, progress| {
+        sources.inspect(&import.files, &import.options, limits, progress)
+    });
+    Ok(Json(plan.await?))
+}
+
+/// Files that are imported under a name.
+#[derive(Debug)]
+pub(super) struct Import {
+    pub(super) name: String,
+    pub(super) files: Vec<ImportFile>,
+    pub(super) options: ImportOptions,
+    /// Uploads among the files. They exist until this is dropped.
+    pub(super) staged: Vec<Arc<StagedFile>>,
+    /// Folder of the other files.
+    pub(super) scratch: Option<TempDir>,
+}
+
+impl Import {
+    async fn of_uploads(
+        shared: &ApiState,
+        name: String,
+        uploads: &[ImportSource],
+        options: ImportOptions,
+    ) -> ApiResult<Self> {
+        import_check::check(&options).map_err(|error| {
+            let field = format!("plan.{}", error.field);
+            ApiError::invalid("bad-plan", error.detail).at(&field)
+        })?;
+        if uploads.is_empty() {
+            let words = "name at least one file of POST /datasets/uploads";
+            return Err(ApiError::invalid("bad-dataset", words).at("uploads"));
+        }
+        let mut seen = HashSet::<UploadId>::new();
+        let (mut files, mut all) = (Vec::new(), Vec::new());
+        for source in uploads {
+            if !seen.insert(source.id) {
+                let words = format!("the upload {} appears more than once", source.id);
+                return Err(ApiError::invalid("bad-dataset", words).at("uploads"));
+            }
+            let file = staged(shared, source.id).await.map_err(|error| error.at("uploads"))?;
+            let state = file.state()?;
+            if !state.is_complete() {
+                let words = format!(
+                    "{} has {} of {} bytes; upload the rest first",
+                    state.filename, state.received, state.length
+                );
+                return Err(ApiError::conflict("incomplete-upload", words).at("uploads"));
+            }
+            files.push(ImportFile { path: file.path().to_owned(), role: source.role });
+            all.push(file);
+        }
+        Ok(Self { name, files, options, staged: all, scratch: None })
+    }
+
+    /// Reads the files on a blocking thread, one import at a time. Reports the number of rows in the state of
+    /// the uploads.
+    async fn run<T: Send + 'static>(
+        self,
+        shared: &ApiState,
+        work: impl FnOnce(&Self, ReadLimits, &mut dyn FnMut(LoadProgress)) -> Result<T, DataError>
+        + Send
+        + 'static,
+    ) -> ApiResult<T> {
+        let turn = shared.adding.clone().lock_owned().await;
+        let usual = ReadLimits::default();
+        let limits = ReadLimits { disk: usual.disk.min(shared.blobs.quota_left()?), ..usual };
+        let done = tokio::task::spawn_blocking(move || {
+            // The requester may be gone before this is done.
+            let _turn = turn;
+            self.set_rows_read(Some(0));
+            let done = work(&self, limits, &mut |progress| match progress {
+                LoadProgress::Reading { rows } => self.set_rows_read(Some(rows)),
+                LoadProgress::Downloading { .. } => {}
+            });
+            self.set_rows_read(None);
+            done.map_err(|error| self.failure(&error))
+        });
+        done.await.map_err(|error| ApiError::internal(error.to_string()))?
+    }
+
+    fn set_rows_read(&self, rows: Option<u64>) {
+        for file in &self.staged {
+            file.set_rows_read(rows);
+        }
+    }
+
+    /// Returns the error of the files without their paths on this disk.
+    fn failure(&self, error: &DataError) -> ApiError {
+        let staged = self.staged.iter().map(|file| file.folder());
+        let folders = staged.chain(self.scratch.iter().map(TempDir::path));
+        let without = |words: String, folder: &Path| {
+            words.replace(&format!("{}/", folder.display()), "")
+        };
+        failure(error, folders.fold(error.to_string(), without))
+    }
+}
+
+/// Adds uploaded files as a dataset, and deletes the uploads.
+pub(super) async fn add_uploads(
+    admin: &Admin,
+    shared: &ApiState,
+    request: ImportRequest,
+) -> ApiResult<AddedDataset> {
+    let ImportRequest { name, uploads, plan } = request;
+    check_name(shared, &name)?;
+    let import = Import::of_uploads(shared, name, &uploads, plan).await?;
+    let added = add(admin, shared, import).await?;
+    for source in uploads {
+        shared.staging.remove(source.id);
+    }
+    Ok(added)
+}
+
+/// Adds files as a dataset.
+pub(super) async fn add(
+    admin: &Admin,
+    shared: &ApiState,
+    import: Import,
+) -> ApiResult<AddedDataset> {
+    let sources = shared.sources.clone();
+    let added = import.run(shared, move |import, limits, progress| {
+        sources.add_files(&import.name, &import.files, &import.options, limits, progress)
+    });
+    let added = added.await?;
+    shared.points.pass(CrashPoint::DatasetPlaced);
+    shared.driver.by(&admin.0).dataset_added(added.info.name.clone()).await?;
+    Ok(report(added))
+}
+
+fn report(added: AddReport) -> AddedDataset {
+    AddedDataset {
+        problems: rows(&added.problems),
+        info: added.info,
+        understood: added.understood,
+        bad_rows: added.bad_rows,
+        plan: added.plan,
+    }
+}
