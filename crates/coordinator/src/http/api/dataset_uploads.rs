@@ -101,7 +101,8 @@ async fn state(
     State(shared): State<ApiState>,
     InPath(id): InPath<UploadId>,
 ) -> ApiResult<Response> {
-    answer(StatusCode::OK, &staged(&shared, id).await?)
+    let file = staged(&shared, id).await?;
+    answer(StatusCode::OK, &file)
 }
 
 /// Appends bytes to an uploaded file.
