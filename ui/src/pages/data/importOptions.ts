@@ -34,7 +34,8 @@ export function withRole(
     if (column.name === changed) return role;
     const isTaken = role !== 'text' && role !== 'unused' && column.role === role;
     // Rows are texts or images.
-    const isOther = (role === 'image' && column.role === 'text') || (role === 'text' && column.role === 'image');
+    const isOther =
+      (role === 'image' && column.role === 'text') || (role === 'text' && column.role === 'image');
     return isTaken || isOther ? 'unused' : column.role;
   };
   const named = (wanted: ColumnRole) =>

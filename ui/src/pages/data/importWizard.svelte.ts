@@ -1,5 +1,5 @@
 // State of an import: its uploaded files, decisions, plan and result. Nothing is stored before the import.
-import { ApiError, ask, toApiError } from '../../api/client';
+import { type ApiError, ask, toApiError } from '../../api/client';
 import type {
   AddedDataset,
   FileRole,
