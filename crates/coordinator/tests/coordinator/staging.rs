@@ -30,7 +30,8 @@ pub(crate) async fn upload(client: &Client, filename: &str, bytes: impl Into<Vec
 
 async fn begin(client: &Client, length: usize) -> String {
     let path = format!("/datasets/uploads?filename=rows.csv&length={length}");
-    let state = client.post(&path, Value::Null).await;
+    let (status, state) = client.ask(Method::POST, &path, None).await;
+    assert_eq!((status, &state["received"]), (StatusCode::CREATED, &json!(0)), "{state}");
     state["id"].as_str().unwrap().to_owned()
 }
 

@@ -141,7 +141,7 @@ pub struct FileProblem {
     /// The first 20 of them.
     pub rows: Vec<RowProblem>,
     /// Decisions that the files leave open, with the type `import-undecided`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub questions: Vec<OpenQuestion>,
 }
 

@@ -101,7 +101,7 @@ async fn add(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_of_kind = |wanted: &str| kind.is_some_and(|kind| kind.starts_with(wanted));
     let (is_json, is_form) = (is_of_kind("application/json"), is_of_kind("multipart/form-data"));
-    if is_json && named.filename.is_empty() {
+    if is_json && named.filename.is_empty() && named.name.is_empty() {
         let Body(request) = Body::from_request(request, &()).await?;
         let added = dataset_import::add_uploads(&admin, &shared, request).await?;
         return Ok((StatusCode::CREATED, Json(added)));
