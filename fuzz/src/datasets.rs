@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::{fs, panic};
 
-use data::{Dataset, ReadLimits, Sample, read_file};
+use data::{Dataset, ImportFile, ReadLimits, Sample, read_file};
+use protocol::dataset::import::{FileRole, ImportOptions};
 use protocol::dataset::SampleShape;
 use tempfile::TempDir;
 
@@ -42,7 +43,9 @@ pub fn expect_panics_of(crates: &'static [&str]) {
 
 /// Reads a file or a folder, and checks that the rows match the description.
 pub fn read_path(path: &Path) {
-    let Ok((dataset, report)) = read_file("fuzz", path, LIMITS, &mut |_| {}) else { return };
+    let files = [ImportFile { path: path.to_owned(), role: FileRole::Data }];
+    let read = read_file("fuzz", &files, &ImportOptions::default(), LIMITS, &mut |_| {});
+    let Ok((dataset, report)) = read else { return };
     assert_eq!(report.info, dataset.info);
     assert!(report.problems.len() <= 20 && report.problems.len() as u64 <= report.bad_rows);
     check(&dataset);

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::BadRow;
+use protocol::dataset::import::OpenQuestion;
+
+use crate::import::BadRow;
 use crate::shard::ShardError;
 
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,8 @@ pub enum DataError {
     HiddenClass(String),
     #[error("the rows belong to {0} class(es); a dataset needs at least 2")]
     TooFewClasses(usize),
+    #[error("{file}: {}", decisions(.questions))]
+    Undecided { file: String, questions: Vec<OpenQuestion> },
 }
 
 impl DataError {
@@ -83,6 +87,7 @@ impl DataError {
         match &mut self {
             Self::Row { file, .. }
             | Self::File { file, .. }
+            | Self::Undecided { file, .. }
             | Self::TooManyBadRows { file, .. } => {
                 if let Some(rest) = file.strip_prefix(&own) {
                     *file = format!("{name}{rest}");
@@ -109,6 +114,18 @@ impl DataError {
         }
         self
     }
+}
+
+/// Writes each question with the flag that decides it and the flag's values.
+fn decisions(questions: &[OpenQuestion]) -> String {
+    let one = |question: &OpenQuestion| {
+        let OpenQuestion { question, flag, choices, .. } = question;
+        match choices.as_slice() {
+            [] => format!("{question}; decide with {flag}"),
+            choices => format!("{question}; decide with {flag}: {}", choices.join(", ")),
+        }
+    };
+    questions.iter().map(one).collect::<Vec<_>>().join(". ")
 }
 
 fn did_you_mean(name: Option<&str>) -> String {

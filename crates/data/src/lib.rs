@@ -4,9 +4,9 @@
 pub mod catalog;
 mod columns;
 mod error;
-mod files;
 mod hub;
 pub mod image_decode;
+mod import;
 mod layout;
 mod parquet_guard;
 mod published;
@@ -19,10 +19,9 @@ mod uploads;
 
 pub use catalog::{CatalogEntry, Origin};
 pub use error::DataError;
-pub use files::{AddReport, BadRow, ReadLimits};
 pub use hub::HubSettings;
+pub use import::{AddReport, BadRow, ImportFile, ReadLimits, read_file};
 pub use sources::{SourceStamp, Sources};
-pub use uploads::read_file;
 
 use protocol::dataset::DatasetInfo;
 
@@ -56,6 +55,8 @@ impl Sample {
 pub struct Dataset {
     pub info: DatasetInfo,
     pub train: Vec<Row>,
+    /// Empty if the dataset has no validation split of its own.
+    pub validation: Vec<Row>,
     pub test: Vec<Row>,
 }
 

@@ -43,7 +43,7 @@ impl Published {
         progress(LoadProgress::Reading { rows: before as u64 });
         let [train, test] = splits;
         (info.train_rows, info.test_rows) = (train.len() as u64, test.len() as u64);
-        Ok(Dataset { info, train, test })
+        Ok(Dataset { info, train, validation: Vec::new(), test })
     }
 
     /// Reads the metadata in the files, without reading rows.
@@ -62,7 +62,9 @@ impl Published {
                 .filter(|names| names.len() == self.classes.len())
                 .unwrap_or_else(|| self.classes.iter().map(ToString::to_string).collect()),
             train_rows: count(&files.train)?,
+            validation_rows: 0,
             test_rows: count(&files.test)?,
+            version: 1,
             source: self.repository.to_owned(),
             licence: self.licence.to_owned(),
         })

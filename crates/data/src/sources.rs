@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use protocol::dataset::import::{FileRole, ImportOptions, ImportPlan};
+
 use crate::catalog::{CatalogEntry, Origin, PUBLISHED, Published};
-use crate::files::{AddReport, ReadLimits};
 use crate::hub::{self, HubSettings};
+use crate::import::{AddReport, ImportFile, ReadLimits};
 use crate::published::Files;
 use crate::synthetic::Synthetic;
-use crate::{DataError, Dataset, LoadProgress, layout, uploads};
+use crate::{DataError, Dataset, LoadProgress, import, layout, uploads};
 
 /// Search order of a load: embedded, `data_dir`, the hub's cache, the hub; and `uploads` for
 /// uploaded datasets.
@@ -124,11 +126,39 @@ impl Sources {
         limits: ReadLimits,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<AddReport, DataError> {
+        let files = [ImportFile { path: file.to_owned(), role: FileRole::Data }];
+        self.add_files(name, &files, &ImportOptions::default(), limits, progress)
+    }
+
+    /// Adds a dataset from files and folders. Blocks. Leaves nothing behind if it fails.
+    ///
+    /// # Errors
+    /// [`DataError::Undecided`] if the files and options leave a decision open.
+    pub fn add_files(
+        &self,
+        name: &str,
+        files: &[ImportFile],
+        options: &ImportOptions,
+        limits: ReadLimits,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<AddReport, DataError> {
         uploads::check_name(name)?;
         if Synthetic::named(name).is_some() || Published::named(name).is_some() {
             return Err(DataError::NameTaken(name.to_owned()));
         }
-        uploads::add(&self.uploads, name, file, limits, progress)
+        uploads::add(&self.uploads, name, files, options, limits, progress)
+    }
+
+    /// Reads files as [`Sources::add_files`] does, and returns the plan without storing anything. Open
+    /// decisions are in the plan. Blocks.
+    pub fn inspect(
+        &self,
+        files: &[ImportFile],
+        options: &ImportOptions,
+        limits: ReadLimits,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<ImportPlan, DataError> {
+        import::inspect(files, options, limits, progress)
     }
 
     fn published_entry(&self, published: &Published) -> CatalogEntry {

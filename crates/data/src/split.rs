@@ -3,11 +3,72 @@
 
 use std::collections::BTreeMap;
 
+use protocol::dataset::import::TestSplit;
+
 use crate::Row;
+
+/// Takes the test rows from the training rows. `keys` has a key or none for each row. Rows of one key
+/// stay in one part.
+pub(crate) fn take_test(
+    rows: Vec<Row>,
+    keys: &[Option<String>],
+    how: TestSplit,
+) -> (Vec<Row>, Vec<Row>) {
+    match how {
+        TestSplit::Stratified if keys.iter().all(Option::is_none) => stratified_tenth(rows),
+        TestSplit::Stratified => keyed_tenth(rows, keys),
+        TestSplit::Tail => tail(rows, keys),
+    }
+}
+
+/// Takes keys in the order of their hashes until they have a tenth of the rows. A row without a key is
+/// a key of its own.
+fn keyed_tenth(rows: Vec<Row>, keys: &[Option<String>]) -> (Vec<Row>, Vec<Row>) {
+    let mut groups: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        let group = match keys.get(index) {
+            Some(Some(key)) => blake3::hash(key.as_bytes()),
+            Some(None) | None => hash(row),
+        };
+        groups.entry(*group.as_bytes()).or_default().push(index);
+    }
+    let (mut is_test, mut taken) = (vec![false; rows.len()], 0);
+    let wanted = rows.len().div_ceil(10);
+    let last = groups.len().saturating_sub(1);
+    for members in groups.values().take(last) {
+        if taken >= wanted {
+            break;
+        }
+        taken += members.len();
+        members.iter().for_each(|index| is_test[*index] = true);
+    }
+    divided(rows, is_test)
+}
+
+/// Takes the last tenth. It begins earlier if it would divide the rows of one key.
+fn tail(rows: Vec<Row>, keys: &[Option<String>]) -> (Vec<Row>, Vec<Row>) {
+    let mut start = rows.len() - rows.len().div_ceil(10).min(rows.len().saturating_sub(1));
+    let same = |a: usize, b: usize| {
+        let (a, b) = (keys.get(a).cloned().flatten(), keys.get(b).cloned().flatten());
+        a.is_some() && a == b
+    };
+    while start > 1 && start < rows.len() && same(start - 1, start) {
+        start -= 1;
+    }
+    let mut train = rows;
+    let test = train.split_off(start);
+    (train, test)
+}
+
+fn divided(rows: Vec<Row>, is_test: Vec<bool>) -> (Vec<Row>, Vec<Row>) {
+    let mut flags = is_test.into_iter();
+    let (test, train) = rows.into_iter().partition(|_| flags.next().unwrap_or(false));
+    (train, test)
+}
 
 /// Splits rows into train and test. Both keep the order of the rows. Identical rows stay together.
 /// Each class keeps at least one train row and, if it has two rows, one test row.
-pub(crate) fn stratified_tenth(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
+fn stratified_tenth(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
     let mut classes: BTreeMap<u32, Vec<(blake3::Hash, usize)>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         classes.entry(row.label).or_default().push((hash(row), index));
@@ -26,9 +87,7 @@ pub(crate) fn stratified_tenth(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
             is_test[*index] = true;
         }
     }
-    let mut flags = is_test.into_iter();
-    let (test, train) = rows.into_iter().partition(|_| flags.next().unwrap_or(false));
-    (train, test)
+    divided(rows, is_test)
 }
 
 /// Returns the BLAKE3 hash of a row's bytes in a shard.
@@ -85,6 +144,30 @@ mod tests {
         }
         assert_eq!(test.iter().filter(|row| row.label == 3).count(), 1);
         assert!(test.iter().all(|row| row.label == 3 || !train.contains(row)));
+    }
+
+    #[test]
+    fn rows_of_one_key_stay_in_one_part() {
+        let rows: Vec<Row> = (0..100).map(|index| row(index % 2, index.to_string())).collect();
+        let keys: Vec<Option<String>> =
+            (0..100).map(|index| Some(format!("user {}", index / 4))).collect();
+        for how in [TestSplit::Stratified, TestSplit::Tail] {
+            let (train, test) = take_test(rows.clone(), &keys, how);
+            assert_eq!(train.len() + test.len(), 100);
+            assert!((10..=16).contains(&test.len()), "{how:?}: {}", test.len());
+            let users = |rows: &[Row]| -> std::collections::BTreeSet<usize> {
+                let numbers = rows.iter().map(|row| String::from_utf8(row.sample.bytes().into()));
+                numbers.map(|number| number.unwrap().parse::<usize>().unwrap() / 4).collect()
+            };
+            assert!(users(&train).is_disjoint(&users(&test)), "{how:?}");
+        }
+    }
+
+    #[test]
+    fn the_tail_is_the_end() {
+        let rows: Vec<Row> = (0..25).map(|index| row(0, index.to_string())).collect();
+        let (train, test) = take_test(rows.clone(), &vec![None; 25], TestSplit::Tail);
+        assert_eq!((train.as_slice(), test.as_slice()), (&rows[..22], &rows[22..]));
     }
 
     #[test]

@@ -1,19 +1,19 @@
-//! Uploaded datasets on disk: `NAME/{info.json, train.shard, test.shard}`.
+//! Uploaded datasets on disk: `NAME/{info.json, train.shard, test.shard}`, and `validation.shard` if there are
+//! validation rows.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use protocol::dataset::DatasetInfo;
-use protocol::text;
+use protocol::dataset::import::ImportOptions;
 
-use crate::files::{self, Bad, Gathered, LabeledRow, Memory, ReadLimits, Reading};
-use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard, split};
+use crate::import::{self, ImportFile, ReadLimits};
+use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard};
 
 const INFO: &str = "info.json";
 const TRAIN: &str = "train.shard";
+const VALIDATION: &str = "validation.shard";
 const TEST: &str = "test.shard";
 /// Name prefix of an incomplete folder.
 const ADDING: &str = ".adding-";
@@ -52,22 +52,34 @@ pub(crate) fn load(
     let folder = uploads.join(name);
     let Some(info) = read_info(&folder)? else { return Ok(None) };
     let train = read_rows(&folder.join(TRAIN), &info)?;
+    let validation = match info.validation_rows {
+        0 => Vec::new(),
+        _ => read_rows(&folder.join(VALIDATION), &info)?,
+    };
     let test = read_rows(&folder.join(TEST), &info)?;
-    progress(LoadProgress::Reading { rows: (train.len() + test.len()) as u64 });
-    Ok(Some(Dataset { info, train, test }))
+    let rows = train.len() + validation.len() + test.len();
+    progress(LoadProgress::Reading { rows: rows as u64 });
+    Ok(Some(Dataset { info, train, validation, test }))
 }
 
 /// Returns the files of a dataset.
 pub(crate) fn files(uploads: &Path, name: &str) -> Option<Vec<PathBuf>> {
     check_name(name).ok()?;
-    Some([INFO, TRAIN, TEST].map(|file| uploads.join(name).join(file)).into())
+    let folder = uploads.join(name);
+    let mut files: Vec<PathBuf> = [INFO, TRAIN, TEST].map(|file| folder.join(file)).into();
+    let validation = folder.join(VALIDATION);
+    if validation.exists() {
+        files.push(validation);
+    }
+    Some(files)
 }
 
 /// Adds a dataset. Its folder appears atomically.
 pub(crate) fn add(
     uploads: &Path,
     name: &str,
-    file: &Path,
+    added: &[ImportFile],
+    options: &ImportOptions,
     bounds: ReadLimits,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<AddReport, DataError> {
@@ -78,25 +90,27 @@ pub(crate) fn add(
     fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
     let place = || tempfile::Builder::new().prefix(ADDING).tempdir_in(uploads);
     let scratch = place().map_err(DataError::io(uploads))?;
-    let ReadLimits { disk, memory } = bounds;
-    let memory = Memory::with_limit(memory);
-    let mut reading = Reading { scratch: scratch.path(), disk, memory, progress };
-    let (dataset, report) = read(name, file, &mut reading)?;
-    let Dataset { info, train, test } = dataset;
-    let stored: usize = train.iter().chain(&test).map(|row| row.sample.bytes().len()).sum();
-    if stored as u64 > disk {
-        let (stored, disk) = (stored >> 20, disk >> 20);
+    let (dataset, report) = import::read(name, added, options, bounds, scratch.path(), progress)?;
+    let Dataset { info, train, validation, test } = dataset;
+    let parts = [(TRAIN, &train), (VALIDATION, &validation), (TEST, &test)];
+    let stored: usize =
+        parts.iter().flat_map(|(_, rows)| rows.iter()).map(|row| row.sample.bytes().len()).sum();
+    if stored as u64 > bounds.disk {
+        let (stored, disk) = (stored >> 20, bounds.disk >> 20);
         let reason =
             format!("its rows need {stored} MiB of disk space, but only {disk} MiB are available");
-        return Err(DataError::file(file, reason).calling(file, &shown(file)));
+        return Err(DataError::File { file: import::shown(added), reason });
     }
     let new = place().map_err(DataError::io(uploads))?;
-    for (part, rows) in [(TRAIN, &train), (TEST, &test)] {
+    for (part, rows) in parts {
+        if part == VALIDATION && rows.is_empty() {
+            continue;
+        }
         let bytes = shard::write(info.sample, &rows.iter().collect::<Vec<_>>());
         write(&new.path().join(part), &bytes)?;
     }
     let json = serde_json::to_vec_pretty(&info)
-        .map_err(|error| DataError::file(file, error.to_string()))?;
+        .map_err(|error| DataError::file(&folder, error.to_string()))?;
     write(&new.path().join(INFO), &json)?;
     sync(new.path())?;
     // Fails if the same name was added in the meantime: a rename replaces only an empty folder.
@@ -109,36 +123,6 @@ pub(crate) fn add(
     })?;
     sync(uploads)?;
     Ok(report)
-}
-
-/// Reads a file or folder as a dataset of this name without storing it.
-pub fn read_file(
-    name: &str,
-    file: &Path,
-    bounds: ReadLimits,
-    progress: &mut dyn FnMut(LoadProgress),
-) -> Result<(Dataset, AddReport), DataError> {
-    let scratch = tempfile::tempdir().map_err(DataError::io(file))?;
-    let (scratch, memory) = (scratch.path(), Memory::with_limit(bounds.memory));
-    read(name, file, &mut Reading { scratch, disk: bounds.disk, memory, progress })
-}
-
-fn read(
-    name: &str,
-    file: &Path,
-    reading: &mut Reading<'_>,
-) -> Result<(Dataset, AddReport), DataError> {
-    let (dataset, understood, bad) = files::gather(file, reading)
-        .and_then(|gathered| assemble(name, file, gathered))
-        .map_err(|error| error.calling(file, &shown(file)))?;
-    let info = dataset.info.clone();
-    let report = AddReport { info, understood, bad_rows: bad.count, problems: bad.first };
-    Ok((dataset, report))
-}
-
-/// Returns the display name of a file.
-fn shown(file: &Path) -> Cow<'_, str> {
-    file.file_name().unwrap_or_default().to_string_lossy()
 }
 
 /// Removes incomplete datasets after a crash. No dataset may be added at the same time.
@@ -159,68 +143,6 @@ pub(crate) fn remove_partial_datasets(uploads: &Path) -> std::io::Result<()> {
 /// Flushes the folder's entries to disk.
 fn sync(folder: &Path) -> Result<(), DataError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(DataError::io(folder))
-}
-
-/// Numbers the classes, splits the rows, and rejects data that can't be used for training.
-fn assemble(
-    name: &str,
-    file: &Path,
-    gathered: Gathered,
-) -> Result<(Dataset, String, Bad), DataError> {
-    let Gathered { shape, train, test, classes, understood, bad } = gathered;
-    let good = train.len() + test.as_ref().map_or(0, Vec::len);
-    let rows = good as u64 + bad.count;
-    if bad.count * 10 > rows {
-        return Err(bad.too_many(file, good as u64));
-    }
-    let mut counts: HashMap<&str, u64> = HashMap::new();
-    for row in train.iter().chain(test.iter().flatten()) {
-        *counts.entry(&row.class).or_default() += 1;
-    }
-    let found: Vec<String> = counts.keys().map(ToString::to_string).collect();
-    if found.len() < 2 {
-        return Err(DataError::TooFewClasses(found.len()));
-    }
-    if let Some((class, rows)) = counts.iter().find(|(_, rows)| **rows < 2) {
-        return Err(DataError::ClassTooSmall { class: (*class).to_owned(), rows: *rows });
-    }
-    let classes = classes.unwrap_or_else(|| ordered(found));
-    // Checks the class names of folders and of Parquet files. Rows with other invalid labels were already rejected.
-    if let Some(class) = classes.iter().find(|class| text::check(class).is_err()) {
-        return Err(DataError::HiddenClass(text::escaped(class)));
-    }
-    let numbers: HashMap<&str, u32> =
-        classes.iter().zip(0..).map(|(class, number)| (class.as_str(), number)).collect();
-    let number = |rows: Vec<LabeledRow>| -> Vec<Row> {
-        let label = |class: &str| numbers.get(class).copied().unwrap_or(0);
-        rows.into_iter().map(|row| Row { label: label(&row.class), sample: row.sample }).collect()
-    };
-    let (train, test) = match test {
-        Some(test) => (number(train), number(test)),
-        None => split::stratified_tenth(number(train)),
-    };
-    let info = DatasetInfo {
-        name: name.to_owned(),
-        sample: shape,
-        train_rows: train.len() as u64,
-        test_rows: test.len() as u64,
-        source: "uploaded".to_owned(),
-        licence: "not stated".to_owned(),
-        classes,
-    };
-    Ok((Dataset { info, train, test }, understood, bad))
-}
-
-/// Sorts numbers by value and names alphabetically.
-fn ordered(mut classes: Vec<String>) -> Vec<String> {
-    let number = |class: &String| class.parse::<f64>().ok().filter(|number| number.is_finite());
-    classes.sort();
-    if classes.iter().all(|class| number(class).is_some()) {
-        classes.sort_by(|a, b| {
-            number(a).unwrap_or_default().total_cmp(&number(b).unwrap_or_default())
-        });
-    }
-    classes
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {

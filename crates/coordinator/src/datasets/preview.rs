@@ -108,8 +108,12 @@ mod tests {
         let info = DatasetInfo { classes: vec!["a".to_owned(), "b".to_owned()], ..whole.info };
         let short = Row { label: 1, sample: Sample::Text("short".to_owned()) };
         let train = vec![long.clone(), long.clone(), long.clone(), short.clone()];
-        let preview =
-            DatasetPreview::from_dataset(&Dataset { info, train, test: vec![short.clone()] });
+        let preview = DatasetPreview::from_dataset(&Dataset {
+            info,
+            train,
+            validation: Vec::new(),
+            test: vec![short.clone()],
+        });
         assert_eq!(preview.train.page(0, 2), Some(&[long.clone(), long][..]));
         assert_eq!(preview.train.page(0, 3), None, "the third row exceeds the byte limit");
         assert_eq!(preview.train.class_counts, [3, 1]);

@@ -191,7 +191,8 @@ fn data_fault(error: &DataError) -> StepError {
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_) => StepError::Permanent(error.to_string()),
+        | DataError::TooFewClasses(_)
+        | DataError::Undecided { .. } => StepError::Permanent(error.to_string()),
     }
 }
 

@@ -47,7 +47,9 @@ impl Synthetic {
             sample,
             classes: classes.map(str::to_owned).to_vec(),
             train_rows,
+            validation_rows: 0,
             test_rows,
+            version: 1,
             source: "embedded".to_owned(),
             licence: "MIT OR Apache-2.0".to_owned(),
         }
@@ -56,7 +58,8 @@ impl Synthetic {
     /// Generates all rows.
     pub fn generate(self) -> Dataset {
         let (train, test) = self.rows();
-        Dataset { info: self.info(), train: self.split(0, train), test: self.split(1, test) }
+        let (train, test) = (self.split(0, train), self.split(1, test));
+        Dataset { info: self.info(), train, validation: Vec::new(), test }
     }
 
     const fn rows(self) -> (u64, u64) {
@@ -107,7 +110,7 @@ mod tests {
     #[test]
     fn the_info_matches_the_rows() {
         for synthetic in Synthetic::ALL {
-            let Dataset { info, train, test } = synthetic.generate();
+            let Dataset { info, train, test, .. } = synthetic.generate();
             assert_eq!((train.len() as u64, test.len() as u64), (info.train_rows, info.test_rows));
             for class in 0..u32::try_from(info.classes.len()).unwrap() {
                 for (rows, most) in [(&train, train.len() / 3), (&test, test.len() / 3)] {

@@ -26,11 +26,20 @@ pub struct DatasetInfo {
     /// Class names. A row's label is an index into them.
     pub classes: Vec<String>,
     pub train_rows: u64,
+    #[serde(default)]
+    pub validation_rows: u64,
     pub test_rows: u64,
+    /// Number of the version, from 1.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// Source of the rows, such as `fancyzhx/ag_news`, `embedded` or `uploaded`.
     pub source: String,
     /// Terms of use as the publisher states them.
     pub licence: String,
+}
+
+const fn first_version() -> u32 {
+    1
 }
 
 /// Dataset as returned by `GET /datasets`. Classes and counts are null if they are unknown before a

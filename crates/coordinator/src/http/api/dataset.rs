@@ -193,7 +193,8 @@ fn unreadable(name: &str, error: &DataError) -> ApiError {
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_) => {
+        | DataError::TooFewClasses(_)
+        | DataError::Undecided { .. } => {
             ApiError::conflict("unreadable-dataset", format!("'{name}' can't be read: {error}"))
         }
         DataError::Io { .. } => ApiError::internal(error.to_string()),

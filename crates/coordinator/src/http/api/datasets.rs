@@ -273,6 +273,7 @@ fn failure(error: &DataError, folder: &Path) -> ApiError {
         | DataError::Shard { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_) => ApiError::invalid("bad-dataset", words).at("file"),
+        | DataError::TooFewClasses(_)
+        | DataError::Undecided { .. } => ApiError::invalid("bad-dataset", words).at("file"),
     }
 }

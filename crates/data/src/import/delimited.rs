@@ -143,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::files::column_inference::ColumnRoles;
+    use crate::import::column_inference::ColumnRoles;
 
     fn parsed(bytes: &[u8]) -> Result<Table, String> {
         parse("t.csv", bytes, &mut Memory::with_limit(1 << 20))

@@ -1,15 +1,19 @@
 //! Conversion of tables to rows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use protocol::dataset::SampleShape;
+use protocol::dataset::import::{ImportOptions, ImportPlan, SplitName};
 use protocol::text;
 
 use super::column_inference::{ColumnRoles, Content};
-use super::kind::{Kind, name_of};
+use super::import_file::TableFile;
+use super::kind::Kind;
 use super::limits::Reading;
 use super::records::{Record, Table};
-use super::rows::{Bad, Gathered, LabeledRow, RowError};
+use super::row_error::RowError;
+use super::rows::{Bad, Gathered, LabeledRow, SplitRows};
 use super::{delimited, json_lines, parquet_table};
 use crate::{DataError, LoadProgress, Sample};
 
@@ -18,18 +22,19 @@ const LONGEST_TEXT: usize = 1 << 20;
 /// Rows between two progress reports.
 const REPORT: usize = 10_000;
 
-/// Converts one table, or a train and a test table with the same columns, to rows.
+/// Converts the tables to rows.
 pub(super) fn gather(
-    files: &[(&Path, Kind)],
+    files: &[TableFile],
+    _options: &ImportOptions,
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
     let mut tables = Vec::new();
     let mut classes = None;
     let mut seen = 0;
-    for (path, kind) in files {
-        let table = match kind {
+    for TableFile { path, name, split } in files {
+        let table = match Kind::detect(path)? {
             Kind::Parquet => {
-                if let [(path, _)] = files
+                if let [TableFile { path, .. }] = files
                     && let Some(gathered) = parquet_table::gather_images(path, reading)?
                 {
                     return Ok(gathered);
@@ -49,25 +54,32 @@ pub(super) fn gather(
         }
         seen += table.records.len();
         (reading.progress)(LoadProgress::Reading { rows: seen as u64 });
-        tables.push((name_of(path), table));
+        tables.push((name.clone(), split.unwrap_or(SplitName::Train), table));
     }
-    let (name, first) = &tables[0];
+    let Some((name, _, first)) = tables.first() else {
+        return Err(DataError::file(Path::new(""), "there is no file"));
+    };
     let roles = ColumnRoles::infer(first)
         .map_err(|reason| DataError::File { file: name.clone(), reason })?;
-    if let (Some((path, Kind::Parquet)), Some(header)) = (files.first(), &first.header) {
+    if let (Some(TableFile { path, .. }), Some(header)) = (files.first(), &first.header)
+        && Kind::detect(path)? == Kind::Parquet
+    {
         classes = parquet_table::class_names(path, &header[roles.label])?;
     }
     let understood = roles.description(first);
-    let scale = roles.scale(tables.iter().map(|(_, table)| table));
+    let scale = roles.scale(tables.iter().map(|(_, _, table)| table));
     let mut bad = Bad::default();
-    let mut splits = Vec::new();
-    for (name, table) in tables {
+    let mut splits: BTreeMap<SplitName, SplitRows> = BTreeMap::new();
+    for (name, split, table) in tables {
         let progress = &mut *reading.progress;
-        splits.push(rows(&name, table, &roles, scale, classes.as_deref(), &mut bad, progress));
+        let rows = rows(&name, table, &roles, scale, classes.as_deref(), &mut bad, progress);
+        let into = splits.entry(split).or_default();
+        into.rows.extend(rows);
+        into.source =
+            if into.source.is_empty() { name } else { format!("{}, {name}", into.source) };
     }
-    let test = if splits.len() == 2 { splits.pop() } else { None };
-    let train = splits.pop().unwrap_or_default();
-    Ok(Gathered { shape: roles.shape(), train, test, classes, understood, bad })
+    let plan = ImportPlan { format: "table".to_owned(), ..ImportPlan::default() };
+    Ok(Gathered { shape: roles.shape(), splits, classes, plan, understood, bad })
 }
 
 fn rows(
@@ -79,9 +91,7 @@ fn rows(
     bad: &mut Bad,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Vec<LabeledRow> {
-    bad.count += table.bad.count;
-    let room = 20_usize.saturating_sub(bad.first.len());
-    bad.first.extend(table.bad.first.into_iter().take(room));
+    bad.extend(table.bad);
     let mut rows = Vec::with_capacity(table.records.len());
     for record in table.records {
         match row(&record, roles, scale, classes) {
@@ -152,7 +162,7 @@ fn row(
             Sample::Image(columns.iter().map(pixel).collect::<Result<_, _>>()?)
         }
     };
-    Ok(LabeledRow { class, sample })
+    Ok(LabeledRow { class: Some(class), key: None, sample })
 }
 
 impl ColumnRoles {

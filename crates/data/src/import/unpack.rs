@@ -92,7 +92,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
-    use crate::files::Memory;
+    use crate::import::limits::Memory;
 
     fn archive(folder: &Path, entries: &[(&str, &[u8])]) -> PathBuf {
         let path = folder.join("it.zip");

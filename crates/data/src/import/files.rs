@@ -1,51 +1,52 @@
-//! Rows from people's files: CSV, JSON lines and Parquet, also in gzip or zip, and folders or zips
-//! of images with one folder per class. A file's type is detected from its content.
+//! Files and folders of an import: unpacking, and the choice between images and tables.
 
-mod bad_row;
-mod column_inference;
-mod delimited;
-mod images;
-mod json_lines;
-mod kind;
-mod limits;
-mod parquet_table;
-mod records;
-mod rows;
-mod table;
-mod unpack;
-
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use protocol::dataset::DatasetInfo;
+use protocol::dataset::import::ImportOptions;
 
+use super::import_file::{ImportFile, TableFile};
+use super::kind::{Kind, name_of};
+use super::limits::Reading;
+use super::rows::Gathered;
+use super::split_names::split_of_file;
+use super::unpack::DEEPEST;
+use super::{images, table, unpack};
 use crate::DataError;
 
-pub use bad_row::BadRow;
-pub use limits::ReadLimits;
-pub(crate) use limits::{Memory, Reading};
-pub(crate) use rows::{Bad, Gathered, LabeledRow};
-
-use kind::{Kind, name_of};
-use unpack::DEEPEST;
-
-/// Result of adding a file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AddReport {
-    pub info: DatasetInfo,
-    /// Plain-language description of how the file was interpreted.
-    pub understood: String,
-    /// Number of skipped rows.
-    pub bad_rows: u64,
-    /// The first 20 of them.
-    pub problems: Vec<BadRow>,
+/// Reads files and folders.
+pub(super) fn gather(
+    files: &[ImportFile],
+    options: &ImportOptions,
+    reading: &mut Reading<'_>,
+) -> Result<Gathered, DataError> {
+    if let [file] = files {
+        return gather_one(&file.path, options, reading);
+    }
+    // The temporary folders must exist until all tables are read.
+    let (mut tables, mut folders) = (Vec::new(), Vec::new());
+    for file in files {
+        let name = name_of(&file.path);
+        if file.path.is_dir() {
+            let reason = "is a folder among several files; add only the folder";
+            return Err(DataError::file(&file.path, reason));
+        }
+        let (path, folder) = unpacked(&file.path, reading)?;
+        folders.push(folder);
+        let split = file.split().or_else(|| split_of_file(&name, options));
+        tables.push(TableFile { path, name, split });
+    }
+    table::gather(&tables, options, reading)
 }
 
 /// Reads a file or a folder.
-pub(crate) fn gather(path: &Path, reading: &mut Reading<'_>) -> Result<Gathered, DataError> {
+fn gather_one(
+    path: &Path,
+    options: &ImportOptions,
+    reading: &mut Reading<'_>,
+) -> Result<Gathered, DataError> {
     if path.is_dir() {
-        return gather_folder(path, reading);
+        return gather_folder(path, options, reading);
     }
     match Kind::detect(path)? {
         Kind::Gzip => {
@@ -56,21 +57,27 @@ pub(crate) fn gather(path: &Path, reading: &mut Reading<'_>) -> Result<Gathered,
                     "is a gzip file inside a gzip file; unpack it once",
                 ));
             }
-            gather(&inner, reading).map_err(|error| error.calling(folder.path(), &name_of(path)))
+            gather_one(&inner, options, reading)
+                .map_err(|error| error.calling(folder.path(), &name_of(path)))
         }
         Kind::Zip => {
             let folder = unpack::zip(path, reading)?;
-            gather_folder(folder.path(), reading)
+            gather_folder(folder.path(), options, reading)
                 .map_err(|error| error.calling(folder.path(), &name_of(path)))
         }
-        kind @ (Kind::Parquet | Kind::JsonLines | Kind::Delimited) => {
-            table::gather(&[(path, kind)], reading)
+        Kind::Parquet | Kind::JsonLines | Kind::Delimited => {
+            let (path, name) = (path.to_owned(), name_of(path));
+            table::gather(&[TableFile { path, name, split: None }], options, reading)
         }
     }
 }
 
 /// Reads a folder of images, of one table, or of a train and a test table.
-fn gather_folder(folder: &Path, reading: &mut Reading<'_>) -> Result<Gathered, DataError> {
+fn gather_folder(
+    folder: &Path,
+    options: &ImportOptions,
+    reading: &mut Reading<'_>,
+) -> Result<Gathered, DataError> {
     let mut files = Vec::new();
     list(folder, &mut PathBuf::new(), &mut files)?;
     files.sort();
@@ -91,40 +98,26 @@ fn gather_folder(folder: &Path, reading: &mut Reading<'_>) -> Result<Gathered, D
         .collect();
     match tables.as_slice() {
         [] => Err(DataError::file(folder, "contains no image and no CSV, JSONL or Parquet file")),
-        [one] => gather(&folder.join(one), reading),
-        several => gather_splits(folder, several, reading),
+        [one] => gather_one(&folder.join(one), options, reading),
+        several => gather_splits(folder, several, options, reading),
     }
 }
 
 fn gather_splits(
     folder: &Path,
     tables: &[&PathBuf],
+    options: &ImportOptions,
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
-    let mut by_split: BTreeMap<&str, PathBuf> = BTreeMap::new();
+    // The temporary folders must exist until all tables are read.
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
     for table in tables {
-        let name = table.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        for split in ["train", "test"] {
-            if name.starts_with(split) {
-                by_split.insert(split, folder.join(table));
-            }
-        }
+        let split = split_of_file(&name_of(table), options);
+        let (path, packed) = unpacked(&folder.join(table), reading)?;
+        folders.push(packed);
+        files.push(TableFile { path, name: table.display().to_string(), split });
     }
-    let (Some(train), Some(test), 2) = (by_split.get("train"), by_split.get("test"), tables.len())
-    else {
-        let names: Vec<String> = tables.iter().map(|table| table.display().to_string()).collect();
-        let reason = format!(
-            "contains several tables ({}); add only one, or exactly two whose names start with \
-             train and test",
-            names.join(", ")
-        );
-        return Err(DataError::file(folder, reason));
-    };
-    // The temporary folders must exist until both tables are read.
-    let (train, _train_folder) = unpacked(train, reading)?;
-    let (test, _test_folder) = unpacked(test, reading)?;
-    let kinds = (Kind::detect(&train)?, Kind::detect(&test)?);
-    table::gather(&[(&train, kinds.0), (&test, kinds.1)], reading)
+    table::gather(&files, options, reading)
 }
 
 fn unpacked(

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use protocol::dataset::SampleShape;
+use protocol::dataset::import::{ImportPlan, SplitName};
 
 use super::limits::{Memory, Reading};
-use super::rows::{Bad, Gathered, LabeledRow};
+use super::rows::{Bad, Gathered, LabeledRow, SplitRows};
 use crate::image_decode::{self, DecodedImage};
 use crate::{DataError, LoadProgress, Sample};
 
@@ -132,14 +133,20 @@ impl DecodedImages {
             // A gray image is three times as large in color.
             let grown = if was_gray && has_color { image.pixels.len() / 3 * 2 } else { 0 };
             memory.take(grown).map_err(|reason| DataError::file(path, reason))?;
-            let row = LabeledRow { class, sample: Sample::Image(image.pixels) };
+            let row =
+                LabeledRow { class: Some(class), key: None, sample: Sample::Image(image.pixels) };
             if is_test { test.push(row) } else { train.push(row) }
         }
         let channels = if has_color { 3 } else { 1 };
+        let splits = [(SplitName::Train, train), (SplitName::Test, test)];
+        let named = splits.into_iter().filter(|(_, rows)| !rows.is_empty());
+        let plan = ImportPlan { format: understood.to_owned(), ..ImportPlan::default() };
         Ok(Gathered {
             shape: SampleShape::Image { channels, height, width },
-            train,
-            test: (!test.is_empty()).then_some(test),
+            splits: named
+                .map(|(split, rows)| (split, SplitRows { rows, source: understood.to_owned() }))
+                .collect(),
+            plan,
             classes,
             understood: format!(
                 "{understood}; {width}×{height} pixels, {channels} channel{}",

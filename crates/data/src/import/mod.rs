@@ -1,0 +1,27 @@
+//! Import of people's files: CSV, JSON and Parquet, also in gzip or zip, and folders or zips of images. A
+//! file's type is detected from its content, and a plan tells every decision.
+
+mod assemble;
+mod bad_row;
+mod column_inference;
+mod delimited;
+mod files;
+mod images;
+mod import_file;
+mod json_lines;
+mod kind;
+mod limits;
+mod parquet_table;
+mod read;
+mod records;
+mod row_error;
+mod rows;
+mod split_names;
+mod table;
+mod unpack;
+
+pub use bad_row::BadRow;
+pub use import_file::{AddReport, ImportFile};
+pub use limits::ReadLimits;
+pub use read::read_file;
+pub(crate) use read::{inspect, read, shown};
