@@ -131,7 +131,11 @@ pub fn detect(start: &[u8]) -> Option<Detected> {
             Some(_) | None => None,
         },
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => {
-            if is_raw(start) { unread(UnreadFormat::CameraRaw) } else { read(Format::Tiff) }
+            if is_raw(start) {
+                unread(UnreadFormat::CameraRaw)
+            } else {
+                read(Format::Tiff)
+            }
         }
         [b'I', b'I', b'R', b'O' | b'S', ..] | [b'I', b'I', b'U', 0, ..] => {
             unread(UnreadFormat::CameraRaw)

@@ -6,7 +6,9 @@ use super::Format;
 pub fn has_several(bytes: &[u8], format: Format) -> bool {
     match format {
         Format::Gif => gif(bytes).is_some_and(|frames| frames > 1),
-        Format::WebP => bytes.get(12..16) == Some(b"VP8X") && bytes.get(20).is_some_and(|flags| flags & 2 != 0),
+        Format::WebP => {
+            bytes.get(12..16) == Some(b"VP8X") && bytes.get(20).is_some_and(|flags| flags & 2 != 0)
+        }
         Format::Png => apng(bytes).is_some_and(|frames| frames > 1),
         Format::Tiff => tiff(bytes).unwrap_or(false),
         Format::Jpeg | Format::Bmp => false,

@@ -108,8 +108,7 @@ fn read(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
         return Err(ImageError::TooLarge);
     }
     let orientation = orientation(&mut decoder);
-    let mut image =
-        DynamicImage::from_decoder(decoder).map_err(|error| refused(format, &error))?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| refused(format, &error))?;
     image.apply_orientation(orientation);
     let image = opaque(image);
     Ok(if format.has_gray() { image } else { gray_if_colorless(image) })

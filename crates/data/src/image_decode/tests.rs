@@ -61,9 +61,7 @@ const LOSSY_WEBP: &str = "\
 
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits = hex.as_bytes().chunks_exact(2);
-    digits
-        .map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap())
-        .collect()
+    digits.map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap()).collect()
 }
 
 fn encoded(image: &DynamicImage, format: Format) -> Vec<u8> {
@@ -244,7 +242,8 @@ fn damaged_images_are_errors() {
         }
         let error = decode(&bytes[..bytes.len() / 2]);
         if format != Format::Jpeg {
-            let damaged = matches!(error, Err(ImageError::Damaged { format: of, .. }) if of == format);
+            let damaged =
+                matches!(error, Err(ImageError::Damaged { format: of, .. }) if of == format);
             assert!(damaged, "{format:?}");
         }
     }
