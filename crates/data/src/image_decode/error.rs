@@ -23,7 +23,7 @@ impl ImageError {
     /// Returns what to do about the image.
     pub const fn change(&self) -> &'static str {
         match self {
-            Self::Empty | Self::NotAnImage => "remove it",
+            Self::Empty | Self::NotAnImage => "save it again as PNG or JPEG, or remove it",
             Self::Unread(format) => format.change(),
             Self::TooLarge => "make it smaller",
             Self::Damaged { .. } => "save it again as PNG or JPEG",

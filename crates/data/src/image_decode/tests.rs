@@ -2,6 +2,7 @@
 
 use image::codecs::gif::GifEncoder;
 use image::{Frame, ImageBuffer, Luma, LumaA, Rgba, RgbaImage};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -245,6 +246,33 @@ fn damaged_images_are_errors() {
             let damaged =
                 matches!(error, Err(ImageError::Damaged { format: of, .. }) if of == format);
             assert!(damaged, "{format:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn altered_images_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        kind in 0_usize..8,
+    ) {
+        let mut bytes = match ALL.get(kind) {
+            Some(format) => encoded(&colors(), *format),
+            None if kind == 6 => bytes_of(ANIMATED_WEBP),
+            None => bytes_of(FAX_TIFF),
+        };
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let size = size(&bytes);
+        if let Ok(image) = decode(&bytes) {
+            prop_assert_eq!(size, Ok((image.height, image.width)));
+            let pixels = image.channels * image.height * image.width;
+            prop_assert_eq!(image.pixels.len(), pixels as usize);
+        }
+        for format in ALL {
+            has_several(&bytes, format);
         }
     }
 }

@@ -165,6 +165,9 @@ fn several_tables(
         Some(gathered) => gathered,
         None => table::gather(&tables, options, reading)?,
     };
+    if gathered.plan.options.splits.is_none() {
+        gathered.plan.options.splits.clone_from(&options.splits);
+    }
     if !warnings.is_empty() {
         gathered.plan.confidence = gathered.plan.confidence.min(Confidence::Likely);
     }

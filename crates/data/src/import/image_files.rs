@@ -75,6 +75,9 @@ pub(super) fn gather_by_table(
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
     let LabelTable { name, labels, bad, questions, label, .. } = table;
+    if !questions.is_empty() {
+        return Ok(Gathered::undecided(&format!("images, labels in {name}"), questions, options));
+    }
     let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let folders = Folders::of(&names, options);
     let (mut bad, mut entries, mut used) = (bad, Vec::new(), Vec::new());
@@ -102,7 +105,6 @@ pub(super) fn gather_by_table(
     plan_options.label = Some(label);
     let plan = ImportPlan {
         format: format!("images, labels in {name}"),
-        questions,
         confidence: Confidence::Likely,
         options: plan_options,
         ..ImportPlan::default()

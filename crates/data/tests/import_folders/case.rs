@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use data::{AddReport, DataError, Dataset, HubSettings, ImportFile, ReadLimits, Row, Sample, Sources};
+use data::{
+    AddReport, DataError, Dataset, HubSettings, ImportFile, ReadLimits, Row, Sample, Sources,
+};
 use protocol::dataset::SampleShape;
 use protocol::dataset::import::{FileRole, ImportOptions};
 use tempfile::TempDir;
@@ -154,7 +156,10 @@ impl Case {
         }
         let role = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy();
-            self.roles.iter().find(|(file, _)| *file == name).map_or(FileRole::Data, |(_, role)| *role)
+            self.roles
+                .iter()
+                .find(|(file, _)| *file == name)
+                .map_or(FileRole::Data, |(_, role)| *role)
         };
         named.iter().map(|path| ImportFile { role: role(path), path: path.clone() }).collect()
     }

@@ -8,6 +8,7 @@ use ::zip::write::SimpleFileOptions;
 use ::zip::{CompressionMethod, ZipWriter};
 use bzip2::write::BzEncoder;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 
 use super::*;
 use crate::import::limits::Memory;
@@ -260,6 +261,26 @@ fn bombs_are_bounded_by_their_actual_size() {
     let skipped = [header.as_bytes().as_slice(), &vec![0; 80 << 20]].concat();
     let error = unpacked(Packing::Gzip, &packed(Packing::Gzip, &skipped), 1000).unwrap_err();
     assert!(error.contains("unpacks to more than"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn altered_archives_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        kind in 0_usize..5,
+    ) {
+        let packing = [Packing::Gzip, Packing::Bzip2, Packing::Zstd, Packing::Zip, Packing::Tar][kind];
+        let mut bytes = packed(packing, &tarred(&[("a/b.csv", b"text,label\n"), ("c.csv", b"x")]));
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Ok((files, _)) = unpacked(packing, &bytes, 1 << 16) {
+            let length: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+            prop_assert!(length <= 1 << 16);
+            prop_assert!(files.iter().all(|(name, _)| !name.split('/').any(|part| part == "..")));
+        }
+    }
 }
 
 #[test]
