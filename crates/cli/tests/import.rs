@@ -57,12 +57,16 @@ fn a_file_is_inspected_and_added_with_its_plan_on_one_line() {
 
     let (good, text, _) = shown(home, &["dataset", "inspect", "reviews.csv"]);
     assert!(good);
-    for expected in ["COLUMN", "some words about thing 0", "CLASS", "good", "█", "SPLIT", "train"] {
+    for expected in ["COLUMN", "some words about thing 0", "CLASS", "good", "█", "SPLIT", "train"]
+    {
         assert!(text.contains(expected), "{expected} of {text}");
     }
     let added = result(home, &["dataset", "add", "reviews.csv", "--name", "reviews"]);
     let info = &added["info"];
-    assert_eq!((&info["name"], &info["validation_rows"], &info["version"]), (&json!("reviews"), &json!(0), &json!(1)));
+    assert_eq!(
+        (&info["name"], &info["validation_rows"], &info["version"]),
+        (&json!("reviews"), &json!(0), &json!(1))
+    );
     assert_eq!(added["plan"]["classes"], plan["classes"]);
     assert_eq!(staged(home), 0);
     assert_eq!(node.stop(), Some(0));

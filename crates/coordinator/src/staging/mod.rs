@@ -125,7 +125,8 @@ impl Staging {
             }
             let staging = self.clone();
             let removed =
-                tokio::task::spawn_blocking(move || staging.remove_unused(clock::system_time())).await;
+                tokio::task::spawn_blocking(move || staging.remove_unused(clock::system_time()))
+                    .await;
             if let Err(error) = removed {
                 tracing::warn!(%error, "could not remove unused uploads");
             }

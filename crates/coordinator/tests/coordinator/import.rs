@@ -49,7 +49,10 @@ async fn roles_and_options_decide_how_files_are_read() {
         "plan": { "text": ["text"], "label": "label", "header": true }
     });
     let added = coordinator.post("/datasets", request).await;
-    assert_eq!((&added["info"]["train_rows"], &added["info"]["test_rows"]), (&json!(20), &json!(20)));
+    assert_eq!(
+        (&added["info"]["train_rows"], &added["info"]["test_rows"]),
+        (&json!(20), &json!(20))
+    );
     assert_eq!(staged_files(&coordinator).len(), 0);
 }
 
@@ -81,6 +84,18 @@ async fn a_request_that_can_t_be_right_names_the_field() {
         let (_, problem) = refused(&coordinator, "/datasets/inspect", body).await;
         assert_eq!((&problem["type"], &problem["field"]), (&json!(kind), &json!("uploads")));
     }
+    for (body, field) in [
+        (json!({ "hub": "no id" }), "hub"),
+        (json!({ "hub": "a/b", "uploads": [{ "id": id }] }), "hub"),
+        (json!({}), "uploads"),
+    ] {
+        let (status, problem) = refused(&coordinator, "/datasets/inspect", body).await;
+        assert_eq!((status, &problem["field"]), (422, &json!(field)), "{problem}");
+    }
+    // The tests' coordinators have no network.
+    let body = json!({ "hub": "owner/name" });
+    let (status, problem) = refused(&coordinator, "/datasets/inspect", body).await;
+    assert_eq!((status, &problem["field"]), (422, &json!("hub")), "{problem}");
     assert_eq!((names_of_datasets(&coordinator), staged_files(&coordinator).len()), (0, 1));
 }
 
@@ -136,7 +151,10 @@ async fn an_import_with_an_open_question_is_refused_with_the_question() {
     let id = upload(&coordinator, "undecided.csv", undecided_csv()).await;
     let inspect = json!({ "uploads": [{ "id": id }] });
     let plan = coordinator.post("/datasets/inspect", inspect).await;
-    assert_eq!((&plan["confidence"], &plan["questions"][0]["flag"]), (&json!("open"), &json!("--label")));
+    assert_eq!(
+        (&plan["confidence"], &plan["questions"][0]["flag"]),
+        (&json!("open"), &json!("--label"))
+    );
 
     let body = json!({ "name": "undecided", "uploads": [{ "id": id }] });
     let (status, problem) = refused(&coordinator, "/datasets", body).await;
@@ -145,7 +163,10 @@ async fn an_import_with_an_open_question_is_refused_with_the_question() {
     let path = "/datasets?name=undecided&filename=undecided.csv";
     let sent = coordinator.request(Method::POST, path, &coordinator.admin).body(undecided_csv());
     let (status, old) = answer(sent).await;
-    assert_eq!((status, &old["type"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("import-undecided")));
+    assert_eq!(
+        (status, &old["type"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("import-undecided"))
+    );
     assert_eq!(old["questions"], plan["questions"]);
     assert_eq!(names_of_datasets(&coordinator), 0);
 

@@ -68,7 +68,10 @@ async fn a_broken_upload_resumes_at_its_offset_and_is_imported() {
 
     let path = format!("/datasets/uploads/{id}");
     let head = coordinator.request(Method::HEAD, &path, &coordinator.admin).send().await.unwrap();
-    assert_eq!((head.status(), &head.headers()["upload-offset"]), (StatusCode::OK, &"50".parse().unwrap()));
+    assert_eq!(
+        (head.status(), &head.headers()["upload-offset"]),
+        (StatusCode::OK, &"50".parse().unwrap())
+    );
     assert_eq!(head.headers()["upload-complete"], "?0");
     let request = json!({ "name": "rows", "uploads": [{ "id": id }] });
     let (status, problem) = coordinator.ask(Method::POST, "/datasets", Some(request.clone())).await;
@@ -83,7 +86,10 @@ async fn a_broken_upload_resumes_at_its_offset_and_is_imported() {
     assert_eq!(std::fs::read(&staged_files(&coordinator)[0]).unwrap(), csv);
 
     let added = coordinator.post("/datasets", request).await;
-    assert_eq!((&added["info"]["name"], &added["info"]["train_rows"]), (&json!("rows"), &json!(18)));
+    assert_eq!(
+        (&added["info"]["name"], &added["info"]["train_rows"]),
+        (&json!("rows"), &json!(18))
+    );
     assert_eq!(staged_files(&coordinator), [""; 0].map(PathBuf::from));
     let (status, problem) = coordinator.ask(Method::GET, &path, None).await;
     assert_eq!((status, &problem["type"]), (StatusCode::NOT_FOUND, &json!("unknown-upload")));

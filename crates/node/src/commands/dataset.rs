@@ -56,6 +56,7 @@ Examples:
   constellation dataset add reviews.csv --name reviews --text title,body --label stars
   constellation dataset add train.csv --test test.csv --name news
   constellation dataset add photos/ --name photos --resize 64x64
+  constellation dataset add fancyzhx/ag_news --name news
   constellation dataset add book.txt --name book --task language --split tail")]
     Add {
         #[command(flatten)]
@@ -111,20 +112,37 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
 
 async fn inspect(client: &Client, import: &ImportFlags) -> anyhow::Result<ImportPlan> {
     let plan = import.options()?;
+    let path = "/datasets/inspect";
+    if let Some(hub) = hub(import) {
+        let request = InspectRequest { uploads: Vec::new(), hub: Some(hub), plan };
+        return send(client, path, &request).await;
+    }
     let staged = StagedFiles::upload(client, &import.files(), None).await?;
-    let request = InspectRequest { uploads: staged.sources.clone(), plan };
-    let inspected = staged.watch(send(client, "/datasets/inspect", &request)).await;
+    let request = InspectRequest { uploads: staged.sources.clone(), hub: None, plan };
+    let inspected = staged.watch(send(client, path, &request)).await;
     staged.delete().await;
     inspected?
 }
 
 async fn add(client: &Client, import: &ImportFlags, name: String) -> anyhow::Result<AddedDataset> {
     let plan = import.options()?;
+    let path = "/datasets";
+    if let Some(hub) = hub(import) {
+        let request = ImportRequest { name, uploads: Vec::new(), hub: Some(hub), plan };
+        return send(client, path, &request).await;
+    }
     let staged = StagedFiles::upload(client, &import.files(), Some(&name)).await?;
-    let request = ImportRequest { name, uploads: staged.sources.clone(), plan };
-    let added = staged.watch(send(client, "/datasets", &request)).await;
+    let request = ImportRequest { name, uploads: staged.sources.clone(), hub: None, plan };
+    let added = staged.watch(send(client, path, &request)).await;
     staged.delete().await;
     added?
+}
+
+/// Returns the repository of the hub that the coordinator fetches.
+fn hub(import: &ImportFlags) -> Option<String> {
+    let hub = import.hub()?;
+    output::note(format_args!("there is no file {hub}; the coordinator reads {hub} from the hub"));
+    Some(hub.to_owned())
 }
 
 /// Sends a request that may take minutes.

@@ -2,24 +2,17 @@
 
 pub mod import;
 pub mod import_check;
+mod sample;
 pub mod upload;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use sample::SampleShape;
+
 use self::import::{ImportPlan, OpenQuestion};
 use crate::Problem;
 use crate::job::DataSpec;
-
-/// Kind and shape of one row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum SampleShape {
-    /// Text of any length.
-    Text,
-    /// `channels × height × width` bytes, row-major, 0 dark to 255 bright.
-    Image { channels: u32, height: u32, width: u32 },
-}
 
 /// Dataset in the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -40,7 +40,11 @@ pub struct ImportSource {
 #[serde(deny_unknown_fields)]
 pub struct InspectRequest {
     /// The files, in the order in which they are read.
+    #[serde(default)]
     pub uploads: Vec<ImportSource>,
+    /// Repository of the Hugging Face hub instead of files: `OWNER/NAME`, or `OWNER/NAME:CONFIG`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
     #[serde(default)]
     pub plan: ImportOptions,
 }
@@ -52,7 +56,11 @@ pub struct ImportRequest {
     /// Name of the new dataset.
     pub name: String,
     /// The files, in the order in which they are read. They are deleted after the import.
+    #[serde(default)]
     pub uploads: Vec<ImportSource>,
+    /// Repository of the Hugging Face hub instead of files: `OWNER/NAME`, or `OWNER/NAME:CONFIG`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
     #[serde(default)]
     pub plan: ImportOptions,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use data::{AddReport, DataError, ImportFile, LoadProgress, ReadLimits};
+use data::{AddReport, DataError, ImportFile, LoadProgress, ReadLimits, RepositoryId};
 use protocol::UploadId;
 use protocol::dataset::import::{ImportOptions, ImportPlan};
 use protocol::dataset::import_check;
@@ -31,7 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 
 /// Shows how files would be imported.
 ///
-/// Reads uploaded files and returns the plan. Stores nothing. Decisions that the files leave open are in
+/// Reads uploaded files, or a repository of the hub, and returns the plan. Stores nothing. Decisions that the files leave open are in
 /// `questions`; an import refuses while there is one.
 #[utoipa::path(post, path = "/datasets/inspect", tag = "datasets", security(("token" = ["admin"])),
     request_body = InspectRequest,
@@ -45,8 +45,8 @@ async fn inspect(
     State(shared): State<ApiState>,
     Body(request): Body<InspectRequest>,
 ) -> ApiResult<Json<ImportPlan>> {
-    let InspectRequest { uploads, plan } = request;
-    let import = Import::of_uploads(&shared, String::new(), &uploads, plan).await?;
+    let InspectRequest { uploads, hub, plan } = request;
+    let import = Import::new(&shared, String::new(), &uploads, hub.as_deref(), plan).await?;
     let sources = shared.sources.clone();
     let plan = import.run(&shared, move |import, limits, progress| {
         sources.inspect(&import.files, &import.options, limits, progress)
@@ -60,6 +60,8 @@ pub(super) struct Import {
     pub(super) name: String,
     pub(super) files: Vec<ImportFile>,
     pub(super) options: ImportOptions,
+    /// Repository whose files are imported. They are fetched first.
+    pub(super) hub: Option<RepositoryId>,
     /// Uploads among the files. They exist until this is dropped.
     pub(super) staged: Vec<Arc<StagedFile>>,
     /// Folder of the other files.
@@ -67,20 +69,29 @@ pub(super) struct Import {
 }
 
 impl Import {
-    async fn of_uploads(
+    async fn new(
         shared: &ApiState,
         name: String,
         uploads: &[ImportSource],
+        hub: Option<&str>,
         options: ImportOptions,
     ) -> ApiResult<Self> {
         import_check::check(&options).map_err(|error| {
             let field = format!("plan.{}", error.field);
             ApiError::invalid("bad-plan", error.detail).at(&field)
         })?;
-        if uploads.is_empty() {
-            let words = "name at least one file of POST /datasets/uploads";
-            return Err(ApiError::invalid("bad-dataset", words).at("uploads"));
-        }
+        let hub = match (uploads, hub) {
+            ([], None) => {
+                let words =
+                    "name at least one file of POST /datasets/uploads, or a repository in `hub`";
+                return Err(ApiError::invalid("bad-dataset", words).at("uploads"));
+            }
+            ([_, ..], Some(_)) => {
+                let words = "give either `uploads` or `hub`";
+                return Err(ApiError::invalid("bad-dataset", words).at("hub"));
+            }
+            (_, hub) => hub.map(repository).transpose()?,
+        };
         let mut seen = HashSet::<UploadId>::new();
         let (mut files, mut all) = (Vec::new(), Vec::new());
         for source in uploads {
@@ -100,13 +111,13 @@ impl Import {
             files.push(ImportFile { path: file.path().to_owned(), role: source.role });
             all.push(file);
         }
-        Ok(Self { name, files, options, staged: all, scratch: None })
+        Ok(Self { name, files, options, hub, staged: all, scratch: None })
     }
 
     /// Reads the files on a blocking thread, one import at a time. Reports the number of rows in the state of
     /// the uploads.
     async fn run<T: Send + 'static>(
-        self,
+        mut self,
         shared: &ApiState,
         work: impl FnOnce(&Self, ReadLimits, &mut dyn FnMut(LoadProgress)) -> Result<T, DataError>
         + Send
@@ -115,9 +126,14 @@ impl Import {
         let turn = shared.adding.clone().lock_owned().await;
         let usual = ReadLimits::default();
         let limits = ReadLimits { disk: usual.disk.min(shared.blobs.quota_left()?), ..usual };
+        let sources = shared.sources.clone();
         let done = tokio::task::spawn_blocking(move || {
             // The requester may be gone before this is done.
             let _turn = turn;
+            if let Some(id) = &self.hub {
+                let fetched = sources.fetch_repository(id, &mut |_| {});
+                self.files = fetched.map_err(|error| self.failure(&error).at("hub"))?;
+            }
             self.set_rows_read(Some(0));
             let done = work(&self, limits, &mut |progress| match progress {
                 LoadProgress::Reading { rows } => self.set_rows_read(Some(rows)),
@@ -139,22 +155,28 @@ impl Import {
     fn failure(&self, error: &DataError) -> ApiError {
         let staged = self.staged.iter().map(|file| file.folder());
         let folders = staged.chain(self.scratch.iter().map(TempDir::path));
-        let without = |words: String, folder: &Path| {
-            words.replace(&format!("{}/", folder.display()), "")
-        };
+        let without =
+            |words: String, folder: &Path| words.replace(&format!("{}/", folder.display()), "");
         failure(error, folders.fold(error.to_string(), without))
     }
 }
 
-/// Adds uploaded files as a dataset, and deletes the uploads.
+fn repository(id: &str) -> ApiResult<RepositoryId> {
+    RepositoryId::parse(id).ok_or_else(|| {
+        let words = "must be OWNER/NAME or OWNER/NAME:CONFIG, such as fancyzhx/ag_news";
+        ApiError::invalid("bad-dataset", words).at("hub")
+    })
+}
+
+/// Adds uploaded files or a repository as a dataset, and deletes the uploads.
 pub(super) async fn add_uploads(
     admin: &Admin,
     shared: &ApiState,
     request: ImportRequest,
 ) -> ApiResult<AddedDataset> {
-    let ImportRequest { name, uploads, plan } = request;
+    let ImportRequest { name, uploads, hub, plan } = request;
     check_name(shared, &name)?;
-    let import = Import::of_uploads(shared, name, &uploads, plan).await?;
+    let import = Import::new(shared, name, &uploads, hub.as_deref(), plan).await?;
     let added = add(admin, shared, import).await?;
     for source in uploads {
         shared.staging.remove(source.id);

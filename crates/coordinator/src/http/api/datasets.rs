@@ -79,8 +79,8 @@ struct Named {
 
 /// Adds a dataset.
 ///
-/// Send JSON that names uploaded files (`POST /datasets/uploads`), or one file as the body or as the field
-/// `file` of a form.
+/// Send JSON that names uploaded files (`POST /datasets/uploads`) or a repository of the hub, or one file as
+/// the body or as the field `file` of a form.
 #[utoipa::path(post, path = "/datasets", tag = "datasets", security(("token" = ["admin"])), params(Named),
     request_body(content((Vec<u8> = "application/octet-stream"), (ImportRequest = "application/json"))),
     responses(
@@ -125,6 +125,7 @@ async fn add(
         name,
         files: vec![ImportFile { path: file, role: FileRole::Data }],
         options: ImportOptions::default(),
+        hub: None,
         staged: Vec::new(),
         scratch: Some(folder),
     };

@@ -42,7 +42,10 @@ impl FolderArchive {
     }
 
     /// Returns the archive's bytes from `offset` on.
-    pub(super) fn bytes(self, offset: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    pub(super) fn bytes(
+        self,
+        offset: u64,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let (sender, receiver) = mpsc::channel(WAITING_CHUNKS);
         tokio::task::spawn_blocking(move || {
             let mut chunks = Chunks { skip: offset, waiting: Vec::new(), sender };

@@ -13,7 +13,7 @@ use protocol::dataset::import_check::{self, InvalidOption};
 /// Files and decisions of an import.
 #[derive(Debug, Args)]
 pub(super) struct ImportFlags {
-    /// Files or folders to read
+    /// Files or folders to read, or one dataset of the Hugging Face hub: OWNER/NAME or OWNER/NAME:CONFIG
     #[arg(required_unless_present_any = ["test_file", "validation_file"], value_name = "FILE")]
     files: Vec<PathBuf>,
     /// File with the test split
@@ -108,6 +108,16 @@ enum SplitFlag {
 }
 
 impl ImportFlags {
+    /// Returns the repository of the hub, if the files are one. A file or folder of this name comes first.
+    pub(super) fn hub(&self) -> Option<&str> {
+        let ([only], [], []) =
+            (self.files.as_slice(), self.validation.as_slice(), self.test.as_slice())
+        else {
+            return None;
+        };
+        only.to_str().filter(|text| is_hub_id(text) && !only.exists())
+    }
+
     /// Returns the files with their roles, in the order in which they are read.
     pub(super) fn files(&self) -> Vec<(PathBuf, FileRole)> {
         let roles = [
@@ -129,6 +139,16 @@ impl ImportFlags {
         }
         Ok(options)
     }
+}
+
+fn is_hub_id(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
+    };
+    let (repository, config) = text.split_once(':').unwrap_or((text, "default"));
+    let names = repository.split_once('/');
+    names.is_some_and(|(owner, name)| is_name(owner) && is_name(name)) && is_name(config)
 }
 
 /// Returns the flag of a field of [`ImportOptions`].
@@ -270,6 +290,23 @@ mod tests {
             let error = options(line).unwrap_err().to_string();
             assert!(error.contains(message), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn a_hub_id_is_told_from_a_path() {
+        let hub = |line: &str| {
+            let words = std::iter::once("add").chain(line.split(' '));
+            Line::try_parse_from(words).unwrap().flags.hub().map(str::to_owned)
+        };
+        assert_eq!(hub("fancyzhx/ag_news").as_deref(), Some("fancyzhx/ag_news"));
+        assert_eq!(hub("owner/name:en.us").as_deref(), Some("owner/name:en.us"));
+        for path in
+            ["a.csv", "./a/b.csv", "/a/b", "a/b/c", "../a", "owner/name --test t.csv", "a/ b/c"]
+        {
+            assert_eq!(hub(path), None, "{path}");
+        }
+        // This file's folder exists, so it is no hub id.
+        assert!(std::path::Path::new("src/commands").exists() && hub("src/commands").is_none());
     }
 
     #[test]

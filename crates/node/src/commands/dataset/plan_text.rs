@@ -128,9 +128,10 @@ fn summary(plan: &ImportPlan) -> String {
         };
         quote.to_owned()
     }));
-    parts.extend(plan.header.map(|header| {
-        if header { "with a header" } else { "without a header" }.to_owned()
-    }));
+    parts.extend(
+        plan.header
+            .map(|header| if header { "with a header" } else { "without a header" }.to_owned()),
+    );
     let task = match (plan.task, plan.sample) {
         (DatasetTask::Language, _) => "texts to predict",
         (DatasetTask::Classification, Some(SampleShape::Text)) => "texts with classes",

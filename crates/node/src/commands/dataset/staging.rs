@@ -226,7 +226,10 @@ fn is_resumable(error: &ClientError) -> bool {
 }
 
 /// Counts the bytes of a body in the progress bar.
-fn counted(bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static, bar: &ProgressBar) -> Body {
+fn counted(
+    bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    bar: &ProgressBar,
+) -> Body {
     let bar = bar.clone();
     Body::wrap_stream(bytes.inspect(move |piece| {
         bar.inc(piece.as_ref().map_or(0, |piece| piece.len() as u64));
