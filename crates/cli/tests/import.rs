@@ -141,7 +141,7 @@ fn what_can_t_be_right_fails_before_anything_is_sent() {
         ("reviews.csv --name Bad", "cannot be a dataset's name"),
         ("reviews.csv --name uploads", "choose another name"),
         ("reviews.csv --name a --separator tabs", "--separator must be one character"),
-        ("reviews.csv --name a --split val=dev", "must be train, validation or test"),
+        ("reviews.csv --name a --split dev=val", "must be train, validation or test"),
     ] {
         let words: Vec<&str> = ["dataset", "add"].into_iter().chain(arguments.split(' ')).collect();
         let (good, _, error) = shown(home, &words);

@@ -42,7 +42,7 @@ test('answers become options of their type, and are shown again', () => {
     ['merge_classes', 'true', { merge_classes: true }],
     ['limit', '5', { limit: 5 }],
     ['resize', '64x48', { resize: { width: 64, height: 48 } }],
-    ['splits', 'val=validation', { splits: { val: 'validation' } }],
+    ['splits', 'validation=val', { splits: { val: 'validation' } }],
   ] as const) {
     expect(withAnswer({}, option, text)).toEqual(options);
     expect(answerOf(withAnswer({}, option, text), option)).toBe(text);

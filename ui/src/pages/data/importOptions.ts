@@ -70,8 +70,9 @@ export function withAnswer(options: ImportOptions, option: string, text: string)
       return compact({ ...options, resize });
     }
     case 'splits': {
-      const [name = '', split] = value.split('=');
-      if (split === undefined) return { ...options, test_split: value } as ImportOptions;
+      const [, split, name] = /^(\w+)=(.*)$/.exec(value) ?? [];
+      if (split === undefined || name === undefined)
+        return { ...options, test_split: value } as ImportOptions;
       return { ...options, splits: { ...options.splits, [name]: split } } as ImportOptions;
     }
     default:
@@ -89,7 +90,7 @@ export function answerOf(options: ImportOptions, option: string): string {
   }
   if (option === 'splits') {
     return Object.entries(options.splits ?? {})
-      .map(([name, split]) => `${name}=${split}`)
+      .map(([name, split]) => `${split}=${name}`)
       .join(', ');
   }
   return String(value);

@@ -60,9 +60,9 @@ struct Decisions {
     /// Sheet of a workbook
     #[arg(long, value_name = "NAME")]
     sheet: Option<String>,
-    /// Split of files, folders or values of this name, such as val=validation; or how the test split is taken:
+    /// Split of the files, folders or values of a name, such as validation=val; or how the test split is taken:
     /// stratified or tail. Can be repeated
-    #[arg(long, value_name = "NAME=SPLIT|stratified|tail", value_parser = split)]
+    #[arg(long, value_name = "SPLIT=NAME|stratified|tail", value_parser = split)]
     split: Vec<SplitFlag>,
     /// Scale all images to this size, such as 64x64 (width and height in pixels)
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
@@ -214,10 +214,10 @@ impl Decisions {
 }
 
 fn split(text: &str) -> Result<SplitFlag, String> {
-    match (text, text.rsplit_once('=')) {
+    match (text, text.split_once('=')) {
         ("tail", _) => Ok(SplitFlag::Taken(TestSplit::Tail)),
         ("stratified", _) => Ok(SplitFlag::Taken(TestSplit::Stratified)),
-        (_, Some((name, split))) => {
+        (_, Some((split, name))) => {
             let split = match split {
                 "train" => SplitName::Train,
                 "validation" => SplitName::Validation,
@@ -226,7 +226,7 @@ fn split(text: &str) -> Result<SplitFlag, String> {
             };
             Ok(SplitFlag::Named { name: name.to_owned(), split })
         }
-        (_, None) => Err("must be NAME=SPLIT such as val=validation, or tail or stratified".into()),
+        (_, None) => Err("must be SPLIT=NAME such as validation=val, or tail or stratified".into()),
     }
 }
 
@@ -257,8 +257,8 @@ mod tests {
     #[test]
     fn every_flag_becomes_its_option() {
         let line = "a.csv --text title,body --label stars --key user --no-header --separator tab \
-                    --quote none --encoding windows-1252 --sheet S --split val=validation \
-                    --split x=test --split tail --resize 64x48 --missing na,null --limit 5 \
+                    --quote none --encoding windows-1252 --sheet S --split validation=val \
+                    --split test=x --split tail --resize 64x48 --missing na,null --limit 5 \
                     --merge-classes --class-level 2 --task language";
         let expected = serde_json::json!({
             "text": ["title", "body"], "label": "stars", "key": "user", "header": false,
@@ -276,9 +276,9 @@ mod tests {
     #[test]
     fn a_value_that_can_t_be_right_is_refused_with_its_flag() {
         for (line, message) in [
-            ("a.csv --split val", "NAME=SPLIT"),
-            ("a.csv --split val=dev", "`dev` must be train, validation or test"),
-            ("a.csv --split a=test --split a=train", "two splits"),
+            ("a.csv --split val", "SPLIT=NAME"),
+            ("a.csv --split dev=val", "`dev` must be train, validation or test"),
+            ("a.csv --split test=a --split train=a", "two splits"),
             ("a.csv --split tail --split stratified", "leave one out"),
             ("a.csv --resize 64", "WIDTHxHEIGHT"),
             ("a.csv --resize 64x0", "--resize must be"),
