@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup start demo docs ui app test test-ui test-clients test-wgpu fuzz api-test lint advisories check-macos bundle sign pkg notarize dmg uninstall \
-  link-macos check-package bench bench-load bench-ui bench-app bench-yield screenshots fmt
+  link-macos check-package bench bench-import bench-load bench-ui bench-app bench-yield screenshots fmt
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -153,6 +153,12 @@ bench-app: ui ## what the app costs while it waits in the menu bar (a release bu
 	$(MEASURED)
 	@dbus-run-session -- xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24 -noreset" \
 	  $(PYTHON) -B bench/waiting_app.py --folder "$(abspath $(or $(CARGO_TARGET_DIR),target))/release" $(ARGS)
+
+bench-import: ## seconds and peak memory of adding AG News and 60,000 PNGs, beside pandas and DuckDB reading them (pip, if it works here)
+	@scripts/setup.sh build
+	cargo build --release --locked -p cli
+	@$(PYTHON) -B bench/import_files.py --constellation "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/constellation" \
+	  --environment "$(abspath $(or $(CARGO_TARGET_DIR),target))/bench-import" $(ARGS)
 
 bench-yield: ## how long training goes on after a touch: 500 of them on a display of its own, half an hour, on a quiet machine
 	@scripts/setup.sh build desk

@@ -17,6 +17,7 @@ const PAGES = [
   '/models',
   '/data',
   '/data/synthetic',
+  '/data/add/files',
   '/enroll',
   '/audit',
   '/tokens',

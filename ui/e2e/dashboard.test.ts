@@ -121,29 +121,6 @@ test('the form and the TOML edit the same draft, and switching between them crea
   expect(jobs.map((job) => job.name)).not.toContain('two-sides');
 });
 
-test('a CSV with errors is rejected with a list of the invalid rows', async () => {
-  await open('/data');
-  await page.getByRole('button', { name: 'Add dataset' }).click();
-  const bad = ['text,label', 'good,a', 'no label', 'neither', 'good too,b'];
-  const file = { name: 'broken.csv', mimeType: 'text/csv', buffer: Buffer.from(bad.join('\n')) };
-  await page.getByLabel('File', { exact: true }).setInputFiles(file);
-  await page.getByRole('button', { name: 'Add', exact: true }).click();
-  const alert = page.getByRole('alert');
-  await alert.waitFor();
-  expect(await alert.textContent()).toMatch(/broken\.csv.*3/);
-  const report = page.getByRole('table', { name: 'Invalid rows' });
-  const rows = report.getByRole('row').filter({ has: page.getByRole('cell') });
-  const shown = (await rows.allInnerTexts()).map((row) => row.split('\t'));
-  const reason = 'it has 1 column, but the other rows have 2';
-  const change = 'add the missing values, or remove the row';
-  expect(shown).toEqual([
-    ['broken.csv', '3', reason, change],
-    ['broken.csv', '4', reason, change],
-  ]);
-  const datasets = await cluster.get<{ name: string }[]>(page, '/datasets');
-  expect(datasets.map((one) => one.name)).not.toContain('broken');
-});
-
 test('a device is revoked', async () => {
   await open('/devices');
   await page.getByRole('cell').getByRole('link').first().click();

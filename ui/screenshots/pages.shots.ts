@@ -48,6 +48,7 @@ beforeAll(async () => {
     ['model', '/models/topics'],
     ['data', '/data'],
     ['dataset', '/data/synthetic_images'],
+    ['import', '/data/add/files'],
     ['enroll', '/enroll'],
     ['audit', '/audit'],
     ['tokens', '/tokens'],

@@ -21,6 +21,7 @@ mod loopback;
 mod notifications;
 mod observer;
 mod poll_interval;
+mod staging;
 mod start;
 mod steps;
 mod store;

@@ -110,6 +110,25 @@ impl Columns {
         Ok(())
     }
 
+    /// Returns the first value of a column of bytes that is not null. Empty if there is none.
+    pub(crate) fn first(&self, name: &str) -> Vec<u8> {
+        let mut first = None;
+        // An error ends the reading early.
+        let enough = || DataError::file(&self.path, "is read");
+        let read = self.read(name, |cell| match cell {
+            Cell::Bytes(bytes) => {
+                first = Some(bytes.to_vec());
+                Err(enough())
+            }
+            Cell::Null => Ok(()),
+            Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => Err(enough()),
+        });
+        // A column of another type, or one that can't be read, has no bytes. If it is needed, that is an error
+        // later.
+        drop(read);
+        first.unwrap_or_default()
+    }
+
     fn drain<T: DataType>(
         &self,
         mut reader: ColumnReaderImpl<T>,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use protocol::dataset::import::{FileRole, ImportOptions, ImportPlan};
 
 use crate::catalog::{CatalogEntry, Origin, PUBLISHED, Published};
-use crate::hub::{self, HubSettings};
+use crate::hub::{self, HubSettings, RepositoryId};
 use crate::import::{AddReport, ImportFile, ReadLimits};
 use crate::published::Files;
 use crate::synthetic::Synthetic;
@@ -102,6 +102,19 @@ impl Sources {
         Some(SourceStamp(stamped.collect::<Option<_>>()?))
     }
 
+    /// Checks that a dataset can be added under this name.
+    ///
+    /// # Errors
+    /// [`DataError::BadName`] or [`DataError::NameTaken`].
+    pub fn check_new_name(&self, name: &str) -> Result<(), DataError> {
+        uploads::check_name(name)?;
+        let is_built_in = Synthetic::named(name).is_some() || Published::named(name).is_some();
+        if is_built_in || self.uploads.join(name).exists() {
+            return Err(DataError::NameTaken(name.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Removes partial uploads of an earlier process. Must not run during an upload.
     pub fn remove_partial_datasets(&self) -> std::io::Result<()> {
         uploads::remove_partial_datasets(&self.uploads)
@@ -159,6 +172,16 @@ impl Sources {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<ImportPlan, DataError> {
         import::inspect(files, options, limits, progress)
+    }
+
+    /// Downloads a repository of the hub, or takes it from the cache, and returns its files with their splits
+    /// for an import. Blocks.
+    pub fn fetch_repository(
+        &self,
+        id: &RepositoryId,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Vec<ImportFile>, DataError> {
+        hub::fetch_repository(&self.hub, id, progress)
     }
 
     fn published_entry(&self, published: &Published) -> CatalogEntry {

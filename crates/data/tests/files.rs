@@ -141,9 +141,13 @@ fn a_zip_of_images_with_one_folder_per_class() {
     let (report, dataset) = test.add_file("i.zip").unwrap();
     assert_eq!(report.info.classes, ["cat", "dog"]);
     assert_eq!(report.info.sample, SampleShape::Image { channels: 1, height: 4, width: 3 });
-    assert_eq!((dataset.train.len(), dataset.test.len()), (26, 4));
-    assert_eq!(report.bad_rows, 1);
-    assert!(report.problems[0].reason.contains("5×5 pixels, but most images have 3×4"));
+    assert_eq!((dataset.train.len(), dataset.test.len()), (27, 4));
+    assert_eq!(report.bad_rows, 0);
+    let images = report.plan.images.unwrap();
+    assert!(
+        images.scaling.starts_with("1 image of another size is scaled to 3×4 pixels, bilinear")
+    );
+    assert_eq!(images.found.iter().map(|found| found.images).collect::<Vec<_>>(), [30, 1]);
 }
 
 #[test]

@@ -78,3 +78,7 @@ id!(
     /// Id of one version of a registered model.
     ModelId
 );
+id!(
+    /// Id of a file that was uploaded for an import.
+    UploadId
+);

@@ -37,7 +37,7 @@ mod version_name;
 pub mod webhook;
 
 pub use blob::BlobHash;
-pub use ids::{DeliveryId, DeviceId, JobId, LeaseId, ModelId, NoticeId, WebhookId};
+pub use ids::{DeliveryId, DeviceId, JobId, LeaseId, ModelId, NoticeId, UploadId, WebhookId};
 pub use opaque::Opaque;
 pub use pin::Pin;
 pub use problem::Problem;

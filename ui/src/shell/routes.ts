@@ -14,6 +14,7 @@ export const routes = [
   route('/models', () => page(import('../pages/models/Models.svelte'))),
   route('/models/:name', () => page(import('../pages/models/ModelPage.svelte'))),
   route('/data', () => page(import('../pages/data/Datasets.svelte'))),
+  route('/data/add/files', () => page(import('../pages/data/ImportPage.svelte'))),
   route('/data/:name', () => page(import('../pages/data/DatasetPage.svelte'))),
   route('/enroll', () => page(import('../pages/enroll/Enroll.svelte'))),
   route('/audit', () => page(import('../pages/admin/Audit.svelte'))),

@@ -6,12 +6,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use federation::machine::RejectedEvent;
 use protocol::Problem;
+use protocol::dataset::import::OpenQuestion;
 use protocol::dataset::{FileProblem, RowProblem};
 use protocol::job::JobError;
 use protocol::text::without_error_numbers;
 
 use crate::blobs::{QuotaError, UploadError, is_full};
 use crate::driver::DriverError;
+use crate::staging::StagingError;
 use crate::steps::StepError;
 use crate::store::StoreError;
 
@@ -29,15 +31,16 @@ enum Hint {
     Offset(u64),
     /// Seconds after which a retry may succeed.
     RetryAfter(u64),
-    /// For files: unusable rows.
-    Rows(Box<BadRows>),
+    /// For files: unusable rows and open decisions.
+    File(Box<FileHint>),
 }
 
-/// Unusable rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct BadRows {
-    count: u64,
+/// Unusable rows and open decisions of files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct FileHint {
+    bad_rows: u64,
     first: Vec<RowProblem>,
+    questions: Vec<OpenQuestion>,
 }
 
 /// Result of handlers.
@@ -107,7 +110,14 @@ impl ApiError {
     }
 
     pub(crate) fn with_rows(mut self, count: u64, first: Vec<RowProblem>) -> Self {
-        self.hint = Some(Hint::Rows(Box::new(BadRows { count, first })));
+        let hint = FileHint { bad_rows: count, first, ..FileHint::default() };
+        self.hint = Some(Hint::File(Box::new(hint)));
+        self
+    }
+
+    /// Adds the decisions that an import can't make without the caller.
+    pub(crate) fn with_questions(mut self, questions: Vec<OpenQuestion>) -> Self {
+        self.hint = Some(Hint::File(Box::new(FileHint { questions, ..FileHint::default() })));
         self
     }
 
@@ -124,10 +134,11 @@ impl IntoResponse for ApiError {
         }
         let status = StatusCode::from_u16(self.problem.status);
         let body = match &self.hint {
-            Some(Hint::Rows(bad)) => serde_json::to_vec(&FileProblem {
+            Some(Hint::File(file)) => serde_json::to_vec(&FileProblem {
                 problem: self.problem.clone(),
-                bad_rows: bad.count,
-                rows: bad.first.clone(),
+                bad_rows: file.bad_rows,
+                rows: file.first.clone(),
+                questions: file.questions.clone(),
             }),
             Some(Hint::Offset(_) | Hint::RetryAfter(_)) | None => serde_json::to_vec(&self.problem),
         };
@@ -147,7 +158,7 @@ impl IntoResponse for ApiError {
             Some(Hint::RetryAfter(seconds)) => {
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
-            Some(Hint::Rows(..)) | None => {}
+            Some(Hint::File(_)) | None => {}
         }
         response
     }
@@ -259,6 +270,15 @@ impl From<StepError> for ApiError {
                 Self::invalid("impossible", words)
             }
             StepError::Cancelled => Self::from(DriverError::Stopping),
+        }
+    }
+}
+
+impl From<StagingError> for ApiError {
+    fn from(error: StagingError) -> Self {
+        match error {
+            StagingError::TooMany => Self::conflict("too-many-uploads", error.to_string()),
+            StagingError::Io(error) => error.into(),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::http::server::headers::Origin;
 use crate::http::server::response_counts::ResponseCounts;
 use crate::notifications::WebhookSender;
+use crate::staging::Staging;
 use crate::steps::Trainers;
 use crate::store::{Reader, StoreError};
 use crate::views::Views;
@@ -62,6 +63,8 @@ pub(crate) struct ApiParts {
     /// Other origins whose pages may send requests.
     pub(crate) origins: Vec<Origin>,
     pub(crate) points: CrashPoints,
+    /// Files that were uploaded for an import.
+    pub(crate) staging: Arc<Staging>,
     /// Lock for converting an uploaded file to rows. It may need much memory, so only one runs at a
     /// time.
     pub(crate) import_lock: Arc<tokio::sync::Mutex<()>>,

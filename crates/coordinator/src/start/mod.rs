@@ -22,6 +22,7 @@ use crate::http::server::serve::serve;
 use crate::http::state::{ApiParts, ApiState};
 use crate::notifications::WebhookSender;
 use crate::observer::Observer;
+use crate::staging::Staging;
 use crate::steps::StepContext;
 use crate::steps::Trainers;
 use crate::store::StoreError;
@@ -78,6 +79,8 @@ pub async fn start_observed(
     if let Err(error) = settings.sources.remove_partial_datasets() {
         tracing::warn!(%error, "could not remove partial dataset downloads");
     }
+    let staging = Staging::open(&settings.data_dir, opened.blobs.clone());
+    let staging = Arc::new(staging.map_err(unwritable(&settings.data_dir))?);
     let (listener, address) = listen(settings.listen).await?;
     let tls = server_config(opened.cluster.certified.clone(), opened.own_certificate.clone())
         .map_err(ClusterError::from)?;
@@ -135,9 +138,11 @@ pub async fn start_observed(
         origins: settings.allow_origins,
         points: points.clone(),
         import_lock: Arc::default(),
+        staging: staging.clone(),
         data_dir: settings.data_dir.clone(),
         backups: Mutex::new(ScheduleState::default()),
     }));
+    tokio::spawn(staging.run(stopping.clone()));
     if let Some(schedule) = settings.backups {
         let scheduled =
             Scheduled::new(schedule, shared.backup_source(), driver.clone(), points.clone());

@@ -180,7 +180,7 @@ fn live_blobs(folder: &Path) -> BTreeSet<String> {
         collect_hashes(&model["blake3"], &mut live_blobs);
     }
     for blob in column("SELECT json_quote(blob) FROM dataset_shards") {
-        collect_hashes(&blob, &mut needed);
+        collect_hashes(&blob, &mut live_blobs);
     }
     for record in column("SELECT record FROM job_rounds") {
         collect_hashes(&record, &mut live_blobs);

@@ -1,23 +1,31 @@
-//! Import of people's files: CSV, JSON and Parquet, also in gzip or zip, and folders or zips of images. A
+//! Import of people's files: CSV, JSON and Parquet, folders of images and of texts, and archives of them. A
 //! file's type is detected from its content, and a plan tells every decision.
 
 mod assemble;
 mod bad_row;
+mod class_folders;
 mod column_inference;
+mod content;
 mod delimited;
 mod files;
-mod images;
+mod image_files;
+mod image_rows;
 mod import_file;
 mod json_lines;
 mod kind;
+mod label_table;
 mod limits;
+mod parquet_images;
 mod parquet_table;
 mod read;
 mod records;
 mod row_error;
 mod rows;
+mod source_files;
 mod split_names;
 mod table;
+mod table_files;
+mod text_files;
 mod unpack;
 
 pub use bad_row::BadRow;

@@ -33,14 +33,7 @@ pub(super) fn gather(
     let mut seen = 0;
     for TableFile { path, name, split } in files {
         let table = match Kind::detect(path)? {
-            Kind::Parquet => {
-                if let [TableFile { path, .. }] = files
-                    && let Some(gathered) = parquet_table::gather_images(path, reading)?
-                {
-                    return Ok(gathered);
-                }
-                parquet_table::read(path, &mut reading.memory)?
-            }
+            Kind::Parquet => parquet_table::read(path, &mut reading.memory)?,
             Kind::JsonLines => json_lines::read(path, &mut reading.memory)?,
             Kind::Delimited => delimited::read(path, &mut reading.memory)?,
             Kind::Gzip | Kind::Zip => return Err(DataError::file(path, "is packed twice")),

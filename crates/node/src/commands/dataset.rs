@@ -1,17 +1,24 @@
 //! `constellation dataset …`.
 
-use std::path::{Path, PathBuf};
+mod archive;
+mod flags;
+mod plan_text;
+mod staging;
 
 use clap::{Args, Subcommand};
+use protocol::dataset::import::ImportPlan;
+use protocol::dataset::upload::{ImportRequest, InspectRequest};
 use protocol::dataset::{
     AddedDataset, DatasetDetail, DatasetEntry, DatasetVersion, RowProblem, SampleShape,
 };
-use reqwest::{Body, Method};
-use tokio_util::io::ReaderStream;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use self::flags::ImportFlags;
+use self::staging::StagedFiles;
 use super::access::AccessArguments;
 use super::dataset_changes::DatasetChange;
-use super::input_file;
 use crate::client::{Client, escaped};
 use crate::output;
 use crate::settings::Settings;
@@ -37,12 +44,35 @@ enum DatasetCommand {
         /// Name of the dataset, or NAME@N for one version
         name: String,
     },
+    /// Show how files would be imported
+    ///
+    /// Uploads the files, prints the plan and deletes them. Adds nothing. The plan lists every decision with its
+    /// reason, the classes, the splits, and what is left out.
+    #[command(after_long_help = "\
+Examples:
+  constellation dataset inspect reviews.csv
+  constellation dataset inspect reviews.csv --label stars --separator semicolon
+  constellation dataset inspect photos/ --resize 64x64 --json")]
+    Inspect {
+        #[command(flatten)]
+        import: ImportFlags,
+    },
     /// Upload a dataset
     ///
-    /// Accepts CSV, JSON Lines and Parquet files, and zip files that contain one folder of images per class.
+    /// Accepts tables (CSV, JSON Lines, Parquet and others) with a text and a label column, and folders, zip files
+    /// and tar files that contain one folder of images per class. The format is detected. What the files don't
+    /// decide is refused with the flag that decides it; `dataset inspect` shows the plan first.
+    #[command(after_long_help = "\
+Examples:
+  constellation dataset add reviews.csv --name reviews
+  constellation dataset add reviews.csv --name reviews --text title,body --label stars
+  constellation dataset add train.csv --test test.csv --name news
+  constellation dataset add photos/ --name photos --resize 64x64
+  constellation dataset add fancyzhx/ag_news --name news
+  constellation dataset add book.txt --name book --task language --split tail")]
     Add {
-        /// File to upload, or a pipe; `-` reads standard input
-        file: PathBuf,
+        #[command(flatten)]
+        import: ImportFlags,
         /// Name that job files use for the dataset
         #[arg(long)]
         name: String,
@@ -69,8 +99,15 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
         }
         DatasetCommand::Show { name } => show(&client, &name, json).await,
         DatasetCommand::Change(change) => super::dataset_changes::run(&client, change, json).await,
-        DatasetCommand::Add { file, name, new_version } => {
-            let added = add(&client, &file, &name, new_version).await?;
+        DatasetCommand::Inspect { import } => {
+            let plan = inspect(&client, &import).await?;
+            if json {
+                return Ok(output::json(&plan)?);
+            }
+            Ok(plan_text::print(&plan)?)
+        }
+        DatasetCommand::Add { import, name, new_version } => {
+            let added = add(&client, &import, name, new_version).await?;
             if json {
                 return Ok(output::json(&added)?);
             }
@@ -78,7 +115,7 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
                 let RowProblem { file, line, reason, change } = problem;
                 output::note(format_args!("{file}:{line}: {reason}: {change}"));
             }
-            let AddedDataset { info, understood, bad_rows, .. } = added;
+            let AddedDataset { info, bad_rows, plan, .. } = added;
             let (train, test, classes) = (info.train_rows, info.test_rows, info.classes.len());
             let skipped = match bad_rows {
                 0 => String::new(),
@@ -88,7 +125,7 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
             output::line(format_args!(
                 "{name}: {train} training rows, {test} test rows, {classes} classes{skipped}"
             ))?;
-            Ok(output::line(understood)?)
+            Ok(plan_text::print_short(&plan)?)
         }
     }
 }
@@ -123,22 +160,55 @@ fn version_row(version: &DatasetVersion) -> [String; 6] {
     ]
 }
 
+async fn inspect(client: &Client, import: &ImportFlags) -> anyhow::Result<ImportPlan> {
+    let plan = import.options()?;
+    let path = "/datasets/inspect";
+    if let Some(hub) = hub(import) {
+        let request = InspectRequest { uploads: Vec::new(), hub: Some(hub), plan };
+        return send(client, path, &request).await;
+    }
+    let staged = StagedFiles::upload(client, &import.files(), None).await?;
+    let request = InspectRequest { uploads: staged.sources.clone(), hub: None, plan };
+    let inspected = staged.watch(send(client, path, &request)).await;
+    staged.delete().await;
+    inspected?
+}
+
 async fn add(
     client: &Client,
-    file: &Path,
-    name: &str,
+    import: &ImportFlags,
+    name: String,
     new_version: bool,
 ) -> anyhow::Result<AddedDataset> {
-    let file = file.to_owned();
-    let input = tokio::task::spawn_blocking(move || input_file::open(&file)).await??;
-    let (name, filename) = (escaped(name), escaped(&input.name));
-    let path = format!("/datasets?name={name}&filename={filename}&new_version={new_version}");
-    let request = client
-        .request(Method::POST, &path)
-        .header("Content-Type", "application/octet-stream")
-        .header("Content-Length", input.length)
-        .body(Body::wrap_stream(ReaderStream::new(tokio::fs::File::from_std(input.file))));
-    Ok(client.decode(client.send(request).await?).await?)
+    let plan = import.options()?;
+    let path = "/datasets";
+    if let Some(hub) = hub(import) {
+        let request = ImportRequest { name, new_version, uploads: Vec::new(), hub: Some(hub), plan };
+        return send(client, path, &request).await;
+    }
+    // The name of a new version exists already.
+    let new_name = Some(name.as_str()).filter(|_| !new_version);
+    let staged = StagedFiles::upload(client, &import.files(), new_name).await?;
+    let request = ImportRequest { name, new_version, uploads: staged.sources.clone(), hub: None, plan };
+    let added = staged.watch(send(client, path, &request)).await;
+    staged.delete().await;
+    added?
+}
+
+/// Returns the repository of the hub that the coordinator fetches.
+fn hub(import: &ImportFlags) -> Option<String> {
+    let hub = import.hub()?;
+    output::note(format_args!("there is no file {hub}; the coordinator reads {hub} from the hub"));
+    Some(hub.to_owned())
+}
+
+/// Sends a request that may take minutes.
+async fn send<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    body: &impl Serialize,
+) -> anyhow::Result<T> {
+    Ok(client.decode(client.send(client.request(Method::POST, path).json(body)).await?).await?)
 }
 
 fn row(dataset: &DatasetEntry) -> [String; 6] {

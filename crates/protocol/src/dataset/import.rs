@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::SampleShape;
+use super::sample::SampleShape;
 
 /// Decisions about how files are read. What is absent is detected. An import refuses to guess: if the files
 /// don't decide, the plan lists an [`OpenQuestion`] that names the option that does.

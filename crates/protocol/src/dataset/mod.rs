@@ -1,25 +1,20 @@
 //! Metadata of datasets.
 
 pub mod import;
+pub mod import_check;
+mod sample;
+pub mod upload;
 mod version;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use sample::SampleShape;
 pub use version::DatasetVersion;
 
+use self::import::{ImportPlan, OpenQuestion};
 use crate::Problem;
 use crate::job::DataSpec;
-
-/// Kind and shape of one row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum SampleShape {
-    /// Text of any length.
-    Text,
-    /// `channels × height × width` bytes, row-major, 0 dark to 255 bright.
-    Image { channels: u32, height: u32, width: u32 },
-}
 
 /// Dataset in the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -140,6 +135,9 @@ pub struct AddedDataset {
     pub bad_rows: u64,
     /// The first of the skipped rows.
     pub problems: Vec<RowProblem>,
+    /// How the files were read.
+    #[serde(default)]
+    pub plan: ImportPlan,
 }
 
 /// Problem details with extension members for the rows of a file.
@@ -151,6 +149,9 @@ pub struct FileProblem {
     pub bad_rows: u64,
     /// The first 20 of them.
     pub rows: Vec<RowProblem>,
+    /// Decisions that the files leave open, with the type `import-undecided`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<OpenQuestion>,
 }
 
 /// Row that cannot be used.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use data::{check_name, is_reserved};
+use data::is_reserved;
 use protocol::api::NameChange;
 use protocol::dataset::DatasetEntry;
 use protocol::split_version;
@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::dataset::unknown;
 use super::datasets::entry;
+use super::dataset_problems::check_name;
 use crate::http::auth::extractors::Admin;
 use crate::http::extract::{Body, InPath};
 use crate::http::problem::{ApiError, ApiResult};
@@ -38,12 +39,7 @@ async fn rename(
     Body(asked): Body<NameChange>,
 ) -> ApiResult<Json<DatasetEntry>> {
     refuse_built_in(&name)?;
-    check_name(&asked.name)
-        .map_err(|error| ApiError::invalid("bad-dataset", error.to_string()).at("name"))?;
-    if is_reserved(&asked.name) {
-        let words = format!("'{}' is the name of a built-in dataset; choose another", asked.name);
-        return Err(ApiError::conflict("name-taken", words).at("name"));
-    }
+    check_name(&shared, &asked.name, false)?;
     shared.driver.audited(&admin.0).rename_dataset(name, asked.name.clone()).await?;
     shown(&shared, &asked.name)
 }

@@ -8,28 +8,28 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
-use data::{AddReport, BadRow, DataError, ImportFile, ReadLimits, read_files};
+use data::ImportFile;
 use futures::{Stream, StreamExt};
 use protocol::dataset::import::{FileRole, ImportOptions};
-use protocol::dataset::{AddedDataset, DatasetEntry, FileProblem, RowProblem};
+use protocol::dataset::upload::ImportRequest;
+use protocol::dataset::{AddedDataset, DatasetEntry, FileProblem};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::dataset_storing::{Upload, store_upload};
-use crate::blobs::{Blobs, is_full};
+use super::dataset_import::{self, Import};
+use super::dataset_problems::check_name;
+use super::dataset_uploads::{MOST_BYTES, plain_file_name, too_long};
+use crate::blobs::Blobs;
 use crate::datasets::KnownDataset;
 use crate::http::auth::extractors::{Admin, Viewer};
-use crate::http::extract::{Archived, InQuery, MOST_JSON};
+use crate::http::extract::{Archived, Body, InQuery, MOST_JSON};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::server::body_timeout::stalled;
 use crate::http::state::ApiState;
-use crate::http::texts::check_text;
 
-/// Size limit of an added file.
-const MOST_BYTES: u64 = 8 << 30;
 /// Number of bytes for which space is reserved at a time.
 const STRIDE: u64 = 1 << 20;
 
@@ -90,13 +90,15 @@ struct Named {
 
 /// Adds a dataset.
 ///
-/// Send the file as the body, or as the field `file` of a form.
+/// Send JSON that names uploaded files (`POST /datasets/uploads`) or a repository of the hub, or one file as
+/// the body or as the field `file` of a form.
 #[utoipa::path(post, path = "/datasets", tag = "datasets", security(("token" = ["admin"])), params(Named),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content((Vec<u8> = "application/octet-stream"), (ImportRequest = "application/json"))),
     responses(
         (status = 201, body = AddedDataset),
         (status = 422, body = FileProblem, content_type = "application/problem+json",
-            description = "Problem details. Lists the first unusable rows if there are too many")
+            description = "Problem details. Lists the first unusable rows if there are too many, and the \
+                decisions that the files leave open")
     ))]
 async fn add(
     admin: Admin,
@@ -107,40 +109,48 @@ async fn add(
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
     let announced = announced.unwrap_or(0_u64);
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_of_kind = |wanted: &str| kind.is_some_and(|kind| kind.starts_with(wanted));
+    let (is_json, is_form) = (is_of_kind("application/json"), is_of_kind("multipart/form-data"));
+    if is_json && named.filename.is_empty() && named.name.is_empty() {
+        let Body(request) = Body::from_request(request, &()).await?;
+        let added = dataset_import::add_uploads(&admin, &shared, request).await?;
+        return Ok((StatusCode::CREATED, Json(added)));
+    }
+    if !is_form || !named.name.is_empty() {
+        check_name(&shared, &named.name, named.new_version)?;
+    }
     if announced > MOST_BYTES {
         return Err(too_long());
     }
     shared.blobs.check_quota(announced.saturating_mul(2))?;
     let folder = shared.blobs.scratch_dir()?;
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let is_form = kind.is_some_and(|kind| kind.starts_with("multipart/form-data"));
     let is_next = named.new_version;
     let (name, file) = if is_form {
-        from_form(request, named, folder.path(), &shared.blobs).await?
+        from_form(request, named, folder.path(), &shared).await?
     } else {
         let file =
             receive(request.into_body(), &named.filename, folder.path(), &shared.blobs).await?;
         (named.name, file)
     };
-    if name.is_empty() {
-        return Err(ApiError::invalid("bad-dataset", "add a name: ?name=NAME").at("name"));
-    }
-    let files = file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let upload = Upload { name, is_next, files: files.into_iter().collect(), folder };
-    let read = move |name: &str, folder: &Path, bounds: ReadLimits| {
-        let files = [ImportFile { path: file, role: FileRole::Data }];
-        let options = ImportOptions::default();
-        let read = read_files(name, &files, &options, bounds, folder, &mut |_| {});
-        read.map_err(|error| failure(&error, folder))
+    let import = Import {
+        name,
+        is_next,
+        files: vec![ImportFile { path: file, role: FileRole::Data }],
+        options: ImportOptions::default(),
+        hub: None,
+        staged: Vec::new(),
+        scratch: Some(folder),
     };
-    Ok((StatusCode::CREATED, Json(report(store_upload(&shared, &admin, upload, read).await?))))
+    let added = dataset_import::add(&admin, &shared, import).await?;
+    Ok((StatusCode::CREATED, Json(added)))
 }
 
 async fn from_form(
     request: Request,
     named: Named,
     folder: &Path,
-    blobs: &Blobs,
+    shared: &ApiState,
 ) -> ApiResult<(String, PathBuf)> {
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| {
@@ -151,21 +161,26 @@ async fn from_form(
              the file itself as the body: POST /datasets?name=NAME&filename=FILE",
         )
     })?;
-    let (mut name, mut file) = (named.name, None);
+    let (mut name, is_next, mut file) = (named.name, named.new_version, None);
     while let Some(field) = form.next_field().await.map_err(|error| malformed(&error))? {
         match field.name() {
-            Some("name") => name = field.text().await.map_err(|error| malformed(&error))?,
+            Some("name") => {
+                name = field.text().await.map_err(|error| malformed(&error))?;
+                check_name(shared, &name, is_next)?;
+            }
             Some("file") => {
                 let own = field.file_name().unwrap_or_default().to_owned();
                 let filename = if named.filename.is_empty() { own } else { named.filename.clone() };
-                file =
-                    Some(store(field, &filename, folder, blobs, |error| malformed(&error)).await?);
+                let broken = |error| malformed(&error);
+                file = Some(store(field, &filename, folder, &shared.blobs, broken).await?);
             }
             Some(_) | None => {}
         }
     }
     let missing = || ApiError::invalid("bad-dataset", "the form has no field `file`").at("file");
-    Ok((name, file.ok_or_else(missing)?))
+    let file = file.ok_or_else(missing)?;
+    check_name(shared, &name, is_next)?;
+    Ok((name, file))
 }
 
 async fn receive(
@@ -206,14 +221,7 @@ async fn store<E>(
     blobs: &Blobs,
     broken: impl Fn(E) -> ApiError,
 ) -> ApiResult<PathBuf> {
-    let last = filename.rsplit(['/', '\\']).next().unwrap_or_default();
-    let plain = last.len() <= 200 && !last.starts_with('.');
-    if last.is_empty() || !plain {
-        let words = "add the file name: ?filename=FILE.csv (.jsonl, .parquet, .zip)";
-        return Err(ApiError::invalid("bad-dataset", words).at("filename"));
-    }
-    check_text("bad-dataset", "filename", last, 200)?;
-    let path = folder.join(last);
+    let path = folder.join(plain_file_name(filename)?);
     let mut file = tokio::fs::File::create(&path).await?;
     let (mut stored, mut granted) = (0, 0);
     while let Some(chunk) = body.next().await {
@@ -231,58 +239,4 @@ async fn store<E>(
     }
     file.flush().await?;
     Ok(path)
-}
-
-fn too_long() -> ApiError {
-    ApiError::too_large(format!(
-        "the file is larger than {} GiB; upload a smaller one",
-        MOST_BYTES >> 30
-    ))
-}
-
-fn report(added: AddReport) -> AddedDataset {
-    AddedDataset {
-        problems: rows(&added.problems),
-        info: added.info,
-        understood: added.understood,
-        bad_rows: added.bad_rows,
-    }
-}
-
-fn rows(bad: &[BadRow]) -> Vec<RowProblem> {
-    let shown = bad.iter().cloned().map(|BadRow { file, line, reason, change }| RowProblem {
-        file,
-        line,
-        reason,
-        change,
-    });
-    shown.collect()
-}
-
-/// Returns the error of the file without its path on this disk.
-fn failure(error: &DataError, folder: &Path) -> ApiError {
-    let words = error.to_string().replace(&format!("{}/", folder.display()), "");
-    match error {
-        DataError::Io { source, .. } if is_full(source) => ApiError::disk_full(),
-        DataError::Io { .. } => ApiError::internal(words),
-        DataError::BadName(_) => ApiError::invalid("bad-dataset", words).at("name"),
-        DataError::NameTaken(_) => ApiError::conflict("name-taken", words).at("name"),
-        DataError::TooManyBadRows { bad, first, .. } => {
-            ApiError::invalid("bad-dataset", words).at("file").with_rows(*bad, rows(first))
-        }
-        DataError::Unknown { .. }
-        | DataError::Offline { .. }
-        | DataError::Denied { .. }
-        | DataError::Missing { .. }
-        | DataError::Refused { .. }
-        | DataError::Damaged { .. }
-        | DataError::Interrupted { .. }
-        | DataError::Row { .. }
-        | DataError::File { .. }
-        | DataError::Shard { .. }
-        | DataError::ClassTooSmall { .. }
-        | DataError::HiddenClass(_)
-        | DataError::TooFewClasses(_)
-        | DataError::Undecided { .. } => ApiError::invalid("bad-dataset", words).at("file"),
-    }
 }

@@ -5,7 +5,9 @@ pub(crate) mod backup;
 pub(crate) mod blobs;
 pub(crate) mod dataset;
 pub(crate) mod dataset_changes;
-pub(crate) mod dataset_storing;
+pub(crate) mod dataset_import;
+mod dataset_problems;
+pub(crate) mod dataset_uploads;
 pub(crate) mod datasets;
 pub(crate) mod device;
 pub(crate) mod devices;
@@ -45,6 +47,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(blobs::routes())
         .merge(dataset::routes())
         .merge(dataset_changes::routes())
+        .merge(dataset_import::routes())
+        .merge(dataset_uploads::routes())
         .merge(datasets::routes())
         .merge(device::routes())
         .merge(devices::routes())

@@ -90,7 +90,10 @@ pub(crate) fn allow<S: Clone + Send + Sync + 'static>(
     }
     let protocol = PROTOCOL_HEADER.parse::<HeaderName>().into_iter();
     let headers: Vec<HeaderName> =
-        [header::AUTHORIZATION, header::CONTENT_TYPE].into_iter().chain(protocol).collect();
+        [header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("upload-offset")]
+            .into_iter()
+            .chain(protocol)
+            .collect();
     router.layer(
         CorsLayer::new()
             .allow_origin(origins.iter().map(|origin| origin.0.clone()).collect::<Vec<_>>())
