@@ -12,6 +12,7 @@ mod approval;
 mod audited;
 #[cfg(test)]
 mod benchmark;
+mod clock_jump;
 mod clock_watch;
 mod commit;
 mod device_index;
