@@ -126,7 +126,9 @@ fn body_error(rejection: &JsonRejection) -> ApiError {
         JsonRejection::JsonDataError(error) => {
             ApiError::invalid("invalid-body", message::content(&cause(error), "the body"))
         }
-        _ => ApiError::bad_request("malformed-json", "the body can't be read as JSON"),
+        JsonRejection::MissingJsonContentType(_) | JsonRejection::BytesRejection(_) | _ => {
+            ApiError::bad_request("malformed-json", "the body can't be read as JSON")
+        }
     }
 }
 
