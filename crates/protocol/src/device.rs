@@ -114,6 +114,7 @@ pub struct ApprovalRequest {
 }
 
 /// Device as shown by `GET /devices`: the stored fields first.
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the API")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
     pub id: DeviceId,

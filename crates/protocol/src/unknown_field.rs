@@ -94,7 +94,7 @@ fn quoted(path: &str) -> String {
     let escaped = text::escaped(path);
     match escaped.char_indices().nth(LONGEST_PATH) {
         Some((end, _)) => format!("{}…", &escaped[..end]),
-        None => escaped.to_string(),
+        None => escaped,
     }
 }
 

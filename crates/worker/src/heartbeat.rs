@@ -77,7 +77,7 @@ pub(crate) async fn say_goodbye(client: &Client, device: DeviceId, session: &Ses
     match timeout(GOODBYE_TIMEOUT, client.heartbeat(device, &goodbye)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the coordinator was not told that this worker stops")
+            tracing::debug!(%error, "the coordinator was not told that this worker stops");
         }
         Err(_) => tracing::debug!(
             "the coordinator does not answer; it notices by itself that this worker stopped"

@@ -10,6 +10,7 @@
 
 mod approval;
 mod audited;
+mod clock_jump;
 mod clock_watch;
 mod commit;
 mod dataset_changes;

@@ -1,6 +1,7 @@
 //! `ui/openapi.json`, from which the dashboard's types are generated, is the document that the coordinator
 //! serves.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -29,4 +30,25 @@ async fn the_stored_openapi_document_is_up_to_date() {
          dashboard's types again",
         differs.map(|line| line + 1)
     );
+}
+
+/// `make test-clients` validates the whole document. This test needs nothing that must be installed.
+#[tokio::test]
+async fn operations_have_unique_ids_and_responses_have_descriptions() {
+    let coordinator = Coordinator::start().await;
+    let served: Value = coordinator.get("/openapi.json").await;
+    let paths = served["paths"].as_object().unwrap().values();
+    let operations: Vec<&Value> =
+        paths.flat_map(|path| path.as_object().unwrap().values()).collect();
+    let ids: BTreeSet<&str> =
+        operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    assert!(operations.len() > 60);
+    assert_eq!(ids.len(), operations.len());
+    for operation in operations {
+        for response in operation["responses"].as_object().unwrap().values() {
+            assert!(!response["description"].as_str().unwrap().is_empty(), "{operation}");
+        }
+        let download = &operation["responses"]["200"]["content"]["application/octet-stream"];
+        assert!(download.is_null() || download["schema"]["format"] == "binary", "{operation}");
+    }
 }

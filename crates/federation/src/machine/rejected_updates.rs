@@ -6,7 +6,7 @@ use protocol::lease::ReturnReason;
 use protocol::{DeviceId, LeaseId, Timestamp};
 
 use super::phase::{Ending, Phase, Run};
-use super::seat::{DIVERGED, Seat, SeatFailure};
+use super::seat::{Seat, SeatFailure};
 use super::{Effect, Machine, RejectedEvent};
 use crate::explain::plural;
 use crate::table::Durability;
@@ -109,7 +109,7 @@ impl Run {
             let devices = plural(devices, "device");
             format!(
                 "the updates of {devices} were rejected in round {round} and none was accepted: \
-                 {reason}; {DIVERGED}"
+                 {reason}"
             )
         })
     }

@@ -13,10 +13,6 @@ use super::{Receipt, WeightedUpdate};
 /// Number of devices, or of failures on one device, after which a failing seat fails the job.
 const FAILURES: usize = 3;
 
-/// Advice for a job whose updates are rejected.
-pub(super) const DIVERGED: &str =
-    "the training probably diverged: lower plan.optimizer.learning_rate";
-
 /// The open round, or the last one of a finished job.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OpenRound {
@@ -106,18 +102,9 @@ impl Seat {
         } else {
             return None;
         };
-        let failure = self.failures.last();
-        let detail = failure.and_then(|failure| failure.detail.as_deref());
-        let detail = detail.unwrap_or("no reason was given");
-        let hint = if failure.is_some_and(|failure| failure.rejected) {
-            format!("; {DIVERGED}")
-        } else {
-            String::new()
-        };
-        Some(format!(
-            "partition {} of round {round} failed {count}: {detail}{hint}",
-            self.partition
-        ))
+        let last = self.failures.last().and_then(|failure| failure.detail.as_deref());
+        let last = last.unwrap_or("no reason was given");
+        Some(format!("partition {} of round {round} failed {count}: {last}", self.partition))
     }
 }
 

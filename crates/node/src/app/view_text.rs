@@ -173,13 +173,8 @@ fn by_status(facts: &Facts) -> StateText {
             text(Icon::Attention, "Not connected: the coordinator doesn't answer", reason)
         }
         Some(Status::Quarantined { reason }) => {
-            let reason = reason.trim_end_matches('.');
-            let detail = format!(
-                "It gets no work: {reason}. An administrator can release it on its page in the dashboard, or with \
-                 `constellation device release`."
-            );
-            let line = format!("In quarantine: ask an administrator to release this {machine}");
-            text(Icon::Attention, line, detail)
+            let detail = format!("It gets no work: {reason}");
+            text(Icon::Attention, "In quarantine: ask an administrator to release it", detail)
         }
         Some(Status::AwaitingApproval) => {
             let line = format!("Waiting for an administrator to approve this {machine}");

@@ -32,7 +32,7 @@ pub fn translated(body: &Value) -> Result<Option<Value>, JobError> {
         add_config(&mut job, config)?;
     }
     if let Some(rounds) = rounds {
-        insert(&mut job, "run", "rounds", rounds, "total_epochs")?;
+        insert(&mut job, "run", "rounds", &rounds, "total_epochs")?;
     }
     if let Some(model) = model {
         add_model(&mut job, &model)?;
@@ -43,7 +43,7 @@ pub fn translated(body: &Value) -> Result<Option<Value>, JobError> {
 fn add_model(job: &mut Map<String, Value>, name: &Value) -> Result<(), JobError> {
     let known = Preset::ALL.iter().find(|preset| name.as_str() == Some(preset.name()));
     if let Some(preset) = known {
-        return insert(job, "model", "preset", preset.name().into(), "model_name");
+        return insert(job, "model", "preset", &preset.name().into(), "model_name");
     }
     let layers = job.get("model").and_then(|model| model.get("layers"));
     if name == "custom" && layers.is_some_and(Value::is_array) {
@@ -65,7 +65,7 @@ fn add_config(job: &mut Map<String, Value>, config: Value) -> Result<(), JobErro
     for (name, value) in config {
         if value.is_null() {
         } else if PLAN.contains(&name.as_str()) {
-            insert(job, "plan", &name, value, "config")?;
+            insert(job, "plan", &name, &value, "config")?;
         } else if OPTIMIZER.contains(&name.as_str()) {
             optimizer.insert(name, value);
         } else if JOB.contains(&name.as_str()) {
@@ -84,7 +84,7 @@ fn add_config(job: &mut Map<String, Value>, config: Value) -> Result<(), JobErro
         return Ok(());
     }
     let value = optimizer_value(job, &optimizer)?;
-    insert(job, "plan", "optimizer", value, "config")
+    insert(job, "plan", "optimizer", &value, "config")
 }
 
 /// Returns `plan.optimizer` for `config.learning_rate` and `config.optimizer`, the name of an optimizer.
@@ -114,7 +114,7 @@ fn insert(
     job: &mut Map<String, Value>,
     section: &str,
     name: &str,
-    value: Value,
+    value: &Value,
     field: &'static str,
 ) -> Result<(), JobError> {
     let fields = job.entry(section).or_insert_with(|| Value::Object(Map::new()));
@@ -124,7 +124,7 @@ fn insert(
     // Reading the job reports a section that is no object.
     let Some(fields) = fields.as_object_mut() else { return Ok(()) };
     match fields.insert(name.to_owned(), value.clone()) {
-        Some(there) if !there.is_null() && there != value => {
+        Some(there) if !there.is_null() && there != *value => {
             let message = format!("{section}.{name} is set as well; keep one of them");
             Err(JobError::Field { field, message })
         }
@@ -149,7 +149,7 @@ mod tests {
             body[name] = value.clone();
         }
         let translated = translated(&body).map_err(|error| error.to_string())?;
-        Ok(serde_json::from_value(translated.unwrap()).unwrap())
+        serde_json::from_value(translated.unwrap_or_default()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -118,6 +118,10 @@ fn bytes_error(rejection: &BytesRejection) -> ApiError {
     })
 }
 
+fn unreadable() -> ApiError {
+    ApiError::bad_request("malformed-json", "the body can't be read as JSON")
+}
+
 fn body_error(rejection: &JsonRejection) -> ApiError {
     match rejection {
         JsonRejection::JsonSyntaxError(error) => {
@@ -126,7 +130,8 @@ fn body_error(rejection: &JsonRejection) -> ApiError {
         JsonRejection::JsonDataError(error) => {
             ApiError::invalid("invalid-body", message::content(&cause(error), "the body"))
         }
-        _ => ApiError::bad_request("malformed-json", "the body can't be read as JSON"),
+        JsonRejection::MissingJsonContentType(_) | JsonRejection::BytesRejection(_) => unreadable(),
+        _ => unreadable(),
     }
 }
 

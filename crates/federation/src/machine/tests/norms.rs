@@ -85,11 +85,7 @@ fn a_failure_is_attributed_to_the_job_or_the_device() {
         on_many.handle(at(1), refused(number, number)).unwrap();
     }
     let reason = on_many.reason().unwrap();
-    assert_eq!(
-        reason,
-        "partition 0 of round 1 failed on 3 different devices: not a finite number; the training \
-         probably diverged: lower plan.optimizer.learning_rate"
-    );
+    assert_eq!(reason, "partition 0 of round 1 failed on 3 different devices: not a finite number");
 
     // No seat failed three times, but no update was accepted.
     let mut everywhere = running(8, json!({}));
@@ -104,8 +100,7 @@ fn a_failure_is_attributed_to_the_job_or_the_device() {
     everywhere.handle(at(1), refused(3, 3)).unwrap();
     assert_eq!(
         everywhere.reason().unwrap(),
-        "the updates of 3 devices were rejected in round 1 and none was accepted: not a finite \
-         number; the training probably diverged: lower plan.optimizer.learning_rate"
+        "the updates of 3 devices were rejected in round 1 and none was accepted: not a finite number"
     );
     // One update was accepted, so the other devices are probably at fault.
     accepted.handle(at(1), request(4, 4)).unwrap();
