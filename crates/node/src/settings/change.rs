@@ -85,13 +85,15 @@ impl Places {
     }
 }
 
-/// Sets a value. A comment after the old value stays.
+/// Sets a value. Comments above and after the old value stay.
 fn set(document: &mut DocumentMut, name: &str, mut value: Value) {
-    let old = document.get(name).and_then(toml_edit::Item::as_value);
-    if let Some(old) = old {
+    // Inserting would replace the key too, with the comments above it.
+    if let Some(old) = document.get_mut(name).and_then(toml_edit::Item::as_value_mut) {
         *value.decor_mut() = old.decor().clone();
+        *old = value;
+    } else {
+        document.insert(name, toml_edit::Item::Value(value));
     }
-    document.insert(name, toml_edit::Item::Value(value));
 }
 
 /// Removes a value. Comments above it stay: they move to the next entry, or to the end of the file.
