@@ -63,7 +63,8 @@ impl Source {
         }
         let machines = copy.loaded.jobs.iter().map(|row| &row.machine);
         let models = copy.loaded.models.iter().map(|row| row.model.blake3);
-        let mut blobs: Vec<BlobHash> = needed(machines, models, copy.loaded.datasets.iter()).into_iter().collect();
+        let mut blobs: Vec<BlobHash> =
+            needed(machines, models, copy.loaded.datasets.iter()).into_iter().collect();
         blobs.sort_unstable();
         for hash in blobs {
             contents.add_blob(&self.blobs, hash)?;

@@ -50,8 +50,7 @@ pub(crate) async fn store_upload(
         let row = store_version(&blobs, &dataset, files, plan)?;
         Ok((row, report))
     });
-    let (row, report) =
-        stored.await.map_err(|error| ApiError::internal(error.to_string()))??;
+    let (row, report) = stored.await.map_err(|error| ApiError::internal(error.to_string()))??;
     shared.points.pass(CrashPoint::DatasetPlaced);
     let new = NewVersion { name, is_next, row };
     let version = shared.driver.by(&admin.0).add_version(new).await?;
@@ -75,4 +74,3 @@ fn check_new(shared: &ApiState, name: &str, is_next: bool) -> ApiResult<()> {
         Some(_) | None => Ok(()),
     }
 }
-

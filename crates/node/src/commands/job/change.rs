@@ -48,9 +48,7 @@ pub(super) async fn run(client: &Client, change: JobChange, json: bool) -> anyho
             Ok(output::line(format_args!("deleted job {id} '{}'", job.name))?)
         }
         JobChange::Archive { id } => print_job(&change_job(client, id, "archive").await?, json),
-        JobChange::Unarchive { id } => {
-            print_job(&change_job(client, id, "unarchive").await?, json)
-        }
+        JobChange::Unarchive { id } => print_job(&change_job(client, id, "unarchive").await?, json),
         JobChange::Rename { id, name } => {
             let job: Job = client.patch(&format!("/jobs/{id}"), &NameChange { name }).await?;
             print_job(&job, json)
