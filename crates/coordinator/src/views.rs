@@ -16,8 +16,8 @@ use protocol::{DeviceId, JobId, Timestamp};
 use tokio::sync::watch;
 
 use crate::access::credential::Credential;
-use crate::poll_interval;
 use crate::datasets::index::DatasetIndex;
+use crate::poll_interval;
 use crate::store::DeviceRow;
 use crate::traffic::Traffic;
 pub(crate) use job::{JobView, job_view, metric_points};

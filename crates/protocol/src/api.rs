@@ -212,11 +212,7 @@ const fn is_false(value: &bool) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ModelChange {
     /// New stage, or null to remove the stage.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub stage: Option<Option<String>>,
     /// New name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -57,8 +57,7 @@ pub(crate) fn adopt(
 
 fn read(sources: &Sources, blobs: &Blobs, name: &str) -> io::Result<DatasetVersionRow> {
     let unreadable = |error: data::DataError| io::Error::other(error.to_string());
-    let dataset: Option<Dataset> =
-        sources.load_offline(name, &mut |_| {}).map_err(unreadable)?;
+    let dataset: Option<Dataset> = sources.load_offline(name, &mut |_| {}).map_err(unreadable)?;
     let dataset = dataset.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     store_version(blobs, &dataset, Vec::new(), serde_json::Value::Null)
 }

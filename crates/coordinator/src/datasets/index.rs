@@ -31,7 +31,8 @@ impl DatasetIndex {
     /// Returns the datasets that have versions, sorted by name.
     pub(crate) fn list(&self) -> Vec<Arc<DatasetRow>> {
         let rows = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut rows: Vec<_> = rows.values().filter(|row| !row.versions.is_empty()).cloned().collect();
+        let mut rows: Vec<_> =
+            rows.values().filter(|row| !row.versions.is_empty()).cloned().collect();
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         rows
     }

@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use data::{DataError, Dataset, LoadProgress, Row, shard};
-use protocol::dataset::DatasetInfo;
 use protocol::Timestamp;
+use protocol::dataset::DatasetInfo;
 
 use crate::blobs::Blobs;
 use crate::store::{DatasetVersionRow, StoredShard};
@@ -64,9 +64,10 @@ fn read(blobs: &Blobs, info: &DatasetInfo, stored: StoredShard) -> Result<Vec<Ro
     let classes = info.classes.len();
     if shard.sample != info.sample || shard.rows.iter().any(|row| row.label as usize >= classes) {
         let file = path.display().to_string();
-        let reason = "does not agree with the dataset's description; restore a backup, or add the dataset \
+        let reason =
+            "does not agree with the dataset's description; restore a backup, or add the dataset \
                       again"
-            .to_owned();
+                .to_owned();
         return Err(DataError::File { file, reason });
     }
     Ok(shard.rows)

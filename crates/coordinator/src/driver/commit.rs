@@ -251,12 +251,13 @@ impl Driver {
     /// Undoes the batch in memory.
     fn roll_back(&mut self) {
         self.pending.jobs.clear();
+        // First, because it restores deleted jobs.
+        self.state.roll_back();
         for id in std::mem::take(&mut self.pending.handled) {
             if let Some(row) = self.state.jobs.get_mut(&id) {
                 row.machine.roll_back();
             }
         }
-        self.state.roll_back();
     }
 }
 

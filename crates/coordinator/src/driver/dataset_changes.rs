@@ -65,14 +65,16 @@ impl Driver {
         if let Some(version) = version.filter(|version| !row.versions.contains_key(version)) {
             return Err(DriverError::UnknownDataset(format!("{name}@{version}")));
         }
-        let concerns =
-            |pin: &DatasetPin| version.is_none_or(|version| version == pin.version);
+        let concerns = |pin: &DatasetPin| version.is_none_or(|version| version == pin.version);
         let mut jobs = self.jobs_of(&row.id);
         jobs.retain(|job| self.pin_of(*job).is_some_and(concerns));
         let users: Vec<String> = jobs.iter().filter_map(|job| self.user(*job)).collect();
         if !users.is_empty() {
             let what = version.map_or(name.to_owned(), |version| format!("{name}@{version}"));
-            return Err(DriverError::InUse { what: format!("dataset '{what}'"), users: few(users) });
+            return Err(DriverError::InUse {
+                what: format!("dataset '{what}'"),
+                users: few(users),
+            });
         }
         for job in jobs {
             self.change_job(job, |details| {

@@ -73,8 +73,7 @@ impl Driver {
         };
         dataset.newest += 1;
         let number = dataset.newest;
-        let row =
-            DatasetVersionRow { created_at: now, created_by: Some(caller.name()), ..new.row };
+        let row = DatasetVersionRow { created_at: now, created_by: Some(caller.name()), ..new.row };
         dataset.versions.insert(number, row);
         self.put_dataset(dataset);
         Ok(number)

@@ -1,8 +1,8 @@
 //! Archiving, renaming and deletion of jobs.
 
+use protocol::JobId;
 use protocol::api::{ChangeKind, Job};
 use protocol::audit::{Action, SubjectKind};
-use protocol::JobId;
 
 use super::audited::Audited;
 use super::garbage_collection::job_blobs;

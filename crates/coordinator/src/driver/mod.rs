@@ -59,8 +59,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use audited::JobAction;
-pub(crate) use enroll::EnrollmentCredential;
 pub(crate) use datasets::NewVersion;
+pub(crate) use enroll::EnrollmentCredential;
 pub(crate) use error::DriverError;
 pub(crate) use garbage_collection::{live_blobs, upload_key};
 pub(crate) use history::KEPT as LEASES_KEPT;

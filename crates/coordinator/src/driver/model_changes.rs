@@ -61,7 +61,10 @@ impl Driver {
         }
         let in_stage = gone.iter().filter_map(|model| {
             let stage = model.stage.as_ref()?;
-            Some(format!("version {} is the stage '{stage}'; remove its stage first", model.version))
+            Some(format!(
+                "version {} is the stage '{stage}'; remove its stage first",
+                model.version
+            ))
         });
         let users: Vec<String> = in_stage.collect();
         if !users.is_empty() {

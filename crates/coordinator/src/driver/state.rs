@@ -11,7 +11,8 @@ use super::lease_records::open_record;
 use super::notification_tables::Notifications;
 use super::sign_in_links::Links;
 use crate::store::{
-    DatasetRow, Day, JobDetails, JobRow, LeaseRow, Loaded, ModelName, ModelRow, SessionRow, TokenRow,
+    DatasetRow, Day, JobDetails, JobRow, LeaseRow, Loaded, ModelName, ModelRow, SessionRow,
+    TokenRow,
 };
 
 #[derive(Debug, Default)]
@@ -110,12 +111,7 @@ impl State {
 
     /// Returns the tables that follow from others or that a restart clears.
     fn transient_tables(&mut self) -> [&mut dyn Transaction; 4] {
-        [
-            &mut self.runs,
-            &mut self.links,
-            &mut self.model_files,
-            &mut self.stalled,
-        ]
+        [&mut self.runs, &mut self.links, &mut self.model_files, &mut self.stalled]
     }
 }
 

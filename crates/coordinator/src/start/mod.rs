@@ -86,8 +86,7 @@ pub async fn start_observed(
         .map_err(ClusterError::from)?;
 
     let (views, sources) = (Arc::new(Views::default()), Arc::new(settings.sources));
-    let datasets =
-        Datasets::new(sources.clone(), views.datasets.clone(), opened.blobs.clone());
+    let datasets = Datasets::new(sources.clone(), views.datasets.clone(), opened.blobs.clone());
     let ((revision, revisions), working) = (watch::channel(0), views.working());
     let webhook_sender = WebhookSender::new(&settings.name);
     let [trainers, predictor] =

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::values::read;
 use super::{
-    DeviceRow, Loaded, Store, StoreError, audit, datasets, details, join_codes, leases, machines, migrations,
-    notifications, reader, sessions,
+    DeviceRow, Loaded, Store, StoreError, audit, datasets, details, join_codes, leases, machines,
+    migrations, notifications, reader, sessions,
 };
 use crate::crash_points::CrashPoints;
 

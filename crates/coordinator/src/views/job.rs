@@ -36,11 +36,7 @@ impl JobView {
 }
 
 /// Returns the API view of a job. `note` is the message of the coordinator's current step.
-pub(crate) fn job_view(
-    row: &JobRow,
-    details: Option<&JobDetails>,
-    note: Option<&str>,
-) -> JobView {
+pub(crate) fn job_view(row: &JobRow, details: Option<&JobDetails>, note: Option<&str>) -> JobView {
     let pin = details.and_then(|details| details.dataset.as_ref());
     let name = details.and_then(|details| details.name.as_ref());
     let machine = &row.machine;

@@ -111,7 +111,8 @@ async fn a_job_is_renamed_archived_and_deleted_when_it_has_ended() {
     assert_eq!(coordinator.refused(Method::DELETE, &path, None).await.1, "unknown-job");
     assert_eq!(coordinator.get("/models/tiny").await, model);
     let ours = coordinator.audit_after(known).await;
-    let ours: Vec<&str> = ours.iter().filter_map(|line| line.split_once("): job ")).map(|it| it.1).collect();
+    let ours: Vec<&str> =
+        ours.iter().filter_map(|line| line.split_once("): job ")).map(|it| it.1).collect();
     assert_eq!(
         ours,
         [
@@ -164,7 +165,10 @@ async fn a_model_is_renamed_archived_and_deleted() {
     assert_eq!((status, &renamed["name"]), (StatusCode::OK, &json!("topics")), "{renamed}");
     assert_eq!(coordinator.names("/models").await, ["topics", "topics"]);
     let card = coordinator.get("/models/topics@1/card").await;
-    assert_eq!((&card["model"]["name"], &card["model"]["stage"]), (&json!("topics"), &json!("production")));
+    assert_eq!(
+        (&card["model"]["name"], &card["model"]["stage"]),
+        (&json!("topics"), &json!("production"))
+    );
     let path = renamed["checkpoint_path"].as_str().unwrap();
     let file = coordinator.request(Method::GET, path, &coordinator.admin).send().await.unwrap();
     assert_eq!(file.status(), StatusCode::OK);

@@ -111,8 +111,12 @@ async fn check(actions: &[Action]) -> Result<(), TestCaseError> {
                 let (status, answer) = crate::support::answer(request.body(rows)).await;
                 prop_assert_eq!(status, StatusCode::CREATED, "{}", answer);
             }
-            Action::DeleteDataset => drop(coordinator.ask(Method::DELETE, "/datasets/ours", None).await),
-            Action::DeleteModel => drop(coordinator.ask(Method::DELETE, "/models/tiny", None).await),
+            Action::DeleteDataset => {
+                drop(coordinator.ask(Method::DELETE, "/datasets/ours", None).await)
+            }
+            Action::DeleteModel => {
+                drop(coordinator.ask(Method::DELETE, "/models/tiny", None).await)
+            }
             Action::Crash => coordinator = coordinator.after_a_crash().await,
         }
     }

@@ -14,8 +14,9 @@ use crate::support::{Coordinator, answer, settings, tiny_job};
 
 /// Returns a CSV file with this many rows of two classes.
 pub(crate) fn csv(rows: u32, word: &str) -> String {
-    let rows: Vec<String> =
-        (0..rows).map(|row| format!("{word} text {row},{}\n", ["a", "b"][row as usize % 2])).collect();
+    let rows: Vec<String> = (0..rows)
+        .map(|row| format!("{word} text {row},{}\n", ["a", "b"][row as usize % 2]))
+        .collect();
     format!("text,label\n{}", rows.concat())
 }
 
@@ -66,7 +67,10 @@ async fn a_job_uses_the_version_that_was_the_newest_when_it_was_created() {
     assert_eq!((&added["info"]["version"], &added["info"]["train_rows"]), (&json!(2), &json!(54)));
     let late = coordinator.post("/jobs", job_on("ours")).await;
     let named = coordinator.post("/jobs", job_on("ours@1")).await;
-    assert_eq!((&late["dataset_version"], &named["dataset_version"]), (&json!("ours@2"), &json!("ours@1")));
+    assert_eq!(
+        (&late["dataset_version"], &named["dataset_version"]),
+        (&json!("ours@2"), &json!("ours@1"))
+    );
     assert_eq!(named["config"]["dataset"], "ours@1");
 
     let detail = coordinator.get("/datasets/ours").await;
@@ -74,9 +78,13 @@ async fn a_job_uses_the_version_that_was_the_newest_when_it_was_created() {
     let versions = detail["versions"].as_array().unwrap();
     let names: Vec<&Value> = versions.iter().map(|version| &version["name"]).collect();
     assert_eq!(names, ["ours@2", "ours@1"]);
-    assert_eq!((&versions[1]["files"], &versions[1]["created_by"]), (&json!(["ours.csv"]), &json!("this machine")));
+    assert_eq!(
+        (&versions[1]["files"], &versions[1]["created_by"]),
+        (&json!(["ours.csv"]), &json!("this machine"))
+    );
     assert_eq!(coordinator.get("/datasets/ours@1").await["train_rows"], 36);
-    let text = |rows: Value| rows[0]["text"].as_str().unwrap().split(' ').next().unwrap().to_owned();
+    let text =
+        |rows: Value| rows[0]["text"].as_str().unwrap().split(' ').next().unwrap().to_owned();
     assert_eq!(text(coordinator.get("/datasets/ours@1/rows").await), "first");
     assert_eq!(text(coordinator.get("/datasets/ours/rows").await), "second");
     let asked = json!({ "seed": 1, "data": { "partitions": 1 } });
@@ -96,7 +104,10 @@ async fn a_job_uses_the_version_that_was_the_newest_when_it_was_created() {
             device.work(&coordinator).await;
         }
         let model = coordinator.get("/models/tiny").await;
-        assert_eq!((&model["dataset"], &model["dataset_version"]), (&json!("ours"), &json!(version)));
+        assert_eq!(
+            (&model["dataset"], &model["dataset_version"]),
+            (&json!("ours"), &json!(version))
+        );
     }
     for (dataset, expected) in [
         ("ours@3", "has no version 3; its versions are 1, 2"),
@@ -115,17 +126,22 @@ async fn a_job_uses_the_version_that_was_the_newest_when_it_was_created() {
 #[tokio::test]
 async fn a_failed_upload_leaves_no_name() {
     let coordinator = Coordinator::start().await;
-    for (body, expected) in
-        [("text,label\nonly one,a\n".to_owned(), 422), (String::new(), 422)]
-    {
+    for (body, expected) in [("text,label\nonly one,a\n".to_owned(), 422), (String::new(), 422)] {
         let (status, problem) = coordinator.add("name=ours", body).await;
         assert_eq!(status.as_u16(), expected, "{problem}");
-        assert_eq!(coordinator.refused(Method::GET, "/datasets/ours", None).await.1, "unknown-dataset");
+        assert_eq!(
+            coordinator.refused(Method::GET, "/datasets/ours", None).await.1,
+            "unknown-dataset"
+        );
     }
     for name in ["synthetic", "mnist"] {
         let (status, problem) =
             coordinator.add(&format!("name={name}&new_version=true"), csv(40, "x")).await;
-        assert_eq!((status, &problem["type"]), (StatusCode::CONFLICT, &json!("name-taken")), "{problem}");
+        assert_eq!(
+            (status, &problem["type"]),
+            (StatusCode::CONFLICT, &json!("name-taken")),
+            "{problem}"
+        );
     }
     let added = coordinator.added("name=ours&new_version=true", csv(40, "x")).await;
     assert_eq!(added["info"]["version"], 1);
@@ -153,12 +169,21 @@ async fn a_dataset_in_use_is_not_deleted_and_its_blobs_go_with_it() {
     coordinator.deleted("/datasets/ours").await;
     assert!(shards.iter().all(|(_, blob)| !coordinator.blob_path(*blob).exists()));
     let job = coordinator.get(&format!("/jobs/{id}")).await;
-    assert_eq!((&job["dataset_version"], &job["dataset_deleted"]), (&json!("ours@1"), &json!(true)));
-    assert_eq!(coordinator.refused(Method::DELETE, "/datasets/ours", None).await.1, "unknown-dataset");
+    assert_eq!(
+        (&job["dataset_version"], &job["dataset_deleted"]),
+        (&json!("ours@1"), &json!(true))
+    );
+    assert_eq!(
+        coordinator.refused(Method::DELETE, "/datasets/ours", None).await.1,
+        "unknown-dataset"
+    );
     let coordinator = coordinator.restart().await;
     assert!(!coordinator.names("/datasets").await.contains(&"ours".to_owned()));
     let job = coordinator.get(&format!("/jobs/{id}")).await;
-    assert_eq!((&job["dataset_version"], &job["dataset_deleted"]), (&json!("ours@1"), &json!(true)));
+    assert_eq!(
+        (&job["dataset_version"], &job["dataset_deleted"]),
+        (&json!("ours@1"), &json!(true))
+    );
     // The next upload of this name is another version.
     let added = coordinator.added("name=ours", csv(40, "third")).await;
     assert_eq!(added["info"]["version"], 3);
@@ -178,7 +203,8 @@ async fn jobs_and_models_follow_a_renamed_dataset() {
     while coordinator.get(&format!("/jobs/{ended}")).await["status"] != "completed" {
         device.work(&coordinator).await;
     }
-    let waiting = coordinator.post("/jobs", job_on("ours@1")).await["id"].as_str().unwrap().to_owned();
+    let waiting =
+        coordinator.post("/jobs", job_on("ours@1")).await["id"].as_str().unwrap().to_owned();
     let known = coordinator.audit().await.len();
     for (path, name, expected) in [
         ("/datasets/ours", "others", "name-taken"),
@@ -197,10 +223,16 @@ async fn jobs_and_models_follow_a_renamed_dataset() {
     let coordinator = coordinator.restart().await;
     for id in [&ended, &waiting] {
         let job = coordinator.get(&format!("/jobs/{id}")).await;
-        assert_eq!((&job["dataset"], &job["dataset_version"]), (&json!("reviews"), &json!("reviews@1")));
+        assert_eq!(
+            (&job["dataset"], &job["dataset_version"]),
+            (&json!("reviews"), &json!("reviews@1"))
+        );
     }
     let model = coordinator.get("/models/tiny").await;
-    assert_eq!((&model["dataset"], &model["dataset_version"]), (&json!("reviews"), &json!("reviews@1")));
+    assert_eq!(
+        (&model["dataset"], &model["dataset_version"]),
+        (&json!("reviews"), &json!("reviews@1"))
+    );
     // The waiting job reads its rows under the new name, and the old name is free.
     coordinator.added("name=ours", csv(60, "z")).await;
     coordinator.post(&format!("/jobs/{waiting}/start"), Value::Null).await;
@@ -244,7 +276,9 @@ fn old_folder(data_dir: &Path, name: &str) {
     // The last landed version stored no versions and no validation rows.
     let info = folder.join("info.json");
     let mut json: Value = serde_json::from_slice(&std::fs::read(&info).unwrap()).unwrap();
-    json.as_object_mut().unwrap().retain(|field, _| field != "version" && field != "validation_rows");
+    json.as_object_mut()
+        .unwrap()
+        .retain(|field, _| field != "version" && field != "validation_rows");
     std::fs::write(&info, json.to_string()).unwrap();
     assert!(folder.join("train.shard").exists() && folder.join("test.shard").exists());
 }
@@ -254,7 +288,7 @@ async fn folders_of_an_earlier_version_become_version_1() {
     let coordinator = Coordinator::start().await;
     coordinator.added("name=ours", csv(40, "old")).await;
     let id = coordinator.post("/jobs", job_on("ours")).await["id"].as_str().unwrap().to_owned();
-    let other = coordinator.post("/jobs", job_on("synthetic")).await;
+    let other = coordinator.post("/jobs", tiny_job()).await;
     assert_eq!(other.get("dataset_version"), None);
     let rows = coordinator.get("/datasets/ours/rows").await;
     let Coordinator { running, folder, .. } = coordinator;
@@ -300,7 +334,11 @@ async fn rows_are_read_without_the_coordinator() {
     let sources = |folder: &Path| settings(folder).sources;
     old_folder(empty.path(), "ours");
     let datasets = coordinator::datasets_of(empty.path(), sources(empty.path())).unwrap();
-    assert_eq!(datasets.load("ours", &mut |_| {}).unwrap().train.len(), 36, "of an earlier version");
+    assert_eq!(
+        datasets.load("ours", &mut |_| {}).unwrap().train.len(),
+        36,
+        "of an earlier version"
+    );
     let coordinator = Coordinator::start().await;
     coordinator.added("name=ours", csv(40, "x")).await;
     coordinator.added("name=ours&new_version=true", csv(60, "x")).await;

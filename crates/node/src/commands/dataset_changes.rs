@@ -41,11 +41,7 @@ pub(super) enum DatasetChange {
     },
 }
 
-pub(super) async fn run(
-    client: &Client,
-    change: DatasetChange,
-    json: bool,
-) -> anyhow::Result<()> {
+pub(super) async fn run(client: &Client, change: DatasetChange, json: bool) -> anyhow::Result<()> {
     match change {
         DatasetChange::Delete { name, yes } => delete(client, &name, yes, json).await,
         DatasetChange::Archive { name } => {

@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use data::{DataError, Dataset, Origin, Row, Sample, image_decode};
 use protocol::dataset::{
-    DatasetDetail, DatasetRow, DatasetVersion, PartitionCounts, Partitions, PartitionsRequest, SampleShape, Split,
+    DatasetDetail, DatasetRow, DatasetVersion, PartitionCounts, Partitions, PartitionsRequest,
+    SampleShape, Split,
 };
 use protocol::job::{JobSpec, ModelChoice, ModelType, PlanSpec, RunSpec, StrategySpec};
 use serde::Deserialize;

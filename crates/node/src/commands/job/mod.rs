@@ -21,8 +21,8 @@ mod watch;
 
 use explanation::explanations;
 pub(super) use follow::{Follower, JobUpdate};
-use request::print_job;
 pub(super) use request::change_job;
+use request::print_job;
 
 #[derive(Debug, Args)]
 pub struct JobArguments {
