@@ -25,6 +25,9 @@ pub(super) fn gather_by_folder(
     let (mut entries, mut used) = (Vec::new(), Vec::new());
     for (image, place) in images.iter().zip(&folders.places) {
         let (reason, change) = match place {
+            Placement::In(_, class) if class.trim().is_empty() => {
+                ("its folder's name is empty", "rename the folder")
+            }
             Placement::In(split, class) => {
                 let split = image.split.or(*split).unwrap_or(SplitName::Train);
                 let class = class.trim().to_owned();

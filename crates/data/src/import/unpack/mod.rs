@@ -19,7 +19,7 @@ use zstd::stream::read::Decoder as ZstdDecoder;
 use super::limits::Reading;
 use crate::DataError;
 
-pub(super) use entries::{DEEPEST, is_hidden};
+pub(super) use entries::{DEEPEST, MOST_FILES, is_hidden};
 
 use entries::Entries;
 
@@ -38,6 +38,8 @@ pub(super) enum Packing {
 pub(super) struct Unpacked {
     pub files: Vec<UnpackedFile>,
     pub skipped: Vec<Skipped>,
+    /// Number of further skipped files.
+    pub skipped_more: u64,
     /// Number of files that systems write for themselves, such as `.DS_Store`.
     pub hidden: u64,
     /// Whether the file was one packed file, not an archive of files.
@@ -76,7 +78,7 @@ impl Packing {
         reading: &mut Reading<'_>,
     ) -> Result<Unpacked, DataError> {
         let folder = tempfile::tempdir_in(reading.scratch).map_err(DataError::io(path))?;
-        let mut entries = Entries::new(folder.path(), path, &mut reading.disk);
+        let mut entries = Entries::new(folder.path(), path, &mut reading.disk, &mut reading.memory);
         let file = || File::open(path).map(BufReader::new).map_err(DataError::io(path));
         let is_single = match self {
             Self::Gzip => stream(MultiGzDecoder::new(file()?), self, name, &mut entries)?,
