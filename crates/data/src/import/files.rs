@@ -11,7 +11,7 @@ use super::limits::Reading;
 use super::rows::Gathered;
 use super::split_names::split_of_file;
 use super::unpack::DEEPEST;
-use super::{images, table, unpack};
+use super::{images, tables, unpack};
 use crate::DataError;
 
 /// Reads files and folders.
@@ -34,9 +34,10 @@ pub(super) fn gather(
         let (path, folder) = unpacked(&file.path, reading)?;
         folders.push(folder);
         let split = file.split().or_else(|| split_of_file(&name, options));
-        tables.push(TableFile { path, name, split });
+        let is_stated = file.split().is_some();
+        tables.push(TableFile { path, name, split, is_stated });
     }
-    table::gather(&tables, options, reading)
+    tables::gather(&tables, options, reading)
 }
 
 /// Reads a file or a folder.
@@ -65,9 +66,13 @@ fn gather_one(
             gather_folder(folder.path(), options, reading)
                 .map_err(|error| error.calling(folder.path(), &name_of(path)))
         }
-        Kind::Parquet | Kind::JsonLines | Kind::Delimited => {
+        Kind::Parquet
+        | Kind::Workbook
+        | Kind::JsonLines
+        | Kind::Delimited
+        | Kind::Unreadable(_) => {
             let (path, name) = (path.to_owned(), name_of(path));
-            table::gather(&[TableFile { path, name, split: None }], options, reading)
+            tables::gather(&[TableFile { path, name, split: None, is_stated: false }], options, reading)
         }
     }
 }
@@ -93,7 +98,7 @@ fn gather_folder(
     let tables: Vec<&PathBuf> = files
         .iter()
         .filter(|path| {
-            ends(path, &[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".gz"])
+            ends(path, &[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".txt", ".gz"])
         })
         .collect();
     match tables.as_slice() {
@@ -115,9 +120,9 @@ fn gather_splits(
         let split = split_of_file(&name_of(table), options);
         let (path, packed) = unpacked(&folder.join(table), reading)?;
         folders.push(packed);
-        files.push(TableFile { path, name: table.display().to_string(), split });
+        files.push(TableFile { path, name: table.display().to_string(), split, is_stated: false });
     }
-    table::gather(&files, options, reading)
+    tables::gather(&files, options, reading)
 }
 
 fn unpacked(
@@ -127,7 +132,11 @@ fn unpacked(
     match Kind::detect(path)? {
         Kind::Gzip => unpack::gzip(path, reading).map(|(folder, inner)| (inner, Some(folder))),
         Kind::Zip => Err(DataError::file(path, "is a zip file inside a folder; unpack it")),
-        Kind::Parquet | Kind::JsonLines | Kind::Delimited => Ok((path.to_owned(), None)),
+        Kind::Parquet
+        | Kind::Workbook
+        | Kind::JsonLines
+        | Kind::Delimited
+        | Kind::Unreadable(_) => Ok((path.to_owned(), None)),
     }
 }
 

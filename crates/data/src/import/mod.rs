@@ -3,22 +3,19 @@
 
 mod assemble;
 mod bad_row;
-mod column_inference;
-mod delimited;
 mod files;
 mod images;
 mod import_file;
-mod json_lines;
 mod kind;
 mod limits;
 mod parquet_table;
 mod read;
-mod records;
 mod row_error;
 mod rows;
 mod split_names;
-mod table;
+mod tables;
 mod unpack;
+mod unreadable;
 
 pub use bad_row::BadRow;
 pub use import_file::{AddReport, ImportFile};
