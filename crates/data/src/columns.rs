@@ -134,9 +134,8 @@ impl Columns {
             match reader {
                 ColumnReader::BoolColumnReader(reader) => self
                     .drain(reader, |value| visit(value.map_or(Cell::Null, |v| Cell::Boolean(*v)))),
-                ColumnReader::Int32ColumnReader(reader) => self.drain(reader, |value| {
-                    visit(value.map_or(Cell::Null, |v| numbers.narrow(*v)))
-                }),
+                ColumnReader::Int32ColumnReader(reader) => self
+                    .drain(reader, |value| visit(value.map_or(Cell::Null, |v| numbers.narrow(*v)))),
                 ColumnReader::Int64ColumnReader(reader) => self
                     .drain(reader, |value| visit(value.map_or(Cell::Null, |v| numbers.wide(*v)))),
                 ColumnReader::FloatColumnReader(reader) => self.drain(reader, |value| {
@@ -156,6 +155,29 @@ impl Columns {
             }?;
         }
         Ok(())
+    }
+
+    /// Returns the first value of a column of bytes that is not null. Empty if there is none.
+    pub(crate) fn first(&self, name: &str) -> Vec<u8> {
+        let mut first = None;
+        // An error ends the reading early.
+        let enough = || DataError::file(&self.path, "is read");
+        let read = self.read(name, |cell| match cell {
+            Cell::Bytes(bytes) => {
+                first = Some(bytes.to_vec());
+                Err(enough())
+            }
+            Cell::Null => Ok(()),
+            Cell::Boolean(_)
+            | Cell::Integer(_)
+            | Cell::Unsigned(_)
+            | Cell::Decimal(..)
+            | Cell::Real(_) => Err(enough()),
+        });
+        // A column of another type, or one that can't be read, has no bytes. If it is needed, that is an error
+        // later.
+        drop(read);
+        first.unwrap_or_default()
     }
 
     fn drain<T: DataType>(
@@ -200,10 +222,10 @@ impl Numbers {
     fn of(column: &ColumnDescriptor) -> Self {
         let scale = |scale: i32| Self::Decimal(u32::try_from(scale).unwrap_or(0).min(76));
         match (column.logical_type_ref(), column.converted_type()) {
-            (Some(LogicalType::Decimal { scale: digits, .. }), _) => scale(*digits),
+            (Some(LogicalType::Decimal(decimal)), _) => scale(decimal.scale),
             (_, ConvertedType::DECIMAL) => scale(column.type_scale()),
-            (Some(LogicalType::Integer { is_signed: false, .. }), _)
-            | (
+            (Some(LogicalType::Integer(integer)), _) if !integer.is_signed => Self::Unsigned,
+            (
                 _,
                 ConvertedType::UINT_8
                 | ConvertedType::UINT_16

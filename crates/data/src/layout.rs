@@ -32,6 +32,20 @@ pub(crate) fn splits<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<Spl
         .find_map(|[train, test]| Some(Splits { train: complete(train)?, test: complete(test)? }))
 }
 
+/// Returns the files of each complete split of each folder, in the order of their parts.
+pub(crate) fn parts<'a>(
+    paths: impl IntoIterator<Item = &'a str>,
+) -> BTreeMap<(&'a str, &'a str), Vec<String>> {
+    let mut splits: BTreeMap<(&str, &str), Parts<'_>> = BTreeMap::new();
+    for path in paths {
+        let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(part) = Part::parse(file) else { continue };
+        splits.entry((folder, part.split)).or_default().insert((part.parts, part.number), path);
+    }
+    let complete = |(key, parts): (_, Parts<'_>)| Some((key, complete(&parts)?));
+    splits.into_iter().filter_map(complete).collect()
+}
+
 /// Returns both splits of a repository in a folder, or `None` if it is incomplete.
 pub(crate) fn on_disk(repository: &Path) -> Option<Files> {
     let mut paths = Vec::new();

@@ -19,7 +19,7 @@ mod uploads;
 
 pub use catalog::{CatalogEntry, Origin};
 pub use error::DataError;
-pub use hub::HubSettings;
+pub use hub::{HubSettings, RepositoryId};
 pub use import::{AddReport, BadRow, ImportFile, ReadLimits, read_file};
 pub use sources::{SourceStamp, Sources};
 

@@ -103,9 +103,7 @@ impl Published {
                 | Cell::Unsigned(_)
                 | Cell::Decimal(..)
                 | Cell::Real(_)
-                | Cell::Bytes(_) => {
-                    "its label is not a whole number".to_owned()
-                }
+                | Cell::Bytes(_) => "its label is not a whole number".to_owned(),
             };
             labels.push(label.ok_or_else(|| broken(labels.len(), reason()))?);
             Ok(())
@@ -175,11 +173,11 @@ fn images(
         let bytes = match cell {
             Cell::Bytes(bytes) => bytes,
             Cell::Null
-                | Cell::Boolean(_)
-                | Cell::Integer(_)
-                | Cell::Unsigned(_)
-                | Cell::Decimal(..)
-                | Cell::Real(_) => {
+            | Cell::Boolean(_)
+            | Cell::Integer(_)
+            | Cell::Unsigned(_)
+            | Cell::Decimal(..)
+            | Cell::Real(_) => {
                 return Err(broken(images.len(), "it has no image".to_owned()));
             }
         };

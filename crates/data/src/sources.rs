@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use protocol::dataset::import::{FileRole, ImportOptions, ImportPlan};
 
 use crate::catalog::{CatalogEntry, Origin, PUBLISHED, Published};
-use crate::hub::{self, HubSettings};
+use crate::hub::{self, HubSettings, RepositoryId};
 use crate::import::{AddReport, ImportFile, ReadLimits};
 use crate::published::Files;
 use crate::synthetic::Synthetic;
@@ -159,6 +159,16 @@ impl Sources {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<ImportPlan, DataError> {
         import::inspect(files, options, limits, progress)
+    }
+
+    /// Downloads a repository of the hub, or takes it from the cache, and returns its files with their splits
+    /// for an import. Blocks.
+    pub fn fetch_repository(
+        &self,
+        id: &RepositoryId,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Vec<ImportFile>, DataError> {
+        hub::fetch_repository(&self.hub, id, progress)
     }
 
     fn published_entry(&self, published: &Published) -> CatalogEntry {

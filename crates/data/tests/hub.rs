@@ -12,8 +12,11 @@ mod hub_server;
 use std::fs;
 use std::path::Path;
 
-use data::{DataError, Dataset, HubSettings, LoadProgress, Origin, Sources};
+use data::{
+    DataError, Dataset, HubSettings, LoadProgress, Origin, ReadLimits, RepositoryId, Sources,
+};
 use hub_server::{HubServer, ServerFault};
+use protocol::dataset::import::{FileRole, ImportOptions};
 use tempfile::TempDir;
 
 #[test]
@@ -50,6 +53,29 @@ fn a_download_is_cached_and_read_from_the_cache_without_a_network() {
     assert_eq!(load(&sources).unwrap(), dataset);
     sources.hub.offline = true;
     assert_eq!(load(&sources).unwrap(), dataset);
+}
+
+#[test]
+fn any_repository_is_imported_with_its_splits() {
+    let (server, home) = (HubServer::start(ServerFault::None), TempDir::new().unwrap());
+    let mut sources = sources(&server, home.path());
+    let id = RepositoryId::parse("fancyzhx/ag_news").unwrap();
+    let files = sources.fetch_repository(&id, &mut |_| {}).unwrap();
+    let roles: Vec<FileRole> = files.iter().map(|file| file.role).collect();
+    assert_eq!(roles, [FileRole::Test, FileRole::Train, FileRole::Train]);
+    let (options, limits) = (ImportOptions::default(), ReadLimits::default());
+    sources.add_files("mine", &files, &options, limits, &mut |_| {}).unwrap();
+    let dataset = sources.load("mine", &mut |_| {}).unwrap();
+    assert_eq!((dataset.train.len(), dataset.test.len()), (6, 2));
+    let texts: Vec<&[u8]> = dataset.train.iter().map(|row| row.sample.bytes()).collect();
+    assert_eq!(texts[1], b"a text of class 1", "the parts are in order");
+
+    drop(server);
+    sources.hub.offline = true;
+    assert_eq!(sources.fetch_repository(&id, &mut |_| {}).unwrap(), files);
+    let other = RepositoryId::parse("fancyzhx/other").unwrap();
+    let error = sources.fetch_repository(&other, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, DataError::Offline { .. }), "{error}");
 }
 
 #[test]

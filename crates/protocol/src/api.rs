@@ -200,7 +200,7 @@ pub struct PredictionRequest {
     /// At most 100,000 characters.
     #[serde(default)]
     pub text: Option<String>,
-    /// PNG or JPEG in base64, plain or as a `data:` URL. It is scaled to the model's size and
+    /// PNG, JPEG, WebP, GIF, BMP or TIFF in base64, plain or as a `data:` URL. It is scaled to the model's size and
     /// converted to the model's color channels. At most 2,048 pixels per side and 1 MiB for the
     /// whole body.
     #[serde(default)]

@@ -2,6 +2,7 @@
 //! programs find them too. Cached datasets are used unchanged: a job that ran yesterday uses the
 //! same rows today, without a network.
 
+mod repository;
 mod settings;
 mod store;
 mod wire;
@@ -10,6 +11,8 @@ use crate::catalog::Published;
 use crate::published::Files;
 use crate::{DataError, LoadProgress, layout};
 
+pub use repository::RepositoryId;
+pub(crate) use repository::fetch as fetch_repository;
 pub use settings::HubSettings;
 
 use store::Store;
@@ -55,7 +58,8 @@ pub(crate) fn fetch(
     if settings.offline {
         return Err(offline("HF_HUB_OFFLINE is set".to_owned()));
     }
-    let wire = Wire::open(settings, published, &store.cache, &store.repo);
+    let wire =
+        Wire::open(settings, (published.name, published.repository), &store.cache, &store.repo);
     let listing = wire.listing()?;
     let splits = layout::splits(listing.files.iter().map(String::as_str));
     let splits = splits.ok_or_else(|| DataError::Missing {

@@ -41,6 +41,22 @@ impl Store {
         layout::on_disk(&self.folder.join("snapshots").join(commit.trim()))
     }
 
+    /// Returns the paths of the files in the main branch's snapshot as of the last fetch, with `/` between
+    /// folders, and the snapshot's folder.
+    pub(super) fn snapshot(&self) -> Option<(PathBuf, Vec<String>)> {
+        let commit =
+            fs::read_to_string(self.folder.join("refs").join(self.repo.revision())).ok()?;
+        let folder = self.folder.join("snapshots").join(commit.trim());
+        let mut files = Vec::new();
+        list(&folder, "", &mut files);
+        Some((folder, files))
+    }
+
+    /// Path of a file in the snapshot of a commit.
+    pub(super) fn path(&self, commit: &str, file: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit).join(file)
+    }
+
     /// Checks a cached file's digest against its blob's name, and deletes the file on a mismatch.
     pub(super) fn check_cached(file: &Path) -> Result<bool, DataError> {
         let blob = fs::canonicalize(file).map_err(DataError::io(file))?;
@@ -62,7 +78,7 @@ impl Store {
         file: &str,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<(), DataError> {
-        let link = self.folder.join("snapshots").join(commit).join(file);
+        let link = self.path(commit, file);
         if link.is_file() {
             return Ok(());
         }
@@ -103,6 +119,18 @@ impl Store {
         remove(part)?;
         let (repository, file) = (self.repository.clone(), file.to_owned());
         Err(DataError::Damaged { repository, file, reason })
+    }
+}
+
+/// Lists the files of a snapshot. A link with a missing target does not count.
+fn list(folder: &Path, prefix: &str, files: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if path.is_file() {
+            files.push(format!("{prefix}{name}"));
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            list(&path, &format!("{prefix}{name}/"), files);
+        }
     }
 }
 

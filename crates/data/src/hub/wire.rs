@@ -14,7 +14,6 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::settings::HubSettings;
-use crate::catalog::Published;
 use crate::{DataError, LoadProgress};
 
 /// Bytes between two progress reports.
@@ -25,7 +24,9 @@ pub(super) struct Wire<'a> {
     agent: Agent,
     endpoint: String,
     token: Option<String>,
-    published: &'a Published,
+    /// Name in messages.
+    name: &'a str,
+    repository: &'a str,
     repo: &'a Repo,
 }
 
@@ -45,7 +46,7 @@ pub(super) struct Head {
 impl<'a> Wire<'a> {
     pub(super) fn open(
         settings: &HubSettings,
-        published: &'a Published,
+        (name, repository): (&'a str, &'a str),
         cache: &Cache,
         repo: &'a Repo,
     ) -> Self {
@@ -65,7 +66,7 @@ impl<'a> Wire<'a> {
             .build()
             .new_agent();
         let token = settings.token.clone().or_else(|| cache.token());
-        Self { agent, endpoint, token, published, repo }
+        Self { agent, endpoint, token, name, repository, repo }
     }
 
     /// Lists the files of the main branch.
@@ -127,7 +128,7 @@ impl<'a> Wire<'a> {
             request = request.header("Range", format!("bytes={done}-"));
         }
         let interrupted = |done: u64, reason: String| DataError::Interrupted {
-            repository: self.published.repository.to_owned(),
+            repository: self.repository.to_owned(),
             file: file.to_owned(),
             done,
             reason,
@@ -192,7 +193,7 @@ impl<'a> Wire<'a> {
     }
 
     fn accepted(&self, response: Response<Body>, what: &str) -> Result<Response<Body>, DataError> {
-        let (repository, what) = (self.published.repository.to_owned(), what.to_owned());
+        let (repository, what) = (self.repository.to_owned(), what.to_owned());
         match response.status().as_u16() {
             200..=399 => Ok(response),
             status @ (401 | 403) => Err(DataError::Denied { repository, what, status }),
@@ -203,14 +204,14 @@ impl<'a> Wire<'a> {
 
     fn offline(&self, error: &ureq::Error) -> DataError {
         DataError::Offline {
-            name: self.published.name.to_owned(),
-            repository: self.published.repository.to_owned(),
+            name: self.name.to_owned(),
+            repository: self.repository.to_owned(),
             reason: error.to_string(),
         }
     }
 
     fn missing(&self, what: &str) -> DataError {
-        let repository = self.published.repository.to_owned();
+        let repository = self.repository.to_owned();
         DataError::Missing { repository, what: what.to_owned() }
     }
 }

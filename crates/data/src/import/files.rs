@@ -1,17 +1,18 @@
-//! Files and folders of an import: unpacking, and the choice between images and tables.
+//! Choice among the files of an import: images, texts or tables.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use protocol::dataset::import::ImportOptions;
+use protocol::dataset::import::{Confidence, ImportOptions};
 
-use super::import_file::{ImportFile, TableFile};
-use super::kind::{Kind, name_of};
+use super::class_folders::Folders;
+use super::content::Content;
+use super::import_file::ImportFile;
+use super::label_table::{self, LabelTable};
 use super::limits::Reading;
-use super::rows::Gathered;
-use super::split_names::split_of_file;
-use super::unpack::DEEPEST;
-use super::{images, tables, unpack};
+use super::rows::{Bad, Gathered};
+use super::source_files::{SourceFile, SourceFiles};
+use super::table_files::{self, TableChoice};
+use super::{image_files, parquet_images, tables, text_files};
 use crate::DataError;
 
 /// Reads files and folders.
@@ -20,144 +21,229 @@ pub(super) fn gather(
     options: &ImportOptions,
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
-    if let [file] = files {
-        return gather_one(&file.path, options, reading);
-    }
-    // The temporary folders must exist until all tables are read.
-    let (mut tables, mut folders) = (Vec::new(), Vec::new());
-    for file in files {
-        let name = name_of(&file.path);
-        if file.path.is_dir() {
-            let reason = "is a folder among several files; add only the folder";
-            return Err(DataError::file(&file.path, reason));
-        }
-        let (path, folder) = unpacked(&file.path, reading)?;
-        folders.push(folder);
-        let split = file.split().or_else(|| split_of_file(&name, options));
-        let is_stated = file.split().is_some();
-        tables.push(TableFile { path, name, split, is_stated });
-    }
-    tables::gather(&tables, options, reading)
+    let path = files.first().map_or(Path::new(""), |file| &file.path);
+    let mut sources = SourceFiles::of(files, reading)?;
+    let mut gathered =
+        choose(path, &sources, options, reading).map_err(|error| sources.named(error))?;
+    gathered.bad.extend(std::mem::take(&mut sources.bad));
+    gathered.plan.format.push_str(sources.place);
+    Ok(gathered)
 }
 
-/// Reads a file or a folder.
-fn gather_one(
+/// Files by what they hold.
+#[derive(Default)]
+struct Sorted {
+    images: Vec<SourceFile>,
+    /// Files with the name or the bytes of a table.
+    tables: Vec<SourceFile>,
+    /// Files that are a table or a text, by their bytes.
+    texts: Vec<SourceFile>,
+    /// Files about the dataset, such as a license.
+    documents: Vec<SourceFile>,
+    /// Others, each with the reason and what to do.
+    others: Vec<(SourceFile, &'static str, &'static str)>,
+}
+
+fn choose(
     path: &Path,
+    sources: &SourceFiles,
     options: &ImportOptions,
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
-    if path.is_dir() {
-        return gather_folder(path, options, reading);
+    if let ([only], true) = (sources.files.as_slice(), sources.is_one) {
+        return one(only, options, reading);
     }
-    match Kind::detect(path)? {
-        Kind::Gzip => {
-            let (folder, inner) = unpack::gzip(path, reading)?;
-            if Kind::detect(&inner)? == Kind::Gzip {
-                return Err(DataError::file(
-                    path,
-                    "is a gzip file inside a gzip file; unpack it once",
-                ));
+    let Sorted { images, mut tables, texts, documents, others } = Sorted::of(&sources.files);
+    let mut bad = Bad::default();
+    for (file, reason, change) in &others {
+        bad.leave_out(&file.name, None, reason, change);
+    }
+    for file in &documents {
+        bad.leave_out(&file.name, None, "it is a document, not data", "nothing");
+    }
+    let gathered = images_or_texts(path, &images, &tables, &texts, options, reading, &mut bad)?;
+    let gathered = match gathered {
+        Some(gathered) => gathered,
+        None => {
+            if tables.is_empty() {
+                tables = texts;
+            } else {
+                for file in &texts {
+                    bad.leave_out(&file.name, None, "it is beside the tables", "nothing");
+                }
             }
-            gather_one(&inner, options, reading)
-                .map_err(|error| error.calling(folder.path(), &name_of(path)))
+            for image in &images {
+                bad.leave_out(&image.name, None, "it is an image beside the tables", "nothing");
+            }
+            if tables.is_empty() {
+                return Err(nothing(path, &others));
+            }
+            several_tables(&tables, options, reading, &mut bad)?
         }
-        Kind::Zip => {
-            let folder = unpack::zip(path, reading)?;
-            gather_folder(folder.path(), options, reading)
-                .map_err(|error| error.calling(folder.path(), &name_of(path)))
-        }
-        Kind::Parquet
-        | Kind::Workbook
-        | Kind::JsonLines
-        | Kind::Delimited
-        | Kind::Unreadable(_) => {
-            let (path, name) = (path.to_owned(), name_of(path));
-            tables::gather(&[TableFile { path, name, split: None, is_stated: false }], options, reading)
-        }
-    }
-}
-
-/// Reads a folder of images, of one table, or of a train and a test table.
-fn gather_folder(
-    folder: &Path,
-    options: &ImportOptions,
-    reading: &mut Reading<'_>,
-) -> Result<Gathered, DataError> {
-    let mut files = Vec::new();
-    list(folder, &mut PathBuf::new(), &mut files)?;
-    files.sort();
-    let ends = |path: &PathBuf, endings: &[&str]| {
-        let name = path.to_string_lossy().to_lowercase();
-        endings.iter().any(|ending| name.ends_with(ending))
     };
-    let images: Vec<&PathBuf> =
-        files.iter().filter(|path| ends(path, &[".png", ".jpg", ".jpeg"])).collect();
-    if !images.is_empty() {
-        return images::gather(folder, &images, reading);
-    }
-    let tables: Vec<&PathBuf> = files
-        .iter()
-        .filter(|path| {
-            ends(path, &[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".txt", ".gz"])
-        })
-        .collect();
-    match tables.as_slice() {
-        [] => Err(DataError::file(folder, "contains no image and no CSV, JSONL or Parquet file")),
-        [one] => gather_one(&folder.join(one), options, reading),
-        several => gather_splits(folder, several, options, reading),
-    }
+    let mut gathered = gathered;
+    gathered.bad.extend(bad);
+    Ok(gathered)
 }
 
-fn gather_splits(
-    folder: &Path,
-    tables: &[&PathBuf],
+/// Reads one file.
+fn one(
+    file: &SourceFile,
     options: &ImportOptions,
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
-    // The temporary folders must exist until all tables are read.
-    let (mut files, mut folders) = (Vec::new(), Vec::new());
-    for table in tables {
-        let split = split_of_file(&name_of(table), options);
-        let (path, packed) = unpacked(&folder.join(table), reading)?;
-        folders.push(packed);
-        files.push(TableFile { path, name: table.display().to_string(), split, is_stated: false });
+    let refused = |reason: String| Err(DataError::file(&file.path, reason));
+    match file.content {
+        Content::Image(_) | Content::UnreadImage(_) => {
+            let reason =
+                "is one image; add a folder or a zip file with one folder of images per class";
+            refused(reason.to_owned())
+        }
+        Content::Unread(content) => refused(format!("{}; {}", content.reason(), content.change())),
+        Content::Empty | Content::Packed(_) | Content::Binary | Content::Other => {
+            several_tables(std::slice::from_ref(file), options, reading, &mut Bad::default())
+        }
     }
-    tables::gather(&files, options, reading)
 }
 
-fn unpacked(
+/// Reads images or texts in class folders. Returns `None` if the files are tables.
+fn images_or_texts(
     path: &Path,
+    images: &[SourceFile],
+    tables: &[SourceFile],
+    texts: &[SourceFile],
+    options: &ImportOptions,
     reading: &mut Reading<'_>,
-) -> Result<(PathBuf, Option<tempfile::TempDir>), DataError> {
-    match Kind::detect(path)? {
-        Kind::Gzip => unpack::gzip(path, reading).map(|(folder, inner)| (inner, Some(folder))),
-        Kind::Zip => Err(DataError::file(path, "is a zip file inside a folder; unpack it")),
-        Kind::Parquet
-        | Kind::Workbook
-        | Kind::JsonLines
-        | Kind::Delimited
-        | Kind::Unreadable(_) => Ok((path.to_owned(), None)),
+    bad: &mut Bad,
+) -> Result<Option<Gathered>, DataError> {
+    if images.is_empty() {
+        let folders = Folders::of(&names(texts), options);
+        // One file in each folder is more probably a table for each than a text.
+        if tables.is_empty() && folders.classes() > 1 && texts.len() >= folders.classes() * 2 {
+            return text_files::gather(path, texts, &folders, options, reading).map(Some);
+        }
+        return Ok(None);
+    }
+    let folders = Folders::of(&names(images), options);
+    let has_classes = folders.classes() > 1;
+    let labels: Vec<&SourceFile> = tables
+        .iter()
+        .filter(|table| label_table::has_table_ending(&table.name))
+        .filter(|table| !has_classes || label_table::is_named(&table.name))
+        .collect();
+    let stated = LabelTable::read(&labels, images, options, reading)?;
+    if stated.is_none() && !has_classes && !tables.is_empty() {
+        return Ok(None);
+    }
+    for file in tables.iter().chain(texts) {
+        let is_used = stated
+            .as_ref()
+            .is_some_and(|stated| stated.name.split(", ").any(|name| name == file.name));
+        if !is_used {
+            bad.leave_out(&file.name, None, "it is not an image", "nothing");
+        }
+    }
+    let gathered = match stated {
+        Some(stated) => image_files::gather_by_table(path, images, stated, options, reading)?,
+        None => image_files::gather_by_folder(path, images, &folders, options, reading)?,
+    };
+    Ok(Some(gathered))
+}
+
+fn several_tables(
+    tables: &[SourceFile],
+    options: &ImportOptions,
+    reading: &mut Reading<'_>,
+    bad: &mut Bad,
+) -> Result<Gathered, DataError> {
+    let tables: Vec<&SourceFile> = tables.iter().collect();
+    let TableChoice { tables, questions, warnings } = table_files::choose(&tables, options, bad);
+    if !questions.is_empty() {
+        return Ok(Gathered::undecided("several tables", questions, options));
+    }
+    let mut gathered = match parquet_images::gather(&tables, options, reading)? {
+        Some(gathered) => gathered,
+        None => tables::gather(&tables, options, reading)?,
+    };
+    if gathered.plan.options.splits.is_none() {
+        gathered.plan.options.splits.clone_from(&options.splits);
+    }
+    if !warnings.is_empty() {
+        gathered.plan.confidence = gathered.plan.confidence.min(Confidence::Likely);
+    }
+    gathered.plan.warnings.extend(warnings);
+    Ok(gathered)
+}
+
+fn nothing(path: &Path, others: &[(SourceFile, &'static str, &'static str)]) -> DataError {
+    let found: Vec<String> = others
+        .iter()
+        .take(3)
+        .map(|(file, reason, change)| format!("{}: {reason}; {change}", file.name))
+        .collect();
+    let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join("; ")) };
+    DataError::file(path, format!("contains no image and no CSV, JSONL or Parquet file{found}"))
+}
+
+fn names(files: &[SourceFile]) -> Vec<&str> {
+    files.iter().map(|file| file.name.as_str()).collect()
+}
+
+impl Sorted {
+    fn of(files: &[SourceFile]) -> Self {
+        let mut sorted = Self::default();
+        for file in files {
+            let name = file.name.rsplit('/').next().unwrap_or(&file.name).to_lowercase();
+            let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+            let file = file.clone();
+            match file.content {
+                Content::Image(_) | Content::UnreadImage(_) => sorted.images.push(file),
+                _ if ends(&IMAGES) => sorted.images.push(file),
+                Content::Empty => sorted.others.push((file, "it is empty", "remove it")),
+                Content::Unread(content) => {
+                    sorted.others.push((file, content.reason(), content.change()));
+                }
+                Content::Binary if !ends(&TABLES) => {
+                    sorted.others.push((file, "it is neither an image nor a table", "remove it"));
+                }
+                _ if is_document(&name) => sorted.documents.push(file),
+                _ if ends(&TABLES) => sorted.tables.push(file),
+                Content::Packed(_) | Content::Binary | Content::Other => sorted.texts.push(file),
+            }
+        }
+        sorted
     }
 }
 
-/// Lists all files below `folder`, relative to it, except hidden files and macOS metadata.
-fn list(folder: &Path, inner: &mut PathBuf, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    let here = folder.join(&*inner);
-    for entry in fs::read_dir(&here).map_err(DataError::io(&here))? {
-        let entry = entry.map_err(DataError::io(&here))?;
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with('.') || name == "__MACOSX" {
-            continue;
-        }
-        // Links are not followed, because they could form cycles or lead out of the folder.
-        let kind = entry.file_type().map_err(DataError::io(&here))?;
-        inner.push(&name);
-        if kind.is_file() {
-            files.push(inner.clone());
-        } else if kind.is_dir() && inner.components().count() < DEEPEST {
-            list(folder, inner, files)?;
-        }
-        inner.pop();
-    }
-    Ok(())
+const IMAGES: [&str; 11] =
+    [".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".avif"];
+const TABLES: [&str; 11] = [
+    ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".xls", ".ods", ".tab",
+    ".arff",
+];
+
+/// Whether a file of this name, in lower case, is about a dataset.
+fn is_document(name: &str) -> bool {
+    const STEMS: [&str; 14] = [
+        "readme",
+        "license",
+        "licence",
+        "copying",
+        "notice",
+        "changelog",
+        "citation",
+        "authors",
+        "dataset_info",
+        "dataset_infos",
+        "dataset_dict",
+        "state",
+        "dataset-metadata",
+        "croissant",
+    ];
+    const ENDINGS: [&str; 14] = [
+        ".md", ".rst", ".html", ".htm", ".py", ".ipynb", ".yaml", ".yml", ".toml", ".sh", ".bib",
+        ".log", ".lock", ".names",
+    ];
+    let stem = name.split('.').next().unwrap_or(name);
+    STEMS.contains(&stem) || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }

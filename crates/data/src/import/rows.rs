@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use protocol::dataset::SampleShape;
-use protocol::dataset::import::{ImportPlan, LeftOut, Place, SplitName};
+use protocol::dataset::import::{
+    ImportOptions, ImportPlan, LeftOut, OpenQuestion, Place, SplitName,
+};
 
 use super::bad_row::BadRow;
 use crate::{DataError, Sample};
@@ -39,6 +41,30 @@ pub(crate) struct Gathered {
     /// Description of the columns in one line.
     pub understood: String,
     pub bad: Bad,
+}
+
+impl Gathered {
+    /// Returns the plan of files that are not read before these questions are answered.
+    pub(crate) fn undecided(
+        format: &str,
+        questions: Vec<OpenQuestion>,
+        options: &ImportOptions,
+    ) -> Self {
+        let plan = ImportPlan {
+            format: format.to_owned(),
+            questions,
+            options: options.clone(),
+            ..ImportPlan::default()
+        };
+        Self {
+            shape: SampleShape::Text,
+            splits: BTreeMap::new(),
+            classes: None,
+            plan,
+            understood: format.to_owned(),
+            bad: Bad::default(),
+        }
+    }
 }
 
 /// Rows and files that are not imported.
@@ -80,6 +106,19 @@ impl Bad {
         self.count += 1;
         self.left_out.push(kind, change, file, Some(line));
         self.keep(file, line, reason.into(), change);
+    }
+
+    /// Records a file that can't be used. It counts as a row.
+    pub(crate) fn push_file(
+        &mut self,
+        file: &str,
+        kind: &str,
+        reason: impl Into<String>,
+        change: &str,
+    ) {
+        self.count += 1;
+        self.left_out.push(kind, change, file, None);
+        self.keep(file, 1, reason.into(), change);
     }
 
     /// Records a row without a label.
@@ -138,6 +177,12 @@ impl LeftOutList {
             let (reason, change) = (reason.to_owned(), change.to_owned());
             self.insert(LeftOut { reason, change, count, first });
         }
+    }
+
+    /// Records files that nobody wants to see by name.
+    pub(crate) fn push_many(&mut self, reason: &str, change: &str, count: u64) {
+        let (reason, change) = (reason.to_owned(), change.to_owned());
+        self.insert(LeftOut { reason, change, count, first: Vec::new() });
     }
 
     pub(crate) fn extend(&mut self, other: Self) {

@@ -14,7 +14,10 @@ const STARTS: [(&[u8], &str); 22] = [
     (b"\x89HDF\r\n", "is an HDF5 file, which is not read; save its tables as Parquet"),
     (b"SQLite format 3\0", "is an SQLite database, which is not read; export a table as CSV"),
     (b"%PDF", "is a PDF document, which is not read; save its table as CSV, or its text as .txt"),
-    (b"\xd0\xcf\x11\xe0", "is an old Office document (.xls, .doc), which is not read; save it as .xlsx or CSV"),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "is an old Office document (.xls, .doc), which is not read; save it as .xlsx or CSV",
+    ),
     (b"{\\rtf", "is an RTF document, which is not read; save its text as .txt"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive, which is not read; make a zip file"),
     (b"Rar!", "is a RAR archive, which is not read; make a zip file"),
@@ -62,12 +65,14 @@ pub(super) fn inside(path: &Path) -> Inside {
     if has("xl/workbook.xml") {
         Inside::Workbook
     } else if has("xl/workbook.bin") {
-        Inside::Unreadable("is a binary workbook (.xlsb), which is not read; save it as .xlsx or CSV")
+        Inside::Unreadable(
+            "is a binary workbook (.xlsb), which is not read; save it as .xlsx or CSV",
+        )
     } else if has("word/document.xml") {
         Inside::Unreadable("is a Word document, which is not read; save its text as .txt")
     } else if has("content.xml") && has("mimetype") {
         Inside::Unreadable("is an OpenDocument file, which is not read; save it as .xlsx or CSV")
-    } else if !archive.is_empty() && archive.file_names().all(|name| name.ends_with(".npy")) {
+    } else if !archive.is_empty() && archive.file_names_raw().all(|name| name.ends_with(b".npy")) {
         Inside::Unreadable("is a NumPy archive (npz), which is not read; save it as Parquet or CSV")
     } else {
         Inside::Files

@@ -139,7 +139,7 @@ fn sample(input: &InputSpec, request: PredictionRequest) -> ApiResult<(SampleSha
                     SampleShape::Image { channels, height, width },
                     Sample::Image(image.pixels),
                 )),
-                Err(message) => wrong("image", message),
+                Err(error) => wrong("image", format!("{error}; {}", error.change())),
             }
         }
         (InputSpec::Text { .. }, _, _) => {

@@ -197,9 +197,9 @@ impl Records {
                 break;
             }
         }
-        let fitting = ahead.iter().filter(|(_, line)| self.known.fits(line, self.separator)).count();
-        let swallowed =
-            self.known.fits(first, self.separator) && fitting * 5 >= ahead.len() * 4;
+        let fitting =
+            ahead.iter().filter(|(_, line)| self.known.fits(line, self.separator)).count();
+        let swallowed = self.known.fits(first, self.separator) && fitting * 5 >= ahead.len() * 4;
         if complete && !swallowed {
             self.closed += 1;
             return Ok(true);

@@ -64,7 +64,8 @@ pub(super) fn detect(
             best = Some((score, dialect));
         }
     }
-    let is_table = [".csv", ".tsv", ".tab"].iter().any(|ending| name.to_lowercase().contains(ending));
+    let is_table =
+        [".csv", ".tsv", ".tab"].iter().any(|ending| name.to_lowercase().contains(ending));
     if best.is_none() && is_table && !lines.is_empty() {
         // A table of one column.
         let mut dialect = new(b',', Some(b'"'));
@@ -108,10 +109,7 @@ pub(super) fn separator_name(separator: u8) -> String {
 }
 
 /// Reads the first lines, and the separator that a first line such as `sep=;` states.
-fn sample(
-    path: &Path,
-    encoding: &'static Encoding,
-) -> Result<(Vec<Vec<u8>>, Option<u8>), String> {
+fn sample(path: &Path, encoding: &'static Encoding) -> Result<(Vec<Vec<u8>>, Option<u8>), String> {
     let mut lines = Lines::new(encoding::open(path, encoding)?)?;
     let (mut sample, mut stated, mut bytes) = (Vec::new(), None, 0);
     let mut line = Vec::new();
@@ -144,7 +142,8 @@ fn quote(lines: &[&[u8]], separator: u8, options: &ImportOptions) -> Option<u8> 
         let cell = cell.trim_ascii();
         cell.len() >= 2 && cell.first() == Some(&quote) && cell.last() == Some(&quote)
     };
-    let starts = |quote: u8| cells().filter(|cell| cell.trim_ascii_start().first() == Some(&quote));
+    let starts =
+        |quote: u8| cells().filter(move |cell| cell.trim_ascii_start().first() == Some(&quote));
     if starts(b'"').next().is_none() {
         let single = starts(b'\'').count();
         let wholly = cells().filter(|cell| whole(cell, b'\'')).count();
@@ -162,8 +161,7 @@ fn widths(
     dialect: &mut Delimited,
     lines: &[&[u8]],
 ) -> Result<Option<(usize, f64)>, String> {
-    let simple: Vec<&[u8]> =
-        lines.iter().filter(|line| !line.contains(&b'"')).copied().collect();
+    let simple: Vec<&[u8]> = lines.iter().filter(|line| !line.contains(&b'"')).copied().collect();
     let count = |line: &&[u8]| line.iter().filter(|byte| **byte == dialect.separator).count() + 1;
     if let Some((width, _)) = most_frequent(simple.iter().map(count)) {
         dialect.known = KnownValues::learn(&simple, dialect.separator, width);
@@ -183,8 +181,8 @@ fn widths(
 fn most_frequent(numbers: impl Iterator<Item = usize>) -> Option<(usize, usize)> {
     let mut counts: Vec<(usize, usize)> = Vec::new();
     for number in numbers {
-        match counts.iter_mut().find(|(known, _)| *known == number) {
-            Some((_, count)) => *count += 1,
+        match counts.iter().position(|(known, _)| *known == number) {
+            Some(at) => counts[at].1 += 1,
             None if counts.len() < 1000 => counts.push((number, 1)),
             None => {}
         }

@@ -98,7 +98,8 @@ impl Utf8Scan {
         for chunk in bytes.utf8_chunks() {
             let valid = chunk.valid();
             if !valid.is_ascii() {
-                self.correct += valid.chars().filter(|character| !character.is_ascii()).count() as u64;
+                self.correct +=
+                    valid.chars().filter(|character| !character.is_ascii()).count() as u64;
             }
             if !chunk.invalid().is_empty() {
                 self.invalid += 1;

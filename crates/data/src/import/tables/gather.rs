@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use protocol::dataset::import::{FileRole, ImportOptions, ImportPlan, OpenQuestion, SplitName};
+use protocol::dataset::import::{ImportOptions, ImportPlan, OpenQuestion, SplitName};
 
 use super::classes::similar;
 use super::names::MissingValues;
@@ -43,7 +43,8 @@ pub(crate) fn gather(
         return Ok(undecided(&tables[0], &roles, &settings, open_questions, warnings, bad));
     }
     let classes = stated_classes(&tables[0], &roles)?;
-    let shared = Shared { roles: &roles, options, missing: &settings.missing, classes: classes.as_deref() };
+    let shared =
+        Shared { roles: &roles, options, missing: &settings.missing, classes: classes.as_deref() };
     let mut found = Found::default();
     let mut sources: BTreeMap<SplitName, Vec<String>> = BTreeMap::new();
     for table in &tables {
@@ -51,9 +52,16 @@ pub(crate) fn gather(
         let places = match places(&tables[0], table, &roles) {
             Ok(places) => places,
             // A test file without labels is no test split. Competitions publish such files.
-            Err(Unmatched { column, .. }) if Some(column) == roles.label && !table.file.is_stated => {
+            Err(Unmatched { column, .. })
+                if Some(column) == roles.label && !table.file.is_stated =>
+            {
                 let shown = tables[0].shown(column);
-                bad.leave_out(file, None, &format!("it has no label column {shown}"), "add the labels");
+                bad.leave_out(
+                    file,
+                    None,
+                    &format!("it has no label column {shown}"),
+                    "add the labels",
+                );
                 warnings.push(format!("{file} has no label column {shown} and is left out"));
                 continue;
             }
@@ -92,8 +100,7 @@ pub(crate) fn gather(
             (split, SplitRows { rows, source })
         })
         .collect();
-    let plan =
-        plan::plan(&tables[0], &roles, options, &settings.missing, Vec::new(), warnings);
+    let plan = plan::plan(&tables[0], &roles, options, &settings.missing, Vec::new(), warnings);
     let (shape, understood) = (plan::shape(&roles), plan::understood(&tables[0], &roles));
     Ok(Gathered { shape, splits, classes, plan, understood, bad })
 }
@@ -121,7 +128,10 @@ fn open_all(
             if table.bad.count > 0 {
                 return Err(table.bad.too_many(Path::new(&file.name), 0));
             }
-            return Err(DataError::File { file: file.name.clone(), reason: "holds no row".to_owned() });
+            return Err(DataError::File {
+                file: file.name.clone(),
+                reason: "holds no row".to_owned(),
+            });
         }
         seen += table.records;
         (reading.progress)(LoadProgress::Reading { rows: seen });
@@ -185,7 +195,8 @@ fn places(first: &Table, table: &Table, roles: &Roles) -> Result<HashMap<usize, 
         Content::Texts(columns) => columns,
         Content::Pixels(pixels) => &pixels.columns,
     };
-    let wanted = roles.label.into_iter().chain(roles.key).chain(roles.split).chain(content.iter().copied());
+    let wanted =
+        roles.label.into_iter().chain(roles.key).chain(roles.split).chain(content.iter().copied());
     let mut places = HashMap::new();
     for column in wanted {
         let place = if first.named && table.named {

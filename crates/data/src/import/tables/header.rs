@@ -24,7 +24,9 @@ pub(super) fn detect(first: &[Cow<'_, str>], rest: &[Vec<String>]) -> Header {
     let different: HashSet<&str> = cells.iter().copied().collect();
     let is_counted = cells.len() > 2
         && cells.iter().enumerate().all(|(at, cell)| {
-            cell.parse() == Ok(at) || (at == 0 && cell.is_empty()) || (at > 0 && cell.parse() == Ok(at - 1))
+            cell.parse() == Ok(at)
+                || (at == 0 && cell.is_empty())
+                || (at > 0 && cell.parse() == Ok(at - 1))
         });
     if is_counted && !rest.is_empty() {
         return Header::Yes;
@@ -65,7 +67,8 @@ fn compare(cell: &str, column: &[&str]) -> i32 {
         };
     }
     let values: HashSet<&str> = present.iter().copied().collect();
-    let repeats = values.len() * 2 <= present.len() || (values.len() < present.len() && present.len() < 8);
+    let repeats =
+        values.len() * 2 <= present.len() || (values.len() < present.len() && present.len() < 8);
     if values.contains(cell) {
         return if repeats { -4 } else { -1 };
     }

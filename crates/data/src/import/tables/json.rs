@@ -284,8 +284,7 @@ impl<'de> Visitor<'de> for Flatten<'_> {
                 object.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let prefix =
-                if self.depth == 0 { key } else { format!("{}.{key}", self.prefix) };
+            let prefix = if self.depth == 0 { key } else { format!("{}.{key}", self.prefix) };
             let depth = self.depth + 1;
             object.next_value_seed(Flatten { prefix: &prefix, depth, pairs: self.pairs })?;
         }

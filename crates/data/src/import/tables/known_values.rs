@@ -26,7 +26,10 @@ impl KnownValues {
         for line in lines {
             let cells: Vec<&[u8]> = line.split(|byte| *byte == separator).collect();
             if cells.len() == width {
-                columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell.trim_ascii()));
+                columns
+                    .iter_mut()
+                    .zip(cells)
+                    .for_each(|(column, cell)| column.push(cell.trim_ascii()));
             }
         }
         Self(columns.iter().map(|cells| known(cells)).collect())

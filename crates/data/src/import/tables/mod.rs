@@ -24,4 +24,6 @@ mod rows;
 mod source;
 mod workbook;
 
-pub(crate) use gather::gather;
+pub(super) use gather::gather;
+pub(super) use names::label_by_name;
+pub(super) use parquet::text as cell_text;

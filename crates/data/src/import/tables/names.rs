@@ -4,20 +4,61 @@ use std::collections::HashSet;
 
 /// Names of a label column that nothing else has.
 const LABELS: [&str; 12] = [
-    "label", "labels", "class", "target", "class_index", "class_name", "class_label", "label_name",
-    "label_text", "y", "classlabel", "ground_truth",
+    "label",
+    "labels",
+    "class",
+    "target",
+    "class_index",
+    "class_name",
+    "class_label",
+    "label_name",
+    "label_text",
+    "y",
+    "classlabel",
+    "ground_truth",
 ];
 /// Names of columns that are often the label.
 const LIKELY_LABELS: [&str; 18] = [
-    "category", "sentiment", "stars", "rating", "topic", "intent", "polarity", "score", "overall",
-    "emotion", "species", "genre", "language", "lang", "tag", "verdict", "airline_sentiment",
+    "category",
+    "sentiment",
+    "stars",
+    "rating",
+    "topic",
+    "intent",
+    "polarity",
+    "score",
+    "overall",
+    "emotion",
+    "species",
+    "genre",
+    "language",
+    "lang",
+    "tag",
+    "verdict",
+    "airline_sentiment",
     "product",
 ];
 const TITLES: [&str; 5] = ["title", "subject", "headline", "summary", "name"];
 const TEXTS: [&str; 19] = [
-    "text", "content", "review", "sentence", "description", "body", "message", "comment", "document",
-    "article", "utterance", "question", "tweet", "review_text", "reviewtext", "review_body", "sms",
-    "comment_text", "abstract",
+    "text",
+    "content",
+    "review",
+    "sentence",
+    "description",
+    "body",
+    "message",
+    "comment",
+    "document",
+    "article",
+    "utterance",
+    "question",
+    "tweet",
+    "review_text",
+    "reviewtext",
+    "review_body",
+    "sms",
+    "comment_text",
+    "abstract",
 ];
 const SPLITS: [&str; 8] =
     ["split", "set", "subset", "partition", "data_split", "usage", "dataset_split", "fold"];
@@ -45,6 +86,15 @@ pub(super) fn label_name(name: &str) -> Option<LabelName> {
 pub(super) fn label_rank(name: &str) -> usize {
     let name = normal(name);
     LABELS.iter().position(|known| *known == name).unwrap_or(usize::MAX)
+}
+
+/// Returns the label column by its name.
+pub(in crate::import) fn label_by_name(names: &[String]) -> Option<usize> {
+    let named = |strength| {
+        let columns = (0..names.len()).filter(|at| label_name(&names[*at]) == Some(strength));
+        columns.min_by_key(|at| label_rank(&names[*at]))
+    };
+    named(LabelName::Certain).or_else(|| named(LabelName::Likely))
 }
 
 pub(super) fn is_split_name(name: &str) -> bool {
@@ -98,7 +148,8 @@ impl MissingValues {
     }
 
     pub(super) fn words(&self) -> Vec<String> {
-        let mut words: Vec<String> = self.0.iter().filter(|word| !word.is_empty()).cloned().collect();
+        let mut words: Vec<String> =
+            self.0.iter().filter(|word| !word.is_empty()).cloned().collect();
         words.sort();
         words
     }

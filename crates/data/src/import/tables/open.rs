@@ -69,7 +69,9 @@ pub(super) fn open(
         Kind::JsonLines | Kind::Delimited => {
             open_text(&mut table, first, settings, memory, questions).map_err(refused)?;
         }
-        Kind::Gzip | Kind::Zip => return Err(refused("is packed twice; unpack it once".to_owned())),
+        Kind::Gzip | Kind::Zip => {
+            return Err(refused("is packed twice; unpack it once".to_owned()));
+        }
         Kind::Unreadable(reason) => return Err(refused(reason.to_owned())),
     }
     if !matches!(table.reader, Reader::Json(_)) {
@@ -209,15 +211,25 @@ fn find_header(
     }
     let width = reader.width;
     let Some(at) = sample.iter().position(|(_, cells)| cells.len() == width) else { return Ok(()) };
-    let rest: Vec<Vec<String>> =
-        sample[at + 1..].iter().map(|(_, cells)| cells.clone()).filter(|row| row.len() == width).collect();
+    let rest: Vec<Vec<String>> = sample[at + 1..]
+        .iter()
+        .map(|(_, cells)| cells.clone())
+        .filter(|row| row.len() == width)
+        .collect();
     let (line, mut cells) = sample[at].clone();
     // Some programs write no name above the column of the row names.
     if at == 1 && sample[0].1.len() + 1 == width && settings.options.header != Some(false) {
-        let mut shifted = vec![String::new()];
-        shifted.extend(sample[0].1.clone());
-        if has_header(&shifted, &sample[1..].iter().map(|(_, row)| row.clone()).collect::<Vec<_>>(), first, settings)
-            == Header::Yes
+        let mut shifted = sample[0].1.clone();
+        // Others end each row with a separator, but not the header.
+        let ends_empty =
+            sample[1..].iter().all(|(_, row)| row.last().is_some_and(String::is_empty));
+        shifted.insert(if ends_empty { shifted.len() } else { 0 }, String::new());
+        if has_header(
+            &shifted,
+            &sample[1..].iter().map(|(_, row)| row.clone()).collect::<Vec<_>>(),
+            first,
+            settings,
+        ) == Header::Yes
         {
             reader.header_line = Some(sample[0].0);
             table.names = named(&shifted);
@@ -246,7 +258,9 @@ fn find_header(
     }
     if at > 0 {
         let name = &table.file.name;
-        table.warnings.push(format!("the lines of {name} before the header in line {line} are left out"));
+        table
+            .warnings
+            .push(format!("the lines of {name} before the header in line {line} are left out"));
     }
     reader.header_line = Some(line);
     cells.iter_mut().for_each(|cell| *cell = cell.trim().to_owned());
@@ -297,9 +311,11 @@ fn open_workbook(
 ) -> Result<(), String> {
     let sheets = workbook::sheets(&table.file.path)?;
     let sheet = match (&settings.options.sheet, sheets.as_slice()) {
-        (Some(name), sheets) => sheets.iter().find(|sheet| *sheet == name).cloned().ok_or_else(|| {
-            format!("has no sheet `{name}` with values; its sheets are {}", sheets.join(", "))
-        })?,
+        (Some(name), sheets) => {
+            sheets.iter().find(|sheet| *sheet == name).cloned().ok_or_else(|| {
+                format!("has no sheet `{name}` with values; its sheets are {}", sheets.join(", "))
+            })?
+        }
         (None, []) => return Err("has no sheet with values".to_owned()),
         (None, [one]) => one.clone(),
         (None, [one, ..]) => {

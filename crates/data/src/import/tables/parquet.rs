@@ -35,11 +35,8 @@ impl ParquetTable {
         missing: &MissingValues,
     ) -> Result<Vec<Profile>, DataError> {
         let file = Columns::open(path)?;
-        let certain = self
-            .names
-            .iter()
-            .filter(|name| label_name(name) == Some(LabelName::Certain))
-            .cloned();
+        let certain =
+            self.names.iter().filter(|name| label_name(name) == Some(LabelName::Certain)).cloned();
         let texts: Vec<String> =
             text_columns(&self.names).into_iter().map(|at| self.names[at].clone()).collect();
         let mut enough: Vec<String> = stated.to_vec();
@@ -113,7 +110,8 @@ impl ParquetTable {
     }
 }
 
-fn text(cell: Cell<'_>) -> Cow<'_, str> {
+/// Returns a value as text.
+pub(in crate::import) fn text(cell: Cell<'_>) -> Cow<'_, str> {
     match cell {
         Cell::Null => Cow::Borrowed(""),
         Cell::Boolean(value) => Cow::Owned(value.to_string()),
@@ -142,7 +140,8 @@ mod tests {
 
     #[test]
     fn decimals_are_written_without_trailing_zeros() {
-        let cases = [(100, 2, "1"), (0, 2, "0"), (-5, 1, "-0.5"), (12_345, 3, "12.345"), (7, 0, "7")];
+        let cases =
+            [(100, 2, "1"), (0, 2, "0"), (-5, 1, "-0.5"), (12_345, 3, "12.345"), (7, 0, "7")];
         for (unscaled, scale, expected) in cases {
             assert_eq!(decimal(unscaled, scale), expected);
         }

@@ -121,11 +121,16 @@ fn columns(table: &Table, roles: &Roles) -> Vec<PlannedColumn> {
             return (ColumnRole::Split, "its name and its values state it");
         }
         match &roles.content {
-            Content::Texts(columns) if columns.contains(&at) => (ColumnRole::Text, roles.text_reason),
-            Content::Pixels(pixels) if pixels.columns.contains(&at) => {
-                (ColumnRole::Pixel, "all columns but the label are numbers, and their number is a square")
+            Content::Texts(columns) if columns.contains(&at) => {
+                (ColumnRole::Text, roles.text_reason)
             }
-            Content::Texts(_) | Content::Pixels(_) => (ColumnRole::Unused, "another column has each role"),
+            Content::Pixels(pixels) if pixels.columns.contains(&at) => (
+                ColumnRole::Pixel,
+                "all columns but the label are numbers, and their number is a square",
+            ),
+            Content::Texts(_) | Content::Pixels(_) => {
+                (ColumnRole::Unused, "another column has each role")
+            }
         }
     };
     let names = table.names.iter().enumerate();

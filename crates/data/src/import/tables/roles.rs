@@ -58,7 +58,9 @@ pub(super) fn decide(
     let key = stated(&options.key)?;
     let split = split_column(table, options, open);
     let texts: Option<Vec<usize>> = match &options.text {
-        Some(names) => Some(names.iter().map(|name| column(table, name)).collect::<Result<_, _>>()?),
+        Some(names) => {
+            Some(names.iter().map(|name| column(table, name)).collect::<Result<_, _>>()?)
+        }
         None => None,
     };
     let others: Vec<usize> = key.into_iter().chain(split).collect();
@@ -142,11 +144,8 @@ fn split_column(
         if !table.named || !is_split_name(name) || values.is_empty() || values.len() > 20 {
             continue;
         }
-        let mut unknown: Vec<String> = values
-            .keys()
-            .filter(|value| split_named(value, options).is_none())
-            .cloned()
-            .collect();
+        let mut unknown: Vec<String> =
+            values.keys().filter(|value| split_named(value, options).is_none()).cloned().collect();
         unknown.sort();
         if unknown.is_empty() {
             return Some(at);
@@ -183,7 +182,9 @@ fn named_label(table: &Table, others: &[usize], open: &mut Vec<OpenQuestion>) ->
         [] => None,
         [one] => Some(*one),
         several => {
-            open.push(questions::label(several.iter().map(|at| table.names[*at].clone()).collect()));
+            open.push(questions::label(
+                several.iter().map(|at| table.names[*at].clone()).collect(),
+            ));
             None
         }
     }
@@ -215,7 +216,9 @@ fn likely_label(
         [] => None,
         [one] => Some(*one),
         several => {
-            open.push(questions::label(several.iter().map(|at| table.names[*at].clone()).collect()));
+            open.push(questions::label(
+                several.iter().map(|at| table.names[*at].clone()).collect(),
+            ));
             None
         }
     }

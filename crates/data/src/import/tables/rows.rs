@@ -72,7 +72,8 @@ pub(super) fn read(
         if count % REPORT == 0 {
             progress(LoadProgress::Reading { rows: count });
         }
-        let cell = |at: Option<usize>| at.and_then(|at| cells.get(at)).map_or("", |cell| cell.trim());
+        let cell =
+            |at: Option<usize>| at.and_then(|at| cells.get(at)).map_or("", |cell| cell.trim());
         let mut class = None;
         if label.is_some() {
             let word = cell(label);

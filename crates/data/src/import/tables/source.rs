@@ -55,7 +55,11 @@ impl Table {
     /// Returns the column's name for people.
     pub(super) fn shown(&self, at: usize) -> String {
         let name = self.names.get(at).map_or("", |name| name.trim());
-        if self.named && !name.is_empty() { format!("`{name}`") } else { format!("column {}", at + 1) }
+        if self.named && !name.is_empty() {
+            format!("`{name}`")
+        } else {
+            format!("column {}", at + 1)
+        }
     }
 
     /// Calls `visit` with every record and its cells of the `wanted` columns, in their order.

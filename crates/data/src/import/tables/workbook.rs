@@ -48,7 +48,8 @@ impl Workbook {
         visit: &mut Visit<'_>,
     ) -> Result<(), String> {
         let mut book = open(path)?;
-        let damaged = |error: &dyn ToString| format!("is a damaged workbook ({})", error.to_string());
+        let damaged =
+            |error: &dyn ToString| format!("is a damaged workbook ({})", error.to_string());
         let mut reader =
             book.worksheet_cells_reader(&self.sheet).map_err(|error| damaged(&error))?;
         let (mut row, mut cells) = (0_u64, Vec::<String>::new());
@@ -85,7 +86,8 @@ impl Workbook {
 
 fn open(path: &Path) -> Result<Xlsx<BufReader<File>>, String> {
     check_size(path, MOST_BYTES)?;
-    open_workbook(path).map_err(|error: calamine::XlsxError| format!("is a damaged workbook ({error})"))
+    open_workbook(path)
+        .map_err(|error: calamine::XlsxError| format!("is a damaged workbook ({error})"))
 }
 
 /// Refuses a workbook that unpacks to more than `most` bytes, by its actual bytes.
