@@ -12,7 +12,7 @@ use super::limits::Reading;
 use super::rows::{Bad, Gathered};
 use super::source_files::{SourceFile, SourceFiles};
 use super::table_files::{self, TableChoice};
-use super::{image_files, parquet_images, table, text_files};
+use super::{image_files, parquet_images, tables, text_files};
 use crate::DataError;
 
 /// Reads files and folders.
@@ -163,7 +163,7 @@ fn several_tables(
     }
     let mut gathered = match parquet_images::gather(&tables, options, reading)? {
         Some(gathered) => gathered,
-        None => table::gather(&tables, options, reading)?,
+        None => tables::gather(&tables, options, reading)?,
     };
     if gathered.plan.options.splits.is_none() {
         gathered.plan.options.splits.clone_from(&options.splits);

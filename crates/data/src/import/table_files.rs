@@ -101,7 +101,12 @@ impl<'a> Candidate<'a> {
 }
 
 fn table(file: &SourceFile, split: Option<SplitName>) -> TableFile {
-    TableFile { path: file.path.clone(), name: file.name.clone(), split }
+    TableFile {
+        path: file.path.clone(),
+        name: file.name.clone(),
+        split,
+        is_stated: file.split.is_some(),
+    }
 }
 
 /// Whether the names of files differ only by numbers, as those of a table in parts do.
