@@ -71,8 +71,8 @@ pub(super) fn gather(
         columns.read(&label, |cell| {
             row += 1;
             let refused = |reason| DataError::file(&file.path, reason);
-            reading.memory.take_cell(cell_text(cell).len() + file.name.len()).map_err(refused)?;
             let text = cell_text(cell).into_owned();
+            reading.memory.take_cell(text.len() + file.name.len()).map_err(refused)?;
             labels_read.add(&text);
             let class = match class(text.trim(), classes.as_deref()) {
                 Some(class) => class,
@@ -138,7 +138,10 @@ fn feed(
             row += 1;
             let Some(at) = at else { return Ok(()) };
             let encoded = match cell {
-                Cell::Bytes(bytes) => Encoded::Bytes(bytes.to_vec()),
+                Cell::Bytes(image) => {
+                    bytes += image.len();
+                    Encoded::Bytes(image.to_vec())
+                }
                 Cell::Null
                 | Cell::Boolean(_)
                 | Cell::Integer(_)
@@ -146,7 +149,6 @@ fn feed(
                 | Cell::Decimal(..)
                 | Cell::Real(_) => Encoded::Missing,
             };
-            bytes += cell_text(cell).len();
             batch.push((at, encoded));
             if batch.len() >= BATCH || bytes > MOST_BYTES {
                 bytes = 0;

@@ -63,7 +63,10 @@ struct Origin<'a> {
 
 impl SourceFiles {
     /// Lists and unpacks everything.
-    pub(super) fn of(files: &[ImportFile], reading: &mut Reading<'_>) -> Result<Self, DataError> {
+    pub(super) fn from_files(
+        files: &[ImportFile],
+        reading: &mut Reading<'_>,
+    ) -> Result<Self, DataError> {
         let mut all = Self::default();
         for file in files {
             let (path, name) = (&file.path, name_of(&file.path));

@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::super::limits::Memory;
-use super::{Skipped, Unpacked, UnpackedFile};
+use super::unpacked::{Skipped, Unpacked, UnpackedFile};
 use crate::DataError;
+use crate::import::limits::Memory;
 
 /// Deepest folder level that is searched.
 pub(in crate::import) const DEEPEST: usize = 8;
