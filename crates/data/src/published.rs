@@ -87,15 +87,23 @@ impl Published {
         file.read(LABEL, |cell| {
             let label = match cell {
                 Cell::Integer(label) => u32::try_from(label).ok().filter(|label| *label < classes),
-                Cell::Null | Cell::Boolean(_) | Cell::Real(_) | Cell::Bytes(_) => None,
+                Cell::Null
+                | Cell::Boolean(_)
+                | Cell::Unsigned(_)
+                | Cell::Decimal(..)
+                | Cell::Real(_)
+                | Cell::Bytes(_) => None,
             };
             let reason = || match cell {
                 Cell::Integer(label) => {
                     format!("its label {label} is not a class number from 0 to {}", classes - 1)
                 }
-                Cell::Null | Cell::Boolean(_) | Cell::Real(_) | Cell::Bytes(_) => {
-                    "its label is not a whole number".to_owned()
-                }
+                Cell::Null
+                | Cell::Boolean(_)
+                | Cell::Unsigned(_)
+                | Cell::Decimal(..)
+                | Cell::Real(_)
+                | Cell::Bytes(_) => "its label is not a whole number".to_owned(),
             };
             labels.push(label.ok_or_else(|| broken(labels.len(), reason()))?);
             Ok(())
@@ -128,7 +136,11 @@ fn texts(
                 Cell::Bytes(bytes) => std::str::from_utf8(bytes)
                     .map_err(|_| broken(row, format!("its `{column}` is not UTF-8")))?,
                 Cell::Null => "",
-                Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => {
+                Cell::Boolean(_)
+                | Cell::Integer(_)
+                | Cell::Unsigned(_)
+                | Cell::Decimal(..)
+                | Cell::Real(_) => {
                     return Err(broken(row, format!("its `{column}` is not text")));
                 }
             };
@@ -160,7 +172,12 @@ fn images(
     file.read(column, |cell| {
         let bytes = match cell {
             Cell::Bytes(bytes) => bytes,
-            Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => {
+            Cell::Null
+            | Cell::Boolean(_)
+            | Cell::Integer(_)
+            | Cell::Unsigned(_)
+            | Cell::Decimal(..)
+            | Cell::Real(_) => {
                 return Err(broken(images.len(), "it has no image".to_owned()));
             }
         };

@@ -1,7 +1,6 @@
 //! Errors of decoding an image.
 
-use super::format::UnreadFormat;
-use super::{Format, MAX_SIDE};
+use super::format::{Format, MAX_SIDE, UnreadFormat};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {

@@ -2,6 +2,9 @@
 
 use image::ImageFormat;
 
+/// Longest side accepted. Without this limit a few bytes could claim gigabytes.
+pub const MAX_SIDE: u32 = 2048;
+
 /// First bytes of a file that detection needs. SVG files begin with comments.
 pub const START: usize = 1024;
 

@@ -15,11 +15,9 @@ use image::{
 };
 
 pub use error::ImageError;
-pub use format::{Detected, Format, START, UnreadFormat, detect};
+pub use format::{Detected, Format, MAX_SIDE, START, UnreadFormat, detect};
 pub use frames::has_several;
 
-/// Longest side accepted. Without this limit a few bytes could claim gigabytes.
-pub const MAX_SIDE: u32 = 2048;
 /// Most bytes that a decoder may allocate for one image.
 const MOST_BYTES: u64 = 128 << 20;
 

@@ -34,7 +34,7 @@ pub(super) enum Placement {
 
 impl Folders {
     /// Decides by names with `/` between folders.
-    pub(super) fn of(names: &[&str], options: &ImportOptions) -> Self {
+    pub(super) fn from_names(names: &[&str], options: &ImportOptions) -> Self {
         let paths: Vec<Vec<&str>> = names.iter().map(|name| folders(name)).collect();
         let split_depths = split_depths(&paths, options);
         let split_depth = split_depths.first().copied();
@@ -57,7 +57,7 @@ impl Folders {
             .filter(|(_, is_outside, _)| !is_outside)
             .map(|(_, _, path)| path.as_slice())
             .collect();
-        let tree = Tree::of(&inside);
+        let tree = Tree::from_paths(&inside);
         let classes: Vec<Option<&[&str]>> =
             inside.iter().map(|path| tree.class_path(path)).collect();
         let levels = levels(&classes);
@@ -106,7 +106,7 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    fn of(paths: &[&'a [&'a str]]) -> Self {
+    fn from_paths(paths: &[&'a [&'a str]]) -> Self {
         let with_files: HashSet<&[&str]> = paths.iter().copied().collect();
         let (mut children, mut outer) = (HashMap::new(), HashSet::new());
         for path in &with_files {
@@ -239,7 +239,7 @@ mod tests {
             Some(SplitName::Validation) => "validation:",
             Some(SplitName::Test) => "test:",
         };
-        let places = Folders::of(names, options).places;
+        let places = Folders::from_names(names, options).places;
         let written = places.iter().map(|place| match place {
             Placement::In(split, class) => format!("{}{class}", word(split)),
             Placement::NoClass(split) => format!("{}no class", word(split)),
@@ -287,14 +287,14 @@ mod tests {
     #[test]
     fn options_choose_the_level_and_name_splits() {
         let names = ["m/cat/1", "m/dog/2", "b/owl/3"];
-        let usual = Folders::of(&names, &ImportOptions::default());
+        let usual = Folders::from_names(&names, &ImportOptions::default());
         assert_eq!(
             (usual.level, usual.others),
             (1, vec![(2, vec!["b".to_owned(), "m".to_owned()])])
         );
         let options = ImportOptions { class_level: Some(2), ..ImportOptions::default() };
         assert_eq!(placed(&names, &options), ["m", "m", "b"]);
-        assert_eq!(Folders::of(&names, &options).others[0].0, 1);
+        assert_eq!(Folders::from_names(&names, &options).others[0].0, 1);
         let options = ImportOptions { class_level: Some(9), ..ImportOptions::default() };
         assert_eq!(placed(&names, &options), ["beside"; 3]);
         let splits =

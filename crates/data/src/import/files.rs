@@ -12,7 +12,7 @@ use super::limits::Reading;
 use super::rows::{Bad, Gathered};
 use super::source_files::{SourceFile, SourceFiles};
 use super::table_files::{self, TableChoice};
-use super::{image_files, parquet_images, table, text_files};
+use super::{image_files, parquet_images, tables, text_files};
 use crate::DataError;
 
 /// Reads files and folders.
@@ -22,7 +22,7 @@ pub(super) fn gather(
     reading: &mut Reading<'_>,
 ) -> Result<Gathered, DataError> {
     let path = files.first().map_or(Path::new(""), |file| &file.path);
-    let mut sources = SourceFiles::of(files, reading)?;
+    let mut sources = SourceFiles::from_files(files, reading)?;
     let mut gathered =
         choose(path, &sources, options, reading).map_err(|error| sources.named(error))?;
     gathered.bad.extend(std::mem::take(&mut sources.bad));
@@ -53,7 +53,8 @@ fn choose(
     if let ([only], true) = (sources.files.as_slice(), sources.is_one) {
         return one(only, options, reading);
     }
-    let Sorted { images, mut tables, texts, documents, others } = Sorted::of(&sources.files);
+    let Sorted { images, mut tables, texts, documents, others } =
+        Sorted::from_files(&sources.files);
     let mut bad = Bad::default();
     for (file, reason, change) in &others {
         bad.leave_out(&file.name, None, reason, change);
@@ -117,14 +118,14 @@ fn images_or_texts(
     bad: &mut Bad,
 ) -> Result<Option<Gathered>, DataError> {
     if images.is_empty() {
-        let folders = Folders::of(&names(texts), options);
+        let folders = Folders::from_names(&names(texts), options);
         // One file in each folder is more probably a table for each than a text.
         if tables.is_empty() && folders.classes() > 1 && texts.len() >= folders.classes() * 2 {
             return text_files::gather(path, texts, &folders, options, reading).map(Some);
         }
         return Ok(None);
     }
-    let folders = Folders::of(&names(images), options);
+    let folders = Folders::from_names(&names(images), options);
     let has_classes = folders.classes() > 1;
     let labels: Vec<&SourceFile> = tables
         .iter()
@@ -163,7 +164,7 @@ fn several_tables(
     }
     let mut gathered = match parquet_images::gather(&tables, options, reading)? {
         Some(gathered) => gathered,
-        None => table::gather(&tables, options, reading)?,
+        None => tables::gather(&tables, options, reading)?,
     };
     if gathered.plan.options.splits.is_none() {
         gathered.plan.options.splits.clone_from(&options.splits);
@@ -190,7 +191,7 @@ fn names(files: &[SourceFile]) -> Vec<&str> {
 }
 
 impl Sorted {
-    fn of(files: &[SourceFile]) -> Self {
+    fn from_files(files: &[SourceFile]) -> Self {
         let mut sorted = Self::default();
         for file in files {
             let name = file.name.rsplit('/').next().unwrap_or(&file.name).to_lowercase();

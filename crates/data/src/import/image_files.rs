@@ -25,6 +25,9 @@ pub(super) fn gather_by_folder(
     let (mut entries, mut used) = (Vec::new(), Vec::new());
     for (image, place) in images.iter().zip(&folders.places) {
         let (reason, change) = match place {
+            Placement::In(_, class) if class.trim().is_empty() => {
+                ("its folder's name is empty", "rename the folder")
+            }
             Placement::In(split, class) => {
                 let split = image.split.or(*split).unwrap_or(SplitName::Train);
                 let class = class.trim().to_owned();
@@ -79,7 +82,7 @@ pub(super) fn gather_by_table(
         return Ok(Gathered::undecided(&format!("images, labels in {name}"), questions, options));
     }
     let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
-    let folders = Folders::of(&names, options);
+    let folders = Folders::from_names(&names, options);
     let (mut bad, mut entries, mut used) = (bad, Vec::new(), Vec::new());
     for (image, (stated, place)) in images.iter().zip(labels.into_iter().zip(&folders.places)) {
         let Some(stated) = stated else {

@@ -34,6 +34,8 @@ pub(crate) struct TableFile {
     pub name: String,
     /// Split of all its rows, if its role or its name states it.
     pub split: Option<SplitName>,
+    /// Whether a person stated the split.
+    pub is_stated: bool,
 }
 
 /// Result of adding files.

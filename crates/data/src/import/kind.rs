@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::unreadable::{self, Inside};
 use crate::DataError;
 
 /// Type of a file.
@@ -12,8 +13,11 @@ pub(super) enum Kind {
     Gzip,
     Zip,
     Parquet,
+    Workbook,
     JsonLines,
     Delimited,
+    /// A format that is not read: what it is, and what to do.
+    Unreadable(&'static str),
 }
 
 impl Kind {
@@ -24,8 +28,13 @@ impl Kind {
         let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
         Ok(match start.as_slice() {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::Zip,
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => match unreadable::inside(path) {
+                Inside::Workbook => Self::Workbook,
+                Inside::Unreadable(reason) => Self::Unreadable(reason),
+                Inside::Files => Self::Zip,
+            },
             [b'P', b'A', b'R', b'1', ..] => Self::Parquet,
+            start if let Some(reason) = unreadable::named(start) => Self::Unreadable(reason),
             _ if first == Some(&b'{') => Self::JsonLines,
             _ => Self::Delimited,
         })

@@ -68,7 +68,7 @@ impl LabelTable {
         let mut all: Option<Self> = None;
         for table in tables {
             let Some(rows) = Rows::read(table, reading)? else { continue };
-            let Some(found) = Self::of(table, &rows, images, options) else { continue };
+            let Some(found) = Self::from_rows(table, &rows, images, options) else { continue };
             match &mut all {
                 None => all = Some(found),
                 Some(all) => {
@@ -83,13 +83,13 @@ impl LabelTable {
         Ok(all)
     }
 
-    fn of(
+    fn from_rows(
         table: &SourceFile,
         rows: &Rows,
         images: &[SourceFile],
         options: &ImportOptions,
     ) -> Option<Self> {
-        let names = ImageNames::of(table, images);
+        let names = ImageNames::from_images(table, images);
         let matches = |column: &usize| {
             rows.cells.iter().filter(|(_, cells)| names.find(&cells[*column]).is_some()).count()
         };
@@ -163,7 +163,7 @@ struct ImageNames {
 }
 
 impl ImageNames {
-    fn of(table: &SourceFile, images: &[SourceFile]) -> Self {
+    fn from_images(table: &SourceFile, images: &[SourceFile]) -> Self {
         let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
         let folder = table.name.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut add = |name: &str, at: usize| {
@@ -219,12 +219,12 @@ impl Rows {
         let text = String::from_utf8_lossy(&bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if text.trim_start().starts_with('{') {
-            return Ok(Self::of_json_lines(text));
+            return Ok(Self::from_json_lines(text));
         }
-        Ok(Self::of_delimited(text))
+        Ok(Self::from_delimited(text))
     }
 
-    fn of_delimited(text: &str) -> Option<Self> {
+    fn from_delimited(text: &str) -> Option<Self> {
         let first = text.lines().next()?;
         let count = |separator: &u8| first.bytes().filter(|byte| byte == separator).count();
         let separator = [b',', b'\t', b';'].into_iter().max_by_key(count)?;
@@ -244,7 +244,7 @@ impl Rows {
         Some(Self { header, cells })
     }
 
-    fn of_json_lines(text: &str) -> Option<Self> {
+    fn from_json_lines(text: &str) -> Option<Self> {
         let mut header: Vec<String> = Vec::new();
         let mut cells = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {

@@ -6,14 +6,13 @@ use protocol::dataset::import::{
     ColumnRole, Confidence, ImportOptions, ImportPlan, OpenQuestion, PlannedColumn, SplitName,
 };
 
-use super::column_inference;
 use super::image_files;
 use super::image_rows::{self, BATCH, Encoded, ImageEntry, Take};
 use super::import_file::TableFile;
 use super::kind::Kind;
 use super::limits::Reading;
-use super::parquet_table::{length, string};
 use super::rows::{Bad, Gathered};
+use super::tables::{cell_text, label_by_name};
 use crate::DataError;
 use crate::columns::{Cell, Columns};
 use crate::image_decode;
@@ -72,8 +71,8 @@ pub(super) fn gather(
         columns.read(&label, |cell| {
             row += 1;
             let refused = |reason| DataError::file(&file.path, reason);
-            reading.memory.take_cell(length(cell) + file.name.len()).map_err(refused)?;
-            let text = string(cell);
+            let text = cell_text(cell).into_owned();
+            reading.memory.take_cell(text.len() + file.name.len()).map_err(refused)?;
             labels_read.add(&text);
             let class = match class(text.trim(), classes.as_deref()) {
                 Some(class) => class,
@@ -139,12 +138,17 @@ fn feed(
             row += 1;
             let Some(at) = at else { return Ok(()) };
             let encoded = match cell {
-                Cell::Bytes(bytes) => Encoded::Bytes(bytes.to_vec()),
-                Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) => {
-                    Encoded::Missing
+                Cell::Bytes(image) => {
+                    bytes += image.len();
+                    Encoded::Bytes(image.to_vec())
                 }
+                Cell::Null
+                | Cell::Boolean(_)
+                | Cell::Integer(_)
+                | Cell::Unsigned(_)
+                | Cell::Decimal(..)
+                | Cell::Real(_) => Encoded::Missing,
             };
-            bytes += length(cell);
             batch.push((at, encoded));
             if batch.len() >= BATCH || bytes > MOST_BYTES {
                 bytes = 0;
@@ -192,7 +196,7 @@ fn label(
             DataError::file(path, reason)
         });
     }
-    if let Some(at) = column_inference::label_by_name(others) {
+    if let Some(at) = label_by_name(others) {
         return Ok(others.get(at).cloned());
     }
     match others {

@@ -74,6 +74,10 @@ pub(crate) struct Bad {
     pub count: u64,
     /// Rows without a label, which many files have.
     pub unlabeled: u64,
+    /// Values that start with a quote that nothing closes.
+    pub open_quotes: u64,
+    /// Line of the first of them.
+    pub first_open_quote: Option<u64>,
     /// The first rows of both kinds.
     pub first: Vec<BadRow>,
     pub left_out: LeftOutList,

@@ -1,5 +1,6 @@
 //! Files of an import: those in folders and archives, one by one, with archives inside them unpacked too.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use super::import_file::ImportFile;
 use super::kind::name_of;
 use super::limits::Reading;
 use super::rows::Bad;
-use super::unpack::{DEEPEST, Packing, Unpacked, is_hidden};
+use super::unpack::{DEEPEST, MOST_FILES, Packing, Unpacked, is_hidden};
 use crate::DataError;
 
 /// Most times that a file is packed, such as a gzip file in a zip archive in a zip archive.
@@ -42,6 +43,8 @@ pub(super) struct SourceFiles {
     /// Exist as long as the files are read.
     folders: Vec<TempDir>,
     hidden: u64,
+    /// Number of entries of all archives.
+    unpacked: u64,
 }
 
 /// File that is not looked into yet.
@@ -60,7 +63,10 @@ struct Origin<'a> {
 
 impl SourceFiles {
     /// Lists and unpacks everything.
-    pub(super) fn of(files: &[ImportFile], reading: &mut Reading<'_>) -> Result<Self, DataError> {
+    pub(super) fn from_files(
+        files: &[ImportFile],
+        reading: &mut Reading<'_>,
+    ) -> Result<Self, DataError> {
         let mut all = Self::default();
         for file in files {
             let (path, name) = (&file.path, name_of(&file.path));
@@ -110,7 +116,7 @@ impl SourceFiles {
         origin: Origin<'_>,
         reading: &mut Reading<'_>,
     ) -> Result<(), DataError> {
-        let names: Vec<String> = listed.iter().map(|file| file.name.clone()).collect();
+        let names: BTreeSet<String> = listed.iter().map(|file| file.name.clone()).collect();
         for file in listed {
             let content = content::detect(&file.path)?;
             let Content::Packed(packing) = content else {
@@ -125,7 +131,7 @@ impl SourceFiles {
                 });
             }
             let stem = format!("{}/", packing.inner_name(&file.name));
-            if names.iter().any(|name| name.starts_with(&stem)) {
+            if names.range(stem.clone()..).next().is_some_and(|name| name.starts_with(&stem)) {
                 self.bad.leave_out(
                     &file.name,
                     None,
@@ -157,9 +163,17 @@ impl SourceFiles {
         origin: Origin<'_>,
         reading: &mut Reading<'_>,
     ) -> Result<(), DataError> {
-        let Unpacked { files, skipped, hidden, is_single, folder } = unpacked;
+        let Unpacked { files, skipped, skipped_more, hidden, is_single, folder } = unpacked;
         self.folders.extend(folder);
         self.hidden += hidden;
+        self.unpacked += (files.len() + skipped.len()) as u64 + skipped_more + hidden;
+        if self.unpacked > MOST_FILES as u64 {
+            let reason = format!("contains more than {MOST_FILES} files");
+            return Err(DataError::file(&origin.file.path, reason));
+        }
+        if skipped_more > 0 {
+            self.bad.left_out.push_many("further files that are not read", "nothing", skipped_more);
+        }
         for skipped in skipped {
             let name = format!("{prefix}{}", skipped.name);
             self.bad.leave_out(&name, None, skipped.reason, skipped.change);

@@ -43,15 +43,6 @@ pub(crate) fn split_of_file(file: &str, options: &ImportOptions) -> Option<Split
     named(words.first()).or_else(|| named(words.last()))
 }
 
-/// Returns the split's name in words and options.
-pub(crate) const fn name(split: SplitName) -> &'static str {
-    match split {
-        SplitName::Train => "train",
-        SplitName::Validation => "validation",
-        SplitName::Test => "test",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,7 +37,7 @@ pub(super) fn choose(
         return TableChoice { tables: vec![table(only, only.split)], ..TableChoice::default() };
     }
     let candidates: Vec<Candidate<'_>> =
-        tables.iter().map(|file| Candidate::of(file, options)).collect();
+        tables.iter().map(|file| Candidate::from_file(file, options)).collect();
     let is_stated = candidates.iter().any(|candidate| candidate.is_stated);
     let (mut named, unnamed): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| {
         if is_stated {
@@ -81,7 +81,7 @@ pub(super) fn choose(
 }
 
 impl<'a> Candidate<'a> {
-    fn of(file: &'a SourceFile, options: &ImportOptions) -> Self {
+    fn from_file(file: &'a SourceFile, options: &ImportOptions) -> Self {
         let (folder, own) = file.name.rsplit_once('/').unwrap_or(("", &file.name));
         let stated = options.splits.as_ref().and_then(|splits| {
             let stem = own.split('.').next().unwrap_or(own);
@@ -101,7 +101,12 @@ impl<'a> Candidate<'a> {
 }
 
 fn table(file: &SourceFile, split: Option<SplitName>) -> TableFile {
-    TableFile { path: file.path.clone(), name: file.name.clone(), split }
+    TableFile {
+        path: file.path.clone(),
+        name: file.name.clone(),
+        split,
+        is_stated: file.split.is_some(),
+    }
 }
 
 /// Whether the names of files differ only by numbers, as those of a table in parts do.

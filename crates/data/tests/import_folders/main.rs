@@ -12,4 +12,5 @@ mod field;
 mod folders;
 mod images;
 mod make;
+mod refusals;
 mod several_files;

@@ -5,13 +5,16 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{Skipped, Unpacked, UnpackedFile};
+use super::unpacked::{Skipped, Unpacked, UnpackedFile};
 use crate::DataError;
+use crate::import::limits::Memory;
 
 /// Deepest folder level that is searched.
 pub(in crate::import) const DEEPEST: usize = 8;
 
-const MOST_FILES: usize = 2_000_000;
+pub(in crate::import) const MOST_FILES: usize = 2_000_000;
+/// Most skipped files that are listed. Others are counted.
+const MOST_SKIPPED: usize = 1000;
 /// Most bytes of a name.
 const LONGEST_NAME: usize = 4096;
 /// Most bytes of a file's name on the disk, below the limit of every file system.
@@ -22,6 +25,7 @@ pub(super) struct Entries<'a> {
     folder: &'a Path,
     archive: &'a Path,
     left: &'a mut u64,
+    memory: &'a mut Memory,
     /// Position of each name in the list.
     names: HashMap<String, usize>,
     seen: usize,
@@ -37,9 +41,14 @@ pub(super) enum Place {
 
 impl<'a> Entries<'a> {
     /// `left` is the number of bytes that may still be written.
-    pub(super) fn new(folder: &'a Path, archive: &'a Path, left: &'a mut u64) -> Self {
+    pub(super) fn new(
+        folder: &'a Path,
+        archive: &'a Path,
+        left: &'a mut u64,
+        memory: &'a mut Memory,
+    ) -> Self {
         let (names, unpacked) = (HashMap::new(), Unpacked::default());
-        Self { folder, archive, left, names, seen: 0, unpacked }
+        Self { folder, archive, left, memory, names, seen: 0, unpacked }
     }
 
     /// Returns where an entry of this name belongs.
@@ -75,6 +84,9 @@ impl<'a> Entries<'a> {
 
     /// Writes a file. A later file of the same name replaces an earlier one, as archives are updated.
     pub(super) fn add(&mut self, name: String, source: impl Read) -> Result<(), DataError> {
+        // The name is kept several times: here, in the path, and in lists of the import.
+        let taken = self.memory.take(name.len() * 5 + 300);
+        taken.map_err(|reason| self.refused(reason))?;
         let path = self.own_path(&name)?;
         let mut out = File::create(&path).map_err(DataError::io(&path))?;
         let most = self.left.saturating_add(1);
@@ -99,6 +111,10 @@ impl<'a> Entries<'a> {
     }
 
     pub(super) fn skip(&mut self, name: &str, reason: &'static str, change: &'static str) {
+        if self.unpacked.skipped.len() == MOST_SKIPPED {
+            self.unpacked.skipped_more += 1;
+            return;
+        }
         let name = name.chars().take(200).collect();
         self.unpacked.skipped.push(Skipped { name, reason, change });
     }

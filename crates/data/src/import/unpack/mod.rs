@@ -5,21 +5,23 @@ mod entries;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod unpacked;
 mod zip;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
-use tempfile::TempDir;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
 use super::limits::Reading;
 use crate::DataError;
 
-pub(super) use entries::{DEEPEST, is_hidden};
+pub(super) use entries::{DEEPEST, MOST_FILES, is_hidden};
+
+pub(super) use unpacked::Unpacked;
 
 use entries::Entries;
 
@@ -31,35 +33,6 @@ pub(super) enum Packing {
     Zstd,
     Zip,
     Tar,
-}
-
-/// Content of an archive.
-#[derive(Debug, Default)]
-pub(super) struct Unpacked {
-    pub files: Vec<UnpackedFile>,
-    pub skipped: Vec<Skipped>,
-    /// Number of files that systems write for themselves, such as `.DS_Store`.
-    pub hidden: u64,
-    /// Whether the file was one packed file, not an archive of files.
-    pub is_single: bool,
-    /// Exists as long as the files are read.
-    pub folder: Option<TempDir>,
-}
-
-/// File of an archive.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct UnpackedFile {
-    /// Name in the archive, with `/` between folders.
-    pub name: String,
-    pub path: PathBuf,
-}
-
-/// File of an archive that is not unpacked.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Skipped {
-    pub name: String,
-    pub reason: &'static str,
-    pub change: &'static str,
 }
 
 impl Packing {
@@ -76,7 +49,7 @@ impl Packing {
         reading: &mut Reading<'_>,
     ) -> Result<Unpacked, DataError> {
         let folder = tempfile::tempdir_in(reading.scratch).map_err(DataError::io(path))?;
-        let mut entries = Entries::new(folder.path(), path, &mut reading.disk);
+        let mut entries = Entries::new(folder.path(), path, &mut reading.disk, &mut reading.memory);
         let file = || File::open(path).map(BufReader::new).map_err(DataError::io(path));
         let is_single = match self {
             Self::Gzip => stream(MultiGzDecoder::new(file()?), self, name, &mut entries)?,

@@ -74,7 +74,7 @@ fn unpacked(
     let mut reading = Reading {
         scratch: &scratch,
         disk: limit,
-        memory: Memory::with_limit(0),
+        memory: Memory::with_limit(1 << 16),
         progress: &mut |_| {},
     };
     let unpacked = packing.unpack(&outside, "it.csv", &mut reading).map_err(|it| it.to_string())?;
@@ -226,6 +226,17 @@ fn links_and_deep_files_are_skipped_by_name() {
         assert_eq!((all.skipped[0].name.as_str(), all.skipped[0].reason), ("link", "it is a link"));
         assert_eq!(all.skipped[links].reason, "it is too deep in folders");
     }
+}
+
+#[test]
+fn names_count_against_the_memory_limit() {
+    let name = |at: usize| format!("{}{at}.csv", "long ".repeat(500));
+    let names: Vec<String> = (0..100).map(name).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &[][..])).collect();
+    let bytes = packed(Packing::Zstd, &tarred(&files));
+    assert!(bytes.len() < 5000);
+    let error = unpacked(Packing::Zstd, &bytes, 1 << 20).unwrap_err();
+    assert!(error.contains("MiB of memory"), "{error}");
 }
 
 #[test]
