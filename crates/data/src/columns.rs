@@ -130,7 +130,7 @@ impl Columns {
                 DataError::file(&self.path, reason)
             };
             let column = self.reader.metadata().file_metadata().schema_descr().column(leaf.1);
-            let numbers = Numbers::of(&column);
+            let numbers = Numbers::from_column(&column);
             match reader {
                 ColumnReader::BoolColumnReader(reader) => self
                     .drain(reader, |value| visit(value.map_or(Cell::Null, |v| Cell::Boolean(*v)))),
@@ -219,7 +219,7 @@ enum Numbers {
 }
 
 impl Numbers {
-    fn of(column: &ColumnDescriptor) -> Self {
+    fn from_column(column: &ColumnDescriptor) -> Self {
         let scale = |scale: i32| Self::Decimal(u32::try_from(scale).unwrap_or(0).min(76));
         match (column.logical_type_ref(), column.converted_type()) {
             (Some(LogicalType::Decimal(decimal)), _) => scale(decimal.scale),

@@ -13,7 +13,7 @@ pub fn cases() -> Vec<Refused> {
     let two = lines(24, |n| format!("words of row {n},{},{}\n", ab(n), ["x", "y", "z"][n % 3]));
     let numbers = lines(24, |n| format!("{}.5,{},{}\n", n, n * 3, ab(n)));
     let several = lines(24, |n| format!("ab{n},cd{n},{}\n", ab(n)));
-    let ids = lines(24, |n| format!("words of row {n},user{n}\n"));
+    let ids = lines(24, |n| format!("ab{n},cd{n}\n"));
     let sentiment =
         lines(24, |n| format!("words of row {n},{},{}\n", ab(n), ["x", "y", "z"][n % 3]));
     let splits = lines(24, |n| {
@@ -69,16 +69,13 @@ pub fn cases() -> Vec<Refused> {
             |options| options.label = Some("kind".to_owned()),
         ),
         (
-            Case::new(
-                "a first row that could be any",
-                "x.csv",
-                format!("words of row x,userx\n{ids}"),
-            )
-            .rows(25)
-            .classes(&[]),
+            Case::new("a first row that could be any", "x.csv", format!("abx,cdx\n{ids}"))
+                .rows(25)
+                .classes(&[]),
             "--no-header",
             |options| {
                 options.header = Some(false);
+                options.text = Some(vec!["1".to_owned(), "2".to_owned()]);
                 options.task = Some(protocol::dataset::import::DatasetTask::Language);
             },
         ),

@@ -38,7 +38,9 @@ pub(super) fn similar(counts: &HashMap<String, u64>) -> Vec<Vec<String>> {
     let several = groups.into_values().filter(|names| names.len() > 1);
     several
         .map(|mut names| {
-            names.sort_by_key(|name| (std::cmp::Reverse(counts[*name]), name.len(), *name));
+            names.sort_by_key(|name| {
+                (std::cmp::Reverse(counts[*name]), name.len(), std::cmp::Reverse(*name))
+            });
             names.into_iter().cloned().collect()
         })
         .collect()

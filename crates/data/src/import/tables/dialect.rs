@@ -59,7 +59,8 @@ pub(super) fn detect(
             _ if ends(".txt") || ends(".md") => CONSISTENT_IN_PROSE,
             _ => CONSISTENT,
         };
-        let enough = chosen.is_some() || (width > 1 && consistency >= least);
+        let share = if ends(".txt") { score } else { consistency };
+        let enough = chosen.is_some() || (width > 1 && share >= least);
         if enough && best.as_ref().is_none_or(|(known, _)| score > *known) {
             best = Some((score, dialect));
         }

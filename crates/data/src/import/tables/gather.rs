@@ -9,7 +9,7 @@ use super::classes::similar;
 use super::names::MissingValues;
 use super::open::{Settings, open};
 use super::roles::{Content, Roles, decide};
-use super::rows::{self, Found, Shared};
+use super::rows::{self, Found, RowContext};
 use super::source::{Reader, Table};
 use super::{plan, questions};
 use crate::columns::Columns;
@@ -43,8 +43,12 @@ pub(crate) fn gather(
         return Ok(undecided(&tables[0], &roles, &settings, open_questions, warnings, bad));
     }
     let classes = stated_classes(&tables[0], &roles)?;
-    let shared =
-        Shared { roles: &roles, options, missing: &settings.missing, classes: classes.as_deref() };
+    let shared = RowContext {
+        roles: &roles,
+        options,
+        missing: &settings.missing,
+        classes: classes.as_deref(),
+    };
     let mut found = Found::default();
     let mut sources: BTreeMap<SplitName, Vec<String>> = BTreeMap::new();
     for table in &tables {

@@ -147,7 +147,7 @@ impl MissingValues {
         cell.is_empty() || (cell.len() <= 20 && self.0.contains(&cell.to_lowercase()))
     }
 
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(super) fn to_list(&self) -> Vec<String> {
         let mut words: Vec<String> =
             self.0.iter().filter(|word| !word.is_empty()).cloned().collect();
         words.sort();

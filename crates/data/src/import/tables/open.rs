@@ -218,7 +218,11 @@ fn find_header(
         .collect();
     let (line, mut cells) = sample[at].clone();
     // Some programs write no name above the column of the row names.
-    if at == 1 && sample[0].1.len() + 1 == width && settings.options.header != Some(false) {
+    if at == 1
+        && sample[0].1.len() > 1
+        && sample[0].1.len() + 1 == width
+        && settings.options.header != Some(false)
+    {
         let mut shifted = sample[0].1.clone();
         // Others end each row with a separator, but not the header.
         let ends_empty =

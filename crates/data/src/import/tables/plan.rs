@@ -41,7 +41,7 @@ pub(super) fn plan(
         }
         Content::Texts(_) | Content::Pixels(_) => options.text.clone(),
     };
-    plan.options.missing = Some(missing.words());
+    plan.options.missing = Some(missing.to_list());
     plan.options.merge_classes = Some(options.merge_classes.unwrap_or(false));
     plan.confidence = if !questions.is_empty() {
         Confidence::Open

@@ -23,7 +23,7 @@ const LONGEST_TEXT: usize = 1 << 20;
 const REPORT: u64 = 10_000;
 
 /// What all tables of an import share.
-pub(super) struct Shared<'a> {
+pub(super) struct RowContext<'a> {
     pub roles: &'a Roles,
     pub options: &'a ImportOptions,
     pub missing: &'a MissingValues,
@@ -45,7 +45,7 @@ pub(super) struct Found {
 pub(super) fn read(
     table: &Table,
     places: &HashMap<usize, usize>,
-    shared: &Shared<'_>,
+    shared: &RowContext<'_>,
     found: &mut Found,
     bad: &mut Bad,
     memory: &mut Memory,
@@ -67,7 +67,8 @@ pub(super) fn read(
     let from = next.next().unwrap_or(0);
     let name = table.file.name.clone();
     let mut count = 0_u64;
-    table.visit(&wanted, bad_of(&mut Bad::default()), &mut |line, cells| {
+    // The first pass already reported the rows that no reader can use.
+    table.visit(&wanted, &mut Bad::default(), &mut |line, cells| {
         count += 1;
         if count % REPORT == 0 {
             progress(LoadProgress::Reading { rows: count });
@@ -120,12 +121,7 @@ pub(super) fn read(
     })
 }
 
-/// Rows that the first pass already reported are not reported again.
-fn bad_of(bad: &mut Bad) -> &mut Bad {
-    bad
-}
-
-fn class_of(word: &str, shared: &Shared<'_>, found: &mut Found) -> Result<String, RowError> {
+fn class_of(word: &str, shared: &RowContext<'_>, found: &mut Found) -> Result<String, RowError> {
     if let Some(classes) = shared.classes {
         let number: Option<usize> = word.parse().ok();
         return number.and_then(|number| classes.get(number)).cloned().ok_or_else(|| {
