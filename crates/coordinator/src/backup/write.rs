@@ -64,8 +64,7 @@ impl Source {
         let machines = copy.loaded.jobs.iter().map(|row| &row.machine);
         let models = copy.loaded.models.iter().map(|row| row.model.blake3);
         let datasets = copy.loaded.datasets.iter();
-        let mut blobs: Vec<BlobHash> =
-            live_blobs(machines, models, datasets).into_iter().collect();
+        let mut blobs: Vec<BlobHash> = live_blobs(machines, models, datasets).into_iter().collect();
         blobs.sort_unstable();
         for hash in blobs {
             contents.add_blob(&self.blobs, hash)?;

@@ -183,13 +183,15 @@ async fn add(
     let plan = import.options()?;
     let path = "/datasets";
     if let Some(hub) = hub(import) {
-        let request = ImportRequest { name, new_version, uploads: Vec::new(), hub: Some(hub), plan };
+        let request =
+            ImportRequest { name, new_version, uploads: Vec::new(), hub: Some(hub), plan };
         return send(client, path, &request).await;
     }
     // The name of a new version exists already.
     let new_name = Some(name.as_str()).filter(|_| !new_version);
     let staged = StagedFiles::upload(client, &import.files(), new_name).await?;
-    let request = ImportRequest { name, new_version, uploads: staged.sources.clone(), hub: None, plan };
+    let request =
+        ImportRequest { name, new_version, uploads: staged.sources.clone(), hub: None, plan };
     let added = staged.watch(send(client, path, &request)).await;
     staged.delete().await;
     added?

@@ -11,8 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::dataset::unknown;
-use super::datasets::entry;
 use super::dataset_problems::check_name;
+use super::datasets::entry;
 use crate::http::auth::extractors::Admin;
 use crate::http::extract::{Body, InPath};
 use crate::http::problem::{ApiError, ApiResult};

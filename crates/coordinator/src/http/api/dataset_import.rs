@@ -48,7 +48,8 @@ async fn inspect(
     Body(request): Body<InspectRequest>,
 ) -> ApiResult<Json<ImportPlan>> {
     let InspectRequest { uploads, hub, plan } = request;
-    let import = Import::new(&shared, (String::new(), false), &uploads, hub.as_deref(), plan).await?;
+    let import =
+        Import::new(&shared, (String::new(), false), &uploads, hub.as_deref(), plan).await?;
     let sources = shared.sources.clone();
     let plan = import.run(&shared, move |import, limits, progress| {
         let plan = sources.inspect(&import.files, &import.options, limits, progress);
@@ -124,7 +125,9 @@ impl Import {
     async fn run<T: Send + 'static>(
         mut self,
         shared: &ApiState,
-        work: impl FnOnce(&Self, ReadLimits, &mut dyn FnMut(LoadProgress)) -> ApiResult<T> + Send + 'static,
+        work: impl FnOnce(&Self, ReadLimits, &mut dyn FnMut(LoadProgress)) -> ApiResult<T>
+        + Send
+        + 'static,
     ) -> ApiResult<T> {
         let turn = shared.import_lock.clone().lock_owned().await;
         let usual = ReadLimits::default();
@@ -199,9 +202,8 @@ pub(super) async fn add(
     let _hold = shared.blobs.hold();
     let stored = import.run(shared, move |import, limits, progress| {
         let Import { name, files, options, .. } = import;
-        let (dataset, report) =
-            read_files(name, files, options, limits, unpacked.path(), progress)
-                .map_err(|error| import.failure(&error))?;
+        let (dataset, report) = read_files(name, files, options, limits, unpacked.path(), progress)
+            .map_err(|error| import.failure(&error))?;
         let plan = serde_json::to_value(&report.plan);
         let plan = plan.map_err(|error| ApiError::internal(error.to_string()))?;
         let named = |file: &ImportFile| {

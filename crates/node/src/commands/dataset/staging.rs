@@ -15,8 +15,8 @@ use tokio::io::AsyncSeekExt;
 use tokio_util::io::ReaderStream;
 
 use super::archive::FolderArchive;
-use crate::commands::input_file::{self, InputFile};
 use crate::client::{Client, ClientError, escaped};
+use crate::commands::input_file::{self, InputFile};
 use crate::output;
 
 /// Number of attempts in a row that may make no progress.
