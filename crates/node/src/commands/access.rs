@@ -40,7 +40,7 @@ pub(crate) struct AccessArguments {
 impl AccessArguments {
     /// Data folder of a coordinator on this machine.
     pub(super) fn coordinator_folder(&self) -> anyhow::Result<PathBuf> {
-        data_dir(self.data_dir.as_deref(), COORDINATOR_FOLDER)
+        Ok(data_dir(self.data_dir.as_deref(), COORDINATOR_FOLDER)?)
     }
 
     pub(crate) fn client(self, settings: Settings) -> anyhow::Result<Client> {
