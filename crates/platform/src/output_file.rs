@@ -228,8 +228,8 @@ mod tests {
             let path = path.clone();
             move || fs::read(path).unwrap()
         });
-        deliver(&path, &[7; 200_000]).unwrap();
-        assert_eq!(reader.join().unwrap(), [7; 200_000]);
+        deliver(&path, &vec![7; 200_000]).unwrap();
+        assert_eq!(reader.join().unwrap(), vec![7; 200_000]);
         assert!(fs::metadata(&path).unwrap().file_type().is_fifo());
     }
 
