@@ -220,6 +220,7 @@ pub struct ModelChange {
 }
 
 /// Distinguishes null from a missing field.
+#[expect(clippy::option_option, reason = "a missing field, null and a text are three cases")]
 fn present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<String>>, D::Error> {

@@ -9,7 +9,7 @@ use encoding_rs::Encoding;
 use super::encoding;
 use super::known_values::KnownValues;
 use super::lines::Lines;
-use super::source::Visit;
+use super::visit::Visit;
 use crate::import::limits::check_columns;
 use crate::import::rows::Bad;
 

@@ -11,7 +11,7 @@ use serde_json::Number;
 
 use super::encoding;
 use super::lines::Lines;
-use super::source::Visit;
+use super::visit::Visit;
 use crate::import::limits::LONGEST_ROW;
 use crate::import::rows::Bad;
 

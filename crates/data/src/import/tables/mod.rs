@@ -22,6 +22,7 @@ mod questions;
 mod roles;
 mod rows;
 mod source;
+mod visit;
 mod workbook;
 
 pub(super) use gather::gather;

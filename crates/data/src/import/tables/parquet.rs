@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::names::{LabelName, MissingValues, is_split_name, label_name, text_columns};
 use super::profile::Profile;
-use super::source::Visit;
+use super::visit::Visit;
 use crate::DataError;
 use crate::columns::{Cell, ColumnKind, Columns};
 use crate::import::limits::check_columns;

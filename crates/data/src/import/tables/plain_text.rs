@@ -7,7 +7,7 @@ use encoding_rs::Encoding;
 
 use super::encoding;
 use super::lines::Lines;
-use super::source::Visit;
+use super::visit::Visit;
 use crate::import::rows::Bad;
 
 /// Longest row in bytes. A longer paragraph becomes several rows.

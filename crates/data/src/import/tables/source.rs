@@ -7,12 +7,10 @@ use super::json::Json;
 use super::parquet::ParquetTable;
 use super::plain_text::PlainText;
 use super::profile::Profile;
+use super::visit::Visit;
 use super::workbook::Workbook;
 use crate::import::import_file::TableFile;
 use crate::import::rows::Bad;
-
-/// Receives a record: its line or row number, and its cells. A missing value is empty. Fails with a reason.
-pub(super) type Visit<'v> = dyn FnMut(u64, &[Cow<'_, str>]) -> Result<(), String> + 'v;
 
 /// Reader of one file.
 #[derive(Debug)]

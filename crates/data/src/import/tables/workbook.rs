@@ -8,7 +8,7 @@ use std::path::Path;
 use calamine::{DataRef, Reader as _, Xlsx, open_workbook};
 use zip::ZipArchive;
 
-use super::source::Visit;
+use super::visit::Visit;
 use crate::import::limits::check_columns;
 use crate::import::rows::Bad;
 

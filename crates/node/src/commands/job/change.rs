@@ -4,8 +4,7 @@ use clap::Subcommand;
 use protocol::api::{Job, NameChange};
 use serde_json::json;
 
-use super::find;
-use super::request::print_job;
+use super::request::{act, find, print_job};
 use crate::client::Client;
 use crate::commands::confirm::confirm;
 use crate::output;
@@ -56,8 +55,8 @@ pub(super) async fn run(client: &Client, change: JobChange, json: bool) -> anyho
             }
             Ok(output::line(format_args!("deleted job {id} '{}'", job.name))?)
         }
-        JobChange::Archive { job } => super::change(client, &job, "archive", json).await,
-        JobChange::Unarchive { job } => super::change(client, &job, "unarchive", json).await,
+        JobChange::Archive { job } => act(client, &job, "archive", json).await,
+        JobChange::Unarchive { job } => act(client, &job, "unarchive", json).await,
         JobChange::Rename { job, name } => {
             let id = find(client, &job).await?;
             let job: Job = client.patch(&format!("/jobs/{id}"), &NameChange { name }).await?;

@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use protocol::JobId;
 use protocol::api::Job;
 
 use super::access::AccessArguments;
-use super::lookup::typed_id_of;
 use crate::client::Client;
 use crate::settings::Settings;
 use crate::{job_file, output};
@@ -22,7 +20,7 @@ mod watch;
 use explanation::explanations;
 pub(super) use follow::{Follower, JobUpdate};
 pub(super) use request::change_job;
-use request::print_job;
+use request::{act, find, print_job};
 
 #[derive(Debug, Args)]
 pub struct JobArguments {
@@ -117,21 +115,12 @@ pub(super) async fn run(arguments: JobArguments, settings: Settings) -> anyhow::
             let id = find(&client, &job).await?;
             watch::run(client, id, json).await
         }
-        JobCommand::Start { job } => change(&client, &job, "start", json).await,
-        JobCommand::Pause { job } => change(&client, &job, "pause", json).await,
-        JobCommand::Resume { job } => change(&client, &job, "resume", json).await,
-        JobCommand::Cancel { job } => change(&client, &job, "cancel", json).await,
+        JobCommand::Start { job } => act(&client, &job, "start", json).await,
+        JobCommand::Pause { job } => act(&client, &job, "pause", json).await,
+        JobCommand::Resume { job } => act(&client, &job, "resume", json).await,
+        JobCommand::Cancel { job } => act(&client, &job, "cancel", json).await,
         JobCommand::Change(change) => change::run(&client, change, json).await,
     }
-}
-
-async fn find(client: &Client, job: &str) -> anyhow::Result<JobId> {
-    typed_id_of::<Job, JobId>(client, job).await
-}
-
-async fn change(client: &Client, job: &str, action: &str, json: bool) -> anyhow::Result<()> {
-    let id = find(client, job).await?;
-    print_job(&change_job(client, id, action).await?, json)
 }
 
 async fn list(client: &Client, archived: bool, json: bool) -> anyhow::Result<()> {
