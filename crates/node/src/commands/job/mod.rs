@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use protocol::JobId;
 use protocol::api::Job;
 
 use super::access::AccessArguments;
