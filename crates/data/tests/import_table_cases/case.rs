@@ -8,29 +8,29 @@ use protocol::dataset::import::{FileRole, ImportOptions};
 use tempfile::TempDir;
 
 /// Input and the expected dataset.
-pub struct Case {
+pub(crate) struct Case {
     /// Kind of report that the input stands for.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Name and bytes of each file.
-    pub files: Vec<(&'static str, Vec<u8>)>,
-    pub options: ImportOptions,
+    pub(crate) files: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) options: ImportOptions,
     /// Rows of all splits together.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// Rows of the files' own validation and test splits. `None` if the test split is derived.
-    pub splits: Option<(usize, usize)>,
-    pub classes: Vec<&'static str>,
+    pub(crate) splits: Option<(usize, usize)>,
+    pub(crate) classes: Vec<&'static str>,
     /// Beginning of the report's description of the columns.
-    pub understood: &'static str,
+    pub(crate) understood: &'static str,
     /// Rows that are named as left out.
-    pub bad: u64,
+    pub(crate) bad: u64,
     /// Part of a warning.
-    pub warning: &'static str,
+    pub(crate) warning: &'static str,
     /// Text of one row.
-    pub has: &'static str,
+    pub(crate) has: &'static str,
 }
 
 impl Case {
-    pub fn new(kind: &'static str, name: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(kind: &'static str, name: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             kind,
             files: vec![(name, bytes.into())],
@@ -45,53 +45,53 @@ impl Case {
         }
     }
 
-    pub fn and(mut self, name: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn and(mut self, name: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
         self.files.push((name, bytes.into()));
         self
     }
 
-    pub fn rows(mut self, rows: usize) -> Self {
+    pub(crate) fn rows(mut self, rows: usize) -> Self {
         self.rows = rows;
         self
     }
 
-    pub fn splits(mut self, validation: usize, test: usize) -> Self {
+    pub(crate) fn splits(mut self, validation: usize, test: usize) -> Self {
         self.splits = Some((validation, test));
         self
     }
 
-    pub fn classes(mut self, classes: &[&'static str]) -> Self {
+    pub(crate) fn classes(mut self, classes: &[&'static str]) -> Self {
         self.classes = classes.to_vec();
         self
     }
 
-    pub fn understood(mut self, text: &'static str) -> Self {
+    pub(crate) fn understood(mut self, text: &'static str) -> Self {
         self.understood = text;
         self
     }
 
-    pub fn bad(mut self, bad: u64) -> Self {
+    pub(crate) fn bad(mut self, bad: u64) -> Self {
         self.bad = bad;
         self
     }
 
-    pub fn warns(mut self, warning: &'static str) -> Self {
+    pub(crate) fn warns(mut self, warning: &'static str) -> Self {
         self.warning = warning;
         self
     }
 
-    pub fn has(mut self, text: &'static str) -> Self {
+    pub(crate) fn has(mut self, text: &'static str) -> Self {
         self.has = text;
         self
     }
 
-    pub fn with(mut self, change: impl FnOnce(&mut ImportOptions)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut ImportOptions)) -> Self {
         change(&mut self.options);
         self
     }
 
     /// Reads the files.
-    pub fn read(&self, options: &ImportOptions) -> Result<(Dataset, AddReport), DataError> {
+    pub(crate) fn read(&self, options: &ImportOptions) -> Result<(Dataset, AddReport), DataError> {
         let folder = TempDir::new().unwrap();
         let files: Vec<ImportFile> = self
             .files
@@ -106,7 +106,7 @@ impl Case {
     }
 
     /// Returns what differs from the expected dataset.
-    pub fn differences(&self, options: &ImportOptions) -> Vec<String> {
+    pub(crate) fn differences(&self, options: &ImportOptions) -> Vec<String> {
         let (dataset, report) = match self.read(options) {
             Ok(read) => read,
             Err(error) => return vec![format!("refused: {error}")],
@@ -149,7 +149,7 @@ impl Case {
 }
 
 /// Checks all cases, and reports all that differ.
-pub fn check(cases: Vec<Case>) {
+pub(crate) fn check(cases: Vec<Case>) {
     let wrong: Vec<String> = cases
         .iter()
         .filter_map(|case| {
@@ -161,16 +161,16 @@ pub fn check(cases: Vec<Case>) {
 }
 
 /// Writes 24 rows, or as many as the line function is called for.
-pub fn lines(rows: usize, line: impl Fn(usize) -> String) -> String {
+pub(crate) fn lines(rows: usize, line: impl Fn(usize) -> String) -> String {
     (0..rows).map(line).collect()
 }
 
-pub fn ab(row: usize) -> &'static str {
+pub(crate) fn ab(row: usize) -> &'static str {
     ["a", "b"][row % 2]
 }
 
 /// A table with a header, a separator and a line end.
-pub fn table(separator: &str, end: &str) -> String {
+pub(crate) fn table(separator: &str, end: &str) -> String {
     let rows = lines(24, |n| format!("words of row {n}{separator}{}{end}", ab(n)));
     format!("text{separator}label{end}{rows}")
 }

@@ -4,7 +4,7 @@ use protocol::dataset::import::{Quote, TestSplit};
 
 use super::case::{Case, ab, lines, table};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let row = |n: usize| format!("words of row {n}");
     let mut cases = Vec::new();
     for (kind, name, separator) in [

@@ -2,7 +2,7 @@
 
 use super::case::{Case, ab, lines};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let rows = lines(24, |n| format!("größer als Zeile {n}, übrigens;{}\n", ab(n)));
     let german = format!("text;label\n{rows}");
     let has = "größer als Zeile 3, übrigens";

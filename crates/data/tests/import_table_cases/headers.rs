@@ -2,7 +2,7 @@
 
 use super::case::{Case, ab, lines};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let body = lines(24, |n| format!("words of row {n},{}\n", ab(n)));
     let mut cases = Vec::new();
     for header in [

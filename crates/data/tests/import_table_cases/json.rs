@@ -2,7 +2,7 @@
 
 use super::case::{Case, ab, lines};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let object = |n: usize| format!("{{\"text\": \"words of row {n}\", \"label\": \"{}\"}}", ab(n));
     let joined = |separator: &str| (0..24).map(object).collect::<Vec<_>>().join(separator);
     let mut cases = vec![

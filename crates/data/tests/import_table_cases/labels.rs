@@ -2,7 +2,7 @@
 
 use super::case::{Case, ab, lines};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let with = |label: &dyn Fn(usize) -> String| {
         let rows = lines(24, |n| format!("words of row {n},{}\n", label(n)));
         format!("text,label\n{rows}")

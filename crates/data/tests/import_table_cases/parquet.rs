@@ -15,7 +15,7 @@ use super::case::Case;
 
 const ROWS: usize = 24;
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let text = "required binary text (UTF8);";
     let case = |kind: &'static str, label: &str| {
         Case::new(kind, "x.parquet", file(&format!("{text} {label}"))).classes(&["0", "1"])

@@ -7,9 +7,9 @@ use super::case::{Case, ab, lines};
 use super::workbook;
 
 /// Case, the flag that its refusal names, and the options that the flag sets.
-pub type Refused = (Case, &'static str, fn(&mut ImportOptions));
+pub(crate) type Refused = (Case, &'static str, fn(&mut ImportOptions));
 
-pub fn cases() -> Vec<Refused> {
+pub(crate) fn cases() -> Vec<Refused> {
     let two = lines(24, |n| format!("words of row {n},{},{}\n", ab(n), ["x", "y", "z"][n % 3]));
     let numbers = lines(24, |n| format!("{}.5,{},{}\n", n, n * 3, ab(n)));
     let several = lines(24, |n| format!("ab{n},cd{n},{}\n", ab(n)));
@@ -82,7 +82,7 @@ pub fn cases() -> Vec<Refused> {
     ]
 }
 
-pub fn check(cases: Vec<Refused>) {
+pub(crate) fn check(cases: Vec<Refused>) {
     let mut wrong = Vec::new();
     for (case, flag, change) in cases {
         match case.read(&case.options) {

@@ -4,7 +4,7 @@ use protocol::dataset::import::SplitName;
 
 use super::case::{Case, ab, lines};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let part = |from: usize, to: usize| {
         let rows = lines(to - from, |n| format!("words of row {},{}\n", from + n, ab(n)));
         format!("text,label\n{rows}")

@@ -2,7 +2,7 @@
 
 use super::case::{Case, ab, lines};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let sentences = lines(24, |n| format!("This is line {n}, with some words; and more.\n"));
     let paragraphs =
         lines(24, |n| format!("Speaker {n}:\nA line of the play, spoken.\nAnother one.\n\n"));

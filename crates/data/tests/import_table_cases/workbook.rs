@@ -8,7 +8,7 @@ use zip::write::SimpleFileOptions;
 
 use super::case::{Case, ab};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let rows = || {
         let header = ["text", "label"].map(str::to_owned).to_vec();
         let body = (0..24).map(|n| vec![format!("words of row {n}"), ab(n).to_owned()]);
@@ -40,7 +40,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Workbook with two sheets, of which one is the table.
-pub fn several() -> Vec<u8> {
+pub(crate) fn several() -> Vec<u8> {
     let rows = (0..24).map(|n| vec![format!("words of row {n}"), ab(n).to_owned()]);
     let header = ["text", "label"].map(str::to_owned).to_vec();
     let notes = vec![vec!["made in May".to_owned()]];
@@ -90,5 +90,12 @@ fn workbook(sheets: &[(&str, Vec<Vec<String>>)]) -> Vec<u8> {
         &format!("<Relationships xmlns=\"{package}/relationships\">{links}</Relationships>"),
     );
     add("[Content_Types].xml", &format!("<Types xmlns=\"{package}/content-types\"></Types>"));
+    add(
+        "_rels/.rels",
+        &format!(
+            "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" \
+             Type=\"{relation}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+        ),
+    );
     zip.finish().unwrap().into_inner()
 }

@@ -50,6 +50,7 @@ impl ParquetTable {
             enough.extend(self.names.iter().filter(|name| is_split_name(name)).cloned());
         }
         let mut profiles = Vec::with_capacity(self.names.len());
+        let mut failed = None;
         for name in &self.names {
             profiles.push(match file.kind(name) {
                 ColumnKind::Unreadable(kind) => Profile::unreadable(&kind),
@@ -65,12 +66,21 @@ impl ParquetTable {
                     match read {
                         Ok(()) => profile,
                         Err(error) if enough.contains(name) => return Err(error),
-                        Err(error) => Profile::unreadable(&error.to_string()),
+                        Err(error) => {
+                            let profile = Profile::unreadable(&error.to_string());
+                            failed = failed.or(Some(error));
+                            profile
+                        }
                     }
                 }
             });
         }
-        Ok(profiles)
+        match failed {
+            Some(error) if profiles.iter().all(|profile| profile.unreadable.is_some()) => {
+                Err(error)
+            }
+            Some(_) | None => Ok(profiles),
+        }
     }
 
     /// Calls `visit` with every row's cells of the wanted columns.
