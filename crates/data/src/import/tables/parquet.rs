@@ -76,7 +76,8 @@ impl ParquetTable {
             });
         }
         match failed {
-            Some(error) if profiles.iter().all(|profile| profile.unreadable.is_some()) => {
+            // Without another column of texts, the damage is the reason for a refusal.
+            Some(error) if profiles.iter().all(|it| it.present == 0 || it.is_numeric()) => {
                 Err(error)
             }
             Some(_) | None => Ok(profiles),
