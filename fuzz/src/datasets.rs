@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use std::{fs, panic};
 
 use data::{Dataset, ImportFile, ReadLimits, Sample, read_file};
-use protocol::dataset::import::{FileRole, ImportOptions};
 use protocol::dataset::SampleShape;
+use protocol::dataset::import::{FileRole, ImportOptions};
 use tempfile::TempDir;
 
 /// Far below the memory limit of the fuzzer, so that memory that is not counted exceeds it.

@@ -26,7 +26,10 @@ fn seeds() -> Vec<String> {
     let rows: String = (1..25).map(row).collect();
     vec![
         format!("<worksheet><sheetData>{rows}</sheetData></worksheet>"),
-        format!("<worksheet><sheetData>{rows}{}</sheetData></worksheet>", cell("XFD1048576", "far")),
+        format!(
+            "<worksheet><sheetData>{rows}{}</sheetData></worksheet>",
+            cell("XFD1048576", "far")
+        ),
     ]
 }
 
@@ -40,9 +43,17 @@ fn workbook(sheet: &[u8]) -> Option<Vec<u8>> {
         "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{relation}/worksheet\" \
          Target=\"worksheets/sheet1.xml\"/></Relationships>"
     );
+    let root = format!(
+        "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{relation}/officeDocument\" \
+         Target=\"xl/workbook.xml\"/></Relationships>"
+    );
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let files =
-        [("xl/workbook.xml", book.as_bytes()), ("xl/_rels/workbook.xml.rels", links.as_bytes()), ("xl/worksheets/sheet1.xml", sheet)];
+    let files = [
+        ("_rels/.rels", root.as_bytes()),
+        ("xl/workbook.xml", book.as_bytes()),
+        ("xl/_rels/workbook.xml.rels", links.as_bytes()),
+        ("xl/worksheets/sheet1.xml", sheet),
+    ];
     for (name, bytes) in files {
         zip.start_file(name, SimpleFileOptions::default()).ok()?;
         zip.write_all(bytes).ok()?;

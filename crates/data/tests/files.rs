@@ -84,7 +84,7 @@ fn unusable_files_are_refused_and_leave_nothing() {
         ("text,label\na,x\nb,x\nc,y\n", "give it at least 2"),
         ("{\"a\": 1}\n{\"a\": 2}\n", "numbers only"),
         ("PAR1 and no more", "not a readable Parquet file"),
-        ("\0\u{1}\u{2}", "it: "),
+        ("\0\u{1}\u{2}", "it has a NUL byte"),
         ("text,label,more\na,x\nb,y\n", "its header has 3 columns, but the rows have 2"),
     ] {
         let test = TestFolder::new();

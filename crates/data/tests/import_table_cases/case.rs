@@ -10,23 +10,23 @@ use tempfile::TempDir;
 /// Input and the expected dataset.
 pub(crate) struct Case {
     /// Kind of report that the input stands for.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Name and bytes of each file.
-    pub files: Vec<(&'static str, Vec<u8>)>,
-    pub options: ImportOptions,
+    pub(crate) files: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) options: ImportOptions,
     /// Rows of all splits together.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// Rows of the files' own validation and test splits. `None` if the test split is derived.
-    pub splits: Option<(usize, usize)>,
-    pub classes: Vec<&'static str>,
+    pub(crate) splits: Option<(usize, usize)>,
+    pub(crate) classes: Vec<&'static str>,
     /// Beginning of the report's description of the columns.
-    pub understood: &'static str,
+    pub(crate) understood: &'static str,
     /// Rows that are named as left out.
-    pub bad: u64,
+    pub(crate) bad: u64,
     /// Part of a warning.
-    pub warning: &'static str,
+    pub(crate) warning: &'static str,
     /// Text of one row.
-    pub has: &'static str,
+    pub(crate) has: &'static str,
 }
 
 impl Case {

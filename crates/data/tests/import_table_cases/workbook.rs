@@ -90,5 +90,12 @@ fn workbook(sheets: &[(&str, Vec<Vec<String>>)]) -> Vec<u8> {
         &format!("<Relationships xmlns=\"{package}/relationships\">{links}</Relationships>"),
     );
     add("[Content_Types].xml", &format!("<Types xmlns=\"{package}/content-types\"></Types>"));
+    add(
+        "_rels/.rels",
+        &format!(
+            "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" \
+             Type=\"{relation}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+        ),
+    );
     zip.finish().unwrap().into_inner()
 }

@@ -123,12 +123,13 @@ fn open_all(
     for file in ordered {
         let mut own = Vec::new();
         let table = open(file, tables.first(), settings, &mut reading.memory, &mut own)?;
+        let is_asked = !own.is_empty();
         for question in own {
             if !questions.contains(&question) {
                 questions.push(question);
             }
         }
-        if table.records == 0 {
+        if table.records == 0 && !is_asked {
             if table.bad.count > 0 {
                 return Err(table.bad.too_many(Path::new(&file.name), 0));
             }

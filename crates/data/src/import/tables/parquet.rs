@@ -50,6 +50,7 @@ impl ParquetTable {
             enough.extend(self.names.iter().filter(|name| is_split_name(name)).cloned());
         }
         let mut profiles = Vec::with_capacity(self.names.len());
+        let mut failed = None;
         for name in &self.names {
             profiles.push(match file.kind(name) {
                 ColumnKind::Unreadable(kind) => Profile::unreadable(&kind),
@@ -65,12 +66,22 @@ impl ParquetTable {
                     match read {
                         Ok(()) => profile,
                         Err(error) if enough.contains(name) => return Err(error),
-                        Err(error) => Profile::unreadable(&error.to_string()),
+                        Err(error) => {
+                            let profile = Profile::unreadable(&error.to_string());
+                            failed = failed.or(Some(error));
+                            profile
+                        }
                     }
                 }
             });
         }
-        Ok(profiles)
+        match failed {
+            // Without another column of texts, the damage is the reason for a refusal.
+            Some(error) if profiles.iter().all(|it| it.present == 0 || it.is_numeric()) => {
+                Err(error)
+            }
+            Some(_) | None => Ok(profiles),
+        }
     }
 
     /// Calls `visit` with every row's cells of the wanted columns.

@@ -253,8 +253,14 @@ fn text(
         .filter(|at| !not.contains(at) && table.profiles[*at].unreadable.is_none())
         .filter(|at| table.profiles[*at].present > 0 && !table.profiles[*at].is_numeric())
         .collect();
-    let prose: Vec<usize> =
-        rest.iter().copied().filter(|at| table.profiles[*at].is_prose()).collect();
+    let is_prose = |at: &usize| table.profiles[*at].is_prose();
+    let is_phrase = |at: &usize| table.profiles[*at].words * 2 >= table.profiles[*at].present * 3;
+    let prose: Vec<usize> = match rest.iter().any(is_prose) {
+        // Titles of tables without names.
+        true if !table.named => rest.iter().copied().filter(|at| is_phrase(at)).collect(),
+        true => rest.iter().copied().filter(|at| is_prose(at)).collect(),
+        false => Vec::new(),
+    };
     if !prose.is_empty() {
         return (prose, BY_LENGTH);
     }
