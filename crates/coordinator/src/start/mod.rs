@@ -8,6 +8,7 @@ mod settings;
 use crate::access::caller::Caller;
 use crate::access::challenge::Challenges;
 use crate::backup::{ScheduleState, Scheduled};
+use crate::blobs::Blobs;
 use crate::cluster::{ClusterError, server_config};
 use crate::crash_points::CrashPoint;
 use crate::datasets::Datasets;
@@ -79,8 +80,6 @@ pub async fn start_observed(
     if let Err(error) = settings.sources.remove_partial_datasets() {
         tracing::warn!(%error, "could not remove partial dataset downloads");
     }
-    let staging = Staging::open(&settings.data_dir, opened.blobs.clone());
-    let staging = Arc::new(staging.map_err(unwritable(&settings.data_dir))?);
     let (listener, address) = listen(settings.listen).await?;
     let tls = server_config(opened.cluster.certified.clone(), opened.own_certificate.clone())
         .map_err(ClusterError::from)?;
@@ -120,6 +119,7 @@ pub async fn start_observed(
         challenges: Challenges::new(rand::random()),
         views,
         reader: opened.reader,
+        staging: staging(&settings.data_dir, opened.blobs.clone(), &stopping)?,
         blobs: opened.blobs,
         dataset_cache: DatasetCache::new(datasets.clone()),
         sources,
@@ -137,11 +137,9 @@ pub async fn start_observed(
         origins: settings.allow_origins,
         points: points.clone(),
         import_lock: Arc::default(),
-        staging: staging.clone(),
         data_dir: settings.data_dir.clone(),
         backups: Mutex::new(ScheduleState::default()),
     }));
-    tokio::spawn(staging.run(stopping.clone()));
     if let Some(schedule) = settings.backups {
         let scheduled =
             Scheduled::new(schedule, shared.backup_source(), driver.clone(), points.clone());
@@ -170,6 +168,17 @@ pub async fn start_observed(
         stopping,
         driver_ended,
     })
+}
+
+/// Opens the staged files, and deletes unused ones until `stopping` is cancelled.
+fn staging(
+    folder: &Path,
+    blobs: Blobs,
+    stopping: &CancellationToken,
+) -> Result<Arc<Staging>, StartError> {
+    let staging = Arc::new(Staging::open(folder, blobs).map_err(unwritable(folder))?);
+    tokio::spawn(staging.clone().run(stopping.clone()));
+    Ok(staging)
 }
 
 /// Records the start in the audit log.

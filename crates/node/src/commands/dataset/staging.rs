@@ -225,10 +225,10 @@ async fn send(
 
 fn is_resumable(error: &ClientError) -> bool {
     let kinds = ["offset-mismatch", "broken-upload", "late-body"];
-    match error {
-        ClientError::Refused(problem) => kinds.contains(&problem.kind.as_str()),
-        other => other.is_transient(),
+    if let ClientError::Refused(problem) = error {
+        return kinds.contains(&problem.kind.as_str());
     }
+    error.is_transient()
 }
 
 /// Counts the bytes of a body in the progress bar.
