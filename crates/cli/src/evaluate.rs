@@ -6,7 +6,7 @@ use engine::{ComputeDevice, TrainingEnd};
 use node::EvaluateModel;
 use protocol::metrics::EvalMetrics;
 
-pub(crate) fn run(task: EvaluateModel) -> anyhow::Result<EvalMetrics> {
+pub(crate) fn run(task: &EvaluateModel) -> anyhow::Result<EvalMetrics> {
     let sources = Sources::from_environment(task.data_dir.join("datasets"));
     let datasets = coordinator::datasets_of(&task.data_dir, sources)?;
     let dataset = datasets.load(&task.dataset, &mut |_| {})?;

@@ -40,7 +40,9 @@ fn keyed_tenth(rows: Vec<Row>, keys: &[Option<String>]) -> (Vec<Row>, Vec<Row>) 
             break;
         }
         taken += members.len();
-        members.iter().for_each(|index| is_test[*index] = true);
+        for index in members {
+            is_test[*index] = true;
+        }
     }
     divided(rows, is_test)
 }

@@ -34,7 +34,7 @@ pub struct CommandContext {
     /// Program whose subcommands `trainer` and `sense-idle` are the trainer and the idle helper.
     pub program: PathBuf,
     /// Evaluates a model on a dataset's test split, in this process.
-    pub evaluate: fn(EvaluateModel) -> anyhow::Result<EvalMetrics>,
+    pub evaluate: fn(&EvaluateModel) -> anyhow::Result<EvalMetrics>,
 }
 
 impl CommandContext {

@@ -113,13 +113,11 @@ impl Datasets {
     /// Reads a dataset whose rows are on this machine. Returns `None` if it would need a download.
     /// Blocks.
     pub(crate) fn load_offline(&self, text: &str) -> Result<Option<Dataset>, DataError> {
-        match self.version(text) {
-            Some(version) => self.read(&version, &mut |_| {}).map(Some),
-            None => {
-                let loaded = self.sources.load_offline(text, &mut |_| {});
-                loaded.map_err(|error| self.with_names(error))
-            }
+        if let Some(version) = self.version(text) {
+            return self.read(&version, &mut |_| {}).map(Some);
         }
+        let loaded = self.sources.load_offline(text, &mut |_| {});
+        loaded.map_err(|error| self.with_names(error))
     }
 
     /// Returns the stamp of a dataset's rows on this machine without reading them, or `None` if there are

@@ -37,11 +37,11 @@ impl Driver {
             None => {}
         }
         self.pending.changed(ChangeKind::Dataset, name.to_owned());
-        row.name = new.to_owned();
+        new.clone_into(&mut row.name);
         for job in self.jobs_of(&row.id) {
             self.change_job(job, |details| {
                 if let Some(pin) = &mut details.dataset {
-                    pin.name = new.to_owned();
+                    new.clone_into(&mut pin.name);
                 }
             })?;
         }
@@ -51,7 +51,7 @@ impl Driver {
                 && dataset == name
             {
                 model.model.dataset_version = Some(format!("{new}@{number}"));
-                model.model.dataset = new.to_owned();
+                new.clone_into(&mut model.model.dataset);
                 self.put_model(model);
             }
         }

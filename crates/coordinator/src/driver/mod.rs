@@ -251,7 +251,7 @@ impl Driver {
                 self.views.publish_holders(job, holders);
             }
         }
-        for (id, row) in self.state.datasets.iter() {
+        for (id, row) in &self.state.datasets {
             self.views.datasets.publish(id, Some(row));
         }
         for row in self.state.devices.values() {

@@ -25,7 +25,7 @@ impl Driver {
         self.state.model_names.insert(new.to_owned(), names);
         let mut newest = None;
         for mut row in rows.into_values() {
-            row.model.name = new.to_owned();
+            new.clone_into(&mut row.model.name);
             row.model.checkpoint_path = download_path(new, row.model.version);
             newest = Some(row.model.clone());
             self.put_model(row);

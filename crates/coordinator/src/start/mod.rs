@@ -10,7 +10,7 @@ use crate::access::challenge::Challenges;
 use crate::backup::{ScheduleState, Scheduled};
 use crate::blobs::Blobs;
 use crate::cluster::{ClusterError, server_config};
-use crate::crash_points::CrashPoint;
+use crate::crash_points::{CrashPoint, CrashPoints};
 use crate::datasets::Datasets;
 use crate::datasets::cache::DatasetCache;
 use crate::driver::{self, DriverError, DriverHandle};
@@ -41,7 +41,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use data_folder::{open, unwritable};
+use data_folder::{Opened, open, unwritable};
 use running::https_url;
 
 /// File in the data folder that contains the coordinator's URL. Written at every start.
@@ -65,21 +65,8 @@ pub async fn start_observed(
 ) -> Result<Running, StartError> {
     let open_files = platform::process::raise_open_files();
     tracing::debug!(open_files, "open file limit");
-    // An earlier version accepted any name. Devices reject names with invisible characters, so
-    // these are removed.
-    let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
-    let (own, maximum) = (settings.certificate, settings.maximum_disk_bytes);
-    let (points, opening_points) = (observer.points.clone(), observer.points.clone());
-    let sources = settings.sources.clone();
-    let prepared = tokio::task::spawn_blocking(move || {
-        open(&folder, &name, own, maximum, &sources, &opening_points)
-    })
-    .await;
-    let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
-    // Safe here, because this process now has exclusive use of the folder. A failure does no harm.
-    if let Err(error) = settings.sources.remove_partial_datasets() {
-        tracing::warn!(%error, "could not remove partial dataset downloads");
-    }
+    let points = observer.points.clone();
+    let opened = open_data_folder(&settings, points.clone()).await?;
     let (listener, address) = listen(settings.listen).await?;
     let tls = server_config(opened.cluster.certified.clone(), opened.own_certificate.clone())
         .map_err(ClusterError::from)?;
@@ -168,6 +155,27 @@ pub async fn start_observed(
         stopping,
         driver_ended,
     })
+}
+
+/// Opens the data folder, and removes partial dataset downloads.
+async fn open_data_folder(
+    settings: &CoordinatorSettings,
+    points: CrashPoints,
+) -> Result<Opened, StartError> {
+    // An earlier version accepted any name. Devices reject names with invisible characters, so
+    // these are removed.
+    let (folder, name) = (settings.data_dir.clone(), protocol::text::cleaned(&settings.name));
+    let (own, maximum) = (settings.certificate.clone(), settings.maximum_disk_bytes);
+    let sources = settings.sources.clone();
+    let prepared =
+        tokio::task::spawn_blocking(move || open(&folder, &name, own, maximum, &sources, &points))
+            .await;
+    let opened = prepared.map_err(|error| StartError::Thread(io::Error::other(error)))??;
+    // Safe here, because this process now has exclusive use of the folder. A failure does no harm.
+    if let Err(error) = settings.sources.remove_partial_datasets() {
+        tracing::warn!(%error, "could not remove partial dataset downloads");
+    }
+    Ok(opened)
 }
 
 /// Opens the staged files, and deletes unused ones until `stopping` is cancelled.

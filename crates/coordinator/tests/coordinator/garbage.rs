@@ -112,10 +112,10 @@ async fn check(actions: &[Action]) -> Result<(), TestCaseError> {
                 prop_assert_eq!(status, StatusCode::CREATED, "{}", answer);
             }
             Action::DeleteDataset => {
-                drop(coordinator.ask(Method::DELETE, "/datasets/ours", None).await)
+                drop(coordinator.ask(Method::DELETE, "/datasets/ours", None).await);
             }
             Action::DeleteModel => {
-                drop(coordinator.ask(Method::DELETE, "/models/tiny", None).await)
+                drop(coordinator.ask(Method::DELETE, "/models/tiny", None).await);
             }
             Action::Crash => coordinator = coordinator.after_a_crash().await,
         }

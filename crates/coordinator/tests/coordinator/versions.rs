@@ -66,12 +66,12 @@ async fn a_job_uses_the_version_that_was_the_newest_when_it_was_created() {
     let added = coordinator.added("name=ours&new_version=true", csv(60, "second")).await;
     assert_eq!((&added["info"]["version"], &added["info"]["train_rows"]), (&json!(2), &json!(54)));
     let late = coordinator.post("/jobs", job_on("ours")).await;
-    let named = coordinator.post("/jobs", job_on("ours@1")).await;
+    let pinned = coordinator.post("/jobs", job_on("ours@1")).await;
     assert_eq!(
-        (&late["dataset_version"], &named["dataset_version"]),
+        (&late["dataset_version"], &pinned["dataset_version"]),
         (&json!("ours@2"), &json!("ours@1"))
     );
-    assert_eq!(named["config"]["dataset"], "ours@1");
+    assert_eq!(pinned["config"]["dataset"], "ours@1");
 
     let detail = coordinator.get("/datasets/ours").await;
     assert_eq!((&detail["version"], &detail["train_rows"]), (&json!(2), &json!(54)));

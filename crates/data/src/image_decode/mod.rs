@@ -201,6 +201,7 @@ fn opaque(image: DynamicImage) -> DynamicImage {
 }
 
 /// Converts an image of a format without gray to gray if all its pixels are.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum is open")]
 fn gray_if_colorless(image: DynamicImage) -> DynamicImage {
     match image {
         DynamicImage::ImageRgb8(image)

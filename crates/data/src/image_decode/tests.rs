@@ -294,8 +294,10 @@ fn claiming_60_000(format: Format) -> Vec<u8> {
     let place = |bytes: &mut [u8], at: usize, number: &[u8]| {
         bytes[at..at + number.len()].copy_from_slice(number);
     };
-    let sides = |bytes: &mut [u8], at: [usize; 2], number: &[u8]| {
-        at.iter().for_each(|at| place(bytes, *at, number));
+    let sides = |bytes: &mut [u8], places: [usize; 2], number: &[u8]| {
+        for at in places {
+            place(bytes, at, number);
+        }
     };
     let (big, little) = (60_000_u32.to_be_bytes(), 60_000_u32.to_le_bytes());
     match format {

@@ -38,7 +38,7 @@ impl Folders {
         let paths: Vec<Vec<&str>> = names.iter().map(|name| folders(name)).collect();
         let split_depths = split_depths(&paths, options);
         let split_depth = split_depths.first().copied();
-        let placed: Vec<(Option<SplitName>, bool, Vec<&str>)> = paths
+        let located: Vec<(Option<SplitName>, bool, Vec<&str>)> = paths
             .iter()
             .map(|path| {
                 let folder = split_depth.and_then(|depth| path.get(depth));
@@ -49,10 +49,11 @@ impl Folders {
                 (split, is_outside, rest.map(|(_, name)| *name).collect())
             })
             .collect();
-        let named = paths.iter().filter_map(|path| path.get(split_depth?));
-        let splits =
-            named.filter_map(|name| Some((split_of(name, options)?, (*name).to_owned()))).collect();
-        let inside: Vec<&[&str]> = placed
+        let split_folders = paths.iter().filter_map(|path| path.get(split_depth?));
+        let splits = split_folders
+            .filter_map(|name| Some((split_of(name, options)?, (*name).to_owned())))
+            .collect();
+        let inside: Vec<&[&str]> = located
             .iter()
             .filter(|(_, is_outside, _)| !is_outside)
             .map(|(_, _, path)| path.as_slice())
@@ -64,13 +65,13 @@ impl Folders {
         let usual = levels.iter().position(|names| names.len() > 1).unwrap_or(0);
         let level = options.class_level.map_or(usual, |level| level.max(1) as usize - 1);
         let mut classes = classes.into_iter();
-        let places = placed.iter().map(|(split, is_outside, _)| {
+        let places = located.iter().map(|(split, is_outside, _)| {
             if *is_outside {
                 return Placement::OutsideSplits;
             }
             match classes.next().flatten() {
                 None => Placement::Beside,
-                Some(path) if path.is_empty() => Placement::NoClass(*split),
+                Some([]) => Placement::NoClass(*split),
                 Some(path) => match path.len().checked_sub(level + 1).and_then(|at| path.get(at)) {
                     Some(class) => Placement::In(*split, (*class).to_owned()),
                     None => Placement::Beside,

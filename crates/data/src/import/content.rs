@@ -150,7 +150,7 @@ fn is_binary(start: &[u8]) -> bool {
     if start.starts_with(b"PAR1") || start.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
         return false;
     }
-    let zeros = start.iter().filter(|byte| **byte == 0).count();
+    let zeros = start.iter().filter(|byte| matches!(**byte, 0)).count();
     let is_utf_16 = start.starts_with(&[0xff, 0xfe])
         || start.starts_with(&[0xfe, 0xff])
         || (zeros * 5 >= start.len() * 2

@@ -63,26 +63,24 @@ fn choose(
         bad.leave_out(&file.name, None, "it is a document, not data", "nothing");
     }
     let gathered = images_or_texts(path, &images, &tables, &texts, options, reading, &mut bad)?;
-    let gathered = match gathered {
-        Some(gathered) => gathered,
-        None => {
-            if tables.is_empty() {
-                tables = texts;
-            } else {
-                for file in &texts {
-                    bad.leave_out(&file.name, None, "it is beside the tables", "nothing");
-                }
+    let mut gathered = if let Some(gathered) = gathered {
+        gathered
+    } else {
+        if tables.is_empty() {
+            tables = texts;
+        } else {
+            for file in &texts {
+                bad.leave_out(&file.name, None, "it is beside the tables", "nothing");
             }
-            for image in &images {
-                bad.leave_out(&image.name, None, "it is an image beside the tables", "nothing");
-            }
-            if tables.is_empty() {
-                return Err(nothing(path, &others));
-            }
-            several_tables(&tables, options, reading, &mut bad)?
         }
+        for image in &images {
+            bad.leave_out(&image.name, None, "it is an image beside the tables", "nothing");
+        }
+        if tables.is_empty() {
+            return Err(nothing(path, &others));
+        }
+        several_tables(&tables, options, reading, &mut bad)?
     };
-    let mut gathered = gathered;
     gathered.bad.extend(bad);
     Ok(gathered)
 }

@@ -46,7 +46,9 @@ pub(super) fn gather_by_folder(
     let mut warnings = folder_warnings(folders);
     if !entries.is_empty() && entries.iter().all(|entry| entry.split != SplitName::Train) {
         warnings.push("no folder is named train, so all images are for training".to_owned());
-        entries.iter_mut().for_each(|entry| entry.split = SplitName::Train);
+        for entry in &mut entries {
+            entry.split = SplitName::Train;
+        }
     }
     let sources = |split: SplitName| match folders.splits.get(&split) {
         Some(folder) => format!("folder `{folder}`"),

@@ -140,13 +140,8 @@ impl LabelTable {
             };
             let class = cells[label].trim().to_owned();
             if class.is_empty() {
-                let reason = "it has no label".to_owned();
-                found.bad.push_unlabeled(
-                    &table.name,
-                    *line,
-                    reason,
-                    "give it one, or remove the row",
-                );
+                let change = "give it one, or remove the row";
+                found.bad.push_unlabeled(&table.name, *line, "it has no label", change);
                 continue;
             }
             let split = split.and_then(|at| split_named(&cells[at], options));
@@ -188,7 +183,9 @@ impl ImageNames {
             }
             names.sort_unstable();
             names.dedup();
-            names.into_iter().for_each(|name| add(name, at));
+            for name in names {
+                add(name, at);
+            }
         }
         Self { by_name }
     }

@@ -78,7 +78,7 @@ pub(super) fn gather(
                 Some(class) => class,
                 None if text.trim().is_empty() || text.trim() == "-1" => {
                     let change = "give it one, or remove the row";
-                    bad.push_unlabeled(&file.name, row, "it has no label".to_owned(), change);
+                    bad.push_unlabeled(&file.name, row, "it has no label", change);
                     at_rows.push(None);
                     return Ok(());
                 }
@@ -120,7 +120,7 @@ pub(super) fn gather(
         files.iter().filter(of_split).map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     let mut gathered = image_files::gathered(rows, plan, &sources, classes, bad);
-    gathered.plan.format = "images in Parquet".to_owned();
+    "images in Parquet".clone_into(&mut gathered.plan.format);
     Ok(Some(gathered))
 }
 

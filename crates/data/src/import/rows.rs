@@ -105,7 +105,7 @@ impl Bad {
     ) {
         self.count += 1;
         self.left_out.push(kind, change, file, Some(line));
-        self.keep(file, line, reason.into(), change);
+        self.keep(file, line, &reason.into(), change);
     }
 
     /// Records a file that can't be used. It counts as a row.
@@ -118,13 +118,13 @@ impl Bad {
     ) {
         self.count += 1;
         self.left_out.push(kind, change, file, None);
-        self.keep(file, 1, reason.into(), change);
+        self.keep(file, 1, &reason.into(), change);
     }
 
     /// Records a row without a label.
-    pub(crate) fn push_unlabeled(&mut self, file: &str, line: u64, reason: String, change: &str) {
+    pub(crate) fn push_unlabeled(&mut self, file: &str, line: u64, reason: &str, change: &str) {
         self.unlabeled += 1;
-        self.left_out.push(&reason, change, file, Some(line));
+        self.left_out.push(reason, change, file, Some(line));
         self.keep(file, line, reason, change);
     }
 
@@ -149,7 +149,7 @@ impl Bad {
         DataError::TooManyBadRows { file, bad, rows, first: self.first }
     }
 
-    fn keep(&mut self, file: &str, line: u64, reason: String, change: &str) {
+    fn keep(&mut self, file: &str, line: u64, reason: &str, change: &str) {
         if self.first.len() < Self::KEPT {
             let reason = reason.chars().take(Self::LONGEST_REASON).collect();
             let (file, change) = (file.to_owned(), change.to_owned());

@@ -91,13 +91,18 @@ impl SourceFiles {
                     };
                     all.take(unpacked, &prefix, Origin { packed: 1, ..origin }, reading)?;
                 }
-                content => {
+                content @ (Content::Empty
+                | Content::Image(_)
+                | Content::UnreadImage(_)
+                | Content::Unread(_)
+                | Content::Binary
+                | Content::Other) => {
                     all.is_one = files.len() == 1;
                     all.push(Listed { name, path: path.clone() }, content, origin);
                 }
             }
         }
-        all.files.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+        all.files.sort_by_cached_key(|file| natural(&file.name));
         if all.hidden > 0 {
             let what = "file of the system, such as .DS_Store or Thumbs.db";
             all.bad.left_out.push_many(what, "nothing", all.hidden);

@@ -60,10 +60,10 @@ pub(super) fn choose(
         }
     } else if !unnamed.is_empty() && are_parts(&unnamed_files) {
         if !named.is_empty() {
-            let names: Vec<&str> = unnamed_files.iter().map(|file| file.name.as_str()).collect();
+            let parts: Vec<&str> = unnamed_files.iter().map(|file| file.name.as_str()).collect();
             choice.warnings.push(format!(
                 "{} is the training split, because no file is named train",
-                names.join(", ")
+                parts.join(", ")
             ));
         }
         let train = unnamed.into_iter().map(|it| Candidate { split: Some(SplitName::Train), ..it });

@@ -95,12 +95,9 @@ impl Case {
         let files = self.write(&folder.path().join("input"));
         if let Some(flag) = self.refused {
             let error = added(folder.path(), &files, &ImportOptions::default()).unwrap_err();
-            let flags = match &error {
-                DataError::Undecided { questions, .. } => {
-                    questions.iter().map(|question| question.flag.as_str()).collect::<Vec<_>>()
-                }
-                other => panic!("{name}: {other}"),
-            };
+            let DataError::Undecided { questions, .. } = &error else { panic!("{name}: {error}") };
+            let flags: Vec<&str> =
+                questions.iter().map(|question| question.flag.as_str()).collect();
             assert!(flags.contains(&flag), "{name}: {error}");
         }
         let (report, dataset) = match added(folder.path(), &files, &self.options) {
@@ -117,7 +114,8 @@ impl Case {
         }
         for ((class, expected), found) in self.classes.iter().zip(rows.values_mut()) {
             let mut expected = expected.clone();
-            (expected.sort(), found.sort());
+            expected.sort();
+            found.sort();
             assert_eq!(*found, expected, "{name}: {class}");
         }
         let sizes = [&dataset.train, &dataset.validation, &dataset.test].map(Vec::len);

@@ -61,7 +61,7 @@ fn field_file_26_matches_columns_by_name() {
     // In the file, stars alternate and helpful is always 0.
     assert_eq!(
         dataset.test.iter().map(|row| row.label).sum::<u32>() * 2,
-        dataset.test.len() as u32
+        u32::try_from(dataset.test.len()).unwrap()
     );
 }
 

@@ -20,11 +20,17 @@ fn table(name: &str, from: &str, rows: usize) -> Files {
     file(name, csv(from, rows, ["ham", "spam"]))
 }
 
+fn three(train: &str, validation: &str, test: &str) -> Files {
+    [table(train, "a", 12), table(validation, "b", 4), table(test, "c", 6)].concat()
+}
+
+fn splits(names: &[(&str, SplitName)]) -> ImportOptions {
+    let splits = names.iter().map(|(name, split)| ((*name).to_owned(), *split)).collect();
+    ImportOptions { splits: Some(splits), ..ImportOptions::default() }
+}
+
 #[test]
 fn import_folder_cases_of_several_tables() {
-    let three = |train: &str, validation: &str, test: &str| {
-        [table(train, "a", 12), table(validation, "b", 4), table(test, "c", 6)].concat()
-    };
     let all = [("a", 12), ("b", 4), ("c", 6)];
     let named = [
         ("plain names", three("train.csv", "val.csv", "test.csv")),
@@ -35,10 +41,6 @@ fn import_folder_cases_of_several_tables() {
     for (name, files) in named {
         expects(Case::new(name, file("a.zip", zip(&files))), &all).splits(12, 4, 6).check();
     }
-    let splits = |names: &[(&str, SplitName)]| {
-        let splits = names.iter().map(|(name, split)| ((*name).to_owned(), *split)).collect();
-        ImportOptions { splits: Some(splits), ..ImportOptions::default() }
-    };
     let years = splits(&[
         ("2019.csv", SplitName::Train),
         ("2020.csv", SplitName::Validation),

@@ -151,7 +151,7 @@ impl Case {
 /// Checks all cases, and reports all that differ.
 pub(crate) fn check(cases: Vec<Case>) {
     let wrong: Vec<String> = cases
-        .iter()
+        .into_iter()
         .filter_map(|case| {
             let wrong = case.differences(&case.options);
             (!wrong.is_empty()).then(|| format!("{}: {}", case.kind, wrong.join("; ")))

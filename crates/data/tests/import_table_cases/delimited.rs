@@ -5,7 +5,15 @@ use protocol::dataset::import::{Quote, TestSplit};
 use super::case::{Case, ab, lines, table};
 
 pub(crate) fn cases() -> Vec<Case> {
-    let row = |n: usize| format!("words of row {n}");
+    let cases = [separators(), quotes(), open_quotes(), damaged(), by_columns()];
+    cases.into_iter().flatten().collect()
+}
+
+fn row(n: usize) -> String {
+    format!("words of row {n}")
+}
+
+fn separators() -> Vec<Case> {
     let mut cases = Vec::new();
     for (kind, name, separator) in [
         ("comma", "x.csv", ","),
@@ -45,7 +53,11 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("a semicolon in each text", "x.csv", format!("text,label\n{commas}"))
             .has("one; two 5"),
     );
+    cases
+}
 
+fn quotes() -> Vec<Case> {
+    let mut cases = Vec::new();
     let quoted = lines(24, |n| format!("\"words, of row {n}\",\"{}\"\n", ab(n)));
     cases.push(
         Case::new("all values quoted", "x.csv", format!("\"text\",\"label\"\n{quoted}"))
@@ -81,7 +93,18 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.push(
         Case::new("apostrophes", "x.csv", format!("text,label\n{apostrophes}")).has("'tis row 8"),
     );
+    let literal = lines(24, |n| format!("\"word {n}\",{}\n", ab(n)));
+    cases.push(
+        Case::new("quote none by option", "x.csv", format!("text,label\n{literal}"))
+            .with(|options| options.quote = Some(Quote::None))
+            .has("\"word 3\""),
+    );
+    cases
+}
 
+/// Quotes that nothing closes, and quotes that are part of the text.
+fn open_quotes() -> Vec<Case> {
+    let mut cases = Vec::new();
     for (kind, name, separator) in
         [("one open quote in a CSV", "x.csv", ","), ("one open quote in a TSV", "x.tsv", "\t")]
     {
@@ -114,13 +137,11 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("words in quotes at the start of a TSV value", "x.tsv", sms)
             .has("\"hi\" she said 3"),
     );
-    let literal = lines(24, |n| format!("\"word {n}\",{}\n", ab(n)));
-    cases.push(
-        Case::new("quote none by option", "x.csv", format!("text,label\n{literal}"))
-            .with(|options| options.quote = Some(Quote::None))
-            .has("\"word 3\""),
-    );
+    cases
+}
 
+fn damaged() -> Vec<Case> {
+    let mut cases = Vec::new();
     let nul = lines(24, |n| format!("words{}of {n},{}\n", if n == 7 { "\0" } else { " " }, ab(n)));
     cases.push(
         Case::new("a NUL byte in one row", "x.csv", format!("text,label\n{nul}")).rows(23).bad(1),
@@ -140,6 +161,11 @@ pub(crate) fn cases() -> Vec<Case> {
             .rows(23)
             .bad(1),
     );
+    cases
+}
+
+fn by_columns() -> Vec<Case> {
+    let mut cases = Vec::new();
     let trailing = lines(24, |n| format!("{},{},\n", row(n), ab(n)));
     cases.push(Case::new(
         "a separator at the end of each row",

@@ -3,7 +3,15 @@
 use super::case::{Case, ab, lines};
 
 pub(crate) fn cases() -> Vec<Case> {
-    let object = |n: usize| format!("{{\"text\": \"words of row {n}\", \"label\": \"{}\"}}", ab(n));
+    rows().into_iter().chain(lists()).collect()
+}
+
+fn object(n: usize) -> String {
+    format!("{{\"text\": \"words of row {n}\", \"label\": \"{}\"}}", ab(n))
+}
+
+/// Objects that are rows.
+fn rows() -> Vec<Case> {
     let joined = |separator: &str| (0..24).map(object).collect::<Vec<_>>().join(separator);
     let mut cases = vec![
         Case::new("one object a line", "x.jsonl", joined("\n")),
@@ -93,6 +101,12 @@ pub(crate) fn cases() -> Vec<Case> {
         )
     });
     cases.push(Case::new("lists of objects that nobody needs", "x.jsonl", extra));
+    cases
+}
+
+/// Objects of columns, of rows or of splits.
+fn lists() -> Vec<Case> {
+    let mut cases = Vec::new();
     let column = |value: &dyn Fn(usize) -> String| {
         let pairs: Vec<String> = (0..24).map(|n| format!("\"{n}\":\"{}\"", value(n))).collect();
         format!("{{{}}}", pairs.join(","))

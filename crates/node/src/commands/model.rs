@@ -115,7 +115,7 @@ pub(super) async fn run(
             let Model { spec, classes, .. } = model;
             let task = EvaluateModel { spec, parameters, classes, dataset, data_dir };
             let evaluate = context.evaluate;
-            let metrics = tokio::task::spawn_blocking(move || evaluate(task)).await??;
+            let metrics = tokio::task::spawn_blocking(move || evaluate(&task)).await??;
             if json {
                 return Ok(output::json(&metrics)?);
             }

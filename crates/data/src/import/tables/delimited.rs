@@ -157,7 +157,7 @@ impl Records {
             if self.parse(&line, record, true) {
                 return Ok(true);
             }
-            if !self.continued(&mut line, record)? {
+            if !self.continued(&line, record)? {
                 self.open += 1;
                 self.first_open = self.first_open.or(Some(number));
                 self.parse(&line, record, false);
@@ -176,11 +176,11 @@ impl Records {
 
     /// Reads lines until the open quote of the first one is closed. Returns `false`, and gives them back, if it
     /// isn't, or if the lines are records of their own.
-    fn continued(&mut self, first: &mut Vec<u8>, record: &mut Record) -> Result<bool, String> {
+    fn continued(&mut self, first: &[u8], record: &mut Record) -> Result<bool, String> {
         if self.open > MOST_OPEN && self.open > self.closed {
             return Ok(false);
         }
-        let mut text = first.clone();
+        let mut text = first.to_vec();
         let mut ahead: Vec<(u64, Vec<u8>)> = Vec::new();
         let mut complete = false;
         let mut next = Vec::new();

@@ -163,7 +163,7 @@ fn widths(
     lines: &[&[u8]],
 ) -> Result<Option<(usize, f64)>, String> {
     let simple: Vec<&[u8]> = lines.iter().filter(|line| !line.contains(&b'"')).copied().collect();
-    let count = |line: &&[u8]| line.iter().filter(|byte| **byte == dialect.separator).count() + 1;
+    let count = |line: &&[u8]| line.split(|byte| *byte == dialect.separator).count();
     if let Some((width, _)) = most_frequent(simple.iter().map(count)) {
         dialect.known = KnownValues::learn(&simple, dialect.separator, width);
     }

@@ -38,7 +38,9 @@ pub(crate) fn gather(
     let mut warnings: Vec<String> =
         tables.iter_mut().flat_map(|table| std::mem::take(&mut table.warnings)).collect();
     let mut bad = Bad::default();
-    tables.iter_mut().for_each(|table| bad.extend(std::mem::take(&mut table.bad)));
+    for table in &mut tables {
+        bad.extend(std::mem::take(&mut table.bad));
+    }
     if !open_questions.is_empty() {
         return Ok(undecided(&tables[0], &roles, &settings, open_questions, warnings, bad));
     }

@@ -79,10 +79,10 @@ fn compare(cell: &str, column: &[&str]) -> i32 {
     let shortest = present.iter().map(|cell| cell.chars().count()).min().unwrap_or(0);
     let length = cell.chars().count();
     let words = |text: &str| text.split_whitespace().count();
-    let wordy = present.iter().map(|cell| words(cell)).sum::<usize>() >= present.len() * 4;
-    if length > 0 && wordy && words(cell) <= 3 && length * 2 < shortest.max(longest / 4) {
+    let is_prose = present.iter().map(|cell| words(cell)).sum::<usize>() >= present.len() * 4;
+    if length > 0 && is_prose && words(cell) <= 3 && length * 2 < shortest.max(longest / 4) {
         2
-    } else if wordy && length > 0 && words(cell) >= 4 {
+    } else if is_prose && length > 0 && words(cell) >= 4 {
         -1
     } else {
         0

@@ -27,11 +27,20 @@ pub(super) struct Json {
     /// Dotted names in the order of their first occurrence.
     pub columns: Vec<String>,
     /// Rows of a file that is one value, such as an object of columns.
-    pub document: Option<Vec<(u64, Vec<Pair>)>>,
+    pub document: Option<Vec<Record>>,
 }
 
 /// Dotted name of a value, and the value as text. Null is empty.
 pub(super) type Pair = (String, String);
+
+/// Row number of a record, and its values.
+pub(super) type Record = (u64, Vec<Pair>);
+
+/// Receives an object's line or row number, and its values. Fails with a reason.
+type VisitPairs<'v> = dyn FnMut(u64, &[Pair]) -> Result<(), String> + 'v;
+
+/// Receives the number of an object's first line, and the object's text. Fails with a reason.
+type VisitObject<'v> = dyn FnMut(u64, &[u8]) -> Result<(), String> + 'v;
 
 impl Json {
     /// Detects whether each object is on a line of its own.
@@ -76,7 +85,7 @@ impl Json {
         path: &Path,
         name: &str,
         bad: &mut Bad,
-        visit: &mut dyn FnMut(u64, &[Pair]) -> Result<(), String>,
+        visit: &mut VisitPairs<'_>,
     ) -> Result<(), String> {
         if let Some(rows) = &self.document {
             return rows.iter().try_for_each(|(row, pairs)| visit(*row, pairs));
@@ -108,7 +117,7 @@ fn add(
     line: u64,
     name: &str,
     bad: &mut Bad,
-    visit: &mut dyn FnMut(u64, &[Pair]) -> Result<(), String>,
+    visit: &mut VisitPairs<'_>,
 ) -> Result<(), String> {
     if object.contains(&0) {
         bad.push(name, line, "it has a NUL byte", "remove the byte, or the row");
@@ -171,7 +180,7 @@ impl Objects {
         &mut self,
         line: &[u8],
         number: u64,
-        found: &mut dyn FnMut(u64, &[u8]) -> Result<(), String>,
+        found: &mut VisitObject<'_>,
     ) -> Result<(), String> {
         for byte in line.iter().chain(b"\n") {
             if self.depth == 0 {

@@ -8,7 +8,7 @@ use protocol::dataset::import::ImportOptions;
 use serde_json::{Map, Value};
 
 use super::encoding;
-use super::json::{Pair, pairs};
+use super::json::{Pair, Record, pairs};
 use crate::import::limits::Memory;
 use crate::import::split_names::split_named;
 
@@ -21,7 +21,7 @@ pub(super) fn rows(
     encoding: &'static Encoding,
     options: &ImportOptions,
     memory: &mut Memory,
-) -> Result<Option<Vec<(u64, Vec<Pair>)>>, String> {
+) -> Result<Option<Vec<Record>>, String> {
     let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
     memory.take(usize::try_from(length.saturating_mul(GROWTH)).unwrap_or(usize::MAX))?;
     let source = encoding::open(path, encoding)?;

@@ -90,11 +90,11 @@ pub(super) fn label_rank(name: &str) -> usize {
 
 /// Returns the label column by its name.
 pub(in crate::import) fn label_by_name(names: &[String]) -> Option<usize> {
-    let named = |strength| {
+    let find = |strength| {
         let columns = (0..names.len()).filter(|at| label_name(&names[*at]) == Some(strength));
         columns.min_by_key(|at| label_rank(&names[*at]))
     };
-    named(LabelName::Certain).or_else(|| named(LabelName::Likely))
+    find(LabelName::Certain).or_else(|| find(LabelName::Likely))
 }
 
 pub(super) fn is_split_name(name: &str) -> bool {

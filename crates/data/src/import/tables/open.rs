@@ -97,32 +97,28 @@ fn open_text(
 ) -> Result<(), String> {
     let path = table.file.path.clone();
     let options = settings.options;
-    let encoding = match &options.encoding {
-        Some(name) => encoding::named(name)?,
-        None => {
-            let detected = encoding::detect(&path)?;
-            if detected.guessed {
-                let (name, encoding) = (&table.file.name, detected.encoding.name());
-                table.warnings.push(format!(
-                    "{name} is not UTF-8. It is read as {encoding}; --encoding changes that"
-                ));
-            }
-            detected.encoding
+    let encoding = if let Some(name) = &options.encoding {
+        encoding::named(name)?
+    } else {
+        let detected = encoding::detect(&path)?;
+        if detected.guessed {
+            let (name, encoding) = (&table.file.name, detected.encoding.name());
+            table.warnings.push(format!(
+                "{name} is not UTF-8. It is read as {encoding}; --encoding changes that"
+            ));
         }
+        detected.encoding
     };
     if looks_like_json(&path, encoding)? {
         return open_json(table, encoding, settings, memory);
     }
-    match dialect::detect(&path, encoding, options, &table.file.name)? {
-        Some(mut reader) => {
-            find_header(table, &mut reader, first, settings, questions)?;
-            table.reader = Reader::Delimited(reader);
-        }
-        None => {
-            let reader = PlainText::detect(&path, encoding)?;
-            table.names = reader.names();
-            table.reader = Reader::Text(reader);
-        }
+    if let Some(mut reader) = dialect::detect(&path, encoding, options, &table.file.name)? {
+        find_header(table, &mut reader, first, settings, questions)?;
+        table.reader = Reader::Delimited(reader);
+    } else {
+        let reader = PlainText::detect(&path, encoding)?;
+        table.names = reader.names();
+        table.reader = Reader::Text(reader);
     }
     Ok(())
 }
@@ -267,7 +263,9 @@ fn find_header(
             .push(format!("the lines of {name} before the header in line {line} are left out"));
     }
     reader.header_line = Some(line);
-    cells.iter_mut().for_each(|cell| *cell = cell.trim().to_owned());
+    for cell in &mut cells {
+        *cell = cell.trim().to_owned();
+    }
     table.names = named(&cells);
     Ok(())
 }
@@ -339,7 +337,9 @@ fn open_workbook(
         Ok(())
     })?;
     reader.width = widest;
-    sample.iter_mut().for_each(|(_, row)| row.resize(widest, String::new()));
+    for (_, row) in &mut sample {
+        row.resize(widest, String::new());
+    }
     if let Some(((row, cells), rest)) = sample.split_first() {
         let rest: Vec<Vec<String>> = rest.iter().map(|(_, row)| row.clone()).collect();
         let header = match settings.options.header {

@@ -99,9 +99,8 @@ impl ParquetTable {
                 cells.push(text(cell).into_owned());
                 Ok(())
             });
-            read.map_err(|error| match error {
-                DataError::File { reason, .. } => reason,
-                other => other.to_string(),
+            read.map_err(|error| {
+                if let DataError::File { reason, .. } = error { reason } else { error.to_string() }
             })?;
             columns.push(cells);
         }

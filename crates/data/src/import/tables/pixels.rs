@@ -32,9 +32,9 @@ pub(super) fn detect(
     if side < 2 || side * side != count {
         return None;
     }
-    let (first, last) = (*columns.first()?, *columns.last()?);
+    let (left, right) = (*columns.first()?, *columns.last()?);
     let evenness = |at: usize| table.profiles[at].evenness();
-    let evener = if evenness(last) >= evenness(first) { last } else { first };
+    let evener = if evenness(right) >= evenness(left) { right } else { left };
     let label = named.unwrap_or(evener);
     let pixels: Vec<usize> = columns.into_iter().filter(|at| *at != label).collect();
     let profile = |at: &usize| &table.profiles[*at];

@@ -116,12 +116,12 @@ fn labeled(
     if line.trim().is_empty() {
         return Ok(());
     }
-    match line.strip_prefix(PREFIX).and_then(|rest| rest.split_once(char::is_whitespace)) {
-        Some((label, text)) => visit(number, &[Cow::Borrowed(label), Cow::Borrowed(text.trim())]),
-        None => {
-            let change = "begin the line with `__label__`, the label and a space";
-            bad.push(name, number, "it has no label and text", change);
-            Ok(())
-        }
+    let rest = line.strip_prefix(PREFIX);
+    if let Some((label, text)) = rest.and_then(|rest| rest.split_once(char::is_whitespace)) {
+        visit(number, &[Cow::Borrowed(label), Cow::Borrowed(text.trim())])
+    } else {
+        let change = "begin the line with `__label__`, the label and a space";
+        bad.push(name, number, "it has no label and text", change);
+        Ok(())
     }
 }

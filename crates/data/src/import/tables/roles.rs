@@ -105,12 +105,11 @@ pub(super) fn decide(
         check_label(table, label, open)?;
     }
     let label_at = label.map(|(label, _)| label);
-    let (texts, text_reason) = match texts {
-        Some(texts) => (texts, BY_OPTION),
-        None => {
-            let not: Vec<usize> = others.iter().copied().chain(label_at).collect();
-            text(table, &named_texts, &not, open)
-        }
+    let (texts, text_reason) = if let Some(texts) = texts {
+        (texts, BY_OPTION)
+    } else {
+        let not: Vec<usize> = others.iter().copied().chain(label_at).collect();
+        text(table, &named_texts, &not, open)
     };
     for at in &texts {
         if let Some(kind) = &table.profiles[*at].unreadable {
@@ -270,8 +269,8 @@ fn text(
     match by_length.as_slice() {
         [] => {
             let numbers = (0..table.names.len()).filter(|at| !not.contains(at));
-            let names = numbers.map(|at| table.names[at].clone()).collect();
-            open.push(questions::numbers_only(names));
+            let columns = numbers.map(|at| table.names[at].clone()).collect();
+            open.push(questions::numbers_only(columns));
             (Vec::new(), BY_LENGTH)
         }
         [one] => (vec![*one], BY_LENGTH),

@@ -70,7 +70,7 @@ pub(super) fn read(
     // The first pass already reported the rows that no reader can use.
     table.visit(&wanted, &mut Bad::default(), &mut |line, cells| {
         count += 1;
-        if count % REPORT == 0 {
+        if count.is_multiple_of(REPORT) {
             progress(LoadProgress::Reading { rows: count });
         }
         let cell =
@@ -85,7 +85,7 @@ pub(super) fn read(
                     "" => "it has no label".to_owned(),
                     word => format!("its label is `{word}`, which counts as missing"),
                 };
-                bad.push_unlabeled(&name, line, reason, change);
+                bad.push_unlabeled(&name, line, &reason, change);
                 return Ok(());
             }
             match class_of(word, shared, found) {

@@ -13,6 +13,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::import::limits::Memory;
 
+/// Name of a file, and its content.
+type NamedBytes = (String, Vec<u8>);
+
 const STREAMS: [Packing; 3] = [Packing::Gzip, Packing::Bzip2, Packing::Zstd];
 
 fn packed(packing: Packing, bytes: &[u8]) -> Vec<u8> {
@@ -62,11 +65,12 @@ fn tarred(entries: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// Unpacks with this limit of bytes. Returns the names with their content, and what is skipped.
+#[expect(clippy::unwrap_in_result, reason = "only a failure of unpacking is a result")]
 fn unpacked(
     packing: Packing,
     bytes: &[u8],
     limit: u64,
-) -> Result<(Vec<(String, Vec<u8>)>, Unpacked), String> {
+) -> Result<(Vec<NamedBytes>, Unpacked), String> {
     let folder = tempfile::tempdir().unwrap();
     let (outside, scratch) = (folder.path().join("it"), folder.path().join("scratch"));
     fs::create_dir(&scratch).unwrap();
