@@ -137,7 +137,7 @@ fn what_can_t_be_right_fails_before_anything_is_sent() {
         ("missing.csv --name a", "can't read missing.csv"),
         ("empty.csv --name a", "empty.csv is empty"),
         ("nothing --name a", "nothing contains no file"),
-        ("reviews.csv --name synthetic", "already exists"),
+        ("reviews.csv --name synthetic", "is a built-in dataset"),
         ("reviews.csv --name Bad", "cannot be a dataset's name"),
         ("reviews.csv --name uploads", "choose another name"),
         ("reviews.csv --name a --separator tabs", "--separator must be one character"),

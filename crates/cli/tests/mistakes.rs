@@ -75,8 +75,10 @@ fn names_of_files_steer_no_terminal() {
     const SHOWN: &str = r"\u{1b}[2J\u{d}\u{a}error: forged\u{9b}31m\u{202e}.toml";
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(NAME), "name = \"\u{1b}[2J\"\n[x]\n").unwrap();
+    // An error is one line: its line breaks become spaces.
     let line = error_line(folder.path(), &["simulate", NAME]);
-    assert!(line.starts_with(SHOWN) && !line.contains(is_hidden), "{line:?}");
+    assert!(line.starts_with(r"\u{1b}[2J error: forged\u{9b}31m\u{202e}.toml:1: "), "{line:?}");
+    assert!(!line.contains(is_hidden), "{line:?}");
     for arguments in [&[NAME][..], &["simulate", NAME, NAME], &["demo", "--workers", NAME]] {
         let output = constellation(folder.path(), arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -131,7 +131,6 @@ fn nothing_that_a_cluster_stores_is_open_to_other_accounts_whatever_the_umask() 
     for file in [
         "coordinator/constellation.db-wal",
         "coordinator/blobs",
-        "coordinator/datasets",
         "coordinator/address",
         "worker/lock",
         "worker/identity.json",

@@ -29,8 +29,8 @@ pub struct Prepared {
     pub partitions: Vec<PreparedPartition>,
     /// Shard of the held-out split.
     pub test: Vec<u8>,
-    /// Shard of the training rows held back for validation. `None` unless the job has a target
-    /// accuracy.
+    /// Shard of the validation rows: the dataset's own or, if it has none, training rows that are held
+    /// back. `None` unless the job has a target accuracy.
     pub validation: Option<Vec<u8>>,
     pub info: DatasetInfo,
 }
@@ -53,12 +53,14 @@ pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
     let classes = u32::try_from(info.classes.len()).unwrap_or(u32::MAX);
     let spec = job.model_spec(info.sample, classes)?;
     let rows = limited(job.seed, &job.data, &dataset.train);
-    let (rows, validation) = if job.run.target_accuracy > 0.0 {
+    let (rows, validation) = if job.run.target_accuracy <= 0.0 {
+        (rows, None)
+    } else if dataset.validation.is_empty() {
         let split = split_validation(job.seed, &labels(&rows), classes)
             .map_err(|error| too_few_rows(&error))?;
         (picked(&rows, &split.train), Some(picked(&rows, &split.validation)))
     } else {
-        (rows, None)
+        (rows, Some(dataset.validation.iter().collect()))
     };
     let parts = dealt(job.seed, &job.data, &rows, classes)?;
     let partitions = parts.iter().map(|part| PreparedPartition {
@@ -74,8 +76,8 @@ pub fn divide(job: &JobSpec, dataset: &Dataset) -> Result<Prepared, JobError> {
     })
 }
 
-/// Returns the rows of each partition for a job with this seed and no target accuracy, which would
-/// hold rows back.
+/// Returns the rows of each partition for a job with this seed and no target accuracy, which may hold
+/// rows back.
 ///
 /// # Errors
 /// As [`divide`].
@@ -322,6 +324,23 @@ mod tests {
         let rows: u64 = prepared.partitions.iter().map(|partition| partition.rows).sum();
         let held = shard::read(prepared.validation.as_ref().unwrap()).unwrap().rows.len() as u64;
         assert_eq!(rows + held, 100);
+    }
+
+    #[test]
+    fn the_validation_rows_of_a_dataset_are_used_and_no_training_row_is_held_back() {
+        let mut dataset = Synthetic::Topics.generate();
+        let plain = divide(&job(&serde_json::json!({})), &dataset).unwrap();
+        dataset.validation = dataset.test.split_off(1990);
+        let target = job(&serde_json::json!({ "run": { "target_accuracy": 0.5 } }));
+        let prepared = divide(&target, &dataset).unwrap();
+        let validation = shard::read(prepared.validation.as_ref().unwrap()).unwrap().rows;
+        assert_eq!(validation, dataset.validation);
+        assert_eq!(prepared.partitions, plain.partitions);
+        assert_eq!(divide(&target, &dataset).unwrap(), prepared);
+
+        // Without a target accuracy, nothing is evaluated on them.
+        let prepared = divide(&job(&serde_json::json!({})), &dataset).unwrap();
+        assert_eq!((prepared.validation, prepared.partitions), (None, plain.partitions));
     }
 
     #[test]
