@@ -4,7 +4,8 @@
 use fuzz::seeds::write_seeds;
 use fuzz::{jobs, json};
 use libfuzzer_sys::fuzz_target;
-use protocol::job::{JobSpec, unknown_field};
+use protocol::job::JobSpec;
+use protocol::unknown_field::unknown_field;
 
 fuzz_target!(init: write_seeds(SEEDS), |bytes: &[u8]| {
     let Some(job) = json::read::<JobSpec>(bytes) else { return };

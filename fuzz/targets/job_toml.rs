@@ -4,7 +4,8 @@
 use fuzz::jobs;
 use fuzz::seeds::write_seeds;
 use libfuzzer_sys::fuzz_target;
-use protocol::job::{JobSpec, unknown_field};
+use protocol::job::JobSpec;
+use protocol::unknown_field::unknown_field;
 
 fuzz_target!(init: write_seeds(SEEDS), |bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

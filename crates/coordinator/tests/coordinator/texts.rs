@@ -114,7 +114,10 @@ async fn classes_have_no_hidden_characters_and_a_warning_names_labels_that_did()
         let (status, added) = answer(asked).await;
         assert_eq!(status, StatusCode::CREATED, "{added}");
         assert_eq!((&added["bad_rows"], &added["info"]["classes"]), (&json!(0), &classes));
-        assert!(added["plan"]["warnings"].to_string().contains(&shown.replace('\\', "\\\\")), "{added}");
+        assert!(
+            added["plan"]["warnings"].to_string().contains(&shown.replace('\\', "\\\\")),
+            "{added}"
+        );
     }
     // A label of nothing else is no class.
     let csv = format!("{}text,\u{200b}\n", small_csv());
@@ -122,7 +125,11 @@ async fn classes_have_no_hidden_characters_and_a_warning_names_labels_that_did()
     let asked = coordinator.request(Method::POST, path, &coordinator.admin).body(csv);
     let (status, added) = answer(asked).await;
     assert_eq!((status, &added["bad_rows"]), (StatusCode::CREATED, &json!(1)), "{added}");
-    assert!(added["problems"][0]["reason"].as_str().unwrap().contains("U+200B") || added["problems"][0]["reason"].as_str().unwrap().contains("\\u{200b}"), "{added}");
+    assert!(
+        added["problems"][0]["reason"].as_str().unwrap().contains("U+200B")
+            || added["problems"][0]["reason"].as_str().unwrap().contains("\\u{200b}"),
+        "{added}"
+    );
 }
 
 /// Its words come from a trainer, and no work is refused because of them.

@@ -28,7 +28,10 @@ impl Lines {
         self.number += 1;
         if line.len() as u64 == LONGEST_ROW {
             let most = LONGEST_ROW >> 20;
-            return Err(format!("line {} is longer than {most} MiB; is a closing quote missing?", self.number));
+            return Err(format!(
+                "line {} is longer than {most} MiB; is a closing quote missing?",
+                self.number
+            ));
         }
         if line.last() == Some(&self.end) {
             line.pop();
