@@ -129,7 +129,7 @@ test('a taken name is shown at its field, and another one imports', async () => 
   await page.getByLabel('Role of label', { exact: true }).waitFor();
   await page.getByLabel('Name', { exact: true }).fill('synthetic');
   await page.getByRole('button', { name: 'Import', exact: true }).click();
-  await page.getByText('already exists').waitFor();
+  await page.getByText('is a built-in dataset').waitFor();
   expect(await page.getByLabel('Name', { exact: true }).getAttribute('aria-invalid')).toBe('true');
   await page.getByLabel('Name', { exact: true }).fill('again');
   await page.getByRole('button', { name: 'Import', exact: true }).click();

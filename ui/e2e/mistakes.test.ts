@@ -129,7 +129,7 @@ test('a revoked device is let in again from its page', async () => {
   await page.getByText('Revoked', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Reinstate' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Reinstate' }).click();
-  await page.getByText('Offline', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Revoke' }).waitFor();
   const devices = await cluster.get<{ revoked: boolean }[]>(page, '/devices');
   expect(devices.map((device) => device.revoked)).toEqual([false]);
   const audit = await cluster.get<{ action: string }[]>(page, '/audit?limit=1000');
