@@ -71,6 +71,11 @@ impl Memory {
         self.take(CELL + length)
     }
 
+    /// Releases the memory of cells with this length in total.
+    pub(crate) fn release_cells(&mut self, count: usize, length: usize) {
+        self.left += (count * CELL + length) as u64;
+    }
+
     /// Reserves the memory of one row besides its cells.
     pub(crate) fn take_row(&mut self) -> Result<(), String> {
         self.take(ROW)
