@@ -18,7 +18,7 @@ const ROW: usize = 64;
 /// Limits for one file. Rows are briefly in memory twice while they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// Bytes for the unpacked file, and again for the stored rows.
+    /// Bytes for the unpacked file.
     pub disk: u64,
     /// Bytes of memory for the rows.
     pub memory: u64,

@@ -215,7 +215,6 @@ fn unreadable(name: &str, error: &DataError) -> ApiError {
         | DataError::Row { .. }
         | DataError::File { .. }
         | DataError::Shard { .. }
-        | DataError::NameTaken(_)
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)
