@@ -53,9 +53,9 @@ pub(crate) fn repeated(text: &str, rows: usize) -> Vec<u8> {
     let properties = Arc::new(WriterProperties::builder().build());
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
     let mut group = writer.next_row_group().unwrap();
-    let labels = ["a", "b"];
-    for value in [&|_| text, &|n: usize| labels[n % 2]] as [&dyn Fn(usize) -> &str; 2] {
-        let values: Vec<ByteArray> = (0..rows).map(|n| ByteArray::from(value(n))).collect();
+    let texts = vec![ByteArray::from(text); rows];
+    let labels = (0..rows).map(|n| ByteArray::from(["a", "b"][n % 2])).collect();
+    for values in [texts, labels] {
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
         column.close().unwrap();
