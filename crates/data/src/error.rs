@@ -50,8 +50,6 @@ pub enum DataError {
     Shard { path: PathBuf, source: ShardError },
     #[error("`{0}` cannot be a dataset's name: use 1 to 64 of a–z, 0–9, _ and -")]
     BadName(String),
-    #[error("the dataset `{0}` already exists: choose another name")]
-    NameTaken(String),
     #[error(
         "{bad} of {rows} rows of {file} cannot be used, more than one in ten; the first: {}",
         .first.first().map(ToString::to_string).unwrap_or_default()
@@ -118,7 +116,6 @@ impl DataError {
             | Self::Damaged { .. }
             | Self::Interrupted { .. }
             | Self::BadName(_)
-            | Self::NameTaken(_)
             | Self::ClassTooSmall { .. }
             | Self::HiddenClass(_)
             | Self::TooFewClasses(_) => {}

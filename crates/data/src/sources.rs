@@ -1,24 +1,24 @@
-//! Sources of datasets: embedded, a local folder, uploads, and the hub.
+//! Sources of datasets: embedded, a local folder, the hub, and folders of earlier versions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
-use protocol::dataset::import::{FileRole, ImportOptions, ImportPlan};
+use protocol::dataset::import::{ImportOptions, ImportPlan};
 
 use crate::catalog::{CatalogEntry, Origin, PUBLISHED, Published};
 use crate::hub::{self, HubSettings, RepositoryId};
-use crate::import::{AddReport, ImportFile, ReadLimits};
+use crate::import::{ImportFile, ReadLimits};
 use crate::published::Files;
 use crate::synthetic::Synthetic;
 use crate::{DataError, Dataset, LoadProgress, import, layout, uploads};
 
-/// Search order of a load: embedded, `data_dir`, the hub's cache, the hub; and `uploads` for
-/// uploaded datasets.
+/// Search order of a load: embedded, `data_dir`, the hub's cache, the hub; and `uploads` for the datasets of
+/// earlier versions.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// Folder with the layout of the hub's repositories: `CONSTELLATION_DATA_DIR`.
     pub data_dir: Option<PathBuf>,
-    /// Folder of uploaded datasets.
+    /// Folder of the datasets that earlier versions stored in folders.
     pub uploads: PathBuf,
     pub hub: HubSettings,
 }
@@ -102,68 +102,12 @@ impl Sources {
         Some(SourceStamp(stamped.collect::<Option<_>>()?))
     }
 
-    /// Checks that a dataset can be added under this name.
-    ///
-    /// # Errors
-    /// [`DataError::BadName`] or [`DataError::NameTaken`].
-    pub fn check_new_name(&self, name: &str) -> Result<(), DataError> {
-        uploads::check_name(name)?;
-        let is_built_in = Synthetic::named(name).is_some() || Published::named(name).is_some();
-        if is_built_in || self.uploads.join(name).exists() {
-            return Err(DataError::NameTaken(name.to_owned()));
-        }
-        Ok(())
-    }
-
-    /// Removes partial uploads of an earlier process. Must not run during an upload.
+    /// Removes the incomplete folders that an earlier version left after a crash.
     pub fn remove_partial_datasets(&self) -> std::io::Result<()> {
         uploads::remove_partial_datasets(&self.uploads)
     }
 
-    /// Adds a dataset from a person's file or folder, within the default limits. Blocks. Leaves
-    /// nothing behind if it fails.
-    pub fn add(
-        &self,
-        name: &str,
-        file: &Path,
-        progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<AddReport, DataError> {
-        self.add_within(name, file, ReadLimits::default(), progress)
-    }
-
-    /// Adds a dataset within the given limits. See [`Sources::add`].
-    pub fn add_within(
-        &self,
-        name: &str,
-        file: &Path,
-        limits: ReadLimits,
-        progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<AddReport, DataError> {
-        let files = [ImportFile { path: file.to_owned(), role: FileRole::Data }];
-        self.add_files(name, &files, &ImportOptions::default(), limits, progress)
-    }
-
-    /// Adds a dataset from files and folders. Blocks. Leaves nothing behind if it fails.
-    ///
-    /// # Errors
-    /// [`DataError::Undecided`] if the files and options leave a decision open.
-    pub fn add_files(
-        &self,
-        name: &str,
-        files: &[ImportFile],
-        options: &ImportOptions,
-        limits: ReadLimits,
-        progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<AddReport, DataError> {
-        uploads::check_name(name)?;
-        if Synthetic::named(name).is_some() || Published::named(name).is_some() {
-            return Err(DataError::NameTaken(name.to_owned()));
-        }
-        uploads::add(&self.uploads, name, files, options, limits, progress)
-    }
-
-    /// Reads files as [`Sources::add_files`] does, and returns the plan without storing anything. Open
-    /// decisions are in the plan. Blocks.
+    /// Returns the plan of an import. Open decisions are in it. Blocks.
     pub fn inspect(
         &self,
         files: &[ImportFile],

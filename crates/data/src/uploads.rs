@@ -1,15 +1,12 @@
-//! Uploaded datasets on disk: `NAME/{info.json, train.shard, test.shard}`, and `validation.shard` if there are
+//! Datasets that earlier versions stored in folders: `NAME/{info.json, train.shard, test.shard}`, and `validation.shard` if there are
 //! validation rows.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use protocol::dataset::DatasetInfo;
-use protocol::dataset::import::ImportOptions;
 
-use crate::import::{self, ImportFile, ReadLimits};
-use crate::{AddReport, DataError, Dataset, LoadProgress, Row, shard};
+use crate::{DataError, Dataset, LoadProgress, Row, shard};
 
 const INFO: &str = "info.json";
 const TRAIN: &str = "train.shard";
@@ -74,58 +71,7 @@ pub(crate) fn files(uploads: &Path, name: &str) -> Option<Vec<PathBuf>> {
     Some(files)
 }
 
-/// Adds a dataset. Its folder appears atomically.
-pub(crate) fn add(
-    uploads: &Path,
-    name: &str,
-    added: &[ImportFile],
-    options: &ImportOptions,
-    bounds: ReadLimits,
-    progress: &mut dyn FnMut(LoadProgress),
-) -> Result<AddReport, DataError> {
-    let folder = uploads.join(name);
-    if folder.exists() {
-        return Err(DataError::NameTaken(name.to_owned()));
-    }
-    fs::create_dir_all(uploads).map_err(DataError::io(uploads))?;
-    let place = || tempfile::Builder::new().prefix(ADDING).tempdir_in(uploads);
-    let scratch = place().map_err(DataError::io(uploads))?;
-    let (dataset, report) = import::read(name, added, options, bounds, scratch.path(), progress)?;
-    let Dataset { info, train, validation, test } = dataset;
-    let parts = [(TRAIN, &train), (VALIDATION, &validation), (TEST, &test)];
-    let stored: usize =
-        parts.iter().flat_map(|(_, rows)| rows.iter()).map(|row| row.sample.bytes().len()).sum();
-    if stored as u64 > bounds.disk {
-        let (stored, disk) = (stored >> 20, bounds.disk >> 20);
-        let reason =
-            format!("its rows need {stored} MiB of disk space, but only {disk} MiB are available");
-        return Err(DataError::File { file: import::shown(added), reason });
-    }
-    let new = place().map_err(DataError::io(uploads))?;
-    for (part, rows) in parts {
-        if part == VALIDATION && rows.is_empty() {
-            continue;
-        }
-        let bytes = shard::write(info.sample, &rows.iter().collect::<Vec<_>>());
-        write(&new.path().join(part), &bytes)?;
-    }
-    let json = serde_json::to_vec_pretty(&info)
-        .map_err(|error| DataError::file(&folder, error.to_string()))?;
-    write(&new.path().join(INFO), &json)?;
-    sync(new.path())?;
-    // Fails if the same name was added in the meantime: a rename replaces only an empty folder.
-    fs::rename(new.path(), &folder).map_err(|source| {
-        if folder.join(INFO).exists() {
-            DataError::NameTaken(name.to_owned())
-        } else {
-            DataError::Io { path: folder.clone(), source }
-        }
-    })?;
-    sync(uploads)?;
-    Ok(report)
-}
-
-/// Removes incomplete datasets after a crash. No dataset may be added at the same time.
+/// Removes the incomplete folders of a crash.
 pub(crate) fn remove_partial_datasets(uploads: &Path) -> std::io::Result<()> {
     let folders = match fs::read_dir(uploads) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -138,16 +84,6 @@ pub(crate) fn remove_partial_datasets(uploads: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Flushes the folder's entries to disk.
-fn sync(folder: &Path) -> Result<(), DataError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(DataError::io(folder))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let mut file = File::create(path).map_err(DataError::io(path))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(DataError::io(path))
 }
 
 fn read_info(folder: &Path) -> Result<Option<DatasetInfo>, DataError> {

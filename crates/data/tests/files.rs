@@ -1,4 +1,4 @@
-//! People's files, added and loaded again: small ones written here, and real ones beside the
+//! People's files, read as datasets: small ones written here, and real ones beside the
 //! checkout.
 
 #![allow(
@@ -12,8 +12,12 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use data::{AddReport, DataError, Dataset, HubSettings, Origin, Row, Sample, Sources};
+use data::{
+    AddReport, DataError, Dataset, ImportFile, ReadLimits, Row, Sample, check_name, is_reserved,
+    read_file,
+};
 use protocol::dataset::SampleShape;
+use protocol::dataset::import::{FileRole, ImportOptions};
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -33,8 +37,6 @@ fn a_csv_with_a_header() {
         dataset.train.contains(&text(1, "text 0, with\n\"quotes\""))
             || dataset.test.contains(&text(1, "text 0, with\n\"quotes\""))
     );
-    let entry = test.sources.list().into_iter().find(|entry| entry.name == "mine").unwrap();
-    assert_eq!((entry.origin, entry.info), (Origin::Uploaded, Some(report.info)));
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn bad_rows_are_skipped_and_reported_up_to_one_in_ten() {
 }
 
 #[test]
-fn unusable_files_are_refused_and_leave_nothing() {
+fn unusable_files_are_refused() {
     for (content, message) in [
         ("", "holds no row"),
         ("text,label\n", "holds no row"),
@@ -90,24 +92,17 @@ fn unusable_files_are_refused_and_leave_nothing() {
         let test = TestFolder::new();
         let error = test.add("it", content.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(message), "{content:?}: {error}");
-        assert_eq!(fs::read_dir(&test.sources.uploads).map_or(0, Iterator::count), 0);
     }
 }
 
 #[test]
-fn names_are_checked_before_anything_is_read() {
-    let test = TestFolder::new();
-    let file = test.folder.path().join("absent");
+fn names_of_datasets_are_checked() {
     let long = "x".repeat(65);
     for name in ["", "..", "a/b", "Ümlaut", "UPPER", long.as_str()] {
-        let error = test.sources.add(name, &file, &mut |_| {}).unwrap_err();
-        assert!(matches!(error, DataError::BadName(_)), "{error}");
+        assert!(matches!(check_name(name), Err(DataError::BadName(_))), "{name}");
     }
-    let error = test.sources.add("ag_news", &file, &mut |_| {}).unwrap_err();
-    assert!(matches!(error, DataError::NameTaken(_)), "{error}");
-    test.add("a.csv", b"text,label\na,0\nb,0\nc,1\nd,1\n").unwrap();
-    let error = test.add("a.csv", b"text,label\na,0\nb,0\nc,1\nd,1\n").unwrap_err();
-    assert!(matches!(error, DataError::NameTaken(_)), "{error}");
+    check_name("x-1_y").unwrap();
+    assert!(is_reserved("ag_news") && is_reserved("synthetic") && !is_reserved("mine"));
 }
 
 /// Found by `make fuzz`: the library panics for a column offset before the start of the file.
@@ -166,8 +161,7 @@ fn a_folder_with_its_own_test_split() {
     fs::create_dir(&tables).unwrap();
     fs::write(tables.join("train.csv"), "text,label\na,x\nb,y\nc,x\nd,y\n").unwrap();
     fs::write(tables.join("test.csv"), "text,label\ne,y\n").unwrap();
-    test.sources.add("tables", &tables, &mut |_| {}).unwrap();
-    let dataset = test.sources.load("tables", &mut |_| {}).unwrap();
+    let (_, dataset) = test.add_file("tables").unwrap();
     assert_eq!(dataset.test, [text(1, "e")]);
 }
 
@@ -220,21 +214,18 @@ fn real_files_are_interpreted() {
             "T - shirt / top",
         ),
     ];
-    let test = TestFolder::new();
-    for (index, (file, understood, classes, rows, first)) in cases.into_iter().enumerate() {
-        let name = format!("real-{index}");
+    for (file, understood, classes, rows, first) in cases {
         let start = std::time::Instant::now();
-        let report = test.sources.add(&name, &raw.join(file), &mut |_| {}).unwrap();
+        let (report, dataset) = read(&raw.join(file)).unwrap();
         println!("{file}: {:?} {:?}", start.elapsed(), report.info.classes);
         assert_eq!((report.understood.as_str(), report.bad_rows), (understood, 0), "{file}");
         assert_eq!(report.info.classes.len(), classes, "{file}");
         assert!(first.is_empty() || report.info.classes[0] == first, "{file}");
-        let dataset = test.sources.load(&name, &mut |_| {}).unwrap();
         assert_eq!(dataset.train.len() + dataset.test.len(), rows, "{file}");
         assert!(dataset.test.len() >= rows / 10 && dataset.test.len() <= rows / 10 + classes);
         assert_eq!(dataset.info, report.info);
     }
-    let digits = test.sources.load("real-4", &mut |_| {}).unwrap();
+    let (_, digits) = read(&raw.join("digits/optdigits.tra")).unwrap();
     assert_eq!(digits.info.sample, SampleShape::Image { channels: 1, height: 8, width: 8 });
     let brightest = digits.train.iter().flat_map(|row| row.sample.bytes()).max();
     assert_eq!(brightest, Some(&255), "sixteen levels are scaled to the full range");
@@ -242,15 +233,11 @@ fn real_files_are_interpreted() {
 
 struct TestFolder {
     folder: TempDir,
-    sources: Sources,
 }
 
 impl TestFolder {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let uploads = folder.path().join("uploads");
-        let hub = HubSettings { offline: true, ..HubSettings::default() };
-        Self { sources: Sources { data_dir: None, uploads, hub }, folder }
+        Self { folder: TempDir::new().unwrap() }
     }
 
     fn add(&self, name: &str, content: &[u8]) -> Result<(AddReport, Dataset), DataError> {
@@ -259,9 +246,16 @@ impl TestFolder {
     }
 
     fn add_file(&self, name: &str) -> Result<(AddReport, Dataset), DataError> {
-        let report = self.sources.add("mine", &self.folder.path().join(name), &mut |_| {})?;
-        Ok((report, self.sources.load("mine", &mut |_| {})?))
+        read(&self.folder.path().join(name))
     }
+}
+
+/// Reads a file or folder without options.
+fn read(file: &Path) -> Result<(AddReport, Dataset), DataError> {
+    let files = [ImportFile { path: file.to_owned(), role: FileRole::Data }];
+    let (options, limits) = (ImportOptions::default(), ReadLimits::default());
+    let (dataset, report) = read_file("mine", &files, &options, limits, &mut |_| {})?;
+    Ok((report, dataset))
 }
 
 fn text(label: u32, text: &str) -> Row {

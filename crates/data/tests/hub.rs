@@ -14,6 +14,7 @@ use std::path::Path;
 
 use data::{
     DataError, Dataset, HubSettings, LoadProgress, Origin, ReadLimits, RepositoryId, Sources,
+    read_file,
 };
 use hub_server::{HubServer, ServerFault};
 use protocol::dataset::import::{FileRole, ImportOptions};
@@ -64,8 +65,7 @@ fn any_repository_is_imported_with_its_splits() {
     let roles: Vec<FileRole> = files.iter().map(|file| file.role).collect();
     assert_eq!(roles, [FileRole::Test, FileRole::Train, FileRole::Train]);
     let (options, limits) = (ImportOptions::default(), ReadLimits::default());
-    sources.add_files("mine", &files, &options, limits, &mut |_| {}).unwrap();
-    let dataset = sources.load("mine", &mut |_| {}).unwrap();
+    let (dataset, _) = read_file("mine", &files, &options, limits, &mut |_| {}).unwrap();
     assert_eq!((dataset.train.len(), dataset.test.len()), (6, 2));
     let texts: Vec<&[u8]> = dataset.train.iter().map(|row| row.sample.bytes()).collect();
     assert_eq!(texts[1], b"a text of class 1", "the parts are in order");

@@ -61,7 +61,8 @@ fn read(blobs: &Blobs, info: &DatasetInfo, stored: StoredShard) -> Result<Vec<Ro
     let bytes = bytes.ok_or_else(|| io(io::Error::from(io::ErrorKind::NotFound)))?;
     let shard =
         shard::read(&bytes).map_err(|source| DataError::Shard { path: path.clone(), source })?;
-    let classes = info.classes.len();
+    // Without labels, all rows have label 0.
+    let classes = info.classes.len().max(1);
     if shard.sample != info.sample || shard.rows.iter().any(|row| row.label as usize >= classes) {
         let file = path.display().to_string();
         let reason =

@@ -190,7 +190,6 @@ fn data_fault(error: &DataError) -> StepError {
         | DataError::File { .. }
         | DataError::Shard { .. }
         | DataError::BadName(_)
-        | DataError::NameTaken(_)
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)

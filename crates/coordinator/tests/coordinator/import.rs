@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::staging::{staged_files, upload};
-use crate::support::{Coordinator, answer, small_csv};
+use crate::support::{Coordinator, answer, small_csv, tiny_job};
 
 async fn refused(coordinator: &Coordinator, path: &str, body: Value) -> (u16, Value) {
     let (status, problem) = coordinator.ask(Method::POST, path, Some(body)).await;
@@ -36,6 +36,75 @@ async fn an_inspection_shows_the_plan_and_stores_nothing() {
     let info = &added["info"];
     assert_eq!((&info["validation_rows"], &info["version"]), (&json!(0), &json!(1)));
     assert_eq!(coordinator.get("/datasets/rows").await["train_rows"], info["train_rows"]);
+}
+
+#[tokio::test]
+async fn a_dataset_shows_its_validation_rows() {
+    let coordinator = Coordinator::start().await;
+    let train = upload(&coordinator, "a.csv", small_csv()).await;
+    let validation = upload(&coordinator, "b.csv", small_csv()).await;
+    let request = json!({
+        "name": "both", "uploads": [{ "id": train }, { "id": validation, "role": "validation" }]
+    });
+    let added = coordinator.post("/datasets", request).await;
+    assert_eq!(added["info"]["validation_rows"], 20, "{added}");
+    let listed = coordinator.get("/datasets").await;
+    let rows = |name: &str| -> Vec<Value> {
+        let entries = listed.as_array().unwrap().iter().filter(|entry| entry["name"] == name);
+        entries.map(|entry| entry["validation_rows"].clone()).collect()
+    };
+    assert_eq!(rows("both"), [json!(20)]);
+    assert_eq!(rows("synthetic"), [json!(0)]);
+    assert_eq!(rows("mnist"), [Value::Null], "unknown before the download");
+    assert_eq!(coordinator.get("/datasets/both").await["validation_rows"], 20);
+    assert_eq!(coordinator.get("/datasets/synthetic").await["validation_rows"], 0);
+    assert_eq!(coordinator.get("/datasets/mnist").await["validation_rows"], Value::Null);
+}
+
+/// The models of this version predict a class, so no job can train on texts without labels.
+#[tokio::test]
+async fn a_dataset_without_labels_is_shown_and_refused_for_jobs() {
+    let coordinator = Coordinator::start().await;
+    let lines: String = (0..40).map(|n| format!("line {n} of a book\n")).collect();
+    let id = upload(&coordinator, "book.txt", lines).await;
+    let plan = json!({ "task": "language", "test_split": "tail" });
+    let request = json!({ "name": "book", "uploads": [{ "id": id }], "plan": plan });
+    let added = coordinator.post("/datasets", request).await;
+    assert_eq!(added["info"]["classes"], json!([]), "{added}");
+
+    let detail = coordinator.get("/datasets/book").await;
+    assert_eq!((&detail["here"], &detail["classes"]), (&json!(true), &json!([])));
+    assert_eq!(
+        (&detail["train_class_counts"], &detail["test_class_counts"]),
+        (&json!([]), &json!([]))
+    );
+    let rows = coordinator.get("/datasets/book/rows?limit=2").await;
+    assert_eq!(rows[0], json!({ "label": 0, "text": "line 0 of a book", "image": null }));
+
+    let mut job = tiny_job();
+    job["dataset"] = json!("book");
+    let named = {
+        let mut job = job.clone();
+        job["dataset"] = json!("book@1");
+        job
+    };
+    for (path, job) in [
+        ("/jobs/check", job.clone()),
+        ("/jobs", job),
+        ("/jobs/check", named.clone()),
+        ("/jobs", named),
+    ] {
+        let (status, problem) = refused(&coordinator, path, job).await;
+        assert_eq!((status, &problem["type"]), (422, &json!("dataset-without-labels")), "{path}");
+        assert_eq!(problem["field"], "dataset");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("'book' has no labels"), "{detail}");
+        assert!(detail.contains("--label"), "{detail}");
+    }
+    assert_eq!(coordinator.get("/jobs").await, json!([]));
+    let path = "/datasets/book/partitions";
+    let (status, problem) = refused(&coordinator, path, json!({ "seed": 1 })).await;
+    assert_eq!((status, &problem["type"]), (422, &json!("dataset-without-labels")), "{problem}");
 }
 
 #[tokio::test]

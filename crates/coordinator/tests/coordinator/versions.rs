@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use data::{ImportFile, ReadLimits, read_file, shard};
 use protocol::BlobHash;
+use protocol::dataset::import::{FileRole, ImportOptions};
 use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -269,18 +271,22 @@ async fn jobs_and_models_follow_a_renamed_dataset() {
 fn old_folder(data_dir: &Path, name: &str) {
     let file = data_dir.join("old.csv");
     std::fs::write(&file, csv(40, "old")).unwrap();
-    // `Sources` still writes that layout.
-    settings(data_dir).sources.add(name, &file, &mut |_| {}).unwrap();
+    let files = [ImportFile { path: file.clone(), role: FileRole::Data }];
+    let (options, limits) = (ImportOptions::default(), ReadLimits::default());
+    let (dataset, _) = read_file(name, &files, &options, limits, &mut |_| {}).unwrap();
     std::fs::remove_file(file).unwrap();
     let folder = data_dir.join("datasets").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (part, rows) in [("train.shard", &dataset.train), ("test.shard", &dataset.test)] {
+        let bytes = shard::write(dataset.info.sample, &rows.iter().collect::<Vec<_>>());
+        std::fs::write(folder.join(part), bytes).unwrap();
+    }
     // The last landed version stored no versions and no validation rows.
-    let info = folder.join("info.json");
-    let mut json: Value = serde_json::from_slice(&std::fs::read(&info).unwrap()).unwrap();
+    let mut json = serde_json::to_value(&dataset.info).unwrap();
     json.as_object_mut()
         .unwrap()
         .retain(|field, _| field != "version" && field != "validation_rows");
-    std::fs::write(&info, json.to_string()).unwrap();
-    assert!(folder.join("train.shard").exists() && folder.join("test.shard").exists());
+    std::fs::write(folder.join("info.json"), json.to_string()).unwrap();
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ const ROW: usize = 64;
 /// Limits for one file. Rows are briefly in memory twice while they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// Bytes for the unpacked file, and again for the stored rows.
+    /// Bytes for the unpacked file.
     pub disk: u64,
     /// Bytes of memory for the rows.
     pub memory: u64,
@@ -69,6 +69,11 @@ impl Memory {
     /// Reserves the memory of one cell.
     pub(crate) fn take_cell(&mut self, length: usize) -> Result<(), String> {
         self.take(CELL + length)
+    }
+
+    /// Releases the memory of cells with this length in total.
+    pub(crate) fn release_cells(&mut self, count: usize, length: usize) {
+        self.left += (count * CELL + length) as u64;
     }
 
     /// Reserves the memory of one row besides its cells.

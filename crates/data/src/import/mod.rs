@@ -27,5 +27,5 @@ mod unreadable;
 pub use bad_row::BadRow;
 pub use import_file::{AddReport, ImportFile};
 pub use limits::ReadLimits;
-pub(crate) use read::{inspect, shown};
+pub(crate) use read::inspect;
 pub use read::{read, read_file};

@@ -77,11 +77,6 @@ pub(crate) fn inspect(
     inspect().map_err(|error| named(error, files))
 }
 
-/// Returns the display name of the files.
-pub(crate) fn shown(files: &[ImportFile]) -> String {
-    files.iter().map(|file| name_of(&file.path)).collect::<Vec<_>>().join(", ")
-}
-
 fn gathered(
     files: &[ImportFile],
     options: &ImportOptions,

@@ -13,6 +13,7 @@ mod encodings;
 mod headers;
 mod json;
 mod labels;
+mod limits;
 mod parquet;
 mod refused;
 mod several_files;

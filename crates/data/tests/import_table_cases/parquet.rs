@@ -46,8 +46,26 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
+/// Writes a text many times, each with a label.
+pub(crate) fn repeated(text: &str, rows: usize) -> Vec<u8> {
+    let columns = "message m { required binary text (UTF8); required binary label (UTF8); }";
+    let schema = Arc::new(parse_message_type(columns).unwrap());
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let texts = vec![ByteArray::from(text); rows];
+    let labels = (0..rows).map(|n| ByteArray::from(["a", "b"][n % 2])).collect();
+    for values in [texts, labels] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.into_inner().unwrap()
+}
+
 /// Writes every column with values that alternate between 0 and 1.
-fn file(columns: &str) -> Vec<u8> {
+pub(crate) fn file(columns: &str) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(&format!("message m {{ {columns} }}")).unwrap());
     let properties = Arc::new(WriterProperties::builder().build());
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();

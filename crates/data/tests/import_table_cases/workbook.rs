@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::case::{Case, ab};
+use super::case::{Case, ab, lines};
 
 pub(crate) fn cases() -> Vec<Case> {
     let rows = || {
@@ -47,7 +47,47 @@ pub(crate) fn several() -> Vec<u8> {
     workbook(&[("Notes", notes), ("Data", std::iter::once(header).chain(rows).collect())])
 }
 
-fn workbook(sheets: &[(&str, Vec<Vec<String>>)]) -> Vec<u8> {
+/// Workbook with a cell at this place, and the rows of [`several`] below.
+pub(crate) fn with_cell_at(place: &str) -> Vec<u8> {
+    let rows = lines(24, |n| {
+        let row = n + 2;
+        format!(
+            "<row r=\"{row}\">{}{}</row>",
+            cell(&format!("A{row}"), &format!("words of row {n}")),
+            cell(&format!("B{row}"), ab(n))
+        )
+    });
+    written(&[("Sheet1", format!("<row r=\"1\">{}</row>{rows}", cell(place, "far")))])
+}
+
+pub(crate) fn workbook(sheets: &[(&str, Vec<Vec<String>>)]) -> Vec<u8> {
+    let sheets: Vec<(&str, String)> = sheets
+        .iter()
+        .map(|(name, rows)| {
+            let mut text = String::new();
+            for (row, cells) in (1..).zip(rows) {
+                write!(text, "<row r=\"{row}\">").unwrap();
+                for (column, value) in (b'A'..).zip(cells) {
+                    text.push_str(&cell(&format!("{}{row}", char::from(column)), value));
+                }
+                text.push_str("</row>");
+            }
+            (*name, text)
+        })
+        .collect();
+    written(&sheets)
+}
+
+fn cell(place: &str, value: &str) -> String {
+    if value.parse::<f64>().is_ok() {
+        format!("<c r=\"{place}\"><v>{value}</v></c>")
+    } else {
+        format!("<c r=\"{place}\" t=\"inlineStr\"><is><t>{value}</t></is></c>")
+    }
+}
+
+/// Writes the files of a workbook from the rows of each sheet as XML.
+fn written(sheets: &[(&str, String)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let mut add = |name: &str, text: &str| {
         zip.start_file(name, SimpleFileOptions::default()).unwrap();
@@ -57,23 +97,9 @@ fn workbook(sheets: &[(&str, Vec<Vec<String>>)]) -> Vec<u8> {
     let relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     let package = "http://schemas.openxmlformats.org/package/2006";
     let (mut names, mut links) = (String::new(), String::new());
-    for (at, (name, rows)) in (1..).zip(sheets) {
+    for (at, (name, text)) in (1..).zip(sheets) {
         write!(names, "<sheet name=\"{name}\" sheetId=\"{at}\" r:id=\"rId{at}\"/>").unwrap();
         write!(links, "<Relationship Id=\"rId{at}\" Type=\"{relation}/worksheet\" Target=\"worksheets/sheet{at}.xml\"/>").unwrap();
-        let mut text = String::new();
-        for (row, cells) in (1..).zip(rows) {
-            write!(text, "<row r=\"{row}\">").unwrap();
-            for (column, cell) in (b'A'..).zip(cells) {
-                let place = format!("{}{row}", char::from(column));
-                if cell.parse::<f64>().is_ok() {
-                    write!(text, "<c r=\"{place}\"><v>{cell}</v></c>").unwrap();
-                } else {
-                    write!(text, "<c r=\"{place}\" t=\"inlineStr\"><is><t>{cell}</t></is></c>")
-                        .unwrap();
-                }
-            }
-            text.push_str("</row>");
-        }
         add(
             &format!("xl/worksheets/sheet{at}.xml"),
             &format!("<worksheet xmlns=\"{main}\"><sheetData>{text}</sheetData></worksheet>"),

@@ -23,6 +23,9 @@ use crate::client::{Client, escaped};
 use crate::output;
 use crate::settings::Settings;
 
+/// Text in place of the classes of a dataset that was imported without labels.
+const NO_LABELS: &str = "none (imported without labels, so no job can train on it yet)";
+
 #[derive(Debug, Args)]
 pub struct DatasetArguments {
     #[command(flatten)]
@@ -94,8 +97,9 @@ pub(super) async fn run(arguments: DatasetArguments, settings: Settings) -> anyh
             if json {
                 return Ok(output::json(&datasets)?);
             }
-            let rows: Vec<[String; 6]> = datasets.iter().map(row).collect();
-            Ok(output::table(["NAME", "ROWS", "CLASSES", "TRAIN", "TEST", "FROM"], &rows)?)
+            let rows: Vec<[String; 7]> = datasets.iter().map(row).collect();
+            let header = ["NAME", "ROWS", "CLASSES", "TRAIN", "VALIDATION", "TEST", "FROM"];
+            Ok(output::table(header, &rows)?)
         }
         DatasetCommand::Show { name } => show(&client, &name, json).await,
         DatasetCommand::Change(change) => super::dataset_changes::run(&client, change, json).await,
@@ -136,23 +140,35 @@ async fn show(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
         return Ok(output::json(&dataset)?);
     }
     let DatasetDetail { entry, versions, .. } = dataset;
-    let [name, rows, _, train, test, from] = row(&entry);
+    let [name, rows, _, train, validation, test, from] = row(&entry);
     let archived = if entry.archived { ", archived" } else { "" };
     output::line(format_args!("{name} ({from}{archived})"))?;
-    output::line(format_args!("rows     {rows}, {train} training rows, {test} test rows"))?;
-    output::line(format_args!("classes  {}", entry.classes.unwrap_or_default().join(", ")))?;
+    let validation = match validation.as_str() {
+        "" => String::new(),
+        count => format!("{count} validation rows, "),
+    };
+    output::line(format_args!(
+        "rows     {rows}, {train} training rows, {validation}{test} test rows"
+    ))?;
+    let classes = match entry.classes {
+        Some(classes) if classes.is_empty() => NO_LABELS.to_owned(),
+        classes => classes.unwrap_or_default().join(", "),
+    };
+    output::line(format_args!("classes  {classes}"))?;
     output::line(format_args!("license  {}", entry.licence))?;
-    let versions: Vec<[String; 6]> = versions.iter().map(version_row).collect();
+    let versions: Vec<[String; 7]> = versions.iter().map(version_row).collect();
     if versions.is_empty() {
         return Ok(());
     }
-    Ok(output::table(["VERSION", "TRAIN", "TEST", "MB", "CREATED", "FILES"], &versions)?)
+    let header = ["VERSION", "TRAIN", "VALIDATION", "TEST", "MB", "CREATED", "FILES"];
+    Ok(output::table(header, &versions)?)
 }
 
-fn version_row(version: &DatasetVersion) -> [String; 6] {
+fn version_row(version: &DatasetVersion) -> [String; 7] {
     [
         version.name.clone(),
         version.train_rows.to_string(),
+        unless_zero(version.validation_rows),
         version.test_rows.to_string(),
         format!("{:.1}", version.bytes as f64 / 1e6),
         version.created_at.to_string(),
@@ -213,7 +229,7 @@ async fn send<T: DeserializeOwned>(
     Ok(client.decode(client.send(client.request(Method::POST, path).json(body)).await?).await?)
 }
 
-fn row(dataset: &DatasetEntry) -> [String; 6] {
+fn row(dataset: &DatasetEntry) -> [String; 7] {
     let rows = match dataset.sample {
         SampleShape::Text => "text".to_owned(),
         SampleShape::Image { channels, height, width } => format!("{width}×{height}×{channels}"),
@@ -224,5 +240,11 @@ fn row(dataset: &DatasetEntry) -> [String; 6] {
         "embedded" | "uploaded" => dataset.origin.clone(),
         origin => format!("{} ({origin})", dataset.source),
     };
-    [dataset.name.clone(), rows, classes, count(dataset.train_rows), count(dataset.test_rows), from]
+    let validation = dataset.validation_rows.map_or(String::new(), unless_zero);
+    let (train, test) = (count(dataset.train_rows), count(dataset.test_rows));
+    [dataset.name.clone(), rows, classes, train, validation, test, from]
+}
+
+fn unless_zero(rows: u64) -> String {
+    if rows == 0 { String::new() } else { rows.to_string() }
 }

@@ -52,6 +52,9 @@ pub struct DatasetEntry {
     pub origin: String,
     pub classes: Option<Vec<String>>,
     pub train_rows: Option<u64>,
+    /// 0 if the dataset has no validation split of its own.
+    #[serde(default)]
+    pub validation_rows: Option<u64>,
     pub test_rows: Option<u64>,
     /// Version of an uploaded dataset: the newest, unless another was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]

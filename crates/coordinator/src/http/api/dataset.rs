@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::datasets::entry;
+use super::job_check::without_labels;
 use crate::datasets::UploadedVersion;
 use crate::datasets::preview::{MOST_ROWS, class_counts};
 use crate::http::auth::extractors::Viewer;
@@ -62,6 +63,7 @@ async fn show(
     if let Some(glance) = &glance {
         entry.classes = Some(glance.info.classes.clone());
         entry.train_rows = Some(glance.train.rows);
+        entry.validation_rows = Some(glance.info.validation_rows);
         entry.test_rows = Some(glance.test.rows);
     }
     let here = glance.is_some();
@@ -148,6 +150,9 @@ async fn divide(
     let dataset = here(&shared, &name).await?;
     let divide = move || -> ApiResult<Partitions> {
         let classes = &dataset.info.classes;
+        if classes.is_empty() {
+            return Err(without_labels(&dataset.info.name));
+        }
         let parts = partitions(asked.seed, &asked.data, &dataset)?;
         let partitions = parts.iter().map(|rows| PartitionCounts {
             rows: rows.len() as u64,
@@ -210,7 +215,6 @@ fn unreadable(name: &str, error: &DataError) -> ApiError {
         | DataError::Row { .. }
         | DataError::File { .. }
         | DataError::Shard { .. }
-        | DataError::NameTaken(_)
         | DataError::TooManyBadRows { .. }
         | DataError::ClassTooSmall { .. }
         | DataError::HiddenClass(_)

@@ -51,7 +51,6 @@ pub(super) fn failure(error: &DataError, words: String) -> ApiError {
         DataError::Io { source, .. } if is_full(source) => ApiError::disk_full(),
         DataError::Io { .. } => ApiError::internal(words),
         DataError::BadName(_) => ApiError::invalid("bad-dataset", words).at("name"),
-        DataError::NameTaken(_) => ApiError::conflict("name-taken", words).at("name"),
         DataError::Undecided { questions, .. } => {
             let error = ApiError::invalid("import-undecided", words).at("plan");
             error.with_questions(questions.clone())

@@ -53,20 +53,17 @@ async fn list(
 
 pub(crate) fn entry(known: KnownDataset) -> DatasetEntry {
     let KnownDataset { entry: known, uploaded } = known;
-    let (classes, rows) = match known.info {
-        Some(info) => (Some(info.classes), Some((info.train_rows, info.test_rows))),
-        None => (None, None),
-    };
-    let (train_rows, test_rows) = rows.unzip();
+    let info = known.info.as_ref();
     DatasetEntry {
         name: known.name,
         sample: known.sample,
         source: known.source,
         licence: known.licence,
         origin: known.origin.word().to_owned(),
-        classes,
-        train_rows,
-        test_rows,
+        train_rows: info.map(|info| info.train_rows),
+        validation_rows: info.map(|info| info.validation_rows),
+        test_rows: info.map(|info| info.test_rows),
+        classes: known.info.map(|info| info.classes),
         version: uploaded.as_ref().map(|uploaded| uploaded.version),
         archived: uploaded.is_some_and(|uploaded| uploaded.dataset.archived_at.is_some()),
     }

@@ -57,6 +57,9 @@ pub(crate) async fn checked(shared: &ApiState, spec: JobSpec) -> ApiResult<Check
             // The published number of classes, until a download provides the real one.
             None => Published::named(&entry.name).map_or(0, |published| published.classes.len()),
         };
+        if classes == 0 {
+            return Err(without_labels(&entry.name));
+        }
         let classes = u32::try_from(classes).unwrap_or(u32::MAX);
         let model = spec.model_spec(entry.sample, classes)?;
         if let Some(info) = &entry.info {
@@ -67,6 +70,15 @@ pub(crate) async fn checked(shared: &ApiState, spec: JobSpec) -> ApiResult<Check
     tokio::task::spawn_blocking(check)
         .await
         .map_err(|error| ApiError::internal(error.to_string()))?
+}
+
+/// Returns the error for a dataset that was imported without labels.
+pub(super) fn without_labels(name: &str) -> ApiError {
+    let message = format!(
+        "dataset '{name}' has no labels, and the models of this version predict a class; add the files \
+         again with --label COLUMN, or choose another dataset"
+    );
+    ApiError::invalid("dataset-without-labels", message).at("dataset")
 }
 
 /// Returns the error for an unknown dataset or version.

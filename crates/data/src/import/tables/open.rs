@@ -59,7 +59,7 @@ pub(super) fn open(
                 }
                 (_, _) => Vec::new(),
             };
-            table.profiles = reader.profiles(&file.path, &stated, &settings.missing)?;
+            table.profiles = reader.profiles(&file.path, &stated, &settings.missing, memory)?;
             table.names.clone_from(&reader.names);
             table.records = reader.rows;
             table.reader = Reader::Parquet(reader);
@@ -75,7 +75,7 @@ pub(super) fn open(
         Kind::Unreadable(reason) => return Err(refused(reason.to_owned())),
     }
     if !matches!(table.reader, Reader::Json(_)) {
-        describe(&mut table, settings).map_err(refused)?;
+        describe(&mut table, settings, memory).map_err(refused)?;
     }
     if table.bad.open_quotes > 0 {
         let (count, line) = (table.bad.open_quotes, table.bad.first_open_quote.unwrap_or(0));
@@ -142,14 +142,14 @@ fn open_json(
     let path = table.file.path.clone();
     let mut reader = Json::detect(&path, encoding)?;
     let name = table.file.name.clone();
-    profile_json(table, &mut reader, &path, &name, settings)?;
+    profile_json(table, &mut reader, &path, &name, settings, memory)?;
     if table.records <= 1
         && let Some(rows) = json_document::rows(&path, encoding, settings.options, memory)?
         && rows.len() > 1
     {
         reader.document = Some(rows);
         table.bad = Bad::default();
-        profile_json(table, &mut reader, &path, &name, settings)?;
+        profile_json(table, &mut reader, &path, &name, settings, memory)?;
     }
     table.reader = Reader::Json(reader);
     Ok(())
@@ -161,6 +161,7 @@ fn profile_json(
     path: &Path,
     name: &str,
     settings: &Settings<'_>,
+    memory: &mut Memory,
 ) -> Result<(), String> {
     let mut places: HashMap<String, usize> = HashMap::new();
     let (mut profiles, mut records) = (Vec::<Profile>::new(), 0);
@@ -172,7 +173,7 @@ fn profile_json(
                 check_columns(next + 1)?;
                 profiles.push(Profile::new(next));
             }
-            profiles[place].add(text, &settings.missing);
+            profiles[place].add(text, &settings.missing, memory)?;
         }
         records += 1;
         Ok(())
@@ -363,14 +364,14 @@ fn open_workbook(
 }
 
 /// Describes the columns in a pass over the file.
-fn describe(table: &mut Table, settings: &Settings<'_>) -> Result<(), String> {
+fn describe(table: &mut Table, settings: &Settings<'_>, memory: &mut Memory) -> Result<(), String> {
     let width = table.names.len();
     let mut profiles = vec![Profile::new(width); width];
     let (mut records, mut bad) = (0, Bad::default());
     let wanted: Vec<usize> = (0..width).collect();
-    table.visit(&wanted, &mut bad, &mut |_, cells| {
+    table.visit(&wanted, &mut bad, memory.clone(), &mut |_, cells| {
         for (profile, cell) in profiles.iter_mut().zip(cells) {
-            profile.add(cell, &settings.missing);
+            profile.add(cell, &settings.missing, memory)?;
         }
         records += 1;
         Ok(())

@@ -8,7 +8,7 @@ use super::profile::Profile;
 use super::visit::Visit;
 use crate::DataError;
 use crate::columns::{Cell, ColumnKind, Columns};
-use crate::import::limits::check_columns;
+use crate::import::limits::{Memory, check_columns};
 
 /// Columns of a Parquet file.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ impl ParquetTable {
         path: &Path,
         stated: &[String],
         missing: &MissingValues,
+        memory: &mut Memory,
     ) -> Result<Vec<Profile>, DataError> {
         let file = Columns::open(path)?;
         let certain =
@@ -59,13 +60,15 @@ impl ParquetTable {
                 }
                 ColumnKind::Readable => {
                     let mut profile = Profile::new(self.names.len());
+                    let mut is_full = false;
                     let read = file.read(name, |cell| {
-                        profile.add(&text(cell), missing);
-                        Ok(())
+                        let added = profile.add(&text(cell), missing, memory);
+                        is_full = added.is_err();
+                        added.map_err(|reason| DataError::file(path, reason))
                     });
                     match read {
                         Ok(()) => profile,
-                        Err(error) if enough.contains(name) => return Err(error),
+                        Err(error) if is_full || enough.contains(name) => return Err(error),
                         Err(error) => {
                             let profile = Profile::unreadable(&error.to_string());
                             failed = failed.or(Some(error));
@@ -84,11 +87,13 @@ impl ParquetTable {
         }
     }
 
-    /// Calls `visit` with every row's cells of the wanted columns.
+    /// Calls `visit` with every row's cells of the wanted columns. All of these cells are in memory at once, so
+    /// they count against `memory`: a dictionary turns a small file into any number of long texts.
     pub(super) fn visit(
         &self,
         path: &Path,
         wanted: &[usize],
+        mut memory: Memory,
         visit: &mut Visit<'_>,
     ) -> Result<(), String> {
         let file = Columns::open(path).map_err(|error| error.to_string())?;
@@ -96,7 +101,10 @@ impl ParquetTable {
         for at in wanted {
             let mut cells = Vec::new();
             let read = file.read(&self.names[*at], |cell| {
-                cells.push(text(cell).into_owned());
+                let cell = text(cell);
+                let taken = memory.take_cell(cell.len());
+                taken.map_err(|reason| DataError::file(path, reason))?;
+                cells.push(cell.into_owned());
                 Ok(())
             });
             read.map_err(|error| {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::names::MissingValues;
+use crate::import::limits::Memory;
 
 /// Most different values that are counted: the most classes of a label column.
 pub(super) const MOST_VALUES: usize = 1000;
@@ -67,11 +68,18 @@ impl Profile {
         };
     }
 
-    pub(super) fn add(&mut self, cell: &str, missing: &MissingValues) {
+    /// Adds a cell. The values that the profile holds count against `memory`, because an import of many files
+    /// holds those of each file.
+    pub(super) fn add(
+        &mut self,
+        cell: &str,
+        missing: &MissingValues,
+        memory: &mut Memory,
+    ) -> Result<(), String> {
         let cell = cell.trim();
         if missing.contains(cell) {
             self.missing += 1;
-            return;
+            return Ok(());
         }
         self.present += 1;
         self.bytes += cell.len() as u64;
@@ -93,11 +101,14 @@ impl Profile {
             if let Some(count) = values.get_mut(cell) {
                 *count += 1;
             } else if cell.len() > LONGEST_CLASS || values.len() == self.most {
+                memory.release_cells(values.len(), values.keys().map(String::len).sum());
                 self.values = None;
             } else {
+                memory.take_cell(cell.len())?;
                 values.insert(cell.to_owned(), 1);
             }
         }
+        Ok(())
     }
 
     /// Returns whether all values are numbers.

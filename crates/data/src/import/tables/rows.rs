@@ -68,7 +68,7 @@ pub(super) fn read(
     let name = table.file.name.clone();
     let mut count = 0_u64;
     // The first pass already reported the rows that no reader can use.
-    table.visit(&wanted, &mut Bad::default(), &mut |line, cells| {
+    table.visit(&wanted, &mut Bad::default(), memory.clone(), &mut |line, cells| {
         count += 1;
         if count.is_multiple_of(REPORT) {
             progress(LoadProgress::Reading { rows: count });

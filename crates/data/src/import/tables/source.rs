@@ -10,6 +10,7 @@ use super::profile::Profile;
 use super::visit::Visit;
 use super::workbook::Workbook;
 use crate::import::import_file::TableFile;
+use crate::import::limits::Memory;
 use crate::import::rows::Bad;
 
 /// Reader of one file.
@@ -60,11 +61,13 @@ impl Table {
         }
     }
 
-    /// Calls `visit` with every record and its cells of the `wanted` columns, in their order.
+    /// Calls `visit` with every record and its cells of the `wanted` columns, in their order. `memory` bounds what
+    /// a reader holds during the visit.
     pub(super) fn visit(
         &self,
         wanted: &[usize],
         bad: &mut Bad,
+        memory: Memory,
         visit: &mut Visit<'_>,
     ) -> Result<(), String> {
         let name = &self.file.name;
@@ -79,7 +82,7 @@ impl Table {
             Reader::Json(reader) => reader.visit(path, name, bad, &mut pick),
             Reader::Workbook(reader) => reader.visit(path, name, bad, &mut pick),
             Reader::Text(reader) => reader.visit(path, name, bad, &mut pick),
-            Reader::Parquet(reader) => reader.visit(path, wanted, visit),
+            Reader::Parquet(reader) => reader.visit(path, wanted, memory, visit),
         }
     }
 }
