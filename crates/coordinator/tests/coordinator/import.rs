@@ -65,7 +65,8 @@ async fn a_dataset_shows_its_validation_rows() {
 #[tokio::test]
 async fn a_dataset_without_labels_is_shown_and_refused_for_jobs() {
     let coordinator = Coordinator::start().await;
-    let lines: String = (0..40).map(|n| format!("line {n} of a book\n")).collect();
+    let lines: Vec<String> = (0..40).map(|n| format!("line {n} of a book\n")).collect();
+    let lines = lines.concat();
     let id = upload(&coordinator, "book.txt", lines).await;
     let plan = json!({ "task": "language", "test_split": "tail" });
     let request = json!({ "name": "book", "uploads": [{ "id": id }], "plan": plan });

@@ -174,7 +174,8 @@ fn the_memory_for_plain_text() {
 #[test]
 fn the_memory_for_the_values_of_columns() {
     let columns = 400;
-    let header: String = (0..columns).map(|at| format!(",c{at}")).collect();
+    let header: Vec<String> = (0..columns).map(|at| format!(",c{at}")).collect();
+    let header = header.concat();
     let row = |n: usize| {
         let more = lines(columns, |at| format!(",{}{at}-{n}", "v".repeat(90)));
         format!("words of row {n},{}{more}\n", ab(n))
