@@ -26,7 +26,8 @@ pub(crate) struct DatasetVersionRow {
     /// Metadata. Its name is the dataset's at the time of the upload.
     pub(crate) info: DatasetInfo,
     pub(crate) created_at: Timestamp,
-    /// As named in the audit log. `None` if an earlier version of this program stored it.
+    /// Name of the caller that added the version, as in the audit log. `None` for versions that an earlier version of
+    /// this program stored.
     pub(crate) created_by: Option<String>,
     /// Names of the uploaded files.
     pub(crate) files: Vec<String>,

@@ -2,7 +2,7 @@
 
 use protocol::{JobId, Timestamp};
 
-/// What people change of a job, and the dataset version that it uses.
+/// Name and archived state of a job, which people can change, and the dataset version that the job uses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct JobDetails {
     /// Replaces the name in the job's settings.

@@ -1,4 +1,4 @@
-//! What a job says of devices that don't train for it: stopped, short of disk or memory, or about to ask.
+//! Explanation of a job about devices that don't train for it: stopped, short of disk or memory, or about to ask.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

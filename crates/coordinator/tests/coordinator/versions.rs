@@ -333,7 +333,7 @@ async fn folders_of_an_earlier_version_become_version_1() {
     assert_eq!(coordinator.get("/datasets/another").await["version"], 1);
 }
 
-/// What `constellation simulate` and `model eval` read on the coordinator's machine.
+/// Rows that `constellation simulate` and `model eval` read on the coordinator's machine.
 #[tokio::test]
 async fn rows_are_read_without_the_coordinator() {
     let empty = TempDir::new().unwrap();

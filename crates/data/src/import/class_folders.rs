@@ -6,7 +6,7 @@ use protocol::dataset::import::{ImportOptions, SplitName};
 
 use super::split_names::split_named;
 
-/// Where files belong by their folders.
+/// Class and split of each file, as its folders name them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Folders {
     /// One entry for each file, in order.
@@ -19,7 +19,7 @@ pub(super) struct Folders {
     pub splits: BTreeMap<SplitName, String>,
 }
 
-/// Where a file belongs.
+/// Class and split of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Placement {
     /// Split by its folder, if any is named by one, and class.

@@ -38,7 +38,7 @@ pub(super) struct SourceFiles {
     pub bad: Bad,
     /// Whether the import is one file, possibly packed.
     pub is_one: bool,
-    /// Where the files are, in words that follow their format, such as `in a zip file`.
+    /// Container of the files, as it is appended to the format: `in a zip file`.
     pub place: &'static str,
     /// Exist as long as the files are read.
     folders: Vec<TempDir>,
@@ -53,7 +53,7 @@ struct Listed {
     path: PathBuf,
 }
 
-/// Where a file comes from.
+/// Source of a file.
 #[derive(Clone, Copy)]
 struct Origin<'a> {
     file: &'a ImportFile,

@@ -22,7 +22,7 @@ const LONGEST_TEXT: usize = 1 << 20;
 /// Rows between two progress reports.
 const REPORT: u64 = 10_000;
 
-/// What all tables of an import share.
+/// Options and classes that all tables of an import have in common.
 pub(super) struct RowContext<'a> {
     pub roles: &'a Roles,
     pub options: &'a ImportOptions,

@@ -32,7 +32,7 @@ pub(super) struct Entries<'a> {
     unpacked: Unpacked,
 }
 
-/// What to do with an entry of an archive.
+/// Treatment of an entry of an archive.
 pub(super) enum Place {
     /// Name of the file, with `/` between folders.
     File(String),
